@@ -1,0 +1,1 @@
+"""Préau's core: tenants, families, invoices, payments, and the hooks that plugins fill."""

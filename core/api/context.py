@@ -1,0 +1,239 @@
+"""What a plugin is given to work with in one town, for one unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from core.api.messages import Document
+from core.api.payments import Means
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from sqlalchemy.orm import Session
+
+    from core.api.plugin import Plugin
+
+S = TypeVar("S", bound="BaseModel")
+
+
+@dataclass(frozen=True, slots=True)
+class RegieInfo:
+    """A régie of the town: `collects` is False where the trésorerie does (*titre* invoices)."""
+
+    key: str
+    label: str
+    collects: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TownInfo:
+    """The town as its families know it. `base_url` is absolute and has no slash at its end."""
+
+    slug: str
+    name: str
+    base_url: str
+    languages: tuple[str, ...]
+    regies: tuple[RegieInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyInfo:
+    """A family's file, without its secrets."""
+
+    id: int
+    code: str
+    name: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceInfo:
+    """A published invoice. `amount` and `balance` (what is still due) are cents."""
+
+    id: int
+    family_id: int
+    regie: str
+    number: str
+    payment_reference: str
+    label: str
+    amount: int
+    balance: int
+    issued_on: date
+    due_on: date
+    payable: bool
+    """Whether a parent may pay it online now."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentInfo:
+    """A recorded payment of a family. `amount` is in cents."""
+
+    id: int
+    family_id: int
+    regie: str
+    amount: int
+    means: Means
+    payer: str
+    paid_at: datetime
+    authorisation: str
+    receipt_number: str
+    invoice_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What recording a payment did: its id, and the cents that no invoice could take."""
+
+    payment_id: int
+    excess: int
+
+
+class Families(Protocol):
+    """Reading families' files."""
+
+    def get(self, family_id: int) -> FamilyInfo | None:
+        """The family of this number in this town, or None."""
+        ...
+
+    def by_code(self, code: str) -> FamilyInfo | None:
+        """The family of this printed code in this town, or None."""
+        ...
+
+    def names(self) -> Sequence[tuple[int, str, Sequence[str]]]:
+        """For every family: its id, its code, and all names it may sign with (debtor, children)."""
+        ...
+
+
+class Invoices(Protocol):
+    """Reading published invoices."""
+
+    def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
+        """What this family still owes, oldest due date first."""
+        ...
+
+    def get(self, invoice_id: int) -> InvoiceInfo | None:
+        """One published invoice of this town, or None."""
+        ...
+
+    def by_number(self, number: str) -> Sequence[InvoiceInfo]:
+        """The published invoices with this number (several régies may use one)."""
+        ...
+
+    def open_in(self, regie: str) -> Sequence[InvoiceInfo]:
+        """Every open invoice of a régie, for reconciliation."""
+        ...
+
+    def document(self, invoice_id: int) -> Document | None:
+        """The invoice's PDF: the source's own, else rendered."""
+        ...
+
+    def payment_link(self, invoice_id: int, family_id: int) -> str:
+        """An absolute URL that opens on paying this invoice, once and soon, without signing in."""
+        ...
+
+
+class Payments(Protocol):
+    """Reading payments, asking after them, and recording those made elsewhere."""
+
+    def history(self, family_id: int) -> Sequence[PaymentInfo]:
+        """The family's payments in force, newest first."""
+        ...
+
+    def get(self, payment_id: int) -> PaymentInfo | None:
+        """One settled payment of this town, or None."""
+        ...
+
+    def receipt(self, payment_id: int) -> Document | None:
+        """The receipt (*facturette*) of a settled payment."""
+        ...
+
+    def ask_again(self, provider: str, reference: str) -> bool:
+        """Ask the provider how the attempt `reference` stands, soon and outside this request.
+
+        Tells whether such an attempt exists in this town. A forged or repeated notification costs
+        at most one bounded question.
+        """
+        ...
+
+    def record(
+        self,
+        *,
+        regie: str,
+        family_id: int,
+        means: Means,
+        amount: int,
+        paid_at: datetime,
+        payer: str,
+        shares: Sequence[tuple[int, int]],
+        key: str,
+        note: str = "",
+    ) -> Recorded:
+        """Record a payment made outside a provider, shared over `shares` (invoice id, cents).
+
+        Settles at once: allocations, receipt number, event and messages in this transaction. The
+        same `key` again returns what was recorded and does nothing. Cents beyond what an invoice
+        still owes become a credit of the family.
+        """
+        ...
+
+    def reverse(self, payment_id: int, *, reason: str) -> None:
+        """Take a settled payment back (bounce, returned debit): entries with the same split."""
+        ...
+
+
+class Outbox(Protocol):
+    """Effects that leave after the commit."""
+
+    def add(
+        self,
+        topic: str,
+        payload: dict[str, Any],
+        *,
+        key: str,
+        after: datetime | None = None,
+    ) -> None:
+        """Ask for an effect. The same topic and key again is the same effect: one row."""
+        ...
+
+
+class Clock(Protocol):
+    """The time, so that tests can set it."""
+
+    def now(self) -> datetime:
+        """Now, in UTC, aware."""
+        ...
+
+
+class TenantContext(Protocol):
+    """One town, one transaction: everything a plugin works with."""
+
+    @property
+    def town(self) -> TownInfo:
+        """The town."""
+        ...
+
+    @property
+    def session(self) -> Session:
+        """The SQLAlchemy session of the unit of work, bound to the town by row-level security.
+
+        For the plugin's own tables only; core's rows go through the services below.
+        """
+        ...
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def families(self) -> Families: ...
+    @property
+    def invoices(self) -> Invoices: ...
+    @property
+    def payments(self) -> Payments: ...
+    @property
+    def outbox(self) -> Outbox: ...
+
+    def settings(self, plugin: Plugin[S]) -> S:
+        """The plugin's own settings in this town, validated. A plugin can name only itself."""
+        ...

@@ -1,0 +1,115 @@
+"""Invoices as a source reads them from a file, before they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+
+class TaxKind(StrEnum):
+    """What a line is to the income tax (CGI art. 200 quater B): only care earns the credit."""
+
+    CARE = "garde"
+    MEAL = "repas"
+    OTHER = "autre"
+
+
+class InvoiceKind(StrEnum):
+    """An invoice asks for money; a credit note (*avoir*) takes some of it back."""
+
+    INVOICE = "facture"
+    CREDIT_NOTE = "avoir"
+
+
+@dataclass(frozen=True, slots=True)
+class LineRecord:
+    """One line of an invoice. `amount` and `unit_price` are cents; the child is a key or a name."""
+
+    rank: int
+    activity: str
+    tax_kind: TaxKind
+    amount: int
+    child: str = ""
+    quantity: Decimal | None = None
+    unit_price: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with the invoices; `read` loads it only when it is wanted."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRecord:
+    """One invoice as its issuer states it (CHEQUES_AND_FORMATS 2.8). `amount` is in cents.
+
+    `number` and `payment_reference` are kept as given: neither is ever derived from the other.
+    """
+
+    regie: str
+    number: str
+    family_code: str
+    label: str
+    amount: int
+    issued_on: date
+    due_on: date
+    fiscal_year: int
+    payment_reference: str = ""
+    debtor: str = ""
+    address: tuple[str, ...] = ()
+    period_start: date | None = None
+    period_end: date | None = None
+    direct_debit: bool = False
+    kind: InvoiceKind = InvoiceKind.INVOICE
+    origin_number: str = ""
+    document: Attachment | None = None
+    lines: tuple[LineRecord, ...] = field(default=())
+    line_number: int = 0
+    """Where the record stands in its file, 1-based; 0 when the format has no lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProblem:
+    """Why a part of a file was refused, in words that let its author mend it.
+
+    `message` is in the reader's language; `line` and `column` say where (0 and "" when the whole
+    file is meant), `value` is what stood there, shortened.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file to import: where it lies, what it was called, and how large it is, in bytes."""
+
+    path: Path
+    name: str
+    size: int
+
+
+class InvoiceSource(Protocol):
+    """Reads one format of invoice file.
+
+    `read` is lazy, does not keep the whole file in memory, never guesses an amount, and yields a
+    `SourceProblem` in place of every record it cannot read; it raises nothing for bad content.
+    """
+
+    key: str
+    label: str
+
+    def read(self, file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem]:
+        """Yield the records of `file` in its order, and its problems where they occur."""
+        ...

@@ -1,0 +1,195 @@
+"""Payments as a provider sees them: what is asked of it, and what it may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class Means(StrEnum):
+    """How the money came. The text is stable: the database and the exports keep it."""
+
+    CARD = "card"
+    """Bank card, online."""
+    ONLINE_DEBIT = "online_debit"
+    """Single direct debit agreed to online: a promise, the money follows in days."""
+    CHEQUE = "cheque"
+    CASH = "cash"
+    TRANSFER = "transfer"
+    TERMINAL = "terminal"
+    """Bank card, at the counter."""
+    DIRECT_DEBIT = "direct_debit"
+    """Recurring direct debit by the régie."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceToPay:
+    """What a provider may know of an invoice: references and cents, never a child's name."""
+
+    number: str
+    payment_reference: str
+    label: str
+    fiscal_year: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentIntent:
+    """A payment that a parent asks for. `amount` is in cents and is the sum over `invoices`."""
+
+    payment_id: int
+    regie: str
+    amount: int
+    email: str
+    language: str
+    invoices: tuple[InvoiceToPay, ...]
+    return_url: str
+    """Where the provider sends the parent back. It carries no outcome that may be trusted."""
+    notify_url: str
+    """Where the provider may tell that it is worth asking. It proves nothing either."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Where to send the parent, and the provider's name for the attempt."""
+
+    reference: str
+    url: str
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """What the provider was asked, kept to be compared with what it will answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A payment that the provider knows, as it was asked for."""
+
+    payment_id: int
+    regie: str
+    reference: str
+    amount: int
+    created_at: datetime
+    asked: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """No final outcome yet.
+
+    `resumable` tells that the provider's page still takes the parent, at `resume_url`; `detail`
+    keeps what was answered ("refused once, may be retried").
+    """
+
+    resumable: bool
+    resume_url: str = ""
+    detail: str = ""
+    raw: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The provider says that `amount` cents were paid (or, for a direct debit, promised)."""
+
+    amount: int
+    means: Means
+    paid_at: datetime
+    authorisation: str = ""
+    raw: Mapping[str, str] = field(default_factory=dict)
+
+
+class FailureKind(StrEnum):
+    """How an attempt ended without money. Values are those of the payment's state."""
+
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt is surely over and brought no money."""
+
+    kind: FailureKind
+    raw: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """The answer does not fit what was asked. It never settles; the régisseur reads `reason`."""
+
+    reason: str
+    raw: Mapping[str, str] = field(default_factory=dict)
+
+
+Outcome = Pending | Settled | Failed | Anomaly
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do for one régie. Amounts are cents."""
+
+    several_invoices: bool = False
+    minimum: int = 1
+    maximum: int = 10**11
+    direct_debit: bool = False
+
+
+class PaymentProvider(Protocol):
+    """Takes a parent's payment somewhere else, and tells how it ended.
+
+    There is no webhook method on purpose: a notification only makes core ask `outcome` again, as
+    the parent's return and the poller do, so that one idempotent path settles.
+    """
+
+    key: str
+    label: str
+
+    def capabilities(self, regie: str) -> Capabilities | None:
+        """What the provider can do for this régie; None when the régie does not take it."""
+        ...
+
+    def start(self, intent: PaymentIntent) -> Redirect:
+        """Announce the payment and tell where to send the parent.
+
+        Raises `RetryableError` when the service is away and `PermanentError` when it refuses.
+        """
+        ...
+
+    def outcome(self, attempt: Attempt) -> Outcome:
+        """Ask how the attempt stands: a read, repeated at will. Raises as `start` does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettled:
+    """Event: a payment was recorded as settled, in the transaction that wrote this event."""
+
+    id: str
+    payment_id: int
+    family_id: int
+    invoice_ids: tuple[int, ...]
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentReversed:
+    """Event: a settled payment came back; its invoices are due again."""
+
+    id: str
+    payment_id: int
+    family_id: int
+    invoice_ids: tuple[int, ...]
+    amount: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicesPublished:
+    """Event: a family was given new invoices to see."""
+
+    id: str
+    family_id: int
+    invoice_ids: tuple[int, ...]

@@ -1,0 +1,53 @@
+"""What plugins may add to the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Audience(StrEnum):
+    """Whose menu it is."""
+
+    PARENTS = "parents"
+    OFFICE = "office"
+
+
+@dataclass(frozen=True, slots=True)
+class MenuEntry:
+    """An entry of a menu. `route` is a route name; `order` sorts (core uses 10, 20, 30...)."""
+
+    label: str
+    route: str
+    order: int = 50
+
+
+class WebConfig(Protocol):
+    """The part of the application's configuration that a plugin may touch.
+
+    Every route is named ``<plugin>.<name>``, stands under ``/+<plugin>/`` and answers 404 in a
+    town that has not enabled the plugin.
+    """
+
+    def add_route(self, name: str, pattern: str) -> None:
+        """Add the route `name` at ``/+<plugin>/<pattern>``."""
+        ...
+
+    def add_view(
+        self,
+        view: Callable[..., Any],
+        *,
+        route: str,
+        method: str = "GET",
+        renderer: str | None = None,
+        permission: str = "public",
+        csrf: bool = True,
+    ) -> None:
+        """Attach a view to one of the plugin's own routes.
+
+        `renderer` names a template in the plugin's ``templates`` folder. `csrf` may only be False
+        for a webhook, which must prove itself otherwise.
+        """
+        ...

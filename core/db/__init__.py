@@ -1,0 +1,1 @@
+"""The database: declarative base, engines, sessions, row-level security."""

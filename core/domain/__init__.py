@@ -1,0 +1,1 @@
+"""Decisions as pure functions of the standard library: no database, no web, no clock."""

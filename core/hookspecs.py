@@ -1,0 +1,100 @@
+"""Every hook of Préau, on one page: the platform's constitution.
+
+Hooks are called with keyword arguments; an implementation may accept fewer. *Strict*: an exception
+stops what is being done. *Contained*: an exception is logged and counted, and the others go on.
+Version 1; an argument or hook that goes away is first announced by a warning for one release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from core.api.context import TenantContext
+from core.api.invoices import InvoiceSource
+from core.api.messages import NotificationChannel
+from core.api.payments import (
+    InvoicesPublished,
+    PaymentProvider,
+    PaymentReversed,
+    PaymentSettled,
+)
+from core.api.plugin import Consumer, HealthCheck, MigrationSource, Periodic, hookspec
+from core.api.web import Audience, MenuEntry, WebConfig
+
+# --- Process-wide: called once at start, on all installed plugins. Strict. -------------------
+
+
+@hookspec
+def configure_web(config: WebConfig) -> None:
+    """Add routes and views. They exist only in towns that enable the plugin."""
+
+
+@hookspec
+def commands(cli: click.Group) -> None:
+    """Add commands to ``preau``."""
+
+
+@hookspec
+def consumers() -> Sequence[Consumer]:  # type: ignore[empty-body]
+    """Name the outbox topics this plugin handles. Two handlers for one topic are refused."""
+
+
+@hookspec
+def schedule() -> Sequence[Periodic]:  # type: ignore[empty-body]
+    """Name the plugin's periodic work. Beat only writes outbox rows; consumers do the work."""
+
+
+@hookspec
+def migrations() -> MigrationSource | None:  # type: ignore[empty-body]
+    """Tell where the plugin's Alembic versions lie. All installed plugins' migrations run."""
+
+
+# --- Per town: called on the plugins that the town enables. ----------------------------------
+
+
+@hookspec
+def invoice_sources(ctx: TenantContext) -> Sequence[InvoiceSource]:  # type: ignore[empty-body]
+    """Give the file formats this plugin reads. Contained: a broken plugin's are missing."""
+
+
+@hookspec
+def payment_providers(ctx: TenantContext) -> Sequence[PaymentProvider]:  # type: ignore[empty-body]
+    """Give the ways to pay online. Contained. Core chooses by régie and key, never by order."""
+
+
+@hookspec
+def notification_channels(  # type: ignore[empty-body]
+    ctx: TenantContext,
+) -> Sequence[NotificationChannel]:
+    """Give the ways to reach families. Contained."""
+
+
+@hookspec
+def menu_entries(ctx: TenantContext, audience: Audience) -> Sequence[MenuEntry]:  # type: ignore[empty-body]
+    """Add entries to the parents' or the office's menu. Contained."""
+
+
+@hookspec
+def health_checks(ctx: TenantContext) -> Sequence[HealthCheck]:  # type: ignore[empty-body]
+    """Give questions for ``preau doctor`` and the health page. Contained, bounded in time."""
+
+
+@hookspec
+def invoices_published(ctx: TenantContext, event: InvoicesPublished) -> None:
+    """A family was given new invoices.
+
+    Called from the outbox after the commit, once per plugin and event, at least once: be
+    idempotent by ``event.id``. A plugin that raises is retried alone.
+    """
+
+
+@hookspec
+def payment_settled(ctx: TenantContext, event: PaymentSettled) -> None:
+    """A payment was recorded as settled. Called as `invoices_published` is."""
+
+
+@hookspec
+def payment_reversed(ctx: TenantContext, event: PaymentReversed) -> None:
+    """A settled payment came back. Called as `invoices_published` is."""

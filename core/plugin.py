@@ -1,0 +1,93 @@
+"""The public API for plugins: everything a plugin may import from core.
+
+>>> from core.plugin import Plugin, PluginSettings, hookimpl
+"""
+
+from core.api.context import (
+    Clock,
+    Families,
+    FamilyInfo,
+    InvoiceInfo,
+    Invoices,
+    Outbox,
+    PaymentInfo,
+    Payments,
+    Recorded,
+    RegieInfo,
+    TenantContext,
+    TownInfo,
+)
+from core.api.errors import (
+    PermanentError,
+    PreauError,
+    RetryableError,
+    SettingsProblemError,
+    UserError,
+)
+from core.api.invoices import (
+    Attachment,
+    InvoiceKind,
+    InvoiceRecord,
+    InvoiceSource,
+    LineRecord,
+    SourceFile,
+    SourceProblem,
+    TaxKind,
+)
+from core.api.messages import (
+    Address,
+    Dead,
+    Delivered,
+    Delivery,
+    Document,
+    Link,
+    Message,
+    NotificationChannel,
+    Retry,
+)
+from core.api.payments import (
+    Anomaly,
+    Attempt,
+    Capabilities,
+    Failed,
+    FailureKind,
+    InvoicesPublished,
+    InvoiceToPay,
+    Means,
+    Outcome,
+    PaymentIntent,
+    PaymentProvider,
+    PaymentReversed,
+    PaymentSettled,
+    Pending,
+    Redirect,
+    Settled,
+)
+from core.api.plugin import (
+    Consumer,
+    Effect,
+    HealthCheck,
+    MigrationSource,
+    Periodic,
+    Plugin,
+    PluginSettings,
+    hookimpl,
+)
+from core.api.web import Audience, MenuEntry, WebConfig
+from core.db.base import Base, TenantScoped
+from core.domain.money import AmountError, decimal_text, parse_amount
+from core.i18n import gettext, ngettext
+
+__all__ = [
+    "Address", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",
+    "Capabilities", "Clock", "Consumer", "Dead", "Delivered", "Delivery", "Document", "Effect",
+    "Failed", "FailureKind", "Families", "FamilyInfo", "HealthCheck", "InvoiceInfo", "InvoiceKind",
+    "InvoiceRecord", "InvoiceSource", "InvoiceToPay", "Invoices", "InvoicesPublished", "LineRecord",
+    "Link", "Means", "MenuEntry", "Message", "MigrationSource", "NotificationChannel", "Outbox",
+    "Outcome", "PaymentInfo", "PaymentIntent", "PaymentProvider", "PaymentReversed",
+    "PaymentSettled", "Payments", "Pending", "Periodic", "PermanentError", "Plugin",
+    "PluginSettings", "PreauError", "Recorded", "Redirect", "RegieInfo", "Retry", "RetryableError",
+    "Settled", "SettingsProblemError", "SourceFile", "SourceProblem", "TaxKind", "TenantContext",
+    "TenantScoped", "TownInfo", "UserError", "WebConfig", "decimal_text", "gettext", "hookimpl",
+    "ngettext", "parse_amount",
+]  # fmt: skip
