@@ -102,6 +102,10 @@ class Families(Protocol):
         """The family of this printed code in this town, or None."""
         ...
 
+    def emails(self, family_id: int) -> Sequence[str]:
+        """The confirmed addresses that this family registered (*Être averti*)."""
+        ...
+
     def names(self) -> Sequence[tuple[int, str, Sequence[str]]]:
         """For every family: its id, its code, and all names it may sign with (debtor, children)."""
         ...

@@ -1,0 +1,27 @@
+"""All tables of core, one module an aggregate. Importing this module completes the metadata."""
+
+from core.models.audit import AuditEntry
+from core.models.family import AccessCode, Child, ContactEmail, Family, FamilyChild
+from core.models.importing import ImportBatch, InvoiceChange
+from core.models.invoice import Document, Invoice, InvoiceLine, InvoiceState
+from core.models.messages import MessageRow, MessageState
+from core.models.news import News
+from core.models.outbox import OutboxRow, OutboxState
+from core.models.payment import (
+    Allocation,
+    Counter,
+    Credit,
+    Payment,
+    PaymentAnswer,
+    PaymentItem,
+)
+from core.models.sign_in import Account, AccountFamily, OneTimeToken, WebSession
+from core.models.tenant import Tenant
+
+__all__ = [
+    "AccessCode", "Account", "AccountFamily", "Allocation", "AuditEntry", "Child", "ContactEmail",
+    "Counter", "Credit", "Document", "Family", "FamilyChild", "ImportBatch", "Invoice",
+    "InvoiceChange", "InvoiceLine", "InvoiceState", "MessageRow", "MessageState", "News",
+    "OneTimeToken", "OutboxRow", "OutboxState", "Payment", "PaymentAnswer", "PaymentItem", "Tenant",
+    "WebSession",
+]  # fmt: skip

@@ -1,0 +1,46 @@
+"""Messages to families: a row with a state before anything is sent."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db.base import Base, TenantScoped
+from core.db.types import CreatedAt, Json, MomentOrNone
+
+
+class MessageState(StrEnum):
+    """What became of a message."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    REFUSED = "refused"
+    """The address refused it for good."""
+
+
+class MessageRow(TenantScoped, Base):
+    """One message to one address. `payload` holds ids, the text is rendered when it leaves."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        ForeignKeyConstraint(
+            ["tenant_id", "family_id"], ["family.tenant_id", "family.id"], ondelete="CASCADE"
+        ),
+        Index(None, "tenant_id", "family_id"),
+    )
+
+    key: Mapped[str]
+    kind: Mapped[str]
+    channel: Mapped[str]
+    address: Mapped[str]
+    language: Mapped[str]
+    family_id: Mapped[int | None]
+    payload: Mapped[Json]
+    state: Mapped[str] = mapped_column(default=MessageState.QUEUED, server_default="queued")
+    created_at: Mapped[CreatedAt]
+    sent_at: Mapped[MomentOrNone]
+    reference: Mapped[str] = mapped_column(default="", server_default="")
+    problem: Mapped[str] = mapped_column(default="", server_default="")

@@ -1,0 +1,146 @@
+"""Payments, which cents of them pay what, and what the provider answered."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db.base import Base, TenantScoped
+from core.db.types import Cents, CreatedAt, Json, Moment, MomentOrNone, Reference
+
+
+class Payment(TenantScoped, Base):
+    """Money on its way or here, whatever its means. Only conditional UPDATEs change its state."""
+
+    __tablename__ = "payment"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        ForeignKeyConstraint(["tenant_id", "family_id"], ["family.tenant_id", "family.id"]),
+        ForeignKeyConstraint(["tenant_id", "receipt_id"], ["document.tenant_id", "document.id"]),
+        CheckConstraint("amount > 0", name="positive"),
+        Index(
+            "uq_payment_provider_reference",
+            "tenant_id", "provider", "provider_reference",
+            unique=True,
+            postgresql_where=text("provider_reference <> ''"),
+        ),
+        Index(None, "tenant_id", "family_id"),
+        Index(
+            "ix_payment_open",
+            "tenant_id", "created_at",
+            postgresql_where=text("state IN ('created', 'pending')"),
+        ),
+    )  # fmt: skip
+
+    key: Mapped[str] = mapped_column(comment="asked for twice under one key is one payment")
+    family_id: Mapped[Reference]
+    regie: Mapped[str]
+    provider: Mapped[str] = mapped_column(default="", server_default="")
+    state: Mapped[str]
+    amount: Mapped[Cents]
+    means: Mapped[str] = mapped_column(default="", server_default="")
+    payer: Mapped[str] = mapped_column(default="", server_default="")
+    email: Mapped[str] = mapped_column(default="", server_default="")
+    language: Mapped[str] = mapped_column(default="fr", server_default="fr")
+    created_at: Mapped[Moment]
+    provider_reference: Mapped[str] = mapped_column(default="", server_default="")
+    provider_url: Mapped[str] = mapped_column(default="", server_default="")
+    asked: Mapped[Json]
+    paid_at: Mapped[MomentOrNone] = mapped_column(comment="when the payer paid")
+    settled_at: Mapped[MomentOrNone] = mapped_column(comment="when it was recorded here")
+    authorisation: Mapped[str] = mapped_column(default="", server_default="")
+    receipt_number: Mapped[str] = mapped_column(default="", server_default="")
+    receipt_id: Mapped[int | None]
+    anomaly: Mapped[str] = mapped_column(
+        default="", server_default="", comment="why a person must look at it"
+    )
+    reversed_at: Mapped[MomentOrNone]
+    reversal_reason: Mapped[str] = mapped_column(default="", server_default="")
+    note: Mapped[str] = mapped_column(default="", server_default="")
+
+
+class PaymentItem(TenantScoped, Base):
+    """What a payment was meant to pay. `live` while it may still settle: one per invoice."""
+
+    __tablename__ = "payment_item"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "payment_id", "invoice_id"),
+        ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"]),
+        Index(
+            "uq_payment_item_live",
+            "tenant_id", "invoice_id",
+            unique=True,
+            postgresql_where=text("live"),
+        ),
+        Index(None, "tenant_id", "invoice_id"),
+    )  # fmt: skip
+
+    payment_id: Mapped[Reference]
+    invoice_id: Mapped[Reference]
+    amount: Mapped[Cents]
+    live: Mapped[bool] = mapped_column(default=False, server_default="false")
+
+
+class Allocation(TenantScoped, Base):
+    """Cents of a settled payment that pay an invoice. In force until `reversed_at`."""
+
+    __tablename__ = "allocation"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "payment_id", "invoice_id"),
+        ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"]),
+        CheckConstraint("amount > 0", name="positive"),
+        Index(None, "tenant_id", "invoice_id"),
+    )
+
+    payment_id: Mapped[Reference]
+    invoice_id: Mapped[Reference]
+    amount: Mapped[Cents]
+    created_at: Mapped[Moment]
+    reversed_at: Mapped[MomentOrNone]
+
+
+class Credit(TenantScoped, Base):
+    """Cents that no invoice could take: the family's, in that régie, for the régisseur to see."""
+
+    __tablename__ = "credit"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "payment_id"),
+        ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        ForeignKeyConstraint(["tenant_id", "family_id"], ["family.tenant_id", "family.id"]),
+        CheckConstraint("amount > 0", name="positive"),
+    )
+
+    payment_id: Mapped[Reference]
+    family_id: Mapped[Reference]
+    regie: Mapped[str]
+    amount: Mapped[Cents]
+    created_at: Mapped[Moment]
+    reversed_at: Mapped[MomentOrNone]
+
+
+class PaymentAnswer(TenantScoped, Base):
+    """What the provider answered, word for word, each time it said something new. Append-only."""
+
+    __tablename__ = "payment_answer"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        Index(None, "tenant_id", "payment_id"),
+    )
+
+    payment_id: Mapped[Reference]
+    at: Mapped[CreatedAt]
+    outcome: Mapped[str]
+    detail: Mapped[str] = mapped_column(default="", server_default="")
+    raw: Mapped[Json]
+
+
+class Counter(TenantScoped, Base):
+    """A gap-free number, e.g. receipts of a régie and year: taken under the row's lock."""
+
+    __tablename__ = "counter"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    name: Mapped[str]
+    value: Mapped[int]

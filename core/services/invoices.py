@@ -1,0 +1,275 @@
+"""Invoices as families see them: unpaid, paid, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock, InvoiceInfo
+from core.api.invoices import InvoiceKind
+from core.api.messages import Document as FinishedDocument
+from core.models import (
+    Allocation,
+    Child,
+    Document,
+    FamilyChild,
+    Invoice,
+    InvoiceLine,
+    InvoiceState,
+    OneTimeToken,
+    Payment,
+)
+from core.services.documents import Documents
+from core.signing import new_token, token_hash
+
+PAYMENT_LINK = "payment-link"
+PAYMENT_LINK_LIFE = timedelta(minutes=30)
+
+SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
+
+
+@dataclass(frozen=True, slots=True)
+class PaidInvoice:
+    """A line of *factures déjà payées*: an invoice, and one payment that went to it (cents)."""
+
+    invoice_id: int
+    payment_id: int
+    number: str
+    payment_reference: str
+    label: str
+    regie: str
+    due_on: date
+    paid: int
+    payer: str
+    means: str
+    paid_at: datetime
+    authorisation: str
+    receipt_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineInfo:
+    """A line of an invoice, as shown. Amounts are cents."""
+
+    activity: str
+    child: str
+    tax_kind: str
+    quantity: Decimal | None
+    unit_price: int | None
+    amount: int
+
+
+def paid_amount() -> ColumnElement[int]:
+    """SQL: the cents allocated to `Invoice` and in force."""
+    return (
+        select(func.coalesce(func.sum(Allocation.amount), 0))
+        .where(
+            Allocation.tenant_id == Invoice.tenant_id,
+            Allocation.invoice_id == Invoice.id,
+            Allocation.reversed_at.is_(None),
+        )
+        .correlate(Invoice)
+        .scalar_subquery()
+    )
+
+
+def visible_to(family_id: int) -> ColumnElement[bool]:
+    """SQL: `Invoice` is this family's own, or concerns a child whose invoices it sees in full."""
+    shared = exists().where(
+        InvoiceLine.tenant_id == Invoice.tenant_id,
+        InvoiceLine.invoice_id == Invoice.id,
+        FamilyChild.tenant_id == Invoice.tenant_id,
+        FamilyChild.child_id == InvoiceLine.child_id,
+        FamilyChild.family_id == family_id,
+        FamilyChild.sees_all,
+    )
+    return or_(Invoice.family_id == family_id, shared)
+
+
+class Invoices:
+    """The invoices of one town."""
+
+    def __init__(
+        self, session: Session, tenant: str, clock: Clock, documents: Documents, base_url: str
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._documents = documents
+        self._base_url = base_url
+
+    def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
+        """What this family sees and still owes, oldest due date first."""
+        paid = paid_amount()
+        return self._infos(
+            self._select(paid)
+            .where(
+                visible_to(family_id),
+                Invoice.state.in_(SHOWN),
+                Invoice.kind == InvoiceKind.INVOICE,
+                Invoice.amount > paid,
+            )
+            .order_by(Invoice.due_on, Invoice.id)
+        )
+
+    def get(self, invoice_id: int) -> InvoiceInfo | None:
+        """One published invoice, or None."""
+        found = self._infos(
+            self._select(paid_amount()).where(Invoice.id == invoice_id, Invoice.state.in_(SHOWN))
+        )
+        return found[0] if found else None
+
+    def seen_by(self, family_id: int, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
+        """Those of `invoice_ids` that are published and that this family may see."""
+        return self._infos(
+            self._select(paid_amount())
+            .where(
+                Invoice.id.in_(invoice_ids), Invoice.state.in_(SHOWN), visible_to(family_id)
+            )
+            .order_by(Invoice.due_on, Invoice.id)
+        )
+
+    def by_number(self, number: str) -> Sequence[InvoiceInfo]:
+        """The published invoices with this number."""
+        return self._infos(
+            self._select(paid_amount()).where(Invoice.number == number, Invoice.state.in_(SHOWN))
+        )
+
+    def open_in(self, regie: str) -> Sequence[InvoiceInfo]:
+        """Every published, unsettled invoice of a régie."""
+        paid = paid_amount()
+        return self._infos(
+            self._select(paid)
+            .where(
+                Invoice.regie == regie,
+                Invoice.state == InvoiceState.PUBLISHED,
+                Invoice.kind == InvoiceKind.INVOICE,
+                Invoice.amount > paid,
+            )
+            .order_by(Invoice.due_on, Invoice.id)
+        )
+
+    def paid(
+        self, family_id: int, *, year: int | None = None, regie: str | None = None
+    ) -> Sequence[PaidInvoice]:
+        """What was paid on invoices that this family sees, newest first."""
+        query = (
+            select(
+                Invoice.id.label("invoice_id"),
+                Payment.id.label("payment_id"),
+                Invoice.number,
+                Invoice.payment_reference,
+                Invoice.label,
+                Invoice.regie,
+                Invoice.due_on,
+                Allocation.amount.label("paid"),
+                Payment.payer,
+                Payment.means,
+                Payment.paid_at,
+                Payment.authorisation,
+                Payment.receipt_number,
+            )
+            .join(
+                Allocation,
+                and_(
+                    Allocation.tenant_id == Invoice.tenant_id, Allocation.invoice_id == Invoice.id
+                ),
+            )
+            .join(
+                Payment,
+                and_(Payment.tenant_id == Invoice.tenant_id, Payment.id == Allocation.payment_id),
+            )
+            .where(
+                Invoice.tenant_id == self._tenant,
+                Allocation.reversed_at.is_(None),
+                visible_to(family_id),
+            )
+            .order_by(Payment.paid_at.desc(), Invoice.id.desc())
+        )
+        if year is not None:
+            local = func.timezone("Europe/Paris", Payment.paid_at)
+            query = query.where(func.extract("year", local) == year)
+        if regie is not None:
+            query = query.where(Invoice.regie == regie)
+        return [PaidInvoice(**row._mapping) for row in self._session.execute(query)]  # noqa: SLF001
+
+    def lines(self, invoice_id: int) -> Sequence[LineInfo]:
+        """The lines of an invoice, in order."""
+        rows = self._session.execute(
+            select(InvoiceLine, Child.label)
+            .outerjoin(
+                Child,
+                and_(Child.tenant_id == InvoiceLine.tenant_id, Child.id == InvoiceLine.child_id),
+            )
+            .where(InvoiceLine.tenant_id == self._tenant, InvoiceLine.invoice_id == invoice_id)
+            .order_by(InvoiceLine.rank)
+        )
+        return [
+            LineInfo(
+                line.activity, label or "", line.tax_kind, line.quantity, line.unit_price,
+                line.amount,
+            )
+            for line, label in rows
+        ]  # fmt: skip
+
+    def document(self, invoice_id: int) -> FinishedDocument | None:
+        """The invoice's PDF: the source's own, else rendered. None if it is not published."""
+        invoice = self._session.get(Invoice, (self._tenant, invoice_id))
+        if invoice is None or invoice.state not in SHOWN:
+            return None
+        if invoice.document_id is not None:
+            stored = self._session.get_one(Document, (self._tenant, invoice.document_id))
+            return FinishedDocument(stored.name, stored.media_type, stored.content)
+        info = self.get(invoice_id)
+        if info is None:
+            return None
+        return self._documents.invoice(invoice, info, self.lines(invoice_id))
+
+    def payment_link(self, invoice_id: int, family_id: int) -> str:
+        """An absolute URL that opens on paying this invoice once, within half an hour."""
+        token = new_token()
+        self._session.add(
+            OneTimeToken(
+                tenant_id=self._tenant,
+                token_hash=token_hash(token),
+                purpose=PAYMENT_LINK,
+                family_id=family_id,
+                payload={"invoice_id": invoice_id},
+                expires_at=self._clock.now() + PAYMENT_LINK_LIFE,
+            )
+        )
+        return f"{self._base_url}/payer/{token}"
+
+    def _select(self, paid: ColumnElement[int]) -> Select[Any]:
+        return select(Invoice, paid.label("paid")).where(Invoice.tenant_id == self._tenant)
+
+    def _infos(self, query: Select[Any]) -> list[InvoiceInfo]:
+        return [_info(invoice, paid) for invoice, paid in self._session.execute(query)]
+
+
+def _info(invoice: Invoice, paid: int) -> InvoiceInfo:
+    balance = max(invoice.amount - paid, 0)
+    return InvoiceInfo(
+        id=invoice.id,
+        family_id=invoice.family_id,
+        regie=invoice.regie,
+        number=invoice.number,
+        payment_reference=invoice.payment_reference,
+        label=invoice.label,
+        amount=invoice.amount,
+        balance=balance,
+        issued_on=invoice.issued_on,
+        due_on=invoice.due_on,
+        payable=(
+            balance > 0
+            and invoice.state == InvoiceState.PUBLISHED
+            and invoice.kind == InvoiceKind.INVOICE
+            and not invoice.direct_debit
+        ),
+    )

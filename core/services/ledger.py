@@ -1,0 +1,224 @@
+"""Recording money: one place where a payment becomes settled, and where it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.api.payments import PaymentReversed, PaymentSettled
+from core.clock import today
+from core.domain.allocation import Due, allocate
+from core.domain.payment_states import SOURCES, PaymentState
+from core.models import (
+    Allocation,
+    Counter,
+    Credit,
+    Invoice,
+    InvoiceState,
+    Payment,
+    PaymentItem,
+)
+from core.services.events import Events
+
+
+class Ledger:
+    """The only writer of settlements, allocations, credits and receipt numbers in a town."""
+
+    def __init__(self, session: Session, tenant: str, clock: Clock, events: Events) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._events = events
+
+    def settle(
+        self,
+        payment_id: int,
+        *,
+        means: str,
+        paid_at: datetime,
+        authorisation: str = "",
+        payer: str | None = None,
+    ) -> bool:
+        """Record that the payment's money is there. False when it already was: once, ever.
+
+        Each invoice takes at most what it still owes; the rest becomes a credit of the family.
+        """
+        now = self._clock.now()
+        values: dict[str, object] = {
+            "state": PaymentState.SETTLED,
+            "means": means,
+            "paid_at": paid_at,
+            "settled_at": now,
+            "authorisation": authorisation,
+            "anomaly": "",
+        }
+        if payer is not None:
+            values["payer"] = payer
+        payment = self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.id == payment_id,
+                Payment.state.in_(SOURCES[PaymentState.SETTLED]),
+            )
+            .values(**values)
+            .returning(Payment.family_id, Payment.regie, Payment.amount)
+        ).one_or_none()
+        if payment is None:
+            return False
+        dues = self._dues(payment_id)
+        split = allocate(payment.amount, dues)
+        for share in split.shares:
+            self._session.add(
+                Allocation(
+                    tenant_id=self._tenant,
+                    payment_id=payment_id,
+                    invoice_id=share.invoice_id,
+                    amount=share.amount,
+                    created_at=now,
+                )
+            )
+        if split.excess:
+            self._session.add(
+                Credit(
+                    tenant_id=self._tenant,
+                    payment_id=payment_id,
+                    family_id=payment.family_id,
+                    regie=payment.regie,
+                    amount=split.excess,
+                    created_at=now,
+                )
+            )
+        self.release(payment_id)
+        self._session.flush()
+        year = today(now).year
+        number = self.next_number(f"receipt/{payment.regie}/{year}")
+        self._session.execute(
+            update(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
+            .values(receipt_number=f"{payment.regie}-{year}-{number:06d}")
+        )
+        event = PaymentSettled(
+            id=f"settled-{payment_id}",
+            payment_id=payment_id,
+            family_id=payment.family_id,
+            invoice_ids=tuple(due.invoice_id for due in dues),
+            amount=payment.amount,
+        )
+        self._events.emit("payment_settled", event.id, asdict(event))
+        return True
+
+    def reverse(self, payment_id: int, *, reason: str) -> bool:
+        """Take a settled payment back; its invoices are due again. False when it is not settled."""
+        now = self._clock.now()
+        payment = self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.id == payment_id,
+                Payment.state.in_(SOURCES[PaymentState.REVERSED]),
+            )
+            .values(state=PaymentState.REVERSED, reversed_at=now, reversal_reason=reason)
+            .returning(Payment.family_id, Payment.amount)
+        ).one_or_none()
+        if payment is None:
+            return False
+        invoice_ids = self._session.scalars(
+            update(Allocation)
+            .where(
+                Allocation.tenant_id == self._tenant,
+                Allocation.payment_id == payment_id,
+                Allocation.reversed_at.is_(None),
+            )
+            .values(reversed_at=now)
+            .returning(Allocation.invoice_id)
+        ).all()
+        self._session.execute(
+            update(Credit)
+            .where(
+                Credit.tenant_id == self._tenant,
+                Credit.payment_id == payment_id,
+                Credit.reversed_at.is_(None),
+            )
+            .values(reversed_at=now)
+        )
+        event = PaymentReversed(
+            id=f"reversed-{payment_id}",
+            payment_id=payment_id,
+            family_id=payment.family_id,
+            invoice_ids=tuple(sorted(invoice_ids)),
+            amount=payment.amount,
+            reason=reason,
+        )
+        self._events.emit("payment_reversed", event.id, asdict(event))
+        return True
+
+    def release(self, payment_id: int) -> None:
+        """Let other attempts pay the invoices of this one."""
+        self._session.execute(
+            update(PaymentItem)
+            .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
+            .values(live=False)
+        )
+
+    def lock_invoices(self, invoice_ids: Sequence[int]) -> dict[int, Invoice]:
+        """Lock invoices, always in the order of their ids so that two payments cannot deadlock."""
+        rows = self._session.scalars(
+            select(Invoice)
+            .where(Invoice.tenant_id == self._tenant, Invoice.id.in_(invoice_ids))
+            .order_by(Invoice.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        return {invoice.id: invoice for invoice in rows}
+
+    def balances(self, invoices: Sequence[Invoice]) -> dict[int, int]:
+        """What locked invoices still owe, in cents: nothing unless they are published."""
+        paid = {
+            row.invoice_id: row.paid
+            for row in self._session.execute(
+                select(Allocation.invoice_id, func.sum(Allocation.amount).label("paid"))
+                .where(
+                    Allocation.tenant_id == self._tenant,
+                    Allocation.invoice_id.in_([invoice.id for invoice in invoices]),
+                    Allocation.reversed_at.is_(None),
+                )
+                .group_by(Allocation.invoice_id)
+            )
+        }
+        return {
+            invoice.id: max(invoice.amount - int(paid.get(invoice.id, 0)), 0)
+            if invoice.state == InvoiceState.PUBLISHED
+            else 0
+            for invoice in invoices
+        }
+
+    def _dues(self, payment_id: int) -> list[Due]:
+        items = self._session.execute(
+            select(PaymentItem.invoice_id, PaymentItem.amount)
+            .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
+            .order_by(PaymentItem.id)
+        ).all()
+        invoices = self.lock_invoices([item.invoice_id for item in items])
+        balances = self.balances(list(invoices.values()))
+        # Never more to an invoice than the payer meant for it, nor than it still owes.
+        return [
+            Due(item.invoice_id, min(item.amount, balances[item.invoice_id])) for item in items
+        ]
+
+    def next_number(self, name: str) -> int:
+        """The next number of a gap-free series: the row stays locked until the commit."""
+        return self._session.scalars(
+            insert(Counter)
+            .values(tenant_id=self._tenant, name=name, value=1)
+            .on_conflict_do_update(
+                index_elements=["tenant_id", "name"], set_={"value": Counter.value + 1}
+            )
+            .returning(Counter.value)
+        ).one()

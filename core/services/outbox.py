@@ -1,0 +1,187 @@
+"""The outbox: asking for effects, claiming them, and finishing them once."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.models import OutboxRow, OutboxState
+
+CHANNEL = "preau_outbox"
+"""The NOTIFY channel that wakes the relay. A notification leaves with the commit, never before."""
+
+PUBLISH_LEASE = timedelta(seconds=60)
+"""How long a published row waits for a worker before it is published again."""
+
+
+class LostClaimError(Exception):
+    """Another worker finished the row, or took it over after the lease: roll back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row that this worker may work on; `attempt` fences it against slower workers."""
+
+    id: uuid.UUID
+    topic: str
+    payload: dict[str, Any]
+    attempt: int
+
+
+class Outbox:
+    """The outbox of one town, in one unit of work."""
+
+    def __init__(self, session: Session, tenant: str, clock: Clock) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+
+    def add(
+        self,
+        topic: str,
+        payload: dict[str, Any],
+        *,
+        key: str,
+        after: datetime | None = None,
+    ) -> None:
+        """Ask for an effect after the commit, not before `after`.
+
+        The same topic and key again is the same effect: one row, whatever its state.
+        """
+        self.add_many(topic, [(payload, key)], after=after)
+
+    def add_many(
+        self,
+        topic: str,
+        items: list[tuple[dict[str, Any], str]],
+        *,
+        after: datetime | None = None,
+    ) -> None:
+        """`add` for several payloads and their keys, in one statement."""
+        if not items:
+            return
+        available_at = after or self._clock.now()
+        self._session.execute(
+            insert(OutboxRow).on_conflict_do_nothing(
+                index_elements=["tenant_id", "topic", "dedupe_key"]
+            ),
+            [
+                {
+                    "tenant_id": self._tenant,
+                    "id": uuid.uuid4(),
+                    "topic": topic,
+                    "dedupe_key": key,
+                    "payload": payload,
+                    "available_at": available_at,
+                }
+                for payload, key in items
+            ],
+        )
+        self._session.execute(text(f"SELECT pg_notify('{CHANNEL}', '')"))
+
+    def claim(self, row_id: uuid.UUID, lease: timedelta) -> Claim | None:
+        """Take a due row for `lease`; None when another worker has it or it is over."""
+        now = self._clock.now()
+        row = self._session.execute(
+            update(OutboxRow)
+            .where(
+                OutboxRow.tenant_id == self._tenant,
+                OutboxRow.id == row_id,
+                OutboxRow.available_at <= now,
+                or_(
+                    OutboxRow.state == OutboxState.READY,
+                    and_(OutboxRow.state == OutboxState.RUNNING, OutboxRow.lease_until <= now),
+                ),
+            )
+            .values(
+                state=OutboxState.RUNNING,
+                lease_until=now + lease,
+                attempts=OutboxRow.attempts + 1,
+            )
+            .returning(OutboxRow.topic, OutboxRow.payload, OutboxRow.attempts)
+        ).one_or_none()
+        return Claim(row_id, row.topic, row.payload, row.attempts) if row else None
+
+    def topic_of(self, row_id: uuid.UUID) -> str | None:
+        """The topic of a row that is not over, or None."""
+        return self._session.scalar(
+            select(OutboxRow.topic).where(
+                OutboxRow.tenant_id == self._tenant,
+                OutboxRow.id == row_id,
+                OutboxRow.state.in_((OutboxState.READY, OutboxState.RUNNING)),
+            )
+        )
+
+    def finish(self, claim: Claim) -> None:
+        """Mark the claimed row done, in the transaction of its effect.
+
+        Raises:
+            LostClaimError: when the lease ran out and another worker took the row.
+        """
+        self._end(claim, state=OutboxState.DONE, last_error="")
+
+    def postpone(self, claim: Claim, reason: str, after: timedelta | None) -> None:
+        """Give the row back, to be taken again later."""
+        delay = after if after is not None else back_off(claim.attempt)
+        self._end(
+            claim,
+            state=OutboxState.READY,
+            available_at=self._clock.now() + delay,
+            last_error=reason[:2000],
+        )
+
+    def bury(self, claim: Claim, reason: str) -> None:
+        """Give up: the row is dead until a person retries it."""
+        self._end(claim, state=OutboxState.DEAD, last_error=reason[:2000])
+
+    def _end(self, claim: Claim, **values: Any) -> None:
+        ended = self._session.execute(
+            update(OutboxRow)
+            .where(
+                OutboxRow.tenant_id == self._tenant,
+                OutboxRow.id == claim.id,
+                OutboxRow.state == OutboxState.RUNNING,
+                OutboxRow.attempts == claim.attempt,
+            )
+            .values(lease_until=None, **values)
+            .returning(OutboxRow.id)
+        ).one_or_none()
+        if ended is None:
+            raise LostClaimError(str(claim.id))
+
+
+def back_off(attempt: int) -> timedelta:
+    """5 s, 10 s, 20 s... up to half an hour, spread so that a herd does not come back as one."""
+    seconds = min(5 * 2 ** (attempt - 1), 1800)
+    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
+
+
+def take_due(session: Session, now: datetime, limit: int) -> list[tuple[str, uuid.UUID]]:
+    """Lease up to `limit` due rows of all towns for publication (the relay's role only)."""
+    due = (
+        select(OutboxRow.tenant_id, OutboxRow.id)
+        .where(
+            OutboxRow.state.in_((OutboxState.READY, OutboxState.RUNNING)),
+            OutboxRow.available_at <= now,
+            func.coalesce(OutboxRow.lease_until, now) <= now,
+        )
+        .order_by(OutboxRow.available_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    rows = session.execute(
+        update(OutboxRow)
+        .where(OutboxRow.tenant_id == due.c.tenant_id, OutboxRow.id == due.c.id)
+        .values(lease_until=now + PUBLISH_LEASE)
+        .returning(OutboxRow.tenant_id, OutboxRow.id)
+    )
+    return [(row.tenant_id, row.id) for row in rows]

@@ -1,0 +1,1 @@
+"""Towns: reading their tenant.toml, and finding which one a request is for."""
