@@ -1,0 +1,164 @@
+"""Settings of the installation: the machines it runs on. Towns have their own files (tenants/)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "PREAU_"
+DEVELOPMENT_KEY = "development only: this key is public and signs nothing of worth"
+"""The key that everybody knows; production refuses it."""
+
+MINIMUM_KEY_LENGTH = 32
+
+
+class SettingsError(Exception):
+    """The installation's settings are wrong; each line names the variable and the reason."""
+
+
+class Settings(BaseSettings):
+    """What differs from one installation to the next.
+
+    Each field is an environment variable: its name in capitals after ``PREAU_`` (`database_url` is
+    ``PREAU_DATABASE_URL``), or the same line in a file ``.env`` of the current folder; the
+    environment wins. Nothing has to be set for `preau run`, which starts servers of its own and
+    hands their addresses to its processes by these very variables. Production has to set
+    `environment`, `secret_key`, `public_base_url`, `database_url` and `redis_url`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        # The same .env may hold the variables that tenant.toml files refer to.
+        extra="ignore",
+        frozen=True,
+        # An error message must not quote a password to the log.
+        hide_input_in_errors=True,
+    )
+
+    environment: Literal["development", "production"] = "development"
+    """``production`` refuses everything that is only good enough for a demonstration."""
+
+    secret_key: str = Field(default=DEVELOPMENT_KEY, repr=False)
+    """Signs links and sessions, and keys the hashes of access codes. Lost: all codes are reissued.
+
+    At least 32 characters, the same on every machine: ``openssl rand -base64 48``.
+    """
+
+    public_base_url: str = "http://localhost:8080"
+    """Where parents reach the towns that have no host name of their own; no slash at the end."""
+
+    database_url: str = Field(default="", repr=False)
+    """PostgreSQL as the application's role ``preau_app``, which owns nothing and bypasses nothing:
+    ``postgresql+psycopg://preau_app:…@host/preau``."""
+
+    owner_url: str = Field(default="", repr=False)
+    """The same database as ``preau_owner``, for migrations only."""
+
+    relay_url: str = Field(default="", repr=False)
+    """The same database as ``preau_relay``, which sees the outbox of all towns and no more."""
+
+    redis_url: str = Field(default="", repr=False)
+    """Redis or Valkey, as Celery's broker and for throttling: ``redis://…`` or
+    ``redis+socket:///path``. It may be lost at any time without losing an effect."""
+
+    tenants_dir: Path = Path("tenants")
+    """The folder that holds a folder for each town."""
+
+    data_dir: Path = Path("data")
+    """Where `preau run` keeps its servers' files. Unused when the URLs above are set."""
+
+    smtp_host: str = "localhost"
+    """The server that takes outgoing mail."""
+
+    smtp_port: int = Field(default=25, ge=1, le=65535)
+    """Its port: 25 inside a network, 587 with `smtp_starttls` and a user."""
+
+    smtp_user: str = ""
+    """Name to sign in with; empty: without signing in."""
+
+    smtp_password: str = Field(default="", repr=False)
+    """Password of `smtp_user`."""
+
+    smtp_starttls: bool = False
+    """Whether to encrypt by STARTTLS; a server that does not offer it is then refused."""
+
+    mail_from: str = "ne-pas-repondre@localhost"
+    """Sender of the mails of towns that name none in their tenant.toml."""
+
+    log_format: Literal["console", "json"] = "console"
+    """``console`` for people, ``json`` (one object a line) for machines."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least serious message that is written."""
+
+    @field_validator("public_base_url")
+    @classmethod
+    def _no_slash(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("has to start with https:// (or http:// in development)")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _fit_for_production(self) -> Self:
+        if self.environment != "production":
+            return self
+        problems = []
+        if self.secret_key == DEVELOPMENT_KEY:
+            problems.append("PREAU_SECRET_KEY is not set: openssl rand -base64 48")
+        elif len(self.secret_key) < MINIMUM_KEY_LENGTH:
+            problems.append(f"PREAU_SECRET_KEY is shorter than {MINIMUM_KEY_LENGTH} characters")
+        if not self.public_base_url.startswith("https://"):
+            problems.append("PREAU_PUBLIC_BASE_URL has to start with https://")
+        problems += [
+            f"PREAU_{name.upper()} is not set"
+            for name in ("database_url", "redis_url")
+            if not getattr(self, name)
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def is_production(self) -> bool:
+        """Whether real families use this installation."""
+        return self.environment == "production"
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings; `overrides` win over the environment (tests).
+
+    Raises:
+        SettingsError: naming every wrong variable and why, without its value.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [
+            f"{_variable(item['loc'])}{item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError("\n".join(lines)) from None
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load()
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Variables that start with ``PREAU_`` and mean nothing: most likely a slip of the pen."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    names = os.environ if environ is None else environ
+    return sorted(name for name in names if name.startswith(PREFIX) and name not in known)
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return f"{PREFIX}{str(location[0]).upper()}: " if location else ""
