@@ -65,8 +65,8 @@ class Settings(BaseSettings):
     """The same database as ``preau_relay``, which sees the outbox of all towns and no more."""
 
     redis_url: str = Field(default="", repr=False)
-    """Redis or Valkey, as Celery's broker and for throttling: ``redis://…`` or
-    ``redis+socket:///path``. It may be lost at any time without losing an effect."""
+    """Redis or Valkey, as Celery’s broker and for throttling: ``redis://…`` or
+    ``rediss://…``. It may be lost at any time without losing an effect."""
 
     tenants_dir: Path = Path("tenants")
     """The folder that holds a folder for each town."""
