@@ -75,6 +75,7 @@ from core.api.plugin import (
 )
 from core.api.web import Audience, MenuEntry, WebConfig
 from core.db.base import Base, TenantScoped
+from core.db.rls import protect
 from core.domain.money import AmountError, decimal_text, parse_amount
 from core.i18n import gettext, ngettext
 
@@ -89,5 +90,5 @@ __all__ = [
     "PluginSettings", "PreauError", "Recorded", "Redirect", "RegieInfo", "Retry", "RetryableError",
     "Settled", "SettingsProblemError", "SourceFile", "SourceProblem", "TaxKind", "TenantContext",
     "TenantScoped", "TownInfo", "UserError", "WebConfig", "decimal_text", "gettext", "hookimpl",
-    "ngettext", "parse_amount",
+    "ngettext", "parse_amount", "protect",
 ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Notification channels that come with core."""

@@ -5,7 +5,7 @@ The application's role owns no table and cannot bypass a policy; with no town se
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from alembic import op
 
 OWNER, APP, RELAY = "preau_owner", "preau_app", "preau_relay"
 """The three database roles: owner of the tables, application, and the relay across towns."""
@@ -13,29 +13,30 @@ OWNER, APP, RELAY = "preau_owner", "preau_app", "preau_relay"
 _CURRENT = "nullif(current_setting('app.tenant', true), '')"
 
 
-def protect(table: str, *, writable: bool = True) -> list[str]:
-    """SQL that puts `table` behind the wall.
+def protect(table: str, *, append_only: bool = False) -> None:
+    """Put `table` behind the wall, from a migration.
 
-    ``writable=False`` makes it append-only for the application (audit, journal).
+    Every table with a ``tenant_id`` needs it, a plugin's too. An append-only table (audit, answers)
+    can be neither changed nor emptied by the application's role.
     """
-    rights = "SELECT, INSERT, UPDATE, DELETE" if writable else "SELECT, INSERT"
-    return [
+    rights = "SELECT, INSERT" if append_only else "SELECT, INSERT, UPDATE, DELETE"
+    _execute(
         f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
         f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
         f'CREATE POLICY town ON "{table}" TO {APP}'
         f" USING (tenant_id = {_CURRENT}) WITH CHECK (tenant_id = {_CURRENT})",
         f'GRANT {rights} ON "{table}" TO {APP}',
-    ]
+    )
 
 
-def open_to_relay(table: str) -> list[str]:
-    """SQL that lets the relay find due rows of all towns in `table` (the outbox, and only it)."""
-    return [
+def open_to_relay(table: str) -> None:
+    """Let the relay find due rows of all towns in `table` (the outbox, and only it)."""
+    _execute(
         f'CREATE POLICY relay ON "{table}" TO {RELAY} USING (true) WITH CHECK (true)',
         f'GRANT SELECT, UPDATE ON "{table}" TO {RELAY}',
-    ]
+    )
 
 
-def statements(tables: Iterable[str]) -> list[str]:
-    """`protect` for several tables, in order."""
-    return [statement for table in tables for statement in protect(table)]
+def _execute(*statements: str) -> None:
+    for statement in statements:
+        op.execute(statement)

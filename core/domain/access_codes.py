@@ -6,7 +6,7 @@ import re
 import secrets
 
 ALPHABET = "23456789BCDFGHJKMNPQRSTVWXYZ"
-"""28 capitals and digits: no vowel (no word appears), nothing that reads as another (0 O, 1 I L)."""
+"""28 capitals and digits: no vowel (no word appears), nothing that reads as another (0 O, 1 I)."""
 
 SECRET_LENGTH = 12
 """28 ** 12 is 57 bits: over the 50 that the CNIL asks of a secret behind an access restriction."""

@@ -1,0 +1,1 @@
+"""Services: the only writers. Each works for one town in one unit of work."""
