@@ -1,0 +1,1 @@
+"""Cheques: import, reconcile, deposit, bounce."""

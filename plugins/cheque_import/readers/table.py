@@ -1,0 +1,191 @@
+"""A row of named cells becomes a cheque: shared by the CSV and the spreadsheet readers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from core.plugin import AmountError, parse_amount
+from core.plugin import gettext as _
+from plugins.cheque_import.cmc7 import Cmc7Error, KeyState, Line, read_line, read_zones
+from plugins.cheque_import.records import ChequeProblem, ChequeRecord, split_references
+
+FIELDS = (
+    "remise", "date_remise", "rang", "cheque", "z3", "z2", "cle", "cmc7", "montant", "emetteur",
+    "banque", "ref", "code_famille", "date_cheque", "observations",
+)  # fmt: skip
+"""The columns of the neutral file (CHEQUES_AND_FORMATS 1.2), plus a raw line and the date drawn."""
+
+MANDATORY = ("remise", "rang", "montant")
+
+_LIMITS = {"emetteur": 200, "banque": 120, "observations": 1000, "remise": 60, "code_famille": 60}
+_DATES = (
+    re.compile(r"(?P<y>\d{4})-(?P<m>\d\d?)-(?P<d>\d\d?)(?:[T ]00:00(?::00)?)?\Z", re.ASCII),
+    re.compile(r"(?P<d>\d\d?)[/.](?P<m>\d\d?)[/.](?P<y>\d{4})\Z", re.ASCII),
+    re.compile(r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)\Z", re.ASCII),
+)
+_EXPONENT = re.compile(r"[+-]?\d+([.,]\d+)?E[+-]?\d+\Z", re.IGNORECASE | re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class _FieldError(ValueError):
+    def __init__(self, column: str, message: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+def read_row(cells: Mapping[str, str], *, file: str, line: int) -> ChequeRecord | ChequeProblem:
+    """Make a cheque of one row's cells, by field name; or say what is wrong, and where."""
+    try:
+        return _record(cells, line)
+    except _FieldError as error:
+        return ChequeProblem(
+            str(error), file, line, error.column, cells.get(error.column, "").strip()[:60]
+        )
+
+
+def _record(cells: Mapping[str, str], line: int) -> ChequeRecord:
+    cell = {name: cells.get(name, "").strip() for name in FIELDS}
+    for name, value in cell.items():
+        if _CONTROL.search(value):
+            raise _FieldError(name, _("La cellule contient des caractères de contrôle."))
+        if "\ufffd" in value:
+            raise _FieldError(
+                name,
+                _("Des lettres accentuées ont été perdues. Refaites l’export du fichier en UTF-8."),
+            )
+        if len(value) > _LIMITS.get(name, 400):
+            raise _FieldError(name, _("Le texte est trop long."))
+        if _EXPONENT.match(value):
+            raise _FieldError(
+                name,
+                _(
+                    "Le tableur a remplacé le nombre par une écriture scientifique : des chiffres "
+                    "sont perdus. Mettez la colonne au format Texte et recommencez l’export."
+                ),
+            )
+    for name in MANDATORY:
+        if not cell[name]:
+            raise _FieldError(name, _("La cellule est vide alors qu’elle est obligatoire."))
+    magnetic = _magnetic(cell)
+    return ChequeRecord(
+        slip=cell["remise"],
+        rank=_rank(cell["rang"]),
+        amount=_amount(cell["montant"]),
+        number=magnetic.zones.number if magnetic else _number(cell["cheque"]),
+        zones=magnetic.zones if magnetic else None,
+        key=magnetic.key if magnetic else KeyState.ABSENT,
+        issuer=cell["emetteur"],
+        bank=cell["banque"],
+        references=split_references(cell["ref"]),
+        family_code=cell["code_famille"],
+        note=cell["observations"],
+        drawn_on=read_date(cell["date_cheque"], "date_cheque"),
+        slip_date=read_date(cell["date_remise"], "date_remise"),
+        line=line,
+    )
+
+
+def _magnetic(cell: Mapping[str, str]) -> Line | None:
+    try:
+        if cell["cmc7"]:
+            return read_line(cell["cmc7"], cell["cle"])
+        if not (cell["z3"] or cell["z2"]):
+            return None
+        return read_zones(cell["cheque"], cell["z3"], cell["z2"], key=cell["cle"])
+    except Cmc7Error as error:
+        column = "cmc7" if cell["cmc7"] else _short_zone(cell)
+        message = str(error)
+        value = cell[column]
+        if column != "cmc7" and value.isdigit() and len(value) < len("012345678901"):
+            message += " " + _(
+                "Des zéros en tête ont sans doute été perdus par le tableur : mettez la colonne "
+                "au format Texte."
+            )
+        raise _FieldError(column, message) from None
+
+
+def _short_zone(cell: Mapping[str, str]) -> str:
+    for name, width in (("cheque", 7), ("z3", 12), ("z2", 12)):
+        if len(cell[name]) != width:
+            return name
+    return "cle" if cell["cle"] else "cheque"
+
+
+def _number(text: str) -> str:
+    if not text:
+        raise _FieldError("cheque", _("Le numéro du chèque est obligatoire."))
+    if not (text.isascii() and text.isdigit() and len(text) <= 7):
+        raise _FieldError("cheque", _("Un numéro de chèque compte 7 chiffres."))
+    if len(text) < 7:
+        # Never padded: 1234 may be 0001234, or a number from which a digit was left out.
+        raise _FieldError(
+            "cheque",
+            _(
+                "Le numéro compte %s chiffres au lieu de 7. Si le tableur a ôté les zéros de tête, "
+                "mettez la colonne au format Texte."
+            )
+            % len(text),
+        )
+    return text
+
+
+def _rank(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 6 and int(text) > 0):
+        raise _FieldError("rang", _("Le rang est un nombre entier à partir de 1."))
+    return int(text)
+
+
+def _amount(text: str) -> int:
+    try:
+        cents = parse_amount(text)
+    except AmountError:
+        raise _FieldError(
+            "montant",
+            _("Ce n’est pas un montant en euros, comme 56,87 (deux décimales au plus)."),
+        ) from None
+    if cents <= 0:
+        raise _FieldError("montant", _("Le montant d’un chèque est positif."))
+    return cents
+
+
+def read_date(text: str, column: str) -> date | None:
+    """Read ``2025-11-20``, ``20/11/2025`` or ``20251120``; None when there is none."""
+    if not text:
+        return None
+    for pattern in _DATES:
+        match = pattern.match(text)
+        if match:
+            try:
+                found = date(int(match["y"]), int(match["m"]), int(match["d"]))
+            except ValueError:
+                break
+            if 2000 <= found.year <= 2100:
+                return found
+            break
+    if text.isascii() and text.isdigit() and len(text) == 5:
+        raise _FieldError(
+            column,
+            _("Le tableur a remplacé la date par un nombre. Mettez la colonne au format Date."),
+        )
+    raise _FieldError(column, _("Ce n’est pas une date, comme 20/11/2025."))
+
+
+def text_of(value: object) -> str:
+    """What a spreadsheet's cell means as text. A damaged one is left for `read_row` to refuse."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float):
+        # repr is the shortest text that is that number: 56.87 stays 56.87, 15 digits survive.
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return str(value)
+
+
+

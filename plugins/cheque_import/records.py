@@ -1,0 +1,110 @@
+"""One cheque as any source states it, and the two keyed hashes under which it is known here."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from core.plugin import gettext as _
+from plugins.cheque_import.cmc7 import KeyState, Zones
+
+KEY_VERSION = 1
+"""Of the hashes below. A change of theirs never re-imports old files: the version is stored."""
+
+_SEPARATORS = re.compile(r"[+,;/\s]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ChequeRecord:
+    """One cheque. `amount` is in cents and positive; dates are those of the paper.
+
+    `number` is Z4, shown to agents; `zones` is the whole magnetic line when a machine read it, and
+    never reaches the database. `slip` and `rank` place the cheque in its pile.
+    """
+
+    slip: str
+    rank: int
+    amount: int
+    number: str = ""
+    zones: Zones | None = None
+    key: KeyState = KeyState.ABSENT
+    issuer: str = ""
+    bank: str = ""
+    references: tuple[str, ...] = ()
+    family_code: str = ""
+    note: str = ""
+    drawn_on: date | None = None
+    slip_date: date | None = None
+    line: int = 0
+    """Where it stands in its file, 1-based."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChequeProblem:
+    """Why a line of a file was refused: which file, line, column and value, and what to do."""
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: str = ""
+    value: str = ""
+
+    def __str__(self) -> str:
+        place = [self.file] if self.file else []
+        if self.line:
+            place.append(_("ligne %s") % self.line)
+        if self.column:
+            place.append(_("colonne « %s »") % self.column)
+        where = ", ".join(place)
+        value = f" [{self.value}]" if self.value else ""
+        return f"{where} : {self.message}{value}" if where else f"{self.message}{value}"
+
+
+class Hasher:
+    """Hashes a cheque and its account under one town's secret key.
+
+    A magnetic line is personal data with few digits: without a key it could be found by trying.
+    """
+
+    def __init__(self, secret: str, town: str) -> None:
+        self._key = hashlib.blake2b(
+            f"cheque/{KEY_VERSION}/{town}".encode(), key=secret.encode()[:64], digest_size=32
+        ).digest()
+
+    def natural_key(self, record: ChequeRecord) -> str:
+        """The same for one cheque in any file: its three zones, else its place in its slip."""
+        if record.zones is not None:
+            return self._hash("cheque", record.zones.digits)
+        return self._hash("place", f"{record.slip.strip().upper()}\x1f{record.rank}")
+
+    def account(self, record: ChequeRecord) -> str:
+        """The account's fingerprint; "" when no line was read, or when its key is wrong."""
+        if record.zones is None or record.key is KeyState.BAD:
+            return ""
+        return self._hash("account", record.zones.account)
+
+    def near_accounts(self, record: ChequeRecord) -> frozenset[str]:
+        """Fingerprints of the accounts one misread digit away, when the key says one was.
+
+        A known account among them is a good *proposal*, never an identity.
+        """
+        if record.zones is None or record.key is not KeyState.BAD:
+            return frozenset()
+        account = record.zones.account
+        return frozenset(
+            self._hash("account", account[:i] + digit + account[i + 1 :])
+            for i, old in enumerate(account)
+            for digit in "0123456789"
+            if digit != old
+        )
+
+    def _hash(self, purpose: str, value: str) -> str:
+        return hmac.new(self._key, f"{purpose}\x1f{value}".encode(), hashlib.sha256).hexdigest()
+
+
+def split_references(text: str) -> tuple[str, ...]:
+    """The references of one cell: ``A+B``, ``A, B`` or ``A B``; repeated ones once."""
+    return tuple(dict.fromkeys(part for part in _SEPARATORS.split(text.strip()) if part))

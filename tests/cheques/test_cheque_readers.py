@@ -1,0 +1,231 @@
+"""Files of cheques: what is read, and what is refused with its place."""
+
+from __future__ import annotations
+
+import io
+from datetime import date, datetime
+
+import openpyxl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plugins.cheque_import.cmc7 import KeyState, Zones, rlmc
+from plugins.cheque_import.readers import read_file, tlmc
+
+HEADER = "remise;date_remise;rang;cheque;z3;z2;cle;montant;emetteur;banque;ref;code_famille;observations"
+GOOD = "R2025-042;2025-11-20;1;0001234;099999000015;012345678906;63;56,87;M OU MME MARTIN P;BANQUE DEMO;2025-010-000001;F01207;"
+TWO = "R2025-042;2025-11-20;2;7654321;099999000077;500013026063;;239,82;LEROY CÉLINE;;2025-010-000044+2025-010-000045;;"
+
+
+def csv(*lines: str, encoding: str = "utf-8") -> bytes:
+    return "\r\n".join((HEADER, *lines, "")).encode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_the_neutral_file(encoding):
+    read = read_file("remise.csv", csv(GOOD, TWO, encoding=encoding))
+    assert read.problems == ()
+    first, second = read.records
+    assert (first.amount, first.number, first.key) == (5687, "0001234", KeyState.GOOD)
+    assert first.zones == Zones("0001234", "099999000015", "012345678906")
+    assert first.slip_date == date(2025, 11, 20)
+    assert second.references == ("2025-010-000044", "2025-010-000045")
+    assert second.issuer == "LEROY CÉLINE"
+    assert second.line == 3
+
+
+def test_columns_in_any_order_and_a_raw_line_in_place_of_zones():
+    content = b"montant;rang;remise;cmc7;cle\n12,00;1;R1;<0001234<099999000015:01234567890?;63\n"
+    (found,) = read_file("a.csv", content).records
+    assert found.number == "0001234"
+    assert found.key is KeyState.FILLED
+
+
+def change(column: int, value: str) -> str:
+    cells = GOOD.split(";")
+    cells[column] = value
+    return ";".join(cells)
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "word"),
+    [
+        (change(7, ""), "montant", "obligatoire"),
+        (change(7, "0"), "montant", "positif"),
+        (change(7, "-5,00"), "montant", "positif"),
+        (change(7, "56,875"), "montant", "56,87"),
+        (change(7, "1,234.56"), "montant", "montant"),
+        (change(7, "5,7E+3"), "montant", "scientifique"),
+        (change(7, "illisible"), "montant", "montant"),
+        (change(7, "=1+1"), "montant", "montant"),
+        (change(3, "1234"), "cheque", "zéros"),
+        (change(4, "99999000015"), "z3", "zéros"),
+        (change(5, "1,23457E+11"), "z2", "scientifique"),
+        (change(5, ""), "z2", "chiffres"),
+        (change(6, "99"), "cle", "97"),
+        (change(0, ""), "remise", "obligatoire"),
+        (change(2, "0"), "rang", "entier"),
+        (change(2, "1.5"), "rang", "entier"),
+        (change(1, "45981"), "date_remise", "tableur"),
+        (change(1, "31/02/2025"), "date_remise", "date"),
+        (change(8, "LEF\ufffdVRE"), "emetteur", "accentuées"),
+        (change(8, "x" * 300), "emetteur", "long"),
+        (change(8, "a\x07b"), "emetteur", "contrôle"),
+    ],
+)
+def test_a_bad_cell_is_named_and_nothing_is_kept(line, column, word):
+    read = read_file("remise.csv", csv(TWO, line))
+    assert read.records == ()
+    (problem,) = read.problems
+    assert (problem.file, problem.line, problem.column) == ("remise.csv", 3, column)
+    assert word in problem.message
+    assert f"ligne 3, colonne « {column} »" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "vide"),
+        (b"\n\n", "vide"),
+        (HEADER.encode(), "aucun"),
+        (HEADER.replace(";", ",").encode(), "points-virgules"),
+        (HEADER.replace("montant", "total").encode(), "inconnue"),
+        (HEADER.replace(";montant", "").encode(), "manquante"),
+        (HEADER.replace(";cheque", "").encode(), "manquante"),
+        ((HEADER + ";montant").encode(), "deux fois"),
+        (csv('R1;"open'), "guillemet"),
+        (csv("R1;2"), "cellules"),
+        (b"\x00\x01\x02\xff;", "CSV"),
+        (b"a;" + b"x" * 30_000, "longue"),
+        (b"PK\x03\x04 not a zip", "XLSX"),
+        (b"x" * (20 * 1024 * 1024 + 1), "20"),
+        (csv(GOOD.replace("0001234;099999000015;012345678906;63", "0001234;;;"), GOOD.replace("0001234;099999000015;012345678906;63", "0001235;;;")), "rang"),
+    ],
+)
+def test_a_bad_file_is_one_clear_problem(content, word):
+    read = read_file("remise.csv", content)
+    assert read.records == ()
+    assert word in read.problems[0].message
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=300)
+def test_no_bytes_make_a_reader_raise(content):
+    read = read_file("f", content)
+    assert read.records == () or read.problems == ()
+
+
+@given(st.text(max_size=200), st.sampled_from(range(13)))
+def test_no_cell_makes_a_reader_raise_or_invent_an_amount(text, column):
+    read = read_file("f", csv(change(column, text)))
+    for record in read.records:
+        assert record.amount > 0
+
+
+def sheet(rows: list[list[object]]) -> bytes:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+MAPPING = {"montant": "Somme", "cheque": "N° chèque", "emetteur": "Payeur", "ref": "Facture", "date_cheque": "Daté du"}
+
+
+def test_a_regisseurs_own_list_through_the_towns_mapping():
+    content = sheet([
+        ["Payeur", "N° chèque", "Somme", "Facture", "Daté du", "À savoir"],
+        ["Martin", "0001234", 56.87, "2025-010-000001", datetime.fromisoformat("2025-11-20"), "x"],
+        [None, None, None, None, None, None],
+        ["Leroy", 7654321, 239.82, "2025-010-000044", None, None],
+    ])
+    read = read_file("liste.xlsx", content, mapping=MAPPING)
+    assert read.problems == ()
+    first, second = read.records
+    assert (first.amount, first.rank, first.drawn_on) == (5687, 1, date(2025, 11, 20))
+    assert (second.amount, second.number, second.rank, second.line) == (23982, "7654321", 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("row", "heading", "word"),
+    [
+        (["Martin", 1234, 56.87, "", None], "n° chèque", "zéros"),
+        (["Martin", "0001234", 56.875, "", None], "somme", "montant"),
+        (["Martin", "0001234", "#REF!", "", None], "somme", "montant"),
+        (["Martin", "0001234", datetime.fromisoformat("2025-01-01"), "", None], "somme", "montant"),
+        (["Martin", "0001234", 10, "2,02501E+12", None], "facture", "scientifique"),
+        (["Martin", "0001234", 10, "", 45981], "daté du", "tableur"),
+    ],
+)
+def test_what_a_spreadsheet_damages_is_refused_under_its_own_heading(row, heading, word):
+    content = sheet([["Payeur", "N° chèque", "Somme", "Facture", "Daté du"], row])
+    (problem,) = read_file("liste.xlsx", content, mapping=MAPPING).problems
+    assert (problem.line, problem.column) == (2, heading)
+    assert word in problem.message
+
+
+def test_a_mapping_that_does_not_fit_the_sheet_is_refused():
+    content = sheet([["Payeur", "Montant"], ["Martin", 10]])
+    (problem,) = read_file("liste.xlsx", content, mapping={"montant": "Somme"}).problems
+    assert "Somme" in problem.message
+    (problem,) = read_file("liste.xlsx", content).problems
+    assert "cheque" in problem.message
+
+
+def test_lines_of_a_cheque_reader():
+    content = (
+        "<0001234<099999000015:012345678906; (63)\t56,87\n"
+        "7654321099999000077500013026063\t1 239,82 €\n"
+    ).encode()
+    read = read_file("lecteur.txt", content)
+    assert read.problems == ()
+    assert [r.amount for r in read.records] == [5687, 123982]
+    assert [r.key for r in read.records] == [KeyState.GOOD, KeyState.ABSENT]
+
+
+digits31 = st.text("0123456789", min_size=31, max_size=31)
+piles = st.lists(
+    st.tuples(digits31, st.integers(1, 10**9), st.text("ABC0123-", max_size=24)),
+    min_size=1, max_size=8, unique_by=lambda cheque: cheque[0],
+)
+DEPOSIT = tlmc.Deposit("REGIE DÉMO", "REM42", "FR7610071750000000000000000", date(2025, 11, 20))
+
+
+def written(pile) -> bytes:
+    cheques = [(Zones(d[:7], d[7:19], d[19:]), cents, ref) for d, cents, ref in pile]
+    return tlmc.write(DEPOSIT, cheques)
+
+
+@given(piles)
+def test_a_deposit_file_comes_back_as_it_was_written(pile):
+    content = written(pile)
+    assert {len(record) for record in content.split(b"\r")[:-1]} == {320}
+    read = read_file("remise.tlm", content)
+    assert read.problems == ()
+    assert [r.zones.digits for r in read.records] == [d for d, _c, _r in pile]
+    assert [r.amount for r in read.records] == [c for _d, c, _r in pile]
+    assert all(r.key is KeyState.GOOD and r.slip == "REM42" for r in read.records)
+    assert read_file("r", content.replace(b"\r", b"\r\n")).records == read_file("r", content).records
+
+
+def test_the_controls_of_a_deposit_file():
+    digits = "0001234099999000015012345678906"
+    content = written([(digits, 5687, "A"), (digits[::-1], 100, "B")])
+    records = content.split(b"\r")[:-1]
+
+    def problems(*changed: bytes) -> str:
+        return " ".join(p.message for p in read_file("r", b"\r".join(changed) + b"\r").problems)
+
+    head, one, two, foot = records
+    assert "total" in problems(head, one, two, foot[:172] + b"000000000001" + foot[184:])
+    assert "nombre" in problems(head, one, two, foot[:185] + b"00007" + foot[190:])
+    assert "suivent" in problems(head, two, one, foot)
+    assert "320" in problems(head, one[:-1], two, foot)
+    assert "08" in problems(head, one, two)
+    assert "centimes" in problems(head, one[:117] + b"00000000xx00" + one[129:], two, foot)
+    twice = one[:4] + b"000003" + one[10:]
+    assert "deux fois" in problems(head, one, twice, foot)
+    assert rlmc(digits).encode() == one[131:133]
