@@ -1,0 +1,1 @@
+"""PayFiP, the DGFiP's payment service, as a plugin of Préau."""

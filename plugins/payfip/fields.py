@@ -1,0 +1,140 @@
+"""The fields of a PayFiP request: brought into the shape the service takes, or refused.
+
+Everything is checked here, before anything is sent: a refusal by PayFiP costs a parent a minute
+and says less. Rules: the field table of the DGFiP's guide for régies and titres.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import astuple, dataclass, fields
+from urllib.parse import urlsplit
+
+from core.plugin import PermanentError
+from core.plugin import gettext as _
+
+MIN_CENTS = 100
+MAX_CENTS = 10_000_000
+"""1,00 € to 100 000,00 €: the limits of the web service (the old URL mode ends earlier)."""
+OBJECT_LENGTH = 100
+REFERENCE_LENGTH = 30
+EMAIL_LENGTHS = range(6, 81)
+URL_LENGTH = 250
+
+_LIGATURES = str.maketrans(
+    {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss", "ø": "o", "Ø": "O", "€": " euros "}
+)
+_NOT_OBJECT = re.compile(r"[^A-Za-z0-9]+")
+_SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212./_]+")
+"""What people and printers put between the parts of a reference; it carries no meaning."""
+_REFERENCE = re.compile(rf"[A-Za-z0-9]{{1,{REFERENCE_LENGTH}}}")
+_CLIENT = re.compile(r"[0-9]{6}")
+_EXERCISE = re.compile(r"20[0-9]{2}")
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]{2,}")
+
+
+class FieldError(PermanentError):
+    """A value that PayFiP would refuse. `field` is PayFiP's name for it, `reason` a sentence."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field} : {reason}")
+        self.field = field
+
+
+def objet(text: str) -> str:
+    """Write what is paid with letters, digits and single spaces only, 100 at most.
+
+    >>> objet("L’école d’Évry – goûter nº 3")
+    'L ecole d Evry gouter no 3'
+    """
+    plain = unicodedata.normalize("NFKD", text.translate(_LIGATURES))
+    letters = "".join(char for char in plain if not unicodedata.combining(char))
+    return _NOT_OBJECT.sub(" ", letters).strip()[:OBJECT_LENGTH].rstrip()
+
+
+def refdet(reference: str) -> str:
+    """Take the separators out of a reference; never change a letter or a digit of it.
+
+    >>> refdet("2012-TS-00-3000314")
+    '2012TS003000314'
+    """
+    bare = _SEPARATORS.sub("", reference)
+    if not _REFERENCE.fullmatch(bare):
+        raise FieldError(
+            "refdet",
+            _("la référence « %(value)s » doit tenir en 1 à 30 lettres sans accent et chiffres.")
+            % {"value": reference},
+        )
+    return bare
+
+
+def montant(cents: int) -> str:
+    """Write an amount of integer cents as PayFiP reads it: ``5687`` for 56,87 €."""
+    if isinstance(cents, bool) or not isinstance(cents, int):
+        # A float here is a cent lost somewhere else: refuse it loudly.
+        raise TypeError("an amount is an integer number of cents")
+    if cents < MIN_CENTS:
+        raise FieldError("montant", _("PayFiP ne prend pas de montant inférieur à 1,00 €."))
+    if cents > MAX_CENTS:
+        raise FieldError("montant", _("PayFiP ne prend pas de montant supérieur à 100 000,00 €."))
+    return str(cents)
+
+
+def mel(address: str) -> str:
+    """Check the one e-mail address that gets PayFiP's ticket: 6 to 80 plain characters."""
+    bare = address.strip()
+    if len(bare) not in EMAIL_LENGTHS:
+        raise FieldError("mel", _("l’adresse électronique doit tenir en 6 à 80 caractères."))
+    if not _EMAIL.fullmatch(bare):
+        raise FieldError("mel", _("l’adresse électronique n’est pas valable."))
+    return bare
+
+
+def numcli(number: str) -> str:
+    """Check a client number: the 6 digits that the DGFiP gave the régie."""
+    if not _CLIENT.fullmatch(number):
+        raise FieldError("numcli", _("le numéro client a 6 chiffres."))
+    return number
+
+
+def exer(year: int) -> str:
+    """Write a fiscal year with its 4 digits."""
+    text = str(year)
+    if not _EXERCISE.fullmatch(text):
+        raise FieldError("exer", _("l’exercice est une année de 4 chiffres."))
+    return text
+
+
+def url(field: str, value: str) -> str:
+    """Check an absolute address that PayFiP is to call or send the parent to."""
+    parts = urlsplit(value)
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or not value.isascii()
+        or not value.isprintable()
+        or " " in value
+        or len(value) > URL_LENGTH
+    ):
+        raise FieldError(field, _("l’adresse du portail n’est pas valable."))
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What `creerPaiementSecurise` takes, in the order in which it must be sent."""
+
+    exer: str
+    mel: str
+    montant: str
+    numcli: str
+    objet: str
+    refdet: str
+    saisie: str
+    urlnotif: str
+    urlredirect: str
+
+    def items(self) -> list[tuple[str, str]]:
+        """Names and values, in the interface's order."""
+        return list(zip((field.name for field in fields(self)), astuple(self), strict=True))

@@ -1,0 +1,276 @@
+"""PayFiP as a payment provider: opens payments, and says how they stand.
+
+Nothing is kept between calls. What `outcome` compares the answer with is in `Redirect.asked`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from core.plugin import (
+    Anomaly,
+    Attempt,
+    Capabilities,
+    Clock,
+    Failed,
+    FailureKind,
+    Means,
+    Outcome,
+    PaymentIntent,
+    Pending,
+    PermanentError,
+    Redirect,
+    RetryableError,
+    Settled,
+)
+from core.plugin import gettext as _
+from plugins.payfip import faults, fields
+from plugins.payfip.client import Client, PaymentDetail
+from plugins.payfip.faults import PayFiPFaultError, UnavailableError
+from plugins.payfip.settings import Exercise, Mode, PayFiPSettings, ReferenceRule, Regie
+
+KEY = "payfip"
+PARIS = ZoneInfo("Europe/Paris")
+
+PAGE_LIFE = timedelta(minutes=14)
+"""How long a parent is led back to PayFiP's page. It lives for about 15 minutes; the minute less
+keeps a parent from arriving at a page that has just closed."""
+MAY_SETTLE = timedelta(hours=2)
+"""How long after its creation an idOp may still get an outcome, or a better one."""
+
+COMPARED = ("numcli", "exer", "refdet", "montant", "saisie")
+"""What must come back as it was asked, or nothing is settled."""
+
+_MEANS = {"P": Means.CARD, "V": Means.ONLINE_DEBIT}
+_FAILURES = {
+    "R": FailureKind.REFUSED,
+    "Z": FailureKind.REFUSED,
+    "A": FailureKind.CANCELLED,
+}
+
+
+class PayFiPProvider:
+    """Implements `core.plugin.PaymentProvider` for the régies of one town."""
+
+    key = KEY
+
+    def __init__(self, settings: PayFiPSettings, client: Client, clock: Clock) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+
+    @property
+    def label(self) -> str:
+        """What parents and the régisseur read."""
+        if any(regie.mode is Mode.TEST for regie in self._settings.regies.values()):
+            return _("PayFiP (essai, aucun argent n’est prélevé)")
+        return _("PayFiP, le paiement en ligne de la DGFiP")
+
+    def capabilities(self, regie: str) -> Capabilities | None:
+        """What PayFiP can do for this régie; None when the settings do not name it."""
+        own = self._settings.regies.get(regie)
+        if own is None:
+            return None
+        return Capabilities(
+            several_invoices=own.several_invoices,
+            minimum=fields.MIN_CENTS,
+            maximum=fields.MAX_CENTS,
+            direct_debit=own.direct_debit,
+        )
+
+    def start(self, intent: PaymentIntent) -> Redirect:
+        """Open a payment at PayFiP.
+
+        Raises:
+            FieldError: a field is not as PayFiP takes it; nothing was sent.
+            PermanentError: PayFiP refuses; the reason holds its code and words.
+            RetryableError: PayFiP is away or in trouble.
+        """
+        own = self._settings.regies.get(intent.regie)
+        if own is None:
+            raise PermanentError(
+                _("La régie %(regie)s n’a pas de paramétrage PayFiP.") % {"regie": intent.regie}
+            )
+        now = self._clock.now()
+        creation = creation_for(intent, own, now)
+        try:
+            id_op = self._client.create(creation)
+        except PayFiPFaultError as fault:
+            raise faults.to_start_error(fault, regie=intent.regie, numcli=own.numcli) from fault
+        asked = {name: getattr(creation, name) for name in (*COMPARED, "objet")}
+        return Redirect(
+            reference=id_op,
+            url=self._page(id_op),
+            asked=asked | {"created_at": now.astimezone(UTC).isoformat()},
+        )
+
+    def outcome(self, attempt: Attempt) -> Outcome:
+        """Ask PayFiP how the attempt stands, and weigh the answer against what was asked.
+
+        Raises:
+            RetryableError: there is no usable answer now; ask again, be it tomorrow.
+        """
+        pause = timedelta(seconds=self._settings.technical_pause)
+        try:
+            detail = self._client.payment(attempt.reference)
+        except PayFiPFaultError as fault:
+            return self._without_result(attempt, fault, pause)
+        except UnavailableError as error:
+            if error.answered:
+                raise RetryableError(error.reason, after=pause) from error
+            raise
+        return self._with_result(attempt, detail)
+
+    def _without_result(
+        self, attempt: Attempt, fault: PayFiPFaultError, pause: timedelta
+    ) -> Outcome:
+        raw = fault.detail.raw()
+        if fault.functional and fault.code == faults.UNKNOWN:
+            return Failed(FailureKind.EXPIRED, raw)
+        if fault.functional and fault.code in faults.UNDECIDED:
+            if self._age(attempt) >= MAY_SETTLE:
+                return Failed(FailureKind.EXPIRED, raw)
+            open_page = fault.code == faults.NOT_YET
+            return self._pending(attempt, fault.code, raw, page=open_page)
+        raise faults.to_outcome_error(fault, pause) from fault
+
+    def _with_result(self, attempt: Attempt, detail: PaymentDetail) -> Outcome:
+        raw = detail.raw()
+        result = detail.resultrans.upper()
+        if reason := self._misfit(attempt, detail):
+            return Anomaly(reason, raw)
+        if result in _MEANS:
+            if self._stale_test(attempt):
+                return Anomaly(
+                    _("Paiement d’essai (mode T) dans une régie qui n’est plus en essai."), raw
+                )
+            return Settled(
+                amount=int(detail.montant),
+                means=_MEANS[result],
+                paid_at=paid_at(detail.dattrans, detail.heurtrans) or self._clock.now(),
+                authorisation=detail.numauto,
+                raw=raw,
+            )
+        if result in _FAILURES:
+            # On the same page the parent may try again: until the idOp is surely dead, a refusal
+            # or a cancellation is news, not an end.
+            if self._age(attempt) >= MAY_SETTLE:
+                return Failed(_FAILURES[result], raw)
+            return self._pending(attempt, _FAILURES[result].value, raw, page=True)
+        if not result:
+            if self._age(attempt) >= MAY_SETTLE:
+                return Failed(FailureKind.EXPIRED, raw)
+            return self._pending(attempt, "", raw, page=True)
+        return Anomaly(_("PayFiP annonce un résultat inconnu : « %s ».") % detail.resultrans, raw)
+
+    def _misfit(self, attempt: Attempt, detail: PaymentDetail) -> str:
+        asked = dict(attempt.asked)
+        # The amount that core stores is the truth; `asked` is only its copy.
+        asked["montant"] = str(attempt.amount)
+        answered = detail.raw()
+        wrong = [
+            _("%(field)s demandé « %(asked)s », répondu « %(answered)s »")
+            % {"field": name, "asked": asked.get(name, ""), "answered": answered[name]}
+            for name in COMPARED
+            if not _same(name, asked.get(name, ""), answered[name])
+        ]
+        if detail.idOp.lower() != attempt.reference.lower():
+            wrong.append(_("la réponse porte sur un autre paiement"))
+        if wrong:
+            return _("La réponse de PayFiP ne correspond pas à la demande : %s.") % ", ".join(wrong)
+        return ""
+
+    def _stale_test(self, attempt: Attempt) -> bool:
+        """Whether this is test money that arrives after the régie began to take real money."""
+        own = self._settings.regies.get(attempt.regie)
+        return (
+            attempt.asked.get("saisie") == Mode.TEST
+            and own is not None
+            and own.mode is not Mode.TEST
+        )
+
+    def _pending(
+        self, attempt: Attempt, detail: str, raw: Mapping[str, str], *, page: bool
+    ) -> Pending:
+        resumable = page and self._age(attempt) < PAGE_LIFE
+        return Pending(
+            resumable=resumable,
+            resume_url=self._page(attempt.reference) if resumable else "",
+            detail=detail,
+            raw=raw,
+        )
+
+    def _age(self, attempt: Attempt) -> timedelta:
+        """How long PayFiP has known the attempt: from when it was asked, if that was kept."""
+        try:
+            created = datetime.fromisoformat(attempt.asked["created_at"])
+        except (KeyError, ValueError):
+            created = attempt.created_at
+        return self._clock.now() - created
+
+    def _page(self, id_op: str) -> str:
+        return f"{self._settings.page_url}?{urlencode({'idop': id_op})}"
+
+
+def creation_for(intent: PaymentIntent, regie: Regie, now: datetime) -> fields.Creation:
+    """Normalise and check every field of a payment that is to be opened.
+
+    Raises:
+        FieldError: PayFiP would refuse it.
+    """
+    return fields.Creation(
+        exer=fields.exer(_exercise(intent, regie, now)),
+        mel=fields.mel(intent.email),
+        montant=fields.montant(intent.amount),
+        numcli=fields.numcli(regie.numcli),
+        objet=fields.objet(", ".join(invoice.label for invoice in intent.invoices)),
+        refdet=fields.refdet(_reference(intent, regie)),
+        saisie=regie.mode.value,
+        urlnotif=fields.url("urlnotif", intent.notify_url),
+        urlredirect=fields.url("urlredirect", intent.return_url),
+    )
+
+
+def paid_at(dattrans: str, heurtrans: str) -> datetime | None:
+    """Read PayFiP's ``DDMMYYYY`` and ``HHMM`` (legal time in France) as UTC; None if unreadable.
+
+    A payment with a broken date is still paid: the caller takes the present instead.
+    """
+    try:
+        local = datetime.strptime(f"{dattrans} {heurtrans or '0000'}", "%d%m%Y %H%M")  # noqa: DTZ007
+    except ValueError:
+        return None
+    return local.replace(tzinfo=PARIS).astimezone(UTC)
+
+
+def _exercise(intent: PaymentIntent, regie: Regie, now: datetime) -> int:
+    if regie.exercise_rule is Exercise.CURRENT or not intent.invoices:
+        return now.astimezone(PARIS).year
+    return max(invoice.fiscal_year for invoice in intent.invoices)
+
+
+def _reference(intent: PaymentIntent, regie: Regie) -> str:
+    known = intent.invoices[0].payment_reference if len(intent.invoices) == 1 else ""
+    if regie.reference is ReferenceRule.TITRE:
+        if not known:
+            raise fields.FieldError(
+                "refdet",
+                _("un titre se paie seul et avec la référence que connaît la trésorerie."),
+            )
+        return known
+    if known and regie.reference is ReferenceRule.REGIE:
+        return known
+    # The day keeps apart the payments of a portal whose numbering once starts again.
+    day = intent.created_at.astimezone(PARIS).strftime("%Y%m%d")
+    return f"{regie.prefix}{day}{intent.payment_id:08d}"
+
+
+def _same(field: str, asked: str, answered: str) -> bool:
+    if field == "montant":
+        # Digits only: int() would also take "+5 687", "5_687" and other scripts' digits.
+        digits = answered.isascii() and answered.isdigit()
+        return digits and int(answered) == int(asked)
+    return bool(asked) and asked == answered
