@@ -333,7 +333,7 @@ class _Confinement:
         if os.geteuid() != 0:
             return cls()
         try:
-            subprocess.run(["/bin/true"], preexec_fn=_map_root_to_user, check=True)  # noqa: PLW1509
+            subprocess.run(["/bin/true"], preexec_fn=_map_root_to_user, check=True)
         except (OSError, subprocess.SubprocessError):
             return cls(user="nobody")
         return cls(mapped=True)
@@ -376,7 +376,7 @@ class _Confinement:
             env=environment,
             user=self._user,
             start_new_session=True,
-            preexec_fn=before_exec,
+            preexec_fn=before_exec,  # noqa: PLW1509  (start is called before there are threads)
         )
 
 
