@@ -1,0 +1,18 @@
+// A form that should be sent once: a second click while the first is under way does nothing.
+(() => {
+  for (const form of document.querySelectorAll("form[data-once]")) {
+    form.addEventListener("submit", (event) => {
+      if (form.dataset.sent) {
+        event.preventDefault();
+        return;
+      }
+      form.dataset.sent = "yes";
+      form.querySelector("[type=submit]")?.setAttribute("aria-disabled", "true");
+    });
+    // Back by the browser's button: the page may come from its cache.
+    addEventListener("pageshow", () => {
+      delete form.dataset.sent;
+      form.querySelector("[type=submit]")?.removeAttribute("aria-disabled");
+    });
+  }
+})();
