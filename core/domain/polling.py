@@ -1,0 +1,38 @@
+"""When to ask a payment provider again: the main road, since a notification may never come."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from core.domain.payment_states import PaymentState, is_closed
+
+
+def poll_interval(age: timedelta) -> timedelta:
+    """How long to wait before asking again after an attempt of this age (PAYFIP.md 4).
+
+    Dense while the parent is likely to be paying; then sparse, until the provider has settled its
+    day. Intervals stay above what one missed notification costs.
+    """
+    if age < timedelta(minutes=10):
+        return timedelta(minutes=1)
+    if age < timedelta(hours=2):
+        return timedelta(minutes=7)
+    if age < timedelta(hours=26):
+        return timedelta(minutes=30)
+    return timedelta(hours=6)
+
+
+WATCHED_FOR = timedelta(days=8)
+"""After this, an attempt without a final answer is for a person to look at."""
+
+
+def still_watched(state: PaymentState, age: timedelta) -> bool:
+    """Whether the poller goes on asking.
+
+    A refused or cancelled attempt is watched until the next morning: a late "paid" is real money.
+    """
+    if state in {PaymentState.SETTLED, PaymentState.REVERSED}:
+        return False
+    if is_closed(state):
+        return age < timedelta(hours=30)
+    return age < WATCHED_FOR
