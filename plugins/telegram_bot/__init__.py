@@ -1,0 +1,1 @@
+"""The town's Telegram bot: a parent's invoices in the chat."""

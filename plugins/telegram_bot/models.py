@@ -1,0 +1,105 @@
+"""What the bot remembers: chats and their families, and which message shows which invoice."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    func,
+    true,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.plugin import Base, TenantScoped
+
+
+class ChatLink(TenantScoped, Base):
+    """A chat that sees a family's invoices. Unlinking deletes the row: no state to forget to read.
+
+    A chat may be linked to several families, a family to several chats.
+    """
+
+    __tablename__ = "telegram_chat_link"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "chat_id", "family_id"),
+        ForeignKeyConstraint(
+            ["tenant_id", "family_id"], ["family.tenant_id", "family.id"], ondelete="CASCADE"
+        ),
+        Index(None, "tenant_id", "family_id"),
+    )
+
+    chat_id: Mapped[int] = mapped_column(BigInteger)
+    family_id: Mapped[int] = mapped_column(BigInteger)
+    name: Mapped[str] = mapped_column(comment="first name in Telegram, to tell the chats apart")
+    language: Mapped[str]
+    alerts: Mapped[bool] = mapped_column(default=True, server_default=true())
+    created_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now()
+    )
+
+
+class LinkToken(TenantScoped, Base):
+    """A deep link that was handed out: for one family, once, for ten minutes.
+
+    The first chat that presents it keeps it (`chat_id`); confirming there deletes the row.
+    """
+
+    __tablename__ = "telegram_link_token"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "token_hash"),
+        ForeignKeyConstraint(
+            ["tenant_id", "family_id"], ["family.tenant_id", "family.id"], ondelete="CASCADE"
+        ),
+        Index(None, "tenant_id", "family_id"),
+    )
+
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    family_id: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    chat_id: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ShownMessage(TenantScoped, Base):
+    """A message of the bot that shows invoices: it is edited when one of them is paid."""
+
+    __tablename__ = "telegram_message"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "chat_id", "message_id"),
+        Index("ix_telegram_message_invoice_ids", "invoice_ids", postgresql_using="gin"),
+    )
+
+    chat_id: Mapped[int] = mapped_column(BigInteger)
+    message_id: Mapped[int] = mapped_column(BigInteger)
+    invoice_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    created_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now()
+    )
+
+
+class Delivery(TenantScoped, Base):
+    """Something that was handed to Telegram, or may have been: it is not sent again."""
+
+    __tablename__ = "telegram_delivery"
+    __table_args__ = (UniqueConstraint("tenant_id", "key"),)
+
+    key: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now()
+    )
+
+
+class Pace(TenantScoped, Base):
+    """When a chat, or the bot as a whole (chat 0), may next be written to: for all processes."""
+
+    __tablename__ = "telegram_pace"
+    __table_args__ = (UniqueConstraint("tenant_id", "chat_id"),)
+
+    chat_id: Mapped[int] = mapped_column(BigInteger)
+    free_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
