@@ -1,5 +1,6 @@
-// A form that should be sent once: a second click while the first is under way does nothing.
+// Forms: errors are read first; a form that should be sent once ignores a second click.
 (() => {
+  document.getElementById("errors")?.focus();
   for (const form of document.querySelectorAll("form[data-once]")) {
     form.addEventListener("submit", (event) => {
       if (form.dataset.sent) {

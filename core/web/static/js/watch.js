@@ -5,9 +5,12 @@
   if (!box) return;
   const slow = box.querySelector("[data-watch-slow]");
   const started = Date.now();
+  let asking = false;
   let wait = 1500;
+  let timer = setTimeout(ask, wait);
 
   async function ask() {
+    asking = true;
     try {
       const answer = await fetch(box.dataset.watch, {
         headers: { Accept: "application/json" },
@@ -28,12 +31,15 @@
     }
     if (slow && Date.now() - started > 60000) slow.hidden = false;
     wait = Math.min(wait * 1.4, 15000);
-    setTimeout(ask, wait);
+    asking = false;
+    timer = setTimeout(ask, wait);
   }
 
-  setTimeout(ask, wait);
   // Back from another tab (the bank's application, often): ask at once.
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) wait = 1500;
+    if (document.hidden || asking) return;
+    clearTimeout(timer);
+    wait = 1500;
+    ask();
   });
 })();
