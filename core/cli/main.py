@@ -1,0 +1,99 @@
+"""``preau``: the commands of core, by name, and those that plugins add."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from core.cli import addresses
+from core.settings import SettingsError
+
+COMMANDS = {
+    "beat": "core.cli.processes:beat",
+    "database": "core.cli.database:database",
+    "demo": "core.cli.demo:demo",
+    "doctor": "core.cli.doctor:doctor",
+    "families": "core.cli.families:families",
+    "invoices": "core.cli.invoices:invoices",
+    "mailbox": "core.dev.mailbox:mailbox",
+    "relay": "core.cli.relay:relay",
+    "run": "core.cli.run:run",
+    "tenants": "core.cli.tenants:tenants",
+    "web": "core.cli.processes:web",
+    "worker": "core.cli.processes:worker",
+}
+"""Core's commands: where each is found. A module that fails to load breaks its own command only."""
+
+
+class PreauGroup(click.Group):
+    """Loads core's commands lazily, and the plugins' when a name is not core's."""
+
+    _plugins_asked = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Core's and the plugins' commands, sorted."""
+        self._ask_plugins()
+        return sorted({*COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name; one that does not load says why when it is called."""
+        if cmd_name in COMMANDS:
+            module, _, attribute = COMMANDS[cmd_name].partition(":")
+            try:
+                command = getattr(import_module(module), attribute)
+            except (ImportError, AttributeError) as error:
+                return _broken(cmd_name, error)
+            return command if isinstance(command, click.Command) else None
+        self._ask_plugins()
+        return super().get_command(ctx, cmd_name)
+
+    def _ask_plugins(self) -> None:
+        if self._plugins_asked:
+            return
+        self._plugins_asked = True
+        # Imported here: `preau run` has to work while a plugin is broken.
+        from core.extensions import installed
+
+        try:
+            installed().hook.commands(cli=self)
+        except Exception as error:  # noqa: BLE001  (whatever a plugin raises, core's commands stay)
+            click.echo(f"The plugins' commands are missing: {error}", err=True)
+        for taken in COMMANDS.keys() & self.commands.keys():
+            raise click.ClickException(f"A plugin adds the command {taken}, which is core's.")
+
+
+def _broken(name: str, error: Exception) -> click.Command:
+    """A command that stands in for one whose module does not load."""
+
+    def explain(**_options: object) -> None:
+        raise click.ClickException(f"The command {name} does not load: {error}") from error
+
+    return click.Command(
+        name,
+        callback=explain,
+        short_help=f"(does not load: {error})",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+
+
+@click.group(cls=PreauGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="preau", message="Préau %(version)s")
+@click.pass_context
+def preau(ctx: click.Context) -> None:
+    """Préau, the portal where parents pay what the school canteen and day-care cost."""
+    if ctx.invoked_subcommand == "run":
+        return
+    try:
+        addresses.join()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    preau(prog_name="preau")
+
+
+if __name__ == "__main__":
+    main()

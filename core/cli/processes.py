@@ -1,0 +1,84 @@
+"""The processes that serve: web, worker, beat. `preau run` and the systemd units use the same."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from core.settings import get_settings
+
+
+def become(module: str, *arguments: str) -> NoReturn:
+    """Replace this process by ``python -m module arguments``: signals reach it directly.
+
+    ``-P`` keeps the current folder off the path, where a folder might be called like a package.
+    """
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, help="Port to listen on.")
+@click.option("--workers", default=2, show_default=True, help="Processes; one a core or two.")
+@click.option("--threads", default=8, show_default=True, help="Threads of each process.")
+def web(host: str, port: int, workers: int, threads: int) -> None:
+    """Serve the pages, behind a proxy that ends TLS.
+
+    SIGTERM lets running requests finish; SIGHUP starts new workers on the code and the tenants'
+    files as they are then.
+    """
+    become(
+        "gunicorn",
+        "--bind", f"{host}:{port}",
+        "--worker-class", "gthread",
+        "--workers", str(workers),
+        "--threads", str(threads),
+        "--timeout", "60",
+        "--graceful-timeout", "25",
+        "--max-requests", "20000",
+        "--max-requests-jitter", "2000",
+        "--name", "preau",
+        # The heartbeat file must not wait for a disk.
+        *(["--worker-tmp-dir", "/dev/shm"] if os.path.isdir("/dev/shm") else []),  # noqa: PTH112, S108
+        "--log-level", "warning",
+        "core.web.wsgi:app",
+    )  # fmt: skip
+
+
+@click.command()
+@click.option("--concurrency", default=2, show_default=True, help="Processes that do the work.")
+def worker(concurrency: int) -> None:
+    """Do the work that leaves after the commit: mails, receipts, questions to PayFiP."""
+    become(
+        "celery",
+        "--app", "core.tasks.app",
+        "--quiet",
+        "worker",
+        "--pool", "prefork",
+        "--concurrency", str(concurrency),
+        "--loglevel", get_settings().log_level,
+        # Workers need not know one another: the broker is all that they share.
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+    )  # fmt: skip
+
+
+@click.command()
+def beat() -> None:
+    """Ask for the periodic work: one of it, or several that write the same rows."""
+    settings = get_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    become(
+        "celery",
+        "--app", "core.tasks.app",
+        "--quiet",
+        "beat",
+        "--loglevel", settings.log_level,
+        "--schedule", str(settings.data_dir / "beat-schedule"),
+        "--pidfile", "",
+    )  # fmt: skip

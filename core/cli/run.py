@@ -1,0 +1,234 @@
+"""``preau run``: the whole portal on one machine, in the foreground, with nothing installed."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import click
+import httpx
+
+from core.cli.addresses import PORTS, announced, tell
+from core.cli.supervisor import ProcessEndedError, Supervisor
+from core.db.embedded import Embedded, EmbeddedError, free_port
+from core.settings import Settings, SettingsError, get_settings, load
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process of the portal: a command of ``preau``, and the port to wait for."""
+
+    name: str
+    command: tuple[str, ...]
+    port: str = ""
+    simulator: bool = False
+    """Given by a plugin, for demonstrations: left out where the plugin is not installed."""
+
+
+SERVICES = (
+    Service("mailbox", ("mailbox", "--smtp-port", "{smtp}", "--http-port", "{mailbox}"), "mailbox"),
+    Service("payfip", ("payfip-simulator", "--port", "{payfip}"), "payfip", simulator=True),
+    Service("telegram", ("telegram-simulator", "--port", "{telegram}"), "telegram", simulator=True),
+    Service("web", ("web", "--port", "{web}"), "web"),
+    Service("worker", ("worker",)),
+    Service("relay", ("relay",)),
+    Service("beat", ("beat",)),
+    Service("bot", ("telegram", "poll"), simulator=True),
+)
+
+READY_SECONDS = 60.0
+
+
+@click.command()
+@click.option("--port", type=int, default=PORTS["web"], show_default=True, help="The portal's.")
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Kept data.")
+@click.option("--no-demo", is_flag=True, help="Start without the demonstration towns' data.")
+@click.pass_context
+def run(ctx: click.Context, port: int, data_dir: Path | None, no_demo: bool) -> None:
+    """Run everything here: database, broker, portal, workers, simulators, a mailbox.
+
+    Data stay in the data folder; Ctrl-C stops all. Not for production: there, each process is a
+    service of the system (docs/operating.md).
+    """
+    started = time.monotonic()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        with ExitStack() as stack:
+            settings = _settings(data_dir)
+            stack.enter_context(_alone(settings.data_dir))
+            ports = choose_ports({**PORTS, "web": port})
+            tell(ports, settings)
+            servers = stack.enter_context(_servers(settings))
+            get_settings.cache_clear()
+            settings = get_settings()
+            _prepare(settings, demo=not no_demo)
+            stack.enter_context(announced(settings.data_dir))
+            supervisor = Supervisor(os.environ | {"PYTHONUNBUFFERED": "1"})
+            stack.callback(supervisor.stop)
+            stack.callback(_begin_to_stop)
+            for name, process in servers.items():
+                supervisor.watch(name, process)
+            _start(supervisor, ctx, ports)
+            _welcome(ports, settings, seconds=time.monotonic() - started, demo=not no_demo)
+            supervisor.forever()
+    except KeyboardInterrupt:
+        click.echo("Stopped; the data are kept.")
+    except (ProcessEndedError, EmbeddedError, SettingsError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _ignore_signals()
+    raise KeyboardInterrupt
+
+
+def _begin_to_stop() -> None:
+    _ignore_signals()
+    click.echo("Stopping…")
+
+
+def _ignore_signals() -> None:
+    # Stopping takes seconds at most: a second Ctrl-C must not leave half of it undone.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _servers(settings: Settings) -> Iterator[Mapping[str, subprocess.Popen[bytes]]]:
+    """Start servers of our own where the settings name none, and put them in the environment."""
+    if settings.database_url and settings.redis_url:
+        yield {}
+        return
+    with Embedded(settings.data_dir) as embedded:
+        os.environ |= embedded.addresses().environment()
+        yield embedded.processes
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    if data_dir is not None:
+        os.environ["PREAU_DATA_DIR"] = str(data_dir)
+    settings = load()
+    if settings.is_production:
+        raise click.ClickException(
+            "preau run is for development and demonstrations; docs/operating.md tells how"
+            " production runs web, worker, relay and beat."
+        )
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return settings
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder for us alone; the lock ends with the process, however it ends."""
+    with (data_dir / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise click.ClickException(
+                f"Préau runs already on {data_dir}. Stop it, or choose another --data-dir."
+            ) from None
+        yield
+
+
+def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
+    """The wanted ports, each replaced by a free one, with a word, where somebody listens."""
+    chosen: dict[str, int] = {}
+    for name, preferred in wanted.items():
+        candidates = (*range(preferred, min(preferred + 100, 65536), 10), free_port())
+        chosen[name] = next(
+            port for port in candidates if port not in chosen.values() and _is_free(port)
+        )
+        if chosen[name] != preferred:
+            click.echo(f"Port {preferred} ({name}) is taken; using {chosen[name]}.")
+    return chosen
+
+
+def _is_free(port: int) -> bool:
+    # Both: a browser asks ::1 first for localhost, and would meet somebody else there.
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        try:
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+        except OSError as error:
+            if family == socket.AF_INET or error.errno == errno.EADDRINUSE:
+                return False
+    return True
+
+
+def _prepare(settings: Settings, *, demo: bool) -> None:
+    """Bring the schema up to date, and fill the demonstration towns if they are empty."""
+    from core.db.migrate import upgrade
+    from core.extensions import installed
+
+    sources = installed().hook.migrations()
+    upgrade(settings.owner_url, [source.directory for source in sources])
+    if demo:
+        from core.cli.demo import load_demo
+
+        load_demo(settings)
+
+
+def _start(supervisor: Supervisor, ctx: click.Context, ports: Mapping[str, int]) -> None:
+    """Start every service and wait until those with a port answer."""
+    started = [s for s in SERVICES if not s.simulator or _exists(ctx, s.command)]
+    for service in started:
+        arguments = [part.format(**ports) for part in service.command]
+        supervisor.start(service.name, [sys.executable, "-P", "-m", "core.cli.main", *arguments])
+    waiting = [service for service in started if service.port]
+
+    def ready() -> bool:
+        waiting[:] = [s for s in waiting if not _answers(s.name, ports[s.port])]
+        return not waiting
+
+    if not supervisor.wait_until(ready, READY_SECONDS):
+        names = ", ".join(service.name for service in waiting)
+        raise ProcessEndedError(f"{names}: no answer after {READY_SECONDS:.0f} seconds")
+
+
+def _exists(ctx: click.Context, command: tuple[str, ...]) -> bool:
+    """Whether some plugin adds this command (and subcommand)."""
+    group: click.Command | None = ctx.find_root().command
+    for part in command:
+        if part.startswith("-"):
+            break
+        group = group.get_command(ctx, part) if isinstance(group, click.Group) else None
+    return group is not None
+
+
+def _answers(name: str, port: int) -> bool:
+    if name != "web":
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+    try:
+        # Asked through the front door: the application has loaded, not only its listener.
+        return not httpx.get(f"http://127.0.0.1:{port}/health/live", trust_env=False).is_error
+    except httpx.TransportError:
+        return False
+
+
+def _welcome(ports: Mapping[str, int], settings: Settings, *, seconds: float, demo: bool) -> None:
+    lines = [
+        "",
+        f"Préau is ready ({seconds:.1f} s). Ctrl-C stops it; the data stay in {settings.data_dir}/",
+        "",
+        f"  Portal             {settings.public_base_url}/",
+        f"  Mails it sends     http://127.0.0.1:{ports['mailbox']}/",
+    ]
+    if demo:
+        from core.cli.demo import access_lines
+
+        lines += ["", *(f"  {line}" for line in access_lines())]
+    click.echo("\n".join([*lines, ""]))
+    sys.stdout.flush()

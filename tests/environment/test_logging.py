@@ -1,0 +1,58 @@
+"""What reaches a log, and what never does."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+import structlog
+
+from core.logging import configure
+from core.settings import load
+
+EMAIL = "parent@example.org"
+
+
+@pytest.fixture(autouse=True)
+def _restored():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def _fail(email):
+    raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_personal_data_in_keys_nor_in_tracebacks(capsys, form):
+    configure(load(log_format=form))
+    log = structlog.get_logger("core.test")
+    log.info("mail.refused", email=EMAIL, family=12)
+    try:
+        _fail(EMAIL)
+    except RuntimeError:
+        log.exception("task.failed")
+    output = capsys.readouterr().err
+    assert EMAIL not in output
+    assert "mail.refused" in output
+    assert "broken" in output
+    assert "12" in output
+
+
+def test_json_is_one_object_a_line_with_request_town_and_process(capsys):
+    configure(load(log_format="json"), process="web")
+    structlog.contextvars.bind_contextvars(request_id="r1", town="bourg-exemple")
+    logging.getLogger("gunicorn.error").warning("slow %s", "worker")
+    record = json.loads(capsys.readouterr().err)
+    assert record["event"] == "slow worker"
+    assert record["request_id"] == "r1"
+    assert record["town"] == "bourg-exemple"
+    assert record["process"] == "web"
+    assert record["level"] == "warning"
