@@ -12,6 +12,7 @@ from sqlalchemy.orm import mapped_column
 Cents = Annotated[int, mapped_column(BigInteger, comment="cents of euro")]
 Reference = Annotated[int, mapped_column(BigInteger)]
 """The ``id`` half of a composite foreign key."""
+ReferenceOrNone = Annotated[int | None, mapped_column(BigInteger)]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 MomentOrNone = Annotated[datetime | None, mapped_column(DateTime(timezone=True))]
 CreatedAt = Annotated[

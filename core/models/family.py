@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, TenantScoped
-from core.db.types import CreatedAt, MomentOrNone, Reference
+from core.db.types import CreatedAt, MomentOrNone, Reference, ReferenceOrNone
 
 
 class Family(TenantScoped, Base):
@@ -26,7 +26,7 @@ class Family(TenantScoped, Base):
     address: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     language: Mapped[str] = mapped_column(default="fr", server_default="fr")
     created_at: Mapped[CreatedAt]
-    batch_id: Mapped[int | None] = mapped_column(comment="the import that created it, for undo")
+    batch_id: Mapped[ReferenceOrNone] = mapped_column(comment="the import that created it, for undo")
 
 
 class Child(TenantScoped, Base):
@@ -42,7 +42,7 @@ class Child(TenantScoped, Base):
 
     code: Mapped[str]
     label: Mapped[str]
-    batch_id: Mapped[int | None]
+    batch_id: Mapped[ReferenceOrNone]
 
 
 class FamilyChild(TenantScoped, Base):

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
@@ -17,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, TenantScoped
-from core.db.types import Cents, CreatedAt, MomentOrNone, Reference
+from core.db.types import Cents, CreatedAt, MomentOrNone, Reference, ReferenceOrNone
 
 
 class InvoiceState(StrEnum):
@@ -76,7 +77,7 @@ class Invoice(TenantScoped, Base):
     direct_debit: Mapped[bool] = mapped_column(default=False, server_default="false")
     state: Mapped[str] = mapped_column(default=InvoiceState.DRAFT, server_default="draft")
     published_at: Mapped[MomentOrNone]
-    document_id: Mapped[int | None]
+    document_id: Mapped[ReferenceOrNone]
     content_hash: Mapped[str] = mapped_column(comment="of the record as imported")
 
 
@@ -97,7 +98,7 @@ class InvoiceLine(TenantScoped, Base):
     rank: Mapped[int]
     activity: Mapped[str]
     tax_kind: Mapped[str]
-    child_id: Mapped[int | None]
+    child_id: Mapped[ReferenceOrNone]
     quantity: Mapped[Decimal | None] = mapped_column(Numeric(12, 3))
-    unit_price: Mapped[int | None]
+    unit_price: Mapped[int | None] = mapped_column(BigInteger, comment="cents of euro")
     amount: Mapped[Cents]

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, TenantScoped
-from core.db.types import CreatedAt, Json, MomentOrNone
+from core.db.types import CreatedAt, Json, MomentOrNone, ReferenceOrNone
 
 
 class MessageState(StrEnum):
@@ -37,7 +37,7 @@ class MessageRow(TenantScoped, Base):
     channel: Mapped[str]
     address: Mapped[str]
     language: Mapped[str]
-    family_id: Mapped[int | None]
+    family_id: Mapped[ReferenceOrNone]
     payload: Mapped[Json]
     state: Mapped[str] = mapped_column(default=MessageState.QUEUED, server_default="queued")
     created_at: Mapped[CreatedAt]

@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConst
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, TenantScoped
-from core.db.types import Cents, CreatedAt, Json, Moment, MomentOrNone, Reference
+from core.db.types import Cents, CreatedAt, Json, Moment, MomentOrNone, Reference, ReferenceOrNone
 
 
 class Payment(TenantScoped, Base):
@@ -50,7 +50,7 @@ class Payment(TenantScoped, Base):
     settled_at: Mapped[MomentOrNone] = mapped_column(comment="when it was recorded here")
     authorisation: Mapped[str] = mapped_column(default="", server_default="")
     receipt_number: Mapped[str] = mapped_column(default="", server_default="")
-    receipt_id: Mapped[int | None]
+    receipt_id: Mapped[ReferenceOrNone]
     anomaly: Mapped[str] = mapped_column(
         default="", server_default="", comment="why a person must look at it"
     )

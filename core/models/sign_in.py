@@ -6,7 +6,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstrain
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, TenantScoped
-from core.db.types import CreatedAt, Json, Moment, MomentOrNone, Reference
+from core.db.types import CreatedAt, Json, Moment, MomentOrNone, Reference, ReferenceOrNone
 
 
 class Account(TenantScoped, Base):
@@ -55,7 +55,10 @@ class WebSession(TenantScoped, Base):
 
     token_hash: Mapped[bytes] = mapped_column(LargeBinary)
     family_id: Mapped[Reference]
-    account_id: Mapped[int | None]
+    account_id: Mapped[ReferenceOrNone]
+    only_invoice_id: Mapped[ReferenceOrNone] = mapped_column(
+        comment="opened by a payment link: good for paying this invoice, and nothing else"
+    )
     created_at: Mapped[Moment]
     seen_at: Mapped[Moment]
 

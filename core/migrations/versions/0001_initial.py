@@ -212,7 +212,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("code", sa.String(), nullable=False),
         sa.Column("label", sa.String(), nullable=False),
-        sa.Column("batch_id", sa.Integer(), nullable=True),
+        sa.Column("batch_id", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["tenant_id", "batch_id"],
             ["import_batch.tenant_id", "import_batch.id"],
@@ -241,7 +241,10 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
-            "batch_id", sa.Integer(), nullable=True, comment="the import that created it, for undo"
+            "batch_id",
+            sa.BigInteger(),
+            nullable=True,
+            comment="the import that created it, for undo",
         ),
         sa.ForeignKeyConstraint(
             ["tenant_id", "batch_id"],
@@ -421,7 +424,7 @@ def upgrade() -> None:
         sa.Column("direct_debit", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("state", sa.String(), server_default="draft", nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("document_id", sa.Integer(), nullable=True),
+        sa.Column("document_id", sa.BigInteger(), nullable=True),
         sa.Column("content_hash", sa.String(), nullable=False, comment="of the record as imported"),
         sa.CheckConstraint("amount > 0 OR kind = 'avoir'", name=op.f("ck_invoice_positive")),
         sa.ForeignKeyConstraint(
@@ -471,7 +474,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("language", sa.String(), nullable=False),
-        sa.Column("family_id", sa.Integer(), nullable=True),
+        sa.Column("family_id", sa.BigInteger(), nullable=True),
         sa.Column("payload", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.Column("state", sa.String(), server_default="queued", nullable=False),
         sa.Column(
@@ -556,7 +559,7 @@ def upgrade() -> None:
         ),
         sa.Column("authorisation", sa.String(), server_default="", nullable=False),
         sa.Column("receipt_number", sa.String(), server_default="", nullable=False),
-        sa.Column("receipt_id", sa.Integer(), nullable=True),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
         sa.Column(
             "anomaly",
             sa.String(),
@@ -607,7 +610,13 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("family_id", sa.BigInteger(), nullable=False),
-        sa.Column("account_id", sa.Integer(), nullable=True),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "only_invoice_id",
+            sa.BigInteger(),
+            nullable=True,
+            comment="opened by a payment link: good for paying this invoice, and nothing else",
+        ),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -736,9 +745,9 @@ def upgrade() -> None:
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("activity", sa.String(), nullable=False),
         sa.Column("tax_kind", sa.String(), nullable=False),
-        sa.Column("child_id", sa.Integer(), nullable=True),
+        sa.Column("child_id", sa.BigInteger(), nullable=True),
         sa.Column("quantity", sa.Numeric(precision=12, scale=3), nullable=True),
-        sa.Column("unit_price", sa.Integer(), nullable=True),
+        sa.Column("unit_price", sa.BigInteger(), nullable=True, comment="cents of euro"),
         sa.Column("amount", sa.BigInteger(), nullable=False, comment="cents of euro"),
         sa.ForeignKeyConstraint(
             ["tenant_id", "child_id"],

@@ -1,0 +1,206 @@
+"""Payments that are settled: recorded from elsewhere, reversed, read, with their receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock, PaymentInfo, Recorded
+from core.api.messages import Document
+from core.api.payments import Means
+from core.domain.payment_states import PaymentState
+from core.i18n import gettext as _
+from core.models import Allocation, Credit, Payment, PaymentItem
+from core.services.attempts import Attempts
+from core.services.audit import Audit
+from core.services.documents import Documents
+from core.services.errors import NotFoundError, NotPayableError
+from core.services.ledger import Ledger
+from core.tenancy.config import TenantConfig
+
+
+class Payments:
+    """The payments of one town."""
+
+    def __init__(
+        self,
+        session: Session,
+        town: TenantConfig,
+        clock: Clock,
+        *,
+        ledger: Ledger,
+        attempts: Attempts,
+        documents: Documents,
+        audit: Audit,
+    ) -> None:
+        self._session = session
+        self._town = town
+        self._tenant = town.slug
+        self._clock = clock
+        self._ledger = ledger
+        self._attempts = attempts
+        self._documents = documents
+        self._audit = audit
+
+    def ask_again(self, provider: str, reference: str) -> bool:
+        """See `Attempts.ask_again`."""
+        return self._attempts.ask_again(provider, reference)
+
+    def record(
+        self,
+        *,
+        regie: str,
+        family_id: int,
+        means: Means,
+        amount: int,
+        paid_at: datetime,
+        payer: str,
+        shares: Sequence[tuple[int, int]],
+        key: str,
+        note: str = "",
+    ) -> Recorded:
+        """Record a payment made at the counter or by cheque. See `core.api.context.Payments`.
+
+        Raises:
+            NotPayableError: the trésorerie collects this régie, a share is not of it, or the
+                shares exceed the amount.
+        """
+        if not self._town.collects(regie):
+            raise NotPayableError(
+                _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
+            )
+        if amount <= 0 or sum(cents for _id, cents in shares) > amount:
+            raise NotPayableError(_("La répartition dépasse le montant du règlement."))
+        invoices = self._ledger.lock_invoices([invoice_id for invoice_id, _cents in shares])
+        if any(
+            invoice_id not in invoices or invoices[invoice_id].regie != regie
+            for invoice_id, _cents in shares
+        ):
+            raise NotPayableError(_("Une facture de la répartition n’est pas de cette régie."))
+        payment_id = self._session.scalar(
+            insert(Payment)
+            .values(
+                tenant_id=self._tenant,
+                key=key,
+                family_id=family_id,
+                regie=regie,
+                state=PaymentState.CREATED,
+                amount=amount,
+                payer=payer,
+                created_at=self._clock.now(),
+                note=note,
+            )
+            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+            .returning(Payment.id)
+        )
+        if payment_id is None:
+            payment_id = self._session.scalars(
+                select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
+            ).one()
+            return Recorded(payment_id, self.excess(payment_id))
+        self._session.add_all(
+            PaymentItem(
+                tenant_id=self._tenant, payment_id=payment_id, invoice_id=invoice_id, amount=cents
+            )
+            for invoice_id, cents in shares
+        )
+        self._session.flush()
+        self._ledger.settle(payment_id, means=means, paid_at=paid_at)
+        self._audit.write("payment.recorded", f"payment:{payment_id}", means=means, amount=amount)
+        return Recorded(payment_id, self.excess(payment_id))
+
+    def reverse(self, payment_id: int, *, reason: str) -> None:
+        """Take a settled payment back; asked twice, it is done once."""
+        if self._ledger.reverse(payment_id, reason=reason):
+            self._audit.write("payment.reversed", f"payment:{payment_id}", reason=reason)
+
+    def of_family(self, payment_id: int, family_id: int) -> Payment:
+        """One payment of this family, whatever its state.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        payment = self._session.get(Payment, (self._tenant, payment_id))
+        if payment is None or payment.family_id != family_id:
+            raise NotFoundError
+        return payment
+
+    def invoice_ids(self, payment_id: int) -> list[int]:
+        """The invoices that a payment was meant for."""
+        return list(
+            self._session.scalars(
+                select(PaymentItem.invoice_id)
+                .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
+                .order_by(PaymentItem.id)
+            )
+        )
+
+    def excess(self, payment_id: int) -> int:
+        """The cents of a payment that no invoice took, kept as a credit."""
+        return (
+            self._session.scalar(
+                select(Credit.amount).where(
+                    Credit.tenant_id == self._tenant,
+                    Credit.payment_id == payment_id,
+                    Credit.reversed_at.is_(None),
+                )
+            )
+            or 0
+        )
+
+    def history(self, family_id: int) -> Sequence[PaymentInfo]:
+        """The family's payments in force, newest first."""
+        rows = self._session.scalars(
+            select(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.family_id == family_id,
+                Payment.state == PaymentState.SETTLED,
+            )
+            .order_by(Payment.paid_at.desc(), Payment.id.desc())
+        ).all()
+        return self._infos(rows)
+
+    def get(self, payment_id: int) -> PaymentInfo | None:
+        """One settled payment of this town, or None."""
+        payment = self._session.get(Payment, (self._tenant, payment_id), populate_existing=True)
+        if payment is None or payment.state != PaymentState.SETTLED:
+            return None
+        return self._infos([payment])[0]
+
+    def receipt(self, payment_id: int) -> Document | None:
+        """The receipt of a payment that was settled, even if it came back later; else None."""
+        payment = self._session.get(Payment, (self._tenant, payment_id), populate_existing=True)
+        if payment is None or not payment.receipt_number:
+            return None
+        return self._documents.receipt(payment)
+
+    def _infos(self, payments: Sequence[Payment]) -> list[PaymentInfo]:
+        shares: dict[int, list[int]] = {payment.id: [] for payment in payments}
+        for row in self._session.execute(
+            select(Allocation.payment_id, Allocation.invoice_id)
+            .where(
+                Allocation.tenant_id == self._tenant, Allocation.payment_id.in_(list(shares))
+            )
+            .order_by(Allocation.id)
+        ):
+            shares[row.payment_id].append(row.invoice_id)
+        return [
+            PaymentInfo(
+                id=payment.id,
+                family_id=payment.family_id,
+                regie=payment.regie,
+                amount=payment.amount,
+                means=Means(payment.means),
+                payer=payment.payer,
+                paid_at=payment.paid_at or payment.created_at,
+                authorisation=payment.authorisation,
+                receipt_number=payment.receipt_number,
+                invoice_ids=tuple(shares[payment.id]),
+            )
+            for payment in payments
+        ]

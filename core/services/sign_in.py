@@ -1,0 +1,407 @@
+"""Signing in: codes, own accounts, browser sessions, and links that work once."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock, FamilyInfo
+from core.api.errors import UserError
+from core.domain import access_codes
+from core.i18n import gettext as _
+from core.models import (
+    AccessCode,
+    Account,
+    AccountFamily,
+    ContactEmail,
+    Family,
+    OneTimeToken,
+    WebSession,
+)
+from core.services.audit import Audit
+from core.services.errors import ThrottledError, WrongCodesError
+from core.services.families import Families, slow_hash
+from core.services.invoices import PAYMENT_LINK
+from core.services.notifications import Notifications
+from core.signing import new_token, token_hash
+from core.throttling import Rule, Throttle
+
+IDLE_END = timedelta(minutes=30)
+ABSOLUTE_END = timedelta(hours=12)
+TOUCH = timedelta(minutes=1)
+"""How stale `seen_at` may get: most page views then write nothing."""
+
+LOST_CODES = "lost-codes"
+LOST_CODES_LIFE = timedelta(hours=2)
+MINIMUM_PASSWORD = 10
+
+_PASSWORDS = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_NOBODY = _PASSWORDS.hash("nobody")
+"""Verified when the e-mail is unknown, so that it takes as long as a wrong password."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who a browser is. `only_invoice_id`: came by a payment link and may only pay that."""
+
+    session_id: int
+    family_id: int
+    account_id: int | None
+    only_invoice_id: int | None
+
+
+class SignIn:
+    """Who comes into one town, and how."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        *,
+        secret_key: str,
+        throttle: Throttle,
+        families: Families,
+        notifications: Notifications,
+        audit: Audit,
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._secret_key = secret_key
+        self._throttle = throttle
+        self._families = families
+        self._notifications = notifications
+        self._audit = audit
+
+    # --- Proving who one is ------------------------------------------------------------------
+
+    def by_codes(self, family_code: str, secret: str, address: str) -> int:
+        """The id of the family that these two codes open. `address` is the visitor's IP.
+
+        Raises:
+            ThrottledError: too many attempts on this code, from this address or in this town.
+            WrongCodesError: whatever is wrong, with one wording and after one hash.
+        """
+        code = access_codes.normalise(family_code)
+        forgive = self._attempt(f"codes:{code}", address)
+        given = slow_hash(self._secret_key, self._tenant, code, access_codes.normalise(secret))
+        family_id = None
+        for row in self._session.execute(
+            select(AccessCode.family_id, AccessCode.secret_hash)
+            .join(
+                Family,
+                (Family.tenant_id == AccessCode.tenant_id) & (Family.id == AccessCode.family_id),
+            )
+            .where(
+                Family.tenant_id == self._tenant,
+                Family.code == code,
+                AccessCode.revoked_at.is_(None),
+            )
+        ):
+            if hmac.compare_digest(row.secret_hash, given):
+                family_id = row.family_id
+        if family_id is None:
+            raise WrongCodesError(
+                _("Ces deux codes ne vont pas ensemble. Vérifiez-les sur votre courrier.")
+            )
+        self._throttle.forgive(forgive)
+        return int(family_id)
+
+    def by_account(self, email: str, password: str, address: str) -> tuple[int, int]:
+        """The account's id and the family it opens first. Raises as `by_codes` does."""
+        forgive = self._attempt(f"account:{email.casefold()}", address)
+        account = self._session.scalar(
+            select(Account).where(
+                Account.tenant_id == self._tenant, Account.email == email.casefold()
+            )
+        )
+        families = self.families_of(account.id) if account else []
+        if not _verify(account.password_hash if account else _NOBODY, password) or not families:
+            raise WrongCodesError(_("L’adresse ou le mot de passe n’est pas le bon."))
+        assert account is not None  # noqa: S101 - nobody's password opens nothing
+        self._throttle.forgive(forgive)
+        return account.id, families[0].id
+
+    def _attempt(self, key: str, address: str) -> Rule:
+        minutes = timedelta(minutes=1)
+        pair = Rule(f"{self._tenant}:{key}", free=4, cap=2 * minutes)
+        wait = self._throttle.attempt(
+            [
+                pair,
+                Rule(f"{self._tenant}:address:{address}", free=20, cap=5 * minutes),
+                # A whole town is only slowed by seconds: mornings after a mailing are busy.
+                Rule(f"{self._tenant}:town", free=600, cap=timedelta(seconds=4), memory=minutes),
+            ]
+        )
+        if wait:
+            raise ThrottledError(wait)
+        return pair
+
+    # --- Own accounts --------------------------------------------------------------------------
+
+    def create_account(self, family_id: int, email: str, password: str) -> int:
+        """Let a parent sign in with an e-mail and a password from now on.
+
+        Raises:
+            UserError: the password is too short, or the address already has an account.
+        """
+        account_id = self._session.scalar(
+            insert(Account)
+            .values(
+                tenant_id=self._tenant,
+                email=email.casefold(),
+                password_hash=_hash(password),
+            )
+            .on_conflict_do_nothing(index_elements=["tenant_id", "email"])
+            .returning(Account.id)
+        )
+        if account_id is None:
+            raise UserError(
+                _("Cette adresse a déjà un compte : connectez-vous avec son mot de passe.")
+            )
+        self._open_family(account_id, family_id)
+        self._audit.write("account.created", f"family:{family_id}")
+        return account_id
+
+    def change_password(self, account_id: int, current: str, password: str) -> None:
+        """Replace the password and end the account's other sessions.
+
+        Raises:
+            UserError: the current password is wrong, or the new one too short.
+        """
+        account = self._session.get_one(Account, (self._tenant, account_id))
+        if not _verify(account.password_hash, current):
+            raise UserError(_("Le mot de passe actuel n’est pas le bon."))
+        account.password_hash = _hash(password)
+        self._session.execute(
+            delete(WebSession).where(
+                WebSession.tenant_id == self._tenant, WebSession.account_id == account_id
+            )
+        )
+
+    def link_family(self, account_id: int, family_code: str, secret: str, address: str) -> int:
+        """Let an account open one more family, by its codes. Raises as `by_codes` does."""
+        family_id = self.by_codes(family_code, secret, address)
+        self._open_family(account_id, family_id)
+        self._audit.write("account.linked", f"family:{family_id}")
+        return family_id
+
+    def account(self, account_id: int) -> Account:
+        """The account of this number."""
+        return self._session.get_one(Account, (self._tenant, account_id))
+
+    def families_of(self, account_id: int) -> Sequence[FamilyInfo]:
+        """The families that an account opens, the first linked first."""
+        ids = self._session.scalars(
+            select(AccountFamily.family_id)
+            .where(AccountFamily.tenant_id == self._tenant, AccountFamily.account_id == account_id)
+            .order_by(AccountFamily.id)
+        )
+        found = (self._families.get(family_id) for family_id in ids)
+        return [family for family in found if family is not None]
+
+    def _open_family(self, account_id: int, family_id: int) -> None:
+        self._session.execute(
+            insert(AccountFamily)
+            .values(tenant_id=self._tenant, account_id=account_id, family_id=family_id)
+            .on_conflict_do_nothing()
+        )
+
+    # --- Browser sessions ------------------------------------------------------------------------
+
+    def open(
+        self,
+        family_id: int,
+        *,
+        account_id: int | None = None,
+        only_invoice_id: int | None = None,
+    ) -> str:
+        """Start a browser's session; the token goes into its cookie and is kept only hashed."""
+        token, now = new_token(), self._clock.now()
+        self._session.add(
+            WebSession(
+                tenant_id=self._tenant,
+                token_hash=token_hash(token),
+                family_id=family_id,
+                account_id=account_id,
+                only_invoice_id=only_invoice_id,
+                created_at=now,
+                seen_at=now,
+            )
+        )
+        self._session.flush()
+        return token
+
+    def recognise(self, token: str) -> SignedIn | None:
+        """Who holds this token; None when its session ended (idle, too old, signed out)."""
+        now = self._clock.now()
+        row = self._session.scalar(
+            select(WebSession).where(
+                WebSession.tenant_id == self._tenant,
+                WebSession.token_hash == token_hash(token),
+                WebSession.seen_at > now - IDLE_END,
+                WebSession.created_at > now - ABSOLUTE_END,
+            )
+        )
+        if row is None:
+            return None
+        if now - row.seen_at > TOUCH:
+            self._session.execute(
+                update(WebSession)
+                .where(WebSession.tenant_id == self._tenant, WebSession.id == row.id)
+                .values(seen_at=now)
+            )
+        return SignedIn(row.id, row.family_id, row.account_id, row.only_invoice_id)
+
+    def switch(self, signed_in: SignedIn, family_id: int) -> None:
+        """Turn a session to another family of its account.
+
+        Raises:
+            UserError: the account does not open that family.
+        """
+        families = self.families_of(signed_in.account_id) if signed_in.account_id else []
+        if family_id not in {family.id for family in families}:
+            raise UserError(_("Ce compte n’est pas rattaché à cette famille."))
+        self._session.execute(
+            update(WebSession)
+            .where(WebSession.tenant_id == self._tenant, WebSession.id == signed_in.session_id)
+            .values(family_id=family_id)
+        )
+
+    def attach_account(self, signed_in: SignedIn, account_id: int) -> None:
+        """Note that a session opened with codes is now its new account's."""
+        self._session.execute(
+            update(WebSession)
+            .where(WebSession.tenant_id == self._tenant, WebSession.id == signed_in.session_id)
+            .values(account_id=account_id)
+        )
+
+    def close(self, token: str) -> None:
+        """End the session of this token."""
+        self._session.execute(
+            delete(WebSession).where(
+                WebSession.tenant_id == self._tenant, WebSession.token_hash == token_hash(token)
+            )
+        )
+
+    # --- Links that work once ----------------------------------------------------------------
+
+    def request_new_code(self, email: str) -> None:
+        """Mail a link to every family that confirmed this address; never tells whether any did."""
+        rows = self._session.execute(
+            select(Family.id, Family.language, ContactEmail.address)
+            .join(
+                ContactEmail,
+                (ContactEmail.tenant_id == Family.tenant_id)
+                & (ContactEmail.family_id == Family.id),
+            )
+            .where(
+                Family.tenant_id == self._tenant,
+                ContactEmail.address == email,
+                ContactEmail.confirmed_at.is_not(None),
+            )
+        ).all()
+        for row in rows:
+            # The link is signed when the mail is written (see notifications), so that no secret
+            # lies in the outbox; the minute makes a second click the same mail.
+            minute = self._clock.now().strftime("%Y%m%d%H%M")
+            self._notifications.queue(
+                "lost_codes",
+                channel="email",
+                address=row.address,
+                family_id=row.id,
+                language=row.language,
+                payload={},
+                key=f"lost_codes/{row.id}/{row.address}/{minute}",
+            )
+
+    def one_time_token(
+        self, purpose: str, family_id: int, expires_at: datetime, payload: dict[str, Any]
+    ) -> str:
+        """A token that works once, for one purpose and family."""
+        token = new_token()
+        self._session.add(
+            OneTimeToken(
+                tenant_id=self._tenant,
+                token_hash=token_hash(token),
+                purpose=purpose,
+                family_id=family_id,
+                payload=payload,
+                expires_at=expires_at,
+            )
+        )
+        self._session.flush()
+        return token
+
+    def peek(self, purpose: str, token: str) -> OneTimeToken | None:
+        """The token if it would still work. Mail scanners and previews open links: this is free."""
+        return self._session.scalar(
+            select(OneTimeToken).where(
+                OneTimeToken.tenant_id == self._tenant,
+                OneTimeToken.token_hash == token_hash(token),
+                OneTimeToken.purpose == purpose,
+                OneTimeToken.used_at.is_(None),
+                OneTimeToken.expires_at > self._clock.now(),
+            )
+        )
+
+    def _redeem(self, purpose: str, token: str) -> tuple[int, dict[str, Any]] | None:
+        row = self._session.execute(
+            update(OneTimeToken)
+            .where(
+                OneTimeToken.tenant_id == self._tenant,
+                OneTimeToken.token_hash == token_hash(token),
+                OneTimeToken.purpose == purpose,
+                OneTimeToken.used_at.is_(None),
+                OneTimeToken.expires_at > self._clock.now(),
+            )
+            .values(used_at=self._clock.now())
+            .returning(OneTimeToken.family_id, OneTimeToken.payload)
+        ).one_or_none()
+        return (row.family_id, row.payload) if row else None
+
+    def new_code(self, token: str) -> tuple[str, str] | None:
+        """Use a lost-codes link: the family's code and a new secret; None if it does not work."""
+        redeemed = self._redeem(LOST_CODES, token)
+        if redeemed is None:
+            return None
+        family_id = redeemed[0]
+        family = self._families.get(family_id)
+        secret = self._families.issue_code(family_id)
+        self._audit.write("codes.renewed", f"family:{family_id}")
+        return (family.code, secret) if family else None
+
+    def open_payment_link(self, token: str) -> tuple[str, int] | None:
+        """Use a payment link: a session token good for that invoice only, and the invoice's id."""
+        redeemed = self._redeem(PAYMENT_LINK, token)
+        if redeemed is None:
+            return None
+        family_id, payload = redeemed
+        invoice_id = int(payload["invoice_id"])
+        return self.open(family_id, only_invoice_id=invoice_id), invoice_id
+
+
+def _hash(password: str) -> str:
+    if len(password) < MINIMUM_PASSWORD:
+        raise UserError(
+            _("Choisissez un mot de passe d’au moins %(count)s caractères.")
+            % {"count": MINIMUM_PASSWORD}
+        )
+    return _PASSWORDS.hash(password)
+
+
+def _verify(password_hash: str, password: str) -> bool:
+    try:
+        return _PASSWORDS.verify(password_hash, password)
+    except (VerificationError, InvalidHashError):
+        return False

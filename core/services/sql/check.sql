@@ -1,0 +1,22 @@
+WITH marked AS (
+    SELECT s.rank, s.number, s.line_number,
+           row_number() OVER (PARTITION BY s.regie, s.number ORDER BY s.rank) > 1 AS repeated,
+           i.id IS NOT NULL AND f.code <> s.family_code AS elsewhere,
+           i.id IS NOT NULL AND i.content_hash <> s.content_hash AND (
+               EXISTS (SELECT FROM allocation a
+                       WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id
+                         AND a.reversed_at IS NULL)
+               OR EXISTS (SELECT FROM payment_item p
+                          WHERE p.tenant_id = i.tenant_id AND p.invoice_id = i.id AND p.live)
+           ) AS paid
+    FROM staged_invoice s
+    LEFT JOIN invoice i
+        ON i.tenant_id = :tenant AND i.regie = s.regie AND i.number = s.number
+    LEFT JOIN family f ON f.tenant_id = i.tenant_id AND f.id = i.family_id
+)
+SELECT number, line_number,
+       CASE WHEN repeated THEN 'duplicate' WHEN elsewhere THEN 'family' ELSE 'paid' END AS problem
+FROM marked
+WHERE repeated OR elsewhere OR paid
+ORDER BY rank
+;
