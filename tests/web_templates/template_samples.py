@@ -1,0 +1,463 @@
+"""What the parents' pages are shown with here: the manual's own invoices, and the corner cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from pyramid.config import Configurator
+from pyramid.request import Request
+from wtforms import Form, HiddenField, PasswordField, StringField
+from wtforms.validators import InputRequired
+
+from core import i18n, templating
+from core.api.context import FamilyInfo, InvoiceInfo, RegieInfo
+from core.api.web import MenuEntry
+from core.tenancy.config import TenantConfig, TenantFile
+
+TEMPLATES = Path(i18n.__file__).parent / "web" / "templates"
+
+ROUTES = {
+    "home": "/",
+    "news": "/actualites/{id}",
+    "sign_in": "/connexion",
+    "sign_in_account": "/connexion/compte",
+    "lost_codes": "/codes-perdus",
+    "new_code": "/codes-perdus/{token}",
+    "sign_out": "/deconnexion",
+    "menu": "/menu",
+    "invoices": "/factures",
+    "checkout": "/factures/recapitulatif",
+    "payments": "/paiements",
+    "payment": "/paiements/{id}",
+    "payment_go": "/paiements/{id}/aller",
+    "payment_state": "/paiements/{id}/etat",
+    "receipt": "/paiements/{id}/recu.pdf",
+    "paid": "/factures/payees",
+    "invoice_pdf": "/factures/{id}.pdf",
+    "certificates": "/attestations",
+    "certificate_pdf": "/attestations/{year}.pdf",
+    "alerts": "/alertes",
+    "alert_confirm": "/alertes/confirmer/{token}",
+    "alert_unsubscribe": "/alertes/desabonner/{token}",
+    "account": "/compte",
+    "switch_family": "/famille",
+    "help": "/aide",
+    "guide": "/mode-d-emploi.pdf",
+    "language": "/langue",
+    "legal": "/mentions-legales",
+    "accessibility": "/accessibilite",
+    "theme": "/theme.css",
+    "logo": "/logo",
+    "telegram_bot.link": "/+telegram_bot/lier",
+}
+
+TOWN = TenantConfig(
+    slug="ville-de-demo",
+    folder=Path("ville-de-demo"),
+    file=TenantFile.model_validate(
+        {
+            "tenant": {"name": "Ville de Démo"},
+            "contact": {
+                "email": "regie@ville-de-demo.example",
+                "phone": "01 99 00 12 34",
+                "address": ["Régie des affaires scolaires", "1 place de la Mairie", "99000 Démo"],
+                "hours": "du lundi au vendredi, 8 h 30 – 12 h",
+            },
+            "legal": {
+                "publisher": "Commune de Démo, représentée par son maire",
+                "host": "Hébergeur Exemple, 99000 Démo",
+                "data_protection": "dpo@ville-de-demo.example",
+                "accessibility": "partiellement conforme",
+            },
+            "regies": {
+                "EXTRA": {"label": "REGIE EXTRASCOLAIRE"},
+                "PERI": {"label": "REGIE PERISCOLAIRE"},
+                "EAU": {"label": "Titres de la trésorerie", "collects": False},
+            },
+        }
+    ),
+    settings={},
+)
+BARE_TOWN = TenantConfig(
+    slug="bourg",
+    folder=Path("bourg"),
+    file=TenantFile.model_validate(
+        {
+            "tenant": {"name": "Saint-Julien-de-la-Grande-Forêt-lès-Montagnes", "languages": ["fr"]},
+            "look": {"logo": "logo.svg"},
+            "regies": {"PERI": {"label": "REGIE PERISCOLAIRE"}},
+        }
+    ),
+    settings={},
+)
+BOND = FamilyInfo(1, "F4821", "BOND Jamie", "fr")
+MARTIN = FamilyInfo(2, "F4822", "MARTIN-DUPONT DE LA VILLARDIÈRE Marie-Charlotte", "fr")
+MENU = [
+    MenuEntry("Factures", "invoices", 10),
+    MenuEntry("Factures déjà payées", "paid", 20),
+    MenuEntry("Attestations", "certificates", 30),
+    MenuEntry("Être averti", "alerts", 40),
+    MenuEntry("Telegram", "telegram_bot.link", 50),
+    MenuEntry("Mon compte", "account", 60),
+    MenuEntry("Aide", "help", 90),
+]
+NOW = datetime(2018, 11, 24, 13, 5, tzinfo=UTC)
+
+
+def invoice(number: int, label: str, regie: str, amount: int, **changes: Any) -> InvoiceInfo:
+    """An invoice of the demo."""
+    values = {
+        "id": number,
+        "family_id": 1,
+        "regie": regie,
+        "number": f"2018-010-{number:06d}",
+        "payment_reference": f"2018-TS-00-{number:07d}",
+        "label": label,
+        "amount": amount,
+        "balance": amount,
+        "issued_on": date(2018, 11, 5),
+        "due_on": date(2018, 12, 15),
+        "payable": True,
+        **changes,
+    }
+    return InvoiceInfo(**values)  # type: ignore[arg-type]
+
+
+CANTEEN = invoice(1, "CANTINE", "EXTRA", 5687)
+CARE = invoice(2, "GARDERIE B", "PERI", 22780, due_on=date(2018, 11, 15))
+BOTH = invoice(3, "CANTINE ET TRANSPORT NOVEMBRE 2018", "PERI", 17995, balance=10000)
+HELD = invoice(4, "GARDERIE OCTOBRE 2018", "PERI", 4200)
+TITLE = invoice(5, "TITRE RESTAURATION", "EAU", 123456, payable=False)
+AWAY = invoice(6, "ACCUEIL DE LOISIRS (prélèvement)", "PERI", 6400, payable=False)
+
+
+@dataclass
+class Group:
+    """One cash desk's unpaid invoices."""
+
+    key: str
+    label: str
+    collects: bool
+    online: bool
+    several: bool
+    invoices: list[InvoiceInfo]
+
+
+GROUPS = [
+    Group("EXTRA", "REGIE EXTRASCOLAIRE", True, True, True, [CANTEEN]),
+    Group("PERI", "REGIE PERISCOLAIRE", True, True, True, [CARE, BOTH, HELD, AWAY]),
+    Group("EAU", "Titres de la trésorerie", False, False, False, [TITLE]),
+]
+
+
+def payment(state: str, **changes: Any) -> SimpleNamespace:
+    """A payment's row, as far as pages read it."""
+    values = {
+        "id": 7,
+        "state": state,
+        "amount": 5687,
+        "regie": "EXTRA",
+        "email": "jamie.bond.aux-prenoms-tres-longs@exemple-de-messagerie.example",
+        "created_at": NOW,
+        "paid_at": NOW if state in ("settled", "reversed") else None,
+        "means": "card",
+        "authorisation": "A55A",
+        "receipt_number": "EXTRA-2018-000123",
+        **changes,
+    }
+    return SimpleNamespace(**values)
+
+
+def paid(number: int, **changes: Any) -> SimpleNamespace:
+    """A line of the invoices already paid."""
+    values = {
+        "invoice_id": number,
+        "payment_id": number,
+        "number": f"2012-003-{number:06d}",
+        "payment_reference": f"2012-TS-00-3{number:06d}",
+        "label": "CANTINE ET GARDERIE MARS 2012",
+        "regie": "PERI",
+        "due_on": date(2012, 4, 15),
+        "paid": 2100,
+        "payer": "Jamie BOND",
+        "means": "card",
+        "paid_at": datetime(2012, 4, 25, 8, 30, tzinfo=UTC),
+        "authorisation": "554466",
+        "receipt_number": "PERI-2012-000045",
+        **changes,
+    }
+    return SimpleNamespace(**values)
+
+
+PAID = [
+    paid(314),
+    paid(315, means="cheque", authorisation="", payer="", payment_reference="", receipt_number=""),
+    paid(316, label="CANTINE ET TRANSPORT ET ACCUEIL DE LOISIRS NOVEMBRE 2018", paid=123456),
+]
+
+
+class CodesForm(Form):
+    """As the sign-in form is."""
+
+    family_code = StringField(validators=[InputRequired("Saisissez le code famille.")])
+    child_code = PasswordField(validators=[InputRequired("Saisissez le code enfant.")])
+    next = HiddenField()
+
+
+class EmailForm(Form):
+    """A form with one address."""
+
+    email = StringField(validators=[InputRequired("Saisissez une adresse e-mail, à 100 % complète.")])
+    key = HiddenField()
+
+
+class AddressForm(Form):
+    """The form of the alerts."""
+
+    address = StringField(validators=[InputRequired("Saisissez une adresse e-mail.")])
+
+
+class AccountForm(Form):
+    """The form of an own account."""
+
+    email = StringField(validators=[InputRequired("Saisissez une adresse e-mail.")])
+    password = PasswordField(validators=[InputRequired("Choisissez un mot de passe.")])
+    again = PasswordField()
+
+
+class PasswordForm(Form):
+    """The form of a new password."""
+
+    current = PasswordField()
+    password = PasswordField()
+    again = PasswordField()
+
+
+def wrong(form: Form) -> Form:
+    """`form` as it comes back when nothing was filled in, with an error of no field."""
+    form.validate()
+    form.form_errors.append("Ces codes ne vont pas ensemble.")
+    return form
+
+
+def address(number: int, **changes: Any) -> SimpleNamespace:
+    """A notification address."""
+    values = {
+        "id": number,
+        "address": f"jamie.bond.{number}@exemple.example",
+        "confirmed_at": NOW,
+        "refused_at": None,
+        "refusal": "",
+        **changes,
+    }
+    return SimpleNamespace(**values)
+
+
+ADDRESSES = [
+    address(1),
+    address(2, confirmed_at=None, address="une-adresse-vraiment-tres-longue-sans-coupure@exemple.example"),
+    address(3, refused_at=NOW, refusal="550 5.1.1 User unknown"),
+]
+NEWS = [
+    SimpleNamespace(
+        id=1, title="Vacances d’hiver : les inscriptions sont ouvertes",
+        summary="L’accueil de loisirs reçoit les enfants du 11 au 22 février.", published_at=NOW,
+    ),
+    SimpleNamespace(id=2, title="Menus de décembre", summary="", published_at=NOW),
+]  # fmt: skip
+NOTICE = Markup(
+    "<p>Pensez à décommander les repas <strong>48 heures</strong> avant.</p>"
+    "<ul><li>Repas oublié : 2 €</li><li>Garderie : jusqu’à 18 h 30</li></ul>"
+)
+PARENT = {"family": BOND, "families": [BOND]}
+TWO_HOMES = {"family": BOND, "families": [BOND, MARTIN]}
+VISITOR: dict[str, Any] = {"family": None, "families": []}
+
+
+@dataclass
+class Sample:
+    """One page to look at: its template, who sees it, and with what."""
+
+    name: str
+    template: str
+    context: dict[str, Any]
+    who: dict[str, Any]
+    route: str | None = None
+    town: TenantConfig | None = TOWN
+    errors: int = 0
+
+
+def samples() -> list[Sample]:
+    """Every page in every state. Made anew each time: forms keep their errors."""
+    invoices_common = {"under_way": {4: 7}, "today": date(2018, 11, 24), "error": None}
+    watching = {"payment": payment("pending"), "invoices": [CANTEEN]}
+    one = Group("PERI", "REGIE PERISCOLAIRE", True, True, False, [CARE, BOTH])
+    done = {"invoices": [CANTEEN], "promised": False, "excess": 0}
+    account = SimpleNamespace(email="jamie.bond@exemple.example")
+    paid_all = {
+        "rows": PAID, "years": [2018, 2012], "regies": [RegieInfo("PERI", "REGIE PERISCOLAIRE", True)],
+        "year": None, "regie": None, "total": 127656,
+    }  # fmt: skip
+    return [
+        Sample("home", "home", {"news": NEWS, "notice": NOTICE}, VISITOR, "home"),
+        Sample("home-in", "home", {"news": [], "notice": None}, PARENT, "home", BARE_TOWN),
+        Sample("news", "news", {"item": NEWS[0], "body": NOTICE}, VISITOR, "news"),
+        Sample("sign-in", "sign_in", {"form": CodesForm()}, VISITOR, "sign_in"),
+        Sample("sign-in-wrong", "sign_in", {"form": wrong(CodesForm())}, VISITOR, "sign_in", errors=3),
+        Sample("session-ended", "session_ended", {"form": CodesForm()}, VISITOR, "sign_in"),
+        Sample("sign-in-account", "sign_in_account", {"form": AccountForm()}, VISITOR),
+        Sample("lost-codes", "lost_codes", {"form": EmailForm()}, VISITOR),
+        Sample("lost-codes-sent", "lost_codes_sent", {}, VISITOR),
+        Sample("new-code-ask", "new_code", {"valid": True, "family_code": "F4821", "secret": None}, VISITOR),
+        Sample(
+            "new-code", "new_code",
+            {"valid": True, "family_code": "F4821", "secret": "7KMP-Q2RS-TV4X"}, VISITOR,
+        ),
+        Sample("new-code-late", "new_code", {"valid": False, "family_code": "", "secret": None}, VISITOR),
+        Sample("menu", "menu", {"due_count": 3, "due_total": 46462}, PARENT, "menu"),
+        Sample("menu-one", "menu", {"due_count": 1, "due_total": 5687}, TWO_HOMES, "menu"),
+        Sample("menu-none", "menu", {"due_count": 0, "due_total": 0}, TWO_HOMES, "menu"),
+        Sample(
+            "invoices", "invoices",
+            {**invoices_common, "groups": GROUPS, "due_total": 171918}, TWO_HOMES, "invoices",
+        ),
+        Sample(
+            "invoices-one-by-one", "invoices",
+            {**invoices_common, "groups": [one], "due_total": 32780, "error": "Choisissez une facture."},
+            PARENT, "invoices",
+        ),
+        Sample("invoices-none", "invoices", {**invoices_common, "groups": [], "due_total": 0}, PARENT, "invoices"),
+        Sample(
+            "checkout", "checkout",
+            {"form": EmailForm(email="jamie@exemple.example"), "invoices": [CANTEEN], "total": 5687,
+             "provider": "PayFiP", "direct_debit": True}, PARENT,
+        ),
+        Sample(
+            "checkout-two", "checkout",
+            {"form": wrong(EmailForm()), "invoices": [CARE, BOTH], "total": 32780, "provider": "PayFiP",
+             "direct_debit": False}, PARENT, errors=2,
+        ),
+        Sample("waiting", "payment_waiting", {**watching, "can_resume": False}, PARENT),
+        Sample("waiting-resume", "payment_waiting", {**watching, "can_resume": True}, PARENT),
+        Sample(
+            "under-way", "payment_under_way",
+            {**watching, "can_resume": True, "can_restart": True, "free_at": NOW}, PARENT,
+        ),
+        Sample(
+            "under-way-stuck", "payment_under_way",
+            {**watching, "can_resume": False, "can_restart": False, "free_at": None}, PARENT,
+        ),
+        Sample("done", "payment_done", {**done, "payment": payment("settled")}, PARENT),
+        Sample(
+            "done-debit", "payment_done",
+            {"invoices": [CARE, BOTH], "promised": True, "excess": 500,
+             "payment": payment("settled", means="online_debit", email="", authorisation="", receipt_number="")},
+            PARENT,
+        ),
+        Sample("reversed", "payment_done", {**done, "payment": payment("reversed")}, PARENT),
+        *(
+            Sample(state, "payment_failed", {"payment": payment(state), "invoices": [CARE, BOTH]}, PARENT)
+            for state in ("refused", "cancelled")
+        ),
+        Sample("expired", "payment_failed", {"payment": payment("expired"), "invoices": []}, PARENT),
+        Sample("paid", "paid", paid_all, TWO_HOMES, "paid"),
+        Sample("paid-filtered", "paid", {**paid_all, "rows": [], "year": 2018, "regie": "PERI"}, PARENT, "paid"),
+        Sample(
+            "paid-none", "paid",
+            {"rows": [], "years": [], "regies": [], "year": None, "regie": None, "total": 0}, PARENT, "paid",
+        ),
+        Sample(
+            "certificates", "certificates",
+            {"years": [
+                SimpleNamespace(year=2018, total=45000, final=False),
+                SimpleNamespace(year=2017, total=81250, final=True),
+            ]}, PARENT, "certificates",
+        ),
+        Sample("certificates-none", "certificates", {"years": []}, PARENT, "certificates"),
+        Sample("alerts", "alerts", {"addresses": ADDRESSES, "form": AddressForm(), "limit": 3}, PARENT, "alerts"),
+        Sample(
+            "alerts-wrong", "alerts",
+            {"addresses": [], "form": wrong(AddressForm()), "limit": 3}, PARENT, "alerts", errors=2,
+        ),
+        *(
+            Sample(f"{page}-{state}", page, {"state": state, "address": "jamie@exemple.example"}, VISITOR)
+            for page in ("alert_confirm", "alert_unsubscribed")
+            for state in ("ask", "done", "invalid")
+        ),
+        Sample(
+            "account-new", "account",
+            {"account": None, "form": AccountForm(), "link_form": None, "password_form": None},
+            PARENT, "account",
+        ),
+        Sample(
+            "account", "account",
+            {"account": account, "form": None, "link_form": CodesForm(), "password_form": PasswordForm()},
+            TWO_HOMES, "account",
+        ),
+        Sample("help", "help", {}, PARENT, "help"),
+        Sample("guide", "guide", {}, VISITOR),
+        Sample("legal", "legal", {}, VISITOR, "legal"),
+        Sample("legal-bare", "legal", {}, VISITOR, "legal", BARE_TOWN),
+        Sample("accessibility", "accessibility", {}, VISITOR, "accessibility"),
+        Sample(
+            "towns", "towns",
+            {"towns": [SimpleNamespace(name=TOWN.name, url="/ville-de-demo/"),
+                       SimpleNamespace(name=BARE_TOWN.name, url="/bourg/")]}, VISITOR, town=None,
+        ),
+        Sample("towns-none", "towns", {"towns": []}, VISITOR, town=None),
+        Sample("403", "errors/403", {}, VISITOR),
+        Sample("404", "errors/404", {}, VISITOR),
+        Sample("404-nowhere", "errors/404", {}, VISITOR, town=None),
+        Sample("429", "errors/429", {"message": "Trop d’essais. Merci de patienter 30 secondes."}, VISITOR),
+        Sample("500", "errors/500", {"incident": "0f3a9c"}, VISITOR),
+        Sample("503", "errors/503", {"retry_after": None}, VISITOR),
+        Sample("503-soon", "errors/503", {"retry_after": 5}, VISITOR, town=None),
+    ]  # fmt: skip
+
+
+class Pages:
+    """Renders samples through the environment that the portal uses."""
+
+    def __init__(self) -> None:
+        self._config = Configurator(settings={"jinja2.undefined": "strict"})
+        self._config.include("pyramid_jinja2")
+        self._config.commit()
+        for name, pattern in ROUTES.items():
+            self._config.add_route(name, pattern)
+        self._config.commit()
+        self.environment: Environment = self._config.get_jinja2_environment()
+        assert self.environment.undefined is StrictUndefined
+        templating.configure(self.environment)
+
+    def request(self, sample: Sample, language: str) -> Request:
+        """A request as the templates know it."""
+        request = Request.blank("/factures/payees?annee=2012&regie=PERI")
+        request.registry = self._config.registry
+        request.town = sample.town
+        request.language = language
+        request.family = sample.who["family"]
+        request.families = sample.who["families"]
+        request.matched_route = SimpleNamespace(name=sample.route) if sample.route else None
+        return request
+
+    def render(self, sample: Sample, language: str = "fr", asset_base: str = "/static/") -> str:
+        """The page."""
+        template = self.environment.get_template(f"core:web/templates/{sample.template}.jinja2")
+        with i18n.use(language):
+            return template.render(
+                request=self.request(sample, language),
+                asset=lambda path: f"{asset_base}{path}",
+                csrf_token="t0ken",  # noqa: S106
+                menu=MENU if sample.who["family"] else [],
+                flashes=[("success", "Adresse <ajoutée>.")] if sample.name == "alerts" else [],
+                demo=sample.name != "home-in",
+                **sample.context,
+            )
+
+
