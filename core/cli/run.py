@@ -24,6 +24,7 @@ from core.cli.supervisor import ProcessEndedError, Supervisor
 from core.db.embedded import Embedded, EmbeddedError, free_port
 from core.settings import Settings, SettingsError, get_settings, load
 
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A process of the portal: a command of ``preau``, and the port to wait for."""
