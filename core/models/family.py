@@ -26,7 +26,7 @@ class Family(TenantScoped, Base):
     address: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     language: Mapped[str] = mapped_column(default="fr", server_default="fr")
     created_at: Mapped[CreatedAt]
-    batch_id: Mapped[ReferenceOrNone] = mapped_column(comment="the import that created it, for undo")
+    batch_id: Mapped[ReferenceOrNone] = mapped_column(comment="the import that made it, for undo")
 
 
 class Child(TenantScoped, Base):

@@ -244,7 +244,7 @@ def upgrade() -> None:
             "batch_id",
             sa.BigInteger(),
             nullable=True,
-            comment="the import that created it, for undo",
+            comment="the import that made it, for undo",
         ),
         sa.ForeignKeyConstraint(
             ["tenant_id", "batch_id"],

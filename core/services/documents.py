@@ -1,0 +1,164 @@
+"""Papers: gathering what they say, and keeping receipts as they were first given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core import documents
+from core.api.context import InvoiceInfo
+from core.api.invoices import InvoiceKind
+from core.api.messages import Document as FinishedDocument
+from core.api.payments import Means
+from core.clock import today
+from core.models import Allocation, Credit, Document, Family, Invoice, Payment
+from core.tenancy.config import TenantConfig
+
+if TYPE_CHECKING:
+    from core.services.invoices import LineInfo
+
+_LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
+
+
+class Documents:
+    """The papers of one town."""
+
+    def __init__(self, session: Session, town: TenantConfig, base_url: str) -> None:
+        self._session = session
+        self._town = town
+        self._tenant = town.slug
+        self._base_url = base_url
+
+    def letterhead(self) -> documents.Letterhead:
+        """The head of the town's papers."""
+        file = self._town.file
+        logo = None
+        if file.look.logo:
+            path = self._town.folder / file.look.logo
+            logo = documents.Logo(path.read_bytes(), _LOGO_TYPES[path.suffix.lower()])
+        contact = tuple(
+            filter(None, (file.contact.phone, file.contact.email, file.contact.hours))
+        )
+        return documents.Letterhead(
+            self._town.name, tuple(file.contact.address), contact, logo, file.look.accent
+        )
+
+    def addressee(self, family_id: int, name: str = "") -> documents.Addressee:
+        """The family as it stands in an envelope's window; a payer may have another `name`."""
+        family = self._session.get_one(Family, (self._tenant, family_id))
+        if name and name != family.name:
+            return documents.Addressee(name)
+        return documents.Addressee(family.name or family.code, tuple(family.address))
+
+    def invoice(
+        self, invoice: Invoice, info: InvoiceInfo, lines: Sequence[LineInfo]
+    ) -> FinishedDocument:
+        """Print an invoice whose source gave no PDF, as it stands today."""
+        regie = self._town.file.regies.get(invoice.regie)
+        family = self._session.get_one(Family, (self._tenant, invoice.family_id))
+        return documents.render_invoice(
+            documents.InvoiceSheet(
+                town=self.letterhead(),
+                language=family.language,
+                regie=self._town.regie_label(invoice.regie),
+                number=invoice.number,
+                label=invoice.label,
+                issued_on=invoice.issued_on,
+                due_on=invoice.due_on,
+                amount=invoice.amount,
+                debtor=self.addressee(invoice.family_id),
+                payment_reference=invoice.payment_reference,
+                family_code=family.code,
+                period_start=invoice.period_start,
+                period_end=invoice.period_end,
+                lines=tuple(
+                    documents.InvoiceSheetLine(
+                        line.activity, line.amount, line.child, line.quantity, line.unit_price
+                    )
+                    for line in lines
+                ),
+                paid=invoice.amount - info.balance,
+                kind=InvoiceKind(invoice.kind),
+                origin_number=invoice.origin_number,
+                direct_debit=invoice.direct_debit,
+                payment_url=f"{self._base_url}/factures" if info.payable else "",
+                pay_otherwise=tuple(filter(None, (regie.pay_to,))) if regie else (),
+                coupon=(
+                    documents.Coupon(self._tenant, invoice.regie)
+                    if regie and regie.collects
+                    else None
+                ),
+            )
+        )
+
+    def receipt(self, payment: Payment) -> FinishedDocument:
+        """The receipt of a settled payment: kept as first given, and marked once it came back."""
+        if payment.receipt_id is not None and payment.reversed_at is None:
+            kept = self._session.get_one(Document, (self._tenant, payment.receipt_id))
+            return FinishedDocument(kept.name, kept.media_type, kept.content)
+        finished = documents.render_receipt(self._receipt_sheet(payment))
+        if payment.reversed_at is None:
+            self._keep(payment, finished)
+        return finished
+
+    def _receipt_sheet(self, payment: Payment) -> documents.ReceiptSheet:
+        rows = self._session.execute(
+            select(Invoice, Allocation.amount)
+            .join(
+                Allocation,
+                (Allocation.tenant_id == Invoice.tenant_id) & (Allocation.invoice_id == Invoice.id),
+            )
+            .where(Allocation.tenant_id == self._tenant, Allocation.payment_id == payment.id)
+            .order_by(Allocation.id)
+        )
+        excess = self._session.scalar(
+            select(Credit.amount).where(
+                Credit.tenant_id == self._tenant, Credit.payment_id == payment.id
+            )
+        )
+        return documents.ReceiptSheet(
+            town=self.letterhead(),
+            language=payment.language,
+            regie=self._town.regie_label(payment.regie),
+            number=payment.receipt_number,
+            payer=self.addressee(payment.family_id, payment.payer),
+            amount=payment.amount,
+            means=Means(payment.means),
+            paid_at=payment.paid_at or payment.created_at,
+            shares=tuple(
+                documents.ReceiptShare(
+                    invoice.number, invoice.label, amount, invoice.amount,
+                    invoice.payment_reference,
+                )
+                for invoice, amount in rows
+            ),
+            excess=excess or 0,
+            authorisation=payment.authorisation,
+            provider_reference=payment.provider_reference,
+            reversal=(
+                documents.Reversal(today(payment.reversed_at), payment.reversal_reason)
+                if payment.reversed_at
+                else None
+            ),
+        )  # fmt: skip
+
+    def _keep(self, payment: Payment, finished: FinishedDocument) -> None:
+        document = Document(
+            tenant_id=self._tenant,
+            name=finished.name,
+            media_type=finished.media_type,
+            content=finished.content,
+            sha256=hashlib.sha256(finished.content).hexdigest(),
+        )
+        self._session.add(document)
+        self._session.flush()
+        # Two first readers at once each render the same bytes; the later one is kept.
+        self._session.execute(
+            update(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.id == payment.id)
+            .values(receipt_id=document.id)
+        )

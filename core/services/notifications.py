@@ -1,0 +1,164 @@
+"""Messages to families: a row before anything is sent, rendered when it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock, FamilyInfo
+from core.api.errors import RetryableError
+from core.api.messages import Address, Dead, Delivered, Message, NotificationChannel, Retry
+from core.models import ContactEmail, MessageRow, MessageState, Payment
+from core.services.families import Families
+from core.services.outbox import Outbox
+
+SEND = "message.send"
+
+Renderer = Callable[[MessageRow], Message]
+
+
+class Notifications:
+    """The messages of one town."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        *,
+        outbox: Outbox,
+        families: Families,
+        channels: Callable[[], Mapping[str, NotificationChannel]],
+        render: Renderer,
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._outbox = outbox
+        self._families = families
+        self._channels = channels
+        self._render = render
+
+    def queue(
+        self,
+        kind: str,
+        *,
+        channel: str,
+        address: str,
+        family_id: int | None,
+        language: str,
+        payload: dict[str, Any],
+        key: str,
+    ) -> None:
+        """Ask for one message to one address. The same `key` again: the same message."""
+        message_id = self._session.scalar(
+            insert(MessageRow)
+            .values(
+                tenant_id=self._tenant,
+                key=key,
+                kind=kind,
+                channel=channel,
+                address=address,
+                language=language,
+                family_id=family_id,
+                payload=payload,
+            )
+            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+            .returning(MessageRow.id)
+        )
+        if message_id is not None:
+            self._outbox.add(SEND, {"message_id": message_id}, key=str(message_id))
+
+    def fan_out(self, kind: str, event: dict[str, Any]) -> None:
+        """Queue what an event means for each address of its family, over every channel."""
+        family = self._families.get(int(event["family_id"]))
+        if family is None:
+            return
+        for channel, address in self._addresses(family, kind, event):
+            self.queue(
+                kind,
+                channel=channel,
+                address=address,
+                family_id=family.id,
+                language=family.language,
+                payload=event,
+                key=f"{event['id']}/{channel}/{address}",
+            )
+
+    def _addresses(
+        self, family: FamilyInfo, kind: str, event: dict[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        found = {
+            (key, address.value): None
+            for key, channel in self._channels().items()
+            for address in channel.addresses(family.id, kind)
+        }
+        if "payment_id" in event:
+            payer = self._session.scalar(
+                select(Payment.email).where(
+                    Payment.tenant_id == self._tenant, Payment.id == event["payment_id"]
+                )
+            )
+            if payer:
+                found["email", payer] = None
+        return found
+
+    def send(self, message_id: int) -> None:
+        """Send a queued message. Commits before the other side is spoken to.
+
+        Raises:
+            RetryableError: it did not take the message now.
+        """
+        row = self._session.get(MessageRow, (self._tenant, message_id), populate_existing=True)
+        if row is None or row.state != MessageState.QUEUED:
+            return
+        channel = self._channels().get(row.channel)
+        if channel is None:
+            raise RetryableError(f"channel {row.channel!r} is not available", timedelta(hours=1))
+        message = self._render(row)
+        to = Address(row.address, row.family_id)
+        self._session.commit()
+        match channel.deliver(message, to, row.key):
+            case Delivered(reference):
+                self._end(row, state=MessageState.SENT, reference=reference)
+            case Retry(reason, after):
+                raise RetryableError(reason, after)
+            case Dead(reason):
+                self._end(row, state=MessageState.REFUSED, problem=reason)
+                if row.channel == "email":
+                    self._refuse(row, reason)
+
+    def of_family(self, family_id: int, limit: int = 50) -> list[MessageRow]:
+        """What was sent to a family, newest first."""
+        return list(
+            self._session.scalars(
+                select(MessageRow)
+                .where(MessageRow.tenant_id == self._tenant, MessageRow.family_id == family_id)
+                .order_by(MessageRow.id.desc())
+                .limit(limit)
+            )
+        )
+
+    def _end(self, row: MessageRow, **values: Any) -> None:
+        self._session.execute(
+            update(MessageRow)
+            .where(MessageRow.tenant_id == self._tenant, MessageRow.id == row.id)
+            .values(sent_at=self._clock.now(), **values)
+        )
+
+    def _refuse(self, row: MessageRow, reason: str) -> None:
+        """Show on the family's file that an address no longer takes mail."""
+        self._session.execute(
+            update(ContactEmail)
+            .where(
+                ContactEmail.tenant_id == self._tenant,
+                ContactEmail.family_id == row.family_id,
+                ContactEmail.address == row.address,
+            )
+            .values(refused_at=self._clock.now(), refusal=reason)
+        )
