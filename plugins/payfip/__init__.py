@@ -1,1 +1,87 @@
 """PayFiP, the DGFiP's payment service, as a plugin of Préau."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import click
+
+from core.plugin import (
+    HealthCheck,
+    PaymentProvider,
+    Plugin,
+    TenantContext,
+    WebConfig,
+    hookimpl,
+)
+from plugins.payfip import commands, views
+from plugins.payfip.checking import check
+from plugins.payfip.client import Client, Clients
+from plugins.payfip.provider import KEY, PayFiPProvider
+from plugins.payfip.settings import PayFiPSettings, Regie
+
+
+class PayFiP(Plugin[PayFiPSettings]):
+    """The plugin object."""
+
+    name: ClassVar[str] = KEY
+    label: ClassVar[str] = "PayFiP"
+    Settings = PayFiPSettings
+
+    def __init__(self) -> None:
+        self._clients = Clients()
+        # A prefork worker inherits this object, and must not talk over its parent's sockets.
+        os.register_at_fork(after_in_child=self._clients.forget)
+
+    def open(self, ctx: TenantContext) -> tuple[PayFiPSettings, Client]:
+        """The town's settings, and the process's client of the service they name."""
+        settings = ctx.settings(self)
+        client = self._clients.get(
+            settings.service_url,
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+        )
+        return settings, client
+
+    @hookimpl
+    def payment_providers(self, ctx: TenantContext) -> Sequence[PaymentProvider]:
+        """PayFiP, where a régie is set up for it."""
+        settings, client = self.open(ctx)
+        return [PayFiPProvider(settings, client, ctx.clock)] if settings.regies else []
+
+    @hookimpl
+    def configure_web(self, config: WebConfig) -> None:
+        """The address that PayFiP notifies."""
+        config.add_route("notification", "notification")
+        config.add_view(views.notification, route="notification", method="POST", csrf=False)
+
+    @hookimpl
+    def commands(self, cli: click.Group) -> None:
+        """``payfip`` and ``payfip-simulator``."""
+        # Imported here: it brings in the database and the services, for these commands alone.
+        from core.plugin import town_context  # noqa: PLC0415
+
+        for command in commands.build(self.open, town_context):
+            cli.add_command(command)
+
+    @hookimpl
+    def health_checks(self, ctx: TenantContext) -> Sequence[HealthCheck]:
+        """Whether PayFiP answers for each régie."""
+        settings, client = self.open(ctx)
+        return [
+            HealthCheck(f"PayFiP {key}", _problem(client, regie))
+            for key, regie in settings.regies.items()
+        ]
+
+
+def _problem(client: Client, regie: Regie) -> Callable[[], str]:
+    def ask() -> str:
+        found = check(client, regie)
+        return "" if found.open else found.words
+
+    return ask
+
+
+plugin = PayFiP()

@@ -112,7 +112,7 @@ def to_start_error(
         hint = _("PayFiP refuse les données du paiement (régie %(regie)s)")
     else:
         hint = _("PayFiP a refusé d’ouvrir le paiement (régie %(regie)s)")
-    return PermanentError(f"{hint % {'regie': regie, 'numcli': numcli}} : {fault}")
+    return PermanentError(f"{hint % {'regie': regie, 'numcli': numcli}} : {fault}")
 
 
 def to_outcome_error(fault: PayFiPFaultError, pause: timedelta) -> RetryableError:

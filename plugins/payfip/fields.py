@@ -38,7 +38,7 @@ class FieldError(PermanentError):
     """A value that PayFiP would refuse. `field` is PayFiP's name for it, `reason` a sentence."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field} : {reason}")
+        super().__init__(f"{field} : {reason}")
         self.field = field
 
 
@@ -63,7 +63,7 @@ def refdet(reference: str) -> str:
     if not _REFERENCE.fullmatch(bare):
         raise FieldError(
             "refdet",
-            _("la référence « %(value)s » doit tenir en 1 à 30 lettres sans accent et chiffres.")
+            _("la référence « %(value)s » doit tenir en 1 à 30 lettres sans accent et chiffres.")
             % {"value": reference},
         )
     return bare

@@ -61,13 +61,10 @@ class PayFiPProvider:
         self._settings = settings
         self._client = client
         self._clock = clock
-
-    @property
-    def label(self) -> str:
-        """What parents and the régisseur read."""
-        if any(regie.mode is Mode.TEST for regie in self._settings.regies.values()):
-            return _("PayFiP (essai, aucun argent n’est prélevé)")
-        return _("PayFiP, le paiement en ligne de la DGFiP")
+        self.label = _("PayFiP, le paiement en ligne de la DGFiP")
+        if any(regie.mode is Mode.TEST for regie in settings.regies.values()):
+            # What parents and the régisseur read must tell play money from money.
+            self.label = _("PayFiP (essai, aucun argent n’est prélevé)")
 
     def capabilities(self, regie: str) -> Capabilities | None:
         """What PayFiP can do for this régie; None when the settings do not name it."""
@@ -164,7 +161,7 @@ class PayFiPProvider:
             if self._age(attempt) >= MAY_SETTLE:
                 return Failed(FailureKind.EXPIRED, raw)
             return self._pending(attempt, "", raw, page=True)
-        return Anomaly(_("PayFiP annonce un résultat inconnu : « %s ».") % detail.resultrans, raw)
+        return Anomaly(_("PayFiP annonce un résultat inconnu : « %s ».") % detail.resultrans, raw)
 
     def _misfit(self, attempt: Attempt, detail: PaymentDetail) -> str:
         asked = dict(attempt.asked)
@@ -172,7 +169,7 @@ class PayFiPProvider:
         asked["montant"] = str(attempt.amount)
         answered = detail.raw()
         wrong = [
-            _("%(field)s demandé « %(asked)s », répondu « %(answered)s »")
+            _("%(field)s demandé « %(asked)s », répondu « %(answered)s »")
             % {"field": name, "asked": asked.get(name, ""), "answered": answered[name]}
             for name in COMPARED
             if not _same(name, asked.get(name, ""), answered[name])
@@ -180,7 +177,7 @@ class PayFiPProvider:
         if detail.idOp.lower() != attempt.reference.lower():
             wrong.append(_("la réponse porte sur un autre paiement"))
         if wrong:
-            return _("La réponse de PayFiP ne correspond pas à la demande : %s.") % ", ".join(wrong)
+            return _("La réponse de PayFiP ne correspond pas à la demande : %s.") % ", ".join(wrong)
         return ""
 
     def _stale_test(self, attempt: Attempt) -> bool:

@@ -153,7 +153,7 @@ def _order_fault(request: Request, values: Mapping[str, Any]) -> None:
         _store(request).clear_faults()
         return
     try:
-        kind = FaultKind(values.get("kind"))
+        kind = FaultKind(str(values.get("kind")))
         target = str(values.get("operation") or "*")
         _store(request).add_fault(
             "*" if target == "*" else Call(target),
