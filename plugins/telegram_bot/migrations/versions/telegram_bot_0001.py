@@ -19,7 +19,9 @@ TABLES = (
 )
 
 
-def _table(name, *columns, unique, family=False):
+def _table(
+    name: str, *columns: sa.Column, unique: tuple[str, ...], family: bool = False
+) -> None:
     constraints = [
         sa.PrimaryKeyConstraint("tenant_id", "id", name=f"pk_{name}"),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=f"fk_{name}_tenant_id_tenant"),
@@ -46,12 +48,12 @@ def _table(name, *columns, unique, family=False):
     protect(name)
 
 
-def _moment(name, **options):
-    return sa.Column(name, sa.DateTime(timezone=True), nullable=False, **options)
+def _moment(name: str, default: object = None) -> sa.Column:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=default)
 
 
-def _created():
-    return _moment("created_at", server_default=sa.func.now())
+def _created() -> sa.Column:
+    return _moment("created_at", sa.func.now())
 
 
 def upgrade() -> None:

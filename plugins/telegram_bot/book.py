@@ -1,0 +1,300 @@
+"""The bot's tables, in the words of what it does: the only code that reads and writes them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Update, delete, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from core.plugin import TenantContext
+from plugins.telegram_bot.models import ChatLink, Delivery, LinkToken, Pace, ShownMessage
+
+TOKEN_LIFE = timedelta(minutes=10)
+LIVE_TOKENS = 5
+"""Deep links of one family that may be open at once: reloading the page must not pile them up."""
+
+CHATS_PER_FAMILY = 10
+FAMILIES_PER_CHAT = 10
+
+CHAT_STEP = timedelta(seconds=1)
+BOT_STEP = timedelta(seconds=1 / 30)
+"""Telegram's limits: a message a second in a chat, thirty a second for a bot."""
+
+BOT = 0
+"""Stands for the bot as a whole where a chat's number is asked for."""
+
+
+def token_hash(token: str) -> bytes:
+    """What is kept of a token; it is random, so a plain hash is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Book:
+    """One town's chats, tokens, messages and pace, in one unit of work."""
+
+    def __init__(self, ctx: TenantContext) -> None:
+        self._session = ctx.session
+        self._tenant = ctx.town.slug
+        self._now = ctx.clock.now
+
+    # --- links ---------------------------------------------------------------------------------
+
+    def links_of_chat(self, chat_id: int) -> Sequence[ChatLink]:
+        """The families that this chat sees, oldest link first."""
+        return self._session.scalars(
+            select(ChatLink)
+            .where(ChatLink.tenant_id == self._tenant, ChatLink.chat_id == chat_id)
+            .order_by(ChatLink.id)
+        ).all()
+
+    def links_of_family(self, family_id: int) -> Sequence[ChatLink]:
+        """The chats that see this family, oldest link first."""
+        return self._session.scalars(
+            select(ChatLink)
+            .where(ChatLink.tenant_id == self._tenant, ChatLink.family_id == family_id)
+            .order_by(ChatLink.id)
+        ).all()
+
+    def new_token(self, family_id: int) -> str:
+        """Open a deep link for a family: 128 random bits, in Telegram's alphabet."""
+        mine = (LinkToken.tenant_id == self._tenant, LinkToken.family_id == family_id)
+        newest = (
+            select(LinkToken.id).where(*mine).order_by(LinkToken.id.desc()).limit(LIVE_TOKENS - 1)
+        )
+        self._session.execute(
+            delete(LinkToken).where(
+                *mine,
+                or_(LinkToken.expires_at <= self._now(), LinkToken.id.not_in(newest)),
+            )
+        )
+        token = secrets.token_urlsafe(16)
+        self._session.add(
+            LinkToken(
+                tenant_id=self._tenant,
+                token_hash=token_hash(token),
+                family_id=family_id,
+                expires_at=self._now() + TOKEN_LIFE,
+            )
+        )
+        self._session.flush()
+        return token
+
+    def present(self, token: str, chat_id: int) -> tuple[int, int] | None:
+        """Keep a token for the first chat that shows it; its id and family, or None.
+
+        One UPDATE: of two chats that show the same token at once, one gets it.
+        """
+        row = self._session.execute(
+            update(LinkToken)
+            .where(
+                LinkToken.tenant_id == self._tenant,
+                LinkToken.token_hash == token_hash(token),
+                LinkToken.expires_at > self._now(),
+                or_(LinkToken.chat_id.is_(None), LinkToken.chat_id == chat_id),
+            )
+            .values(chat_id=chat_id)
+            .returning(LinkToken.id, LinkToken.family_id)
+        ).one_or_none()
+        return (row.id, row.family_id) if row else None
+
+    def redeem(self, token_id: int, chat_id: int) -> int | None:
+        """Use up the token that this chat showed; its family, or None."""
+        return self._session.scalar(
+            delete(LinkToken)
+            .where(
+                LinkToken.tenant_id == self._tenant,
+                LinkToken.id == token_id,
+                LinkToken.chat_id == chat_id,
+                LinkToken.expires_at > self._now(),
+            )
+            .returning(LinkToken.family_id)
+        )
+
+    def link(self, chat_id: int, family_id: int, *, name: str, language: str) -> bool:
+        """Link a chat to a family. Linking twice is linking once; False when there are too many."""
+        if (
+            len(self.links_of_family(family_id)) >= CHATS_PER_FAMILY
+            or len(self.links_of_chat(chat_id)) >= FAMILIES_PER_CHAT
+        ):
+            return any(link.family_id == family_id for link in self.links_of_chat(chat_id))
+        self._session.execute(
+            insert(ChatLink)
+            .values(
+                tenant_id=self._tenant,
+                chat_id=chat_id,
+                family_id=family_id,
+                name=name,
+                language=language,
+            )
+            .on_conflict_do_nothing(index_elements=["tenant_id", "chat_id", "family_id"])
+        )
+        return True
+
+    def unlink(self, link_id: int, family_id: int) -> None:
+        """Take one of a family's chats away, from the portal."""
+        chat_id = self._session.scalar(
+            delete(ChatLink)
+            .where(
+                ChatLink.tenant_id == self._tenant,
+                ChatLink.id == link_id,
+                ChatLink.family_id == family_id,
+            )
+            .returning(ChatLink.chat_id)
+        )
+        if chat_id is not None and not self.links_of_chat(chat_id):
+            self.forget_chat(chat_id)
+
+    def forget_chat(self, chat_id: int) -> None:
+        """Unlink a chat from everything, and forget what it shows."""
+        for table in (ChatLink, ShownMessage, LinkToken):
+            self._session.execute(
+                delete(table).where(table.tenant_id == self._tenant, table.chat_id == chat_id)
+            )
+
+    def set_alerts(self, chat_id: int, *, on: bool) -> None:
+        """Turn a chat's alerts on or off, for all its families."""
+        self._session.execute(self._of_chat(chat_id).values(alerts=on))
+
+    def set_language(self, chat_id: int, language: str) -> None:
+        """Set the language of a chat."""
+        self._session.execute(self._of_chat(chat_id).values(language=language))
+
+    def _of_chat(self, chat_id: int) -> Update:
+        return update(ChatLink).where(
+            ChatLink.tenant_id == self._tenant, ChatLink.chat_id == chat_id
+        )
+
+    # --- messages ------------------------------------------------------------------------------
+
+    def remember(self, chat_id: int, message_id: int, invoice_ids: Iterable[int]) -> None:
+        """Note which invoices a message shows; none any more forgets the message."""
+        ids = sorted(set(invoice_ids))
+        if not ids:
+            self._session.execute(
+                delete(ShownMessage).where(
+                    ShownMessage.tenant_id == self._tenant,
+                    ShownMessage.chat_id == chat_id,
+                    ShownMessage.message_id == message_id,
+                )
+            )
+            return
+        self._session.execute(
+            insert(ShownMessage)
+            .values(
+                tenant_id=self._tenant, chat_id=chat_id, message_id=message_id, invoice_ids=ids
+            )
+            .on_conflict_do_update(
+                index_elements=["tenant_id", "chat_id", "message_id"], set_={"invoice_ids": ids}
+            )
+        )
+
+    def shown_in(self, chat_id: int, message_id: int) -> tuple[int, ...]:
+        """The invoices that a message shows, as far as is known."""
+        ids = self._session.scalar(
+            select(ShownMessage.invoice_ids).where(
+                ShownMessage.tenant_id == self._tenant,
+                ShownMessage.chat_id == chat_id,
+                ShownMessage.message_id == message_id,
+            )
+        )
+        return tuple(ids or ())
+
+    def showing(
+        self, family_id: int, invoice_ids: Sequence[int], limit: int = 50
+    ) -> Sequence[ShownMessage]:
+        """The newest messages that show one of these invoices, in chats still linked."""
+        return self._session.scalars(
+            select(ShownMessage)
+            .where(
+                ShownMessage.tenant_id == self._tenant,
+                ShownMessage.invoice_ids.overlap(list(invoice_ids)),
+                exists().where(
+                    ChatLink.tenant_id == self._tenant,
+                    ChatLink.chat_id == ShownMessage.chat_id,
+                    ChatLink.family_id == family_id,
+                ),
+            )
+            .order_by(ShownMessage.id.desc())
+            .limit(limit)
+        ).all()
+
+    # --- sending -------------------------------------------------------------------------------
+
+    def claim(self, key: str) -> bool:
+        """Take the right to send something, once: False when it was taken before."""
+        taken = self._session.scalar(
+            insert(Delivery)
+            .values(tenant_id=self._tenant, key=key)
+            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+            .returning(Delivery.id)
+        )
+        return taken is not None
+
+    def release(self, key: str) -> None:
+        """Give the right back: Telegram surely did not take it."""
+        self._session.execute(
+            delete(Delivery).where(Delivery.tenant_id == self._tenant, Delivery.key == key)
+        )
+
+    def reserve(self, chat_id: int, patience: timedelta) -> tuple[bool, timedelta]:
+        """Book the next moment at which a message may go to a chat.
+
+        Returns whether one was booked, and how long it is until then. Nothing is booked further
+        ahead than `patience`. The rows are shared by all processes, which is what the limits are.
+        """
+        waits = []
+        for scope, step in ((chat_id, CHAT_STEP), (BOT, BOT_STEP)):
+            wait = self._reserve(scope, step, patience)
+            if wait is None:
+                free_at = self._session.scalar(
+                    select(Pace.free_at).where(
+                        Pace.tenant_id == self._tenant, Pace.chat_id == scope
+                    )
+                )
+                return False, max((free_at or self._now()) - self._now(), CHAT_STEP)
+            waits.append(wait)
+        return True, max(waits)
+
+    def _reserve(self, scope: int, step: timedelta, patience: timedelta) -> timedelta | None:
+        now = self._now()
+        free_at: datetime | None = self._session.scalar(
+            insert(Pace)
+            .values(tenant_id=self._tenant, chat_id=scope, free_at=now + step)
+            .on_conflict_do_update(
+                index_elements=["tenant_id", "chat_id"],
+                set_={"free_at": func.greatest(Pace.free_at, now) + step},
+                where=Pace.free_at <= now + patience,
+            )
+            .returning(Pace.free_at)
+        )
+        return None if free_at is None else free_at - step - now
+
+    def hold(self, chat_id: int, wait: timedelta) -> None:
+        """Telegram asked to wait: it does not say for what, so the chat and the bot both do."""
+        until = self._now() + wait
+        for scope in (chat_id, BOT):
+            self._session.execute(
+                insert(Pace)
+                .values(tenant_id=self._tenant, chat_id=scope, free_at=until)
+                .on_conflict_do_update(
+                    index_elements=["tenant_id", "chat_id"],
+                    set_={"free_at": func.greatest(Pace.free_at, until)},
+                )
+            )
+
+    def sweep(self, *, keep: timedelta) -> None:
+        """Forget what is older than `keep` and of no use any more."""
+        before = self._now() - keep
+        for table, moment in (
+            (Delivery, Delivery.created_at),
+            (ShownMessage, ShownMessage.created_at),
+            (LinkToken, LinkToken.expires_at),
+            (Pace, Pace.free_at),
+        ):
+            self._session.execute(
+                delete(table).where(table.tenant_id == self._tenant, moment < before)
+            )

@@ -1,0 +1,199 @@
+"""What comes in from Telegram, reduced to what the conversation needs, and what goes out.
+
+Nothing from Telegram is trusted: an update is read by strict models, what does not fit is dropped,
+and what is not needed (surnames, pictures, places, contacts) is never kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.plugin import Document
+
+LONGEST_TEXT = 200
+"""Characters that are read of what a parent typed: questions are short, floods are not."""
+
+_Number = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+
+
+class Kind(StrEnum):
+    """What happened in a chat."""
+
+    TYPED = "typed"
+    TAPPED = "tapped"
+    BLOCKED = "blocked"
+    """The bot was blocked or removed: it may not write here any more."""
+    GROUP = "group"
+    """Something in a chat that several people read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One update. `key` is unique over all bots; `text` is what was typed, or the button's data."""
+
+    key: str
+    kind: Kind
+    chat_id: int
+    text: str = ""
+    name: str = ""
+    language: str = ""
+    message_id: int = 0
+    query_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button under a message: it opens `url`, or sends `data` (64 bytes) back to us."""
+
+    label: str
+    data: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A message: Telegram's HTML, its rows of buttons, and the invoices that it shows."""
+
+    html: str
+    rows: tuple[tuple[Button, ...], ...] = ()
+    invoice_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Write `screen`, in place of message `edit` when there is one."""
+
+    screen: Screen
+    edit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SendFile:
+    """Send a document."""
+
+    document: Document
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """End the waiting on a tapped button, with a word for the parent or without."""
+
+    query_id: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Leave a group."""
+
+
+Action = Show | SendFile | Notice | Leave
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Chat(_Model):
+    id: _Number
+    type: Literal["private", "group", "supergroup", "channel"]
+
+
+class _User(_Model):
+    is_bot: bool = False
+    first_name: str = ""
+    language_code: str = ""
+
+
+class _Message(_Model):
+    message_id: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+    chat: _Chat
+    sender: _User | None = Field(default=None, alias="from")
+    text: Annotated[str, Field(strict=True)] = ""
+
+
+class _Query(_Model):
+    id: Annotated[str, Field(strict=True, pattern=r"\A[\w-]{1,64}\Z")]
+    sender: _User = Field(alias="from")
+    message: _Message | None = None
+    data: Annotated[str, Field(strict=True, max_length=64)] = ""
+
+
+class _Member(_Model):
+    status: str
+
+
+class _Membership(_Model):
+    chat: _Chat
+    new_chat_member: _Member
+
+
+class _Update(_Model):
+    update_id: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+    message: _Message | None = None
+    callback_query: _Query | None = None
+    my_chat_member: _Membership | None = None
+
+
+WANTED_UPDATES = ("message", "callback_query", "my_chat_member")
+"""What Telegram is asked to send."""
+
+
+def read_update(bot_id: str, raw: Any) -> Incoming | None:
+    """Read an update of the bot `bot_id`; None for what is malformed or of no interest."""
+    try:
+        update = _Update.model_validate(raw)
+    except ValidationError:
+        return None
+    key = f"{bot_id}:{update.update_id}"
+    if update.message is not None:
+        return _typed(key, update.message)
+    if update.callback_query is not None:
+        return _tapped(key, update.callback_query)
+    if update.my_chat_member is not None:
+        return _membership(key, update.my_chat_member)
+    return None
+
+
+def _typed(key: str, message: _Message) -> Incoming | None:
+    if message.chat.type != "private":
+        return Incoming(key, Kind.GROUP, message.chat.id)
+    if message.sender is None or message.sender.is_bot:
+        return None
+    return Incoming(
+        key,
+        Kind.TYPED,
+        message.chat.id,
+        # PostgreSQL keeps no NUL in a text.
+        text=message.text[:LONGEST_TEXT].replace("\0", ""),
+        name=message.sender.first_name[:64].replace("\0", ""),
+        language=message.sender.language_code[:2],
+    )
+
+
+def _tapped(key: str, query: _Query) -> Incoming | None:
+    message = query.message
+    if message is None or message.chat.type != "private":
+        return None
+    return Incoming(
+        key,
+        Kind.TAPPED,
+        message.chat.id,
+        text=query.data.replace("\0", ""),
+        name=query.sender.first_name[:64].replace("\0", ""),
+        language=query.sender.language_code[:2],
+        message_id=message.message_id,
+        query_id=query.id,
+    )
+
+
+def _membership(key: str, change: _Membership) -> Incoming | None:
+    gone = change.new_chat_member.status in {"kicked", "left"}
+    if change.chat.type != "private":
+        return None if gone else Incoming(key, Kind.GROUP, change.chat.id)
+    return Incoming(key, Kind.BLOCKED, change.chat.id) if gone else None

@@ -1,0 +1,14 @@
+"""Writing in the reader's language: what the bot takes from core for it, in one place."""
+
+from datetime import date, datetime
+
+from core.i18n import use as speaking
+from core.plugin import gettext, ngettext
+from core.templating import PARIS, day, money
+
+__all__ = ["day", "gettext", "local_date", "money", "ngettext", "speaking"]
+
+
+def local_date(moment: datetime) -> date:
+    """The date that `moment` is in France."""
+    return moment.astimezone(PARIS).date()
