@@ -1,0 +1,74 @@
+# Two commands: `make run` and `make test`. Both set up what they need, and do nothing twice.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+
+# The oldest supported Python first: it is the one the pinned versions are tested on.
+FIND_PYTHON = for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && exit; done; echo "Python 3.11 or newer is needed." >&2; exit 1
+
+# Debian packages are installed only when something is missing and we may.
+APT = root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
+	command -v apt-get >/dev/null && $$root true 2>/dev/null \
+	&& $$root apt-get update -qq >/dev/null \
+	&& $$root env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -qq -y --no-install-recommends
+
+.PHONY: help run test lint bench clean reset dev pango chromium
+
+help:  ## Show these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: $(VENV)/.run pango  ## Start the whole portal here, with its demonstration; Ctrl-C stops it
+	@exec $(BIN)/preau run $(ARGS)
+
+test: lint chromium  ## Check everything: linters, types, layers, all tests
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+lint: dev  ## Check style, types and layers only
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: dev pango  ## Measure, and compare with the reference
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:  ## Remove the environment and the caches; the data stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis
+	find core plugins tests -name __pycache__ -prune -exec rm -rf {} +
+
+reset:  ## Remove the demonstration's data, which the next run makes anew
+	rm -rf data
+
+dev: $(VENV)/.dev pango
+
+$(BIN)/python:
+	@python=$$($(FIND_PYTHON)) && echo "Making $(VENV) with $$python" \
+	&& { $$python -m venv $(VENV) \
+	|| { rm -rf $(VENV); echo "On Debian: apt-get install python3-venv" >&2; exit 1; }; }
+
+$(VENV)/.run: requirements/run.txt setup.cfg pyproject.toml | $(BIN)/python
+	@echo "Installing Préau and what it needs (a minute, once)"
+	@$(PIP) install -r requirements/run.txt
+	@# "compat": a folder called like one of our packages must not hide it.
+	@$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	@echo "Installing the tests' tools"
+	@$(PIP) install -r requirements/dev.txt
+	@touch $@
+
+pango: | $(BIN)/python
+	@$(BIN)/python -c 'import ctypes; [ctypes.CDLL(f"lib{name}.so.0") for name in \
+		("pango-1.0", "pangoft2-1.0", "harfbuzz")]' 2>/dev/null \
+	|| { $(APT) libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core; } \
+	|| echo "Pango is missing: PDF documents will fail (docs/operating.md)." >&2
+
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| { echo "Installing Chromium"; $(APT) chromium >/dev/null; } \
+	|| echo "Chromium is missing: the browser's tests will be skipped." >&2
