@@ -129,9 +129,10 @@ def invoice_record(
     """
     get = cells.values.get
     kind: InvoiceKind = get("type", InvoiceKind.INVOICE)
+    if _is_repeated(cells, kind, scratch):
+        return None  # What else is wrong with it was said the first time.
     _check_dates(cells)
     _check_amount(cells, kind)
-    _check_duplicates(cells, kind, scratch)
     if lines is None:
         ranked: tuple[LineRecord, ...] | None = None
     else:
@@ -195,26 +196,29 @@ def _check_amount(cells: Cells, kind: InvoiceKind) -> None:
         cells.refuse(_("Seul un avoir renvoie à une facture d’origine."), "facture_origine")
 
 
-def _check_duplicates(cells: Cells, kind: InvoiceKind, scratch: Scratch) -> None:
+def _is_repeated(cells: Cells, kind: InvoiceKind, scratch: Scratch) -> bool:
     regie, number = cells.values.get("regie"), cells.values.get("numero")
     issued_on = cells.values.get("date_facture")
     if not (regie and number):
-        return
-    _refuse_again(cells, scratch, "numero", f"{regie} {number}")
+        return False
+    if _stands_already(cells, scratch, "numero", f"{regie} {number}"):
+        return True
     reference = cells.values.get("ref_tipi")
     # The reference is what the bank's file gives back: two debts under one cannot be told apart.
     if reference and issued_on and kind is InvoiceKind.INVOICE:
         year = cells.values.get("exercice", issued_on.year)
-        _refuse_again(cells, scratch, "ref_tipi", f"{regie} {year} {bare(reference)}")
+        return _stands_already(cells, scratch, "ref_tipi", f"{regie} {year} {bare(reference)}")
+    return False
 
 
-def _refuse_again(cells: Cells, scratch: Scratch, column: str, key: str) -> None:
+def _stands_already(cells: Cells, scratch: Scratch, column: str, key: str) -> bool:
     before = scratch.first_seen(column, key, cells.row.line)
     if before:
         message = _("Déjà présent à la ligne %(line)s.") % {"line": before}
         if column == "numero":
             message += " " + _("Les lignes d’une même facture se suivent.")
         cells.refuse(message, column)
+    return bool(before)
 
 
 def _ranked(cells: Cells, lines: Sequence[LineRecord]) -> tuple[LineRecord, ...]:

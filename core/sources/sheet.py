@@ -24,7 +24,7 @@ _INVISIBLE = re.compile(
 )
 _GARBLED = re.compile(
     # UTF-8 read as Windows-1252 (é becomes Ã©), then DOS and Macintosh read so (é becomes ‚, Ž).
-    f"Ã[{re.escape(_UTF8_TAILS)}]|Â[\xa0-\xbf]|â€|[^\\W\\d_][‚†‡ˆ]|[‚†‡ˆ][^\\W\\d_]|[a-z]Ž"
+    f"Ã[{re.escape(_UTF8_TAILS)}]|Â[\xa0-\xbf]|â€|[^\\W\\d_][‚†‡ˆ]|[‚†‡ˆ][^\\W\\d_]|[a-z]Ž|[^\\W\\d_]Ž(?=[a-z])"
 )
 
 
@@ -102,8 +102,7 @@ class Sheet:
 
     def _row(self, number: int, cells: list[str]) -> Row | SourceProblem:
         header = self.header
-        while len(cells) > len(header) and not cells[-1]:
-            cells.pop()
+        # Not even empty cells too many: they may be the trace of a value that was cut in two.
         if len(cells) != len(header):
             message = _(
                 "%(found)s cellules au lieu de %(wanted)s. Une valeur qui contient le "

@@ -78,7 +78,5 @@ def numbered_lines(name: str, opener: Opener, encoding: str) -> Iterator[tuple[i
             number += 1
             if len(line) > MAX_LINE:
                 message = _("Cette ligne dépasse %(limit)s caractères : le fichier est abîmé.")
-                raise RefusedError(
-                    problem(message % {"limit": MAX_LINE}, name, number, value=line)
-                )
+                raise RefusedError(problem(message % {"limit": MAX_LINE}, name, number, value=line))
             yield number, line.rstrip("\n")
