@@ -1,0 +1,188 @@
+"""``preau doctor``: what is wrong with this installation, in words an operator can act on."""
+
+from __future__ import annotations
+
+import ctypes
+import smtplib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import click
+from redis import Redis
+from sqlalchemy import Engine, create_engine, func, select, text
+from sqlalchemy.pool import NullPool
+
+from core.extensions import discovered
+from core.models import OutboxRow, OutboxState
+from core.settings import Settings, get_settings, unknown_variables
+from core.tenancy.registry import load_registry
+
+SECONDS = 5
+"""How long a server may take to answer a question."""
+
+LATE = timedelta(minutes=10)
+"""An effect that waits longer than this means that no relay or no worker runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a question brought to light. `fatal` ones make the command fail."""
+
+    text: str
+    good: bool = True
+    fatal: bool = False
+
+
+def good(text: str) -> Finding:
+    """All is well."""
+    return Finding(text)
+
+
+def doubtful(text: str) -> Finding:
+    """It runs, but an operator wants to know."""
+    return Finding(text, good=False)
+
+
+def bad(text: str) -> Finding:
+    """It cannot serve like this."""
+    return Finding(text, good=False, fatal=True)
+
+
+def check_settings(settings: Settings) -> Iterator[Finding]:
+    """The environment: complete, and without a variable that means nothing."""
+    yield good(f"Settings of {settings.environment}, at {settings.public_base_url}")
+    for name in unknown_variables():
+        yield doubtful(f"{name} is set and means nothing; is it misspelt? (docs/operating.md)")
+
+
+def check_python(_settings: Settings) -> Iterator[Finding]:
+    """The interpreter and the libraries that pip does not bring."""
+    yield good(f"Python {sys.version.split()[0]}")
+    for name in ("libpango-1.0.so.0", "libpangoft2-1.0.so.0", "libharfbuzz.so.0"):
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            yield bad(f"{name} is missing: no PDF can be made (docs/operating.md)")
+
+
+def check_database(settings: Settings) -> Iterator[Finding]:
+    """PostgreSQL answers, and the application's role can neither own nor bypass."""
+    if not settings.database_url:
+        yield bad("No database: PREAU_DATABASE_URL is not set and no `preau run` runs")
+        return
+    with _engine(settings.database_url) as engine, engine.connect() as connection:
+        version = connection.execute(text("SHOW server_version")).scalar_one()
+        yield good(f"PostgreSQL {version}")
+        row = connection.execute(
+            text("SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = USER")
+        ).one()
+        if row[1]:
+            yield bad(f"{row[0]} can see every town's rows: PREAU_DATABASE_URL has to be preau_app")
+        encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+        if encoding != "UTF8":
+            yield bad(f"The database's encoding is {encoding}, not UTF8")
+        if connection.execute(text("SELECT to_regclass('public.tenant')")).scalar() is None:
+            yield bad("The database is empty: preau database migrate")
+
+
+def check_outbox(settings: Settings) -> Iterator[Finding]:
+    """Effects leave in time, and none was given up."""
+    if not settings.relay_url:
+        yield doubtful("PREAU_RELAY_URL is not set: the outbox of all towns cannot be looked at")
+        return
+    with _engine(settings.relay_url) as engine, engine.connect() as connection:
+        dead = connection.execute(
+            select(func.count()).where(OutboxRow.state == OutboxState.DEAD)
+        ).scalar_one()
+        late = connection.execute(
+            select(func.count()).where(
+                OutboxRow.state == OutboxState.READY,
+                OutboxRow.available_at < datetime.now(UTC) - LATE,
+            )
+        ).scalar_one()
+    if dead:
+        yield doubtful(f"{dead} effects were given up after all attempts")
+    if late:
+        yield bad(f"{late} effects are late: do relay and worker run?")
+    if not dead and not late:
+        yield good("Outbox: nothing late, nothing given up")
+
+
+def check_redis(settings: Settings) -> Iterator[Finding]:
+    """The broker answers."""
+    if not settings.redis_url:
+        yield bad("No broker: PREAU_REDIS_URL is not set and no `preau run` runs")
+        return
+    with Redis.from_url(settings.redis_url, socket_timeout=SECONDS) as client:
+        version = client.info("server").get("redis_version", "?")
+    yield good(f"Redis (or Valkey) answers, protocol of {version}")
+
+
+def check_smtp(settings: Settings) -> Iterator[Finding]:
+    """The mail server takes us, encrypted if so set."""
+    where = f"{settings.smtp_host}:{settings.smtp_port}"
+    with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=SECONDS) as server:
+        if settings.smtp_starttls:
+            server.starttls()
+        if settings.smtp_user:
+            server.login(settings.smtp_user, settings.smtp_password)
+        server.noop()
+    yield good(f"Mail server {where} answers")
+
+
+def check_towns(settings: Settings) -> Iterator[Finding]:
+    """Every tenant.toml is right."""
+    extensions = discovered()
+    registry = load_registry(
+        settings.tenants_dir, extensions.settings_models(), extensions.built_in()
+    )
+    yield good(f"Towns: {', '.join(registry.towns) or 'none'}")
+    for problems in registry.broken.values():
+        yield from (bad(str(problem)) for problem in problems)
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    check_settings,
+    check_python,
+    check_database,
+    check_outbox,
+    check_redis,
+    check_smtp,
+    check_towns,
+)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Ask everything; a question that fails is a finding, and the next is asked all the same."""
+    for check in CHECKS:
+        try:
+            yield from check(settings)
+        except Exception as error:  # noqa: BLE001  (a doctor who faints helps nobody)
+            words = str(error).strip().splitlines() or [type(error).__name__]
+            yield bad(f"{check.__name__.removeprefix('check_')}: {words[0]}")
+
+
+@click.command()
+def doctor() -> None:
+    """Look for what is wrong with this installation; fails if it cannot serve."""
+    fatal = 0
+    for finding in examine(get_settings()):
+        mark, colour = ("✗", "red") if finding.fatal else ("!", "yellow")
+        if finding.good:
+            mark, colour = "✓", "green"
+        click.echo(f"{click.style(mark, fg=colour)} {finding.text}")
+        fatal += finding.fatal
+    if fatal:
+        raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _engine(url: str) -> Iterator[Engine]:
+    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": SECONDS})
+    try:
+        yield engine
+    finally:
+        engine.dispose()
