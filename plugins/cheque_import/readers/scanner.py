@@ -22,7 +22,7 @@ def looks_like(text: str) -> bool:
     """Whether the first line of a text is a magnetic line followed by an amount."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     match = _LINE.match(first)
-    return bool(match) and sum(c.isdigit() or c == UNREAD for c in match["cmc7"]) == 31
+    return match is not None and sum(c.isdigit() or c == UNREAD for c in match["cmc7"]) == 31
 
 
 def read(content: bytes, file: str, *, slip: str = "") -> Iterator[ChequeRecord | ChequeProblem]:

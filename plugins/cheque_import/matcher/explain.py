@@ -1,0 +1,91 @@
+"""The reasons of a proposal, in words that a régisseur can defend before the comptable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.plugin import decimal_text
+from core.plugin import gettext as _
+from plugins.cheque_import.matcher.evidence import Evidence, Quality
+from plugins.cheque_import.matcher.snapshot import OpenInvoice
+
+
+def euros(cents: int) -> str:
+    """Cents as a French amount: ``5,00 €``."""
+    return f"{decimal_text(cents)} €"
+
+
+def numbers(invoices: Sequence[OpenInvoice]) -> str:
+    """The invoices' numbers, joined."""
+    return " + ".join(invoice.number for invoice in invoices)
+
+
+def identity(evidence: Evidence, family_id: int, name: int) -> list[str]:
+    """Why this family."""
+    reasons = []
+    for hit in evidence.hits:
+        if hit.invoice.family_id == family_id:
+            text = {
+                Quality.CHECKED: _("La référence %s est valide (caractère de contrôle juste)."),
+                Quality.EXACT: _("La référence %s désigne une facture due."),
+                Quality.REPAIRED: _("La référence %(raw)s se lit sans doute %(number)s."),
+            }[hit.quality]
+            named = {"raw": hit.raw, "number": hit.invoice.number}
+            reasons.append(text % (named if "%(" in text else hit.raw))
+    for link in evidence.links:
+        if link.family_id == family_id:
+            reasons.append(_("Ce compte a déjà payé pour cette famille (chèque confirmé)."))
+            if len(evidence.links) > 1:
+                reasons.append(_("Ce compte paie aussi pour une autre famille."))
+            if link.flagged:
+                reasons.append(_("Un chèque de ce compte est déjà revenu impayé."))
+    if any(link.family_id == family_id for link in evidence.near_links):
+        reasons.append(_("À un chiffre près, ce compte est connu pour cette famille."))
+    if evidence.code_family == family_id:
+        reasons.append(_("Le code famille est celui-ci."))
+    if evidence.named():
+        if name >= 85:
+            reasons.append(_("Le nom de l’émetteur correspond (%s sur 100).") % name)
+        elif name >= 60:
+            reasons.append(_("Le nom de l’émetteur ressemble (%s sur 100).") % name)
+        else:
+            reasons.append(_("Le nom de l’émetteur est autre que celui de la famille."))
+    return reasons
+
+
+def warnings(evidence: Evidence) -> tuple[str, ...]:
+    """What is wrong whatever the family."""
+    found = [
+        _("Référence %(raw)s : %(reason)s") % {"raw": raw, "reason": known.reason}
+        for raw, known in evidence.elsewhere
+    ]
+    found += [_("Référence %s inconnue.") % raw for raw in evidence.unread]
+    if len({hit.invoice.family_id for hit in evidence.hits}) > 1:
+        found.append(_("Les références désignent plusieurs familles."))
+    return tuple(found)
+
+
+def difference(amount: int, expected: int) -> str:
+    """Explain why a cheque is not what the invoices owe; "" when it is."""
+    gap = amount - expected
+    if not gap:
+        return ""
+    text = (
+        _("il manque %s") % euros(-gap) if gap < 0 else _("%s de trop") % euros(gap)
+    )
+    cause = slip(amount, expected)
+    return f"{text} – {cause}" if cause else text
+
+
+def slip(amount: int, expected: int) -> str:
+    """The keying slip that would turn `expected` into `amount`, or ""."""
+    if amount == expected * 100 or expected == amount * 100:
+        return _("virgule oubliée ? (%s attendus)") % euros(expected)
+    typed, meant = str(amount), str(expected)
+    if len(typed) == len(meant):
+        differ = [i for i, (a, b) in enumerate(zip(typed, meant, strict=True)) if a != b]
+        if len(differ) == 2 and sorted(typed) == sorted(meant):
+            return _("chiffres inversés ? (%s attendus)") % euros(expected)
+        if len(differ) == 1:
+            return _("un chiffre mal lu ? (%s attendus)") % euros(expected)
+    return ""

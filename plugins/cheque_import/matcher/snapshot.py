@@ -1,0 +1,244 @@
+"""What the matcher is given, and what it answers; both frozen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from heapq import nsmallest
+from itertools import combinations
+
+from plugins.cheque_import.matcher.normalise import bare, name_score, words
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInvoice:
+    """An invoice of the régie that still owes `balance` cents."""
+
+    id: int
+    family_id: int
+    number: str
+    payment_reference: str
+    label: str
+    balance: int
+    issued_on: date
+    due_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family's file: its printed code, and every name it may sign with."""
+
+    id: int
+    code: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLink:
+    """A family that confirmed cheques of one account were posted to, and who signed them."""
+
+    family_id: int
+    payers: tuple[str, ...] = ()
+    flagged: bool = False
+    """A cheque of this account bounced: worth a word, never a ban."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A reference that exists but cannot be paid by this cheque, and why, in words."""
+
+    reason: str
+    family_id: int | None = None
+    settled: int = 0
+    """What it was for, in cents, when it is an invoice of this régie paid in full; else 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The open invoices of one régie, and what is known, at one moment."""
+
+    regie: str
+    invoices: tuple[OpenInvoice, ...]
+    families: tuple[Family, ...]
+    accounts: Mapping[str, tuple[AccountLink, ...]] = field(default_factory=dict)
+    elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
+    """By bare reference: invoices that are paid, of another régie, handed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cheque:
+    """A cheque to match. `blockers` are reasons why a person must see it whatever matches."""
+
+    key: str
+    amount: int
+    slip: str = ""
+    rank: int = 0
+    number: str = ""
+    account: str = ""
+    near_accounts: frozenset[str] = frozenset()
+    issuer: str = ""
+    references: tuple[str, ...] = ()
+    family_code: str = ""
+    blockers: tuple[str, ...] = ()
+
+
+class State(StrEnum):
+    """What the matcher says of a cheque."""
+
+    CERTAIN = "certain"
+    PROPOSED = "proposed"
+    MANUAL = "manual"
+
+
+class Rule(StrEnum):
+    """Why a proposal was made; the first five may be applied without a person."""
+
+    REFERENCE = "reference"
+    """(i) The references' invoices add up to the amount."""
+    REFERENCE_PART = "reference+subset"
+    """(i) One reference, and the one way to complete it exactly."""
+    ACCOUNT = "account"
+    """(ii) A known account, and one exact way."""
+    AGREEMENT = "agreement"
+    """(iii) Two independent signs of one family, and one exact way."""
+    CODE = "code+name"
+    """(iv) The family code and the name, and one exact way."""
+    CANDIDATE = "candidate"
+    """Something points to this family; a person decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One way to explain a cheque.
+
+    `shares` are (invoice id, cents) and never exceed the cheque; `gap` is the cheque less what the
+    invoices meant owe: negative when it is short. `scores` are the figures behind `confidence`.
+    """
+
+    family_id: int
+    shares: tuple[tuple[int, int], ...]
+    gap: int
+    confidence: int
+    rule: Rule
+    reasons: tuple[str, ...]
+    scores: Mapping[str, int]
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What the matcher found for one cheque; the best proposal first."""
+
+    key: str
+    state: State
+    proposals: tuple[Proposal, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class Index:
+    """A snapshot made quick to ask. Building it is linear in the snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.by_family: dict[int, list[OpenInvoice]] = defaultdict(list)
+        owing: dict[int, set[int]] = defaultdict(set)
+        self._by_reference: dict[str, OpenInvoice | None] = {}
+        for invoice in sorted(snapshot.invoices, key=lambda one: (one.due_on, one.id)):
+            self.by_family[invoice.family_id].append(invoice)
+            owing[invoice.balance].add(invoice.family_id)
+            for reference in {bare(invoice.number), bare(invoice.payment_reference)} - {""}:
+                # Two invoices under one reference: it designates neither.
+                known = reference in self._by_reference
+                self._by_reference[reference] = None if known else invoice
+        self._owing = {amount: frozenset(families) for amount, families in owing.items()}
+        self._first_owing: dict[int, tuple[int, ...]] = {}
+        self._words = {
+            family.id: tuple({words(name) for name in family.names})
+            for family in snapshot.families
+        }
+        self._codes: dict[str, int | None] = {}
+        for family in snapshot.families:
+            code = bare(family.code)
+            self._codes[code] = None if code in self._codes else family.id
+        self._names = _NameIndex(snapshot.families)
+
+    def invoice(self, bare_reference: str) -> OpenInvoice | None:
+        """The one open invoice of this reference."""
+        return self._by_reference.get(bare_reference)
+
+    def family_of_code(self, code: str) -> int | None:
+        """The family of a printed code, however it was typed."""
+        return self._codes.get(bare(code)) if code else None
+
+    def name_score(self, issuer: tuple[str, ...], family_id: int) -> int:
+        """How well the issuer fits the family's best name, 0 to 100."""
+        names = self._words.get(family_id, ()) if issuer else ()
+        return round(max((name_score(issuer, name) for name in names), default=0))
+
+    def owing(self, amount: int) -> frozenset[int]:
+        """Families with an invoice of exactly this balance."""
+        return self._owing.get(amount, frozenset())
+
+    def first_owing(self, amount: int) -> tuple[int, ...]:
+        """The first few of them, always the same ones."""
+        if amount not in self._first_owing:
+            self._first_owing[amount] = tuple(nsmallest(_FEW, self.owing(amount)))
+        return self._first_owing[amount]
+
+    def families_named(
+        self, issuer: tuple[str, ...], preferred: frozenset[int]
+    ) -> list[tuple[int, int]]:
+        """(score, family) of those whose names resemble the issuer, the best first; bounded."""
+        candidates = self._names.candidates(issuer)
+        if len(candidates) > _NAME_LIMIT:
+            # A frequent name alone tells little; those who also owe this amount come first.
+            kept = nsmallest(_NAME_LIMIT, candidates & preferred)
+            candidates = {*kept, *nsmallest(_NAME_LIMIT - len(kept), candidates)}
+        scored = ((self.name_score(issuer, family), family) for family in candidates)
+        return sorted((pair for pair in scored if pair[0] >= 60), key=lambda p: (-p[0], p[1]))
+
+
+_NAME_LIMIT = 40
+_FEW = 4
+
+
+class _NameIndex:
+    """Families by the words of their names, and by those words less one letter (misspellings)."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families: dict[str, set[int]] = defaultdict(set)
+        for family in families:
+            for name in family.names:
+                for word in words(name):
+                    if len(word) > 1:
+                        self._families[word].add(family.id)
+        self._near: dict[str, list[str]] = defaultdict(list)
+        for word in self._families:
+            for shorter in _deletions(word):
+                self._near[shorter].append(word)
+
+    def candidates(self, issuer: tuple[str, ...]) -> set[int]:
+        """Families that share the most words with the issuer."""
+        found = [
+            self._families[word] if word in self._families else self._misspelt(word)
+            for word in issuer
+            if len(word) > 1
+        ]
+        # With two words in common, one in common is no longer a candidate worth its time.
+        both: set[int] = set()
+        for one, other in combinations(found, 2):
+            both |= one & other
+        return both or set().union(*found)
+
+    def _misspelt(self, word: str) -> set[int]:
+        near = {known for shorter in _deletions(word) for known in self._near.get(shorter, ())}
+        return {family for known in near for family in self._families[known]}
+
+
+def _deletions(word: str) -> set[str]:
+    if len(word) < 4:
+        return {word}
+    return {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}

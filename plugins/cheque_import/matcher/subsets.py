@@ -1,0 +1,58 @@
+"""Exact sums: which sets of invoices add up to a cheque, and whether only one does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+BUDGET = 20_000
+"""Nodes of the search. Twelve invoices never need more than 8 191; long arrears may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subsets:
+    """What was found: positions in the given amounts, ascending; and whether that is all.
+
+    `complete` tells that no other set exists: without it nothing is proven.
+    """
+
+    found: tuple[tuple[int, ...], ...]
+    complete: bool
+
+    @property
+    def unique(self) -> bool:
+        """Exactly one set adds up, proven."""
+        return self.complete and len(self.found) == 1
+
+
+def exact_subsets(
+    amounts: Sequence[int], target: int, *, limit: int = 2, budget: int = BUDGET
+) -> Subsets:
+    """Find the non-empty sets of positive `amounts` that add up to `target`, at most `limit`.
+
+    Two equal amounts are two different sets, because they are two different invoices.
+    """
+    order = sorted(range(len(amounts)), key=lambda i: (-amounts[i], i))
+    values = [amounts[i] for i in order]
+    rest = [0] * (len(values) + 1)
+    for i in range(len(values) - 1, -1, -1):
+        rest[i] = rest[i + 1] + values[i]
+    found: list[tuple[int, ...]] = []
+    nodes = 0
+    # Depth first, each frame choosing the next element taken; the stack holds (start, left, taken).
+    stack: list[tuple[int, int, tuple[int, ...]]] = [(0, target, ())]
+    while stack:
+        start, left, taken = stack.pop()
+        for i in range(start, len(values)):
+            if rest[i] < left:
+                break
+            if values[i] == left:
+                found.append(tuple(sorted(order[j] for j in (*taken, i))))
+                if len(found) > limit:
+                    return Subsets(tuple(sorted(found[:limit])), complete=False)
+            elif values[i] < left <= values[i] + rest[i + 1]:
+                nodes += 1
+                if nodes > budget:
+                    return Subsets(tuple(sorted(found[:limit])), complete=False)
+                stack.append((i + 1, left - values[i], (*taken, i)))
+    return Subsets(tuple(sorted(found)), complete=True)
