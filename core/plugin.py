@@ -76,8 +76,10 @@ from core.api.plugin import (
 from core.api.web import Audience, MenuEntry, WebConfig
 from core.db.base import Base, TenantScoped
 from core.db.rls import protect
+from core.documents import render_pdf
 from core.domain.money import AmountError, decimal_text, parse_amount
 from core.i18n import gettext, ngettext
+from core.runtime import UnknownTownError, enabled_towns, town_context
 
 __all__ = [
     "Address", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",
@@ -89,6 +91,7 @@ __all__ = [
     "PaymentSettled", "Payments", "Pending", "Periodic", "PermanentError", "Plugin",
     "PluginSettings", "PreauError", "Recorded", "Redirect", "RegieInfo", "Retry", "RetryableError",
     "Settled", "SettingsProblemError", "SourceFile", "SourceProblem", "TaxKind", "TenantContext",
-    "TenantScoped", "TownInfo", "UserError", "WebConfig", "decimal_text", "gettext", "hookimpl",
-    "ngettext", "parse_amount", "protect",
+    "TenantScoped", "TownInfo", "UnknownTownError", "UserError", "WebConfig", "decimal_text",
+    "enabled_towns", "gettext", "hookimpl", "ngettext", "parse_amount", "protect", "render_pdf",
+    "town_context",
 ]  # fmt: skip

@@ -172,6 +172,12 @@ class Payments:
             return None
         return self._infos([payment])[0]
 
+    def settled(self, payment_id: int) -> Payment:
+        """The row of a payment that was settled (it may have come back since)."""
+        return self._session.get_one(
+            Payment, (self._tenant, payment_id), populate_existing=True
+        )
+
     def receipt(self, payment_id: int) -> Document | None:
         """The receipt of a payment that was settled, even if it came back later; else None."""
         payment = self._session.get(Payment, (self._tenant, payment_id), populate_existing=True)

@@ -1,0 +1,133 @@
+"""E-mail, the channel that every town has: RFC 5322 messages over SMTP."""
+
+from __future__ import annotations
+
+import hashlib
+import smtplib
+import ssl
+from collections.abc import Sequence
+from email.headerregistry import Address as MailAddress
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from typing import cast
+
+from core.api.context import TenantContext
+from core.api.messages import (
+    Address,
+    Dead,
+    Delivered,
+    Delivery,
+    Message,
+    NotificationChannel,
+    Retry,
+)
+from core.api.plugin import Plugin, PluginSettings, hookimpl
+from core.services.town import Town
+from core.settings import Settings
+from core.tenancy.config import TenantConfig
+
+TIMEOUT = 20
+"""Seconds that a mail server may take for one answer."""
+
+
+class EmailChannel:
+    """Sends mails in the town's name through the installation's server."""
+
+    key = "email"
+    label = "E-mail"
+
+    def __init__(self, town: Town) -> None:
+        self._town = town
+
+    def addresses(self, family_id: int, kind: str) -> tuple[Address, ...]:
+        """The addresses the family confirmed; a payment's own confirmation goes to its payer."""
+        if kind == "payment_settled":
+            return ()
+        return tuple(
+            Address(address, family_id) for address in self._town.families.emails(family_id)
+        )
+
+    def deliver(self, message: Message, to: Address, key: str) -> Delivery:
+        """Hand one mail to the server.
+
+        The same `key` gives the same Message-ID: a mailbox shows a mail that came twice once.
+        """
+        town = self._town
+        sender = town.config.file.mail.sender or town.installation.mail_from
+        mail = compose(message, to, key, town.config, parseaddr(sender)[1])
+        mail["Date"] = format_datetime(town.clock.now())
+        return send(mail, town.installation)
+
+
+def compose(
+    message: Message, to: Address, key: str, town: TenantConfig, sender: str
+) -> EmailMessage:
+    """Write the mail: text and HTML, attachments, and the headers that mailboxes look for."""
+    mail = EmailMessage()
+    mail["From"] = MailAddress(town.name, addr_spec=sender)
+    mail["To"] = to.value
+    mail["Subject"] = message.subject
+    digest = hashlib.sha256(f"{town.slug}/{key}".encode()).hexdigest()[:32]
+    mail["Message-ID"] = f"<{digest}@{sender.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please.
+    reply_to = town.file.mail.reply_to or town.file.contact.email
+    if reply_to:
+        mail["Reply-To"] = reply_to
+    if message.unsubscribe_url:
+        # RFC 2369 and, for one click, RFC 8058.
+        mail["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    mail.set_content(message.text)
+    if message.html:
+        mail.add_alternative(message.html, subtype="html")
+    for document in message.documents:
+        maintype, _slash, subtype = document.media_type.partition("/")
+        mail.add_attachment(
+            document.content, maintype=maintype, subtype=subtype, filename=document.name
+        )
+    return mail
+
+
+def send(mail: EmailMessage, installation: Settings) -> Delivery:
+    """Speak SMTP. A refused recipient (5xx) is dead; anything else may pass later."""
+    try:
+        with smtplib.SMTP(
+            installation.smtp_host, installation.smtp_port, timeout=TIMEOUT
+        ) as server:
+            if installation.smtp_starttls:
+                server.starttls(context=ssl.create_default_context())
+            if installation.smtp_user:
+                server.login(installation.smtp_user, installation.smtp_password)
+            server.send_message(mail)
+    except smtplib.SMTPRecipientsRefused as error:
+        code, reply = next(iter(error.recipients.values()))
+        return _refusal(code, reply)
+    except smtplib.SMTPResponseException as error:
+        reply = error.smtp_error
+        return _refusal(error.smtp_code, reply if isinstance(reply, bytes) else reply.encode())
+    except (smtplib.SMTPException, OSError) as error:
+        return Retry(f"{type(error).__name__}: {error}")
+    return Delivered(str(mail["Message-ID"]))
+
+
+def _refusal(code: int, reply: bytes) -> Delivery:
+    reason = f"{code} {reply.decode(errors='replace')}"
+    # 550-554 speak of the mailbox or the message; other 5xx (authentication...) are our own fault.
+    return Dead(reason) if 550 <= code <= 554 else Retry(reason)
+
+
+class Email(Plugin[PluginSettings]):
+    """The plugin object."""
+
+    name = "email"
+    label = "E-mail"
+    Settings = PluginSettings
+    built_in = True
+
+    @hookimpl
+    def notification_channels(self, ctx: TenantContext) -> Sequence[NotificationChannel]:
+        """Every town writes mails."""
+        return [EmailChannel(cast("Town", ctx))]
+
+
+plugin = Email()

@@ -1,0 +1,80 @@
+"""Composing a message: its subject, its text and its HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from core import i18n
+from core.api.messages import Document, Link, Message
+from core.templating import configure
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a message says, before it is put into words.
+
+    `kind` names the template, whose context is `data` and `town` (the town's name and accent
+    colour); `action` is the one thing to do.
+    """
+
+    kind: str
+    language: str
+    town: str
+    accent: str
+    accent_ink: str
+    action: Link | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    documents: tuple[Document, ...] = ()
+    invoice_ids: tuple[int, ...] = ()
+    unsubscribe_url: str = ""
+
+
+def compose(letter: Letter) -> Message:
+    """Put a letter into words, in its language."""
+    with i18n.use(letter.language):
+        template = _environment().get_template(f"{letter.kind}.jinja2")
+        module = template.make_module({"letter": letter, **letter.data})
+        paragraphs = [line.strip() for line in str(module.body()).split("\n\n") if line.strip()]
+        context = {"letter": letter, "title": str(module.subject()).strip()}
+        html = _environment().get_template("_frame.html.jinja2").render(
+            paragraphs=paragraphs, **context
+        )
+        text = _environment(html=False).get_template("_frame.txt.jinja2").render(
+            paragraphs=_plain(letter), **context
+        )
+    return Message(
+        kind=letter.kind,
+        language=letter.language,
+        subject=f"{letter.town} – {context['title']}",
+        text=text,
+        html=html,
+        links=(letter.action,) if letter.action else (),
+        documents=letter.documents,
+        invoice_ids=letter.invoice_ids,
+        unsubscribe_url=letter.unsubscribe_url,
+    )
+
+
+def _plain(letter: Letter) -> list[str]:
+    """The same paragraphs, not escaped for HTML."""
+    template = _environment(html=False).get_template(f"{letter.kind}.jinja2")
+    body = str(template.make_module({"letter": letter, **letter.data}).body())
+    return [paragraph.strip() for paragraph in body.split("\n\n") if paragraph.strip()]
+
+
+@cache
+def _environment(*, html: bool = True) -> Environment:
+    env = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=html,  # noqa: S701 - the other is plain text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    configure(env)
+    return env

@@ -1,0 +1,139 @@
+"""The process: settings, towns, database and Redis, put together once; units of work from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from redis import Redis
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.api.context import Clock
+from core.clock import SystemClock
+from core.db.session import make_engine, make_session_factory
+from core.extensions import Extensions, discovered
+from core.services.town import Surroundings, Town
+from core.settings import Settings, get_settings
+from core.tenancy.config import TenantConfig
+from core.tenancy.registry import Registry, load_registry
+from core.throttling import Throttle
+
+
+class UnknownTownError(LookupError):
+    """No town of this slug serves: there is none, or its file is wrong."""
+
+
+class Runtime:
+    """Everything a process needs to work for any town."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        extensions: Extensions,
+        *,
+        clock: Clock | None = None,
+        pool_size: int = 5,
+    ) -> None:
+        self.settings = settings
+        self.extensions = extensions
+        self.registry = read_towns(settings, extensions)
+        self.engine: Engine = make_engine(settings.database_url, pool_size=pool_size)
+        self.sessions: sessionmaker[Session] = make_session_factory(self.engine)
+        self.redis = Redis.from_url(
+            settings.redis_url, socket_connect_timeout=1, socket_timeout=1
+        )
+        self.clock = clock or SystemClock()
+        self._surroundings = Surroundings(
+            settings, extensions, self.clock, Throttle(self.redis)
+        )
+
+    def config(self, slug: str) -> TenantConfig:
+        """The configuration of a town that serves.
+
+        Raises:
+            UnknownTownError: there is none.
+        """
+        config = self.registry.get(slug)
+        if config is None:
+            raise UnknownTownError(slug)
+        return config
+
+    def base_url(self, config: TenantConfig) -> str:
+        """Where the town's pages are for someone who comes from a mail: its host, else its path."""
+        public = self.settings.public_base_url
+        if config.file.tenant.hosts and self.settings.is_production:
+            return f"{urlsplit(public).scheme}://{config.file.tenant.hosts[0]}"
+        return f"{public}/{config.slug}"
+
+    def open(self, slug: str, *, actor: str = "system", base_url: str = "") -> Town:
+        """A town with a session of its own, which the caller commits and closes."""
+        config = self.config(slug)
+        session = self.sessions(info={"tenant": slug})
+        return Town(
+            config,
+            session,
+            self._surroundings,
+            base_url=base_url or self.base_url(config),
+            actor=actor,
+        )
+
+    @contextmanager
+    def unit_of_work(self, slug: str, *, actor: str = "system") -> Iterator[Town]:
+        """A town for one piece of work: committed at the end, rolled back if it raises."""
+        town = self.open(slug, actor=actor)
+        with town.session:
+            yield town
+            town.session.commit()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+        self.redis.close()
+
+
+def read_towns(settings: Settings, extensions: Extensions) -> Registry:
+    """All towns of the installation, those with a wrong file apart."""
+    return load_registry(
+        Path(settings.tenants_dir), extensions.settings_models(), extensions.built_in()
+    )
+
+
+def sync_towns(owner_url: str, registry: Registry) -> None:
+    """Write the towns that serve into the table that foreign keys point to."""
+    engine = create_engine(owner_url)
+    with engine.begin() as connection:
+        for config in registry:
+            connection.execute(
+                text(
+                    "INSERT INTO tenant (id, name) VALUES (:id, :name)"
+                    " ON CONFLICT (id) DO UPDATE SET name = excluded.name"
+                ),
+                {"id": config.slug, "name": config.name},
+            )
+    engine.dispose()
+
+
+@cache
+def get_runtime() -> Runtime:
+    """The runtime of this process."""
+    return Runtime(get_settings(), discovered())
+
+
+@contextmanager
+def town_context(slug: str) -> Iterator[Town]:
+    """A town for a plugin's own command: one unit of work, committed at the end.
+
+    Raises:
+        UnknownTownError: there is no such town.
+    """
+    with get_runtime().unit_of_work(slug, actor="cli") as town:
+        yield town
+
+
+def enabled_towns(plugin: str) -> list[str]:
+    """Slugs of the towns that enable `plugin`."""
+    return [config.slug for config in get_runtime().registry if plugin in config.enabled]

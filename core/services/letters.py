@@ -1,0 +1,154 @@
+"""What each kind of message says: gathered when it leaves, so that it is true when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import i18n, letters
+from core.api.context import Clock, InvoiceInfo
+from core.api.messages import Document, Link, Message
+from core.api.payments import Means
+from core.i18n import gettext as _
+from core.models import ContactEmail, MessageRow, OneTimeToken
+from core.services.alerts import CONFIRM, UNSUBSCRIBE
+from core.services.invoices import Invoices
+from core.services.payments import Payments
+from core.services.sign_in import LOST_CODES, LOST_CODES_LIFE
+from core.signing import Links, new_token, token_hash
+from core.tenancy.colours import ink_on
+from core.tenancy.config import TenantConfig
+
+
+class Letters:
+    """Turns message rows of one town into messages."""
+
+    def __init__(
+        self,
+        session: Session,
+        town: TenantConfig,
+        clock: Clock,
+        *,
+        invoices: Invoices,
+        payments: Payments,
+        links: Links,
+        base_url: str,
+    ) -> None:
+        self._session = session
+        self._town = town
+        self._tenant = town.slug
+        self._clock = clock
+        self._invoices = invoices
+        self._payments = payments
+        self._links = links
+        self._base_url = base_url
+
+    def render(self, row: MessageRow) -> Message:
+        """The message of a row, in its language."""
+        writers: dict[str, Callable[[MessageRow], letters.Letter]] = {
+            "invoices_published": self._invoices_published,
+            "payment_settled": self._payment_settled,
+            "payment_reversed": self._payment_reversed,
+            "address_confirmation": self._address_confirmation,
+            "lost_codes": self._lost_codes,
+        }
+        with i18n.use(row.language):
+            return letters.compose(writers[row.kind](row))
+
+    def _invoices_published(self, row: MessageRow) -> letters.Letter:
+        invoices = self._published(row)
+        return self._letter(
+            row, "factures", _("Voir mes factures"), {"invoices": invoices}, invoices=invoices
+        )
+
+    def _payment_settled(self, row: MessageRow) -> letters.Letter:
+        payment_id = int(row.payload["payment_id"])
+        receipt = self._payments.receipt(payment_id)
+        payment = self._payments.settled(payment_id)
+        invoices = self._published(row)
+        return self._letter(
+            row,
+            "factures/payees",
+            _("Voir mes factures payées"),
+            {
+                "payment": payment,
+                "promised": payment.means == Means.ONLINE_DEBIT,
+                "excess": self._payments.excess(payment_id),
+                "invoices": invoices,
+            },
+            invoices=invoices,
+            documents=(receipt,) if receipt else (),
+        )
+
+    def _payment_reversed(self, row: MessageRow) -> letters.Letter:
+        invoices = self._published(row)
+        data = {
+            "amount": row.payload["amount"],
+            "reason": row.payload["reason"],
+            "invoices": invoices,
+        }
+        return self._letter(row, "factures", _("Voir mes factures"), data, invoices=invoices)
+
+    def _address_confirmation(self, row: MessageRow) -> letters.Letter:
+        token = self._links.sign(CONFIRM, [row.payload["contact_id"], row.address])
+        return self._letter(row, f"alertes/confirmer/{token}", _("Confirmer cette adresse"), {})
+
+    def _lost_codes(self, row: MessageRow) -> letters.Letter:
+        token = new_token()
+        self._session.add(
+            OneTimeToken(
+                tenant_id=self._tenant,
+                token_hash=token_hash(token),
+                purpose=LOST_CODES,
+                family_id=row.family_id or 0,
+                payload={},
+                expires_at=self._clock.now() + LOST_CODES_LIFE,
+            )
+        )
+        return self._letter(row, f"codes-perdus/{token}", _("Recevoir de nouveaux codes"), {})
+
+    def _published(self, row: MessageRow) -> Sequence[InvoiceInfo]:
+        found = (self._invoices.get(int(number)) for number in row.payload["invoice_ids"])
+        return [invoice for invoice in found if invoice is not None]
+
+    def _letter(
+        self,
+        row: MessageRow,
+        path: str,
+        label: str,
+        data: dict[str, object],
+        *,
+        invoices: Sequence[InvoiceInfo] = (),
+        documents: tuple[Document, ...] = (),
+    ) -> letters.Letter:
+        accent = self._town.file.look.accent
+        return letters.Letter(
+            kind=row.kind,
+            language=row.language,
+            town=self._town.name,
+            accent=accent,
+            accent_ink=ink_on(accent),
+            action=Link(label, f"{self._base_url}/{path}"),
+            data=data,
+            documents=documents,
+            invoice_ids=tuple(invoice.id for invoice in invoices),
+            unsubscribe_url=self._unsubscribe_url(row),
+        )
+
+    def _unsubscribe_url(self, row: MessageRow) -> str:
+        """The way out of a registered address's messages; other mails were asked for one by one."""
+        if row.channel != "email" or row.kind in {"lost_codes", "address_confirmation"}:
+            return ""
+        contact_id = self._session.scalar(
+            select(ContactEmail.id).where(
+                ContactEmail.tenant_id == self._tenant,
+                ContactEmail.family_id == row.family_id,
+                ContactEmail.address == row.address,
+            )
+        )
+        if contact_id is None:
+            return ""
+        token = self._links.sign(UNSUBSCRIBE, [contact_id, row.address])
+        return f"{self._base_url}/alertes/desabonner/{token}"

@@ -1,0 +1,259 @@
+"""One town in one unit of work: every service, made when it is first used.
+
+It satisfies `core.api.context.TenantContext`, so it is what hooks and consumers are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock, TownInfo
+from core.api.invoices import InvoiceSource
+from core.api.messages import NotificationChannel
+from core.api.payments import PaymentProvider
+from core.api.plugin import Plugin
+from core.api.web import Audience, MenuEntry
+from core.extensions import Extensions
+from core.services.alerts import Alerts
+from core.services.attempts import Attempts
+from core.services.audit import Audit
+from core.services.certificates import Certificates
+from core.services.documents import Documents
+from core.services.events import Events
+from core.services.families import Families
+from core.services.imports import Imports
+from core.services.invoices import Invoices
+from core.services.ledger import Ledger
+from core.services.letters import Letters
+from core.services.news import NewsDesk
+from core.services.notifications import Notifications
+from core.services.outbox import Outbox
+from core.services.payments import Payments
+from core.services.sign_in import SignIn
+from core.settings import Settings
+from core.signing import Links
+from core.tenancy.config import TenantConfig
+from core.throttling import Throttle
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all units of work of a process share."""
+
+    settings: Settings
+    extensions: Extensions
+    clock: Clock
+    throttle: Throttle
+
+
+class Town:
+    """One town, one session, one actor (``family:<id>``, ``agent:<id>``, ``cli:<user>``...)."""
+
+    def __init__(
+        self,
+        config: TenantConfig,
+        session: Session,
+        surroundings: Surroundings,
+        *,
+        base_url: str,
+        actor: str,
+    ) -> None:
+        self.config = config
+        self.session = session
+        self.clock = surroundings.clock
+        self.installation = surroundings.settings
+        self.base_url = base_url
+        self._extensions = surroundings.extensions
+        self._throttle = surroundings.throttle
+        self._secret_key = surroundings.settings.secret_key
+        self._actor = actor
+
+    @cached_property
+    def town(self) -> TownInfo:
+        """The town as plugins see it."""
+        return self.config.info(self.base_url)
+
+    def settings(self, plugin: Plugin[S]) -> S:
+        """The settings of `plugin` in this town."""
+        return cast("S", self.config.settings[plugin.name])
+
+    # --- What the enabled plugins bring ------------------------------------------------------
+
+    @cached_property
+    def providers(self) -> Mapping[str, PaymentProvider]:
+        """Payment providers by key, in the order of the town's file."""
+        return {provider.key: provider for provider in self._brought("payment_providers")}
+
+    @cached_property
+    def channels(self) -> Mapping[str, NotificationChannel]:
+        """Notification channels by key."""
+        return {channel.key: channel for channel in self._brought("notification_channels")}
+
+    @cached_property
+    def sources(self) -> Mapping[str, InvoiceSource]:
+        """Invoice sources by key."""
+        return {source.key: source for source in self._brought("invoice_sources")}
+
+    def menu(self, audience: Audience) -> Sequence[MenuEntry]:
+        """The plugins' entries of a menu, sorted."""
+        entries = self._brought("menu_entries", audience=audience)
+        return sorted(entries, key=lambda entry: (entry.order, entry.label))
+
+    def call_plugin(self, plugin: str, hook: str, **arguments: Any) -> Any:
+        """Call a hook of one plugin; its exceptions pass."""
+        return self._extensions.call_one(
+            self.config.enabled, plugin, hook, ctx=self, **arguments
+        )
+
+    def _brought(self, hook: str, **arguments: Any) -> Iterator[Any]:
+        found = self._extensions.contained(self.config.enabled, hook, ctx=self, **arguments)
+        order = {name: rank for rank, name in enumerate(self.config.settings)}
+        for _name, items in sorted(found, key=lambda item: order[item[0]]):
+            yield from items or ()
+
+    # --- Services ----------------------------------------------------------------------------
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The audit trail."""
+        return Audit(self.session, self.config.slug, self._actor)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Effects that leave after the commit."""
+        return Outbox(self.session, self.config.slug, self.clock)
+
+    @cached_property
+    def links(self) -> Links:
+        """Signed links."""
+        return Links(self._secret_key, self.config.slug)
+
+    @cached_property
+    def events(self) -> Events:
+        """What happened, for plugins and messages."""
+        return Events(self.outbox, self._extensions, self.config.enabled)
+
+    @cached_property
+    def families(self) -> Families:
+        """Families' files and codes."""
+        return Families(self.session, self.config.slug, self._secret_key)
+
+    @cached_property
+    def documents(self) -> Documents:
+        """Papers."""
+        return Documents(self.session, self.config, self.base_url)
+
+    @cached_property
+    def certificates(self) -> Certificates:
+        """Yearly tax certificates."""
+        return Certificates(self.session, self.config, self.clock, self.documents)
+
+    @cached_property
+    def invoices(self) -> Invoices:
+        """Published invoices."""
+        return Invoices(
+            self.session, self.config.slug, self.clock, self.documents, self.base_url
+        )
+
+    @cached_property
+    def imports(self) -> Imports:
+        """Imports of invoices."""
+        return Imports(self.session, self.config, self.clock, self.outbox, self.audit)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The only writer of settlements."""
+        return Ledger(self.session, self.config.slug, self.clock, self.events)
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        """Online payments until they are settled."""
+        return Attempts(
+            self.session,
+            self.config.slug,
+            self.clock,
+            ledger=self.ledger,
+            outbox=self.outbox,
+            invoices=self.invoices,
+            audit=self.audit,
+            providers=lambda: self.providers,
+            base_url=self.base_url,
+        )
+
+    @cached_property
+    def payments(self) -> Payments:
+        """Payments that are settled."""
+        return Payments(
+            self.session,
+            self.config,
+            self.clock,
+            ledger=self.ledger,
+            attempts=self.attempts,
+            documents=self.documents,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def notifications(self) -> Notifications:
+        """Messages to families."""
+        return Notifications(
+            self.session,
+            self.config.slug,
+            self.clock,
+            outbox=self.outbox,
+            families=self.families,
+            channels=lambda: self.channels,
+            render=self.letters.render,
+        )
+
+    @cached_property
+    def letters(self) -> Letters:
+        """What messages say."""
+        return Letters(
+            self.session,
+            self.config,
+            self.clock,
+            invoices=self.invoices,
+            payments=self.payments,
+            links=self.links,
+            base_url=self.base_url,
+        )
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """Registered addresses."""
+        return Alerts(
+            self.session,
+            self.config.slug,
+            self.clock,
+            links=self.links,
+            notifications=self.notifications,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def sign_in(self) -> SignIn:
+        """Who comes in."""
+        return SignIn(
+            self.session,
+            self.config.slug,
+            self.clock,
+            secret_key=self._secret_key,
+            throttle=self._throttle,
+            families=self.families,
+            notifications=self.notifications,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def news(self) -> NewsDesk:
+        """The town's news."""
+        return NewsDesk(self.session, self.config.slug, self.clock)

@@ -1,0 +1,73 @@
+"""The Celery application: one task that does a row, and beat's entries, which write rows.
+
+Celery carries ids only. Losing Redis, a worker or a message loses nothing: the relay finds the row
+again when its lease has run out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from functools import cache
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init
+
+from core.logging import configure as configure_logging
+from core.runtime import get_runtime
+from core.settings import get_settings
+from core.tasks.consumers import all_consumers, all_periodics
+from core.tasks.deliver import deliver as deliver_row
+from core.tasks.schedule import tick as write_rows
+
+app = Celery("preau", broker=get_settings().redis_url or "memory://")
+app.conf.update(
+    task_ignore_result=True,
+    task_acks_late=True,
+    worker_prefetch_multiplier=4,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 5},
+    task_publish_retry=False,
+    worker_hijack_root_logger=False,
+    beat_schedule_filename="celerybeat-schedule",
+    timezone="Europe/Paris",
+)
+
+
+@cache
+def _consumers():  # noqa: ANN202 - see all_consumers
+    return all_consumers(get_runtime().extensions)
+
+
+@setup_logging.connect
+def _logging(**_options: object) -> None:
+    configure_logging(get_settings())
+
+
+@worker_process_init.connect
+def _fresh_connections(**_options: object) -> None:
+    # A forked worker must not share its parent's sockets.
+    get_runtime().engine.dispose(close=False)
+
+
+@app.task(name="preau.deliver")
+def deliver(tenant: str, row_id: str) -> None:
+    """Do one outbox row."""
+    deliver_row(get_runtime(), _consumers(), tenant, uuid.UUID(row_id))
+
+
+@app.task(name="preau.tick")
+def tick(name: str) -> None:
+    """Write the rows of a periodic work, in each town that has it."""
+    runtime = get_runtime()
+    plugin, periodic = next(
+        item for item in all_periodics(runtime.extensions) if item[1].name == name
+    )
+    write_rows(runtime, plugin, periodic)
+
+
+@app.on_after_configure.connect
+def _beat(sender: Celery, **_options: object) -> None:
+    for _plugin, periodic in all_periodics(get_runtime().extensions):
+        sender.add_periodic_task(
+            periodic.every.total_seconds(), tick.s(periodic.name), name=periodic.name
+        )

@@ -1,0 +1,180 @@
+"""Who handles which topic: core's own consumers, then the plugins'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any, cast
+
+from sqlalchemy import delete, select
+
+from core.api.context import TenantContext
+from core.api.errors import RetryableError
+from core.api.payments import InvoicesPublished, PaymentReversed, PaymentSettled
+from core.api.plugin import Consumer, Effect, Periodic
+from core.domain.polling import poll_interval, still_watched
+from core.extensions import Extensions
+from core.models import Invoice, InvoiceState, OneTimeToken, OutboxRow, OutboxState, Payment
+from core.models import WebSession as SignInSession
+from core.services import attempts, events, imports, notifications
+from core.services.sign_in import ABSOLUTE_END
+from core.services.town import Town
+
+HOUSEKEEPING = "housekeeping"
+KEEP_DONE = timedelta(days=30)
+_EVENTS: dict[str, Callable[..., Any]] = {
+    "invoices_published": InvoicesPublished,
+    "payment_settled": PaymentSettled,
+    "payment_reversed": PaymentReversed,
+}
+
+Handler = Callable[[Town, dict[str, Any]], None]
+
+
+def _publish_fanout(town: Town, payload: dict[str, Any]) -> None:
+    """One event for each family of a batch: the import's own transaction stays short."""
+    rows = town.session.execute(
+        select(Invoice.family_id, Invoice.id)
+        .where(
+            Invoice.tenant_id == town.config.slug,
+            Invoice.batch_id == payload["batch_id"],
+            Invoice.state == InvoiceState.PUBLISHED,
+        )
+        .order_by(Invoice.family_id, Invoice.id)
+    )
+    by_family: dict[int, list[int]] = {}
+    for row in rows:
+        by_family.setdefault(row.family_id, []).append(row.id)
+    for family_id, invoice_ids in by_family.items():
+        event = InvoicesPublished(
+            id=f"published-{payload['batch_id']}-{family_id}",
+            family_id=family_id,
+            invoice_ids=tuple(invoice_ids),
+        )
+        town.events.emit("invoices_published", event.id, asdict(event))
+
+
+def _event(town: Town, payload: dict[str, Any]) -> None:
+    """Hand an event to one plugin."""
+    fields = payload["event"]
+    event = _EVENTS[payload["hook"]](**{**fields, "invoice_ids": tuple(fields["invoice_ids"])})
+    town.call_plugin(payload["plugin"], payload["hook"], event=event)
+
+
+def _notify(town: Town, payload: dict[str, Any]) -> None:
+    town.notifications.fan_out(payload["kind"], payload["event"])
+
+
+def _send(town: Town, payload: dict[str, Any]) -> None:
+    town.notifications.send(int(payload["message_id"]))
+
+
+def _ask(town: Town, payload: dict[str, Any]) -> None:
+    town.attempts.ask(int(payload["payment_id"]))
+
+
+def _poll(town: Town, payload: dict[str, Any]) -> None:
+    """Ask how an attempt stands, and come back later until nothing can change any more."""
+    payment_id = int(payload["payment_id"])
+    payment = town.session.get_one(Payment, (town.config.slug, payment_id))
+    age = town.clock.now() - payment.created_at
+    interval = poll_interval(age)
+    try:
+        state = town.attempts.ask(payment_id)
+    except RetryableError as error:
+        # The provider is away. The rhythm is the poll's own: no herd when it comes back.
+        raise RetryableError(error.reason, error.after or interval) from error
+    town.session.commit()
+    if still_watched(state, age):
+        raise RetryableError(state, interval)
+
+
+def _housekeeping(town: Town, _payload: dict[str, Any]) -> None:
+    """Forget what has served: ended sessions, used links, effects that are long done."""
+    now, tenant = town.clock.now(), town.config.slug
+    for statement in (
+        delete(SignInSession).where(
+            SignInSession.tenant_id == tenant, SignInSession.created_at < now - ABSOLUTE_END
+        ),
+        delete(OneTimeToken).where(
+            OneTimeToken.tenant_id == tenant, OneTimeToken.expires_at < now - KEEP_DONE
+        ),
+        delete(OutboxRow).where(
+            OutboxRow.tenant_id == tenant,
+            OutboxRow.state == OutboxState.DONE,
+            OutboxRow.created_at < now - KEEP_DONE,
+        ),
+    ):
+        town.session.execute(statement)
+
+
+def _watch_again(town: Town, _payload: dict[str, Any]) -> None:
+    """Safety net: an open attempt whose poll row is gone gets one; else this does nothing."""
+    open_payments = town.session.execute(
+        select(Payment.id).where(
+            Payment.tenant_id == town.config.slug,
+            Payment.state == "pending",
+            Payment.provider_reference != "",
+        )
+    )
+    for row in open_payments:
+        town.outbox.add(attempts.POLL, {"payment_id": row.id}, key=str(row.id))
+
+
+def _own(
+    topic: str, handler: Handler, effect: Effect = Effect.DATABASE, **options: Any
+) -> Consumer:
+    handle = cast("Callable[[TenantContext, dict[str, Any]], None]", handler)
+    return Consumer(topic, handle, effect, **options)
+
+
+OWN = (
+    _own(imports.FANOUT, _publish_fanout, lease=timedelta(minutes=10)),
+    _own(events.TOPIC, _event),
+    _own(events.NOTIFY, _notify),
+    _own(notifications.SEND, _send, Effect.EXTERNAL, attempts=20),
+    _own(attempts.ASK, _ask, Effect.EXTERNAL, attempts=5),
+    _own(attempts.POLL, _poll, Effect.EXTERNAL, attempts=10_000),
+    _own(HOUSEKEEPING, _housekeeping),
+    _own("payment.watch", _watch_again),
+)
+
+OWN_SCHEDULE = (
+    Periodic("housekeeping", timedelta(days=1), HOUSEKEEPING),
+    Periodic("payment-watch", timedelta(hours=1), "payment.watch"),
+)
+
+
+class TwoConsumersError(Exception):
+    """Two consumers claim one topic."""
+
+
+def all_consumers(extensions: Extensions) -> Mapping[str, tuple[str, Consumer]]:
+    """For each topic, the plugin that handles it ("" is core) and how.
+
+    Raises:
+        TwoConsumersError: the process must not start.
+    """
+    found: dict[str, tuple[str, Consumer]] = {}
+    for name, consumers in [("", OWN), *_brought(extensions, "consumers")]:
+        for consumer in consumers:
+            if consumer.topic in found:
+                raise TwoConsumersError(f"topic {consumer.topic!r} has two consumers")
+            found[consumer.topic] = (name, consumer)
+    return found
+
+
+def all_periodics(extensions: Extensions) -> list[tuple[str, Periodic]]:
+    """All periodic work: the plugin it belongs to ("" is core), and what it is."""
+    found = [("", periodic) for periodic in OWN_SCHEDULE]
+    for name, periodics in _brought(extensions, "schedule"):
+        found += [(name, periodic) for periodic in periodics]
+    return found
+
+
+def _brought(extensions: Extensions, hook: str) -> Iterator[tuple[str, Any]]:
+    """What each installed plugin answers to a process-wide hook; its exceptions pass."""
+    everything = frozenset(extensions.plugins)
+    for name in extensions.implementers(everything, hook):
+        yield name, extensions.call_one(everything, name, hook)

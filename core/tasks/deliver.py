@@ -1,0 +1,75 @@
+"""Doing one outbox row: claimed, handled, and finished in the transaction of its effect."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from core.api.errors import PermanentError, RetryableError
+from core.api.plugin import Consumer
+from core.runtime import Runtime, UnknownTownError
+from core.services.outbox import Claim, LostClaimError
+from core.services.town import Town
+
+log = structlog.get_logger(__name__)
+
+PARKED = timedelta(hours=1)
+"""How long a row waits whose plugin the town has disabled meanwhile: kept, not lost."""
+
+
+def deliver(
+    runtime: Runtime,
+    consumers: Mapping[str, tuple[str, Consumer]],
+    tenant: str,
+    row_id: uuid.UUID,
+) -> None:
+    """Handle a due row, if it is still due and nobody else has it."""
+    try:
+        town = runtime.open(tenant)
+    except UnknownTownError:
+        log.warning("outbox.no_town", tenant=tenant)
+        return
+    with town.session, structlog.contextvars.bound_contextvars(tenant=tenant, row=str(row_id)):
+        topic = town.outbox.topic_of(row_id)
+        if topic is None:
+            return
+        plugin, consumer = consumers.get(topic, ("", None))
+        claim = town.outbox.claim(row_id, consumer.lease if consumer else PARKED)
+        town.session.commit()
+        if claim is None:
+            return
+        if consumer is None or (plugin and plugin not in town.config.enabled):
+            _end(town, claim, RetryableError(f"nobody handles {topic!r} here", PARKED), None)
+            return
+        try:
+            consumer.handler(town, claim.payload)
+            town.outbox.finish(claim)
+            town.session.commit()
+        except LostClaimError:
+            town.session.rollback()
+            log.warning("outbox.lost_claim", topic=topic)
+        except Exception as error:  # noqa: BLE001 - whatever happened, the row must not be stuck
+            _end(town, claim, error, consumer)
+
+
+def _end(town: Town, claim: Claim, error: Exception, consumer: Consumer | None) -> None:
+    """Give the row back, or bury it where a person sees it."""
+    town.session.rollback()
+    attempts = consumer.attempts if consumer else 10_000
+    try:
+        if isinstance(error, PermanentError) or claim.attempt >= attempts:
+            log.error("outbox.dead", topic=claim.topic, reason=str(error))
+            town.outbox.bury(claim, str(error))
+        elif isinstance(error, RetryableError):
+            log.info("outbox.later", topic=claim.topic, reason=error.reason)
+            town.outbox.postpone(claim, error.reason, error.after)
+        else:
+            log.error("outbox.fault", topic=claim.topic, exc_info=error)
+            town.outbox.postpone(claim, f"{type(error).__name__}: {error}", None)
+        town.session.commit()
+    except LostClaimError:
+        town.session.rollback()
+        log.warning("outbox.lost_claim", topic=claim.topic)

@@ -1,0 +1,79 @@
+"""The relay: finds due outbox rows of all towns and hands their ids to Celery.
+
+It only reads when and which: its role sees the outbox and no other table. It wakes up at the
+database's notification, which leaves with the commit, and at least once a second.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.services.outbox import CHANNEL, take_due
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+TICK = 1.0
+"""Seconds between two looks when nothing is heard."""
+
+
+class Relay:
+    """Publishes due rows until it is told to stop."""
+
+    def __init__(self, url: str, clock: Clock, publish: Callable[[str, str], Any]) -> None:
+        self._url = url
+        self._clock = clock
+        self._publish = publish
+        self._engine: Engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Ask the loop to end; it does within a second."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Relay until `stop`. A lost database or broker is waited for."""
+        while not self._stopped.is_set():
+            try:
+                with psycopg.connect(_dsn(self._url), autocommit=True) as listener:
+                    listener.execute(f"LISTEN {CHANNEL}")
+                    self._listen(listener)
+            except psycopg.OperationalError as error:
+                log.warning("relay.database_away", reason=str(error).strip())
+                self._stopped.wait(2)
+
+    def _listen(self, listener: psycopg.Connection) -> None:
+        while not self._stopped.is_set():
+            while self.once() == BATCH:
+                pass
+            for _notice in listener.notifies(timeout=TICK, stop_after=1):
+                pass
+
+    def once(self) -> int:
+        """Publish up to one batch of due rows; how many there were."""
+        now: datetime = self._clock.now()
+        with Session(self._engine) as session, session.begin():
+            rows = take_due(session, now, BATCH)
+        for index, (tenant, row_id) in enumerate(rows):
+            try:
+                self._publish(tenant, str(row_id))
+            except Exception as error:  # noqa: BLE001 - the broker's errors are of many families
+                # The rest comes again when its publication lease has run out.
+                log.warning("relay.broker_away", left=len(rows) - index, reason=str(error))
+                self._stopped.wait(2)
+                return index
+        return len(rows)
+
+
+def _dsn(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)

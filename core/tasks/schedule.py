@@ -1,0 +1,20 @@
+"""Periodic work: beat asks, rows are written, consumers do it."""
+
+from __future__ import annotations
+
+from core.api.plugin import Periodic
+from core.runtime import Runtime
+
+
+def tick(runtime: Runtime, plugin: str, periodic: Periodic) -> None:
+    """Write one row in each town that enables `plugin` ("" is core: every town).
+
+    The period's number is the key: two beats, or one that restarts, write one row.
+    """
+    now = runtime.clock.now()
+    number = int(now.timestamp() // periodic.every.total_seconds())
+    for config in runtime.registry:
+        if plugin and plugin not in config.enabled:
+            continue
+        with runtime.unit_of_work(config.slug) as town:
+            town.outbox.add(periodic.topic, {}, key=f"{periodic.name}/{number}")
