@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from core.plugin import gettext as _
 from plugins.cheque_import.matcher import explain
 from plugins.cheque_import.matcher.evidence import Evidence, Quality, gather
-from plugins.cheque_import.matcher.normalise import name_score, words
+from plugins.cheque_import.matcher.normalise import checked, name_score, words
 from plugins.cheque_import.matcher.snapshot import (
     Cheque,
     Index,
@@ -86,7 +86,9 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     family = _one_family(evidence)
     if family is None or not _only_old_coupons(cheque, evidence, family):
         return None
-    account = evidence.account_family == family
+    account = any(link.family_id == family for link in evidence.links) and (
+        evidence.account_family in {family, None}
+    )
     code = evidence.code_family == family
     quality = evidence.quality()
     name = index.name_score(evidence.issuer, family)
@@ -111,7 +113,9 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     if way is None or not way.unique:
         return None
     if evidence.unread and (
-        signs < 2 or len(way.invoices) < len(evidence.referred) + len(evidence.unread)
+        any(checked(raw) for raw in evidence.unread)  # no misreading: another town's, or recent
+        or signs < 2
+        or len(way.invoices) < len(evidence.referred) + len(evidence.unread)
     ):
         return None
     rule = _rule(
@@ -134,10 +138,10 @@ def _rule(
         if not (alone or seconded):
             return None
         return Rule.REFERENCE if complete else Rule.REFERENCE_PART
-    if account and (fair or not evidence.named()):
-        return Rule.ACCOUNT
     if account and code:
         return Rule.AGREEMENT
+    if account and (fair or not evidence.named()):
+        return Rule.ACCOUNT
     if code and good:
         return Rule.CODE
     return Rule.AGREEMENT if signs >= 2 else None
@@ -152,7 +156,7 @@ def _one_family(evidence: Evidence) -> int | None:
     if referred:
         (family,) = referred
         return family if not linked or family in linked else None
-    if linked:
+    if linked and evidence.code_family not in linked:
         return evidence.account_family
     return evidence.code_family
 
@@ -352,12 +356,13 @@ def _account_points(evidence: Evidence, family: int) -> int:
 
 
 def _amount_points(amount: int, way: _Way, evidence: Evidence) -> int:
+    designated = [i for i in evidence.referred if i.family_id == way.invoices[0].family_id]
+    bonus = 8 if designated and set(designated) <= set(way.invoices) else 0
     if way.due == amount:
-        bonus = 8 if evidence.hits and set(evidence.referred) <= set(way.invoices) else 0
         return bonus + (35 if way.unique else 25)
     if explain.slip(amount, way.due):
-        return 15
-    return 10 if abs(amount - way.due) * 10 <= amount else 3
+        return bonus + 15
+    return bonus + (10 if abs(amount - way.due) * 10 <= amount else 3)
 
 
 def _amount_reasons(amount: int, way: _Way, gap: int) -> list[str]:
