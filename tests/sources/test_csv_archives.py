@@ -6,9 +6,9 @@ import unicodedata
 import zipfile
 
 import pytest
+from csv_building import FLAT_ROWS, GOOD, flat, row, table
 from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
-from test_csv_refusals import FLAT_ROWS, GOOD, flat, row, table
 
 from core.api.invoices import InvoiceRecord, SourceFile, SourceProblem
 from core.sources import bundle

@@ -1,0 +1,177 @@
+"""What French offices write without thinking of it, and what is made of it."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from csv_building import FLAT_HEADER, FLAT_ROWS, HEADER, flat, flat_row, row, table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.api.invoices import InvoiceKind, InvoiceRecord, LineRecord, SourceProblem, TaxKind
+from core.domain.money import AmountError, decimal_text, parse_amount
+from core.sources import fields
+from core.sources.csv import plugin
+from core.sources.problems import CellError
+
+
+def test_every_column_finds_its_place(read):
+    content = table(
+        row(
+            debiteur="MARTIN Céline;1 rue du Lavoir;;Bât. B;99120;DÉMOVILLE",
+            montant='"1 234,56 €"',
+            prelevement="oui",
+        ),
+        header=HEADER.replace("debiteur", "debiteur;adresse1;adresse2;adresse3;code_postal;ville"),
+    )
+    (record,) = read(content)
+    assert record == InvoiceRecord(
+        regie="PERISCOLAIRE",
+        number="2025-010-000314",
+        family_code="F01207",
+        label="CANTINE ET GARDERIE OCTOBRE 2025",
+        amount=123456,
+        issued_on=date(2025, 11, 3),
+        due_on=date(2025, 11, 25),
+        fiscal_year=2025,
+        payment_reference="2025-TS-00-1000314",
+        debtor="MARTIN Céline",
+        address=("1 rue du Lavoir", "Bât. B", "99120 DÉMOVILLE"),
+        period_start=date(2025, 10, 1),
+        period_end=date(2025, 10, 31),
+        direct_debit=True,
+        line_number=2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (table(row(), encoding="utf-8"), "UTF-8"),
+        (table(row(), encoding="utf-8-sig"), "UTF-8 with BOM"),
+        (table(row(), encoding="cp1252"), "Windows-1252"),
+        (table(row(), end="\n"), "Unix line ends"),
+        (table(row(), end="\r"), "old Macintosh line ends"),
+        (table(row()).rstrip(), "no line end at the end"),
+        (b"sep=;\r\n" + table(row()), "Excel's first line"),
+        (b"\r\n;;;\r\n" + table(row(), ";" * 15, "", ";" * 15), "blank lines"),
+        (table(row(), header=HEADER.upper().replace("_", " ")), "capitals and spaces"),
+        (table(row(), header=HEADER.replace("numero", " Numéro ")), "accents"),
+        (table(row() + ";", header=HEADER + ";"), "an empty column"),
+        (table(row(regie="Régie périscolaire")), "the régie's label"),
+        (table(row(regie="periscolaire")), "the régie in small letters"),
+        (table(row(type="Facture", prelevement="n")), "capitals in words"),
+        (table(row(libelle='"CANTINE ET GARDERIE OCTOBRE 2025"')), "quotes"),
+        (table(row(libelle="\xa0CANTINE ET GARDERIE OCTOBRE 2025 ")), "spaces around"),
+        (table(row(exercice="")), "the year of the invoice's date"),
+        (
+            table(row(montant='"56,87"').replace(";", ","), header=HEADER.replace(";", ",")),
+            "commas",
+        ),
+        (table(row().replace(";", "\t"), header=HEADER.replace(";", "\t")), "tabs"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_way_of_writing_gives_the_same_invoice(read, content, why):
+    (record,) = read(content)
+    assert isinstance(record, InvoiceRecord), why
+    assert (record.regie, record.amount, record.debtor, record.fiscal_year, record.label) == (
+        "PERISCOLAIRE",
+        5687,
+        "MARTIN Céline",
+        2025,
+        "CANTINE ET GARDERIE OCTOBRE 2025",
+    )
+
+
+def test_lines_of_one_table_are_grouped_into_their_invoice(read):
+    first, second = read(flat(*FLAT_ROWS, flat_row("", total="41,60", number="2")))
+    assert first.lines == (
+        LineRecord(1, "REPAS", TaxKind.MEAL, 4160, "E1", Decimal(16), 260),
+        LineRecord(2, "SOIR", TaxKind.CARE, 1527, "E1"),
+    )
+    assert (first.line_number, second.line_number) == (2, 4)
+    assert [line.rank for line in second.lines] == [1]
+
+
+def test_repeated_fields_may_be_left_out_after_the_first_row(read):
+    cells = FLAT_ROWS[1].split(";")
+    cells[2:7] = [""] * 5
+    (record,) = read(flat(FLAT_ROWS[0], ";".join(cells)))
+    assert len(record.lines) == 2
+
+
+def test_lines_are_sorted_by_their_rank(read):
+    (record,) = read(flat(FLAT_ROWS[1], FLAT_ROWS[0]))
+    assert [line.rank for line in record.lines] == [1, 2]
+
+
+def test_a_reduction_is_a_line_below_zero(read):
+    rows = (
+        flat_row("1", total="31,60"),
+        flat_row("2", "-10,00", total="31,60", rest=";REMISE;autre;;"),
+    )
+    (record,) = read(flat(*rows))
+    assert [line.amount for line in record.lines] == [4160, -1000]
+
+
+@pytest.mark.parametrize("amount", ["-12,50", "0,00"])
+def test_a_credit_note_takes_money_back(read, amount):
+    (record,) = read(table(row(type="avoir", montant=amount, facture_origine="2025-009-000001")))
+    assert record.kind is InvoiceKind.CREDIT_NOTE
+    assert record.amount == parse_amount(amount)
+    assert record.origin_number == "2025-009-000001"
+
+
+def test_one_number_may_stand_in_two_regies(read):
+    assert not [
+        item for item in read(table(row(), row(regie="CRECHE"))) if isinstance(item, SourceProblem)
+    ]
+
+
+def test_without_a_town_any_regie_is_taken_as_given(read):
+    (record,) = read(table(row(regie="Piscine")), regies=())
+    assert record.regie == "Piscine"
+
+
+def test_a_cent_of_rounding_in_a_line_is_forgiven(read):
+    (record,) = read(flat(flat_row(total="3,38", amount="3,38", rest=";HEURES;garde;2,75;1,23")))
+    assert record.lines[0].amount == 338
+
+
+def test_the_plugin_gives_the_source_its_towns_regies(read):
+    class Town:
+        regies = ()
+
+    class Context:
+        town = Town
+
+    (source,) = plugin.invoice_sources(Context)
+    assert source.key == plugin.name == "csv"
+    assert plugin.built_in
+    assert plugin.Settings().model_dump() == {}
+
+
+def test_the_header_of_the_tests_is_the_documented_one():
+    assert set(FLAT_HEADER.split(";")) & set(HEADER.split(";"))
+
+
+@given(st.integers(-(10**11), 10**11))
+def test_an_amount_is_read_as_it_was_written(cents):
+    assert fields.money(decimal_text(cents)) == cents
+
+
+@given(st.text(max_size=12))
+def test_an_amount_is_never_guessed(text):
+    try:
+        cents = fields.money(text)
+    except CellError:
+        with pytest.raises(AmountError):
+            parse_amount(text)
+    else:
+        assert str(abs(cents)).lstrip("0") in "".join(filter(str.isdigit, text)) + "00"
+
+
+@given(st.dates(date(1990, 1, 1), date(2099, 12, 31)))
+def test_a_date_is_read_in_both_notations(day):
+    assert fields.day(day.isoformat()) == fields.day(day.strftime("%d/%m/%Y")) == day
