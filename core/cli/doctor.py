@@ -15,10 +15,11 @@ from redis import Redis
 from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.pool import NullPool
 
+from core.api.plugin import HealthCheck
 from core.extensions import discovered
 from core.models import OutboxRow, OutboxState
+from core.runtime import get_runtime, read_towns
 from core.settings import Settings, get_settings, unknown_variables
-from core.tenancy.registry import load_registry
 
 SECONDS = 5
 """How long a server may take to answer a question."""
@@ -135,13 +136,33 @@ def check_smtp(settings: Settings) -> Iterator[Finding]:
 
 def check_towns(settings: Settings) -> Iterator[Finding]:
     """Every tenant.toml is right."""
-    extensions = discovered()
-    registry = load_registry(
-        settings.tenants_dir, extensions.settings_models(), extensions.built_in()
-    )
+    registry = read_towns(settings, discovered())
     yield good(f"Towns: {', '.join(registry.towns) or 'none'}")
     for problems in registry.broken.values():
         yield from (bad(str(problem)) for problem in problems)
+
+
+def check_plugins(_settings: Settings) -> Iterator[Finding]:
+    """What the plugins have to say about each town."""
+    runtime = get_runtime()
+    for config in runtime.registry:
+        problems = []
+        with runtime.unit_of_work(config.slug, actor="cli") as town:
+            answers = runtime.extensions.contained(config.enabled, "health_checks", ctx=town)
+            for plugin, questions in answers:
+                for question in questions:
+                    problem = _ask(question)
+                    if problem:
+                        problems.append(doubtful(f"{config.slug}, {plugin}: {problem}"))
+        yield from problems or [good(f"{config.slug}: plugins are well")]
+    runtime.close()
+
+
+def _ask(question: HealthCheck) -> str:
+    try:
+        return question.check()
+    except Exception as error:  # noqa: BLE001  (a plugin's question that fails is its answer)
+        return f"{question.name}: {error}"
 
 
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
@@ -152,6 +173,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_redis,
     check_smtp,
     check_towns,
+    check_plugins,
 )
 
 

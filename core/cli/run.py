@@ -47,6 +47,9 @@ SERVICES = (
     Service("bot", ("telegram", "poll"), simulator=True),
 )
 
+CHILDREN = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
+"""Lines come as they are written; what libraries have to say to programmers, tests hear."""
+
 READY_SECONDS = 60.0
 
 
@@ -75,7 +78,7 @@ def run(ctx: click.Context, port: int, data_dir: Path | None, no_demo: bool) -> 
             settings = get_settings()
             _prepare(settings, demo=not no_demo)
             stack.enter_context(announced(settings.data_dir))
-            supervisor = Supervisor(os.environ | {"PYTHONUNBUFFERED": "1"})
+            supervisor = Supervisor(CHILDREN | os.environ)
             stack.callback(supervisor.stop)
             stack.callback(_begin_to_stop)
             for name, process in servers.items():
@@ -170,15 +173,15 @@ def _is_free(port: int) -> bool:
 
 def _prepare(settings: Settings, *, demo: bool) -> None:
     """Bring the schema up to date, and fill the demonstration towns if they are empty."""
-    from core.db.migrate import upgrade
-    from core.extensions import installed
+    from core.cli.database import migrate_all
+    from core.cli.demo import load_demo
+    from core.runtime import get_runtime
 
-    sources = installed().hook.migrations()
-    upgrade(settings.owner_url, [source.directory for source in sources])
     if demo:
-        from core.cli.demo import load_demo
-
         load_demo(settings)
+        get_runtime().close()  # from here on, this process only watches
+    else:
+        migrate_all(settings)
 
 
 def _start(supervisor: Supervisor, ctx: click.Context, ports: Mapping[str, int]) -> None:

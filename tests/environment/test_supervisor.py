@@ -1,0 +1,114 @@
+"""The supervisor: nothing restarted silently, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from core.cli import supervisor as module
+from core.cli.supervisor import ProcessEndedError, Supervisor
+
+OBEDIENT = "import time\nprint('hello', flush=True)\ntime.sleep(60)"
+STUBBORN_WITH_CHILD = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+OUTER = """
+import os, sys, time
+from core.cli.supervisor import Supervisor
+supervisor = Supervisor(os.environ)
+supervisor.start("child", [sys.executable, "-c",
+    "import os, time; print(os.getpid(), flush=True); time.sleep(60)"])
+time.sleep(60)
+"""
+
+
+def _python(code):
+    return [sys.executable, "-c", code]
+
+
+def _gone(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def _said(capfd, word, seconds=10):
+    """Everything that was written, once `word` is in it."""
+    deadline, text = time.monotonic() + seconds, ""
+    while word not in text and time.monotonic() < deadline:
+        time.sleep(0.02)
+        text += capfd.readouterr().out
+    assert word in text
+    return text
+
+
+@pytest.fixture
+def supervisor():
+    made = Supervisor(os.environ)
+    yield made
+    made.stop()
+
+
+def test_lines_bear_the_name_of_who_said_them(supervisor, capfd):
+    supervisor.start("web", _python(OBEDIENT))
+    assert "web | hello" in _said(capfd, "hello")
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        ("raise SystemExit(3)", r"relay ended \(3\)"),
+        ("pass", r"relay ended \(0\)"),
+        ("import os; os.kill(os.getpid(), 9)", "relay was killed by SIGKILL"),
+    ],
+)
+def test_one_that_ends_is_named(supervisor, code, word):
+    supervisor.start("web", _python(OBEDIENT))
+    supervisor.start("relay", _python(code))
+    with pytest.raises(ProcessEndedError, match=word):
+        supervisor.wait_until(lambda: False, 10)
+
+
+def test_stop_ends_the_stubborn_and_their_children(supervisor, capfd, monkeypatch):
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.3)
+    supervisor.start("worker", _python(STUBBORN_WITH_CHILD))
+    child = int(_said(capfd, "|").split("|")[1])
+    supervisor.stop()
+    assert "worker does not stop" in _said(capfd, "worker does not stop")
+    for _ in range(100):
+        if _gone(child):
+            break
+        time.sleep(0.02)
+    assert _gone(child)
+
+
+def test_stopping_the_obedient_takes_no_time(supervisor, capfd):
+    for name in ("a", "b", "c"):
+        supervisor.start(name, _python(OBEDIENT))
+    _said(capfd, "c | hello")
+    started = time.monotonic()
+    supervisor.stop()
+    assert time.monotonic() - started < 2
+
+
+def test_children_end_with_a_supervisor_that_is_killed():
+    outer = subprocess.Popen(_python(OUTER), stdout=subprocess.PIPE, text=True)
+    child = int(outer.stdout.readline().split("|")[1])
+    outer.send_signal(signal.SIGKILL)
+    outer.communicate()
+    for _ in range(100):
+        if _gone(child):
+            break
+        time.sleep(0.02)
+    assert _gone(child)
