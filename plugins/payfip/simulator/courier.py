@@ -17,29 +17,35 @@ log = logging.getLogger(__name__)
 SENDER = "ne-pas-repondre@simulateur.payfip.invalid"
 TIMEOUT = 10.0
 PERIOD = 0.5
+THREADS = 4
+"""A portal that hangs, or a ticket being drawn, must not hold up everybody's notifications."""
 
 
 class Courier:
-    """A thread that does the effects that are due, one after the other, each at most once."""
+    """Threads that do the effects that are due, each effect at most once."""
 
     def __init__(self, store: Store, smtp: tuple[str, int] | None = None) -> None:
         self._store = store
         self._smtp = smtp
         self._something = threading.Event()
         self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Begin to send in the background."""
-        self._thread = threading.Thread(target=self._run, name="payfip-courier", daemon=True)
-        self._thread.start()
+        for number in range(THREADS):
+            thread = threading.Thread(
+                target=self._run, name=f"payfip-courier-{number}", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
 
     def stop(self) -> None:
         """End after what is being sent."""
         self._ending.set()
         self._something.set()
-        if self._thread is not None:
-            self._thread.join(TIMEOUT)
+        for thread in self._threads:
+            thread.join(TIMEOUT + 1)
 
     def wake(self) -> None:
         """Look now whether something is due."""

@@ -288,7 +288,7 @@ class Store:
         with self._transaction() as db:
             row = db.execute(
                 "UPDATE effect SET done = ? WHERE id = (SELECT id FROM effect"
-                " WHERE done = 0 AND held = 0 AND due <= ? ORDER BY due, id LIMIT 1)"
+                " WHERE done = 0 AND held = 0 AND due <= ? ORDER BY kind = 'mail', due, id LIMIT 1)"
                 " RETURNING *",
                 (self.now(), self.now()),
             ).fetchone()

@@ -1,0 +1,364 @@
+"""What PayFiP says, against what was asked: only an exact match settles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.plugin import (
+    Anomaly,
+    Attempt,
+    Failed,
+    FailureKind,
+    InvoiceToPay,
+    Means,
+    PaymentIntent,
+    Pending,
+    PermanentError,
+    RetryableError,
+    Settled,
+)
+from plugins.payfip.client import PaymentDetail
+from plugins.payfip.faults import FaultDetail, FaultKind, PayFiPFaultError, UnavailableError
+from plugins.payfip.fields import FieldError
+from plugins.payfip.provider import PayFiPProvider, creation_for, paid_at
+from plugins.payfip.settings import PayFiPSettings, Regie
+
+NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
+ID_OP = "e19a1e58-4f3a-4038-a2e8-f4a43c22ae99"
+ASKED = {
+    "numcli": "006382",
+    "exer": "2026",
+    "refdet": "2018TS001000001",
+    "montant": "5687",
+    "saisie": "T",
+    "objet": "CANTINE",
+    "created_at": NOW.isoformat(),
+}
+ANSWER = PaymentDetail(
+    dattrans="24112026",
+    exer="2026",
+    heurtrans="1505",
+    idOp=ID_OP,
+    mel="parent@exemple.fr",
+    montant="5687",
+    numauto="123456",
+    numcli="006382",
+    objet="CANTINE",
+    refdet="2018TS001000001",
+    resultrans="P",
+    saisie="T",
+)
+ATTEMPT = Attempt(
+    payment_id=42, regie="PERI", reference=ID_OP, amount=5687, created_at=NOW, asked=ASKED
+)
+
+
+class Says:
+    """A client that answers what it is given."""
+
+    def __init__(self, answer: PaymentDetail | Exception) -> None:
+        self.answer = answer
+
+    def payment(self, _id_op: str) -> PaymentDetail:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class At:
+    def __init__(self, after: timedelta) -> None:
+        self.after = after
+
+    def now(self) -> datetime:
+        return NOW + self.after
+
+
+def ask(answer, after: timedelta = timedelta(minutes=5), attempt: Attempt = ATTEMPT, mode: str = "T"):
+    settings = PayFiPSettings(regies={"PERI": Regie(numcli="006382", mode=mode)})
+    return PayFiPProvider(settings, Says(answer), At(after)).outcome(attempt)
+
+
+def fault(code: str, kind: FaultKind = FaultKind.FUNCTIONAL) -> PayFiPFaultError:
+    return PayFiPFaultError(FaultDetail(kind, code, "descriptif"))
+
+
+FRESH, PAGE_CLOSED, DEAD = timedelta(minutes=5), timedelta(minutes=20), timedelta(hours=2)
+
+
+@pytest.mark.parametrize(("letter", "means"), [("P", Means.CARD), ("V", Means.ONLINE_DEBIT)])
+@pytest.mark.parametrize("after", [FRESH, PAGE_CLOSED, DEAD, timedelta(days=200)])
+def test_money_settles_however_late(letter: str, means: Means, after: timedelta) -> None:
+    assert ask(replace(ANSWER, resultrans=letter), after) == Settled(
+        amount=5687,
+        means=means,
+        paid_at=datetime(2026, 11, 24, 14, 5, tzinfo=UTC),
+        authorisation="123456",
+        raw=replace(ANSWER, resultrans=letter).raw(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("letter", "kind"),
+    [("R", FailureKind.REFUSED), ("Z", FailureKind.REFUSED), ("A", FailureKind.CANCELLED)],
+)
+def test_a_refusal_ends_nothing_until_the_id_op_is_dead(letter: str, kind: FailureKind) -> None:
+    answer = replace(ANSWER, resultrans=letter)
+    fresh = ask(answer, FRESH)
+    assert isinstance(fresh, Pending)
+    assert fresh.resumable
+    assert fresh.resume_url.endswith(f"paiementws.web?idop={ID_OP}")
+    assert fresh.detail == kind.value
+    closed = ask(answer, PAGE_CLOSED)
+    assert isinstance(closed, Pending)
+    assert not closed.resumable
+    dead = ask(answer, DEAD)
+    assert dead == Failed(kind, answer.raw())
+
+
+def test_not_known_yet() -> None:
+    assert ask(fault("P5"), FRESH).resumable
+    assert not ask(fault("P5"), PAGE_CLOSED).resumable
+    assert ask(fault("P5"), DEAD - timedelta(seconds=1)).raw["code"] == "P5"
+    assert ask(fault("P5"), DEAD).kind is FailureKind.EXPIRED
+
+
+@pytest.mark.parametrize("code", ["P3", "P4"])
+def test_a_page_that_says_no_is_not_offered_again(code: str) -> None:
+    outcome = ask(fault(code), FRESH)
+    assert isinstance(outcome, Pending)
+    assert not outcome.resumable
+    assert ask(fault(code), DEAD).kind is FailureKind.EXPIRED
+
+
+def test_unknown_is_dead_for_ever() -> None:
+    outcome = ask(fault("P1"))
+    assert isinstance(outcome, Failed)
+    assert outcome.kind is FailureKind.EXPIRED
+    assert outcome.raw["descriptif"] == "descriptif"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        fault("T2"),
+        fault("Q9"),
+        fault("", FaultKind.DYSFUNCTION),
+        fault("", FaultKind.UNAVAILABLE),
+        fault("P1", FaultKind.PROTOCOL),
+        UnavailableError("HTTP 502", answered=True),
+    ],
+)
+@pytest.mark.parametrize("after", [FRESH, DEAD])
+def test_trouble_never_closes_a_payment(wrong: Exception, after: timedelta) -> None:
+    with pytest.raises(RetryableError) as caught:
+        ask(wrong, after)
+    assert caught.value.after == timedelta(minutes=30)
+
+
+def test_a_line_that_is_down_is_tried_again_at_cores_own_pace() -> None:
+    with pytest.raises(RetryableError) as caught:
+        ask(UnavailableError("ConnectTimeout"))
+    assert caught.value.after is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("montant", "5688"),
+        ("montant", "56.87"),
+        ("montant", ""),
+        ("montant", "5_687"),
+        ("montant", "+5687"),
+        ("montant", "٥٦٨٧"),
+        ("numcli", "006383"),
+        ("refdet", "2018TS001000002"),
+        ("refdet", ""),
+        ("exer", "2025"),
+        ("saisie", "W"),
+        ("idOp", "11111111-4f3a-4038-a2e8-f4a43c22ae99"),
+    ],
+)
+def test_any_difference_is_an_anomaly(field: str, value: str) -> None:
+    outcome = ask(replace(ANSWER, **{field: value}))
+    assert isinstance(outcome, Anomaly)
+    assert outcome.reason
+    assert outcome.raw[field] == value
+
+
+def test_the_amount_that_core_stores_is_the_one_compared() -> None:
+    assert isinstance(ask(ANSWER, attempt=replace(ATTEMPT, amount=5600)), Anomaly)
+
+
+def test_leading_zeros_are_the_same_amount() -> None:
+    assert isinstance(ask(replace(ANSWER, montant="005687")), Settled)
+
+
+def test_an_attempt_without_what_was_asked_never_settles() -> None:
+    assert isinstance(ask(ANSWER, attempt=replace(ATTEMPT, asked={})), Anomaly)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            name: st.text(alphabet="0123456789PVWTX", max_size=8)
+            for name in ("numcli", "exer", "refdet", "montant", "saisie", "idOp", "resultrans")
+        },
+    ),
+    st.integers(0, 300),
+)
+def test_settled_means_everything_matched(changes: dict[str, str], minutes: int) -> None:
+    answer = replace(ANSWER, **changes)
+    outcome = ask(answer, timedelta(minutes=minutes))
+    if isinstance(outcome, Settled):
+        assert outcome.amount == 5687
+        for name in ("numcli", "exer", "refdet", "saisie"):
+            assert getattr(answer, name) == ASKED[name]
+        assert answer.idOp == ID_OP
+        assert answer.resultrans in {"P", "V"}
+
+
+def test_test_money_does_not_settle_in_production() -> None:
+    assert isinstance(ask(ANSWER, mode="W"), Anomaly)
+    # A failed test payment is nothing to look at.
+    assert isinstance(ask(replace(ANSWER, resultrans="A"), DEAD, mode="W"), Failed)
+
+
+def test_an_unknown_result_is_shown_to_a_person() -> None:
+    assert isinstance(ask(replace(ANSWER, resultrans="Q")), Anomaly)
+    assert isinstance(ask(replace(ANSWER, resultrans="")), Pending)
+    assert isinstance(ask(replace(ANSWER, resultrans=""), DEAD), Failed)
+
+
+def test_age_counts_from_when_payfip_was_asked() -> None:
+    late = dict(ASKED, created_at=(NOW + timedelta(hours=1)).isoformat())
+    attempt = replace(ATTEMPT, asked=late)
+    assert isinstance(ask(fault("P5"), DEAD, attempt), Pending)
+    without = {key: value for key, value in ASKED.items() if key != "created_at"}
+    assert isinstance(ask(fault("P5"), DEAD, replace(ATTEMPT, asked=without)), Failed)
+
+
+@pytest.mark.parametrize(
+    ("dattrans", "heurtrans", "expected"),
+    [
+        ("24112026", "1505", datetime(2026, 11, 24, 14, 5, tzinfo=UTC)),
+        ("01072026", "0000", datetime(2026, 6, 30, 22, 0, tzinfo=UTC)),
+        ("01072026", "", datetime(2026, 6, 30, 22, 0, tzinfo=UTC)),
+        ("31022026", "1505", None),
+        ("", "", None),
+        ("24112026", "2505", None),
+    ],
+)
+def test_moments_are_legal_time(dattrans: str, heurtrans: str, expected: datetime | None) -> None:
+    assert paid_at(dattrans, heurtrans) == expected
+
+
+def test_a_payment_with_a_broken_date_is_still_paid() -> None:
+    outcome = ask(replace(ANSWER, dattrans="?"))
+    assert isinstance(outcome, Settled)
+    assert outcome.paid_at == NOW + FRESH
+
+
+class TestCreation:
+    def make(self, intent: PaymentIntent, **regie: object):
+        return creation_for(intent, Regie.model_validate({"numcli": "006382", **regie}), NOW)
+
+    def test_everything_is_normalised(self, intent: PaymentIntent) -> None:
+        made = self.make(intent)
+        assert made.refdet == "2018TS001000001"
+        assert made.objet == "CANTINE GARDERIE L ecole d Evry"
+        assert (made.exer, made.montant, made.saisie) == ("2026", "5687", "T")
+        assert made.urlnotif == intent.notify_url
+        assert made.urlredirect == intent.return_url
+
+    def test_a_titre_is_paid_with_its_own_year_and_reference(self, intent: PaymentIntent) -> None:
+        assert self.make(intent, reference="titre").exer == "2018"
+        bare = replace(intent, invoices=(replace(intent.invoices[0], payment_reference=""),))
+        with pytest.raises(FieldError):
+            self.make(bare, reference="titre")
+        with pytest.raises(FieldError):
+            self.make(replace(intent, invoices=intent.invoices * 2), reference="titre")
+
+    def test_references_of_its_own_are_unique_and_fit(self, intent: PaymentIntent) -> None:
+        made = self.make(intent, reference="unique", prefix="DEMO1234")
+        assert made.refdet == "DEMO12342026112400000042"
+        several = replace(intent, invoices=intent.invoices * 3)
+        assert self.make(several).refdet == "PREAU2026112400000042"
+
+    def test_the_year_is_that_of_france(self, intent: PaymentIntent) -> None:
+        eve = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
+        assert creation_for(intent, Regie(numcli="006382"), eve).exer == "2027"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"amount": 99},
+            {"email": "x" * 80 + "@exemple.fr"},
+            {"notify_url": "/relative"},
+            {"return_url": ""},
+        ],
+    )
+    def test_what_payfip_would_refuse_is_not_sent(
+        self, change: dict, intent: PaymentIntent
+    ) -> None:
+        settings = PayFiPSettings(regies={"PERI": Regie(numcli="006382")})
+        provider = PayFiPProvider(settings, None, At(FRESH))
+        with pytest.raises(PermanentError):
+            provider.start(replace(intent, **change))
+
+
+def test_capabilities_say_what_the_regie_can_do() -> None:
+    settings = PayFiPSettings(
+        regies={
+            "PERI": Regie(numcli="006382", direct_debit=True),
+            "TITRE": Regie(numcli="006383", reference="titre"),
+        }
+    )
+    provider = PayFiPProvider(settings, None, At(FRESH))
+    peri = provider.capabilities("PERI")
+    assert (peri.minimum, peri.maximum) == (100, 10_000_000)
+    assert peri.several_invoices
+    assert peri.direct_debit
+    assert not provider.capabilities("TITRE").several_invoices
+    assert provider.capabilities("AUTRE") is None
+    with pytest.raises(PermanentError):
+        provider.start(replace(INTENT, regie="AUTRE"))
+
+
+INTENT = PaymentIntent(
+    payment_id=1,
+    regie="PERI",
+    amount=500,
+    email="a@b.fr",
+    language="fr",
+    invoices=(InvoiceToPay("1", "", "X", 2026, 500),),
+    return_url="http://x/r",
+    notify_url="http://x/n",
+    created_at=NOW,
+)
+
+
+@pytest.mark.parametrize("code", ["S1", "T2", "N1", "M3", "R3", "Z99"])
+def test_a_refused_creation_names_code_words_and_regie(code: str) -> None:
+    class Refuses:
+        def create(self, _creation: object) -> str:
+            raise fault(code)
+
+    settings = PayFiPSettings(regies={"PERI": Regie(numcli="006382")})
+    with pytest.raises(PermanentError) as caught:
+        PayFiPProvider(settings, Refuses(), At(FRESH)).start(INTENT)
+    assert all(word in caught.value.reason for word in (code, "descriptif", "PERI"))
+
+
+def test_play_money_is_told_from_money() -> None:
+    def label(mode: str) -> str:
+        settings = PayFiPSettings(regies={"PERI": Regie(numcli="006382", mode=mode)})
+        return PayFiPProvider(settings, None, At(FRESH)).label
+
+    assert "essai" in label("T")
+    assert "essai" not in label("W")
