@@ -1,1 +1,128 @@
 """The town's Telegram bot: a parent's invoices in the chat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+
+from core.plugin import (
+    Audience,
+    Consumer,
+    Effect,
+    HealthCheck,
+    MenuEntry,
+    MigrationSource,
+    NotificationChannel,
+    PaymentReversed,
+    PaymentSettled,
+    Periodic,
+    Plugin,
+    TenantContext,
+    WebConfig,
+    hookimpl,
+)
+from plugins.telegram_bot import commands, work
+from plugins.telegram_bot.bots import Bots
+from plugins.telegram_bot.channel import TelegramChannel
+from plugins.telegram_bot.courier import Courier
+from plugins.telegram_bot.inbox import UPDATE
+from plugins.telegram_bot.settings import TelegramSettings
+from plugins.telegram_bot.views import Pages
+
+
+class TelegramBot(Plugin[TelegramSettings]):
+    """The plugin object: one bot for each town that enables it."""
+
+    name: ClassVar[str] = "telegram_bot"
+    label: ClassVar[str] = "Telegram"
+    Settings = TelegramSettings
+
+    def __init__(self) -> None:
+        self.bots = Bots()
+
+    def settings(self, ctx: TenantContext) -> TelegramSettings:
+        """The town's settings."""
+        return ctx.settings(self)
+
+    def courier(self, ctx: TenantContext) -> Courier:
+        """What sends for the town."""
+        return Courier(ctx, self.settings(ctx), self.bots)
+
+    @hookimpl
+    def configure_web(self, config: WebConfig) -> None:
+        """The parents' page and the webhook."""
+        pages = Pages(self.settings)
+        config.add_route("home", "")
+        config.add_view(pages.home, route="home", renderer="chats.jinja2", permission="parent")
+        config.add_route("unlink", "unlink")
+        config.add_view(pages.unlink, route="unlink", method="POST", permission="parent")
+        config.add_route("webhook", "webhook")
+        config.add_view(pages.webhook, route="webhook", method="POST", csrf=False)
+
+    @hookimpl
+    def menu_entries(self, ctx: TenantContext, audience: Audience) -> Sequence[MenuEntry]:  # noqa: ARG002
+        """*Telegram*, for parents."""
+        if audience is not Audience.PARENTS:
+            return ()
+        return [MenuEntry("Telegram", "telegram_bot.home", order=60)]
+
+    @hookimpl
+    def commands(self, cli: click.Group) -> None:
+        """``telegram`` and ``telegram-simulator``."""
+        for command in commands.build(self.settings):
+            cli.add_command(command)
+
+    @hookimpl
+    def migrations(self) -> MigrationSource:
+        """The bot's tables."""
+        return MigrationSource(Path(__file__).parent / "migrations" / "versions")
+
+    @hookimpl
+    def consumers(self) -> Sequence[Consumer]:
+        """Answering updates, and editing messages."""
+        return [
+            Consumer(UPDATE, self._answer, Effect.EXTERNAL, attempts=6),
+            Consumer(work.REFRESH, self._refresh, Effect.EXTERNAL),
+            Consumer(work.SWEEP, work.sweep, Effect.DATABASE),
+        ]
+
+    @hookimpl
+    def schedule(self) -> Sequence[Periodic]:
+        """Forgetting, once a day."""
+        return [Periodic("telegram_bot.sweep", timedelta(days=1), work.SWEEP)]
+
+    @hookimpl
+    def notification_channels(self, ctx: TenantContext) -> Sequence[NotificationChannel]:
+        """The chats linked to families."""
+        return [TelegramChannel(ctx, self.courier(ctx))]
+
+    @hookimpl
+    def payment_settled(self, ctx: TenantContext, event: PaymentSettled) -> None:
+        """Messages that show the invoices turn to *payée*; the receipt comes by the channel."""
+        work.ask_to_refresh(ctx, event.id, event.family_id, event.invoice_ids)
+
+    @hookimpl
+    def payment_reversed(self, ctx: TenantContext, event: PaymentReversed) -> None:
+        """They turn back."""
+        work.ask_to_refresh(ctx, event.id, event.family_id, event.invoice_ids)
+
+    @hookimpl
+    def health_checks(self, ctx: TenantContext) -> Sequence[HealthCheck]:
+        """Whether Telegram knows the town's bot."""
+        settings = self.settings(ctx)
+        return [HealthCheck("Telegram", lambda: commands.problem(self.bots, settings))]
+
+    def _answer(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
+        work.answer(ctx, self.courier(ctx), payload)
+
+    def _refresh(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
+        work.refresh(ctx, self.courier(ctx), payload)
+
+
+plugin = TelegramBot()
+
+__all__ = ["TelegramBot", "TelegramSettings", "plugin"]

@@ -21,8 +21,9 @@ CHATS_PER_FAMILY = 10
 FAMILIES_PER_CHAT = 10
 
 CHAT_STEP = timedelta(seconds=1)
-BOT_STEP = timedelta(seconds=1 / 30)
-"""Telegram's limits: a message a second in a chat, thirty a second for a bot."""
+BOT_STEP = timedelta(seconds=1 / 25)
+"""Telegram lets a bot write once a second in a chat and thirty times a second in all; five of these
+are kept for answers, which do not queue behind a mailing."""
 
 BOT = 0
 """Stands for the bot as a whole where a chat's number is asked for."""
@@ -225,7 +226,7 @@ class Book:
     # --- sending -------------------------------------------------------------------------------
 
     def claim(self, key: str) -> bool:
-        """Take the right to send something, once: False when it was taken before."""
+        """Take the right to say something, once: False when it was taken before."""
         taken = self._session.scalar(
             insert(Delivery)
             .values(tenant_id=self._tenant, key=key)
@@ -234,44 +235,61 @@ class Book:
         )
         return taken is not None
 
+    def claim_turn(self, key: str, chat_id: int, patience: timedelta) -> timedelta | None:
+        """Take the right to send something, once, and a turn to send it.
+
+        Returns how long it is until the turn, or None when the right was taken before. Beyond
+        `patience` the right is not taken yet, but the turn is kept: come back when it is due. So a
+        mailing of thousands is spread over minutes with one wait for each message.
+        """
+        row = self._session.scalar(
+            select(Delivery)
+            .where(Delivery.tenant_id == self._tenant, Delivery.key == key)
+            .with_for_update()
+        )
+        if row is None:
+            row = Delivery(tenant_id=self._tenant, key=key, turn_at=self.turn(chat_id))
+            self._session.add(row)
+        elif row.turn_at is None:
+            return None
+        elif self.held(chat_id):
+            row.turn_at = self.turn(chat_id)
+        turn_at = row.turn_at or self._now()
+        wait = max(turn_at - self._now(), timedelta())
+        if wait <= patience:
+            row.turn_at = None
+        self._session.flush()
+        return wait
+
     def release(self, key: str) -> None:
         """Give the right back: Telegram surely did not take it."""
         self._session.execute(
             delete(Delivery).where(Delivery.tenant_id == self._tenant, Delivery.key == key)
         )
 
-    def reserve(self, chat_id: int, patience: timedelta) -> tuple[bool, timedelta]:
-        """Book the next moment at which a message may go to a chat.
+    def turn(self, chat_id: int, *, answer: bool = False) -> datetime:
+        """Book the next moment at which the bot may write to a chat.
 
-        Returns whether one was booked, and how long it is until then. Nothing is booked further
-        ahead than `patience`. The rows are shared by all processes, which is what the limits are.
+        An answer waits for its chat only, but is counted for the bot too. The rows are shared by
+        all processes, as Telegram's limits are; the chat's row is always taken first, so that two
+        processes cannot wait for each other.
         """
-        waits = []
-        for scope, step in ((chat_id, CHAT_STEP), (BOT, BOT_STEP)):
-            wait = self._reserve(scope, step, patience)
-            if wait is None:
-                free_at = self._session.scalar(
-                    select(Pace.free_at).where(
-                        Pace.tenant_id == self._tenant, Pace.chat_id == scope
-                    )
-                )
-                return False, max((free_at or self._now()) - self._now(), CHAT_STEP)
-            waits.append(wait)
-        return True, max(waits)
+        in_chat = self._book(chat_id, CHAT_STEP)
+        of_bot = self._book(BOT, BOT_STEP)
+        return in_chat if answer else max(in_chat, of_bot)
 
-    def _reserve(self, scope: int, step: timedelta, patience: timedelta) -> timedelta | None:
+    def _book(self, scope: int, step: timedelta) -> datetime:
         now = self._now()
-        free_at: datetime | None = self._session.scalar(
+        free_at = self._session.execute(
             insert(Pace)
             .values(tenant_id=self._tenant, chat_id=scope, free_at=now + step)
             .on_conflict_do_update(
                 index_elements=["tenant_id", "chat_id"],
                 set_={"free_at": func.greatest(Pace.free_at, now) + step},
-                where=Pace.free_at <= now + patience,
             )
             .returning(Pace.free_at)
-        )
-        return None if free_at is None else free_at - step - now
+        ).scalar_one()
+        return free_at - step
 
     def hold(self, chat_id: int, wait: timedelta) -> None:
         """Telegram asked to wait: it does not say for what, so the chat and the bot both do."""
@@ -279,12 +297,21 @@ class Book:
         for scope in (chat_id, BOT):
             self._session.execute(
                 insert(Pace)
-                .values(tenant_id=self._tenant, chat_id=scope, free_at=until)
+                .values(tenant_id=self._tenant, chat_id=scope, free_at=until, held_until=until)
                 .on_conflict_do_update(
                     index_elements=["tenant_id", "chat_id"],
-                    set_={"free_at": func.greatest(Pace.free_at, until)},
+                    set_={"free_at": func.greatest(Pace.free_at, until), "held_until": until},
                 )
             )
+
+    def held(self, chat_id: int) -> timedelta:
+        """How long Telegram still asks to wait; zero when it does not."""
+        until = self._session.scalar(
+            select(func.max(Pace.held_until)).where(
+                Pace.tenant_id == self._tenant, Pace.chat_id.in_((chat_id, BOT))
+            )
+        )
+        return max(until - self._now(), timedelta()) if until else timedelta()
 
     def sweep(self, *, keep: timedelta) -> None:
         """Forget what is older than `keep` and of no use any more."""

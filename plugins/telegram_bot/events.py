@@ -118,7 +118,7 @@ class _Message(_Model):
 
 
 class _Query(_Model):
-    id: Annotated[str, Field(strict=True, pattern=r"\A[\w-]{1,64}\Z")]
+    id: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     sender: _User = Field(alias="from")
     message: _Message | None = None
     data: Annotated[str, Field(strict=True, max_length=64)] = ""

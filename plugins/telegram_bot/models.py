@@ -84,12 +84,15 @@ class ShownMessage(TenantScoped, Base):
 
 
 class Delivery(TenantScoped, Base):
-    """Something that was handed to Telegram, or may have been: it is not sent again."""
+    """Something that waits for its turn, or was handed to Telegram and is not sent again."""
 
     __tablename__ = "telegram_delivery"
     __table_args__ = (UniqueConstraint("tenant_id", "key"),)
 
     key: Mapped[str]
+    turn_at: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True), comment="when it may go; null once it was handed over"
+    )
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now()
     )
@@ -103,3 +106,6 @@ class Pace(TenantScoped, Base):
 
     chat_id: Mapped[int] = mapped_column(BigInteger)
     free_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    held_until: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True), comment="Telegram asked to wait until then"
+    )

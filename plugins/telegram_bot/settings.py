@@ -7,18 +7,18 @@ from pydantic import Field, SecretStr, field_validator
 from core.plugin import PluginSettings
 
 
-class Settings(PluginSettings):
+class TelegramSettings(PluginSettings):
     """``[plugins.telegram_bot]`` of a town's tenant.toml."""
 
     token: SecretStr
     """What BotFather gave: ``<number>:<secret>``."""
-    bot_username: str = Field(pattern=r"\A[A-Za-z][A-Za-z0-9_]{3,30}\Z")
+    bot_username: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{3,30}$")
     """The bot's name without @, for the deep link."""
     webhook_secret: SecretStr
     """Telegram sends it back with every update: 16 to 256 of ``A-Z a-z 0-9 _ -``."""
-    base_url: str = Field(default="https://api.telegram.org", pattern=r"\Ahttps?://[^\s]+[^/\s]\Z")
+    base_url: str = Field(default="https://api.telegram.org", pattern=r"^https?://[^\s]+[^/\s]$")
     """Where the Bot API is: the only thing that differs with the simulator."""
-    link_url: str = Field(default="https://t.me", pattern=r"\Ahttps?://[^\s]+[^/\s]\Z")
+    link_url: str = Field(default="https://t.me", pattern=r"^https?://[^\s]+[^/\s]$")
     """Where deep links open."""
 
     @field_validator("token")

@@ -136,7 +136,7 @@ def understand(text: str) -> Meaning:
             return Meaning(wish, argument=rest if _TOKEN.match(rest) else "")
         return _about(wish, normalise(rest).split())
     words = normalise(text).split()
-    known = [(word, wish) for word in words if (wish := _wish_of(word))]
+    known = [(word, found) for word in words if (found := _wish_of(word))]
     if not known:
         return _alone(words)
     first = min((wish for _word, wish in known), key=_ORDER.__getitem__)

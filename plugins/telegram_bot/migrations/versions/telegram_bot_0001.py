@@ -48,7 +48,7 @@ def _table(
     protect(name)
 
 
-def _moment(name: str, default: object = None) -> sa.Column:
+def _moment(name: str, default: sa.sql.elements.ColumnElement | None = None) -> sa.Column:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=default)
 
 
@@ -99,6 +99,11 @@ def upgrade() -> None:
     _table(
         "telegram_delivery",
         sa.Column("key", sa.String(), nullable=False),
+        sa.Column(
+            "turn_at",
+            sa.DateTime(timezone=True),
+            comment="when it may go; null once it was handed over",
+        ),
         _created(),
         unique=("key",),
     )
@@ -106,6 +111,11 @@ def upgrade() -> None:
         "telegram_pace",
         sa.Column("chat_id", sa.BigInteger(), nullable=False),
         _moment("free_at"),
+        sa.Column(
+            "held_until",
+            sa.DateTime(timezone=True),
+            comment="Telegram asked to wait until then",
+        ),
         unique=("chat_id",),
     )
 

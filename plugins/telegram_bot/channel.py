@@ -1,0 +1,82 @@
+"""Telegram as a notification channel: core's messages, in the chats linked to a family."""
+
+from __future__ import annotations
+
+import time
+
+from core.plugin import Address, Dead, Delivered, Delivery, Message, Retry, TenantContext
+from plugins.telegram_bot import screens
+from plugins.telegram_bot.book import Book
+from plugins.telegram_bot.courier import PATIENCE, Courier, GoneError, NotSentError, UnknownError
+from plugins.telegram_bot.events import Button, Screen
+from plugins.telegram_bot.words import speaking
+
+LONGEST_TEXT = 3500
+LONGEST_CAPTION = 900
+"""Below Telegram's 4096 and 1024, which count otherwise than Python does."""
+
+
+class TelegramChannel:
+    """One town's chats. An address is a chat's number."""
+
+    key = "telegram_bot"
+    label = "Telegram"
+
+    def __init__(self, ctx: TenantContext, courier: Courier) -> None:
+        self._ctx = ctx
+        self._courier = courier
+
+    def addresses(self, family_id: int, kind: str) -> tuple[Address, ...]:  # noqa: ARG002
+        """The family's chats that want alerts."""
+        links = Book(self._ctx).links_of_family(family_id)
+        return tuple(Address(str(link.chat_id), family_id) for link in links if link.alerts)
+
+    def deliver(self, message: Message, to: Address, key: str) -> Delivery:
+        """Send one message, at most once for `key`.
+
+        The key is claimed before Telegram is called. It is given back only when Telegram surely did
+        not take the message; where nobody answered, the message counts as delivered.
+        """
+        chat_id = int(to.value)
+        book = Book(self._ctx)
+        link = next((k for k in book.links_of_chat(chat_id) if k.family_id == to.family_id), None)
+        if link is None:
+            return Dead("the chat is no longer linked to this family")
+        wait = book.claim_turn(key, chat_id, PATIENCE)
+        self._ctx.session.commit()
+        if wait is None:
+            return Delivered()
+        if wait > PATIENCE:
+            return Retry("it is not this message's turn", wait)
+        time.sleep(wait.total_seconds())
+        try:
+            with speaking(link.language):
+                return Delivered(f"{chat_id}/{self._send(chat_id, message)}")
+        except NotSentError as refusal:
+            book.release(key)
+            self._ctx.session.commit()
+            return Retry(refusal.reason, refusal.after)
+        except GoneError:
+            book.forget_chat(chat_id)
+            self._ctx.session.commit()
+            return Dead("the chat is closed to the bot")
+        except UnknownError:
+            return Delivered()
+
+    def _send(self, chat_id: int, message: Message) -> int:
+        if message.kind == "payment_settled" and message.documents:
+            caption = screens.safe(message.text, LONGEST_CAPTION)
+            return self._courier.document(chat_id, message.documents[0], caption)
+        return self._courier.show(chat_id, self._screen(message))
+
+    def _screen(self, message: Message) -> Screen:
+        title = f"<b>{screens.safe(message.subject)}</b>"
+        invoices = [
+            invoice
+            for invoice in map(self._ctx.invoices.get, message.invoice_ids)
+            if invoice is not None
+        ]
+        if invoices and message.kind != "payment_settled":
+            return screens.invoices(self._ctx.town, invoices, {}, link=None, note=title)
+        rows = tuple((Button(link.label, url=link.url),) for link in message.links)
+        return Screen(f"{title}\n\n{screens.safe(message.text, LONGEST_TEXT)}", rows)

@@ -1,0 +1,114 @@
+"""What the workers do for the bot: answer updates, and bring messages up to date."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from core.plugin import InvoiceInfo, RetryableError, TenantContext
+from plugins.telegram_bot import screens
+from plugins.telegram_bot.book import Book
+from plugins.telegram_bot.conversation import Conversation
+from plugins.telegram_bot.courier import (
+    Courier,
+    GoneError,
+    NotSentError,
+    UneditableError,
+    UnknownError,
+)
+from plugins.telegram_bot.events import Action, Leave, Notice, SendFile, Show
+from plugins.telegram_bot.inbox import from_payload
+from plugins.telegram_bot.words import speaking
+
+REFRESH = "telegram_bot.refresh"
+SWEEP = "telegram_bot.sweep"
+KEEP = timedelta(days=180)
+
+
+def answer(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> None:
+    """Answer an update: decide in one transaction, then speak.
+
+    An update is claimed with that transaction, so that one delivered twice is answered once. When
+    Telegram surely took nothing yet, the claim is given back and the update is answered later: the
+    conversation may be run again, it says the same.
+    """
+    incoming = from_payload(payload)
+    key = f"update:{incoming.key}"
+    book = Book(ctx)
+    if not book.claim(key):
+        return
+    actions = Conversation(ctx, incoming).actions()
+    ctx.session.commit()
+    spoken = False
+    try:
+        for action in actions:
+            _do(courier, incoming.chat_id, action)
+            spoken = spoken or not isinstance(action, Notice)
+    except NotSentError as refusal:
+        if not spoken:
+            book.release(key)
+            ctx.session.commit()
+        raise RetryableError(refusal.reason, refusal.after) from None
+    except GoneError:
+        book.forget_chat(incoming.chat_id)
+        ctx.session.commit()
+    except UnknownError:
+        # It may have been said; the parent can ask again, which is better than hearing it twice.
+        return
+
+
+def _do(courier: Courier, chat_id: int, action: Action) -> None:
+    match action:
+        case Show(screen, edit):
+            courier.wait_for_turn(chat_id)
+            courier.show(chat_id, screen, edit)
+        case SendFile(document, caption):
+            courier.wait_for_turn(chat_id)
+            courier.document(chat_id, document, caption)
+        case Notice(query_id, text):
+            courier.notice(chat_id, query_id, text)
+        case Leave():
+            courier.leave(chat_id)
+
+
+def ask_to_refresh(
+    ctx: TenantContext, event_id: str, family_id: int, invoice_ids: tuple[int, ...]
+) -> None:
+    """Have every message that shows these invoices brought up to date, each on its own."""
+    for message in Book(ctx).showing(family_id, invoice_ids):
+        payload = {"chat_id": message.chat_id, "message_id": message.message_id}
+        key = f"{event_id}/{message.chat_id}/{message.message_id}"
+        ctx.outbox.add(REFRESH, payload, key=key)
+
+
+def refresh(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> None:
+    """Edit one message so that it shows its invoices as they stand now. Repeats harmlessly."""
+    chat_id, message_id = int(payload["chat_id"]), int(payload["message_id"])
+    book = Book(ctx)
+    links = {link.family_id: link for link in book.links_of_chat(chat_id)}
+    families = {id_: family for id_ in links if (family := ctx.families.get(id_))}
+    shown: list[InvoiceInfo] = []
+    for invoice_id in book.shown_in(chat_id, message_id):
+        invoice = ctx.invoices.get(invoice_id)
+        if invoice is not None and invoice.family_id in families:
+            shown.append(invoice)
+    if not shown:
+        return
+    with speaking(next(iter(links.values())).language):
+        screen = screens.invoices(ctx.town, shown, families, link=None)
+    try:
+        courier.wait_for_turn(chat_id)
+        courier.edit(chat_id, message_id, screen)
+    except UneditableError:
+        book.remember(chat_id, message_id, ())
+    except GoneError:
+        book.forget_chat(chat_id)
+    except NotSentError as refusal:
+        raise RetryableError(refusal.reason, refusal.after) from None
+    except UnknownError as failure:
+        raise RetryableError(str(failure)) from None
+
+
+def sweep(ctx: TenantContext, _payload: dict[str, Any]) -> None:
+    """Forget what is of no use any more."""
+    Book(ctx).sweep(keep=KEEP)
