@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
 
 from core.api.context import RegieInfo, TenantContext
 from core.api.invoices import (
@@ -20,13 +21,14 @@ from core.i18n import gettext as _
 from core.sources import fields
 from core.sources.bundle import LINES, READ_ERRORS, Bundle, open_bundle
 from core.sources.columns import FLAT, INVOICE, LINE, LINE_AMOUNT, kind_of
-from core.sources.problems import RefusedError, problem
+from core.sources.problems import RefusedError, problem, shown
 from core.sources.records import (
     INVOICE_READERS,
     LINE_READERS,
     MAX_LINES,
     Cells,
     Readers,
+    Reading,
     invoice_record,
     line_record,
 )
@@ -104,15 +106,14 @@ class _Import:
 
     def _keep_lines(self, sheet: Sheet) -> Iterator[SourceProblem]:
         """Put ``lignes.csv`` aside; its order need not be that of the invoices."""
-        readers: Readers = {
-            **self._regie, "numero": fields.reference, "montant": fields.money, **LINE_READERS,
-        }  # fmt: skip
+        own = {"numero": fields.reference, "montant": fields.money}
+        reading = Reading(sheet, {**self._regie, **own, **LINE_READERS}, LINE)
         for row in sheet.rows():
             if isinstance(row, SourceProblem):
                 self._lost_lines = True
                 yield row
                 continue
-            cells = Cells(sheet.name, row).read(readers, LINE)
+            cells = reading.read(row)
             record = line_record(cells, "montant")
             if "numero" in cells.values:
                 regie, number = cells.values.get("regie", ""), cells.values["numero"]
@@ -123,11 +124,12 @@ class _Import:
 
     def _plain(self, sheet: Sheet) -> Iterator[_Draft | SourceProblem]:
         """One row an invoice; its lines, if any, were put aside."""
+        reading = Reading(sheet, self._invoice_readers, INVOICE)
         for row in sheet.rows():
             if isinstance(row, SourceProblem):
                 yield row
                 continue
-            cells = Cells(sheet.name, row).read(self._invoice_readers, INVOICE)
+            cells = reading.read(row)
             regie, number = cells.values.get("regie", ""), cells.values.get("numero", "")
             draft = _Draft(cells, (regie, number))
             if self._bundle.lines is not None:
@@ -143,22 +145,27 @@ class _Import:
     def _flat(self, sheet: Sheet) -> Iterator[_Draft | SourceProblem]:
         """One row a line; rows of one invoice follow one another."""
         draft: _Draft | None = None
-        readers: Readers = {LINE_AMOUNT: fields.money, **LINE_READERS}
-        shared = [name for name in sheet.header if name in INVOICE.all]
+        invoices = Reading(sheet, self._invoice_readers, FLAT)
+        lines = Reading(sheet, {LINE_AMOUNT: fields.money, **LINE_READERS}, FLAT)
+        key_of = itemgetter(sheet.header.index("regie"), sheet.header.index("numero"))
+        shared = [position for position, name in enumerate(sheet.header) if name in INVOICE.all]
+        shared_of = itemgetter(*shared)
+        before: tuple[str, ...] = ()
         for row in sheet.rows():
             if isinstance(row, SourceProblem):
                 if draft is not None:
                     draft.whole = False
                 yield row
                 continue
-            key = row.cells["regie"], row.cells["numero"]
+            key = key_of(row.cells)
             if draft is None or draft.key != key:
                 if draft is not None:
                     yield draft
-                draft = _Draft(Cells(sheet.name, row).read(self._invoice_readers, FLAT), key)
-            else:
+                draft = _Draft(invoices.read(row), key)
+                before = shared_of(row.cells)
+            elif shared_of(row.cells) != before:
                 _check_repeated(draft, sheet.name, row, shared)
-            cells = Cells(sheet.name, row).read(readers, FLAT)
+            cells = lines.read(row)
             record = line_record(cells, LINE_AMOUNT)
             if record is None:
                 draft.whole = False
@@ -195,17 +202,17 @@ class _Import:
         yield from self._bundle.left_over()
 
 
-def _check_repeated(draft: _Draft, file: str, row: Row, shared: Sequence[str]) -> None:
+def _check_repeated(draft: _Draft, file: str, row: Row, shared: Sequence[int]) -> None:
     """An invoice's own columns say the same on each of its rows, or nothing."""
-    first = draft.cells.row.cells
-    for name in shared:
-        value = row.cells[name]
-        if value and value != first[name]:
+    first = draft.cells.row
+    for position in shared:
+        value = row.cells[position]
+        if value and value != first.cells[position]:
             message = _("La ligne %(line)s de la même facture dit « %(value)s ».") % {
-                "line": draft.cells.row.line,
-                "value": first[name],
+                "line": first.line,
+                "value": shown(first.cells[position]),
             }
-            draft.problems.append(problem(message, file, row.line, name, value))
+            draft.problems.append(problem(message, file, row.line, row.header[position], value))
 
 
 def _too_many_lines() -> str:

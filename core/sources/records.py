@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from core.api.invoices import (
@@ -22,7 +23,7 @@ from core.sources.bundle import Bundle
 from core.sources.columns import Columns
 from core.sources.problems import CellError, problem
 from core.sources.scratch import Scratch
-from core.sources.sheet import Row
+from core.sources.sheet import Row, Sheet
 
 MAX_LINES = 500
 """Lines of one invoice. Kept in memory together, so there has to be an end of them."""
@@ -51,6 +52,7 @@ INVOICE_READERS: Readers = {
     "type": fields.invoice_kind,
     "facture_origine": fields.reference,
 }
+_UNIQUE = frozenset({"numero", "ref_tipi", "pdf"})
 LINE_READERS: Readers = {
     "rang": fields.rank,
     "enfant": fields.text(80),
@@ -70,49 +72,67 @@ class Cells:
     values: dict[str, Any] = field(default_factory=dict)
     problems: list[SourceProblem] = field(default_factory=list)
 
-    def read(self, readers: Readers, columns: Columns) -> Cells:
-        """Read what `readers` know; an empty cell is no value, and refused where one must be."""
-        for column, reader in readers.items():
-            raw = self.row.cells.get(column, "")
-            if raw:
-                try:
-                    self.values[column] = reader(raw)
-                except CellError as error:
-                    self.refuse(str(error), column)
-            elif column in columns.required:
-                self.refuse(_("Valeur obligatoire."), column)
-        return self
-
     def refuse(self, message: str, column: str) -> None:
         """Add a problem of this row."""
-        value = self.row.cells.get(column, "")
+        value = self.row.get(column)
         self.problems.append(problem(message, self.file, self.row.line, column, value))
+
+
+class Reading:
+    """How to read the rows of one sheet: its columns that `readers` know, by position.
+
+    Readers are asked once for each value that comes again and again, as dates and prices do.
+    """
+
+    def __init__(self, sheet: Sheet, readers: Readers, columns: Columns) -> None:
+        self._file = sheet.name
+        self._steps = [
+            (
+                sheet.header.index(column),
+                column,
+                reader if column in _UNIQUE else lru_cache(1024)(reader),
+                column in columns.required,
+            )
+            for column, reader in readers.items()
+            if column in sheet.header
+        ]
+
+    def read(self, row: Row) -> Cells:
+        """Read a row; an empty cell is no value, and refused where one must be."""
+        read = Cells(self._file, row)
+        values, cells = read.values, row.cells
+        for position, column, reader, required in self._steps:
+            raw = cells[position]
+            if raw:
+                try:
+                    values[column] = reader(raw)
+                except CellError as error:
+                    read.refuse(str(error), column)
+            elif required:
+                read.refuse(_("Valeur obligatoire."), column)
+        return read
 
 
 def line_record(cells: Cells, amount_column: str) -> LineRecord | None:
     """The line that these cells hold, of rank 0 if they give none; None if they have problems."""
-    get = cells.values.get
-    quantity, unit_price, amount = get("quantite"), get("prix_unitaire"), get(amount_column)
-    if (
-        quantity is not None
-        and unit_price is not None
-        and amount is not None
+    values = cells.values
+    quantity, unit_price = values.get("quantite"), values.get("prix_unitaire")
+    if quantity is not None and unit_price is not None and amount_column in values:
+        product = quantity * unit_price
         # A cent of grace: software rounds halves in both ways.
-        and abs(quantity * unit_price - amount) > 1
-    ):
-        message = _("quantite × prix_unitaire donne %(product)s.")
-        product = decimal_text(round(quantity * unit_price))
-        cells.refuse(message % {"product": product}, amount_column)
+        if abs(product - values[amount_column]) > 1:
+            message = _("quantite × prix_unitaire donne %(product)s.")
+            cells.refuse(message % {"product": decimal_text(round(product))}, amount_column)
     if cells.problems:
         return None
     return LineRecord(
-        rank=get("rang", 0),
-        activity=cells.values["activite"],
-        tax_kind=cells.values["nature_fiscale"],
-        amount=cells.values[amount_column],
-        child=get("enfant", ""),
-        quantity=quantity,
-        unit_price=unit_price,
+        values.get("rang", 0),
+        values["activite"],
+        values["nature_fiscale"],
+        values[amount_column],
+        values.get("enfant", ""),
+        quantity,
+        unit_price,
     )
 
 
@@ -243,11 +263,9 @@ def _check_sum(cells: Cells, lines: Sequence[LineRecord]) -> None:
 
 def _document(cells: Cells, bundle: Bundle, scratch: Scratch) -> Attachment | None:
     cited, number = cells.values.get("pdf"), cells.values.get("numero")
-    if "pdf" in cells.row.cells and cells.row.cells["pdf"] and cited is None:
-        return None  # Its name was refused already.
-    name = cited or (f"{number}.pdf" if number else "")
-    if not name:
-        return None
+    if cited is None and (not bundle.pdfs or not number or cells.row.get("pdf")):
+        return None  # Nothing to find, or a name that was refused already.
+    name = cited or f"{number}.pdf"
     try:
         document = bundle.document(name, cited=cited is not None)
     except CellError as error:
