@@ -33,8 +33,8 @@ _COLUMNS = {
     "amount": ("montant", "amount", "montantregle"),
     "result": ("resultat", "resultrans", "result", "statut", "etat"),
     "authorisation": (
-        "numauto", "autorisation", "authorisation", "noautorisation", "numeroautorisation",
-        "ndautorisation", "numerodautorisation",
+        "numauto", "autorisation", "authorisation", "noautorisation", "nautorisation",
+        "numeroautorisation", "ndautorisation", "numerodautorisation",
     ),
 }  # fmt: skip
 _REQUIRED = ("date", "refdet", "amount", "result")

@@ -50,9 +50,21 @@ class Portal:
         return self.heard
 
 
-@pytest.fixture
-def clock() -> FakeClock:
+@pytest.fixture(scope="session", autouse=True)
+def _loaded_in_one_thread() -> None:
+    """CPython 3.11 mixes up two threads that compile at once: load what the courier would."""
+    import weasyprint  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def _clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def clock(_clock: FakeClock) -> FakeClock:
+    _clock.moment = FakeClock.moment
+    return _clock
 
 
 @pytest.fixture
@@ -101,14 +113,20 @@ class Running:
         self.http.post(url, json={"kind": kind, **values}).raise_for_status()
 
 
-@pytest.fixture
-def payfip(clock: FakeClock) -> Iterator[Running]:
-    simulator = make_simulator(clock=clock.seconds)
+@pytest.fixture(scope="session")
+def _payfip(_clock: FakeClock) -> Iterator[Running]:
+    simulator = make_simulator(clock=_clock.seconds)
     with running(simulator) as (base, serve):
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         with httpx.Client(base_url=base, follow_redirects=True) as http:
             yield Running(base, simulator, http)
+
+
+@pytest.fixture
+def payfip(_payfip: Running, clock: FakeClock) -> Running:
+    _payfip.http.post("/_simulator/api/reset").raise_for_status()
+    return _payfip
 
 
 @pytest.fixture

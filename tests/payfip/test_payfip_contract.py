@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import zeep
 from hypothesis import given
 from hypothesis import strategies as st
-import pytest
 from lxml import etree
 
 from plugins.payfip import contract

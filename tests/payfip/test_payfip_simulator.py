@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,8 +196,10 @@ def test_no_real_card_is_taken_nor_shown_again(id_op: str, parent: Parent) -> No
         "Valider", numero="4111111111111111", expiration="12/39", cryptogramme="987"
     )
     assert parent.title == "Paiement par carte bancaire"
-    assert "4111" not in page.text
-    assert "987" not in page.text
+    assert "4111111111111111" not in page.text
+    assert [one.get("value") for one in html.fromstring(page.text).iter("input")] == [
+        id_op, None, None, None
+    ]
 
 
 def test_nothing_of_a_card_is_kept_but_four_digits(tmp_path: Path) -> None:
@@ -222,9 +226,9 @@ def test_a_notification_may_be_lost_doubled_or_out_of_order(
     assert detail(soap, lost).resultrans == "P"
 
 
-def test_a_notification_may_come_late(soap, id_op: str, portal, parent: Parent, clock, payfip) -> None:
+def test_a_notification_may_come_late(id_op: str, portal, parent: Parent, clock, payfip) -> None:
     parent.pay(id_op, number(Scenario.LATE))
-    assert payfip.simulator.courier.run_due() == 0 or True
+    time.sleep(0.2)
     assert portal.heard == []
     clock.pass_(seconds=61)
     payfip.simulator.courier.wake()
@@ -442,10 +446,11 @@ def test_the_ticket_is_mailed(tmp_path: Path, clock) -> None:
         def handle_message(self, message) -> None:
             received.append(message)
 
-    controller = Controller(Keep(), hostname="127.0.0.1", port=0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(Keep(), hostname="127.0.0.1", port=port)
     controller.start()
     try:
-        port = controller.server.sockets[0].getsockname()[1]
         simulator = make_simulator(smtp=("127.0.0.1", port), clock=clock.seconds)
         operation = simulator.store.create(
             {**ASKED, "urlnotif": "http://127.0.0.1:9/n", "urlredirect": "http://y"}

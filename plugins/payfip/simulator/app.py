@@ -141,6 +141,7 @@ def _control(config: Configurator) -> None:
         ("faults", "faults", "GET", control.faults),
         ("order_fault", "faults/order", "POST", control.order_fault),
         ("clear_faults", "faults/clear", "POST", control.clear_faults),
+        ("reset", "reset", "POST", control.reset),
         ("release", "notifications/release", "POST", control.release),
         ("client", "clients/{numcli}", "PUT", control.set_client),
     ):

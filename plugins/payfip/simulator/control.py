@@ -93,6 +93,12 @@ def clear_faults(request: Request) -> dict[str, Any]:
     return {"ok": True}
 
 
+def reset(request: Request) -> dict[str, Any]:
+    """Forget everything."""
+    _store(request).reset()
+    return {"ok": True}
+
+
 def release(request: Request) -> dict[str, Any]:
     """Let held notifications go."""
     released = _store(request).release()

@@ -66,8 +66,9 @@ class Courier:
     def _run(self) -> None:
         while not self._ending.is_set():
             self._something.wait(PERIOD)
-            self._something.clear()
-            self.run_due()
+            if not self._ending.is_set():
+                self._something.clear()
+                self.run_due()
 
     def _do(self, effect: EffectRow) -> str:
         operation = self._store.operation(effect.id_op)

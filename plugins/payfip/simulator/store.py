@@ -155,6 +155,12 @@ class Store:
         with self._lock:
             self._db.close()
 
+    def reset(self) -> None:
+        """Forget everything."""
+        with self._transaction() as db:
+            for table in ("operation", "client", "effect", "fault"):
+                db.execute(f"DELETE FROM {table}")
+
     # --- operations -----------------------------------------------------------------------
 
     def create(self, values: dict[str, str]) -> Operation:

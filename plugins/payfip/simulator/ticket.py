@@ -9,11 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plugins.payfip.simulator import rules
 from plugins.payfip.simulator.store import Operation, Store
 
-_ENVIRONMENT = Environment(
+_TEMPLATE = Environment(
     loader=PackageLoader("plugins.payfip.simulator", "templates"),
     autoescape=True,
     undefined=StrictUndefined,
-)
+).get_template("ticket.jinja2")
 
 
 def rows(store: Store, operation: Operation) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ def pdf(store: Store, operation: Operation) -> bytes:
     """Render the ticket."""
     import weasyprint  # noqa: PLC0415 - half a second, which only a ticket is worth
 
-    html = _ENVIRONMENT.get_template("ticket.jinja2").render(rows=rows(store, operation))
+    html = _TEMPLATE.render(rows=rows(store, operation))
     return bytes(weasyprint.HTML(string=html).write_pdf())
 
 
