@@ -192,13 +192,15 @@ def _address(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _check_dates(cells: Cells) -> None:
-    for earlier, later, message in (
-        ("date_facture", "date_echeance", _("L’échéance précède la date de facture.")),
-        ("periode_debut", "periode_fin", _("La période finit avant de commencer.")),
-    ):
-        start, end = cells.values.get(earlier), cells.values.get(later)
-        if start and end and end < start:
-            cells.refuse(message, later)
+    get = cells.values.get
+    if _before(get("date_echeance"), get("date_facture")):
+        cells.refuse(_("L’échéance précède la date de facture."), "date_echeance")
+    if _before(get("periode_fin"), get("periode_debut")):
+        cells.refuse(_("La période finit avant de commencer."), "periode_fin")
+
+
+def _before(end: date | None, start: date | None) -> bool:
+    return end is not None and start is not None and end < start
 
 
 def _check_amount(cells: Cells, kind: InvoiceKind) -> None:

@@ -147,7 +147,7 @@ WHOLE = [
     pytest.param(table(row(libelle="A\x1bB")), 2, "invisible", id="escape"),
     pytest.param(table(row(libelle="A\u202eB")), 2, "invisible", id="right-to-left override"),
     pytest.param(table(row(libelle="A\u200bB")), 2, "invisible", id="zero-width space"),
-    pytest.param(table(row(libelle="A\ufffdB")), 2, "invisible", id="replacement character"),
+    pytest.param(table(row(libelle="A\ufffdB")), 2, "Lettres", id="replacement character"),
     pytest.param(table(row(), encoding="utf-16"), 0, "UTF-16", id="UTF-16"),
     pytest.param(table(row(), encoding="utf-16-le"), 1, "invisible", id="UTF-16 without BOM"),
     pytest.param(table(row(), encoding="utf-32"), 0, "UTF-32", id="UTF-32"),
