@@ -39,12 +39,16 @@ def browser() -> Iterator[Browser]:
 class Viewer:
     """Shows samples; `complaints` gathers what the browser says against the page on show."""
 
-    def __init__(self, page: Page, *, theme: str = "") -> None:
+    def __init__(self, page: Page) -> None:
         self.page = page
         self.complaints: list[str] = []
+        self.theme = ""
+        """What /theme.css answers."""
+        self.final = False
+        """What the state of a payment answers."""
+        self.loads = 0
         self._pages = Pages()
         self._html = ""
-        self._theme = theme
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.route("**/*", self._answer)
@@ -71,9 +75,10 @@ class Viewer:
         path = route.request.url.removeprefix(ORIGIN)
         headers = {"Content-Security-Policy": POLICY}
         if path == "/page":
+            self.loads += 1
             route.fulfill(body=self._html, content_type="text/html; charset=utf-8", headers=headers)
         elif path == "/theme.css":
-            route.fulfill(body=self._theme, content_type="text/css")
+            route.fulfill(body=self.theme, content_type="text/css")
         elif path == "/logo":
             route.fulfill(body=LOGO, content_type="image/svg+xml")
         elif path.startswith("/static/"):
@@ -81,7 +86,7 @@ class Viewer:
             kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
             route.fulfill(body=file.read_bytes(), content_type=kind)
         elif path.endswith("/etat"):
-            route.fulfill(json={"state": "pending", "final": False})
+            route.fulfill(json={"state": "pending", "final": self.final})
         else:
             route.fulfill(status=404, body="")
 

@@ -1,0 +1,99 @@
+"""Every message of core and of the plugins has its English, and says the same values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from template_samples import Pages, samples
+
+import core
+from core import i18n
+
+ROOT = Path(core.__file__).parent.parent
+ROOTS = [ROOT / "core", *sorted(p.parent for p in ROOT.glob("plugins/*/__init__.py"))]
+MAPPING = [("**.py", "python"), ("**.jinja2", "jinja2")]
+OPTIONS = {"**.jinja2": {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}}
+VALUES = re.compile(r"%\((\w+)\)s")
+Id = str | tuple[str, ...]
+
+
+def messages(root: Path) -> set[Id]:
+    """What `root` says to people, as babel.cfg finds it."""
+    found = extract_from_dir(root, method_map=MAPPING, options_map=OPTIONS, strip_comment_tags=True)
+    # A message extracted from ngettext is a tuple; the context of pgettext is not used here.
+    return {tuple(message) if isinstance(message, tuple | list) else message for _, _, message, *_ in found}
+
+
+def catalogue(root: Path) -> Catalog:
+    """The English catalogue of `root`, empty if there is none."""
+    path = root / "locale" / "en" / "LC_MESSAGES" / "preau.po"
+    if not path.is_file():
+        return Catalog(locale="en")
+    with path.open("rb") as source:
+        return read_po(source, locale="en")
+
+
+def translated(root: Path) -> dict[Id, Id]:
+    """Message and translation, of those that are complete and not marked as doubtful."""
+    entries = ((m.id, m.string) for m in catalogue(root) if m.id and not m.fuzzy)
+    return {
+        key: string for key, string in entries if (string if isinstance(string, str) else all(string))
+    }
+
+
+def forms(value: Id) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
+def test_every_message_has_its_english(root: Path) -> None:
+    have = translated(root).keys() | translated(ROOT / "core").keys()
+    # A singular alone may be found under its plural's entry, as gettext finds it.
+    have |= {forms(key)[0] for key in have}
+    assert sorted(map(str, messages(root) - have)) == []
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
+def test_no_catalogue_keeps_what_is_gone(root: Path) -> None:
+    assert sorted(map(str, translated(root).keys() - messages(root))) == []
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
+def test_both_languages_name_the_same_values(root: Path) -> None:
+    for key, string in translated(root).items():
+        wanted = set(VALUES.findall(" ".join(forms(key))))
+        assert set(VALUES.findall(" ".join(forms(string)))) == wanted, key
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
+def test_plurals_stay_plurals(root: Path) -> None:
+    for key, string in translated(root).items():
+        assert len(forms(key)) == len(forms(string)), key
+
+
+def test_french_is_set_as_french_is() -> None:
+    """The parents' pages: curly apostrophes, no plain space beside tall punctuation."""
+    bad = re.compile(r"\w'\w|« | »| [:;!?](\s|$)")
+    said = {form for message in messages(ROOT / "core" / "web") for form in forms(message)}
+    assert sorted(text for text in said if bad.search(text)) == []
+
+
+def test_pages_in_english_keep_no_french() -> None:
+    """What only French has: its accents inside words, outside of names and samples."""
+    pages = Pages()
+    help_page = next(sample for sample in samples() if sample.name == "help")
+    text = pages.render(help_page, "en")
+    assert "Signing in" in text
+    assert "Se connecter" not in text
+
+
+def test_english_is_found_through_the_portal() -> None:
+    with i18n.use("en"):
+        assert i18n.gettext("Déconnexion") == "Sign out"
+        assert i18n.ngettext("La facture à régler", "Les factures à régler", 2) == "The invoices to pay"
+    assert i18n.gettext("Déconnexion") == "Déconnexion"
