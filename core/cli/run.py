@@ -65,8 +65,7 @@ def run(ctx: click.Context, port: int, data_dir: Path | None, no_demo: bool) -> 
     service of the system (docs/operating.md).
     """
     started = time.monotonic()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    interruption = _Interruption()
     try:
         with ExitStack() as stack:
             settings = _settings(data_dir)
@@ -78,34 +77,51 @@ def run(ctx: click.Context, port: int, data_dir: Path | None, no_demo: bool) -> 
             settings = get_settings()
             _prepare(settings, demo=not no_demo)
             stack.enter_context(announced(settings.data_dir))
+            interruption.check()
             supervisor = Supervisor(CHILDREN | os.environ)
             stack.callback(supervisor.stop)
-            stack.callback(_begin_to_stop)
+            stack.callback(click.echo, "Stopping…")
+            stack.callback(interruption.ignore)
             for name, process in servers.items():
                 supervisor.watch(name, process)
             _start(supervisor, ctx, ports)
+            interruption.check()
             _welcome(ports, settings, seconds=time.monotonic() - started, demo=not no_demo)
-            supervisor.forever()
+            while True:
+                supervisor.check()
+                interruption.check()
+                time.sleep(0.2)
     except KeyboardInterrupt:
         click.echo("Stopped; the data are kept.")
     except (ProcessEndedError, EmbeddedError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    _ignore_signals()
-    raise KeyboardInterrupt
+class _Interruption:
+    """Turns the first signal to stop into `KeyboardInterrupt`, and ignores the others.
 
+    Stopping takes seconds at most: a second Ctrl-C must not leave half of it undone. The wish is
+    kept too, because an exception that is raised inside a destructor or a callback is lost.
+    """
 
-def _begin_to_stop() -> None:
-    _ignore_signals()
-    click.echo("Stopping…")
+    def __init__(self) -> None:
+        self._wished = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._handle)
 
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._wished:
+            self._wished = True
+            raise KeyboardInterrupt
 
-def _ignore_signals() -> None:
-    # Stopping takes seconds at most: a second Ctrl-C must not leave half of it undone.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    def check(self) -> None:
+        """Raise what may have been lost."""
+        if self._wished:
+            raise KeyboardInterrupt
+
+    def ignore(self) -> None:
+        """From here on, no signal interrupts."""
+        self._wished = True
 
 
 @contextmanager

@@ -87,12 +87,6 @@ class Supervisor:
             time.sleep(0.05)
         return False
 
-    def forever(self) -> None:
-        """Wait until a process ends (`ProcessEndedError`) or a signal interrupts."""
-        while True:
-            self.check()
-            time.sleep(0.2)
-
     def stop(self) -> None:
         """Ask all processes to end, and after `STOP_SECONDS` end them with their children."""
         for process in self._processes.values():
