@@ -15,6 +15,7 @@ from core.plugin import (
     TenantContext,
     WebConfig,
     hookimpl,
+    town_context,
 )
 from plugins.payfip import commands, views
 from plugins.payfip.checking import check
@@ -60,9 +61,6 @@ class PayFiP(Plugin[PayFiPSettings]):
     @hookimpl
     def commands(self, cli: click.Group) -> None:
         """``payfip`` and ``payfip-simulator``."""
-        # Imported here: it brings in the database and the services, for these commands alone.
-        from core.plugin import town_context  # noqa: PLC0415
-
         for command in commands.build(self.open, town_context):
             cli.add_command(command)
 

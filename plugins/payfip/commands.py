@@ -15,6 +15,7 @@ from core.plugin import (
     PermanentError,
     RetryableError,
     TenantContext,
+    UnknownTownError,
     decimal_text,
     parse_amount,
 )
@@ -37,6 +38,18 @@ PATIENCE = 15 * 60.0
 def build(open_: Open, town_context: Town) -> list[click.Command]:
     """The commands. `open_` gives a town's settings and client, `town_context` the town."""
 
+    def open_town(slug: str) -> tuple[PayFiPSettings, Client, str]:
+        # Left before PayFiP is asked: no transaction waits for another machine.
+        try:
+            with town_context(slug) as ctx:
+                return *open_(ctx), ctx.town.base_url
+        except UnknownTownError as error:
+            raise click.ClickException(_("Aucune commune « %s » n’est servie.") % slug) from error
+        except KeyError as error:
+            raise click.ClickException(
+                _("La commune « %s » n’active pas l’extension payfip.") % slug
+            ) from error
+
     @click.group()
     def payfip() -> None:
         """PayFiP: look whether it is open, and bring a régie into production."""
@@ -45,8 +58,7 @@ def build(open_: Open, town_context: Town) -> list[click.Command]:
     @click.argument("town")
     def check(town: str) -> None:
         """Ask PayFiP about each régie of TOWN, and say in words whether it is open."""
-        with town_context(town) as ctx:
-            settings, client = open_(ctx)
+        settings, client, _base_url = open_town(town)
         if not settings.regies:
             raise click.ClickException(
                 _("Aucune régie n’est décrite sous [plugins.payfip.regies].")
@@ -66,9 +78,7 @@ def build(open_: Open, town_context: Town) -> list[click.Command]:
     @click.option("--id-op", default="", help="Follow an activation payment begun before.")
     def activate(town: str, regie: str, email: str, amount: str, id_op: str) -> None:
         """Make the real payment (mode X) that the DGFiP asks for before production."""
-        with town_context(town) as ctx:
-            settings, client = open_(ctx)
-            base_url = ctx.town.base_url
+        settings, client, base_url = open_town(town)
         own = settings.regies.get(regie)
         if own is None:
             raise click.ClickException(_("La régie %s n’est pas paramétrée.") % regie)

@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from core.plugin import PluginSettings
+from core.plugin import PluginSettings, UnknownTownError
 from plugins.payfip import PayFiP, commands
 from plugins.payfip.client import Client
 from plugins.payfip.settings import PayFiPSettings, Regie
@@ -118,6 +118,22 @@ def test_activation_says_what_is_wrong(cli: click.Group, arguments: list[str]) -
     result = CliRunner().invoke(cli, ["payfip", "activate", "demo", *arguments])
     assert result.exit_code == 1
     assert result.output.splitlines()[-1].startswith("Error: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(UnknownTownError("demo"), "Aucune commune"), (KeyError("payfip"), "n’active pas")],
+)
+def test_a_town_without_payfip(plugin: PayFiP, error: Exception, words: str) -> None:
+    @contextmanager
+    def town_context(_slug: str) -> Iterator[None]:
+        raise error
+        yield
+
+    payfip, _simulator = commands.build(plugin.open, town_context)
+    result = CliRunner().invoke(payfip, ["check", "demo"])
+    assert result.exit_code == 1
+    assert words in result.output
 
 
 def test_activation_is_not_for_production(plugin: PayFiP, ctx, cli: click.Group) -> None:

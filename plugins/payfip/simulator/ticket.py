@@ -6,6 +6,7 @@ from email.message import EmailMessage
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from core.plugin import render_pdf
 from plugins.payfip.simulator import rules
 from plugins.payfip.simulator.store import Operation, Store
 
@@ -50,10 +51,12 @@ def euros(cents: int) -> str:
 
 def pdf(store: Store, operation: Operation) -> bytes:
     """Render the ticket."""
-    import weasyprint  # noqa: PLC0415 - half a second, which only a ticket is worth
-
-    html = _TEMPLATE.render(rows=rows(store, operation))
-    return bytes(weasyprint.HTML(string=html).write_pdf())
+    return render_pdf(
+        _TEMPLATE.render(rows=rows(store, operation)),
+        title="Ticket de paiement (simulation)",
+        language="fr",
+        created=operation.finished_at.date(),
+    )
 
 
 def mail(store: Store, operation: Operation, sender: str) -> EmailMessage:
