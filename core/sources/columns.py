@@ -81,14 +81,14 @@ def header_problems(
         elif name not in columns.all:
             near = get_close_matches(name, columns.all, 1)
             message = (
-                _("Colonne inconnue. Vouliez-vous « %(name)s » ?") % {"name": near[0]}
+                _("Colonne inconnue. Vouliez-vous « %(name)s » ?") % {"name": near[0]}
                 if near
-                else _("Colonne inconnue. Colonnes possibles : %(names)s.")
+                else _("Colonne inconnue. Colonnes possibles : %(names)s.")
                 % {"names": ", ".join(columns.all)}
             )
             problems.append(problem(message, file, line, name))
     problems.extend(
-        problem(_("Il manque la colonne « %(name)s ».") % {"name": name}, file, line, name)
+        problem(_("Il manque la colonne « %(name)s ».") % {"name": name}, file, line, name)
         for name in columns.required
         if name not in header
     )

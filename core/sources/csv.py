@@ -196,7 +196,7 @@ class _Import:
         # An invoice that was refused may be the one that a line is looking for.
         for line, number in () if self._lost_invoices else self._scratch.orphans():
             yield problem(orphan, LINES, line, "numero", number)
-        ambiguous = _("Deux régies ont une facture de ce numéro : ajoutez la colonne « regie ».")
+        ambiguous = _("Deux régies ont une facture de ce numéro : ajoutez la colonne « regie ».")
         for line, number in self._scratch.ambiguous():
             yield problem(ambiguous, LINES, line, "numero", number)
         yield from self._bundle.left_over()
@@ -208,7 +208,7 @@ def _check_repeated(draft: _Draft, file: str, row: Row, shared: Sequence[int]) -
     for position in shared:
         value = row.cells[position]
         if value and value != first.cells[position]:
-            message = _("La ligne %(line)s de la même facture dit « %(value)s ».") % {
+            message = _("La ligne %(line)s de la même facture dit « %(value)s ».") % {
                 "line": first.line,
                 "value": shown(first.cells[position]),
             }

@@ -35,7 +35,7 @@ def encoding_of(name: str, opener: Opener) -> str:
     """
     with opener() as source:
         if source.read(4).startswith(_OTHER_UNICODE):
-            message = _("Ce fichier est en UTF-16 ou UTF-32. Enregistrez-le en « CSV UTF-8 ».")
+            message = _("Ce fichier est en UTF-16 ou UTF-32. Enregistrez-le en « CSV UTF-8 ».")
             raise RefusedError(problem(message, name))
     if _is_utf8(opener):
         return "utf-8-sig"
@@ -46,7 +46,7 @@ def encoding_of(name: str, opener: Opener) -> str:
             if wrong:
                 message = _(
                     "Cette ligne n’est ni en UTF-8 ni en Windows-1252. "
-                    "Enregistrez le fichier en « CSV UTF-8 »."
+                    "Enregistrez le fichier en « CSV UTF-8 »."
                 )
                 line += chunk.count(b"\n", 0, wrong.start())
                 raise RefusedError(problem(message, name, line))
@@ -77,6 +77,6 @@ def numbered_lines(name: str, opener: Opener, encoding: str) -> Iterator[tuple[i
         while line := text.readline(MAX_LINE + 1):
             number += 1
             if len(line) > MAX_LINE:
-                message = _("Cette ligne dépasse %(limit)s caractères : le fichier est abîmé.")
+                message = _("Cette ligne dépasse %(limit)s caractères : le fichier est abîmé.")
                 raise RefusedError(problem(message % {"limit": MAX_LINE}, name, number, value=line))
             yield number, line.rstrip("\n")

@@ -135,7 +135,7 @@ WHOLE = [
         id="comma separator and bare decimal comma",
     ),
     pytest.param(table(row(), header=HEADER.replace("libelle", "numero")), 1, "deux fois", id="twice"),
-    pytest.param(table(row(), header=HEADER.replace("montant", "montan")), 1, "« montant »", id="typo"),
+    pytest.param(table(row(), header=HEADER.replace("montant", "montan")), 1, "« montant »", id="typo"),
     pytest.param(table(row(), header=HEADER + ";iban"), 1, "inconnue", id="unknown column"),
     pytest.param(table(row() + ";oublié", header=HEADER + ";"), 2, "sans titre", id="stray value"),
     pytest.param(table(row(), header=HEADER.replace("ref_tipi;", "")), 2, "cellules", id="too many"),
