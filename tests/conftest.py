@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["core.testing.database"]
+pytest_plugins = ["core.testing.database", "core.testing.portal"]

@@ -32,19 +32,21 @@ class Service:
     name: str
     command: tuple[str, ...]
     port: str = ""
-    simulator: bool = False
-    """Given by a plugin, for demonstrations: left out where the plugin is not installed."""
+    plugin: str = ""
+    """The plugin that gives the command; without a town that enables it there is no work for it."""
 
 
 SERVICES = (
     Service("mailbox", ("mailbox", "--smtp-port", "{smtp}", "--http-port", "{mailbox}"), "mailbox"),
-    Service("payfip", ("payfip-simulator", "--port", "{payfip}"), "payfip", simulator=True),
-    Service("telegram", ("telegram-simulator", "--port", "{telegram}"), "telegram", simulator=True),
+    Service("payfip", ("payfip-simulator", "--port", "{payfip}"), "payfip", "payfip"),
+    Service(
+        "telegram", ("telegram-simulator", "--port", "{telegram}"), "telegram", "telegram_bot"
+    ),
     Service("web", ("web", "--port", "{web}"), "web"),
     Service("worker", ("worker",)),
     Service("relay", ("relay",)),
     Service("beat", ("beat",)),
-    Service("bot", ("telegram", "poll"), simulator=True),
+    Service("bot", ("telegram", "poll"), plugin="telegram_bot"),
 )
 
 CHILDREN = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
@@ -57,8 +59,7 @@ READY_SECONDS = 60.0
 @click.option("--port", type=int, default=PORTS["web"], show_default=True, help="The portal's.")
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Kept data.")
 @click.option("--no-demo", is_flag=True, help="Start without the demonstration towns' data.")
-@click.pass_context
-def run(ctx: click.Context, port: int, data_dir: Path | None, no_demo: bool) -> None:
+def run(port: int, data_dir: Path | None, no_demo: bool) -> None:
     """Run everything here: database, broker, portal, workers, simulators, a mailbox.
 
     Data stay in the data folder; Ctrl-C stops all. Not for production: there, each process is a
@@ -84,7 +85,7 @@ def run(ctx: click.Context, port: int, data_dir: Path | None, no_demo: bool) -> 
             stack.callback(interruption.ignore)
             for name, process in servers.items():
                 supervisor.watch(name, process)
-            _start(supervisor, ctx, ports)
+            _start(supervisor, ports)
             interruption.check()
             _welcome(ports, settings, seconds=time.monotonic() - started, demo=not no_demo)
             while True:
@@ -195,14 +196,16 @@ def _prepare(settings: Settings, *, demo: bool) -> None:
 
     if demo:
         load_demo(settings)
-        get_runtime().close()  # from here on, this process only watches
     else:
         migrate_all(settings)
+    get_runtime().close()  # from here on, this process only watches
 
 
-def _start(supervisor: Supervisor, ctx: click.Context, ports: Mapping[str, int]) -> None:
-    """Start every service and wait until those with a port answer."""
-    started = [s for s in SERVICES if not s.simulator or _exists(ctx, s.command)]
+def _start(supervisor: Supervisor, ports: Mapping[str, int]) -> None:
+    """Start every service that has work to do, and wait until those with a port answer."""
+    from core.runtime import enabled_towns
+
+    started = [s for s in SERVICES if not s.plugin or enabled_towns(s.plugin)]
     for service in started:
         arguments = [part.format(**ports) for part in service.command]
         supervisor.start(service.name, [sys.executable, "-P", "-m", "core.cli.main", *arguments])
@@ -215,16 +218,6 @@ def _start(supervisor: Supervisor, ctx: click.Context, ports: Mapping[str, int])
     if not supervisor.wait_until(ready, READY_SECONDS):
         names = ", ".join(service.name for service in waiting)
         raise ProcessEndedError(f"{names}: no answer after {READY_SECONDS:.0f} seconds")
-
-
-def _exists(ctx: click.Context, command: tuple[str, ...]) -> bool:
-    """Whether some plugin adds this command (and subcommand)."""
-    group: click.Command | None = ctx.find_root().command
-    for part in command:
-        if part.startswith("-"):
-            break
-        group = group.get_command(ctx, part) if isinstance(group, click.Group) else None
-    return group is not None
 
 
 def _answers(name: str, port: int) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argon2.low_level import Type, hash_secret_raw
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from core.api.context import FamilyInfo
 from core.domain import access_codes
 from core.models import AccessCode, Child, ContactEmail, Family, FamilyChild
+from core.services.errors import NotFoundError
 from core.signing import keyed_hash
 
 
@@ -96,6 +97,19 @@ class Families:
         )
         return [(row.id, row.code, [row.name, *row.children]) for row in rows]
 
+    def without_code(self) -> Sequence[str]:
+        """Printed codes of the families that nobody can open yet."""
+        has_code = exists().where(
+            AccessCode.tenant_id == Family.tenant_id,
+            AccessCode.family_id == Family.id,
+            AccessCode.revoked_at.is_(None),
+        )
+        return self._session.scalars(
+            select(Family.code)
+            .where(Family.tenant_id == self._tenant, ~has_code)
+            .order_by(Family.code)
+        ).all()
+
     def children(self, family_id: int) -> Sequence[tuple[int, str]]:
         """The family's children: id and label."""
         rows = self._session.execute(
@@ -111,9 +125,11 @@ class Families:
 
     def share_child(self, family_id: int, child_code: str, *, sees_all: bool) -> None:
         """Link a child to a (second) family; `sees_all` shows it the other household's invoices."""
-        child_id = self._session.scalars(
+        child_id = self._session.scalar(
             select(Child.id).where(Child.tenant_id == self._tenant, Child.code == child_code)
-        ).one()
+        )
+        if child_id is None:
+            raise NotFoundError
         link = self._session.scalar(
             select(FamilyChild).where(
                 FamilyChild.tenant_id == self._tenant,

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import BigInteger, DateTime, String, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
@@ -33,6 +33,13 @@ _CHUNK = 2000
 _SQL = Path(__file__).parent / "sql"
 _KEY = re.compile(r"[A-Z]*\d+\Z")
 """A child's number in the billing software, valid in the whole town; a bare first name is not."""
+
+_TYPES = {
+    "tenant": String(),
+    "batch": BigInteger(),
+    "language": String(),
+    "now": DateTime(timezone=True),
+}
 
 _INVOICE_COLUMNS = (
     "regie", "number", "family_code", "label", "amount", "issued_on", "due_on", "fiscal_year",
@@ -158,7 +165,12 @@ class Imports:
     # --- Inside ------------------------------------------------------------------------------
 
     def _run(self, statement: str, **values: Any) -> Any:
-        return self._session.execute(text(statement), {"tenant": self._tenant, **values})
+        """Execute a statement with those of `values`, and of the town's slug, that it names."""
+        given = {"tenant": self._tenant, **values}
+        named = {name: value for name, value in given.items() if f":{name}" in statement}
+        # Typed, so that PostgreSQL need not guess from where a parameter stands.
+        typed = [bindparam(name, type_=_TYPES[name]) for name in named]
+        return self._session.execute(text(statement).bindparams(*typed), named)
 
     def _batch(self, batch_id: int) -> ImportBatch:
         batch = self._session.get(ImportBatch, (self._tenant, batch_id))

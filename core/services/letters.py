@@ -66,7 +66,7 @@ class Letters:
     def _payment_settled(self, row: MessageRow) -> letters.Letter:
         payment_id = int(row.payload["payment_id"])
         receipt = self._payments.receipt(payment_id)
-        payment = self._payments.settled(payment_id)
+        payment = self._payments.row(payment_id)
         invoices = self._published(row)
         return self._letter(
             row,

@@ -172,8 +172,24 @@ class Payments:
             return None
         return self._infos([payment])[0]
 
-    def settled(self, payment_id: int) -> Payment:
-        """The row of a payment that was settled (it may have come back since)."""
+    def last_email(self, family_id: int) -> str:
+        """The e-mail that the family gave with its last online payment; "" when there is none."""
+        return (
+            self._session.scalar(
+                select(Payment.email)
+                .where(
+                    Payment.tenant_id == self._tenant,
+                    Payment.family_id == family_id,
+                    Payment.email != "",
+                )
+                .order_by(Payment.id.desc())
+                .limit(1)
+            )
+            or ""
+        )
+
+    def row(self, payment_id: int) -> Payment:
+        """One payment of this town, whatever its state and family."""
         return self._session.get_one(
             Payment, (self._tenant, payment_id), populate_existing=True
         )

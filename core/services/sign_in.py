@@ -173,8 +173,10 @@ class SignIn:
         self._audit.write("account.created", f"family:{family_id}")
         return account_id
 
-    def change_password(self, account_id: int, current: str, password: str) -> None:
-        """Replace the password and end the account's other sessions.
+    def change_password(
+        self, account_id: int, current: str, password: str, *, keep: int
+    ) -> None:
+        """Replace the password and end the account's other sessions than the session `keep`.
 
         Raises:
             UserError: the current password is wrong, or the new one too short.
@@ -185,7 +187,9 @@ class SignIn:
         account.password_hash = _hash(password)
         self._session.execute(
             delete(WebSession).where(
-                WebSession.tenant_id == self._tenant, WebSession.account_id == account_id
+                WebSession.tenant_id == self._tenant,
+                WebSession.account_id == account_id,
+                WebSession.id != keep,
             )
         )
 
@@ -296,8 +300,13 @@ class SignIn:
 
     # --- Links that work once ----------------------------------------------------------------
 
-    def request_new_code(self, email: str) -> None:
-        """Mail a link to every family that confirmed this address; never tells whether any did."""
+    def request_new_code(self, email: str, address: str) -> None:
+        """Mail a link to every family that confirmed this address; never tells whether any did.
+
+        Raises:
+            ThrottledError: too many requests for this e-mail or from this IP `address`.
+        """
+        self._attempt(f"lost:{email.casefold()}", address)
         rows = self._session.execute(
             select(Family.id, Family.language, ContactEmail.address)
             .join(

@@ -1,0 +1,35 @@
+"""``preau database``: the schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from core.db.migrate import upgrade
+from core.extensions import discovered, installed
+from core.runtime import read_towns, sync_towns
+from core.settings import Settings, get_settings
+
+
+@click.group()
+def database() -> None:
+    """Bring the schema up to date."""
+
+
+@database.command()
+def migrate() -> None:
+    """Run all migrations, core's and every installed plugin's, and note new towns."""
+    migrate_all(get_settings())
+    click.echo("The schema is up to date.")
+
+
+def migrate_all(settings: Settings) -> None:
+    """Migrate, then write the towns that serve into the database."""
+    upgrade(settings.owner_url, plugin_versions())
+    sync_towns(settings.owner_url, read_towns(settings, discovered()))
+
+
+def plugin_versions() -> list[Path]:
+    """Where the installed plugins' migrations lie."""
+    return [source.directory for source in installed().hook.migrations() if source is not None]

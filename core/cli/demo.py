@@ -1,0 +1,148 @@
+"""``preau demo``: fills the demonstration towns through the doors that everybody uses."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+from sqlalchemy import func, select
+
+from core.api.invoices import SourceFile
+from core.cli.database import migrate_all
+from core.cli.demo_data import DemoTown, town_files
+from core.clock import today
+from core.domain.access_codes import grouped
+from core.models import Family, News
+from core.runtime import Runtime, get_runtime
+from core.services.town import Town
+from core.settings import Settings, get_settings
+
+TOWNS = ("ville-de-demo", "bourg-exemple")
+CODES_FILE = "demo-codes.json"
+"""In the data folder: the codes that were drawn for the demonstration, with a word on each."""
+
+
+@click.command()
+def demo() -> None:
+    """Fill the demonstration towns that are empty, and print codes to sign in with."""
+    load_demo(get_settings())
+    click.echo("\n".join(access_lines()))
+
+
+def load_demo(settings: Settings) -> None:
+    """Migrate, and fill each demonstration town that has no family yet."""
+    migrate_all(settings)
+    runtime = get_runtime()
+    for slug in TOWNS:
+        if runtime.registry.get(slug) is None:
+            continue
+        with runtime.unit_of_work(slug, actor="demo") as town:
+            load_news(town)
+            if town.session.scalar(select(func.count()).select_from(Family)):
+                continue
+            click.echo(f"Filling {slug}…")
+            fill(town, settings.data_dir / CODES_FILE)
+
+
+def fill(town: Town, codes_file: Path) -> None:
+    """Import the town's files, record what was paid, link shared children, draw some codes."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = town_files(town.config.slug, today(town.clock.now()), Path(folder))
+        _import(town, data)
+    for shared in data.shared_children:
+        family = town.families.by_code(shared.family_code)
+        if family:
+            town.families.share_child(family.id, shared.child_code, sees_all=shared.sees_all)
+    _record(town, data)
+    known = json.loads(codes_file.read_text("utf-8")) if codes_file.exists() else {}
+    known[town.config.slug] = [
+        {"family": code, "secret": grouped(_issue(town, code)), "why": why}
+        for code, why in data.highlight_families.items()
+    ]
+    codes_file.write_text(json.dumps(known, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _import(town: Town, data: DemoTown) -> None:
+    for path in data.files:
+        file = SourceFile(path, path.name, path.stat().st_size)
+        report = town.imports.run(town.sources["csv"], file)
+        if report.batch_id is None:
+            raise click.ClickException(f"{path.name}: {report.problems[:3]}")
+        town.imports.publish(report.batch_id)
+
+
+def _record(town: Town, data: DemoTown) -> None:
+    for payment in data.payments:
+        family = town.families.by_code(payment.family_code)
+        invoice = next(
+            found
+            for found in town.invoices.by_number(payment.number)
+            if found.regie == payment.regie
+        )
+        if family:
+            town.payments.record(
+                regie=payment.regie,
+                family_id=family.id,
+                means=payment.means,
+                amount=payment.amount,
+                paid_at=payment.paid_at,
+                payer=payment.payer,
+                shares=[(invoice.id, min(payment.amount, invoice.balance))],
+                key=payment.key,
+                note=payment.note,
+            )
+
+
+def _issue(town: Town, code: str) -> str:
+    family = town.families.by_code(code)
+    if family is None:
+        raise click.ClickException(f"no family {code!r} in the demonstration's files")
+    return town.families.issue_code(family.id)
+
+
+def load_news(town: Town) -> None:
+    """Publish the town's ``news/*.md``: a head of ``key: value`` lines between ``---``, Markdown.
+
+    Once each: what an agent changed since is left alone.
+    """
+    known = set(town.session.scalars(select(News.key).where(News.tenant_id == town.config.slug)))
+    for path in sorted((town.config.folder / "news").glob("*.md")):
+        if path.stem in known:
+            continue
+        _before, head, body = path.read_text("utf-8").split("---\n", 2)
+        fields = dict(
+            (part.strip() for part in line.split(":", 1)) for line in head.splitlines() if line
+        )
+        day = datetime.fromisoformat(fields["date"]) if "date" in fields else datetime.now(UTC)
+        town.news.publish(
+            path.stem,
+            title=fields["title"],
+            summary=fields.get("summary", ""),
+            kind=fields.get("kind", "news"),
+            body=body.strip(),
+            published_at=day if day.tzinfo else day.replace(tzinfo=ZoneInfo("Europe/Paris")),
+        )
+
+
+def access_lines() -> list[str]:
+    """Where to click, and with which codes."""
+    settings = get_settings()
+    path = settings.data_dir / CODES_FILE
+    if not path.exists():
+        return []
+    runtime: Runtime = get_runtime()
+    lines = []
+    for slug, families in json.loads(path.read_text("utf-8")).items():
+        config = runtime.registry.get(slug)
+        if config is None:
+            continue
+        lines += [f"{config.name}: {settings.public_base_url}/{slug}/"]
+        lines += [
+            f"  code famille {item['family']}   code enfant {item['secret']}   ({item['why']})"
+            for item in families
+        ]
+    return lines

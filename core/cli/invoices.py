@@ -1,0 +1,132 @@
+"""``preau invoices``: import, publish, undo."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from core.api.errors import UserError
+from core.api.invoices import SourceFile
+from core.runtime import UnknownTownError, get_runtime
+from core.services.imports import ImportReport
+from core.services.town import Town
+
+SHOWN_PROBLEMS = 50
+
+
+@contextmanager
+def town_work(slug: str) -> Iterator[Town]:
+    """A unit of work for a command; refusals become one clear line."""
+    try:
+        with get_runtime().unit_of_work(slug, actor=f"cli:{getpass.getuser()}") as town:
+            yield town
+    except UnknownTownError:
+        raise click.ClickException(f"no town {slug!r}: see preau tenants check") from None
+    except UserError as error:
+        raise click.ClickException(error.message) from None
+
+
+@click.group()
+def invoices() -> None:
+    """Import invoices, publish them, take an import back."""
+
+
+@invoices.command("import")
+@click.argument("town_slug", metavar="TOWN")
+@click.argument("path", metavar="FILE", type=click.Path(exists=True, path_type=Path))
+@click.option("--source", default="csv", show_default=True, help="Format of the file.")
+@click.option("--publish/--draft", default=False, help="Show them to the families at once.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen, keep nothing.")
+def import_(town_slug: str, path: Path, source: str, *, publish: bool, dry_run: bool) -> None:
+    """Import invoices from FILE (a CSV, a zip or a folder), all of them or none."""
+    with town_work(town_slug) as town:
+        reader = town.sources.get(source)
+        if reader is None:
+            known = ", ".join(town.sources)
+            raise click.ClickException(f"no source {source!r} in this town; known: {known}")
+        with _progress() as progress:
+            task = progress.add_task("", total=None, count=0)
+            report = town.imports.run(
+                reader,
+                SourceFile(path, path.name, path.stat().st_size),
+                dry_run=dry_run,
+                progress=lambda count: progress.update(task, count=count),
+            )
+        if report.refused:
+            _explain(report)
+            sys.exit(1)
+        counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())
+        click.echo(f"{'Would import' if dry_run else 'Imported'}: {counts}")
+        if report.batch_id is None:
+            return
+        if publish:
+            published = town.imports.publish(report.batch_id)
+            click.echo(f"Published {published} invoices.")
+        click.echo(f"Batch {report.batch_id}; undo with: preau invoices undo {town_slug} "
+                   f"{report.batch_id}")  # fmt: skip
+
+
+@invoices.command()
+@click.argument("town_slug", metavar="TOWN")
+@click.argument("batch", type=int)
+def publish(town_slug: str, batch: int) -> None:
+    """Show the drafts of BATCH to their families."""
+    with town_work(town_slug) as town:
+        click.echo(f"Published {town.imports.publish(batch)} invoices.")
+
+
+@invoices.command()
+@click.argument("town_slug", metavar="TOWN")
+@click.argument("batch", type=int)
+def undo(town_slug: str, batch: int) -> None:
+    """Take BATCH back, unless something of it was paid."""
+    with town_work(town_slug) as town:
+        click.echo(f"Undone: {town.imports.undo(batch)} invoices.")
+
+
+@invoices.command("list")
+@click.argument("town_slug", metavar="TOWN")
+def list_(town_slug: str) -> None:
+    """List the town's imports."""
+    with town_work(town_slug) as town:
+        for batch in town.imports.batches():
+            state = "undone" if batch.undone_at else "published" if batch.published_at else "draft"
+            click.echo(f"{batch.id:6} {batch.created_at:%Y-%m-%d %H:%M} {state:9} "
+                       f"{batch.file_name} {batch.counts}")  # fmt: skip
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.fields[count]} invoices read"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _explain(report: ImportReport) -> None:
+    click.echo(f"Nothing was imported: {report.problem_count} problem(s).", err=True)
+    for problem in report.problems[:SHOWN_PROBLEMS]:
+        where = ", ".join(
+            filter(
+                None,
+                (
+                    problem.file,
+                    f"ligne {problem.line}" if problem.line else "",
+                    f"colonne {problem.column}" if problem.column else "",
+                    f"« {problem.value} »" if problem.value else "",
+                ),
+            )
+        )
+        click.echo(f"  {where + ' : ' if where else ''}{problem.message}", err=True)
+    left = report.problem_count - SHOWN_PROBLEMS
+    if left > 0:
+        click.echo(f"  … and {left} more", err=True)

@@ -1,0 +1,27 @@
+"""``preau relay``: hands due outbox rows to Celery."""
+
+from __future__ import annotations
+
+import signal
+
+import click
+
+from core.clock import SystemClock
+from core.logging import configure
+from core.settings import get_settings
+
+
+@click.command()
+def relay() -> None:
+    """Relay due effects to the workers. One is enough; two do no harm."""
+    from core.tasks.app import deliver
+    from core.tasks.relay import Relay
+
+    settings = get_settings()
+    configure(settings)
+    loop = Relay(
+        settings.relay_url, SystemClock(), deliver.delay
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: loop.stop())
+    loop.run()

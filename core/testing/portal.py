@@ -1,0 +1,194 @@
+"""Fixtures: the whole portal over real servers, with two towns and a steered provider and clock."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from sqlalchemy import create_engine, text
+
+from core.api.invoices import (
+    InvoiceRecord,
+    InvoiceSource,
+    LineRecord,
+    SourceFile,
+    SourceProblem,
+    TaxKind,
+)
+from core.channels.email import plugin as email
+from core.db.embedded import Addresses
+from core.extensions import Extensions
+from core.runtime import Runtime, sync_towns
+from core.services.town import Town
+from core.settings import load
+from core.sources.csv import plugin as csv
+from core.tasks.consumers import all_consumers
+from core.tasks.deliver import deliver
+from core.testing.fakes import TOWN, TOWNS, FakeBank, FakeClock, FakePay
+
+
+def record(number: str = "2026-0001", family: str = "F001", **changes: Any) -> InvoiceRecord:
+    """An invoice of 56,87 € for the canteen, or what `changes` make of it."""
+    amount = changes.get("amount", 5687)
+    fields: dict[str, Any] = {
+        "regie": "CANTINE",
+        "number": number,
+        "family_code": family,
+        "label": "CANTINE février",
+        "amount": amount,
+        "issued_on": date(2026, 3, 1),
+        "due_on": date(2026, 3, 31),
+        "fiscal_year": 2026,
+        "debtor": "DURAND Camille",
+        "lines": (LineRecord(1, "Repas", TaxKind.MEAL, amount, child="E001"),),
+    }
+    return InvoiceRecord(**(fields | changes))
+
+
+class Records:
+    """An invoice source that yields what it was given, for tests of what comes after reading."""
+
+    key = "records"
+    label = "Records"
+
+    def __init__(self, *items: InvoiceRecord | SourceProblem) -> None:
+        self._items = items
+
+    def read(self, _file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem]:
+        """Yield them."""
+        yield from self._items
+
+
+@dataclass
+class Portal:
+    """The portal under test."""
+
+    runtime: Runtime
+    clock: FakeClock
+    plugin: FakePay
+    scratch: Path
+    owner_url: str
+
+    @property
+    def bank(self) -> FakeBank:
+        """The fake provider's memory."""
+        return self.plugin.bank
+
+    def town(self, slug: str = "valmont") -> Any:
+        """A unit of work: ``with portal.town() as town``."""
+        return self.runtime.unit_of_work(slug)
+
+    def publish(self, *records: InvoiceRecord, slug: str = "valmont") -> int:
+        """Import and publish `records`; the batch's id."""
+        with self.town(slug) as town:
+            report = town.imports.run(Records(*records), self.file())
+            assert report.batch_id is not None, report.problems
+            town.imports.publish(report.batch_id)
+            return int(report.batch_id)
+
+    def file(self, content: str = "") -> SourceFile:
+        """A file on disk, for sources that do not read it."""
+        path = self.scratch / f"{uuid.uuid4().hex}.csv"
+        path.write_text(content)
+        return SourceFile(path, path.name, path.stat().st_size)
+
+    def codes(self, family: str = "F001", slug: str = "valmont") -> str:
+        """Draw a second code for a family."""
+        with self.town(slug) as town:
+            return str(town.families.issue_code(town.families.by_code(family).id))
+
+    def work(self, *, rounds: int = 20) -> int:
+        """Do every due outbox row of all towns, as workers would; how many were done."""
+        consumers = all_consumers(self.runtime.extensions)
+        done = 0
+        for _round in range(rounds):
+            due = self._due()
+            if not due:
+                break
+            for tenant, row_id in due:
+                deliver(self.runtime, consumers, tenant, row_id)
+                done += 1
+        return done
+
+    def _due(self) -> list[tuple[str, uuid.UUID]]:
+        found = []
+        for slug in TOWNS:
+            with self.town(slug) as town:
+                found += due_rows(town)
+        return found
+
+    def outbox(self, slug: str = "valmont") -> list[Any]:
+        """The outbox's rows: topic, state, last error."""
+        with self.town(slug) as town:
+            return list(
+                town.session.execute(
+                    text("SELECT topic, dedupe_key, state, attempts, last_error FROM outbox"
+                         " ORDER BY created_at")
+                )
+            )  # fmt: skip
+
+
+def due_rows(town: Town) -> list[tuple[str, uuid.UUID]]:
+    """The due outbox rows of a town."""
+    rows = town.session.execute(
+        text(
+            "SELECT id FROM outbox WHERE state IN ('ready', 'running') AND available_at <= :now"
+            " ORDER BY available_at, created_at"
+        ),
+        {"now": town.clock.now()},
+    )
+    return [(town.config.slug, row.id) for row in rows]
+
+
+def write_towns(folder: Path) -> Path:
+    """Write the two towns of tests."""
+    for slug, name in TOWNS.items():
+        (folder / slug).mkdir(parents=True)
+        (folder / slug / "tenant.toml").write_text(TOWN.format(slug=slug, name=name), "utf-8")
+    return folder
+
+
+def make_portal(addresses: Addresses, folder: Path) -> Portal:
+    """A portal over a migrated database."""
+    clock, plugin = FakeClock(), FakePay()
+    settings = load(
+        database_url=addresses.database_url,
+        owner_url=addresses.owner_url,
+        relay_url=addresses.relay_url,
+        redis_url=addresses.redis_url,
+        tenants_dir=write_towns(folder / "tenants"),
+        data_dir=folder,
+        public_base_url="http://localhost",
+        smtp_port=9,  # Nobody listens: a test that needs mail starts a server and says so.
+    )
+    extensions = Extensions({"email": email, "csv": csv, "fakepay": plugin})
+    runtime = Runtime(settings, extensions, clock=clock)
+    sync_towns(settings.owner_url, runtime.registry)
+    return Portal(runtime, clock, plugin, folder, settings.owner_url)
+
+
+@pytest.fixture
+def portal(database: Addresses, redis: Redis, tmp_path: Path) -> Iterator[Portal]:
+    """A portal with an empty database."""
+    redis.flushall()
+    made = make_portal(database, tmp_path)
+    yield made
+    made.runtime.close()
+
+
+@pytest.fixture
+def owner(portal: Portal) -> Iterator[Any]:
+    """A connection as the owner of the tables, who is under row-level security too."""
+    engine = create_engine(portal.owner_url)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+__all__ = ["InvoiceSource", "Portal", "Records", "make_portal", "owner", "portal", "record"]

@@ -1,0 +1,1 @@
+"""The pages: a Pyramid application over the services."""

@@ -1,0 +1,55 @@
+"""The application factory."""
+
+from __future__ import annotations
+
+from pyramid.config import Configurator
+from pyramid.router import Router
+from pyramid.tweens import EXCVIEW, INGRESS
+
+from core.runtime import Runtime
+from core.web import security
+from core.web.plugin_routes import TownEnables, add_plugins
+
+
+def make_app(runtime: Runtime) -> Router:
+    """Put the pages together for one process."""
+    config = Configurator(
+        session_factory=security.make_session,
+        security_policy=security.Security(),
+        default_permission=security.PUBLIC,
+    )
+    config.registry.runtime = runtime
+    config.set_default_csrf_options(require_csrf=True)
+    for name in ("signed_in", "family", "families", "family_id", "session_ended"):
+        config.add_request_method(getattr(security, name), name, reify=True)
+    config.add_tween("core.web.headers.headers_tween", under=INGRESS)
+    config.add_tween(
+        "core.web.tenancy.tenancy_tween", under="core.web.headers.headers_tween", over=EXCVIEW
+    )
+    config.add_tween("core.web.transactions.transaction_tween", under=EXCVIEW)
+    config.add_route_predicate("town_enables", TownEnables)
+    config.add_route_predicate("in_town", InTown)
+    config.include("core.web.rendering")
+    config.include("core.web.routes")
+    config.scan("core.web.views")
+    config.scan("core.web.parents")
+    config.commit()
+    add_plugins(config, runtime.extensions)
+    return config.make_wsgi_app()
+
+
+class InTown:
+    """Route predicate: the request is for a town (or, False, for none)."""
+
+    def __init__(self, wanted: bool, _config: Configurator) -> None:
+        self._wanted = wanted
+
+    def text(self) -> str:
+        """For Pyramid's introspection."""
+        return f"in_town = {self._wanted}"
+
+    phash = text
+
+    def __call__(self, _info: object, request: object) -> bool:
+        """Whether the route exists for this request."""
+        return (getattr(request, "town", None) is not None) is self._wanted

@@ -1,0 +1,48 @@
+"""What all forms share. Labels stand in the templates, messages are French message ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+from wtforms import Form, HiddenField, StringField, ValidationError
+from wtforms.validators import InputRequired, Length
+
+
+def _strip(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def is_email(_form: Form, field: StringField) -> None:
+    """Check an address's form and write it as mail servers do; its delivery is not asked."""
+    try:
+        field.data = validate_email(field.data or "", check_deliverability=False).normalized
+    except EmailNotValidError:
+        message = "Saisissez une adresse e-mail valable, comme nom@exemple.fr."
+        raise ValidationError(message) from None
+
+
+class EmailForm(Form):
+    """One e-mail address."""
+
+    email = StringField(
+        filters=[_strip],
+        validators=[InputRequired("Saisissez votre adresse e-mail."), Length(max=254), is_email],
+    )
+
+
+class NextForm(Form):
+    """A form that leads on to `next`, a path of this town."""
+
+    next = HiddenField()
+
+
+def required(message: str, *, limit: int = 200) -> StringField:
+    """A text field that has to be filled, of at most `limit` characters."""
+    return StringField(
+        filters=[_strip],
+        validators=[
+            InputRequired(message),
+            Length(max=limit, message="Cette saisie est trop longue."),
+        ],
+    )

@@ -1,0 +1,63 @@
+"""What every answer tells the browser about security, and the request's number."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+
+import structlog
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.response import Response
+
+log = structlog.get_logger(__name__)
+
+CSP = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+"""No form-action: browsers apply it to the redirection to the payment provider too.
+``data:`` in images is for the select's arrow of the vendored style sheet and QR codes."""
+
+_SECURITY = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
+
+
+def headers_tween(
+    handler: Callable[[Request], Response], _registry: Registry
+) -> Callable[[Request], Response]:
+    """Number the request, log it without its query (which may hold a token), add the headers."""
+
+    def tween(request: Request) -> Response:
+        given = request.headers.get("X-Request-ID", "")
+        request.number = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
+        started = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request=request.number):
+            response = handler(request)
+            route = request.matched_route.name if getattr(request, "matched_route", None) else ""
+            log.info(
+                "request",
+                method=request.method,
+                route=route,
+                status=response.status_int,
+                ms=round(1000 * (time.perf_counter() - started)),
+            )
+        for name, value in _SECURITY.items():
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-ID"] = request.number
+        if request.scheme == "https":
+            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if route and route != "static":
+            # Families' pages must not stay on a shared computer.
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return tween

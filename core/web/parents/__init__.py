@@ -1,0 +1,1 @@
+"""The pages of parents, a module for each place of the menu."""

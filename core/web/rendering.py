@@ -1,0 +1,80 @@
+"""What every template is given (core/web/templates/README.md)."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from nh3 import clean
+from pyramid.config import Configurator
+from pyramid.csrf import get_csrf_token
+from pyramid.events import BeforeRender
+from pyramid.request import Request
+
+from core.api.web import Audience, MenuEntry
+from core.i18n import gettext as _
+from core.templating import configure
+
+STATIC = Path(__file__).parent / "static"
+
+
+def includeme(config: Configurator) -> None:
+    """Jinja2, its filters, and the variables of all templates."""
+    config.include("pyramid_jinja2")
+    config.add_settings({"jinja2.undefined": "strict", "jinja2.trim_blocks": "false"})
+    config.commit()
+    environment = config.get_jinja2_environment()
+    configure(environment)
+    environment.policies["ext.i18n.trimmed"] = False
+    config.add_subscriber(_add_globals, BeforeRender)
+
+
+def _add_globals(event: BeforeRender) -> None:
+    request: Request = event["request"]
+    event["asset"] = asset
+    if request is None or getattr(request, "ctx", None) is None:
+        return
+    event["csrf_token"] = get_csrf_token(request)
+    event["menu"] = menu(request)
+    event["flashes"] = [
+        (level, message)
+        for level in ("error", "warning", "success", "info")
+        for message in request.session.pop_flash(level)
+    ]
+    event["demo"] = not request.registry.runtime.settings.is_production
+
+
+def menu(request: Request) -> list[MenuEntry]:
+    """The signed-in family's menu: core's entries and the plugins'."""
+    if request.family is None:
+        return []
+    entries = [
+        MenuEntry(_("Factures à régler"), "invoices", 10),
+        MenuEntry(_("Factures déjà payées"), "paid", 20),
+        MenuEntry(_("Attestations fiscales"), "certificates", 30),
+        MenuEntry(_("Être averti"), "alerts", 40),
+        MenuEntry(_("Mon compte"), "account", 60),
+        MenuEntry(_("Aide"), "help", 90),
+        *request.ctx.menu(Audience.PARENTS),
+    ]
+    return sorted(entries, key=lambda entry: entry.order)
+
+
+@cache
+def asset(path: str) -> str:
+    """The URL of a static file, the same for all towns, which changes with its content."""
+    digest = hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:10]
+    return f"/static/{path}?v={digest}"
+
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False})
+
+
+def markdown(source: str) -> Markup:
+    """An agent's text as safe HTML: no raw HTML, no script, links to http(s) and mail only."""
+    return Markup(  # noqa: S704 - cleaned by nh3
+        clean(_MARKDOWN.render(source), url_schemes={"http", "https", "mailto"})
+    )

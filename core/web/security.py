@@ -1,0 +1,135 @@
+"""Who is asking, and what they may do."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.security import Allowed, Denied
+from pyramid.session import SignedCookieSessionFactory
+
+from core.api.context import FamilyInfo
+from core.services.sign_in import ABSOLUTE_END, SignedIn
+
+COOKIE = "preau_family"
+
+PUBLIC, PARENT, PAYER = "public", "parent", "payer"
+"""Everybody; a signed-in family; a signed-in family, or who came by a payment link."""
+
+
+class Security:
+    """Pyramid's security policy over `core.services.sign_in`."""
+
+    def identity(self, request: Request) -> SignedIn | None:
+        """Who the browser's token says it is, in this town only."""
+        if request.ctx is None:
+            return None
+        return request.signed_in
+
+    def authenticated_userid(self, request: Request) -> int | None:
+        """The family's number."""
+        identity = self.identity(request)
+        return identity.family_id if identity else None
+
+    def permits(self, request: Request, _context: Any, permission: str) -> Allowed | Denied:
+        """Whether who is asking has `permission`."""
+        identity = self.identity(request)
+        allowed = permission == PUBLIC or (
+            identity is not None
+            and (permission == PAYER or (permission == PARENT and not identity.only_invoice_id))
+        )
+        return Allowed(permission) if allowed else Denied(permission)
+
+    def remember(self, request: Request, _userid: Any, **kw: Any) -> list[tuple[str, str]]:
+        """Sign in by `let_in`, which also renews the CSRF token."""
+        raise NotImplementedError
+
+    def forget(self, request: Request, **kw: Any) -> list[tuple[str, str]]:
+        """Sign out by `let_out`."""
+        raise NotImplementedError
+
+
+def signed_in(request: Request) -> SignedIn | None:
+    """Who holds the cookie's token; None when nobody, or when the session ended."""
+    token = request.cookies.get(COOKIE)
+    return request.ctx.sign_in.recognise(token) if token else None
+
+
+def session_ended(request: Request) -> bool:
+    """Whether the browser was signed in once and is no more."""
+    return bool(request.cookies.get(COOKIE)) and request.signed_in is None
+
+
+def family_id(request: Request) -> int:
+    """The signed-in family's number (views with permission ``parent`` or ``payer``)."""
+    return int(request.signed_in.family_id)
+
+
+def family(request: Request) -> FamilyInfo | None:
+    """The signed-in family, None for visitors and for those who came by a payment link."""
+    if request.ctx is None or request.signed_in is None or request.signed_in.only_invoice_id:
+        return None
+    found: FamilyInfo | None = request.ctx.families.get(request.signed_in.family_id)
+    return found
+
+
+def families(request: Request) -> list[FamilyInfo]:
+    """The families that this session may switch to."""
+    if request.family is None:
+        return []
+    if request.signed_in.account_id is None:
+        return [request.family]
+    return list(request.ctx.sign_in.families_of(request.signed_in.account_id))
+
+
+def let_in(request: Request, response: Response, token: str) -> None:
+    """Put a fresh token into the browser; what it held before is worth nothing any more."""
+    old = request.cookies.get(COOKIE)
+    if old:
+        request.ctx.sign_in.close(old)
+    request.session.invalidate()
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=ABSOLUTE_END,
+        path=request.script_name or "/",
+        secure=request.scheme == "https",
+        httponly=True,
+        samesite="Lax",  # Lax: the parent has to be known when coming back from the provider.
+    )
+
+
+def let_out(request: Request, response: Response) -> None:
+    """End the browser's session."""
+    token = request.cookies.get(COOKIE)
+    if token:
+        request.ctx.sign_in.close(token)
+    request.session.invalidate()
+    response.delete_cookie(COOKIE, path=request.script_name or "/")
+
+
+def make_session(request: Request) -> Any:
+    """Flash messages and the CSRF token, in a signed cookie of this town's pages only."""
+    factory = _session_factory(
+        request.registry.runtime.settings.secret_key,
+        request.script_name or "/",
+        request.scheme == "https",
+    )
+    return factory(request)
+
+
+@lru_cache(maxsize=4096)
+def _session_factory(secret: str, path: str, secure: bool) -> Any:
+    return SignedCookieSessionFactory(
+        secret,
+        salt="preau.web.session",
+        cookie_name="preau_web",
+        path=path,
+        secure=secure,
+        httponly=True,
+        samesite="Lax",
+        timeout=None,
+        reissue_time=3600,
+    )

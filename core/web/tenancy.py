@@ -1,0 +1,90 @@
+"""Finding the town of a request, by host name or by the first segment of the path.
+
+The segment moves from PATH_INFO to SCRIPT_NAME, as a WSGI mount does: routes and generated URLs are
+the same in both ways, and no view ever sees the town's slug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pyramid.httpexceptions import HTTPNotFound, HTTPPermanentRedirect
+from pyramid.registry import Registry as PyramidRegistry
+from pyramid.request import Request
+from pyramid.response import Response
+
+from core import i18n
+from core.tenancy.config import RESERVED
+
+if TYPE_CHECKING:
+    from core.runtime import Runtime
+
+Handler = Callable[[Request], Response]
+LANGUAGE_COOKIE = "preau_language"
+
+
+class TownUnavailableError(Exception):
+    """The town's file is wrong: the page for maintenance is shown."""
+
+
+def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
+    """Give the request its town, its language and its unit of work; close it at the end."""
+    runtime: Runtime = registry.runtime
+
+    def tween(request: Request) -> Response:
+        request.town = request.ctx = None
+        request.language = i18n.SOURCE_LOCALE
+        slug = _slug(request, runtime)
+        if slug is None:
+            return handler(request)
+        if isinstance(slug, Response):
+            return slug
+        if slug in runtime.registry.broken:
+            request.environ["preau.broken"] = True
+            return handler(request)
+        request.town = runtime.config(slug)
+        request.language = _language(request)
+        request.ctx = runtime.open(slug, actor="web", base_url=request.application_url)
+        try:
+            with i18n.use(request.language):
+                return handler(request)
+        finally:
+            request.ctx.session.close()
+
+    return tween
+
+
+def _slug(request: Request, runtime: Runtime) -> str | Response | None:
+    """The town's slug; None outside any; a redirection where a slash is missing."""
+    slug = runtime.registry.by_host(request.host)
+    first, slash, rest = request.path_info.lstrip("/").partition("/")
+    if first in RESERVED:
+        return None
+    if slug is not None:
+        return slug
+    if runtime.settings.is_production and not _is_ours(request.host, runtime):
+        # A forged Host header must not end up in a mail's link.
+        return HTTPNotFound()
+    if first not in runtime.registry.towns and first not in runtime.registry.broken:
+        return None
+    if not slash:
+        query = f"?{request.query_string}" if request.query_string else ""
+        return HTTPPermanentRedirect(location=f"{request.path}/{query}")
+    request.script_name = f"{request.script_name}/{first}"
+    request.path_info = f"/{rest}"
+    return first
+
+
+def _is_ours(host: str, runtime: Runtime) -> bool:
+    return host.lower() == urlsplit(runtime.settings.public_base_url).netloc
+
+
+def _language(request: Request) -> str:
+    """The visitor's choice, else the browser's wish, else the town's first language."""
+    languages = request.town.languages
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    if chosen in languages:
+        return str(chosen)
+    return str(request.accept_language.lookup(languages, default=languages[0]))

@@ -1,0 +1,1 @@
+"""Pages that belong to no town, and the pages for errors."""

@@ -1,0 +1,101 @@
+"""What a person sees when something cannot be done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from pyramid.exceptions import BadCSRFToken
+from pyramid.httpexceptions import HTTPException, HTTPSeeOther
+from pyramid.renderers import render_to_response
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import (
+    exception_view_config,
+    forbidden_view_config,
+    notfound_view_config,
+)
+from redis import RedisError
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from core.api.errors import UserError
+from core.i18n import gettext as _
+from core.services.errors import NotFoundError, ThrottledError
+
+log = structlog.get_logger(__name__)
+TEMPLATES = "core:web/templates/errors"
+
+
+@notfound_view_config(renderer=f"{TEMPLATES}/404.jinja2", append_slash=False)
+@exception_view_config(NotFoundError, renderer=f"{TEMPLATES}/404.jinja2")
+def not_found(request: Request) -> dict[str, Any] | Response:
+    """No such page, or not for this family: one answer for both."""
+    request.response.status_int = 404
+    if request.environ.get("preau.broken"):
+        return unavailable(request)
+    return {}
+
+
+@forbidden_view_config(renderer=f"{TEMPLATES}/403.jinja2")
+def forbidden(request: Request) -> dict[str, Any] | Response:
+    """Visitors are led to sign in and come back; who is signed in is told no."""
+    if request.ctx is not None and request.signed_in is None:
+        query = {} if request.method != "GET" else {"next": request.path_qs}
+        return HTTPSeeOther(location=request.route_path("sign_in", _query=query))
+    request.response.status_int = 403
+    return {}
+
+
+@exception_view_config(BadCSRFToken)
+def stale_form(request: Request) -> Response:
+    """The form was open for too long, or in another session: say so and show a fresh page."""
+    if request.ctx is None:
+        return Response(status=400)
+    request.session.flash(
+        _("Cette page était ouverte depuis trop longtemps. Merci de recommencer."), "warning"
+    )
+    return HTTPSeeOther(location=request.route_path("home"))
+
+
+@exception_view_config(ThrottledError, renderer=f"{TEMPLATES}/429.jinja2")
+def throttled(error: ThrottledError, request: Request) -> dict[str, Any]:
+    """Too many attempts."""
+    request.response.status_int = 429
+    request.response.headers["Retry-After"] = str(error.seconds)
+    return {"message": error.message}
+
+
+@exception_view_config(UserError)
+def refused(error: UserError, request: Request) -> Response:
+    """What cannot be done, told on the page that can be gone on from."""
+    request.session.flash(error.message, "error")
+    route = "invoices" if request.family is not None else "home"
+    return HTTPSeeOther(location=request.route_path(route))
+
+
+@exception_view_config(OperationalError, renderer=f"{TEMPLATES}/503.jinja2")
+@exception_view_config(InterfaceError, renderer=f"{TEMPLATES}/503.jinja2")
+@exception_view_config(RedisError, renderer=f"{TEMPLATES}/503.jinja2")
+def away(error: Exception, request: Request) -> dict[str, Any]:
+    """The database or Redis is away: back in a moment."""
+    log.error("web.unavailable", reason=type(error).__name__)
+    request.response.status_int = 503
+    request.response.headers["Retry-After"] = "60"
+    return {"retry_after": 1}
+
+
+def unavailable(request: Request) -> Response:
+    """The town's file is wrong; the operator knows (`preau tenants check`)."""
+    response = render_to_response(f"{TEMPLATES}/503.jinja2", {"retry_after": None}, request)
+    response.status_int = 503
+    return response
+
+
+@exception_view_config(Exception, renderer=f"{TEMPLATES}/500.jinja2")
+def broken(error: Exception, request: Request) -> dict[str, Any] | Response:
+    """A fault of ours: logged with the number that the page shows."""
+    if isinstance(error, HTTPException):
+        return error
+    log.error("web.fault", exc_info=error)
+    request.response.status_int = 500
+    return {"incident": request.number}
