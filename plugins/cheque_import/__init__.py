@@ -1,1 +1,59 @@
 """Cheques: import, reconcile, deposit, bounce."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.plugin import (
+    Audience,
+    MenuEntry,
+    MigrationSource,
+    Plugin,
+    TenantContext,
+    WebConfig,
+    hookimpl,
+)
+from core.plugin import gettext as _
+from plugins.cheque_import.settings import ChequeSettings
+
+if TYPE_CHECKING:
+    import click
+
+
+class ChequeImport(Plugin[ChequeSettings]):
+    """The plugin object. What its hooks need is imported when they are called."""
+
+    name = "cheque_import"
+    label = "Chèques"
+    Settings = ChequeSettings
+
+    @hookimpl
+    def configure_web(self, config: WebConfig) -> None:
+        """Add the back office's pages."""
+        from plugins.cheque_import import views  # noqa: PLC0415
+
+        views.configure(config)
+
+    @hookimpl
+    def commands(self, cli: click.Group) -> None:
+        """Add ``preau cheques``."""
+        from plugins.cheque_import.commands import cheques  # noqa: PLC0415
+
+        cli.add_command(cheques)
+
+    @hookimpl
+    def migrations(self) -> MigrationSource:
+        """The tables of cheques."""
+        return MigrationSource(Path(__file__).parent / "migrations" / "versions")
+
+    @hookimpl
+    def menu_entries(self, ctx: TenantContext, audience: Audience) -> Sequence[MenuEntry]:
+        """An entry in the office's menu, where the town has a régie that collects."""
+        if audience is not Audience.OFFICE or not any(r.collects for r in ctx.town.regies):
+            return ()
+        return (MenuEntry(_("Chèques"), "cheque_import.queue", order=45),)
+
+
+plugin = ChequeImport()

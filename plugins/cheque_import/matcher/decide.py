@@ -357,7 +357,9 @@ def _account_points(evidence: Evidence, family: int) -> int:
 
 def _amount_points(amount: int, way: _Way, evidence: Evidence) -> int:
     designated = [i for i in evidence.referred if i.family_id == way.invoices[0].family_id]
-    bonus = 8 if designated and set(designated) <= set(way.invoices) else 0
+    bonus = 0
+    if designated and set(designated) <= set(way.invoices):
+        bonus = 8 if len(designated) == len(way.invoices) else 6
     if way.due == amount:
         return bonus + (35 if way.unique else 25)
     if explain.slip(amount, way.due):

@@ -104,7 +104,7 @@ def _slip_record(kind: str, sequence: int, deposit: Deposit) -> list[str]:
     _put(record, 11, f"{deposit.on:%Y%m%d}")
     _put(record, 19, _text(deposit.depositor, 35))
     _put(record, 54, _text(deposit.siret, 14))
-    _put(record, 68, _text(deposit.reference, 7))
+    _put(record, 68, _text(deposit.reference[-7:], 7))
     _put(record, 111, _text(deposit.reference, 24))
     _put(record, 135, "2")
     _put(record, 136, _text(deposit.account, 34))

@@ -1,0 +1,197 @@
+"""The *bordereau de remise*: made once, numbered without gaps, frozen; as PDF, CSV and TLMC 320."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy import or_, select
+
+from core.plugin import Document, TenantContext, UserError, decimal_text, render_pdf
+from core.plugin import gettext as _
+from plugins.cheque_import import history
+from plugins.cheque_import.matcher.explain import euros
+from plugins.cheque_import.models import IN_PORTFOLIO, Cheque, ChequeDeposit, ChequeDepositLine
+from plugins.cheque_import.readers import read_file, tlmc
+from plugins.cheque_import.records import Hasher
+from plugins.cheque_import.settings import ChequeSettings, DepositAccount
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Slips:
+    """The deposit slips of one town."""
+
+    def __init__(self, ctx: TenantContext, settings: ChequeSettings, *, actor: str) -> None:
+        self._ctx = ctx
+        self._settings = settings
+        self._actor = actor
+
+    def ready(self, regie: str) -> Sequence[Cheque]:
+        """Cheques that the next slip would take: decided or to classify, not deposited, not held.
+
+        A cheque to classify is deposited with the others: it must not wait in a drawer.
+        """
+        return self._ctx.session.scalars(
+            select(Cheque)
+            .where(
+                Cheque.tenant_id == self._ctx.town.slug,
+                Cheque.regie == regie,
+                Cheque.state.in_(IN_PORTFOLIO),
+                Cheque.deposit_id.is_(None),
+                or_(Cheque.drawn_on.is_(None), Cheque.drawn_on <= history.today(self._ctx)),
+            )
+            .order_by(Cheque.slip, Cheque.rank, Cheque.id)
+            .with_for_update()
+        ).all()
+
+    def make(
+        self, regie: str, *, control_count: int | None = None, control_total: int | None = None
+    ) -> ChequeDeposit:
+        """Freeze a slip over all cheques that are ready.
+
+        Raises:
+            UserError: there is none, or the control count or total (cents) differs.
+        """
+        history.collecting(self._ctx, regie)
+        cheques = self.ready(regie)
+        if not cheques:
+            raise UserError(_("Aucun chèque n’est prêt à être remis."))
+        total = sum(cheque.amount for cheque in cheques)
+        if control_count not in {None, len(cheques)} or control_total not in {None, total}:
+            raise UserError(
+                _("Le contrôle ne tombe pas juste : %(count)s chèques pour %(total)s.")
+                % {"count": len(cheques), "total": euros(total)}
+            )
+        today = history.today(self._ctx)
+        account = self._settings.deposit.get(regie) or DepositAccount(depositor=self._label(regie))
+        deposit = ChequeDeposit(
+            tenant_id=self._ctx.town.slug, regie=regie, year=today.year,
+            number=history.next_number(self._ctx, f"deposit/{regie}/{today.year}"), made_on=today,
+            actor=self._actor, depositor=account.depositor, account=account.account,
+            siret=account.siret, count=len(cheques), total=total,
+        )  # fmt: skip
+        self._ctx.session.add(deposit)
+        self._ctx.session.flush()
+        for rank, cheque in enumerate(cheques, 1):
+            self._ctx.session.add(
+                ChequeDepositLine(
+                    tenant_id=self._ctx.town.slug, deposit_id=deposit.id, cheque_id=cheque.id,
+                    rank=rank, number=cheque.number, bank=cheque.bank, issuer=cheque.issuer,
+                    amount=cheque.amount,
+                )
+            )  # fmt: skip
+            cheque.deposit_id = deposit.id
+            history.note(self._ctx, cheque, self._actor, "deposited", slip=name_of(deposit))
+        self._ctx.session.flush()
+        return deposit
+
+    def all(self) -> Sequence[ChequeDeposit]:
+        """The slips, newest first."""
+        return self._ctx.session.scalars(
+            select(ChequeDeposit)
+            .where(ChequeDeposit.tenant_id == self._ctx.town.slug)
+            .order_by(ChequeDeposit.id.desc())
+            .limit(200)
+        ).all()
+
+    def get(self, deposit_id: int) -> ChequeDeposit:
+        """One slip. Raises `UserError` when there is none."""
+        deposit = self._ctx.session.get(ChequeDeposit, (self._ctx.town.slug, deposit_id))
+        if deposit is None:
+            raise UserError(_("Ce bordereau n’existe pas."))
+        return deposit
+
+    def lines(self, deposit: ChequeDeposit) -> Sequence[ChequeDepositLine]:
+        """The lines of a slip, in order."""
+        return self._ctx.session.scalars(
+            select(ChequeDepositLine)
+            .where(
+                ChequeDepositLine.tenant_id == self._ctx.town.slug,
+                ChequeDepositLine.deposit_id == deposit.id,
+            )
+            .order_by(ChequeDepositLine.rank)
+        ).all()
+
+    def csv(self, deposit: ChequeDeposit) -> Document:
+        """The slip for a spreadsheet: UTF-8 with BOM, semicolons, decimal commas."""
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, delimiter=";")
+        writer.writerow(("bordereau", "date", "rang", "cheque", "banque", "emetteur", "montant"))
+        for line in self.lines(deposit):
+            writer.writerow(
+                (
+                    name_of(deposit), f"{deposit.made_on:%d/%m/%Y}", line.rank, line.number,
+                    _plain(line.bank), _plain(line.issuer), decimal_text(line.amount),
+                )
+            )  # fmt: skip
+        return Document(
+            f"remise-{name_of(deposit)}.csv", "text/csv", out.getvalue().encode("utf-8-sig")
+        )
+
+    def pdf(self, deposit: ChequeDeposit) -> Document:
+        """The slip to sign."""
+        environment = Environment(
+            loader=PackageLoader("plugins.cheque_import", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+        )
+        html = environment.get_template("slip.print.jinja2").render(
+            deposit=deposit, lines=self.lines(deposit), name=name_of(deposit), euros=euros, _=_,
+            town=self._ctx.town, regie=self._label(deposit.regie),
+        )  # fmt: skip
+        content = render_pdf(
+            html,
+            title=_("Bordereau de remise de chèques %s") % name_of(deposit),
+            language="fr",
+            author=self._ctx.town.name,
+            created=deposit.made_on,
+        )
+        return Document(f"remise-{name_of(deposit)}.pdf", "application/pdf", content)
+
+    def tlmc(self, deposit: ChequeDeposit, files: Sequence[bytes], hasher: Hasher) -> Document:
+        """The slip for the bank, TLMC 320.
+
+        Account zones are not kept here, so the cheque reader's own `files` are read again and each
+        cheque found by its key.
+
+        Raises:
+            UserError: a cheque of the slip is in none of the files.
+        """
+        zones = {
+            hasher.natural_key(record): record.zones
+            for content in files
+            for record in read_file("lecteur", content).records
+        }
+        cheques = []
+        for line in self.lines(deposit):
+            cheque = self._ctx.session.get_one(Cheque, (self._ctx.town.slug, line.cheque_id))
+            found = zones.get(cheque.natural_key)
+            if found is None:
+                raise UserError(
+                    _("La ligne magnétique du chèque %s n’est pas dans le fichier donné.")
+                    % line.number
+                )
+            cheques.append((found, line.amount, f"{name_of(deposit)}/{line.rank}"))
+        content = tlmc.write(
+            tlmc.Deposit(
+                deposit.depositor, name_of(deposit), deposit.account, deposit.made_on, deposit.siret
+            ),
+            cheques,
+        )
+        return Document(f"remise-{name_of(deposit)}.tlmc", "text/plain", content)
+
+    def _label(self, regie: str) -> str:
+        return next((one.label for one in self._ctx.town.regies if one.key == regie), regie)
+
+
+def name_of(deposit: ChequeDeposit) -> str:
+    """How a slip is called: ``2025-CANTINE-0007``."""
+    return f"{deposit.year}-{deposit.regie}-{deposit.number:04d}"
+
+
+def _plain(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
