@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 
 import click
@@ -92,6 +93,8 @@ def preau(ctx: click.Context) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    # Pyramid's own debt, and nothing that an operator could act on.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     preau(prog_name="preau")
 
 

@@ -104,7 +104,7 @@ def _alive(pids):
     return alive
 
 
-def _all_gone(pids, seconds=10):
+def _all_gone(pids, seconds=30):
     deadline = time.monotonic() + seconds
     while _alive(pids) and time.monotonic() < deadline:
         time.sleep(0.1)
