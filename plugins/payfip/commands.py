@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -123,10 +125,13 @@ def simulator(host: str, port: int, smtp: str, state: Path | None) -> None:
     if smtp and not (smtp_host and smtp_port.isdigit()):
         raise click.BadParameter("HOST:PORT", param_hint="--smtp")
     made = make_simulator(state=state, smtp=(smtp_host, int(smtp_port)) if smtp else None)
-    with running(made, host=host, port=port) as (base, serve):
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_args: ended.set())
+    with running(made, host=host, port=port) as base:
         click.echo(_("Simulateur de PayFiP : %s (aucun argent n’est prélevé)") % base)
         click.echo(_("Commandes : %s/_simulator") % base)
-        serve()
+        ended.wait()
 
 
 def activation(

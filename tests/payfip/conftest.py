@@ -116,11 +116,11 @@ class Running:
 @pytest.fixture(scope="session")
 def _payfip(_clock: FakeClock) -> Iterator[Running]:
     simulator = make_simulator(clock=_clock.seconds)
-    with running(simulator) as (base, serve):
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        with httpx.Client(base_url=base, follow_redirects=True) as http:
-            yield Running(base, simulator, http)
+    with (
+        running(simulator) as base,
+        httpx.Client(base_url=base, follow_redirects=True) as http,
+    ):
+        yield Running(base, simulator, http)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
+from waitress import wasyncore
 from waitress.server import create_server
 
 from plugins.payfip.settings import PAGE_PATH, SERVICE_PATH
@@ -89,16 +91,28 @@ def headers(handler: Callable[[Request], Response], _registry: object) -> Callab
 
 
 @contextmanager
-def running(
-    simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0
-) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Listen; gives the base address and the function that serves until the block is left."""
-    server = create_server(simulator.wsgi, host=host, port=port, threads=THREADS)
+def running(simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serve in the background until the block is left; gives the base address."""
+    sockets: dict[int, Any] = {}
+    server = create_server(simulator.wsgi, map=sockets, host=host, port=port, threads=THREADS)
+    ending = threading.Event()
+
+    def serve() -> None:
+        # Waitress's own `run` can only be ended from its thread; this loop looks up now and then.
+        while not ending.is_set():
+            wasyncore.loop(timeout=1.0, map=sockets, count=1)
+
+    thread = threading.Thread(target=serve, name="payfip-simulator", daemon=True)
+    thread.start()
     simulator.courier.start()
     try:
-        yield f"http://{host}:{server.effective_port}", server.run
+        yield f"http://{host}:{server.effective_port}"
     finally:
-        server.close()
+        ending.set()
+        server.pull_trigger()
+        thread.join()
+        server.task_dispatcher.shutdown()
+        wasyncore.close_all(sockets)
         simulator.close()
 
 
