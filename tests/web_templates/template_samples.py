@@ -18,6 +18,7 @@ from wtforms.validators import InputRequired
 from core import i18n, templating
 from core.api.context import FamilyInfo, InvoiceInfo, RegieInfo
 from core.api.web import MenuEntry
+from core.services.invoices import PaidInvoice
 from core.tenancy.config import TenantConfig, TenantFile
 
 TEMPLATES = Path(i18n.__file__).parent / "web" / "templates"
@@ -45,6 +46,7 @@ ROUTES = {
     "alerts": "/alertes",
     "alert_confirm": "/alertes/confirmer/{token}",
     "alert_unsubscribe": "/alertes/desabonner/{token}",
+    "payment_link": "/payer/{token}",
     "account": "/compte",
     "switch_family": "/famille",
     "help": "/aide",
@@ -89,7 +91,10 @@ BARE_TOWN = TenantConfig(
     folder=Path("bourg"),
     file=TenantFile.model_validate(
         {
-            "tenant": {"name": "Saint-Julien-de-la-Grande-Forêt-lès-Montagnes", "languages": ["fr"]},
+            "tenant": {
+                "name": "Saint-Julien-de-la-Grande-Forêt-lès-Montagnes",
+                "languages": ["fr"],
+            },
             "look": {"logo": "logo.svg"},
             "regies": {"PERI": {"label": "REGIE PERISCOLAIRE"}},
         }
@@ -174,7 +179,7 @@ def payment(state: str, **changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**values)
 
 
-def paid(number: int, **changes: Any) -> SimpleNamespace:
+def paid(number: int, **changes: Any) -> PaidInvoice:
     """A line of the invoices already paid."""
     values = {
         "invoice_id": number,
@@ -192,7 +197,7 @@ def paid(number: int, **changes: Any) -> SimpleNamespace:
         "receipt_number": "PERI-2012-000045",
         **changes,
     }
-    return SimpleNamespace(**values)
+    return PaidInvoice(**values)  # type: ignore[arg-type]
 
 
 PAID = [
@@ -213,7 +218,9 @@ class CodesForm(Form):
 class EmailForm(Form):
     """A form with one address."""
 
-    email = StringField(validators=[InputRequired("Saisissez une adresse e-mail, à 100 % complète.")])
+    email = StringField(
+        validators=[InputRequired("Saisissez une adresse e-mail, à 100 % complète.")]
+    )
     key = HiddenField()
 
 
@@ -261,7 +268,11 @@ def address(number: int, **changes: Any) -> SimpleNamespace:
 
 ADDRESSES = [
     address(1),
-    address(2, confirmed_at=None, address="une-adresse-vraiment-tres-longue-sans-coupure@exemple.example"),
+    address(
+        2,
+        confirmed_at=None,
+        address="une-adresse-vraiment-tres-longue-sans-coupure@exemple.example",
+    ),
     address(3, refused_at=NOW, refusal="550 5.1.1 User unknown"),
 ]
 NEWS = [
@@ -361,6 +372,8 @@ def samples() -> list[Sample]:
             PARENT,
         ),
         Sample("reversed", "payment_done", {**done, "payment": payment("reversed")}, PARENT),
+        Sample("payment-link", "payment_link", {"invoice": CANTEEN}, VISITOR),
+        Sample("payment-link-late", "payment_link", {"invoice": None}, VISITOR),
         *(
             Sample(state, "payment_failed", {"payment": payment(state), "invoices": [CARE, BOTH]}, PARENT)
             for state in ("refused", "cancelled")
@@ -453,11 +466,9 @@ class Pages:
             return template.render(
                 request=self.request(sample, language),
                 asset=lambda path: f"{asset_base}{path}",
-                csrf_token="t0ken",  # noqa: S106
+                csrf_token="t0ken",
                 menu=MENU if sample.who["family"] else [],
                 flashes=[("success", "Adresse <ajoutée>.")] if sample.name == "alerts" else [],
                 demo=sample.name != "home-in",
                 **sample.context,
             )
-
-

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po
 from template_samples import Pages, samples
 
@@ -18,15 +18,31 @@ ROOT = Path(core.__file__).parent.parent
 ROOTS = [ROOT / "core", *sorted(p.parent for p in ROOT.glob("plugins/*/__init__.py"))]
 MAPPING = [("**.py", "python"), ("**.jinja2", "jinja2")]
 OPTIONS = {"**.jinja2": {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}}
+VALIDATORS = {
+    "InputRequired": None,
+    "required": None,
+    "ValidationError": None,
+    "EqualTo": (2,),
+    "Length": {2: (2,), 3: (3,), 4: (3,)},
+}
+"""Their messages stand in the code as they are: forms are made before any language is known."""
 VALUES = re.compile(r"%\((\w+)\)s")
 Id = str | tuple[str, ...]
 
 
 def messages(root: Path) -> set[Id]:
     """What `root` says to people, as babel.cfg finds it."""
-    found = extract_from_dir(root, method_map=MAPPING, options_map=OPTIONS, strip_comment_tags=True)
+    found = extract_from_dir(
+        root,
+        method_map=MAPPING,
+        options_map=OPTIONS,
+        keywords=DEFAULT_KEYWORDS | VALIDATORS,
+    )
     # A message extracted from ngettext is a tuple; the context of pgettext is not used here.
-    return {tuple(message) if isinstance(message, tuple | list) else message for _, _, message, *_ in found}
+    return {
+        tuple(message) if isinstance(message, tuple | list) else message
+        for _, _, message, *_ in found
+    }
 
 
 def catalogue(root: Path) -> Catalog:
@@ -42,7 +58,9 @@ def translated(root: Path) -> dict[Id, Id]:
     """Message and translation, of those that are complete and not marked as doubtful."""
     entries = ((m.id, m.string) for m in catalogue(root) if m.id and not m.fuzzy)
     return {
-        key: string for key, string in entries if (string if isinstance(string, str) else all(string))
+        key: string
+        for key, string in entries
+        if (string if isinstance(string, str) else all(string))
     }
 
 
@@ -77,9 +95,11 @@ def test_plurals_stay_plurals(root: Path) -> None:
 
 
 def test_french_is_set_as_french_is() -> None:
-    """The parents' pages: curly apostrophes, no plain space beside tall punctuation."""
+    """The templates: curly apostrophes, no plain space beside tall punctuation."""
     bad = re.compile(r"\w'\w|« | »| [:;!?](\s|$)")
-    said = {form for message in messages(ROOT / "core" / "web") for form in forms(message)}
+    said = {
+        form for message in messages(ROOT / "core" / "web" / "templates") for form in forms(message)
+    }
     assert sorted(text for text in said if bad.search(text)) == []
 
 
@@ -95,5 +115,8 @@ def test_pages_in_english_keep_no_french() -> None:
 def test_english_is_found_through_the_portal() -> None:
     with i18n.use("en"):
         assert i18n.gettext("Déconnexion") == "Sign out"
-        assert i18n.ngettext("La facture à régler", "Les factures à régler", 2) == "The invoices to pay"
+        assert (
+            i18n.ngettext("La facture à régler", "Les factures à régler", 2)
+            == "The invoices to pay"
+        )
     assert i18n.gettext("Déconnexion") == "Déconnexion"

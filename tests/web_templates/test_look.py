@@ -17,7 +17,12 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
 ]
 SHOWN = [sample for sample in samples() if sample.template != "guide"]
-RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}}
+RULES = {
+    "runOnly": {
+        "type": "tag",
+        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    }
+}
 SMALL_TARGETS = """
 () => [...document.querySelectorAll("a, button, select, input:not([type=hidden])")]
   .filter((e) => e.checkVisibility() && !e.closest(".prose, .empty, .lead, .skip, .summary, .cover, label"))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from lxml import html
 from lxml.etree import _Element
 from template_samples import ROUTES, TEMPLATES, Pages, Sample, samples
 from tinyhtml5.parser import HTMLParser
+
+from core.services.sign_in import MINIMUM_PASSWORD
 
 STATIC = TEMPLATES.parent / "static"
 INPUTS = "//input[not(@type='hidden' or @hidden)] | //select | //textarea"
@@ -64,7 +67,7 @@ def test_one_title_and_headings_in_order(page: _Element, sample: Sample) -> None
     levels = [int(h.tag[1]) for h in main[0].xpath(".//h1|.//h2|.//h3|.//h4")]
     assert levels.count(1) == 1
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     title = page.findtext(".//title")
     assert title
     assert title == " ".join(title.split())
@@ -99,7 +102,9 @@ def test_text_from_outside_is_escaped(pages: Pages) -> None:
 
 
 def test_every_template_has_a_sample() -> None:
-    names = {str(path.relative_to(TEMPLATES).with_suffix("")) for path in TEMPLATES.rglob("*.jinja2")}
+    names = {
+        str(path.relative_to(TEMPLATES).with_suffix("")) for path in TEMPLATES.rglob("*.jinja2")
+    }
     parts = {"layout", "shell", "simple", "macros", "_help", "_letter", "_sign_in_form"}
     office = {name for name in names if name.startswith(("office", "mail"))}
     assert names - parts - office == {sample.template for sample in samples()}
@@ -131,3 +136,8 @@ def test_the_readme_names_every_route() -> None:
     }
     assert used <= set(ROUTES)
     assert all(re.search(rf"\b{name}\b", readme) for name in used)
+
+
+def test_the_hint_tells_the_length_that_is_asked() -> None:
+    account = (TEMPLATES / "account.jinja2").read_text("utf-8")
+    assert f"{MINIMUM_PASSWORD} caractères au moins" in account
