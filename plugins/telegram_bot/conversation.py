@@ -176,6 +176,9 @@ class Conversation:
     def _confirm(self, token_id: int) -> list[Action]:
         family_id = self._book.redeem(token_id, self._in.chat_id)
         family = self._ctx.families.get(family_id) if family_id else None
+        if family is None and self._families:
+            # Tapped twice, or run again because Telegram was busy: it is done.
+            return self._linked()
         if family is None:
             text = _("Ce lien n’est plus valable. Ouvrez-en un autre depuis le portail.")
             return self._replace(screens.said(text, (screens.portal(self._ctx.town),)))
@@ -189,9 +192,12 @@ class Conversation:
             if not linked:
                 text = _("Il y a déjà trop de discussions reliées. Retirez-en une sur le portail.")
                 return self._replace(screens.said(text, (screens.portal(self._ctx.town),)))
-            text = _("C’est fait : cette discussion est reliée.") + "\n\n"
-            whole = screens.help_screen(puzzled=False)
-            return self._replace(Screen(text + whole.html, whole.rows))
+            return self._linked()
+
+    def _linked(self) -> list[Action]:
+        whole = screens.help_screen(puzzled=False)
+        text = _("C’est fait : cette discussion est reliée.") + "\n\n"
+        return self._replace(Screen(text + whole.html, whole.rows))
 
     def _pay(self, invoice_id: int) -> list[Action]:
         if self._own_invoice(invoice_id) is None:

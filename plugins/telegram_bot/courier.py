@@ -51,8 +51,8 @@ class Courier:
     """Talks to Telegram for one town.
 
     Every method ends the transaction at hand before it speaks to Telegram: no lock is held over a
-    call. The caller has taken its turn. All raise `NotSentError`, `GoneError`, `UnknownError`, and `PermanentError` for a mistake
-    of ours (a wrong token, a message that Telegram does not take).
+    call. The caller has taken its turn. All raise `NotSentError`, `GoneError`, `UnknownError`, and
+    `PermanentError` for a mistake of ours (a wrong token, a message that Telegram does not take).
     """
 
     def __init__(self, ctx: TenantContext, settings: TelegramSettings, bots: Bots) -> None:
