@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.schema import SchemaItem
 
 from core.plugin import protect
 
@@ -24,7 +25,7 @@ APPEND_ONLY = ("cheque_event", "cheque_deposit_line")
 moment = sa.DateTime(timezone=True)
 
 
-def town_table(name: str, *rest: sa.SchemaItem) -> None:
+def town_table(name: str, *rest: SchemaItem) -> None:
     op.create_table(
         name,
         sa.Column(

@@ -1,0 +1,438 @@
+"""From a file to the ledger and back, as an agent does it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from cheque_fakes import HEADER, fake_town, hasher, line
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from core.plugin import UserError
+from plugins.cheque_import.cmc7 import rlmc
+from plugins.cheque_import.matcher.normalise import bare, check_character
+from plugins.cheque_import.models import (
+    Cheque,
+    ChequeAccount,
+    ChequeEvent,
+    ChequeProposal,
+    ChequeState,
+)
+from plugins.cheque_import.readers import tlmc
+from plugins.cheque_import.reconcile import expires_on
+
+
+@pytest.fixture
+def town():
+    with fake_town() as made:
+        yield made
+
+
+def ref(number, month=10):
+    text = f"2025-{month:03d}-{number:06d}"
+    return f"{text}-{check_character(bare(text))}"
+
+
+def cheques(town):
+    return town.session.scalars(select(Cheque).order_by(Cheque.id)).all()
+
+
+def proposals(town, cheque):
+    return town.session.scalars(
+        select(ChequeProposal)
+        .where(ChequeProposal.cheque_id == cheque.id)
+        .order_by(ChequeProposal.rank)
+    ).all()
+
+
+def events(town, cheque):
+    rows = town.session.scalars(select(ChequeEvent).where(ChequeEvent.cheque_id == cheque.id))
+    return [row.action for row in rows]
+
+
+def accepted(town, *lines):
+    town.load(*lines)
+    town.desk().accept_certain("CANTINE")
+    return cheques(town)
+
+
+def test_a_certain_cheque_pays_its_invoice(town):
+    done = town.load(line(issuer="MARTIN PAUL", ref=ref(10)))
+    assert (done.new, done.known) == (1, 0)
+    (cheque,) = cheques(town)
+    assert cheque.state == ChequeState.CERTAIN
+    assert town.desk().accept_certain("CANTINE") == 1
+    (payment,) = town.in_force()
+    assert (payment.means, payment.payer, payment.allocations) == ("cheque", "MARTIN PAUL", {10: 5687})
+    assert "0001234" in payment.note
+    assert town.balance(10) == 0
+    (event,) = [e for e in town.session.scalars(select(ChequeEvent)) if e.action == "accepted"]
+    assert event.detail["rule"] == "reference"
+    assert event.detail["reasons"]
+    assert event.detail["algorithm"]
+
+
+def test_the_magnetic_line_is_not_kept(town):
+    town.load(line(issuer="MARTIN PAUL", ref=ref(10)))
+    (cheque,) = cheques(town)
+    kept = " ".join(str(v) for v in vars(cheque).values())
+    assert "099999000015" not in kept
+    assert "012345678906" not in kept
+
+
+def test_the_same_file_the_same_cheque_and_an_overlapping_file_count_once(town):
+    first, second = line(ref=ref(10)), line(2, "7654321", ref=ref(30), amount="239,82")
+    town.load(first, first)
+    assert town.load(first, first).already
+    done = town.load(first, second, name="autre.csv")
+    assert (done.new, done.known) == (1, 1)
+    assert len(cheques(town)) == 2
+
+
+def test_a_corrected_slip_corrects_what_is_undecided_and_nothing_else(town):
+    town.load(line(ref=ref(10), amount="58,67"))
+    done = town.load(line(ref=ref(10)), name="corrige.csv")
+    assert done.corrected == 1
+    (cheque,) = cheques(town)
+    assert (cheque.amount, cheque.state) == (5687, ChequeState.CERTAIN)
+    town.desk().accept_certain("CANTINE")
+    refused = town.load(line(ref=ref(10), amount="99,00"), name="encore.csv")
+    assert "déjà traité" in refused.problems[0].message
+    assert cheques(town)[0].amount == 5687
+
+
+def test_one_cheque_with_two_amounts_in_a_file_is_refused(town):
+    done = town.load(line(), line(2, amount="1,00"))
+    assert "ligne 2" in done.problems[0].message
+    assert cheques(town) == []
+
+
+def test_a_bad_line_stores_nothing(town):
+    assert town.load(line(ref=ref(10)), line(2, amount="")).problems
+    assert cheques(town) == []
+
+
+@pytest.mark.parametrize("regie", ["CRECHE", "NOWHERE"])
+def test_the_tresorerie_s_regies_take_no_cheque(town, regie):
+    with pytest.raises(UserError):
+        town.load(line(), regie=regie)
+    with pytest.raises(UserError):
+        town.intake().sitting(regie, actor="a", name="x")
+
+
+def test_an_account_is_learned_and_tells_the_family_next_time(town):
+    accepted(town, line(issuer="MARTIN PAUL", ref=ref(10)))
+    town.load(line(1, "0001235", amount="30,00", slip="R2"), name="b.csv")
+    assert cheques(town)[1].state == ChequeState.CERTAIN
+    assert proposals(town, cheques(town)[1])[0].family_id == 1
+
+
+def test_undoing_reverses_unlearns_and_leaves_a_person_to_decide(town):
+    (cheque,) = accepted(town, line(issuer="MARTIN PAUL", ref=ref(10)))
+    town.desk().undo(cheque.id, "mauvaise famille")
+    assert town.balance(10) == 5687
+    assert town.session.scalars(select(ChequeAccount)).one().confirmed == 0
+    town.desk().rematch("CANTINE")
+    assert cheque.state == ChequeState.REVIEW
+    assert any("annulée" in warning for warning in cheque.warnings)
+    town.desk().accept(cheque.id)
+    assert len(town.in_force()) == 1
+    assert len(town.recorded) == 2
+    assert events(town, cheque) == ["received", "accepted", "undone", "accepted"]
+
+
+def test_an_invoice_paid_online_meanwhile_is_never_paid_twice(town):
+    town.load(line(issuer="MARTIN PAUL", ref=ref(10)))
+    town.pay_online(10)
+    assert town.desk().accept_certain("CANTINE") == 0
+    (cheque,) = cheques(town)
+    assert cheque.state == ChequeState.REVIEW
+    assert any("déjà payée" in warning for warning in cheque.warnings)
+    with pytest.raises(UserError, match="déjà payée"):
+        town.desk().split(cheque.id, 1, [(10, 5687)])
+    with pytest.raises(UserError, match="avoir"):
+        town.desk().split(cheque.id, 1, [])
+    town.desk().split(cheque.id, 1, [], keep_excess=True)
+    assert town.in_force()[-1].credit == 5687
+
+
+def test_a_split_by_hand_over_two_invoices_with_the_rest_as_credit(town):
+    town.load(line(amount="90,00"))
+    (cheque,) = cheques(town)
+    town.desk().split(cheque.id, 1, [(10, 5687), (11, 3000)], keep_excess=True)
+    (payment,) = town.in_force()
+    assert payment.allocations == {10: 5687, 11: 3000}
+    assert payment.credit == 313
+
+
+@pytest.mark.parametrize(
+    ("shares", "word"),
+    [
+        ([(50, 4000)], "autre régie"),
+        ([(10, 5687), (50, 313)], "autre régie"),
+        ([(10, 9001)], "dépasse"),
+        ([(999, 1)], "existe pas"),
+        ([(10, -5)], "positif"),
+        ([(11, 1500), (11, 1600)], "ne doit plus"),
+    ],
+)
+def test_a_split_that_cannot_be_is_refused(town, shares, word):
+    town.load(line(amount="90,00"))
+    (cheque,) = cheques(town)
+    with pytest.raises(UserError, match=word):
+        town.desk().split(cheque.id, 1, shares, keep_excess=True)
+    assert town.recorded == {}
+
+
+def test_two_regies_on_one_cheque_go_to_review(town):
+    town.load(line(issuer="MARTIN PAUL", ref=f"{ref(10)}+{ref(50)}", amount="96,87"))
+    (cheque,) = cheques(town)
+    assert cheque.state == ChequeState.REVIEW
+    assert any("autre régie" in warning for warning in cheque.warnings)
+
+
+def test_an_invoice_handed_over_is_not_paid(town):
+    town.handed_over.add(10)
+    town.load(line(issuer="MARTIN PAUL", ref=ref(10)))
+    (cheque,) = cheques(town)
+    assert cheque.state == ChequeState.REVIEW
+    assert any("trésorerie" in warning for warning in cheque.warnings)
+
+
+def test_out_of_date_and_post_dated(town):
+    today = town.now_.date()
+    drawn = [today - timedelta(days=374), today + timedelta(days=3), today - timedelta(days=300)]
+    town.load(*(
+        line(i + 1, f"000123{i}", ref=ref(n), amount=a, drawn=d.isoformat())
+        for i, (n, a, d) in enumerate(zip((10, 30, 11), ("56,87", "239,82", "30,00"), drawn, strict=True))
+    ))
+    old, future, good = cheques(town)
+    assert [c.state for c in (old, future, good)] == ["review", "review", "certain"]
+    with pytest.raises(UserError, match="périmé"):
+        town.desk().accept(old.id)
+    with pytest.raises(UserError, match="postdaté"):
+        town.desk().accept(future.id)
+    town.desk().give_back(old.id, "périmé")
+    town.now_ += timedelta(days=3)
+    town.desk().rematch("CANTINE")
+    assert future.state == "certain"
+
+
+def test_the_last_day_of_a_cheque():
+    from datetime import date
+
+    assert expires_on(date(2024, 11, 16)) == date(2025, 11, 24)
+    assert expires_on(date(2024, 2, 29)) == date(2025, 3, 9)
+
+
+def test_instalments_add_up_on_one_invoice(town):
+    town.load(line(1, "0000001", amount="100,00", ref=ref(30)), line(2, "0000002", amount="139,82", ref=ref(30)))
+    one, two = cheques(town)
+    assert one.state == two.state == "review"
+    town.desk().accept(one.id)
+    assert town.balance(30) == 13982
+    town.desk().rematch("CANTINE")
+    assert two.state == "certain"
+
+
+def test_the_same_number_and_amount_under_another_line_is_suspected(town):
+    accepted(town, line(ref=ref(10)))
+    town.load(line(2, account="099999000015012345678907", ref=ref(20)), name="b.csv")
+    assert cheques(town)[1].state == "review"
+    assert any("deux fois" in warning for warning in cheques(town)[1].warnings)
+
+
+def test_a_misread_line_proposes_the_known_account_one_digit_away(town):
+    accepted(town, line(issuer="LEROY CELINE", ref=ref(30), amount="239,82"))
+    digits = "0000777" + "099999000015012345678906"
+    town.load(line(1, "0000777", "099999000015012345678901", "12,00", slip="R2", key=rlmc(digits)), name="b.csv")
+    cheque = cheques(town)[1]
+    assert cheque.state == "review"
+    assert cheque.account == ""
+    assert proposals(town, cheque)[0].family_id == 3
+
+
+def test_typed_cheques_follow_one_another_in_their_sitting(town):
+    from plugins.cheque_import.records import ChequeRecord
+
+    intake = town.intake()
+    batch = intake.sitting("CANTINE", actor="a", name="24/11", control_count=2)
+    assert intake.sitting("CANTINE", actor="a", name=" 24/11 ").id == batch.id
+    for number in ("0000001", "0000002"):
+        intake.enter(batch, ChequeRecord(slip="", rank=0, amount=100, number=number), actor="a")
+    assert [c.rank for c in cheques(town)] == [1, 2]
+
+
+# --- Deposit and bounce ---------------------------------------------------------------------
+
+
+def test_a_slip_takes_what_is_decided_and_is_frozen(town):
+    accepted(
+        town,
+        line(1, "0000001", ref=ref(10)),
+        line(2, "0000002", amount="7,77", account="1" * 24),
+        line(3, "0000003", amount="8,88", account="2" * 24),
+    )
+    one, two, three = cheques(town)
+    town.desk().classify(two.id, "payeur inconnu")
+    with pytest.raises(UserError, match="contrôle"):
+        town.slips().make("CANTINE", control_total=1)
+    slip = town.slips().make("CANTINE", control_count=2, control_total=5687 + 777)
+    assert (slip.number, slip.count, slip.total) == (1, 2, 6464)
+    assert three.deposit_id is None
+    with pytest.raises(UserError, match="Aucun chèque"):
+        town.slips().make("CANTINE")
+    for refused in (town.desk().give_back, ):
+        with pytest.raises(UserError):
+            refused(two.id, "x")
+    with pytest.raises(UserError):
+        town.desk().correct(two.id, 100)
+    # A wrong match is still corrected by a reversal and a new match; the slip does not move.
+    town.desk().undo(one.id, "autre famille")
+    town.desk().split(one.id, 4, [(40, 5687)])
+    assert [row.amount for row in town.slips().lines(slip)] == [5687, 777]
+    town.desk().split(two.id, 1, [(11, 777)])
+    assert town.balance(11) == 2223
+    town.desk().split(three.id, 1, [(11, 888)])
+    assert town.slips().make("CANTINE").number == 2
+
+
+def test_a_slip_as_csv_pdf_and_tlmc(town):
+    first = line(1, "0000001", ref=ref(10), issuer="=MARTIN PAUL")
+    accepted(town, first)
+    slip = town.slips().make("CANTINE")
+    text = town.slips().csv(slip).content.decode("utf-8-sig")
+    assert "'=MARTIN PAUL" in text
+    assert "56,87" in text
+    assert town.slips().pdf(slip).content.startswith(b"%PDF")
+    source = f"{HEADER}\n{first}".encode()
+    content = town.slips().tlmc(slip, [source], hasher()).content
+    assert tlmc.looks_like(content)
+    (record,) = tlmc.read(content, "x")
+    assert (record.amount, record.number) == (5687, "0000001")
+    with pytest.raises(UserError, match="0000001"):
+        town.slips().tlmc(slip, [], hasher())
+
+
+def test_a_bounced_cheque_reverses_flags_and_may_be_presented_again(town):
+    (cheque,) = accepted(town, line(issuer="MARTIN PAUL", ref=ref(10)))
+    with pytest.raises(UserError, match="remis en banque"):
+        town.desk().bounce(cheque.id, "sans provision")
+    town.slips().make("CANTINE")
+    with pytest.raises(UserError, match="motif"):
+        town.desk().bounce(cheque.id, "parce que")
+    town.desk().bounce(cheque.id, "sans provision", "avis du 3/12")
+    assert town.balance(10) == 5687
+    assert "sans provision" in town.recorded[f"cheque/{cheque.id}/0"].reversed
+    with pytest.raises(UserError):
+        town.desk().bounce(cheque.id, "sans provision")
+    with pytest.raises(UserError):
+        town.desk().undo(cheque.id, "x")
+    town.load(line(1, "0000999", amount="30,00", slip="R2"), name="b.csv")
+    assert cheques(town)[1].state == "review"
+    town.desk().represent(cheque.id, "accord du payeur")
+    town.desk().rematch("CANTINE")
+    town.desk().accept(cheque.id)
+    assert town.balance(10) == 0
+    assert town.slips().make("CANTINE").number == 2
+
+
+def test_every_decision_taken_by_hand_says_why(town):
+    town.load(line())
+    (cheque,) = cheques(town)
+    for decide in (town.desk().classify, town.desk().give_back):
+        with pytest.raises(UserError, match="pourquoi"):
+            decide(cheque.id, "  ")
+
+
+# --- Properties -----------------------------------------------------------------------------
+
+PILE = (
+    line(1, "0000001", "1" * 24, issuer="MARTIN PAUL", ref=ref(10)),
+    line(2, "0000002", "1" * 24, "30,00", issuer="MARTIN PAUL"),
+    line(3, "0000003", "2" * 24, "239,82", issuer="LEROY CELINE", code="F00003"),
+    line(4, "0000004", "3" * 24, "56,87", issuer="BENALI", ref=ref(40)),
+    line(5, "0000005", "4" * 24, "56,87", ref=ref(40)),
+    line(6, "0000006", "5" * 24, "10,00"),
+)
+
+
+def ledger(town):
+    return sorted(
+        (p.family_id, p.amount, tuple(sorted(p.allocations.items()))) for p in town.in_force()
+    )
+
+
+def settle(*files):
+    with fake_town() as town:
+        for number, lines in enumerate(files):
+            if lines:
+                town.load(*lines, name=f"{number}.csv")
+        while town.desk().accept_certain("CANTINE"):
+            pass
+        return ledger(town), sorted((c.number, c.state) for c in cheques(town))
+
+
+EXPECTED = settle(PILE)
+
+
+@given(st.permutations(PILE), st.integers(0, len(PILE)), st.integers(0, len(PILE)))
+@settings(max_examples=12, deadline=None)
+def test_any_order_split_or_overlap_of_a_file_gives_the_same_ledger(lines, cut, overlap):
+    assert settle(lines[:cut], lines[min(cut, overlap):], lines) == EXPECTED
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["certain", "accept", "undo", "classify", "deposit", "bounce",
+                         "represent", "return", "online", "match", "load"]),
+        st.integers(0, 5),
+    ),
+    max_size=25,
+)  # fmt: skip
+
+
+@given(ACTIONS)
+@settings(max_examples=30, deadline=None)
+def test_cents_are_conserved_whatever_is_done(actions):
+    with fake_town() as town:
+        town.load(*PILE)
+        for action, which in actions:
+            cheque = cheques(town)[which]
+            desk = town.desk()
+            try:
+                match action:
+                    case "certain":
+                        desk.accept_certain("CANTINE")
+                    case "accept":
+                        desk.accept(cheque.id, keep_excess=True)
+                    case "undo":
+                        desk.undo(cheque.id, "x")
+                    case "classify":
+                        desk.classify(cheque.id, "x")
+                    case "deposit":
+                        town.slips().make("CANTINE")
+                    case "bounce":
+                        desk.bounce(cheque.id, "autre")
+                    case "represent":
+                        desk.represent(cheque.id, "x")
+                    case "return":
+                        desk.give_back(cheque.id, "x")
+                    case "online":
+                        if town.balance(10):
+                            town.pay_online(10)
+                    case "match":
+                        desk.rematch("CANTINE")
+                    case "load":
+                        town.load(*PILE[which:], name=f"{which}.csv")
+            except UserError:
+                pass
+            assert all(town.balance(i) >= 0 for i in town.invoice_rows)
+            posted = [c for c in cheques(town) if c.state == "accepted"]
+            by_cheque = [p for p in town.in_force() if p.means == "cheque"]
+            assert sum(c.amount for c in posted) == sum(p.amount for p in by_cheque)
+            assert len(posted) == len(by_cheque)
+            assert all(p.amount == sum(p.allocations.values()) + p.credit for p in by_cheque)
+        assert len(cheques(town)) == len(PILE)
