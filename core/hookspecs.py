@@ -47,7 +47,7 @@ def schedule() -> Sequence[Periodic]:  # type: ignore[empty-body]
 
 
 @hookspec
-def migrations() -> MigrationSource | None:  # type: ignore[empty-body]
+def migrations() -> MigrationSource | None:
     """Tell where the plugin's Alembic versions lie. All installed plugins' migrations run."""
 
 

@@ -100,18 +100,17 @@ def send(mail: EmailMessage, installation: Settings) -> Delivery:
                 server.login(installation.smtp_user, installation.smtp_password)
             server.send_message(mail)
     except smtplib.SMTPRecipientsRefused as error:
-        code, reply = next(iter(error.recipients.values()))
-        return _refusal(code, reply)
+        return _refusal(*next(iter(error.recipients.values())))
     except smtplib.SMTPResponseException as error:
-        reply = error.smtp_error
-        return _refusal(error.smtp_code, reply if isinstance(reply, bytes) else reply.encode())
+        return _refusal(error.smtp_code, error.smtp_error)
     except (smtplib.SMTPException, OSError) as error:
         return Retry(f"{type(error).__name__}: {error}")
     return Delivered(str(mail["Message-ID"]))
 
 
-def _refusal(code: int, reply: bytes) -> Delivery:
-    reason = f"{code} {reply.decode(errors='replace')}"
+def _refusal(code: int, reply: bytes | str) -> Delivery:
+    words = reply.decode(errors="replace") if isinstance(reply, bytes) else reply
+    reason = f"{code} {words}"
     # 550-554 speak of the mailbox or the message; other 5xx (authentication...) are our own fault.
     return Dead(reason) if 550 <= code <= 554 else Retry(reason)
 

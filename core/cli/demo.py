@@ -114,9 +114,10 @@ def load_news(town: Town) -> None:
         if path.stem in known:
             continue
         _before, head, body = path.read_text("utf-8").split("---\n", 2)
-        fields = dict(
-            (part.strip() for part in line.split(":", 1)) for line in head.splitlines() if line
-        )
+        fields = {
+            name.strip(): value.strip()
+            for name, _colon, value in (line.partition(":") for line in head.splitlines())
+        }
         day = datetime.fromisoformat(fields["date"]) if "date" in fields else datetime.now(UTC)
         town.news.publish(
             path.stem,

@@ -42,7 +42,8 @@ SERVICES = (
     Service(
         "telegram", ("telegram-simulator", "--port", "{telegram}"), "telegram", "telegram_bot"
     ),
-    Service("web", ("web", "--port", "{web}"), "web"),
+    # One process of many threads: it is imports that a start waits for.
+    Service("web", ("web", "--port", "{web}", "--workers", "1", "--threads", "16"), "web"),
     Service("worker", ("worker",)),
     Service("relay", ("relay",)),
     Service("beat", ("beat",)),
@@ -205,11 +206,14 @@ def _start(supervisor: Supervisor, ports: Mapping[str, int]) -> None:
     """Start every service that has work to do, and wait until those with a port answer."""
     from core.runtime import enabled_towns
 
-    started = [s for s in SERVICES if not s.plugin or enabled_towns(s.plugin)]
-    for service in started:
+    def start(service: Service) -> None:
         arguments = [part.format(**ports) for part in service.command]
         supervisor.start(service.name, [sys.executable, "-P", "-m", "core.cli.main", *arguments])
-    waiting = [service for service in started if service.port]
+
+    services = [s for s in SERVICES if not s.plugin or enabled_towns(s.plugin)]
+    waiting = [service for service in services if service.port]
+    for service in waiting:
+        start(service)
 
     def ready() -> bool:
         waiting[:] = [s for s in waiting if not _answers(s.name, ports[s.port])]
@@ -218,6 +222,10 @@ def _start(supervisor: Supervisor, ports: Mapping[str, int]) -> None:
     if not supervisor.wait_until(ready, READY_SECONDS):
         names = ", ".join(service.name for service in waiting)
         raise ProcessEndedError(f"{names}: no answer after {READY_SECONDS:.0f} seconds")
+    # The others come after: nobody waits for them, and what they will do stands in the outbox.
+    for service in services:
+        if not service.port:
+            start(service)
 
 
 def _answers(name: str, port: int) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import waitress  # type: ignore[import-untyped]
+import waitress
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from pyramid.config import Configurator

@@ -37,20 +37,21 @@ class Letter:
 def compose(letter: Letter) -> Message:
     """Put a letter into words, in its language."""
     with i18n.use(letter.language):
-        template = _environment().get_template(f"{letter.kind}.jinja2")
-        module = template.make_module({"letter": letter, **letter.data})
-        paragraphs = [line.strip() for line in str(module.body()).split("\n\n") if line.strip()]
-        context = {"letter": letter, "title": str(module.subject()).strip()}
-        html = _environment().get_template("_frame.html.jinja2").render(
-            paragraphs=paragraphs, **context
-        )
-        text = _environment(html=False).get_template("_frame.txt.jinja2").render(
-            paragraphs=_plain(letter), **context
+        title = _macro(letter, "subject", html=False)
+        html, text = (
+            _environment(html=as_html)
+            .get_template(f"_frame.{'html' if as_html else 'txt'}.jinja2")
+            .render(
+                letter=letter,
+                title=title,
+                paragraphs=_paragraphs(_macro(letter, "body", html=as_html)),
+            )
+            for as_html in (True, False)
         )
     return Message(
         kind=letter.kind,
         language=letter.language,
-        subject=f"{letter.town} – {context['title']}",
+        subject=f"{letter.town} – {title}",
         text=text,
         html=html,
         links=(letter.action,) if letter.action else (),
@@ -60,15 +61,19 @@ def compose(letter: Letter) -> Message:
     )
 
 
-def _plain(letter: Letter) -> list[str]:
-    """The same paragraphs, not escaped for HTML."""
-    template = _environment(html=False).get_template(f"{letter.kind}.jinja2")
-    body = str(template.make_module({"letter": letter, **letter.data}).body())
+def _macro(letter: Letter, name: str, *, html: bool) -> str:
+    """What a macro of the letter's template says, escaped for HTML or plain."""
+    template = _environment(html=html).get_template(f"{letter.kind}.jinja2")
+    module = template.make_module({"letter": letter, **letter.data})
+    return str(getattr(module, name)()).strip()
+
+
+def _paragraphs(body: str) -> list[str]:
     return [paragraph.strip() for paragraph in body.split("\n\n") if paragraph.strip()]
 
 
 @cache
-def _environment(*, html: bool = True) -> Environment:
+def _environment(*, html: bool) -> Environment:
     env = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=html,  # noqa: S701 - the other is plain text

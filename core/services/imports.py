@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, String, bindparam, select, text
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from core.api.context import Clock
 from core.api.invoices import InvoiceRecord, InvoiceSource, SourceFile, SourceProblem
@@ -34,7 +35,7 @@ _SQL = Path(__file__).parent / "sql"
 _KEY = re.compile(r"[A-Z]*\d+\Z")
 """A child's number in the billing software, valid in the whole town; a bare first name is not."""
 
-_TYPES = {
+_TYPES: dict[str, TypeEngine[Any]] = {
     "tenant": String(),
     "batch": BigInteger(),
     "language": String(),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
@@ -246,10 +245,10 @@ class Invoices:
         )
         return f"{self._base_url}/payer/{token}"
 
-    def _select(self, paid: ColumnElement[int]) -> Select[Any]:
+    def _select(self, paid: ColumnElement[int]) -> Select[Invoice, int]:
         return select(Invoice, paid.label("paid")).where(Invoice.tenant_id == self._tenant)
 
-    def _infos(self, query: Select[Any]) -> list[InvoiceInfo]:
+    def _infos(self, query: Select[Invoice, int]) -> list[InvoiceInfo]:
         return [_info(invoice, paid) for invoice, paid in self._session.execute(query)]
 
 

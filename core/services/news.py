@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -59,7 +60,7 @@ class NewsDesk:
             .on_conflict_do_update(index_elements=["tenant_id", "key"], set_=values)
         )
 
-    def _published(self, kind: str):  # noqa: ANN202 - a Select of News
+    def _published(self, kind: str) -> Select[Any]:
         return (
             select(News)
             .where(

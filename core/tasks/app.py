@@ -7,11 +7,13 @@ again when its lease has run out.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from functools import cache
 
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init
 
+from core.api.plugin import Consumer
 from core.logging import configure as configure_logging
 from core.runtime import get_runtime
 from core.settings import get_settings
@@ -34,7 +36,7 @@ app.conf.update(
 
 
 @cache
-def _consumers():  # noqa: ANN202 - see all_consumers
+def _consumers() -> Mapping[str, tuple[str, Consumer]]:
     return all_consumers(get_runtime().extensions)
 
 

@@ -68,7 +68,11 @@ def account_page(request: Request) -> dict[str, Any]:
 def account(request: Request) -> dict[str, Any] | Response:
     """Create the account, change its password, or link a family."""
     action = request.POST.get("action", "")
-    forms = {"create": CreateForm, "password": PasswordForm, "link": LinkForm}
+    forms: dict[str, type[Form]] = {
+        "create": CreateForm,
+        "password": PasswordForm,
+        "link": LinkForm,
+    }
     if action not in forms or (action == "create") != (request.signed_in.account_id is None):
         return HTTPSeeOther(location=request.route_path("account"))
     form = forms[action](request.POST)
@@ -108,9 +112,9 @@ def _do(request: Request, action: str, form: Any) -> Response:
 
 def _page(
     request: Request,
-    create: CreateForm | None = None,
-    password: PasswordForm | None = None,
-    link: LinkForm | None = None,
+    create: Form | None = None,
+    password: Form | None = None,
+    link: Form | None = None,
 ) -> dict[str, Any]:
     account_id = request.signed_in.account_id
     if account_id is None:

@@ -1,0 +1,179 @@
+"""Imports: whole or not at all, twice without effect, undone at will."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from core.api.invoices import LineRecord, SourceProblem, TaxKind
+from core.services.errors import ImportRefusedError
+from core.testing.portal import Records, record
+
+TABLES = ("family", "child", "family_child", "invoice", "invoice_line", "document", "import_batch")
+
+
+def rows(town):
+    return {
+        table: town.session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+        for table in TABLES
+    }
+
+
+def run(portal, *items, **options):
+    with portal.town() as town:
+        return town.imports.run(Records(*items), portal.file(), **options)
+
+
+def test_families_and_children_are_created_and_matched(portal):
+    report = run(portal, record("1"), record("2"), record("3", family="f 002", debtor="MARTIN"))
+    assert report.counts == {
+        "created": 3, "changed": 0, "unchanged": 0, "families": 2, "children": 1,
+    }  # fmt: skip
+    with portal.town() as town:
+        assert town.families.by_code("F002").name == "MARTIN"
+        assert [label for _id, label in town.families.children(town.families.by_code("F001").id)] == ["E001"]
+
+
+def test_a_first_name_is_a_child_of_its_family_only(portal):
+    line = LineRecord(1, "Repas", TaxKind.MEAL, 5687, child="Léa")
+    report = run(portal, record("1", lines=(line,)), record("2", family="F002", lines=(line,)))
+    assert report.counts["children"] == 2
+
+
+def test_importing_again_changes_nothing(portal):
+    run(portal, record("1"), record("2"))
+    with portal.town() as town:
+        before = rows(town)
+    report = run(portal, record("1"), record("2"))
+    assert report.counts["unchanged"] == 2
+    assert report.batch_id is None
+    with portal.town() as town:
+        assert rows(town) == before
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        SourceProblem("illisible", "x.csv", 3, "montant", "12,345"),
+        record("1"),
+        record("9", regie="PISCINE"),
+        record("9", family="  "),
+        record("9", amount=100, lines=(LineRecord(1, "Repas", TaxKind.MEAL, 99),)),
+    ],
+    ids=["unreadable", "repeated", "unknown regie", "no family", "wrong sum"],
+)
+def test_one_bad_line_and_nothing_is_stored(portal, bad):
+    with portal.town() as town:
+        before = rows(town)
+    report = run(portal, record("1"), record("2", family="F002"), bad)
+    assert report.refused
+    assert report.problem_count == 1
+    assert report.batch_id is None
+    with portal.town() as town:
+        assert rows(town) == before
+
+
+def test_a_dry_run_tells_all_and_keeps_nothing(portal):
+    with portal.town() as town:
+        before = rows(town)
+    report = run(portal, record("1"), dry_run=True)
+    assert report.counts["created"] == 1
+    with portal.town() as town:
+        assert rows(town) == before
+
+
+def test_a_change_before_payment_replaces_and_undo_restores(portal):
+    portal.publish(record("1", label="Cantine"))
+    report = run(portal, record("1", label="Cantine corrigée", amount=6000))
+    assert report.counts["changed"] == 1
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        assert (invoice.label, invoice.amount) == ("Cantine corrigée", 6000)
+        assert [line.amount for line in town.invoices.lines(invoice.id)] == [6000]
+        assert town.imports.undo(report.batch_id) == 1
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        assert (invoice.label, invoice.amount) == ("Cantine", 5687)
+        assert [line.amount for line in town.invoices.lines(invoice.id)] == [5687]
+
+
+def pay(portal, number, amount=5687):
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number(number)
+        return town.payments.record(
+            regie=invoice.regie, family_id=invoice.family_id, means="cheque", amount=amount,
+            paid_at=portal.clock.now(), payer="DURAND", shares=[(invoice.id, amount)], key=number,
+        )  # fmt: skip
+
+
+def test_a_change_after_payment_is_refused(portal):
+    portal.publish(record("1"))
+    pay(portal, "1")
+    report = run(portal, record("1", amount=6000))
+    assert report.refused
+    assert "payée" in report.problems[0].message
+
+
+def test_an_invoice_never_moves_to_another_family(portal):
+    portal.publish(record("1"))
+    assert run(portal, record("1", family="F002")).refused
+
+
+def test_undo_takes_all_back(portal):
+    with portal.town() as town:
+        before = rows(town)
+    batch = portal.publish(record("1"), record("2", family="F002"))
+    with portal.town() as town:
+        assert town.imports.undo(batch) == 2
+        assert town.imports.undo(batch) == 0
+    with portal.town() as town:
+        after = rows(town)
+    assert after == before | {"import_batch": before["import_batch"] + 1}
+
+
+def test_undo_is_refused_once_something_is_paid(portal):
+    batch = portal.publish(record("1"), record("2"))
+    pay(portal, "1")
+    with portal.town() as town, pytest.raises(ImportRefusedError, match="1"):
+        town.imports.undo(batch)
+    with portal.town() as town:
+        assert len(town.invoices.by_number("2")) == 1
+
+
+def test_a_family_that_was_given_codes_stays(portal):
+    batch = portal.publish(record("1"))
+    portal.codes("F001")
+    with portal.town() as town:
+        town.imports.undo(batch)
+    with portal.town() as town:
+        assert town.families.by_code("F001") is not None
+
+
+def test_an_invoice_whose_attempt_came_to_nothing_is_cancelled_and_may_come_again(portal):
+    batch = portal.publish(record("1"))
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        first = town.attempts.create(invoice.family_id, [invoice.id], email="a@b.fr", language="fr", key="1")
+        # A second form pushes the first attempt, which never left, aside.
+        town.attempts.create(invoice.family_id, [invoice.id], email="a@b.fr", language="fr", key="2")
+        assert first
+        with pytest.raises(ImportRefusedError):
+            town.imports.undo(batch)
+    with portal.town() as town:
+        town.session.execute(text("UPDATE payment_item SET live = false"))
+        town.session.execute(text("UPDATE payment SET state = 'cancelled'"))
+        town.imports.undo(batch)
+    with portal.town() as town:
+        assert town.invoices.by_number("1") == []
+    again = portal.publish(record("1"))
+    assert again != batch
+    with portal.town() as town:
+        assert len(town.invoices.by_number("1")) == 1
+
+
+def test_publishing_tells_each_family_once(portal):
+    portal.publish(record("1"), record("2"), record("3", family="F002"))
+    portal.work()
+    published = [row for row in portal.outbox() if row.topic == "notify"]
+    assert len(published) == 2
+    assert {row.state for row in portal.outbox()} == {"done"}

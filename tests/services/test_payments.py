@@ -1,0 +1,367 @@
+"""Payments: one attempt at a time, settled once, whatever is lost, doubled or late."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from core.api.errors import PermanentError, RetryableError
+from core.api.payments import Anomaly, Failed, FailureKind
+from core.services.errors import NotFoundError, NotPayableError, PaymentUnderWayError
+from core.testing.portal import record
+
+
+@pytest.fixture
+def invoices(portal):
+    portal.publish(
+        record("1"),
+        record("2", amount=1000),
+        record("3", regie="GARDERIE"),
+        record("4", regie="CRECHE"),
+        record("5", family="F002"),
+    )
+    with portal.town() as town:
+        return {number: town.invoices.by_number(number)[0] for number in "12345"}
+
+
+def create(portal, invoices, *numbers, key="k1"):
+    with portal.town() as town:
+        return town.attempts.create(
+            invoices[numbers[0]].family_id, [invoices[n].id for n in numbers],
+            email="parent@exemple.fr", language="fr", key=key,
+        )  # fmt: skip
+
+
+def go(portal, payment):
+    with portal.town() as town:
+        return town.attempts.go(payment)
+
+
+def ask(portal, payment):
+    with portal.town() as town:
+        return town.attempts.ask(payment)
+
+
+def state(portal, payment):
+    with portal.town() as town:
+        return town.payments.row(payment).state
+
+
+def balance(portal, number):
+    with portal.town() as town:
+        return town.invoices.by_number(number)[0].balance
+
+
+def settled_once(portal, payment):
+    with portal.town() as town:
+        events = town.session.execute(
+            text("SELECT count(*) FROM outbox WHERE topic = 'notify' AND dedupe_key = :key"),
+            {"key": f"settled-{payment}"},
+        ).scalar_one()
+        return events == 1 and town.payments.row(payment).receipt_number != ""
+
+
+def test_a_payment_of_two_invoices_settles_both(portal, invoices):
+    payment = create(portal, invoices, "1", "2")
+    assert go(portal, payment) == f"https://bank.invalid/{portal.bank.last}"
+    assert ask(portal, payment) == "pending"
+    portal.bank.pay(portal.bank.last, portal.clock)
+    assert ask(portal, payment) == "settled"
+    assert (balance(portal, "1"), balance(portal, "2")) == (0, 0)
+    assert settled_once(portal, payment)
+
+
+def test_the_same_form_twice_is_one_payment(portal, invoices):
+    assert create(portal, invoices, "1") == create(portal, invoices, "1")
+
+
+def test_two_clicks_lead_to_one_attempt(portal, invoices):
+    payment = create(portal, invoices, "1")
+    assert go(portal, payment) == go(portal, payment)
+    assert len(portal.bank.intents) == 1
+
+
+def test_a_click_that_was_overtaken_shows_the_attempt_that_won(portal, invoices):
+    payment = create(portal, invoices, "1")
+    provider_start = portal.plugin.bank.intents
+    with portal.town() as slow:
+        # While this click waits for the provider, another one comes through.
+        provider = slow.providers["fakepay"]
+        start = provider.start
+
+        def overtaken(intent):
+            portal.runtime.settings  # noqa: B018
+            if not provider_start:
+                with portal.town() as fast:
+                    overtaken.url = fast.attempts.go(payment)
+            return start(intent)
+
+        provider.start = overtaken
+        assert slow.attempts.go(payment) == overtaken.url
+    assert len(portal.bank.intents) == 2  # One of them was shown to nobody.
+
+
+def test_an_attempt_under_way_keeps_others_off(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    with pytest.raises(PaymentUnderWayError) as refusal:
+        create(portal, invoices, "1", key="k2")
+    assert refusal.value.payment_id == payment
+
+
+def test_an_attempt_that_never_left_makes_way(portal, invoices):
+    first = create(portal, invoices, "1")
+    second = create(portal, invoices, "1", key="k2")
+    assert state(portal, first) == "cancelled"
+    assert go(portal, second)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "error"),
+    [(["1", "3"], NotPayableError), (["3"], NotPayableError), (["1", "5"], NotFoundError)],
+    ids=["two régies", "not online", "another family's"],
+)
+def test_what_cannot_be_paid_together_is_refused(portal, invoices, numbers, error):
+    with pytest.raises(error):
+        create(portal, invoices, *numbers)
+
+
+def test_the_provider_being_away_leaves_the_payment_as_it_was(portal, invoices):
+    payment = create(portal, invoices, "1")
+    portal.bank.down = RetryableError("away")
+    with portal.town() as town, pytest.raises(RetryableError):
+        town.attempts.go(payment)
+    assert state(portal, payment) == "created"
+    portal.bank.down = None
+    assert go(portal, payment)
+
+
+def test_a_refusal_at_start_closes_the_attempt(portal, invoices):
+    payment = create(portal, invoices, "1")
+    portal.bank.down = PermanentError("numcli unknown")
+    with portal.town() as town, pytest.raises(PermanentError):
+        town.attempts.go(payment)
+    assert state(portal, payment) == "refused"
+    portal.bank.down = None
+    assert create(portal, invoices, "1", key="k2") != payment
+
+
+def test_asked_ten_times_it_is_recorded_once(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    portal.bank.pay(portal.bank.last, portal.clock)
+    for _ in range(10):
+        ask(portal, payment)
+    assert settled_once(portal, payment)
+    with portal.town() as town:
+        assert town.session.execute(text("SELECT count(*) FROM allocation")).scalar_one() == 1
+        assert town.session.execute(text("SELECT count(*) FROM payment_answer")).scalar_one() == 1
+
+
+@pytest.mark.parametrize("kind", list(FailureKind))
+def test_a_late_paid_wins_over_a_failure(portal, invoices, kind):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    reference = portal.bank.last
+    portal.bank.outcomes[reference] = Failed(kind)
+    assert ask(portal, payment) == kind
+    portal.bank.pay(reference, portal.clock)
+    assert ask(portal, payment) == "settled"
+    assert balance(portal, "1") == 0
+
+
+def test_a_failure_never_takes_a_settled_payment_back(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    portal.bank.pay(portal.bank.last, portal.clock)
+    ask(portal, payment)
+    portal.bank.outcomes[portal.bank.last] = Failed(FailureKind.REFUSED)
+    assert ask(portal, payment) == "settled"
+
+
+def test_another_amount_is_an_anomaly_and_settles_nothing(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    portal.bank.pay(portal.bank.last, portal.clock, amount=1)
+    assert ask(portal, payment) == "pending"
+    with portal.town() as town:
+        assert "5687" in town.payments.row(payment).anomaly
+    portal.bank.outcomes[portal.bank.last] = Anomaly("numcli differs")
+    ask(portal, payment)
+    with portal.town() as town:
+        assert town.payments.row(payment).anomaly == "numcli differs"
+
+
+def test_paid_twice_keeps_every_cent(portal, invoices):
+    """Given up, started again, and both are paid after all: the excess is the family's credit."""
+    first = create(portal, invoices, "1")
+    go(portal, first)
+    old = portal.bank.last
+    with portal.town() as town, pytest.raises(PaymentUnderWayError):
+        town.attempts.give_up(first)
+    portal.clock.pass_time(minutes=16)
+    with portal.town() as town:
+        town.attempts.give_up(first)
+    second = create(portal, invoices, "1", key="k2")
+    go(portal, second)
+    portal.bank.pay(portal.bank.last, portal.clock)
+    assert ask(portal, second) == "settled"
+    portal.bank.pay(old, portal.clock)
+    assert ask(portal, first) == "settled"
+    with portal.town() as town:
+        assert town.payments.excess(first) == 5687
+        assert town.payments.excess(second) == 0
+        assert balance(portal, "1") == 0
+
+
+def test_notifications_are_bounded_and_none_is_missed(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    portal.work()
+    reference = portal.bank.last
+    portal.bank.questions.clear()
+    for _ in range(50):
+        with portal.town() as town:
+            assert town.payments.ask_again("fakepay", reference)
+    portal.work()
+    assert portal.bank.questions == []  # Not before the second is over.
+    portal.bank.pay(reference, portal.clock)
+    portal.clock.pass_time(seconds=2)
+    portal.work()
+    assert portal.bank.questions == [reference]
+    assert state(portal, payment) == "settled"
+
+
+@pytest.mark.parametrize("reference", ["", "unknown", "ref-1' OR 1=1"])
+def test_a_forged_notification_asks_nothing(portal, invoices, reference):
+    with portal.town() as town:
+        assert not town.payments.ask_again("fakepay", reference)
+
+
+def test_without_any_notification_the_poller_finds_out(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    for _ in range(5):
+        portal.clock.pass_time(seconds=61)
+        portal.work()
+    asked = len(portal.bank.questions)
+    assert 3 <= asked <= 6
+    portal.bank.pay(portal.bank.last, portal.clock)
+    portal.clock.pass_time(minutes=10)
+    portal.work()
+    assert state(portal, payment) == "settled"
+    portal.clock.pass_time(days=2)
+    portal.work()
+    asked = len(portal.bank.questions)
+    portal.clock.pass_time(days=2)
+    portal.work()
+    assert len(portal.bank.questions) == asked  # Settled: asked no more.
+
+
+def test_an_outage_of_the_provider_loses_nothing(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    portal.bank.pay(portal.bank.last, portal.clock)
+    portal.bank.down = RetryableError("away", timedelta(minutes=30))
+    for _ in range(6):
+        portal.clock.pass_time(minutes=31)
+        portal.work()
+    assert state(portal, payment) == "pending"
+    portal.bank.down = None
+    portal.clock.pass_time(minutes=31)
+    portal.work()
+    assert state(portal, payment) == "settled"
+
+
+def test_a_refusal_is_watched_until_the_next_morning(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    reference = portal.bank.last
+    portal.bank.outcomes[reference] = Failed(FailureKind.REFUSED)
+    portal.clock.pass_time(minutes=2)
+    portal.work()
+    assert state(portal, payment) == "refused"
+    portal.bank.pay(reference, portal.clock)
+    portal.clock.pass_time(hours=20)
+    portal.work()
+    assert state(portal, payment) == "settled"
+
+
+def record_cheque(portal, invoice, amount, *, key="cheque/1", shares=None, regie=None):
+    with portal.town() as town:
+        return town.payments.record(
+            regie=regie or invoice.regie, family_id=invoice.family_id, means="cheque",
+            amount=amount, paid_at=portal.clock.now(), payer="Mme DURAND",
+            shares=[(invoice.id, amount)] if shares is None else shares, key=key,
+        )  # fmt: skip
+
+
+def test_a_recorded_cheque_settles_once(portal, invoices):
+    first = record_cheque(portal, invoices["1"], 5687)
+    assert record_cheque(portal, invoices["1"], 5687) == first
+    assert balance(portal, "1") == 0
+    with portal.town() as town:
+        (line,) = [row for row in town.invoices.paid(invoices["1"].family_id)]
+        assert (line.payer, line.means, line.paid) == ("Mme DURAND", "cheque", 5687)
+
+
+def test_a_cheque_for_an_invoice_paid_online_becomes_a_credit(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    portal.bank.pay(portal.bank.last, portal.clock)
+    ask(portal, payment)
+    assert record_cheque(portal, invoices["1"], 5687).excess == 5687
+
+
+def test_the_tresoreries_invoices_are_not_booked_by_hand(portal, invoices):
+    with pytest.raises(NotPayableError):
+        record_cheque(portal, invoices["4"], 5687)
+    payment = create(portal, invoices, "4")  # But they are paid online.
+    go(portal, payment)
+    portal.bank.pay(portal.bank.last, portal.clock)
+    assert ask(portal, payment) == "settled"
+
+
+def test_a_share_of_another_regie_is_refused(portal, invoices):
+    with pytest.raises(NotPayableError):
+        record_cheque(portal, invoices["1"], 5687, shares=[(invoices["3"].id, 5687)])
+
+
+def test_a_bounced_cheque_makes_the_invoice_due_again(portal, invoices):
+    recorded = record_cheque(portal, invoices["1"], 5687)
+    for _ in range(2):
+        with portal.town() as town:
+            town.payments.reverse(recorded.payment_id, reason="sans provision")
+    assert balance(portal, "1") == 5687
+    with portal.town() as town:
+        assert town.payments.get(recorded.payment_id) is None
+        assert town.payments.receipt(recorded.payment_id) is not None
+
+
+def test_receipt_numbers_have_no_gaps(portal, invoices):
+    record_cheque(portal, invoices["1"], 5687, key="a")
+    try:
+        with portal.town() as town:
+            town.payments.record(
+                regie="CANTINE", family_id=invoices["2"].family_id, means="cash", amount=1000,
+                paid_at=portal.clock.now(), payer="x", shares=[(invoices["2"].id, 1000)], key="b",
+            )  # fmt: skip
+            raise RuntimeError("the power fails")
+    except RuntimeError:
+        pass
+    record_cheque(portal, invoices["2"], 1000, key="c")
+    with portal.town() as town:
+        numbers = list(
+            town.session.scalars(text("SELECT receipt_number FROM payment ORDER BY receipt_number"))
+        )
+    assert numbers == ["CANTINE-2026-000001", "CANTINE-2026-000002"]
+
+
+def test_a_receipt_stays_as_it_was_first_given(portal, invoices):
+    recorded = record_cheque(portal, invoices["1"], 5687)
+    with portal.town() as town:
+        first = town.payments.receipt(recorded.payment_id)
+    with portal.town() as town:
+        assert town.payments.receipt(recorded.payment_id).content == first.content
