@@ -167,11 +167,15 @@ class TestInvoice:
             assert sum(f"SÉANCE {rank} " in page for page in read) == 1, rank
         assert ["À détacher" in page for page in read] == [False] * (len(read) - 1) + [True]
 
-    @pytest.mark.parametrize("count", [1, 6, 7, 8, 9, 10, 11, 16])
+    @pytest.mark.parametrize("count", [1, 6, 8, 10, 12, 14, 15, 16, 17, 18, 20, 21, 24])
     def test_the_coupon_covers_no_line(self, invoice_sheet, count):
         """Wherever the lines end, the coupon is at the foot of a page, below all the rest."""
         lines = tuple(InvoiceSheetLine(f"SÉANCE {rank}", rank) for rank in range(count))
-        last = reader(render_invoice(replace(invoice_sheet, lines=lines))).pages[-1]
+        pdf = reader(render_invoice(replace(invoice_sheet, lines=lines)))
+        whole = [clean(page.extract_text()) for page in pdf.pages]
+        for once in ("Total à payer", "Payer en ligne", "Payer autrement", "prolongée"):
+            assert sum(page.count(once) for page in whole) == 1
+        last = pdf.pages[-1]
         heights = {"coupon": 0.0, "legal": 1000.0}
 
         def visit(piece, _matrix, text_matrix, _font, _size):
