@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from plugins.payfip import faults
 from plugins.payfip.settings import (
     REAL_ENDPOINT,
     REAL_PAGE,
@@ -14,6 +17,7 @@ from plugins.payfip.settings import (
     ReferenceRule,
     Regie,
 )
+from plugins.payfip.simulator.scenarios import CARDS, FaultKind
 
 
 def town(mode: str = "T", **values: object) -> PayFiPSettings:
@@ -80,3 +84,16 @@ def test_the_exercise_follows_who_keeps_the_debt() -> None:
     titre = Regie(numcli="006382", reference=ReferenceRule.TITRE)
     assert titre.exercise_rule is Exercise.INVOICE
     assert not titre.several_invoices
+
+
+def test_every_setting_and_card_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "payfip.md").read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    for name in [*PayFiPSettings.model_fields, *Regie.model_fields]:
+        assert any(row.startswith(f"| `{name}` |") for row in rows), name
+    for card in CARDS.values():
+        assert any(card.spaced in row for row in rows), card.spaced
+    for kind in FaultKind:
+        assert f"`{kind}`" in text
+    for code in faults.SETTINGS_CODES | faults.DATA_CODES | faults.UNDECIDED | {faults.UNKNOWN}:
+        assert code in text
