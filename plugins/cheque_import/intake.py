@@ -96,7 +96,7 @@ class Intake:
         history.collecting(self._ctx, regie)
         if not name.strip():
             raise UserError(_("Donnez un nom à la remise, par exemple la date du jour."))
-        digest = hashlib.sha256(f"sitting\x1f{name.strip().upper()}".encode()).hexdigest()
+        digest = _sitting_digest(name)
         batch = self._batch(regie, digest)
         if batch is None:
             batch = ChequeBatch(
@@ -108,6 +108,10 @@ class Intake:
             self._ctx.session.add(batch)
             self._ctx.session.flush()
         return batch
+
+    def find_sitting(self, regie: str, name: str) -> ChequeBatch | None:
+        """The batch of this name, when something was typed under it."""
+        return self._batch(regie, _sitting_digest(name))
 
     def enter(self, batch: ChequeBatch, record: ChequeRecord, *, actor: str) -> Cheque:
         """Store one typed cheque at the end of its sitting.
@@ -242,6 +246,10 @@ class Intake:
             )
             near[self._hasher.natural_key(record)] = sorted(set(known))
         return near
+
+
+def _sitting_digest(name: str) -> str:
+    return hashlib.sha256(f"sitting\x1f{name.strip().upper()}".encode()).hexdigest()
 
 
 def _corrections(

@@ -29,12 +29,12 @@ class Slips:
         self._settings = settings
         self._actor = actor
 
-    def ready(self, regie: str) -> Sequence[Cheque]:
+    def ready(self, regie: str, *, lock: bool = False) -> Sequence[Cheque]:
         """Cheques that the next slip would take: decided or to classify, not deposited, not held.
 
         A cheque to classify is deposited with the others: it must not wait in a drawer.
         """
-        return self._ctx.session.scalars(
+        query = (
             select(Cheque)
             .where(
                 Cheque.tenant_id == self._ctx.town.slug,
@@ -44,8 +44,8 @@ class Slips:
                 or_(Cheque.drawn_on.is_(None), Cheque.drawn_on <= history.today(self._ctx)),
             )
             .order_by(Cheque.slip, Cheque.rank, Cheque.id)
-            .with_for_update()
-        ).all()
+        )
+        return self._ctx.session.scalars(query.with_for_update() if lock else query).all()
 
     def make(
         self, regie: str, *, control_count: int | None = None, control_total: int | None = None
@@ -56,7 +56,7 @@ class Slips:
             UserError: there is none, or the control count or total (cents) differs.
         """
         history.collecting(self._ctx, regie)
-        cheques = self.ready(regie)
+        cheques = self.ready(regie, lock=True)
         if not cheques:
             raise UserError(_("Aucun chèque n’est prêt à être remis."))
         total = sum(cheque.amount for cheque in cheques)
