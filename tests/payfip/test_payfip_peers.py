@@ -7,6 +7,7 @@ many notifications) is core's to test; here: however often PayFiP is asked, it s
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -174,8 +175,11 @@ def test_an_unknown_id_op_is_an_outcome(payfip, provider: PayFiPProvider, begun:
 def test_no_contract_is_fetched_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Naive: load the WSDL over the network when the process starts."""
 
-    def refuse(*_args: object, **_kwargs: object) -> None:
-        raise AssertionError("nothing was asked, nothing may connect")
+    ours, connect = threading.current_thread(), socket.socket.connect
+
+    def refuse(*args: object) -> None:
+        assert threading.current_thread() is not ours, "nothing was asked, nothing may connect"
+        connect(*args)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     Client("https://www.payfip.gouv.fr/tpa/services/securite").close()
