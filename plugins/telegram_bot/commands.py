@@ -50,7 +50,8 @@ def build(settings_of: SettingsOf) -> list[click.Command]:
         for slug, (settings, base_url) in chosen(towns).items():
             url = "" if delete else f"{base_url}/+{NAME}/webhook"
             polling.announce(bots, settings, url)
-            click.echo(f"{slug} : {url or _('webhook retiré')}")
+            done = url or _("webhook retiré")
+            click.echo(f"{slug} : {done}")
         bots.close()
 
     @telegram.command()

@@ -328,8 +328,7 @@ def test_idle_bots_are_dropped_and_made_again(simulator, make_town):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_starts_afresh(live):
-    town, courier = live
+def test_a_forked_child_starts_afresh():
     plugin.bots._bots["x", "y"] = (None, 0.0)
     child = os.fork()
     if child == 0:

@@ -22,17 +22,18 @@ TABLES = (
 def _table(
     name: str, *columns: sa.Column, unique: tuple[str, ...], family: bool = False
 ) -> None:
+    uq = "_".join(("uq", name, "tenant_id", *unique))
     constraints = [
         sa.PrimaryKeyConstraint("tenant_id", "id", name=f"pk_{name}"),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=f"fk_{name}_tenant_id_tenant"),
-        sa.UniqueConstraint("tenant_id", *unique, name=f"uq_{name}_tenant_id"),
+        sa.UniqueConstraint("tenant_id", *unique, name=uq),
     ]
     if family:
         constraints.append(
             sa.ForeignKeyConstraint(
                 ["tenant_id", "family_id"],
                 ["family.tenant_id", "family.id"],
-                name=f"fk_{name}_tenant_id_family",
+                name=f"fk_{name}_tenant_id_family_id_family",
                 ondelete="CASCADE",
             )
         )
@@ -44,7 +45,7 @@ def _table(
         *constraints,
     )
     if family:
-        op.create_index(f"ix_{name}_tenant_id", name, ["tenant_id", "family_id"])
+        op.create_index(f"ix_{name}_tenant_id_family_id", name, ["tenant_id", "family_id"])
     protect(name)
 
 
