@@ -31,13 +31,13 @@ def _one_row_a_line(folder):
 def _lines_apart(folder):
     with (folder / "factures.csv").open("w") as out:
         out.write(HEADER + "\n")
-        for number in range(LINES // 4):
+        for number in range(LINES // 10):
             out.write(row(numero=str(number), ref_tipi="", montant="7,80") + "\n")
     with (folder / "lignes.csv").open("w") as out:
         out.write("numero;activite;nature_fiscale;montant\n")
-        for number in range(LINES // 4):
+        for number in range(LINES // 10):
             out.write(f"{number};REPAS;repas;2,60\n" * 3)
-    return folder, LINES // 4
+    return folder, LINES // 10
 
 
 @pytest.mark.parametrize("make", [_one_row_an_invoice, _one_row_a_line, _lines_apart])

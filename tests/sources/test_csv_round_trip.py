@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from csv_building import FLAT_ROWS, flat, row, table
-from hypothesis import assume, example, given
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from pypdf import PdfWriter
 
@@ -34,6 +34,15 @@ def _blank_pdf():
 
 
 PDF = _blank_pdf()
+
+
+def patient(examples):
+    """They write files: a busy machine is no failure."""
+    return settings(
+        max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+
+
 LETTERS = "abzAZéÉçœŒàüñ’'\"«» ;,\t.-/()&%€0123456789"
 words = (
     st.text(LETTERS.replace("\t", ""), min_size=1, max_size=30)
@@ -110,6 +119,7 @@ def read_back(path):
     ]
 
 
+@patient(60)
 @given(files(), st.sampled_from(["utf-8", "utf-8-sig", "cp1252"]))
 def test_one_table_is_read_as_it_was_written(records, encoding):
     with tempfile.TemporaryDirectory() as folder:
@@ -118,6 +128,7 @@ def test_one_table_is_read_as_it_was_written(records, encoding):
         assert read_back(path) == records
 
 
+@patient(40)
 @given(files())
 def test_a_zip_is_read_as_it_was_written(records):
     records = [
@@ -173,6 +184,7 @@ junk = st.binary(max_size=6) | st.sampled_from(
 )
 
 
+@patient(100)
 @given(
     st.sampled_from(SEEDS),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), junk), min_size=1, max_size=4),
@@ -185,12 +197,14 @@ def test_a_damaged_file_never_raises(seed, damages):
     _reads_without_raising(bytes(content))
 
 
+@patient(100)
 @given(st.binary(max_size=300))
 @example(b"PK\x05\x06" + b"\0" * 18)
 def test_noise_never_raises(content):
     _reads_without_raising(content)
 
 
+@patient(100)
 @given(st.text(max_size=300), st.sampled_from(["utf-8", "cp1252", "utf-16"]))
 def test_text_never_raises(text, encoding):
     _reads_without_raising(text.encode(encoding, "replace"))

@@ -50,7 +50,7 @@ def test_the_towns_are_well_described(monkeypatch):
     found = Extensions.discover()
     registry = load_registry(TOWNS, found.settings_models(), found.built_in())
     assert not registry.broken
-    full, small = "ville-de-demo", registry.towns["bourg-exemple"]
+    full, small = (registry.towns[slug] for slug in ("ville-de-demo", "bourg-exemple"))
     assert full.enabled - small.enabled == {"telegram_bot", "cheque_import"}
     assert registry.by_host("ville-de-demo.localhost:8080") == "ville-de-demo"
     for town in (full, small):
