@@ -46,3 +46,26 @@ def test_french_letters_fold_without_a_french_locale(empty_database):
 def test_redis_is_empty_at_first(redis, again):
     assert redis.dbsize() == 0
     redis.set("left", "over")
+
+
+def test_migrated_database_shows_a_town_only_its_rows(sessions, database):
+    engine = create_engine(database.owner_url)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO tenant (id, name) VALUES ('a', 'A'), ('b', 'B')"))
+    engine.dispose()
+    insert = text("INSERT INTO family (tenant_id, code, name) VALUES ('a', '1', 'F')")
+    with sessions(info={"tenant": "a"}) as session:
+        session.execute(insert)
+        session.commit()
+    seen = {}
+    for tenant in ("a", "b", ""):
+        with sessions(info={"tenant": tenant}) as session:
+            seen[tenant] = session.execute(text("SELECT count(*) FROM family")).scalar_one()
+    assert seen == {"a": 1, "b": 0, "": 0}
+    with sessions(info={"tenant": "b"}) as session, pytest.raises(ProgrammingError):
+        session.execute(insert)
+
+
+def test_a_second_migrated_database_is_empty(sessions):
+    with sessions() as session:
+        assert session.execute(text("SELECT count(*) FROM tenant")).scalar_one() == 0
