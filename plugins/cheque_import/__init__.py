@@ -32,9 +32,9 @@ class ChequeImport(Plugin[ChequeSettings]):
     @hookimpl
     def configure_web(self, config: WebConfig) -> None:
         """Add the back office's pages."""
-        from plugins.cheque_import import views  # noqa: PLC0415
+        from plugins.cheque_import.views import configure  # noqa: PLC0415
 
-        views.configure(config)
+        configure(config)
 
     @hookimpl
     def commands(self, cli: click.Group) -> None:

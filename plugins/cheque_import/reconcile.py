@@ -62,7 +62,7 @@ class Desk:
 
         The whole queue at once: how files were cut or ordered then makes no difference.
         """
-        waiting = self._waiting(regie)
+        waiting = self.waiting(regie)
         found = self.matches(regie, waiting)
         self._forget_proposals([cheque.id for cheque in waiting])
         now = self._ctx.clock.now()
@@ -110,7 +110,8 @@ class Desk:
         )
         return m.match(views, index)
 
-    def _waiting(self, regie: str) -> list[Cheque]:
+    def waiting(self, regie: str) -> list[Cheque]:
+        """The undecided cheques of the régie, locked, in the order they came."""
         return list(
             self._ctx.session.scalars(
                 select(Cheque)

@@ -255,12 +255,13 @@ def cheque(request: Any) -> dict[str, Any]:
         ],
         "history": office.ctx.session.scalars(
             select(ChequeEvent)
-            .where(ChequeEvent.tenant_id == office.ctx.town.slug, ChequeEvent.cheque_id == row.id)
+            .where(ChequeEvent.tenant_id == row.tenant_id, ChequeEvent.cheque_id == row.id)
             .order_by(ChequeEvent.id)
         ).all(),
         "search": search, "families": families, "chosen": chosen,
         "parts": _parts(office, row, chosen), "bounce_reasons": BOUNCE_REASONS,
-        "pending": row.state in {*PENDING, ChequeState.TO_CLASSIFY}, "states": state_labels(), "error": "",
+        "pending": row.state in {*PENDING, ChequeState.TO_CLASSIFY}, "states": state_labels(),
+        "error": "",
     }  # fmt: skip
 
 

@@ -1,0 +1,266 @@
+"""The back office's pages and the commands, over a town in memory."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cheque_fakes import HEADER, fake_town, line
+from click.testing import CliRunner
+from pyramid.config import Configurator
+from pyramid.events import BeforeRender
+from sqlalchemy import select
+from webtest import TestApp
+
+from core import templating
+from core.plugin import Audience, UserError
+from plugins.cheque_import import commands, coupon, plugin
+from plugins.cheque_import.matcher.normalise import bare, check_character
+from plugins.cheque_import.models import Cheque
+
+ROOT = "/+cheque_import"
+
+
+def ref(number):
+    text = f"2025-010-{number:06d}"
+    return f"{text}-{check_character(bare(text))}"
+
+
+class Web:
+    """`WebConfig` over a bare Pyramid configuration; it remembers the permissions."""
+
+    def __init__(self, config):
+        self.config = config
+        self.permissions = set()
+
+    def add_route(self, name, pattern):
+        self.config.add_route(f"cheque_import.{name}", f"{ROOT}/{pattern.lstrip('/')}")
+
+    def add_view(self, view, *, route, method="GET", renderer=None, permission="public", csrf=True):
+        self.permissions.add(permission)
+        assert csrf
+        self.config.add_view(
+            view, route_name=f"cheque_import.{route}", request_method=method,
+            renderer=f"plugins.cheque_import:templates/{renderer}" if renderer else None,
+        )
+
+
+@pytest.fixture
+def town():
+    with fake_town() as made:
+        yield made
+
+
+@pytest.fixture
+def app(town, tmp_path):
+    layout = tmp_path / "office.jinja2"
+    layout.write_text("<title>{% block title %}{% endblock %}</title>{% block content %}{% endblock %}")
+    config = Configurator(settings={"jinja2.undefined": "strict"})
+    config.include("pyramid_jinja2")
+    config.override_asset("core:web/templates/office.jinja2", str(layout))
+    config.add_request_method(lambda _request: town, "ctx", reify=True)
+    config.add_subscriber(lambda event: event.update(csrf_token="token"), BeforeRender)
+    web = Web(config)
+    plugin.configure_web(config=web)
+    assert web.permissions == {"office"}
+    config.commit()
+    templating.configure(config.get_jinja2_environment())
+    return TestApp(config.make_wsgi_app())
+
+
+def press(page, value, *, expect_errors=False, **fields):
+    """Press the button `value` of the first form that has it, the fields filled in."""
+    form = next(
+        f for f in page.forms.values()
+        if any(getattr(b, "_value", None) == value for b in f.fields.get("action", []))
+    )  # fmt: skip
+    for name, text in fields.items():
+        form[name] = text
+    return form.submit("action", value=value, expect_errors=expect_errors)
+
+
+def upload(app, *lines, name="remise.csv", **fields):
+    content = "\n".join((HEADER, *lines)).encode()
+    return app.post(f"{ROOT}/import", {"remise": "", "nombre": "", "total": "", **fields},
+                    upload_files=[("fichier", name, content)], expect_errors=True)  # fmt: skip
+
+
+def cheques(town):
+    return town.session.scalars(select(Cheque).order_by(Cheque.id)).all()
+
+
+def test_upload_then_accept_all_the_certain(app, town):
+    page = upload(app, line(ref=ref(10)), line(2, "0000002", amount="1,00"), nombre="2", total="57,87")
+    assert "2 chèques enregistrés" in page.text
+    page = app.get(f"{ROOT}/")
+    assert "juste" in page.text
+    assert "Accepter les 1 certains" in page.text.replace("\xa0", " ")
+    press(page, "accepter").follow()
+    assert town.balance(10) == 0
+    assert "à savoir" in app.get(f"{ROOT}/").text.lower()
+
+
+def test_a_bad_file_shows_each_problem_and_keeps_nothing(app, town):
+    page = upload(app, line(amount="cinq"))
+    assert page.status_int == 422
+    assert "ligne 2" in page.text
+    assert "montant" in page.text
+    assert cheques(town) == []
+    assert app.post(f"{ROOT}/import", {"total": "x"}, expect_errors=True).status_int == 422
+
+
+def test_a_review_by_keyboard_goes_from_one_cheque_to_the_next(app, town):
+    upload(
+        app,
+        line(1, "0000001", "1" * 24, "51,87", issuer="MARTIN PAUL", ref=ref(10)),
+        line(2, "0000002", "2" * 24, "9,99"),
+    )
+    first, second = cheques(town)
+    page = app.get(f"{ROOT}/cheque/{first.id}")
+    assert "il manque" in page.text
+    assert "autofocus>Accepter" in page.text
+    page = press(page, "accepter").follow()
+    assert town.balance(10) == 500
+    assert page.request.path == f"{ROOT}/cheque/{second.id}"
+    refused = app.post(page.request.path, {"action": "classer", "pourquoi": ""}, expect_errors=True)
+    assert refused.status_int == 422
+    app.post(page.request.path, {"action": "classer", "pourquoi": "payeur inconnu"})
+    page = app.get(f"{ROOT}/", {"etat": "to_classify"})
+    assert "payeur inconnu" in page.text
+
+
+def test_a_split_by_hand_starts_with_the_oldest_and_undoes(app, town):
+    upload(app, line(amount="60,00"))
+    (cheque,) = cheques(town)
+    page = app.get(f"{ROOT}/cheque/{cheque.id}", {"famille": "martin"})
+    assert "F00001" in page.text
+    assert "F00002" in page.text
+    page = app.get(f"{ROOT}/cheque/{cheque.id}", {"famille": "f00001"})
+    form = next(f for f in page.forms.values() if "famille_id" in f.fields)
+    assert form["part_10"].value == "56,87"
+    assert form["part_11"].value == "3,13"
+    form.submit("action", value="repartir")
+    assert (town.balance(10), town.balance(11)) == (0, 2687)
+    page = app.get(f"{ROOT}/cheque/{cheque.id}")
+    press(page, "annuler", pourquoi="erreur de saisie")
+    assert (town.balance(10), town.balance(11)) == (5687, 3000)
+
+
+def test_coupon_then_cheque_then_the_next(app, town):
+    page = app.get(f"{ROOT}/saisie")
+    page = press(page, "ouvrir", remise="24 novembre").follow()
+    number = "2025-010-000010"
+    form = next(f for f in page.forms.values() if "coupon" in f.fields)
+    form["coupon"] = f"ville|CANTINE|{number}|{check_character(bare(number))}|5687"
+    form["cmc7"] = "<0001234<099999000015:01234567890?:"
+    form["cle"] = "63"
+    page = form.submit().follow()
+    assert "1 chèques" in page.text
+    press(page, "rapprocher")
+    (cheque,) = cheques(town)
+    assert (cheque.amount, cheque.state) == (5687, "certain")
+    form["coupon"] = "ville|CANTINE|x|y"
+    refused = form.submit(expect_errors=True)
+    assert refused.status_int == 422
+    assert "0001234" in form["cmc7"].value
+
+
+@pytest.mark.parametrize("text", [
+    "", "x", "a|b|c", "autre|CANTINE|2025-010-000010|{}|5687", "ville|GARDERIE|2025-010-000010|{}|5687",
+    "ville|CANTINE|2025-010-000011|{}|5687", "ville|CANTINE|2025-010-000010|{}|56,87",
+])  # fmt: skip
+def test_a_coupon_that_is_not_ours_is_refused(text):
+    with pytest.raises(UserError):
+        coupon.read(text.format(check_character(bare("2025-010-000010"))), town="ville", regie="CANTINE")
+
+
+def test_a_slip_from_the_page(app, town):
+    source = line(ref=ref(10))
+    upload(app, source)
+    press(app.get(f"{ROOT}/"), "accepter")
+    page = app.get(f"{ROOT}/remises")
+    form = next(f for f in page.forms.values() if "nombre" in f.fields)
+    form["nombre"] = "3"
+    assert form.submit(expect_errors=True).status_int == 422
+    form["nombre"] = "1"
+    page = form.submit().follow()
+    assert "2025-CANTINE-0001" in page.text
+    (slip,) = town.slips().all()
+    assert b"56,87" in app.get(f"{ROOT}/remises/{slip.id}/bordereau.csv").body
+    sent = app.post(
+        f"{ROOT}/remises/{slip.id}/bordereau.tlmc",
+        upload_files=[("fichier", "a.csv", f"{HEADER}\n{source}".encode())],
+    )
+    assert len(sent.body) == 3 * 321
+    app.get(f"{ROOT}/remises/{slip.id}/bordereau.tlmc", status=404)
+
+
+def test_columns_are_remembered(app, town):
+    app.post(f"{ROOT}/import", {"action": "colonnes", "col_montant": "Somme", "col_ref": " "})
+    assert town.intake().layout() == {"montant": "Somme"}
+    assert 'value="Somme"' in app.get(f"{ROOT}/import").text
+
+
+def test_addresses_of_nothing(app):
+    app.get(f"{ROOT}/cheque/99", status=404)
+    app.post(f"{ROOT}/cheque/99", {"action": "accepter"}, status=404)
+
+
+def test_the_menu_is_the_office_s():
+    with fake_town() as town:
+        (entry,) = plugin.menu_entries(ctx=town, audience=Audience.OFFICE)
+        assert entry.route == "cheque_import.queue"
+        assert plugin.menu_entries(ctx=town, audience=Audience.PARENTS) == ()
+
+
+@pytest.fixture
+def run(town, monkeypatch, tmp_path):
+    @contextmanager
+    def context(_slug):
+        try:
+            yield town
+        except BaseException:
+            town.session.rollback()
+            raise
+        town.session.commit()
+
+    monkeypatch.setattr(commands, "town_context", context)
+
+    def run(*arguments, lines=()):
+        file = Path(tmp_path, "remise.csv")
+        file.write_text("\n".join((HEADER, *lines)), "utf-8")
+        arguments = [str(file) if a == "FILE" else a for a in arguments]
+        return CliRunner().invoke(commands.cheques, arguments)
+
+    return run
+
+
+def test_a_dry_run_tells_what_a_run_does_and_changes_nothing(run, town):
+    lines = (line(ref=ref(10)), line(2, "0000002", "2" * 24, "9,99", issuer="MARTIN P"))
+    arguments = ("match", "ville", "FILE", "--regie", "CANTINE", "--json")
+    told = json.loads(run(*arguments, "--dry-run", lines=lines).output)
+    assert [c["would_apply"] for c in told["cheques"]] == [True, False]
+    assert told["cheques"][0]["proposals"][0]["invoices"] == [
+        {"id": 10, "number": "2025-010-000010", "amount": 5687}
+    ]
+    assert told["cheques"][1]["proposals"][0]["reasons"]
+    assert cheques(town) == []
+    done = json.loads(run(*arguments, lines=lines).output)
+    assert done["applied"] == 1
+    assert done["cheques"] == told["cheques"]
+    assert town.balance(10) == 0
+
+
+def test_import_and_review_commands(run, town):
+    done = run("import", "ville", "CANTINE", "FILE", lines=(line(amount="51,87", ref=ref(10)),))
+    assert "1 new" in done.output
+    told = run("review", "ville").output
+    assert "review" in told
+    assert "il manque" in told
+    assert run("import", "ville", "CRECHE", "FILE", lines=(line(),)).exit_code == 1
+    bad = run("import", "ville", "CANTINE", "FILE", lines=(line(amount=""),))
+    assert "nothing was stored" in bad.output
+    assert "ligne 2" in bad.output
+    assert run("match", "ville", "FILE", lines=(line(),)).exit_code == 2
