@@ -301,3 +301,26 @@ def _plain(text: str) -> str:
 
 def _key(refdet: str) -> str:
     return _plain(refdet).upper()
+
+
+def describe(kind: DifferenceKind) -> str:
+    """What a difference means and what to do about it, for the régisseur."""
+    return {
+        DifferenceKind.PAID_NOT_HERE: _(
+            "Payé chez PayFiP, non soldé ici. Interrogez de nouveau le paiement."
+        ),
+        DifferenceKind.UNKNOWN_HERE: _(
+            "Payé chez PayFiP sous une référence inconnue ici. Cherchez la facture."
+        ),
+        DifferenceKind.SETTLED_NOT_THERE: _(
+            "Soldé ici, absent du journal. Vérifiez la période du journal, puis le paiement."
+        ),
+        DifferenceKind.AMOUNT: _("Les deux montants diffèrent."),
+        DifferenceKind.AUTHORISATION: _("Les deux numéros d’autorisation diffèrent."),
+        DifferenceKind.PAID_TWICE: _(
+            "Payé plus d’une fois chez PayFiP. Remboursez ou inscrivez un avoir."
+        ),
+        DifferenceKind.REVERSED_HERE: _(
+            "Annulé ici, payé selon le journal. Prélèvement rejeté, ou remboursement à faire."
+        ),
+    }[kind]

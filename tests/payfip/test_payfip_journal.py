@@ -16,6 +16,7 @@ from plugins.payfip.journal import (
     JournalLine,
     OurPayment,
     compare,
+    describe,
     read,
 )
 
@@ -157,3 +158,8 @@ def test_every_euro_is_in_the_report_once(lines, payments) -> None:
     assert found.agreed + len(told) == sum(line.paid for line in lines)
     ours = [one for one in found.differences if one.payment is not None and one.payment.settled]
     assert found.agreed + len(ours) == sum(payment.settled for payment in payments)
+
+
+@pytest.mark.parametrize("kind", list(DifferenceKind))
+def test_every_difference_is_explained(kind: DifferenceKind) -> None:
+    assert describe(kind).endswith(".")
