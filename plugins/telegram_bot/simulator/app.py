@@ -12,8 +12,8 @@ from pyramid.config import Configurator
 from pyramid.events import NewResponse
 from pyramid.request import Request
 from pyramid.response import Response
-from waitress.server import create_server  # type: ignore[import-untyped]
-from waitress.wasyncore import close_all  # type: ignore[import-untyped]
+from waitress.server import create_server
+from waitress.wasyncore import close_all
 
 from plugins.telegram_bot.simulator import api, phone
 from plugins.telegram_bot.simulator.delivery import Delivery
@@ -87,6 +87,7 @@ class Simulator:
     def __init__(self, world: World, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.world = world
         self._sockets: dict[int, Any] = {}
+        self._left: dict[int, Any] = {}
         # Each bot that polls holds one thread for as long as it waits.
         self._server = create_server(
             make_app(world), map=self._sockets, host=host, port=port, threads=THREADS
@@ -101,14 +102,20 @@ class Simulator:
             self._server.run()
         finally:
             self._delivery.stop()
+            # In this order: a worker that ends wakes the loop through one of the sockets.
             self._server.task_dispatcher.shutdown()
+            close_all(self._left or self._sockets, ignore_all=True)
 
     def close(self) -> None:
-        """End the waiting, then the server: in its own thread, which may be reading its sockets."""
+        """End the waiting, then the server; its own thread closes its sockets."""
         with self.world.change():
             for bot in self.world.bots.values():
                 self.world.start_polling(bot)
-        self._server.trigger.pull_trigger(lambda: close_all(self._sockets, ignore_all=True))
+        self._server.trigger.pull_trigger(self._end_loop)
+
+    def _end_loop(self) -> None:
+        self._left.update(self._sockets)
+        self._sockets.clear()
 
 
 def open_world(path: Path | None, bots: dict[str, str], *, limits: bool = True) -> World:
