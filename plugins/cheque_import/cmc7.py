@@ -47,7 +47,7 @@ class Zones:
         for zone, width in zip((self.number, self.interbank, self.internal), WIDTHS, strict=True):
             if len(zone) != width or not (zone.isascii() and zone.isdigit()):
                 raise Cmc7Error(
-                    _("Une zone de la ligne CMC7 doit compter %(width)s chiffres : « %(zone)s ».")
+                    _("Une zone de la ligne CMC7 doit compter %(width)s chiffres : « %(zone)s ».")
                     % {"width": width, "zone": zone}
                 )
 
@@ -100,7 +100,7 @@ def read_zones(number: str, interbank: str, internal: str, *, key: str = "") -> 
     if unread:
         if unread > 1 or not key:
             raise Cmc7Error(
-                _("Un seul chiffre illisible (« ? ») peut être retrouvé, et seulement avec la clé.")
+                _("Un seul chiffre illisible (« ? ») peut être retrouvé, et seulement avec la clé.")
             )
         digits = _filled(digits, key)
         return Line(_zones(digits), KeyState.FILLED)
@@ -132,7 +132,7 @@ def _key(text: str) -> str:
     if not bare:
         return ""
     if not (bare.isascii() and bare.isdigit() and len(bare) <= 2 and 1 <= int(bare) <= 97):
-        raise Cmc7Error(_("La clé RLMC est un nombre de 01 à 97 : « %s ».") % text.strip())
+        raise Cmc7Error(_("La clé RLMC est un nombre de 01 à 97 : « %s ».") % text.strip())
     return bare.zfill(2)
 
 
@@ -142,4 +142,4 @@ def _filled(digits: str, key: str) -> str:
         candidate = digits.replace(UNREAD, digit)
         if rlmc(candidate) == key:
             return candidate
-    raise Cmc7Error(_("Aucun chiffre ne convient à la place du « ? » : relisez ligne et clé."))
+    raise Cmc7Error(_("Aucun chiffre ne convient à la place du « ? » : relisez ligne et clé."))

@@ -127,7 +127,7 @@ def review(town: str) -> None:
             .order_by(Cheque.regie, Cheque.state)
         ).all()
         for regie, state, count, cents in rows:
-            click.echo(f"{regie}  {state:<12} {count:>6}  {decimal_text(int(cents)):>12} €")
+            click.echo(f"{regie}  {state:<12} {count:>6}  {decimal_text(int(cents)):>12} €")
         waiting = work.ctx.session.execute(
             select(Cheque, ChequeProposal)
             .outerjoin(

@@ -30,9 +30,9 @@ def read(text: str, *, town: str, regie: str) -> Coupon:
     if len(fields) < 5 or not number or not (cents.isascii() and cents.isdigit()):
         raise UserError(_("Ce code n’est pas celui d’un coupon de facture."))
     if check_character(bare(number)) != fields[-2]:
-        raise UserError(_("Le coupon est mal lu : son caractère de contrôle est faux."))
+        raise UserError(_("Le coupon est mal lu : son caractère de contrôle est faux."))
     if fields[0] != town:
         raise UserError(_("Ce coupon est celui d’une autre collectivité."))
     if fields[1] != regie:
-        raise UserError(_("Ce coupon est celui d’une autre régie : %s.") % fields[1])
+        raise UserError(_("Ce coupon est celui d’une autre régie : %s.") % fields[1])
     return Coupon(regie, f"{number}-{fields[-2]}", int(cents))

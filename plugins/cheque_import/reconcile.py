@@ -157,14 +157,14 @@ class Desk:
     ) -> tuple[str, ...]:
         found = []
         if (cheque.number, cheque.amount) in twins:
-            found.append(_("Un autre chèque a ce numéro et ce montant : lu deux fois ?"))
+            found.append(_("Un autre chèque a ce numéro et ce montant : lu deux fois ?"))
         if cheque.rlmc == KeyState.BAD:
-            found.append(_("La clé RLMC est fausse : la ligne magnétique est mal lue."))
+            found.append(_("La clé RLMC est fausse : la ligne magnétique est mal lue."))
         if cheque.attempt:
             found.append(_("Une imputation de ce chèque a déjà été annulée."))
         if cheque.drawn_on is not None:
             if expires_on(cheque.drawn_on) < today:
-                found.append(_("Chèque périmé : plus d’un an et huit jours."))
+                found.append(_("Chèque périmé : plus d’un an et huit jours."))
             elif cheque.drawn_on > today:
                 found.append(_("Chèque postdaté du %s.") % f"{cheque.drawn_on:%d/%m/%Y}")
         return tuple(found)
@@ -271,7 +271,7 @@ class Desk:
             raise UserError(_("Choisissez un motif de rejet."))
         why = f"{reason} – {detail}" if detail else reason
         if cheque.payment_id is not None:
-            self._reverse(cheque, _("Chèque impayé : %s") % why)
+            self._reverse(cheque, _("Chèque impayé : %s") % why)
         for link in self._links(cheque.account):
             link.flagged = True
         return self._move(cheque, ChequeState.BOUNCED, "bounced", why)
@@ -347,9 +347,9 @@ class Desk:
         today = history.today(self._ctx)
         if cheque.drawn_on is not None:
             if cheque.deposit_id is None and expires_on(cheque.drawn_on) < today:
-                return _("Ce chèque est périmé (plus d’un an et huit jours) : rendez-le au payeur.")
+                return _("Ce chèque est périmé (plus d’un an et huit jours) : rendez-le au payeur.")
             if cheque.drawn_on > today and self._settings.hold_post_dated:
-                return _("Ce chèque est postdaté : il se traite à partir du %s.") % (
+                return _("Ce chèque est postdaté : il se traite à partir du %s.") % (
                     f"{cheque.drawn_on:%d/%m/%Y}"
                 )
         if sum(cents for _invoice, cents in shares) > cheque.amount:
@@ -360,14 +360,14 @@ class Desk:
                 return _("Une facture n’existe pas, ou plus.")
             if info.regie != cheque.regie:
                 return (
-                    _("La facture %s est d’une autre régie : un chèque n’en paie qu’une.")
+                    _("La facture %s est d’une autre régie : un chèque n’en paie qu’une.")
                     % info.number
                 )
             if cents <= 0:
                 return _("Chaque part est un montant positif.")
             if cents > info.balance:
                 return _(
-                    "La facture %(number)s ne doit plus que %(balance)s (déjà payée en ligne ?). "
+                    "La facture %(number)s ne doit plus que %(balance)s (déjà payée en ligne ?). "
                     "Rendez le chèque, ou gardez le surplus comme avoir."
                 ) % {"number": info.number, "balance": euros(info.balance)}
         return ""

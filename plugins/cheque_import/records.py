@@ -14,7 +14,8 @@ from plugins.cheque_import.cmc7 import KeyState, Zones
 KEY_VERSION = 1
 """Of the hashes below. A change of theirs never re-imports old files: the version is stored."""
 
-_SEPARATORS = re.compile(r"[+,;/\s]+")
+_SEPARATORS = re.compile(r"[+,;\s]+")
+_PRINTED_CHECK = re.compile(r"\s*/\s*(\S)(?=$|[+,;\s])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,10 @@ class ChequeProblem:
         if self.line:
             place.append(_("ligne %s") % self.line)
         if self.column:
-            place.append(_("colonne « %s »") % self.column)
+            place.append(_("colonne « %s »") % self.column)
         where = ", ".join(place)
         value = f" [{self.value}]" if self.value else ""
-        return f"{where} : {self.message}{value}" if where else f"{self.message}{value}"
+        return f"{where} : {self.message}{value}" if where else f"{self.message}{value}"
 
 
 class Hasher:
@@ -106,5 +107,10 @@ class Hasher:
 
 
 def split_references(text: str) -> tuple[str, ...]:
-    """The references of one cell: ``A+B``, ``A, B`` or ``A B``; repeated ones once."""
-    return tuple(dict.fromkeys(part for part in _SEPARATORS.split(text.strip()) if part))
+    """The references of one cell: ``A+B``, ``A, B`` or ``A B``; repeated ones once.
+
+    Our papers print a check character after a bar, ``2025-010-000314 / K``: it stays with its
+    reference.
+    """
+    joined = _PRINTED_CHECK.sub(r"-\1", text.strip())
+    return tuple(dict.fromkeys(part for part in _SEPARATORS.split(joined) if part))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from plugins.cheque_import.cmc7 import KeyState, Zones, rlmc
 from plugins.cheque_import.readers import read_file, tlmc
+from plugins.cheque_import.records import split_references
 
 HEADER = "remise;date_remise;rang;cheque;z3;z2;cle;montant;emetteur;banque;ref;code_famille;observations"
 GOOD = "R2025-042;2025-11-20;1;0001234;099999000015;012345678906;63;56,87;M OU MME MARTIN P;BANQUE DEMO;2025-010-000001;F01207;"
@@ -80,7 +81,7 @@ def test_a_bad_cell_is_named_and_nothing_is_kept(line, column, word):
     (problem,) = read.problems
     assert (problem.file, problem.line, problem.column) == ("remise.csv", 3, column)
     assert word in problem.message
-    assert f"ligne 3, colonne « {column} »" in str(problem)
+    assert f"ligne 3, colonne «\u202f{column}\u202f»" in str(problem)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,12 @@ def test_lines_of_a_cheque_reader():
     assert read.problems == ()
     assert [r.amount for r in read.records] == [5687, 123982]
     assert [r.key for r in read.records] == [KeyState.GOOD, KeyState.ABSENT]
+
+
+def test_references_of_a_cell():
+    assert split_references("A-1+B-2 , C-3;C-3") == ("A-1", "B-2", "C-3")
+    printed = split_references("2025-010-000314 / K, 2025-010-000315 /* ")
+    assert printed == ("2025-010-000314-K", "2025-010-000315-*")
 
 
 digits31 = st.text("0123456789", min_size=31, max_size=31)

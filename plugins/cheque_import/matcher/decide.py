@@ -371,7 +371,7 @@ def _amount_reasons(amount: int, way: _Way, gap: int) -> list[str]:
     named = explain.numbers(way.invoices)
     if gap:
         difference = explain.difference(amount, way.due)
-        return [_("Pour %(numbers)s : %(gap)s.") % {"numbers": named, "gap": difference}]
+        return [_("Pour %(numbers)s : %(gap)s.") % {"numbers": named, "gap": difference}]
     reasons = [_("Le montant est exactement celui de %s.") % named]
     reasons.append(
         _("Aucune autre combinaison de factures ne convient.")
@@ -419,7 +419,7 @@ def _disputed(
 def _to_review(
     cheque: Cheque, found: Match, index: Index, disputed: Sequence[OpenInvoice]
 ) -> Match:
-    warning = _("Un autre chèque désigne la même facture : %s.") % explain.numbers(disputed)
+    warning = _("Un autre chèque désigne la même facture : %s.") % explain.numbers(disputed)
     proposals = _proposals(cheque, gather(cheque, index), index)
     return Match(found.key, State.PROPOSED, proposals, (*found.warnings, warning))
 
@@ -437,7 +437,7 @@ def _exchanged(cheques: Sequence[Cheque], matches: Sequence[Match]) -> tuple[Mat
         for place in places if amount != due and len(others) == 1 == len(places) else []:
             other = cheques[others[0]]
             warning = _(
-                "Montants échangés avec le chèque de rang %(rank)s ? (%(amount)s attendus)"
+                "Montants échangés avec le chèque de rang %(rank)s ? (%(amount)s attendus)"
             ) % {"rank": other.rank, "amount": explain.euros(due)}
             found = result[place]
             result[place] = replace(found, warnings=(*found.warnings, warning))

@@ -12,7 +12,7 @@ from plugins.cheque_import.matcher.snapshot import OpenInvoice
 
 def euros(cents: int) -> str:
     """Cents as a French amount: ``5,00 €``."""
-    return f"{decimal_text(cents)} €"
+    return f"{decimal_text(cents)} €"
 
 
 def numbers(invoices: Sequence[OpenInvoice]) -> str:
@@ -56,7 +56,7 @@ def identity(evidence: Evidence, family_id: int, name: int) -> list[str]:
 def warnings(evidence: Evidence) -> tuple[str, ...]:
     """What is wrong whatever the family."""
     found = [
-        _("Référence %(raw)s : %(reason)s") % {"raw": raw, "reason": known.reason}
+        _("Référence %(raw)s : %(reason)s") % {"raw": raw, "reason": known.reason}
         for raw, known in evidence.elsewhere
     ]
     found += [_("Référence %s inconnue.") % raw for raw in evidence.unread]
@@ -80,12 +80,12 @@ def difference(amount: int, expected: int) -> str:
 def slip(amount: int, expected: int) -> str:
     """The keying slip that would turn `expected` into `amount`, or ""."""
     if amount == expected * 100 or expected == amount * 100:
-        return _("virgule oubliée ? (%s attendus)") % euros(expected)
+        return _("virgule oubliée ? (%s attendus)") % euros(expected)
     typed, meant = str(amount), str(expected)
     if len(typed) == len(meant):
         differ = [i for i, (a, b) in enumerate(zip(typed, meant, strict=True)) if a != b]
         if len(differ) == 2 and sorted(typed) == sorted(meant):
-            return _("chiffres inversés ? (%s attendus)") % euros(expected)
+            return _("chiffres inversés ? (%s attendus)") % euros(expected)
         if len(differ) == 1:
-            return _("un chiffre mal lu ? (%s attendus)") % euros(expected)
+            return _("un chiffre mal lu ? (%s attendus)") % euros(expected)
     return ""

@@ -73,19 +73,19 @@ def _header_problem(header: list[str]) -> str:
     if not any(header):
         return _("Le fichier est vide.")
     if len(header) == 1:
-        return _("Les colonnes doivent être séparées par des points-virgules (« ; »).")
+        return _("Les colonnes doivent être séparées par des points-virgules (« ; »).")
     unknown = [name for name in header if name not in FIELDS]
     if unknown:
-        return _("Colonne inconnue : « %(name)s ». Colonnes admises : %(fields)s.") % {
+        return _("Colonne inconnue : « %(name)s ». Colonnes admises : %(fields)s.") % {
             "name": unknown[0][:40],
             "fields": ", ".join(FIELDS),
         }
     twice = [name for name in FIELDS if header.count(name) > 1]
     if twice:
-        return _("La colonne « %s » est présente deux fois.") % twice[0]
+        return _("La colonne « %s » est présente deux fois.") % twice[0]
     missing = [name for name in MANDATORY if name not in header]
     if not {"cheque", "cmc7"} & set(header):
         missing.append("cheque")
     if missing:
-        return _("Colonne manquante : « %s ».") % missing[0]
+        return _("Colonne manquante : « %s ».") % missing[0]
     return ""

@@ -89,21 +89,21 @@ def _archive_problem(content: bytes) -> str:
 def _columns(header: list[str], mapping: Mapping[str, str]) -> tuple[dict[str, int], str]:
     unknown = [field for field in mapping if field not in FIELDS]
     if unknown:
-        return {}, _("La correspondance nomme un champ inconnu : « %s ».") % unknown[0]
+        return {}, _("La correspondance nomme un champ inconnu : « %s ».") % unknown[0]
     columns: dict[str, int] = {}
     for field in FIELDS:
         wanted = mapping.get(field, field).strip().casefold()
         places = [at for at, name in enumerate(header) if name == wanted]
         if len(places) > 1:
-            return {}, _("La colonne « %s » est présente deux fois.") % wanted
+            return {}, _("La colonne « %s » est présente deux fois.") % wanted
         if places:
             columns[field] = places[0]
         elif field in mapping:
-            return {}, _("La colonne « %s » de la correspondance est absente.") % mapping[field]
+            return {}, _("La colonne « %s » de la correspondance est absente.") % mapping[field]
     needed = [field for field in MANDATORY if field not in {"remise", "rang"}]
     missing = [field for field in needed if field not in columns]
     if not {"cheque", "cmc7"} & columns.keys():
         missing.append("cheque")
     if missing:
-        return {}, _("Aucune colonne n’est associée au champ « %s ».") % missing[0]
+        return {}, _("Aucune colonne n’est associée au champ « %s ».") % missing[0]
     return columns, ""
