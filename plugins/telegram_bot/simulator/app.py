@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ class Simulator:
         self.world = world
         self._sockets: dict[int, Any] = {}
         self._left: dict[int, Any] = {}
+        self._woken = threading.Event()
         # Each bot that polls holds one thread for as long as it waits.
         self._server = create_server(
             make_app(world), map=self._sockets, host=host, port=port, threads=THREADS
@@ -102,8 +104,10 @@ class Simulator:
             self._server.run()
         finally:
             self._delivery.stop()
-            # In this order: a worker that ends wakes the loop through one of the sockets.
+            # In this order: who ends, or ends us, wakes the loop through one of the sockets.
             self._server.task_dispatcher.shutdown()
+            if self._left:
+                self._woken.wait()
             close_all(self._left or self._sockets, ignore_all=True)
 
     def close(self) -> None:
@@ -112,6 +116,7 @@ class Simulator:
             for bot in self.world.bots.values():
                 self.world.start_polling(bot)
         self._server.trigger.pull_trigger(self._end_loop)
+        self._woken.set()
 
     def _end_loop(self) -> None:
         self._left.update(self._sockets)
