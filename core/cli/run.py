@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,16 +34,40 @@ class Service:
     port: str = ""
     plugin: str = ""
     """The plugin that gives the command; without a town that enables it there is no work for it."""
+    title: str = ""
+    """What one finds when one clicks on its port."""
 
 
 SERVICES = (
-    Service("mailbox", ("mailbox", "--smtp-port", "{smtp}", "--http-port", "{mailbox}"), "mailbox"),
-    Service("payfip", ("payfip-simulator", "--port", "{payfip}"), "payfip", "payfip"),
     Service(
-        "telegram", ("telegram-simulator", "--port", "{telegram}"), "telegram", "telegram_bot"
+        "mailbox",
+        ("mailbox", "--smtp-port", "{smtp}", "--http-port", "{mailbox}"),
+        port="mailbox",
+        title="Mails it sends",
+    ),
+    Service(
+        "payfip",
+        (
+            "payfip-simulator", "--port", "{payfip}", "--smtp", "127.0.0.1:{smtp}",
+            "--state", "{data}/payfip.sqlite",
+        ),
+        port="payfip",
+        plugin="payfip",
+        title="PayFiP, simulated",
+    ),
+    Service(
+        "telegram",
+        ("telegram-simulator", "--port", "{telegram}"),
+        port="telegram",
+        plugin="telegram_bot",
+        title="Telegram, simulated",
     ),
     # One process of many threads: it is imports that a start waits for.
-    Service("web", ("web", "--port", "{web}", "--workers", "1", "--threads", "16"), "web"),
+    Service(
+        "web",
+        ("web", "--port", "{web}", "--workers", "1", "--threads", "16"),
+        port="web",
+    ),
     Service("worker", ("worker",)),
     Service("relay", ("relay",)),
     Service("beat", ("beat",)),
@@ -86,9 +110,10 @@ def run(port: int, data_dir: Path | None, no_demo: bool) -> None:
             stack.callback(interruption.ignore)
             for name, process in servers.items():
                 supervisor.watch(name, process)
-            _start(supervisor, ports)
+            services = _start(supervisor, ports)
             interruption.check()
-            _welcome(ports, settings, seconds=time.monotonic() - started, demo=not no_demo)
+            click.echo(f"\nPréau is ready ({time.monotonic() - started:.1f} s).")
+            _welcome(services, ports, settings, demo=not no_demo)
             while True:
                 supervisor.check()
                 interruption.check()
@@ -202,12 +227,12 @@ def _prepare(settings: Settings, *, demo: bool) -> None:
     get_runtime().close()  # from here on, this process only watches
 
 
-def _start(supervisor: Supervisor, ports: Mapping[str, int]) -> None:
+def _start(supervisor: Supervisor, ports: Mapping[str, int]) -> list[Service]:
     """Start every service that has work to do, and wait until those with a port answer."""
     from core.runtime import enabled_towns
 
     def start(service: Service) -> None:
-        arguments = [part.format(**ports) for part in service.command]
+        arguments = [part.format(**ports, data=get_settings().data_dir) for part in service.command]
         supervisor.start(service.name, [sys.executable, "-P", "-m", "core.cli.main", *arguments])
 
     services = [s for s in SERVICES if not s.plugin or enabled_towns(s.plugin)]
@@ -226,6 +251,7 @@ def _start(supervisor: Supervisor, ports: Mapping[str, int]) -> None:
     for service in services:
         if not service.port:
             start(service)
+    return services
 
 
 def _answers(name: str, port: int) -> bool:
@@ -239,14 +265,14 @@ def _answers(name: str, port: int) -> bool:
         return False
 
 
-def _welcome(ports: Mapping[str, int], settings: Settings, *, seconds: float, demo: bool) -> None:
-    lines = [
-        "",
-        f"Préau is ready ({seconds:.1f} s). Ctrl-C stops it; the data stay in {settings.data_dir}/",
-        "",
-        f"  Portal             {settings.public_base_url}/",
-        f"  Mails it sends     http://127.0.0.1:{ports['mailbox']}/",
-    ]
+def _welcome(
+    services: Sequence[Service], ports: Mapping[str, int], settings: Settings, *, demo: bool
+) -> None:
+    """Tell where to click, and with which codes."""
+    places = [("Portal", f"{settings.public_base_url}/")]
+    places += [(s.title, f"http://127.0.0.1:{ports[s.port]}/") for s in services if s.title]
+    lines = [f"Ctrl-C stops it; the data stay in {settings.data_dir}/", ""]
+    lines += [f"  {title:<21}{url}" for title, url in places]
     if demo:
         from core.cli.demo import access_lines
 
