@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -12,12 +14,16 @@ import structlog
 from prometheus_client import Counter
 from pydantic import BaseModel
 
-from core import hookspecs
+from core import hookspecs, i18n
 from core.api.plugin import PROJECT, Plugin
 
 GROUP = "preau.plugins"
 log = structlog.get_logger(__name__)
 faults = Counter("preau_plugin_faults_total", "Contained faults of plugins", ["plugin", "hook"])
+
+
+class PluginLoadError(Exception):
+    """An installed plugin does not load. Nothing starts without it: its towns would be broken."""
 
 
 class Extensions:
@@ -35,7 +41,14 @@ class Extensions:
     @classmethod
     def discover(cls) -> Extensions:
         """Load every plugin that an installed distribution declares by entry point."""
-        return cls({point.name: point.load() for point in entry_points(group=GROUP)})
+        plugins = {}
+        for point in entry_points(group=GROUP):
+            try:
+                plugins[point.name] = point.load()
+            except Exception as error:
+                raise PluginLoadError(f"plugin {point.name!r} does not load: {error}") from error
+            _add_words(plugins[point.name])
+        return cls(plugins)
 
     def _manager(self, enabled: frozenset[str]) -> pluggy.PluginManager:
         manager = pluggy.PluginManager(PROJECT)
@@ -86,6 +99,13 @@ class Extensions:
                 log.exception("plugin.fault", plugin=name, hook=hook)
                 continue
             yield name, result
+
+
+def _add_words(plugin: Plugin[Any]) -> None:
+    """Let a plugin speak other languages: its catalogues lie in ``locale`` beside its module."""
+    file = sys.modules[type(plugin).__module__].__file__
+    if file and (directory := Path(file).parent / "locale").is_dir():
+        i18n.add_directory(directory)
 
 
 @cache

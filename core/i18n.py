@@ -54,6 +54,11 @@ def current_locale() -> str:
     return _current.get()
 
 
+def formats() -> str:
+    """The locale whose dates and amounts go with the words: English as written in Europe."""
+    return {"en": "en_GB"}.get(_current.get(), _current.get())
+
+
 @contextmanager
 def use(locale: str) -> Iterator[None]:
     """Write in `locale` inside the block."""

@@ -20,7 +20,7 @@ PARIS = ZoneInfo("Europe/Paris")
 
 def money(cents: int) -> str:
     """Write cents as euros in the current locale: ``1 234,56 €``, with spaces that do not break."""
-    return format_currency(Decimal(cents) / 100, "EUR", locale=i18n.current_locale())
+    return format_currency(Decimal(cents) / 100, "EUR", locale=i18n.formats())
 
 
 def day(value: date) -> str:
@@ -30,14 +30,14 @@ def day(value: date) -> str:
 
 def day_long(value: date) -> str:
     """Write a date in words: ``25 avril 2012``."""
-    return str(format_date(value, "long", locale=i18n.current_locale()))
+    return str(format_date(value, "long", locale=i18n.formats()))
 
 
 def moment(value: datetime) -> str:
     """Write a moment in French legal time: ``25 avril 2012 à 14:05``."""
     return str(
         format_datetime(
-            value.astimezone(PARIS), "d MMMM y, HH:mm", locale=i18n.current_locale()
+            value.astimezone(PARIS), "d MMMM y, HH:mm", locale=i18n.formats()
         )
     )
 

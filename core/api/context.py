@@ -173,6 +173,7 @@ class Payments(Protocol):
         payer: str,
         shares: Sequence[tuple[int, int]],
         key: str,
+        authorisation: str = "",
         note: str = "",
     ) -> Recorded:
         """Record a payment made outside a provider, shared over `shares` (invoice id, cents).
@@ -251,7 +252,6 @@ class TenantContext(Protocol):
     def outbox(self) -> Outbox:
         """Effects that leave after the commit."""
         ...
-
 
     def settings(self, plugin: Plugin[S]) -> S:
         """The plugin's own settings in this town, validated. A plugin can name only itself."""

@@ -179,7 +179,7 @@ def _data_url(logo: Logo) -> str:
 
 
 def _quantity(value: Decimal) -> str:
-    return format_decimal(value, locale=i18n.current_locale())
+    return format_decimal(value, locale=i18n.formats())
 
 
 def _file_name(kind: str, number: str) -> str:

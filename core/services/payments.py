@@ -61,6 +61,7 @@ class Payments:
         payer: str,
         shares: Sequence[tuple[int, int]],
         key: str,
+        authorisation: str = "",
         note: str = "",
     ) -> Recorded:
         """Record a payment made at the counter or by cheque. See `core.api.context.Payments`.
@@ -109,7 +110,9 @@ class Payments:
             for invoice_id, cents in shares
         )
         self._session.flush()
-        self._ledger.settle(payment_id, means=means, paid_at=paid_at)
+        self._ledger.settle(
+            payment_id, means=means, paid_at=paid_at, authorisation=authorisation
+        )
         self._audit.write("payment.recorded", f"payment:{payment_id}", means=means, amount=amount)
         return Recorded(payment_id, self.excess(payment_id))
 

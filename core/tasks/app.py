@@ -6,6 +6,7 @@ again when its lease has run out.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Mapping
 from functools import cache
@@ -43,6 +44,9 @@ def _consumers() -> Mapping[str, tuple[str, Consumer]]:
 @setup_logging.connect
 def _logging(**_options: object) -> None:
     configure_logging(get_settings())
+    # A line for each row that comes and goes says nothing that the outbox does not know.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @worker_process_init.connect

@@ -116,7 +116,7 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.key}: {self.reason}" if self.key else f"{self.file}: {self.reason}"
+        return ": ".join(filter(None, (str(self.file), self.key, self.reason)))
 
 
 class TenantConfigError(Exception):
@@ -190,7 +190,8 @@ def load(folder: Path, settings_models: Mapping[str, type[BaseModel]]) -> Tenant
     """
     path = folder / "tenant.toml"
     if not SLUG.match(folder.name) or folder.name in RESERVED or len(folder.name) > 63:
-        raise TenantConfigError([Problem(folder, "", "this folder name cannot be a town's address")])
+        reason = "this folder name cannot be a town's address"
+        raise TenantConfigError([Problem(folder, "", reason)])
     try:
         with path.open("rb") as source:
             raw = tomllib.load(source)

@@ -8,6 +8,8 @@ from email_validator import EmailNotValidError, validate_email
 from wtforms import Form, HiddenField, StringField, ValidationError
 from wtforms.validators import InputRequired, Length
 
+from core.i18n import gettext as _
+
 
 def _strip(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
@@ -18,8 +20,9 @@ def is_email(_form: Form, field: StringField) -> None:
     try:
         field.data = validate_email(field.data or "", check_deliverability=False).normalized
     except EmailNotValidError:
-        message = "Saisissez une adresse e-mail valable, comme nom@exemple.fr."
-        raise ValidationError(message) from None
+        raise ValidationError(
+            _("Saisissez une adresse e-mail valable, comme nom@exemple.fr.")
+        ) from None
 
 
 class EmailForm(Form):

@@ -24,11 +24,9 @@ STATIC = Path(__file__).parent / "static"
 def includeme(config: Configurator) -> None:
     """Jinja2, its filters, and the variables of all templates."""
     config.include("pyramid_jinja2")
-    config.add_settings({"jinja2.undefined": "strict", "jinja2.trim_blocks": "false"})
+    config.add_settings({"jinja2.undefined": "strict"})
     config.commit()
-    environment = config.get_jinja2_environment()
-    configure(environment)
-    environment.policies["ext.i18n.trimmed"] = False
+    configure(config.get_jinja2_environment())
     config.add_subscriber(_add_globals, BeforeRender)
 
 

@@ -1,3 +1,6 @@
+-- A second import in one transaction starts afresh.
+DROP TABLE IF EXISTS pg_temp.staged_invoice, pg_temp.staged_line
+;
 CREATE TEMPORARY TABLE staged_invoice (
     regie text, number text, family_code text, label text, amount bigint, issued_on date,
     due_on date, fiscal_year int, payment_reference text, debtor text, address text[],
