@@ -63,8 +63,11 @@ def _word_score(one: str, other: str) -> float:
 
 
 def _cover(of: tuple[str, ...], by: tuple[str, ...]) -> float:
-    total = sum(map(len, of))
-    return sum(len(w) * max((_word_score(w, v) for v in by), default=0.0) for w in of) / total
+    total = score = 0.0
+    for word in of:
+        total += len(word)
+        score += len(word) * (100.0 if word in by else max(_word_score(word, v) for v in by))
+    return score / total
 
 
 def name_score(issuer: tuple[str, ...], name: tuple[str, ...]) -> float:

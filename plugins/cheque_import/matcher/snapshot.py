@@ -159,6 +159,8 @@ class Index:
             family.id: tuple({words(name) for name in family.names})
             for family in snapshot.families
         }
+        self._issuer: tuple[str, ...] = ()
+        self._scores: dict[int, int] = {}
         self._codes: dict[str, int | None] = {}
         for family in snapshot.families:
             code = bare(family.code)
@@ -175,8 +177,15 @@ class Index:
 
     def name_score(self, issuer: tuple[str, ...], family_id: int) -> int:
         """How well the issuer fits the family's best name, 0 to 100."""
-        names = self._words.get(family_id, ()) if issuer else ()
-        return round(max((name_score(issuer, name) for name in names), default=0))
+        if issuer != self._issuer:
+            # One cheque asks for a family's score several times; the next has another issuer.
+            self._issuer, self._scores = issuer, {}
+        score = self._scores.get(family_id)
+        if score is None:
+            names = self._words.get(family_id, ()) if issuer else ()
+            score = round(max((name_score(issuer, name) for name in names), default=0))
+            self._scores[family_id] = score
+        return score
 
     def owing(self, amount: int) -> frozenset[int]:
         """Families with an invoice of exactly this balance."""
