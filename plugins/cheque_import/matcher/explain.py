@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.plugin import decimal_text
 from core.plugin import gettext as _
 from plugins.cheque_import.matcher.evidence import Evidence, Quality
 from plugins.cheque_import.matcher.snapshot import OpenInvoice
 
 
 def euros(cents: int) -> str:
-    """Cents as a French amount: ``5,00 €``."""
-    return f"{decimal_text(cents)} €"
+    """Cents as a French amount, with spaces that do not break: ``1 592,36 €``."""
+    sign = "-" if cents < 0 else ""
+    whole, rest = divmod(abs(cents), 100)
+    return f"{sign}{whole:,}".replace(",", " ") + f",{rest:02d} €"
 
 
 def numbers(invoices: Sequence[OpenInvoice]) -> str:
