@@ -78,7 +78,8 @@ def _parameters(request: Request) -> tuple[dict[str, Any], dict[str, Upload]]:
             if isinstance(value, str):
                 values[name] = value
             else:
-                uploads[name] = Upload(value.filename, value.type, value.file.read())
+                with value.file as stream:
+                    uploads[name] = Upload(value.filename, value.type, stream.read())
     return values, uploads
 
 

@@ -1,0 +1,203 @@
+"""The bot in the real portal: core's services, outbox and messages, the simulated Telegram."""
+
+import time
+from datetime import timedelta
+
+import pytest
+
+from core.channels.email import plugin as email
+from core.extensions import Extensions
+from core.plugin import Means
+from core.runtime import Runtime, sync_towns
+from core.settings import load
+from core.sources.csv import plugin as csv
+from core.testing.fakes import TOWN, TOWNS, FakeClock, FakePay
+from core.testing.portal import Portal, record
+from plugins.telegram_bot import plugin
+from plugins.telegram_bot.book import Book
+from plugins.telegram_bot.inbox import Inbox
+
+CHAT = 1001
+SETTINGS = """
+[plugins.telegram_bot]
+token = "{token}"
+bot_username = "{slug}_bot"
+webhook_secret = "a-webhook-secret-for-tests"
+base_url = "{url}"
+"""
+
+
+def token(slug):
+    return f"{sum(slug.encode())}:token-of-{slug}"
+
+
+@pytest.fixture
+def portal(servers, telegram_template, simulator, redis, tmp_path):
+    redis.flushall()
+    servers.create_database("telegram_core", telegram_template)
+    for slug, name in TOWNS.items():
+        simulator.world.add_bot(token(slug), f"{slug}_bot")
+        folder = tmp_path / "tenants" / slug
+        folder.mkdir(parents=True)
+        more = SETTINGS.format(token=token(slug), slug=slug, url=simulator.url)
+        (folder / "tenant.toml").write_text(TOWN.format(slug=slug, name=name) + more, "utf-8")
+    addresses = servers.addresses("telegram_core")
+    settings = load(
+        database_url=addresses.database_url,
+        owner_url=addresses.owner_url,
+        relay_url=addresses.relay_url,
+        redis_url=addresses.redis_url,
+        tenants_dir=tmp_path / "tenants",
+        data_dir=tmp_path,
+        public_base_url="http://localhost",
+        smtp_port=9,
+    )
+    clock, pay = FakeClock(), FakePay()
+    plugins = {"email": email, "csv": csv, "fakepay": pay, "telegram_bot": plugin}
+    runtime = Runtime(settings, Extensions(plugins), clock=clock)
+    sync_towns(settings.owner_url, runtime.registry)
+    yield Portal(runtime, clock, pay, tmp_path, settings.owner_url)
+    runtime.close()
+    plugin.bots.close()
+    servers.execute('DROP DATABASE "telegram_core" WITH (FORCE)')
+
+
+class Phone:
+    """A parent's telephone, in front of one town's bot."""
+
+    def __init__(self, portal, simulator, slug="valmont"):
+        self.portal, self.world, self.slug = portal, simulator.world, slug
+        self.bot = self.world.bots[token(slug)]
+        self.person = self.world.people[CHAT]
+        self.inbox = Inbox()
+
+    def work(self):
+        """Everything that is due, until nothing is; two seconds pass between."""
+        for _ in range(4):
+            pending, self.bot.updates = self.bot.updates, []
+            with self.portal.town(self.slug) as town:
+                for update in pending:
+                    self.inbox.accept(town, plugin.settings(town), update)
+            self.portal.work()
+            self.portal.clock.pass_time(seconds=2)
+        return self.messages[-1] if self.messages else None
+
+    @property
+    def messages(self):
+        return self.world.chat(self.bot, CHAT).messages
+
+    def types(self, text):
+        self.world.types(self.bot, self.person, text)
+        return self.work()
+
+    def link(self, family="F001"):
+        with self.portal.town(self.slug) as town:
+            found = town.families.by_code(family)
+            start = Book(town).new_token(found.id)
+        asked = self.types(f"/start {start}")
+        self.world.taps(self.bot, self.person, asked["message_id"], 0, 0)
+        assert "reliée" in self.work()["text"]
+        return found
+
+
+def settle(portal, invoice):
+    with portal.town() as town:
+        payment = town.payments.record(
+            regie=invoice.regie, family_id=invoice.family_id, means=Means.CASH,
+            amount=invoice.amount, paid_at=portal.clock.now(), payer="Durand",
+            shares=[(invoice.id, invoice.amount)], key=f"cash-{invoice.id}",
+        )  # fmt: skip
+    return payment.payment_id
+
+
+def invoice_of(portal, number):
+    with portal.town() as town:
+        return town.invoices.by_number(number)[0]
+
+
+def test_from_the_link_to_the_receipt(portal, simulator):
+    portal.publish(record("1"), record("2", amount=1000, label="CANTINE mars"))
+    phone = Phone(portal, simulator)
+    phone.link()
+    shown = phone.types("mes factures")
+    assert "66,87" in shown["text"]
+    urls = [row[0].get("url", "") for row in shown["reply_markup"]["inline_keyboard"]]
+    assert urls[0].startswith("http://localhost/valmont/payer/")
+
+    payment = settle(portal, invoice_of(portal, "1"))
+    phone.work()
+    edited = next(m for m in phone.messages if m["message_id"] == shown["message_id"])
+    assert edited["text"].count("payée") == 1
+    assert "10,00" in edited["text"]
+    receipts = [m for m in phone.messages if "document" in m]
+    assert [m["document"]["mime_type"] for m in receipts] == ["application/pdf"]
+
+    with portal.town() as town:
+        town.payments.reverse(payment, reason="chèque sans provision")
+    phone.work()
+    edited = next(m for m in phone.messages if m["message_id"] == shown["message_id"])
+    assert "payée" not in edited["text"]
+    assert "56,87" in phone.messages[-1]["text"], "the reversal is told"
+
+
+def test_a_new_invoice_arrives_by_itself_once(portal, simulator):
+    portal.publish(record("1"))
+    phone = Phone(portal, simulator)
+    phone.link()
+    count = len(phone.messages)
+    portal.publish(record("2", amount=4200, label="GARDERIE avril"))
+    phone.work()
+    assert len(phone.messages) == count + 1
+    assert "GARDERIE avril" in phone.messages[-1]["text"]
+    portal.clock.pass_time(hours=1)
+    phone.work()
+    assert len(phone.messages) == count + 1
+
+
+def test_a_blocked_bot_leaves_the_familys_chats(portal, simulator):
+    portal.publish(record("1"))
+    phone = Phone(portal, simulator)
+    family = phone.link()
+    phone.world.chat(phone.bot, CHAT).blocked = True
+    portal.publish(record("2"))
+    phone.work()
+    with portal.town() as town:
+        assert not Book(town).links_of_family(family.id)
+
+
+def test_the_other_town_sees_nothing(portal, simulator):
+    portal.publish(record("1"))
+    portal.publish(record("1", amount=999), slug="brumes")
+    Phone(portal, simulator).link()
+    there = Phone(portal, simulator, "brumes")
+    assert "aucun dossier" in there.types("/factures")["text"]
+
+
+def test_a_mailing_is_spread_and_loses_nothing(portal, simulator, monkeypatch):
+    """Many families are told at once: every chat hears it once, none is dropped for its turn."""
+    families = [f"F{number:03}" for number in range(70)]
+    portal.publish(*(record(f"a{code}", family=code) for code in families))
+    with portal.town() as town:
+        book = Book(town)
+        for number, code in enumerate(families):
+            person = simulator.world.add_person(code)
+            assert person.id == 1003 + number
+            simulator.world.types(simulator.world.bots[token("valmont")], person, "/start")
+            family = town.families.by_code(code)
+            book.link(person.id, family.id, name=code, language="fr")
+    portal.publish(*(record(f"b{code}", family=code, label="MARS") for code in families))
+    # The worker waits on the test's clock: it is the only one that the turns know.
+    monkeypatch.setattr(time, "sleep", lambda seconds: portal.clock.pass_time(seconds=seconds))
+    started = portal.clock.now()
+    chats = simulator.world.chats[token("valmont")]
+
+    def told(chat):
+        return [m for m in chat.messages if "MARS" in m.get("text", "")]
+
+    for _ in range(20):
+        portal.work()
+        if all(told(chat) for chat in chats.values()):
+            break
+        portal.clock.pass_time(seconds=1)
+    assert [len(told(chat)) for chat in chats.values()] == [1] * len(families)
+    assert portal.clock.now() - started >= timedelta(seconds=len(families) / 30 - 2)
