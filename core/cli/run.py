@@ -101,16 +101,25 @@ def run(port: int, data_dir: Path | None, no_demo: bool) -> None:
             servers = stack.enter_context(_servers(settings))
             get_settings.cache_clear()
             settings = get_settings()
-            _prepare(settings, demo=not no_demo)
-            stack.enter_context(announced(settings.data_dir))
-            interruption.check()
             supervisor = Supervisor(CHILDREN | os.environ)
             stack.callback(supervisor.stop)
             stack.callback(click.echo, "Stopping…")
             stack.callback(interruption.ignore)
             for name, process in servers.items():
                 supervisor.watch(name, process)
-            services = _start(supervisor, ports)
+            services = _services()
+            # What one clicks on loads while the schema and the demonstration are made ready.
+            for service in services:
+                if service.port:
+                    _start(supervisor, service, ports)
+            _prepare(settings, demo=not no_demo)
+            interruption.check()
+            _await(supervisor, services, ports)
+            # Nobody waits for the others, and what they will do stands in the outbox.
+            for service in services:
+                if not service.port:
+                    _start(supervisor, service, ports)
+            stack.enter_context(announced(settings.data_dir))
             interruption.check()
             click.echo(f"\nPréau is ready ({time.monotonic() - started:.1f} s).")
             _welcome(services, ports, settings, demo=not no_demo)
@@ -227,18 +236,22 @@ def _prepare(settings: Settings, *, demo: bool) -> None:
     get_runtime().close()  # from here on, this process only watches
 
 
-def _start(supervisor: Supervisor, ports: Mapping[str, int]) -> list[Service]:
-    """Start every service that has work to do, and wait until those with a port answer."""
+def _services() -> list[Service]:
+    """Those that have work to do."""
     from core.runtime import enabled_towns
 
-    def start(service: Service) -> None:
-        arguments = [part.format(**ports, data=get_settings().data_dir) for part in service.command]
-        supervisor.start(service.name, [sys.executable, "-P", "-m", "core.cli.main", *arguments])
+    return [s for s in SERVICES if not s.plugin or enabled_towns(s.plugin)]
 
-    services = [s for s in SERVICES if not s.plugin or enabled_towns(s.plugin)]
+
+def _start(supervisor: Supervisor, service: Service, ports: Mapping[str, int]) -> None:
+    data = get_settings().data_dir
+    arguments = [part.format(**ports, data=data) for part in service.command]
+    supervisor.start(service.name, [sys.executable, "-P", "-m", "core.cli.main", *arguments])
+
+
+def _await(supervisor: Supervisor, services: Sequence[Service], ports: Mapping[str, int]) -> None:
+    """Wait until all services with a port answer."""
     waiting = [service for service in services if service.port]
-    for service in waiting:
-        start(service)
 
     def ready() -> bool:
         waiting[:] = [s for s in waiting if not _answers(s.name, ports[s.port])]
@@ -247,11 +260,6 @@ def _start(supervisor: Supervisor, ports: Mapping[str, int]) -> list[Service]:
     if not supervisor.wait_until(ready, READY_SECONDS):
         names = ", ".join(service.name for service in waiting)
         raise ProcessEndedError(f"{names}: no answer after {READY_SECONDS:.0f} seconds")
-    # The others come after: nobody waits for them, and what they will do stands in the outbox.
-    for service in services:
-        if not service.port:
-            start(service)
-    return services
 
 
 def _answers(name: str, port: int) -> bool:
