@@ -177,3 +177,10 @@ def test_publishing_tells_each_family_once(portal):
     published = [row for row in portal.outbox() if row.topic == "notify"]
     assert len(published) == 2
     assert {row.state for row in portal.outbox()} == {"done"}
+
+
+def test_two_imports_in_one_transaction(portal):
+    with portal.town() as town:
+        town.imports.run(Records(record("1")), portal.file())
+        report = town.imports.run(Records(record("2")), portal.file())
+    assert report.counts["created"] == 1

@@ -1,0 +1,99 @@
+"""The whole journey of a parent, on a phone and at a desk, in the demonstration town."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from conftest import DESK, PHONE
+from pypdf import PdfReader
+
+pytestmark = pytest.mark.browser
+
+PAID_CARD = "4970100000000055"
+
+
+def choose(visitor, label):
+    """Tick the invoice whose label is given, and no other."""
+    tick = visitor.page.locator("label.tick", has_text=label).first
+    tick.locator("input").check()
+    form = visitor.page.locator("form.pick", has=visitor.page.locator("input:checked"))
+    form.get_by_role("button", name="Procéder au paiement").first.click()
+
+
+def pay_by_card(visitor, number=PAID_CARD):
+    page = visitor.page
+    visitor.button("Payer par carte bancaire")
+    page.get_by_label("Numéro de carte").fill(number)
+    page.get_by_label("Date d’expiration").fill("12/39")
+    page.get_by_label("Cryptogramme").fill("123")
+    visitor.button("Valider")
+    page.get_by_label("Code reçu").fill("123456")
+    visitor.button("Valider")
+
+
+def pdf(visitor, link):
+    """The document behind a link, fetched with the visitor's cookies."""
+    address = visitor.page.locator("a", has_text=link).first.evaluate("link => link.href")
+    answer = visitor.page.request.get(address)
+    assert answer.headers["content-type"] == "application/pdf"
+    return answer.body()
+
+
+@pytest.mark.parametrize(
+    ("size", "label", "amount"),
+    [(PHONE, "CANTINE", "56,87"), (DESK, "GARDERIE B", "227,80")],
+    ids=["phone", "desk"],
+)
+def test_from_the_printed_codes_to_the_receipt(demo, visit, size, label, amount):
+    visitor = visit(size)
+    page, email = visitor.page, f"{visitor.name}@famille.example"
+    page.goto(f"{demo.url}/ville-de-demo/")
+    visitor.sees("Bon à savoir")
+    visitor.picture("1-home")
+    visitor.sign_in(demo, "ville-de-demo", "F00007")
+    visitor.sees("Déconnexion")
+    visitor.picture("2-menu")
+    page.goto(f"{demo.url}/ville-de-demo/factures")
+    visitor.sees("Mes factures à régler")
+    visitor.picture("3-invoices")
+    choose(visitor, label)
+    visitor.sees("Récapitulatif", amount)
+    page.get_by_label("Adresse e-mail").fill(email)
+    visitor.picture("4-checkout")
+    page.get_by_role("button", name=re.compile("Procéder au paiement")).click()
+    page.wait_for_url(f"{demo.simulator}/**")
+    visitor.picture("5-payfip")
+    pay_by_card(visitor)
+    visitor.picture("6-payfip")
+    visitor.link("Continuer")
+    visitor.sees("Paiement confirmé, merci !", amount)
+    visitor.picture("7-done")
+    receipt = pdf(visitor, "Télécharger la facturette")
+    assert amount in text_of(receipt)
+
+    visitor.link("Mes factures déjà payées")
+    visitor.sees("Mes factures déjà payées", label, amount)
+    visitor.picture("8-paid")
+    row = page.locator("tr, li", has_text=label).first
+    authorisation = row.inner_text()
+    assert "Paiement en ligne" in authorisation
+    page.goto(f"{demo.url}/ville-de-demo/factures")
+    assert amount not in page.inner_text("main")
+
+    mail = demo.wait_for_mail(email, "Votre paiement est enregistré")
+    assert label in mail["text"]
+    assert any(item["name"].endswith(".pdf") for item in mail["attachments"])
+    page.goto(demo.mailbox)
+    visitor.picture("9-mailbox")
+
+    page.goto(f"{demo.url}/ville-de-demo/")
+    visitor.button("Déconnexion")
+    page.goto(f"{demo.url}/ville-de-demo/factures/payees")
+    assert page.url.split("?")[0].endswith("/connexion")
+
+
+def text_of(document):
+    reader = PdfReader(io.BytesIO(document))
+    return " ".join(page.extract_text() for page in reader.pages).replace("\u202f", " ")
