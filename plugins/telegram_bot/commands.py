@@ -11,7 +11,7 @@ from core.plugin import TenantContext, enabled_towns, town_context
 from core.plugin import gettext as _
 from plugins.telegram_bot import polling
 from plugins.telegram_bot.bots import Bots
-from plugins.telegram_bot.settings import TelegramSettings
+from plugins.telegram_bot.settings import TELEGRAM, TelegramSettings
 
 SettingsOf = Callable[[TenantContext], TelegramSettings]
 
@@ -88,7 +88,10 @@ def simulator_command(towns: Callable[[], list[TelegramSettings]]) -> click.Comm
         from plugins.telegram_bot.simulator.app import Simulator, open_world  # noqa: PLC0415
 
         bots = dict(pair.rpartition("=")[::2] for pair in named) or {
-            settings.token.get_secret_value(): settings.bot_username for settings in towns()
+            settings.token.get_secret_value(): settings.bot_username
+            for settings in towns()
+            # A real bot's token has no business in a simulator's state.
+            if settings.base_url != TELEGRAM
         }
         simulator = Simulator(open_world(state, bots), host=host, port=port)
         click.echo(_("Simulateur de Telegram : %s") % simulator.url)

@@ -7,6 +7,9 @@ from pydantic import Field, SecretStr, field_validator
 from core.plugin import PluginSettings
 
 
+TELEGRAM = "https://api.telegram.org"
+
+
 class TelegramSettings(PluginSettings):
     """``[plugins.telegram_bot]`` of a town's tenant.toml."""
 
@@ -16,7 +19,7 @@ class TelegramSettings(PluginSettings):
     """The bot's name without @, for the deep link."""
     webhook_secret: SecretStr
     """Telegram sends it back with every update: 16 to 256 of ``A-Z a-z 0-9 _ -``."""
-    base_url: str = Field(default="https://api.telegram.org", pattern=r"^https?://[^\s]+[^/\s]$")
+    base_url: str = Field(default=TELEGRAM, pattern=r"^https?://[^\s]+[^/\s]$")
     """Where the Bot API is: the only thing that differs with the simulator."""
     link_url: str = Field(default="https://t.me", pattern=r"^https?://[^\s]+[^/\s]$")
     """Where deep links open."""

@@ -80,6 +80,8 @@ def _parameters(request: Request) -> tuple[dict[str, Any], dict[str, Upload]]:
             else:
                 with value.file as stream:
                     uploads[name] = Upload(value.filename, value.type, stream.read())
+        # WebOb copies a large body into a temporary file, which it leaves open.
+        request.body_file_raw.close()
     return values, uploads
 
 
