@@ -78,6 +78,7 @@ from core.db.base import Base, TenantScoped
 from core.db.rls import protect
 from core.documents import render_pdf
 from core.domain.money import AmountError, decimal_text, parse_amount
+from core.domain.references import bare, check_character
 from core.i18n import gettext, ngettext
 from core.runtime import UnknownTownError, enabled_towns, town_context
 
@@ -90,8 +91,8 @@ __all__ = [
     "Outcome", "PaymentInfo", "PaymentIntent", "PaymentProvider", "PaymentReversed",
     "PaymentSettled", "Payments", "Pending", "Periodic", "PermanentError", "Plugin",
     "PluginSettings", "PreauError", "Recorded", "Redirect", "RegieInfo", "Retry", "RetryableError",
-    "Settled", "SettingsProblemError", "SourceFile", "SourceProblem", "TaxKind", "TenantContext",
-    "TenantScoped", "TownInfo", "UnknownTownError", "UserError", "WebConfig", "decimal_text",
-    "enabled_towns", "gettext", "hookimpl", "ngettext", "parse_amount", "protect", "render_pdf",
-    "town_context",
+    "SettingsProblemError", "Settled", "SourceFile", "SourceProblem", "TaxKind", "TenantContext",
+    "TenantScoped", "TownInfo", "UnknownTownError", "UserError", "WebConfig", "bare",
+    "check_character", "decimal_text", "enabled_towns", "gettext", "hookimpl", "ngettext",
+    "parse_amount", "protect", "render_pdf", "town_context",
 ]  # fmt: skip

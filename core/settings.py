@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     public_base_url: str = "http://localhost:8080"
     """Where parents reach the towns that have no host name of their own; no slash at the end."""
 
+    proxy_hops: int = Field(default=0, ge=0, le=5)
+    """How many proxies of one's own stand before the portal, each adding to ``X-Forwarded-For``.
+
+    0 believes no such header. A wrong count lets visitors choose the address they are throttled by.
+    """
+
     database_url: str = Field(default="", repr=False)
     """PostgreSQL as the application's role ``preau_app``, which owns nothing and bypasses nothing:
     ``postgresql+psycopg://preau_app:…@host/preau``."""

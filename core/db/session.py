@@ -22,6 +22,7 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=True,
+        hide_parameters=True,  # An error in the log must not quote a family's data.
         connect_args={"prepare_threshold": None},
     )
 

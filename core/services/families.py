@@ -80,9 +80,7 @@ class Families:
                 Family.id,
                 Family.code,
                 Family.name,
-                func.coalesce(
-                    func.array_agg(Child.label).filter(Child.label.is_not(None)), "{}"
-                ).label("children"),
+                func.array_remove(func.array_agg(Child.label), None).label("children"),
             )
             .outerjoin(
                 FamilyChild,

@@ -152,8 +152,11 @@ class SignIn:
     def create_account(self, family_id: int, email: str, password: str) -> int:
         """Let a parent sign in with an e-mail and a password from now on.
 
+        An account that opens this family, and no other, gets a new password instead: whoever has
+        the family's codes may see all that it opens.
+
         Raises:
-            UserError: the password is too short, or the address already has an account.
+            UserError: the password is too short, or the address has another account.
         """
         account_id = self._session.scalar(
             insert(Account)
@@ -166,12 +169,22 @@ class SignIn:
             .returning(Account.id)
         )
         if account_id is None:
-            raise UserError(
-                _("Cette adresse a déjà un compte : connectez-vous avec son mot de passe.")
-            )
+            return self._renew(email.casefold(), family_id, password)
         self._open_family(account_id, family_id)
         self._audit.write("account.created", f"family:{family_id}")
         return account_id
+
+    def _renew(self, email: str, family_id: int, password: str) -> int:
+        account = self._session.scalars(
+            select(Account).where(Account.tenant_id == self._tenant, Account.email == email)
+        ).one()
+        if {family.id for family in self.families_of(account.id)} != {family_id}:
+            raise UserError(
+                _("Cette adresse a déjà un compte : connectez-vous avec son mot de passe.")
+            )
+        account.password_hash = _hash(password)
+        self._audit.write("account.password_renewed", f"family:{family_id}")
+        return account.id
 
     def change_password(
         self, account_id: int, current: str, password: str, *, keep: int

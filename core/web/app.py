@@ -20,7 +20,7 @@ def make_app(runtime: Runtime) -> Router:
     )
     config.registry.runtime = runtime
     config.set_default_csrf_options(require_csrf=True)
-    for name in ("signed_in", "family", "families", "family_id", "session_ended"):
+    for name in ("signed_in", "family", "families", "family_id", "session_ended", "address"):
         config.add_request_method(getattr(security, name), name, reify=True)
     config.add_tween("core.web.headers.headers_tween", under=INGRESS)
     config.add_tween(

@@ -84,6 +84,15 @@ def families(request: Request) -> list[FamilyInfo]:
     return list(request.ctx.sign_in.families_of(request.signed_in.account_id))
 
 
+def address(request: Request) -> str:
+    """The visitor's IP address, as far as our own proxies vouch for it."""
+    hops = request.registry.runtime.settings.proxy_hops
+    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    if hops and len(forwarded) >= hops and forwarded[-hops]:
+        return str(forwarded[-hops])
+    return request.remote_addr or ""
+
+
 def let_in(request: Request, response: Response, token: str) -> None:
     """Put a fresh token into the browser; what it held before is worth nothing any more."""
     old = request.cookies.get(COOKIE)

@@ -103,7 +103,7 @@ def _do(request: Request, action: str, form: Any) -> Response:
             signed_in.account_id,
             form.family_code.data,
             form.child_code.data,
-            request.client_addr or "",
+            request.address,
         )
         message = _("La famille est rattachée : vous passez de l’une à l’autre en haut de la page.")
     request.session.flash(message, "success")

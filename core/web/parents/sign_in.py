@@ -50,7 +50,7 @@ def sign_in(request: Request) -> dict[str, Any] | Response:
     if form.validate():
         try:
             family_id = request.ctx.sign_in.by_codes(
-                form.family_code.data, form.child_code.data, request.client_addr or ""
+                form.family_code.data, form.child_code.data, request.address
             )
         except WrongCodesError as error:
             form.form_errors.append(error.message)
@@ -77,7 +77,7 @@ def account(request: Request) -> dict[str, Any] | Response:
     if form.validate():
         try:
             account_id, family_id = request.ctx.sign_in.by_account(
-                form.email.data, form.password.data, request.client_addr or ""
+                form.email.data, form.password.data, request.address
             )
         except WrongCodesError as error:
             form.form_errors.append(error.message)
@@ -116,7 +116,7 @@ def lost_codes(request: Request) -> Response:
         response = render_to_response(f"{T}/lost_codes.jinja2", {"form": form}, request)
         response.status_int = 422
         return response
-    request.ctx.sign_in.request_new_code(form.email.data, request.client_addr or "")
+    request.ctx.sign_in.request_new_code(form.email.data, request.address)
     return render_to_response(f"{T}/lost_codes_sent.jinja2", {}, request)
 
 

@@ -1,0 +1,173 @@
+"""The four steps, coming back, starting again, and payment links."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from core.api.errors import RetryableError
+from core.api.payments import Failed, FailureKind
+
+
+def invoice_ids(portal, *numbers):
+    with portal.town() as town:
+        return [town.invoices.by_number(number)[0].id for number in numbers]
+
+
+def checkout(browser, *numbers):
+    ids = invoice_ids(browser.portal, *numbers)
+    return browser.get("/factures/recapitulatif", params=[("invoice", i) for i in ids])
+
+
+def start(browser, *numbers, email="camille@exemple.fr"):
+    """Go through to the provider; the way back that it was given."""
+    answer = browser.fill(checkout(browser, *numbers), email=email)
+    assert answer.location == f"https://bank.invalid/{browser.portal.bank.last}"
+    return browser.portal.bank.intents[browser.portal.bank.last]
+
+
+def come_back(browser, intent):
+    return browser.app.get(intent.return_url).follow()
+
+
+def test_two_invoices_of_one_regie_are_paid_at_once(browser):
+    browser.sign_in()
+    intent = start(browser, "1", "2")
+    assert intent.amount == 6687
+    assert intent.email == "camille@exemple.fr"
+    assert intent.notify_url == "http://localhost/valmont/+fakepay/notification"
+    browser.portal.bank.pay(browser.portal.bank.last, browser.portal.clock)
+    page = come_back(browser, intent)
+    assert "Paiement confirmé" in page
+    assert "66,87" in page
+    assert "Tout est réglé" in browser.get("/factures")
+    assert "A1B2C3" in browser.get("/factures/payees")
+    assert browser.get(f"/paiements/{intent.payment_id}/recu.pdf").body.startswith(b"%PDF")
+
+
+def test_the_email_is_remembered(browser):
+    browser.sign_in()
+    start(browser, "1")
+    assert browser.form(checkout(browser, "2"), "email")["email"].value == "camille@exemple.fr"
+
+
+@pytest.mark.parametrize("email", ["", "camille", "camille@", "a b@c.fr", "x" * 250 + "@a.fr"])
+def test_a_wrong_email_is_told_and_nothing_is_lost(browser, email):
+    browser.sign_in()
+    page = browser.fill(checkout(browser, "1", "2"), email=email)
+    assert page.status_int == 422
+    assert "66,87" in page
+    assert browser.portal.bank.intents == {}
+
+
+def test_the_outcome_in_the_address_proves_nothing(browser):
+    browser.sign_in()
+    intent = start(browser, "1")
+    page = browser.app.get(f"{intent.return_url}?resultrans=P&amount=5687").follow()
+    assert "Paiement confirmé" not in page
+    state = browser.get(f"/paiements/{intent.payment_id}/etat").json
+    assert state == {"state": "pending", "final": False}
+
+
+def test_a_refused_payment_may_be_tried_again(browser):
+    browser.sign_in()
+    intent = start(browser, "1")
+    browser.portal.bank.outcomes[browser.portal.bank.last] = Failed(FailureKind.REFUSED)
+    page = come_back(browser, intent)
+    assert "refus" in page.text.lower()
+    assert start(browser, "1").payment_id != intent.payment_id
+
+
+def test_one_under_way_is_led_back_to_and_freed_in_the_end(browser):
+    browser.sign_in()
+    first = start(browser, "1")
+    page = browser.get(
+        "/factures/recapitulatif", params={"invoice": invoice_ids(browser.portal, "1")[0]}, status=409
+    )
+    assert "Reprendre le paiement" in page
+    assert "Recommencer" not in page
+    browser.portal.clock.pass_time(minutes=16)
+    browser.app.reset()
+    browser.sign_in()
+    page = browser.get(
+        "/factures/recapitulatif", params={"invoice": invoice_ids(browser.portal, "1")[0]}, status=409
+    )
+    answer = browser.fill(page, restart=str(first.payment_id))
+    assert answer.location.startswith("https://bank.invalid/")
+    assert len(browser.portal.bank.intents) == 2
+
+
+def test_the_provider_being_away_is_told(browser):
+    browser.sign_in()
+    browser.portal.bank.down = RetryableError("away")
+    page = browser.fill(checkout(browser, "1"), email="camille@exemple.fr")
+    assert "ne répond pas" in page
+    browser.portal.bank.down = None
+    start(browser, "1")
+
+
+def test_coming_back_while_the_provider_is_away_waits(browser):
+    browser.sign_in()
+    intent = start(browser, "1")
+    browser.portal.bank.down = RetryableError("away")
+    assert come_back(browser, intent).status_int == 200
+
+
+@pytest.mark.parametrize("query", ["", "?invoice=x", "?invoice=999999", "?invoice=1e9", "?invoice=" + "9" * 30])
+def test_what_is_no_invoice_of_mine_is_refused(browser, query):
+    browser.sign_in()
+    assert browser.get(f"/factures/recapitulatif{query}", expect_errors=True).status_int in {404, 422}
+
+
+def test_a_payment_link_opens_one_invoice_once(browser, another):
+    portal = browser.portal
+    with portal.town() as town:
+        invoice = town.invoices.by_number("1")[0]
+        link = town.invoices.payment_link(invoice.id, invoice.family_id)
+    path = link.removeprefix("http://localhost/valmont")
+    chat = another()
+    chat.get(path)  # A preview of the link uses nothing up.
+    page = chat.get(path)
+    form = next(f for f in page.forms.values() if "Payer cette facture" in f.text)
+    page = form.submit().follow()
+    assert "56,87" in page
+    answer = chat.fill(page, email="chat@exemple.fr")
+    intent = portal.bank.intents[portal.bank.last]
+    assert answer.location.startswith("https://bank.invalid/")
+    portal.bank.pay(portal.bank.last, portal.clock)
+    assert "Paiement confirmé" in come_back(chat, intent)
+    for closed in ("/factures", "/factures/payees", "/menu", "/compte", "/alertes"):
+        assert chat.get(closed, expect_errors=True).status_int == 403
+    other = invoice_ids(portal, "2")[0]
+    assert chat.get(f"/factures/recapitulatif?invoice={other}", expect_errors=True).status_int == 404
+    assert chat.get(f"/factures/{other}.pdf", expect_errors=True).status_int == 404
+    thief = another()
+    assert "déjà servi" in thief.get(path)
+
+
+def test_a_payment_link_grows_old(browser, another):
+    with browser.portal.town() as town:
+        invoice = town.invoices.by_number("1")[0]
+        path = town.invoices.payment_link(invoice.id, invoice.family_id).removeprefix("http://localhost/valmont")
+    browser.portal.clock.pass_time(minutes=31)
+    assert "trop ancien" in another().get(path)
+
+
+def test_the_filter_of_paid_invoices(browser):
+    browser.sign_in()
+    intent = start(browser, "1")
+    browser.portal.bank.pay(browser.portal.bank.last, browser.portal.clock)
+    come_back(browser, intent)
+    assert re.search(r"A1B2C3", browser.get("/factures/payees?annee=2026&regie=CANTINE").text)
+    for query in ("annee=2025", "regie=GARDERIE"):
+        assert "A1B2C3" not in browser.get(f"/factures/payees?{query}")
+    browser.get("/factures/payees?annee=abcd&regie=%00'", status=200)
+
+
+def test_an_invoice_without_a_pdf_is_printed(browser):
+    browser.sign_in()
+    (invoice,) = invoice_ids(browser.portal, "1")
+    answer = browser.get(f"/factures/{invoice}.pdf")
+    assert answer.body.startswith(b"%PDF")
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
