@@ -1,6 +1,8 @@
 """All tables of core, one module an aggregate. Importing this module completes the metadata."""
 
+from core.models.agent import Agent, AgentInvitation, AgentSession, RecoveryCode, Role
 from core.models.audit import AuditEntry
+from core.models.closing import Closing
 from core.models.family import AccessCode, Child, ContactEmail, Family, FamilyChild
 from core.models.importing import ImportBatch, InvoiceChange
 from core.models.invoice import Document, Invoice, InvoiceLine, InvoiceState
@@ -17,11 +19,13 @@ from core.models.payment import (
 )
 from core.models.sign_in import Account, AccountFamily, OneTimeToken, WebSession
 from core.models.tenant import Tenant
+from core.models.upload import Upload, UploadPart, UploadState
 
 __all__ = [
-    "AccessCode", "Account", "AccountFamily", "Allocation", "AuditEntry", "Child", "ContactEmail",
-    "Counter", "Credit", "Document", "Family", "FamilyChild", "ImportBatch", "Invoice",
-    "InvoiceChange", "InvoiceLine", "InvoiceState", "MessageRow", "MessageState", "News",
-    "OneTimeToken", "OutboxRow", "OutboxState", "Payment", "PaymentAnswer", "PaymentItem", "Tenant",
-    "WebSession",
+    "AccessCode", "Account", "AccountFamily", "Agent", "AgentInvitation", "AgentSession",
+    "Allocation", "AuditEntry", "Child", "Closing", "ContactEmail", "Counter", "Credit", "Document",
+    "Family", "FamilyChild", "ImportBatch", "Invoice", "InvoiceChange", "InvoiceLine",
+    "InvoiceState", "MessageRow", "MessageState", "News", "OneTimeToken", "OutboxRow",
+    "OutboxState", "Payment", "PaymentAnswer", "PaymentItem", "RecoveryCode", "Role", "Tenant",
+    "Upload", "UploadPart", "UploadState", "WebSession",
 ]  # fmt: skip

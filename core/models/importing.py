@@ -21,6 +21,7 @@ class ImportBatch(TenantScoped, Base):
     actor: Mapped[str]
     counts: Mapped[Json]
     created_at: Mapped[CreatedAt]
+    publish_at: Mapped[MomentOrNone] = mapped_column(comment="when it will publish itself")
     published_at: Mapped[MomentOrNone]
     undone_at: Mapped[MomentOrNone]
 

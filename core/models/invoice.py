@@ -58,6 +58,8 @@ class Invoice(TenantScoped, Base):
         Index(None, "tenant_id", "family_id", "due_on"),
         Index(None, "tenant_id", "batch_id"),
         Index(None, "tenant_id", "payment_reference"),
+        Index(None, "tenant_id", "number"),
+        Index(None, "tenant_id", "amount"),
     )
 
     family_id: Mapped[Reference]

@@ -6,7 +6,7 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, TenantScoped
-from core.db.types import CreatedAt, Moment
+from core.db.types import CreatedAt, MomentOrNone
 
 
 class News(TenantScoped, Base):
@@ -24,4 +24,4 @@ class News(TenantScoped, Base):
     summary: Mapped[str] = mapped_column(default="", server_default="")
     body: Mapped[str]
     created_at: Mapped[CreatedAt]
-    published_at: Mapped[Moment]
+    published_at: Mapped[MomentOrNone] = mapped_column(comment="none: a draft")

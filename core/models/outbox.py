@@ -30,6 +30,7 @@ class OutboxRow(Base):
         Index(
             "ix_outbox_due", "available_at", postgresql_where=text("state IN ('ready', 'running')")
         ),
+        Index("ix_outbox_dead", "tenant_id", "created_at", postgresql_where=text("state = 'dead'")),
     )
 
     tenant_id: Mapped[str] = mapped_column(String(63), ForeignKey("tenant.id"), primary_key=True)

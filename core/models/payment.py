@@ -25,6 +25,17 @@ class Payment(TenantScoped, Base):
             postgresql_where=text("provider_reference <> ''"),
         ),
         Index(None, "tenant_id", "family_id"),
+        Index(None, "tenant_id", "regie", "settled_at"),
+        Index(None, "tenant_id", "receipt_number"),
+        Index(None, "tenant_id", "amount"),
+        Index(
+            "ix_payment_reversed",
+            "tenant_id", "regie", "reversed_at",
+            postgresql_where=text("reversed_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_payment_anomaly", "tenant_id", "id", postgresql_where=text("anomaly <> ''")
+        ),
         Index(
             "ix_payment_open",
             "tenant_id", "created_at",
