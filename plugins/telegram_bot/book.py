@@ -225,17 +225,9 @@ class Book:
 
     # --- sending -------------------------------------------------------------------------------
 
-    def claim(self, key: str) -> bool:
-        """Take the right to say something, once: False when it was taken before."""
-        taken = self._session.scalar(
-            insert(Delivery)
-            .values(tenant_id=self._tenant, key=key)
-            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
-            .returning(Delivery.id)
-        )
-        return taken is not None
-
-    def claim_turn(self, key: str, chat_id: int, patience: timedelta) -> timedelta | None:
+    def claim_turn(
+        self, key: str, chat_id: int, patience: timedelta, *, answer: bool = False
+    ) -> timedelta | None:
         """Take the right to send something, once, and a turn to send it.
 
         Returns how long it is until the turn, or None when the right was taken before. Beyond
@@ -248,12 +240,13 @@ class Book:
             .with_for_update()
         )
         if row is None:
-            row = Delivery(tenant_id=self._tenant, key=key, turn_at=self.turn(chat_id))
+            turn = self.turn(chat_id, answer=answer)
+            row = Delivery(tenant_id=self._tenant, key=key, turn_at=turn)
             self._session.add(row)
         elif row.turn_at is None:
             return None
         elif self.held(chat_id):
-            row.turn_at = self.turn(chat_id)
+            row.turn_at = self.turn(chat_id, answer=answer)
         turn_at = row.turn_at or self._now()
         wait = max(turn_at - self._now(), timedelta())
         if wait <= patience:

@@ -69,6 +69,8 @@ class Courier:
                 edit = 0
         if not edit:
             edit = self._send(chat_id, screen)
+            if not screen.invoice_ids:
+                return edit
         Book(self._ctx).remember(chat_id, edit, screen.invoice_ids)
         self._ctx.session.commit()
         return edit

@@ -6,7 +6,6 @@ from pydantic import Field, SecretStr, field_validator
 
 from core.plugin import PluginSettings
 
-
 TELEGRAM = "https://api.telegram.org"
 
 

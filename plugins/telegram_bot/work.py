@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from plugins.telegram_bot import screens
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.conversation import Conversation
 from plugins.telegram_bot.courier import (
+    PATIENCE,
     Courier,
     GoneError,
     NotSentError,
@@ -35,15 +37,26 @@ def answer(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> Non
     incoming = from_payload(payload)
     key = f"update:{incoming.key}"
     book = Book(ctx)
-    if not book.claim(key):
+    wait = book.claim_turn(key, incoming.chat_id, PATIENCE, answer=True)
+    if wait is None:
         return
+    if wait > PATIENCE:
+        ctx.session.commit()
+        raise RetryableError("it is not this chat's turn", wait)
     actions = Conversation(ctx, incoming).actions()
     ctx.session.commit()
     spoken = False
     try:
         for action in actions:
-            _do(courier, incoming.chat_id, action)
-            spoken = spoken or not isinstance(action, Notice)
+            if isinstance(action, Show | SendFile):
+                if spoken:
+                    courier.wait_for_turn(incoming.chat_id)
+                else:
+                    time.sleep(wait.total_seconds())
+                _do(courier, incoming.chat_id, action)
+                spoken = True
+            else:
+                _do(courier, incoming.chat_id, action)
     except NotSentError as refusal:
         if not spoken:
             book.release(key)
@@ -60,10 +73,8 @@ def answer(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> Non
 def _do(courier: Courier, chat_id: int, action: Action) -> None:
     match action:
         case Show(screen, edit):
-            courier.wait_for_turn(chat_id)
             courier.show(chat_id, screen, edit)
         case SendFile(document, caption):
-            courier.wait_for_turn(chat_id)
             courier.document(chat_id, document, caption)
         case Notice(query_id, text):
             courier.notice(chat_id, query_id, text)

@@ -263,7 +263,8 @@ def test_nobody_answering_before_anything_was_sent_is_tried_again(make_town, bot
     Book(town).link(CHAT, family.id, name="", language="fr")
     channel = TelegramChannel(town, Courier(town, town.configured, bots))
     assert isinstance(channel.deliver(note("reminder", None), to(family), "k"), Retry)
-    assert Book(town).claim("k"), "the right to send was given back"
+    again = Book(town).claim_turn("k", CHAT, timedelta(minutes=1))
+    assert again is not None, "the right to send was given back"
 
 
 def test_a_connection_that_breaks_after_sending_counts_as_sent(make_town, bots):
@@ -281,7 +282,7 @@ def test_a_connection_that_breaks_after_sending_counts_as_sent(make_town, bots):
         Book(town).link(CHAT, family.id, name="", language="fr")
         channel = TelegramChannel(town, Courier(town, town.configured, bots))
         assert channel.deliver(note("reminder", None), to(family), "k") == Delivered()
-        assert not Book(town).claim("k")
+        assert Book(town).claim_turn("k", CHAT, timedelta(minutes=1)) is None
 
 
 def test_two_towns_bots_in_one_process_never_mix(make_town, simulator, bots):
