@@ -1,16 +1,12 @@
 """Writing in the reader's language: what the bot takes from core for it, in one place."""
 
 from datetime import date, datetime
-from pathlib import Path
 
-from core.i18n import add_directory
 from core.i18n import use as speaking
 from core.plugin import gettext, ngettext
 from core.templating import PARIS, day, money
 
 __all__ = ["day", "gettext", "local_date", "money", "ngettext", "speaking"]
-
-add_directory(Path(__file__).parent / "locale")
 
 
 def local_date(moment: datetime) -> date:
