@@ -93,6 +93,7 @@ def _record(town: Town, data: DemoTown) -> None:
                 payer=payment.payer,
                 shares=[(invoice.id, min(payment.amount, invoice.balance))],
                 key=payment.key,
+                authorisation=payment.authorisation,
                 note=payment.note,
             )
 

@@ -67,6 +67,7 @@ class DemoPayment:
     means: Means
     paid_at: datetime
     payer: str
+    authorisation: str = ""
     note: str = ""
 
 
@@ -221,7 +222,14 @@ class _Town:
         return lines
 
     def pay(
-        self, record: InvoiceRecord, means: Means, on: date, payer: str, note: str = ""
+        self,
+        record: InvoiceRecord,
+        means: Means,
+        on: date,
+        payer: str,
+        *,
+        authorisation: str = "",
+        note: str = "",
     ) -> None:
         """Have an invoice paid whole."""
         self.payments.append(
@@ -234,6 +242,7 @@ class _Town:
                 means=means,
                 paid_at=datetime.combine(on, time(10, 30), PARIS),
                 payer=payer,
+                authorisation=authorisation,
                 note=note,
             )
         )
@@ -395,8 +404,8 @@ def _manual_family(town: _Town) -> Iterator[InvoiceRecord]:
             _line("Emma", "GARDERIE SOIR", care, 4, 150),
         ),
     )
-    town.pay(march, Means.CARD, date(2012, 4, 25), "Jamie BOND")
-    town.pay(april, Means.CHEQUE, date(2012, 5, 10), "Jamie BOND", "chèque n° 0001234")
+    town.pay(march, Means.CARD, date(2012, 4, 25), "Jamie BOND", authorisation="123456")
+    town.pay(april, Means.CHEQUE, date(2012, 5, 10), "Jamie BOND", note="chèque n° 0001234")
     yield _with_pdf(march, "REGIE PERISCOLAIRE")
     yield _with_pdf(april, "REGIE PERISCOLAIRE")
 

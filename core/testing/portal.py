@@ -154,19 +154,21 @@ def write_towns(folder: Path) -> Path:
     return folder
 
 
-def make_portal(addresses: Addresses, folder: Path) -> Portal:
-    """A portal over a migrated database."""
+def make_portal(addresses: Addresses, folder: Path, **changes: Any) -> Portal:
+    """A portal over a migrated database; `changes` to the installation's settings."""
     clock, plugin = FakeClock(), FakePay()
-    settings = load(
-        database_url=addresses.database_url,
-        owner_url=addresses.owner_url,
-        relay_url=addresses.relay_url,
-        redis_url=addresses.redis_url,
-        tenants_dir=write_towns(folder / "tenants"),
-        data_dir=folder,
-        public_base_url="http://localhost",
-        smtp_port=9,  # Nobody listens: a test that needs mail starts a server and says so.
-    )
+    given: dict[str, Any] = {
+        "database_url": addresses.database_url,
+        "owner_url": addresses.owner_url,
+        "relay_url": addresses.relay_url,
+        "redis_url": addresses.redis_url,
+        "tenants_dir": write_towns(folder / "tenants"),
+        "data_dir": folder,
+        "public_base_url": "http://localhost",
+        "smtp_host": "127.0.0.1",
+        "smtp_port": 9,  # Nobody listens: a test that needs mail starts a server and says so.
+    }
+    settings = load(**(given | changes))
     extensions = Extensions({"email": email, "csv": csv, "fakepay": plugin})
     runtime = Runtime(settings, extensions, clock=clock)
     sync_towns(settings.owner_url, runtime.registry)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pyramid.config import Configurator
 
+from core.web.tenancy import UNAVAILABLE
+
 TOWN = {
     "home": "/",
     "news": r"/actualites/{id:\d+}",
@@ -45,6 +47,7 @@ INSTALLATION = {
     "live": "/health/live",
     "ready": "/health/ready",
     "metrics": "/metrics",
+    "unavailable": UNAVAILABLE,
 }
 
 

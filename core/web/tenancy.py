@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Request], Response]
 LANGUAGE_COOKIE = "preau_language"
-
-
-class TownUnavailableError(Exception):
-    """The town's file is wrong: the page for maintenance is shown."""
+UNAVAILABLE = "/+unavailable"
+"""Where every page of a town leads whose file is wrong: the page for maintenance."""
 
 
 def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
@@ -42,7 +40,7 @@ def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
         if isinstance(slug, Response):
             return slug
         if slug in runtime.registry.broken:
-            request.environ["preau.broken"] = True
+            request.path_info = UNAVAILABLE
             return handler(request)
         request.town = runtime.config(slug)
         request.language = _language(request)

@@ -7,13 +7,13 @@ from typing import Any
 import structlog
 from pyramid.exceptions import BadCSRFToken
 from pyramid.httpexceptions import HTTPException, HTTPSeeOther
-from pyramid.renderers import render_to_response
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import (
     exception_view_config,
     forbidden_view_config,
     notfound_view_config,
+    view_config,
 )
 from redis import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -28,11 +28,9 @@ TEMPLATES = "core:web/templates/errors"
 
 @notfound_view_config(renderer=f"{TEMPLATES}/404.jinja2", append_slash=False)
 @exception_view_config(NotFoundError, renderer=f"{TEMPLATES}/404.jinja2")
-def not_found(request: Request) -> dict[str, Any] | Response:
+def not_found(request: Request) -> dict[str, Any]:
     """No such page, or not for this family: one answer for both."""
     request.response.status_int = 404
-    if request.environ.get("preau.broken"):
-        return unavailable(request)
     return {}
 
 
@@ -84,11 +82,11 @@ def away(error: Exception, request: Request) -> dict[str, Any]:
     return {"retry_after": 1}
 
 
-def unavailable(request: Request) -> Response:
-    """The town's file is wrong; the operator knows (`preau tenants check`)."""
-    response = render_to_response(f"{TEMPLATES}/503.jinja2", {"retry_after": None}, request)
-    response.status_int = 503
-    return response
+@view_config(route_name="unavailable", renderer=f"{TEMPLATES}/503.jinja2")
+def unavailable(request: Request) -> dict[str, Any]:
+    """The town's file is wrong; the operator knows why (`preau tenants check`)."""
+    request.response.status_int = 503
+    return {"retry_after": None}
 
 
 @exception_view_config(Exception, renderer=f"{TEMPLATES}/500.jinja2")

@@ -1,0 +1,149 @@
+"""Mails over real SMTP: what parents get, and what happens when a mailbox does not want it."""
+
+from __future__ import annotations
+
+import smtplib
+from unittest.mock import Mock
+
+import pytest
+from aiosmtpd.controller import Controller
+from sqlalchemy import text
+
+from core.db.embedded import free_port
+from core.dev.mailbox import Receiver, Store
+from core.testing.portal import make_portal, record
+
+PARENT = "camille@exemple.fr"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "mailbox")
+
+
+@pytest.fixture
+def smtp(store):
+    controller = Controller(Receiver(store), hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield controller
+    controller.stop()
+
+
+@pytest.fixture
+def portal(database, redis, tmp_path, smtp):
+    made = make_portal(database, tmp_path / "portal", smtp_port=smtp.port)
+    yield made
+    made.runtime.close()
+
+
+def register(portal, address=PARENT, family="F001"):
+    with portal.town() as town:
+        found = town.families.by_code(family)
+        town.alerts.add(found.id, address)
+        town.session.execute(text("UPDATE contact_email SET confirmed_at = now()"))
+        town.session.execute(text("DELETE FROM message"))
+
+
+def pay(portal, email=PARENT):
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        payment = town.attempts.create(
+            invoice.family_id, [invoice.id], email=email, language="fr", key="k"
+        )
+    with portal.town() as town:
+        town.attempts.go(payment)
+    portal.bank.pay(portal.bank.last, portal.clock)
+    with portal.town() as town:
+        town.attempts.ask(payment)
+    return payment
+
+
+def test_new_invoices(portal, store):
+    with portal.town() as town:
+        town.imports  # noqa: B018
+    portal.publish(record("0"))
+    register(portal)
+    portal.work()
+    store.clear()
+    portal.publish(record("1"), record("2", label="GARDERIE <b>"))
+    portal.work()
+    (mail,) = store.mails(PARENT)
+    assert mail.header("Subject") == "Valmont – 2 factures sont disponibles"
+    assert "Valmont" in mail.header("From")
+    assert mail.header("Reply-To") == "regie@valmont.test"
+    assert "CANTINE février" in mail.text
+    assert "56,87" in mail.text
+    assert "GARDERIE <b>" in mail.text
+    assert "GARDERIE &lt;b&gt;" in mail.html
+    assert mail.unsubscribe.startswith("http://localhost/valmont/alertes/desabonner/")
+    assert "DURAND" not in mail.header("Subject")
+
+
+def test_a_payment_with_its_receipt(portal, store):
+    portal.publish(record("1"))
+    payment = pay(portal)
+    portal.work()
+    (mail,) = store.mails(PARENT)
+    assert mail.header("Subject") == "Valmont – Votre paiement est enregistré"
+    assert "A1B2C3" in mail.text
+    (receipt,) = mail.attachments
+    assert receipt.content.startswith(b"%PDF")
+    with portal.town() as town:
+        assert receipt.content == town.payments.receipt(payment).content
+
+
+def test_a_family_is_written_to_in_its_language(portal, store):
+    portal.publish(record("1"))
+    register(portal)
+    with portal.town() as town:
+        town.families.set_language(town.families.by_code("F001").id, "en")
+    portal.work()
+    mail = store.mails(PARENT)[-1]
+    assert mail.header("Subject") == "Valmont – One invoice is available"
+
+
+def test_a_mail_that_is_sent_twice_has_one_number(portal, store):
+    portal.publish(record("1"))
+    pay(portal)
+    portal.work()
+    with portal.town() as town:
+        town.session.execute(text("UPDATE message SET state = 'queued'"))
+        number = town.session.execute(text("SELECT id FROM message")).scalar_one()
+        town.notifications.send(number)
+        town.notifications.send(number)  # Sent already: nothing happens.
+    first, second = store.mails(PARENT)
+    assert first.header("Message-ID") == second.header("Message-ID")
+
+
+def test_a_mailbox_that_is_busy_gets_it_later(portal, store):
+    portal.publish(record("1"))
+    pay(portal, email="plus-tard@exemple.fr")
+    portal.work()
+    (row,) = [row for row in portal.outbox() if row.topic == "message.send"]
+    assert (row.state, row.attempts) == ("ready", 1)
+    assert "451" in row.last_error
+
+
+def test_a_mailbox_that_refuses_shows_on_the_familys_file(portal, store):
+    portal.publish(record("0"))
+    register(portal, "refuse@exemple.fr")
+    portal.work()
+    with portal.town() as town:
+        family = town.families.by_code("F001")
+        (address,) = town.alerts.addresses(family.id)
+        assert "550" in address.refusal
+        assert town.families.emails(family.id) == []
+        assert town.notifications.of_family(family.id)[0].state == "refused"
+
+
+def test_a_mail_server_that_hangs_up_loses_nothing(portal, store):
+    portal.publish(record("1"))
+    away = smtplib.SMTPServerDisconnected("gone")
+    pay(portal)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(smtplib.SMTP, "send_message", Mock(side_effect=away))
+        portal.work()
+    assert store.mails(PARENT) == []
+    portal.clock.pass_time(hours=1)
+    portal.work()
+    assert len(store.mails(PARENT)) == 1
