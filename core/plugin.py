@@ -79,8 +79,9 @@ from core.db.rls import protect
 from core.documents import render_pdf
 from core.domain.money import AmountError, decimal_text, parse_amount
 from core.domain.references import bare, check_character
-from core.i18n import gettext, ngettext
+from core.i18n import gettext, ngettext, use
 from core.runtime import UnknownTownError, enabled_towns, town_context
+from core.templating import PARIS, day, money
 
 __all__ = [
     "Address", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",
@@ -88,11 +89,11 @@ __all__ = [
     "Failed", "FailureKind", "Families", "FamilyInfo", "HealthCheck", "InvoiceInfo", "InvoiceKind",
     "InvoiceRecord", "InvoiceSource", "InvoiceToPay", "Invoices", "InvoicesPublished", "LineRecord",
     "Link", "Means", "MenuEntry", "Message", "MigrationSource", "NotificationChannel", "Outbox",
-    "Outcome", "PaymentInfo", "PaymentIntent", "PaymentProvider", "PaymentReversed",
+    "Outcome", "PARIS", "PaymentInfo", "PaymentIntent", "PaymentProvider", "PaymentReversed",
     "PaymentSettled", "Payments", "Pending", "Periodic", "PermanentError", "Plugin",
     "PluginSettings", "PreauError", "Recorded", "Redirect", "RegieInfo", "Retry", "RetryableError",
     "SettingsProblemError", "Settled", "SourceFile", "SourceProblem", "TaxKind", "TenantContext",
     "TenantScoped", "TownInfo", "UnknownTownError", "UserError", "WebConfig", "bare",
-    "check_character", "decimal_text", "enabled_towns", "gettext", "hookimpl", "ngettext",
-    "parse_amount", "protect", "render_pdf", "town_context",
+    "check_character", "day", "decimal_text", "enabled_towns", "gettext", "hookimpl", "money",
+    "ngettext", "parse_amount", "protect", "render_pdf", "town_context", "use",
 ]  # fmt: skip

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    and_,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, InvoiceInfo
@@ -67,7 +77,7 @@ class LineInfo:
 def paid_amount() -> ColumnElement[int]:
     """SQL: the cents allocated to `Invoice` and in force."""
     return (
-        select(func.coalesce(func.sum(Allocation.amount), 0))
+        select(cast(func.coalesce(func.sum(Allocation.amount), 0), BigInteger))
         .where(
             Allocation.tenant_id == Invoice.tenant_id,
             Allocation.invoice_id == Invoice.id,

@@ -2,9 +2,8 @@
 
 from datetime import date, datetime
 
-from core.i18n import use as speaking
-from core.plugin import gettext, ngettext
-from core.templating import PARIS, day, money
+from core.plugin import PARIS, day, gettext, money, ngettext
+from core.plugin import use as speaking
 
 __all__ = ["day", "gettext", "local_date", "money", "ngettext", "speaking"]
 

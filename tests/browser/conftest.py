@@ -1,4 +1,4 @@
-"""The demonstration as `preau run` serves it, and a Chromium to walk through it."""
+"""Fixtures: the demonstration as `preau run` serves it, and a Chromium to walk through it."""
 
 from __future__ import annotations
 
@@ -9,44 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+from visitor import PHONE, READY, Demo, Visitor
 
 from core.db.embedded import free_port
-
-READY = 180
-PHONE, DESK = (360, 740), (1280, 900)
-
-
-@dataclass
-class Demo:
-    """A running demonstration."""
-
-    url: str
-    mailbox: str
-    simulator: str
-    telegram: str
-    codes: dict[str, dict[str, str]]
-
-    def mails(self, to: str) -> list[dict]:
-        """The mails to an address, newest first."""
-        url = f"{self.mailbox}/api/mails"
-        return httpx.get(url, params={"to": to}, trust_env=False).json()
-
-    def wait_for_mail(self, to: str, subject: str) -> dict:
-        """The newest mail to `to` whose subject holds `subject`."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            for mail in self.mails(to):
-                if subject in mail["subject"]:
-                    return mail
-            time.sleep(0.2)
-        raise AssertionError(f"no mail to {to} about {subject!r}: {self.mails(to)}")
 
 
 @pytest.fixture(scope="session")
@@ -96,47 +65,6 @@ def chromium() -> Browser:
         )  # fmt: skip
         yield browser
         browser.close()
-
-
-@dataclass
-class Visitor:
-    """A person at a screen: acts, looks, and complains about what the browser complains about."""
-
-    page: Page
-    name: str
-    pictures: Path | None
-    complaints: list[str]
-
-    def sees(self, *words: str) -> None:
-        """The page holds these words, no sideways scroll, no complaint, and passes axe."""
-        for word in words:
-            self.page.get_by_text(word).first.wait_for()
-        width = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert width <= 0, f"{self.page.url} scrolls sideways by {width} px"
-        found = Axe().run(self.page)
-        assert found.violations_count == 0, f"{self.page.url}\n{found.generate_report()}"
-        assert self.complaints == []
-
-    def picture(self, name: str) -> None:
-        """Keep a picture, where a folder for them was given."""
-        if self.pictures:
-            self.pictures.mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=self.pictures / f"{self.name}-{name}.png", full_page=True)
-
-    def button(self, name: str) -> None:
-        """Press a button, or a link that looks like one."""
-        self.page.locator("button", has_text=name).locator("visible=true").first.click()
-
-    def link(self, name: str) -> None:
-        """Follow a link, whatever it looks like."""
-        self.page.locator("a", has_text=name).locator("visible=true").first.click()
-
-    def sign_in(self, demo: Demo, town: str, family: str) -> None:
-        """Come in with the printed codes."""
-        self.page.goto(f"{demo.url}/{town}/connexion")
-        self.page.get_by_label("Code famille").fill(family)
-        self.page.get_by_label("Code enfant").fill(demo.codes[town][family])
-        self.page.get_by_role("main").get_by_role("button", name="Connexion").click()
 
 
 @pytest.fixture

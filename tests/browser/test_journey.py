@@ -6,8 +6,8 @@ import io
 import re
 
 import pytest
-from conftest import DESK, PHONE
 from pypdf import PdfReader
+from visitor import DESK, PHONE
 
 pytestmark = pytest.mark.browser
 

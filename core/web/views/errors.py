@@ -21,6 +21,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from core.api.errors import UserError
 from core.i18n import gettext as _
 from core.services.errors import NotFoundError, ThrottledError
+from core.web.security import asks_for_agent, at_work
 
 log = structlog.get_logger(__name__)
 TEMPLATES = "core:web/templates/errors"
@@ -37,11 +38,14 @@ def not_found(request: Request) -> dict[str, Any]:
 @forbidden_view_config(renderer=f"{TEMPLATES}/403.jinja2")
 def forbidden(request: Request) -> dict[str, Any] | Response:
     """Visitors are led to sign in and come back; who is signed in is told no."""
-    if request.ctx is not None and request.signed_in is None:
+    of_the_office = asks_for_agent(request)
+    known = request.ctx is not None and (request.agent if of_the_office else request.signed_in)
+    if request.ctx is not None and known is None:
         query = {} if request.method != "GET" else {"next": request.path_qs}
-        return HTTPSeeOther(location=request.route_path("sign_in", _query=query))
+        door = "office_sign_in" if of_the_office else "sign_in"
+        return HTTPSeeOther(location=request.route_path(door, _query=query))
     request.response.status_int = 403
-    return {}
+    return {"office": of_the_office}
 
 
 @exception_view_config(BadCSRFToken)
@@ -52,7 +56,8 @@ def stale_form(request: Request) -> Response:
     request.session.flash(
         _("Cette page était ouverte depuis trop longtemps. Merci de recommencer."), "warning"
     )
-    return HTTPSeeOther(location=request.route_path("home"))
+    route = "office" if at_work(request) else "home"
+    return HTTPSeeOther(location=request.route_path(route))
 
 
 @exception_view_config(ThrottledError, renderer=f"{TEMPLATES}/429.jinja2")
@@ -68,6 +73,8 @@ def refused(error: UserError, request: Request) -> Response:
     """What cannot be done, told on the page that can be gone on from."""
     request.session.flash(error.message, "error")
     route = "invoices" if request.family is not None else "home"
+    if at_work(request):
+        route = "office"
     return HTTPSeeOther(location=request.route_path(route))
 
 
