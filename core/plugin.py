@@ -4,6 +4,7 @@
 """
 
 from core.api.context import (
+    AskedInfo,
     Clock,
     Families,
     FamilyInfo,
@@ -84,7 +85,7 @@ from core.runtime import UnknownTownError, enabled_towns, town_context
 from core.templating import PARIS, day, money
 
 __all__ = [
-    "Address", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",
+    "Address", "AskedInfo", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",
     "Capabilities", "Clock", "Consumer", "Dead", "Delivered", "Delivery", "Document", "Effect",
     "Failed", "FailureKind", "Families", "FamilyInfo", "HealthCheck", "InvoiceInfo", "InvoiceKind",
     "InvoiceRecord", "InvoiceSource", "InvoiceToPay", "Invoices", "InvoicesPublished", "LineRecord",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -84,6 +84,26 @@ class PaymentInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedInfo:
+    """An attempt that a provider knows: what it was asked, and what became of it (cents).
+
+    `state` is a payment's state (``pending``, ``settled``, ``reversed``...); `asked` is what the
+    provider gave back with its `Redirect`.
+    """
+
+    payment_id: int
+    family_id: int
+    regie: str
+    reference: str
+    asked: Mapping[str, str]
+    amount: int
+    state: str
+    authorisation: str
+    created_at: datetime
+    paid_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """What recording a payment did: its id, and the cents that no invoice could take."""
 
@@ -152,6 +172,10 @@ class Payments(Protocol):
 
     def receipt(self, payment_id: int) -> Document | None:
         """The receipt (*facturette*) of a settled payment."""
+        ...
+
+    def asked(self, provider: str, since: datetime, until: datetime) -> Sequence[AskedInfo]:
+        """The attempts that `provider` was asked for or that were paid between two moments."""
         ...
 
     def ask_again(self, provider: str, reference: str) -> bool:

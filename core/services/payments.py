@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core.api.context import Clock, PaymentInfo, Recorded
+from core.api.context import AskedInfo, Clock, PaymentInfo, Recorded
 from core.api.messages import Document
 from core.api.payments import Means
 from core.domain.payment_states import PaymentState
@@ -72,7 +72,7 @@ class Payments:
         """
         if not self._town.collects(regie):
             raise NotPayableError(
-                _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
+                _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
             )
         if amount <= 0 or sum(cents for _id, cents in shares) > amount:
             raise NotPayableError(_("La répartition dépasse le montant du règlement."))
@@ -167,6 +167,34 @@ class Payments:
             .order_by(Payment.paid_at.desc(), Payment.id.desc())
         ).all()
         return self._infos(rows)
+
+    def asked(self, provider: str, since: datetime, until: datetime) -> Sequence[AskedInfo]:
+        """See `core.api.context.Payments.asked`. Oldest first."""
+        rows = self._session.scalars(
+            select(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.provider == provider,
+                Payment.provider_reference != "",
+                func.coalesce(Payment.paid_at, Payment.created_at).between(since, until),
+            )
+            .order_by(Payment.id)
+        )
+        return [
+            AskedInfo(
+                payment_id=payment.id,
+                family_id=payment.family_id,
+                regie=payment.regie,
+                reference=payment.provider_reference,
+                asked=payment.asked,
+                amount=payment.amount,
+                state=payment.state,
+                authorisation=payment.authorisation,
+                created_at=payment.created_at,
+                paid_at=payment.paid_at,
+            )
+            for payment in rows
+        ]
 
     def get(self, payment_id: int) -> PaymentInfo | None:
         """One settled payment of this town, or None."""

@@ -9,7 +9,9 @@ from typing import ClassVar
 import click
 
 from core.plugin import (
+    Audience,
     HealthCheck,
+    MenuEntry,
     PaymentProvider,
     Plugin,
     TenantContext,
@@ -17,6 +19,7 @@ from core.plugin import (
     hookimpl,
     town_context,
 )
+from core.plugin import gettext as _
 from plugins.payfip import commands, views
 from plugins.payfip.checking import check
 from plugins.payfip.client import Client, Clients
@@ -54,9 +57,25 @@ class PayFiP(Plugin[PayFiPSettings]):
 
     @hookimpl
     def configure_web(self, config: WebConfig) -> None:
-        """The address that PayFiP notifies."""
+        """The address that PayFiP notifies, and the comparison of journals."""
         config.add_route("notification", "notification")
         config.add_view(views.notification, route="notification", method="POST", csrf=False)
+        config.add_route("journal", "journal")
+        for view, method in ((views.journal_page, "GET"), (views.journal, "POST")):
+            config.add_view(
+                view,
+                route="journal",
+                method=method,
+                renderer="journal.jinja2",
+                permission="office",
+            )
+
+    @hookimpl
+    def menu_entries(self, audience: Audience) -> Sequence[MenuEntry]:
+        """The comparison of journals, for the régie."""
+        if audience is not Audience.OFFICE:
+            return []
+        return [MenuEntry(_("Journal PayFiP"), "payfip.journal", 70)]
 
     @hookimpl
     def commands(self, cli: click.Group) -> None:

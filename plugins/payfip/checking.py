@@ -26,12 +26,12 @@ def check(client: Client, regie: Regie) -> Checked:
     except PayFiPFaultError as fault:
         if fault.functional:
             return Checked(False, _refusals().get(fault.code, str(fault)))
-        return Checked(False, _("PayFiP est en difficulté : %s.") % fault)
+        return Checked(False, _("PayFiP est en difficulté : %s.") % fault)
     except RetryableError as error:
-        return Checked(False, _("PayFiP ne répond pas : %s.") % error.reason)
+        return Checked(False, _("PayFiP ne répond pas : %s.") % error.reason)
     return Checked(
         True,
-        _("ouverte (%(mode)s) au nom de « %(label)s ».")
+        _("ouverte (%(mode)s) au nom de « %(label)s ».")
         % {"mode": _modes()[regie.mode], "label": found.label},
     )
 

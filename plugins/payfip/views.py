@@ -1,4 +1,4 @@
-"""Where PayFiP knocks: the one address that it calls by itself."""
+"""Where PayFiP knocks, and where the régisseur compares its journal with Préau."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any
 from pyramid.request import Request
 from pyramid.response import Response
 
+from core.plugin import gettext as _
+from plugins.payfip.journal import describe
+from plugins.payfip.reconciling import reconcile
+
 KEY = "payfip"
+LARGEST = 10_000_000
+"""Bytes: a year of a large town's journal is a tenth of it."""
 _ID_OP = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 
@@ -31,3 +37,26 @@ def _id_op(form: Any) -> str:
         if name.lower() == "idop" and isinstance(value, str) and _ID_OP.fullmatch(value):
             return value
     return ""
+
+
+def journal_page(_request: Request) -> dict[str, Any]:
+    """The form."""
+    return {"error": "", "found": None, "describe": describe}
+
+
+def journal(request: Request) -> dict[str, Any]:
+    """Compare the journal that was sent. Nothing is stored and nothing is changed."""
+    upload = request.POST.get("journal")
+    content = upload.file.read(LARGEST + 1) if hasattr(upload, "file") else b""
+    error = ""
+    if not content:
+        error = _("Choisissez le fichier du journal.")
+    elif len(content) > LARGEST:
+        error = _("Ce fichier est trop gros pour être un journal.")
+    if error:
+        request.response.status_int = 422
+        return {"error": error, "found": None, "describe": describe}
+    found = reconcile(request.ctx, content, upload.filename)
+    if not found.lines:
+        request.response.status_int = 422
+    return {"error": "", "found": found, "describe": describe}

@@ -56,17 +56,16 @@ def test_it_gives_one_provider_or_none(plugin: PayFiP, ctx: SimpleNamespace) -> 
     assert plugin.payment_providers(ctx) == []
 
 
-def test_the_notification_is_the_only_route(plugin: PayFiP) -> None:
-    seen: list[tuple] = []
+def test_only_the_notification_is_open_to_strangers(plugin: PayFiP) -> None:
+    views: list[dict] = []
     config = SimpleNamespace(
-        add_route=lambda name, pattern: seen.append((name, pattern)),
-        add_view=lambda _view, **options: seen.append(tuple(sorted(options.items()))),
+        add_route=lambda _name, _pattern: None,
+        add_view=lambda _view, **options: views.append(options),
     )
     plugin.configure_web(config)
-    assert seen == [
-        ("notification", "notification"),
-        (("csrf", False), ("method", "POST"), ("route", "notification")),
-    ]
+    assert [view["route"] for view in views if "permission" not in view] == ["notification"]
+    assert {view["permission"] for view in views if "permission" in view} == {"office"}
+    assert [view["route"] for view in views if view.get("csrf") is False] == ["notification"]
 
 
 def test_health_says_what_is_wrong(plugin: PayFiP, ctx: SimpleNamespace, payfip) -> None:

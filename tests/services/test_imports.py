@@ -184,3 +184,12 @@ def test_two_imports_in_one_transaction(portal):
         town.imports.run(Records(record("1")), portal.file())
         report = town.imports.run(Records(record("2")), portal.file())
     assert report.counts["created"] == 1
+
+
+def test_amounts_are_integers(portal):
+    portal.publish(record("1"))
+    pay(portal, "1", 1000)
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        assert type(invoice.balance) is int
+        assert invoice.balance == 4687

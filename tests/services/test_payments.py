@@ -362,3 +362,16 @@ def test_a_receipt_stays_as_it_was_first_given(portal, invoices):
         first = town.payments.receipt(recorded.payment_id)
     with portal.town() as town:
         assert town.payments.receipt(recorded.payment_id).content == first.content
+
+
+def test_what_a_provider_was_asked_is_found_by_day(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    create(portal, invoices, "2", key="never left")
+    now = portal.clock.now()
+    day = timedelta(days=1)
+    with portal.town() as town:
+        (found,) = town.payments.asked("fakepay", now - day, now + day)
+        assert (found.payment_id, found.asked, found.state) == (payment, {"amount": "5687"}, "pending")
+        assert town.payments.asked("fakepay", now + day, now + 2 * day) == []
+        assert town.payments.asked("other", now - day, now + day) == []
