@@ -93,21 +93,21 @@ class Attempts:
             raise NotPayableError(_("Choisissez une facture à payer."))
         if not all(invoice.payable for invoice in invoices):
             raise NotPayableError(
-                _("Une facture choisie ne peut plus être payée en ligne : elle est déjà réglée.")
+                _("Une facture choisie ne peut plus être payée en ligne : elle est déjà réglée.")
             )
         choice = self.choice(invoices[0].regie)
         if choice is None:
             raise NotPayableError(_("Cette facture ne peut pas être payée en ligne."))
         if len({invoice.regie for invoice in invoices}) > 1:
             raise NotPayableError(
-                _("Ces factures relèvent de régies différentes : payez-les séparément.")
+                _("Ces factures relèvent de régies différentes : payez-les séparément.")
             )
         if len(invoices) > 1 and not choice.capabilities.several_invoices:
             raise NotPayableError(_("Les factures se paient une par une."))
         total = sum(invoice.balance for invoice in invoices)
         if not choice.capabilities.minimum <= total <= choice.capabilities.maximum:
             raise NotPayableError(
-                _("Ce montant ne peut pas être payé en ligne : adressez-vous à la régie.")
+                _("Ce montant ne peut pas être payé en ligne : adressez-vous à la régie.")
             )
         return choice
 

@@ -143,7 +143,7 @@ class Imports:
         obstacle = self._run(_one("undo_obstacle"), batch=batch_id).one_or_none()
         if obstacle is not None:
             raise ImportRefusedError(
-                _("La facture %(number)s a été payée ou modifiée depuis : l’import reste.")
+                _("La facture %(number)s a été payée ou modifiée depuis : l’import reste.")
                 % {"number": obstacle.number}
             )
         count = self._run(_one("undo_count"), batch=batch_id).scalar_one()
@@ -217,7 +217,7 @@ class Imports:
         if record.regie not in self._town.file.regies:
             known = ", ".join(self._town.file.regies)
             yield problem(
-                _("Régie inconnue dans cette commune. Régies connues : %(known)s.")
+                _("Régie inconnue dans cette commune. Régies connues : %(known)s.")
                 % {"known": known},
                 "regie",
                 record.regie,

@@ -129,7 +129,7 @@ class Intake:
         known = self._existing({key: record}).get(key)
         if known is not None:
             raise UserError(
-                _("Ce chèque est déjà enregistré : n° %(number)s, %(amount)s.")
+                _("Ce chèque est déjà enregistré : n° %(number)s, %(amount)s.")
                 % {"number": known.number, "amount": euros(known.amount)}
             )
         (cheque,) = self._store(batch, {key: record}, actor)

@@ -387,7 +387,7 @@ class Desk:
             shares=[(invoice, cents) for invoice, cents in shares],
             # A second posting after an undoing is another payment, under another key.
             key=f"cheque/{cheque.id}/{cheque.attempt}",
-            note=_("Chèque n° %(number)s %(bank)s")
+            note=_("Chèque n° %(number)s %(bank)s")
             % {"number": cheque.number, "bank": cheque.bank},
         )
         cheque.state, cheque.why = ChequeState.ACCEPTED, ""

@@ -165,7 +165,7 @@ def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None) -> str:
     if family is not None:
         first += f"{safe(family.name or family.code, 60)} – "
     first += f"<b>{safe(invoice.label)}</b> – {money(invoice.amount)}"
-    number = _("facture n° %(number)s") % {"number": safe(invoice.number, 40)}
+    number = _("facture n° %(number)s") % {"number": safe(invoice.number, 40)}
     if invoice.balance <= 0:
         return f"✅ {first}\n" + _("payée") + f" – {number}"
     state = _("à payer avant le %(date)s") % {"date": day(invoice.due_on)}

@@ -92,7 +92,7 @@ def _do(request: Request, action: str, form: Any) -> Response:
             request.family_id, form.email.data, form.password.data
         )
         sign_in.attach_account(signed_in, account_id)
-        message = _("Votre compte est créé : vous pourrez vous connecter avec cette adresse.")
+        message = _("Votre compte est créé : vous pourrez vous connecter avec cette adresse.")
     elif action == "password":
         sign_in.change_password(
             signed_in.account_id, form.current.data, form.password.data, keep=signed_in.session_id
@@ -105,7 +105,7 @@ def _do(request: Request, action: str, form: Any) -> Response:
             form.child_code.data,
             request.address,
         )
-        message = _("La famille est rattachée : vous passez de l’une à l’autre en haut de la page.")
+        message = _("La famille est rattachée : vous passez de l’une à l’autre en haut de la page.")
     request.session.flash(message, "success")
     return HTTPSeeOther(location=request.route_path("account"))
 

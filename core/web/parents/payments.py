@@ -258,7 +258,7 @@ def _refused(request: Request, message: str) -> Response:
 
 def _away(request: Request) -> Response:
     request.session.flash(
-        _("Le service de paiement ne répond pas en ce moment. Rien n’a été débité : merci de"
+        _("Le service de paiement ne répond pas en ce moment. Rien n’a été débité : merci de"
           " réessayer dans quelques minutes."),
         "error",
     )  # fmt: skip
