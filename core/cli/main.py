@@ -11,6 +11,7 @@ from core.cli import addresses
 from core.settings import SettingsError
 
 COMMANDS = {
+    "agents": "core.cli.agents:agents",
     "beat": "core.cli.processes:beat",
     "database": "core.cli.database:database",
     "demo": "core.cli.demo:demo",

@@ -34,6 +34,7 @@ class Letters:
         invoices: Invoices,
         payments: Payments,
         links: Links,
+        invite: Callable[[int], str],
         base_url: str,
     ) -> None:
         self._session = session
@@ -43,6 +44,7 @@ class Letters:
         self._invoices = invoices
         self._payments = payments
         self._links = links
+        self._invite = invite
         self._base_url = base_url
 
     def render(self, row: MessageRow) -> Message:
@@ -53,6 +55,7 @@ class Letters:
             "payment_reversed": self._payment_reversed,
             "address_confirmation": self._address_confirmation,
             "lost_codes": self._lost_codes,
+            "agent_invitation": self._agent_invitation,
         }
         with i18n.use(row.language):
             return letters.compose(writers[row.kind](row))
@@ -108,6 +111,10 @@ class Letters:
             )
         )
         return self._letter(row, f"codes-perdus/{token}", _("Recevoir de nouveaux codes"), {})
+
+    def _agent_invitation(self, row: MessageRow) -> letters.Letter:
+        token = self._invite(int(row.payload["agent_id"]))
+        return self._letter(row, f"regie/invitation/{token}", _("Ouvrir mon accès"), {})
 
     def _published(self, row: MessageRow) -> Sequence[InvoiceInfo]:
         found = (self._invoices.get(int(number)) for number in row.payload["invoice_ids"])

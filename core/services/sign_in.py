@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -28,10 +26,11 @@ from core.models import (
     WebSession,
 )
 from core.services.audit import Audit
-from core.services.errors import ThrottledError, WrongCodesError
+from core.services.errors import NotFoundError, ThrottledError, WrongCodesError
 from core.services.families import Families, slow_hash
 from core.services.invoices import PAYMENT_LINK
 from core.services.notifications import Notifications
+from core.services.passwords import NOBODY, hash_password, verify_password
 from core.signing import new_token, token_hash
 from core.throttling import Rule, Throttle
 
@@ -43,10 +42,6 @@ TOUCH = timedelta(minutes=1)
 LOST_CODES = "lost-codes"
 LOST_CODES_LIFE = timedelta(hours=2)
 MINIMUM_PASSWORD = 10
-
-_PASSWORDS = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-_NOBODY = _PASSWORDS.hash("nobody")
-"""Verified when the e-mail is unknown, so that it takes as long as a wrong password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +121,8 @@ class SignIn:
             )
         )
         families = self.families_of(account.id) if account else []
-        if not _verify(account.password_hash if account else _NOBODY, password) or not families:
+        known = account.password_hash if account else NOBODY
+        if not verify_password(known, password) or not families:
             raise WrongCodesError(_("L’adresse ou le mot de passe n’est pas le bon."))
         assert account is not None  # noqa: S101 - nobody's password opens nothing
         self._throttle.forgive(forgive)
@@ -163,7 +159,7 @@ class SignIn:
             .values(
                 tenant_id=self._tenant,
                 email=email.casefold(),
-                password_hash=_hash(password),
+                password_hash=hash_password(password, minimum=MINIMUM_PASSWORD),
             )
             .on_conflict_do_nothing(index_elements=["tenant_id", "email"])
             .returning(Account.id)
@@ -180,9 +176,9 @@ class SignIn:
         ).one()
         if {family.id for family in self.families_of(account.id)} != {family_id}:
             raise UserError(
-                _("Cette adresse a déjà un compte : connectez-vous avec son mot de passe.")
+                _("Cette adresse a déjà un compte : connectez-vous avec son mot de passe.")
             )
-        account.password_hash = _hash(password)
+        account.password_hash = hash_password(password, minimum=MINIMUM_PASSWORD)
         self._audit.write("account.password_renewed", f"family:{family_id}")
         return account.id
 
@@ -195,9 +191,9 @@ class SignIn:
             UserError: the current password is wrong, or the new one too short.
         """
         account = self._session.get_one(Account, (self._tenant, account_id))
-        if not _verify(account.password_hash, current):
+        if not verify_password(account.password_hash, current):
             raise UserError(_("Le mot de passe actuel n’est pas le bon."))
-        account.password_hash = _hash(password)
+        account.password_hash = hash_password(password, minimum=MINIMUM_PASSWORD)
         self._session.execute(
             delete(WebSession).where(
                 WebSession.tenant_id == self._tenant,
@@ -284,11 +280,11 @@ class SignIn:
         """Turn a session to another family of its account.
 
         Raises:
-            UserError: the account does not open that family.
+            NotFoundError: the account does not open that family.
         """
         families = self.families_of(signed_in.account_id) if signed_in.account_id else []
         if family_id not in {family.id for family in families}:
-            raise UserError(_("Ce compte n’est pas rattaché à cette famille."))
+            raise NotFoundError
         self._session.execute(
             update(WebSession)
             .where(WebSession.tenant_id == self._tenant, WebSession.id == signed_in.session_id)
@@ -411,19 +407,3 @@ class SignIn:
         family_id, payload = redeemed
         invoice_id = int(payload["invoice_id"])
         return self.open(family_id, only_invoice_id=invoice_id), invoice_id
-
-
-def _hash(password: str) -> str:
-    if len(password) < MINIMUM_PASSWORD:
-        raise UserError(
-            _("Choisissez un mot de passe d’au moins %(count)s caractères.")
-            % {"count": MINIMUM_PASSWORD}
-        )
-    return _PASSWORDS.hash(password)
-
-
-def _verify(password_hash: str, password: str) -> bool:
-    try:
-        return _PASSWORDS.verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
-        return False

@@ -20,6 +20,7 @@ from core.api.payments import PaymentProvider
 from core.api.plugin import Plugin
 from core.api.web import Audience, MenuEntry
 from core.extensions import Extensions
+from core.services.agents import Agents
 from core.services.alerts import Alerts
 from core.services.attempts import Attempts
 from core.services.audit import Audit
@@ -224,6 +225,8 @@ class Town:
             invoices=self.invoices,
             payments=self.payments,
             links=self.links,
+            # Asked for late: agents write by notifications, which write by letters.
+            invite=lambda agent_id: self.agents.new_invitation(agent_id),  # noqa: PLW0108
             base_url=self.base_url,
         )
 
@@ -249,6 +252,19 @@ class Town:
             secret_key=self._secret_key,
             throttle=self._throttle,
             families=self.families,
+            notifications=self.notifications,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def agents(self) -> Agents:
+        """Who works in the régie."""
+        return Agents(
+            self.session,
+            self.config,
+            self.clock,
+            secret_key=self._secret_key,
+            throttle=self._throttle,
             notifications=self.notifications,
             audit=self.audit,
         )

@@ -20,7 +20,9 @@ def make_app(runtime: Runtime) -> Router:
     )
     config.registry.runtime = runtime
     config.set_default_csrf_options(require_csrf=True)
-    for name in ("signed_in", "family", "families", "family_id", "session_ended", "address"):
+    for name in (
+        "address", "agent", "families", "family", "family_id", "session_ended", "signed_in",
+    ):  # fmt: skip
         config.add_request_method(getattr(security, name), name, reify=True)
     config.add_tween("core.web.headers.headers_tween", under=INGRESS)
     config.add_tween(
@@ -33,6 +35,7 @@ def make_app(runtime: Runtime) -> Router:
     config.include("core.web.routes")
     config.scan("core.web.views")
     config.scan("core.web.parents")
+    config.scan("core.web.office")
     config.commit()
     add_plugins(config, runtime.extensions)
     return config.make_wsgi_app()

@@ -9,6 +9,7 @@ from wtforms import Form, HiddenField, StringField, ValidationError
 from wtforms.validators import InputRequired, Length
 
 from core.i18n import gettext as _
+from core.services.errors import NotFoundError
 
 
 def _strip(value: Any) -> Any:
@@ -38,6 +39,17 @@ class NextForm(Form):
     """A form that leads on to `next`, a path of this town."""
 
     next = HiddenField()
+
+
+def number(text: str) -> int:
+    """The number of something that a form names; routes bound theirs likewise (`core.web.routes`).
+
+    Raises:
+        NotFoundError: nothing has this number, because no row could.
+    """
+    if not text.isdecimal() or len(text) > 18:
+        raise NotFoundError
+    return int(text)
 
 
 def required(message: str, *, limit: int = 200) -> StringField:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -37,6 +37,7 @@ def _add_globals(event: BeforeRender) -> None:
         return
     event["csrf_token"] = get_csrf_token(request)
     event["menu"] = menu(request)
+    event["office_menu"] = partial(office_menu, request)
     event["flashes"] = [
         (level, message)
         for level in ("error", "warning", "success", "info")
@@ -58,6 +59,28 @@ def menu(request: Request) -> list[MenuEntry]:
         MenuEntry(_("Aide"), "help", 90),
         *request.ctx.menu(Audience.PARENTS),
     ]
+    return sorted(entries, key=lambda entry: entry.order)
+
+
+def office_menu(request: Request) -> list[MenuEntry]:
+    """The agent's menu: core's entries and the plugins'."""
+    if request.agent is None:
+        return []
+    entries = [
+        MenuEntry(_("Tableau de bord"), "office", 0),
+        MenuEntry(_("Familles"), "office_families", 10),
+        MenuEntry(_("Imports"), "office_imports", 20),
+        MenuEntry(_("Factures"), "office_invoices", 30),
+        MenuEntry(_("Paiements"), "office_payments", 40),
+        MenuEntry(_("Comptes"), "office_accounts", 60),
+        MenuEntry(_("Actualités"), "office_news_list", 70),
+        *request.ctx.menu(Audience.OFFICE),
+    ]
+    if request.agent.is_regisseur:
+        entries += [
+            MenuEntry(_("Agents"), "office_agents", 80),
+            MenuEntry(_("Traçabilité"), "office_audit", 90),
+        ]
     return sorted(entries, key=lambda entry: entry.order)
 
 

@@ -11,12 +11,20 @@ from pyramid.security import Allowed, Denied
 from pyramid.session import SignedCookieSessionFactory
 
 from core.api.context import FamilyInfo
+from core.services.agents import SignedInAgent
 from core.services.sign_in import ABSOLUTE_END, SignedIn
 
 COOKIE = "preau_family"
+AGENT_COOKIE = "preau_agent"
 
 PUBLIC, PARENT, PAYER = "public", "parent", "payer"
 """Everybody; a signed-in family; a signed-in family, or who came by a payment link."""
+
+AGENT, OFFICE, REGISSEUR = "agent", "office", "regisseur"
+"""A signed-in agent, for what is the agent's own; an agent at work, where a reader may only look;
+the régisseur."""
+
+OF_THE_OFFICE = frozenset({AGENT, OFFICE, REGISSEUR})
 
 
 class Security:
@@ -28,13 +36,17 @@ class Security:
             return None
         return request.signed_in
 
-    def authenticated_userid(self, request: Request) -> int | None:
-        """The family's number."""
+    def authenticated_userid(self, request: Request) -> int | str | None:
+        """The family's number; ``agent:<id>`` for an agent, who may be a parent too."""
+        if request.agent is not None:
+            return str(request.agent.actor)
         identity = self.identity(request)
         return identity.family_id if identity else None
 
     def permits(self, request: Request, _context: Any, permission: str) -> Allowed | Denied:
         """Whether who is asking has `permission`."""
+        if permission in OF_THE_OFFICE:
+            return _permits_agent(request, permission)
         identity = self.identity(request)
         allowed = permission == PUBLIC or (
             identity is not None
@@ -49,6 +61,39 @@ class Security:
     def forget(self, request: Request, **kw: Any) -> list[tuple[str, str]]:
         """Sign out by `let_out`."""
         raise NotImplementedError
+
+
+def _permits_agent(request: Request, permission: str) -> Allowed | Denied:
+    agent: SignedInAgent | None = request.agent
+    allowed = agent is not None and (
+        permission == AGENT
+        or (permission == OFFICE and (agent.may_write or request.method in {"GET", "HEAD"}))
+        or (permission == REGISSEUR and agent.is_regisseur)
+    )
+    return Allowed(permission) if allowed else Denied(permission)
+
+
+def asks_for_agent(request: Request) -> bool:
+    """Whether the permission that was just denied is one of the back office."""
+    denial = getattr(request.exception, "result", None)
+    return getattr(denial, "s", "") in OF_THE_OFFICE
+
+
+def at_work(request: Request) -> bool:
+    """Whether an agent is on the office's own pages."""
+    route = request.matched_route
+    return route is not None and route.name.startswith("office") and request.agent is not None
+
+
+def agent(request: Request) -> SignedInAgent | None:
+    """The agent at this browser, in this town only. What is done from here on is the agent's."""
+    token = request.cookies.get(AGENT_COOKIE)
+    if request.ctx is None or not token:
+        return None
+    found: SignedInAgent | None = request.ctx.agents.recognise(token)
+    if found is not None:
+        request.ctx.audit.actor = found.actor
+    return found
 
 
 def signed_in(request: Request) -> SignedIn | None:
@@ -117,6 +162,29 @@ def let_out(request: Request, response: Response) -> None:
         request.ctx.sign_in.close(token)
     request.session.invalidate()
     response.delete_cookie(COOKIE, path=request.script_name or "/")
+
+
+def let_agent_in(request: Request, response: Response, token: str) -> None:
+    """Put an agent's fresh token into the browser; what it held before is worth nothing."""
+    let_agent_out(request, response)
+    response.set_cookie(
+        AGENT_COOKIE,
+        token,
+        max_age=ABSOLUTE_END,
+        path=request.script_name or "/",
+        secure=request.scheme == "https",
+        httponly=True,
+        samesite="Strict",  # Nothing outside leads into the back office.
+    )
+
+
+def let_agent_out(request: Request, response: Response) -> None:
+    """End the agent's session in this browser."""
+    token = request.cookies.get(AGENT_COOKIE)
+    if token:
+        request.ctx.agents.close(token)
+    request.session.invalidate()
+    response.delete_cookie(AGENT_COOKIE, path=request.script_name or "/")
 
 
 def make_session(request: Request) -> Any:

@@ -13,8 +13,8 @@ from wtforms.validators import InputRequired, Length
 
 from core.i18n import gettext as _
 from core.services.alerts import LIMIT
-from core.services.errors import NotFoundError, TooManyAddressesError
-from core.web.forms import is_email
+from core.services.errors import TooManyAddressesError
+from core.web.forms import is_email, number
 
 T = "core:web/templates"
 
@@ -54,14 +54,12 @@ def alerts(request: Request) -> dict[str, Any] | Response:
             return _page(request, form)
         message = _("Un message vient de partir vers cette adresse : ouvrez-le pour la confirmer.")
     else:
-        number = request.POST.get("id", "")
-        if not number.isdecimal():
-            raise NotFoundError
+        contact_id = number(request.POST.get("id", ""))
         if action == "remove":
-            request.ctx.alerts.remove(request.family_id, int(number))
+            request.ctx.alerts.remove(request.family_id, contact_id)
             message = _("L’adresse est retirée.")
         else:
-            request.ctx.alerts.resend(request.family_id, int(number))
+            request.ctx.alerts.resend(request.family_id, contact_id)
             message = _("Le message de confirmation vient de repartir.")
     request.session.flash(message, "success")
     return HTTPSeeOther(location=request.route_path("alerts"))
@@ -81,6 +79,8 @@ def _page(request: Request, form: AddressForm) -> dict[str, Any]:
 def confirm_page(request: Request) -> dict[str, Any]:
     """Ask: mail scanners open links, and must not confirm."""
     address = request.ctx.alerts.pending(request.matchdict["token"])
+    if address is None:
+        request.response.status_int = 404
     return {"state": "ask" if address else "invalid", "address": address or ""}
 
 
@@ -90,6 +90,8 @@ def confirm_page(request: Request) -> dict[str, Any]:
 def confirm(request: Request) -> dict[str, Any]:
     """Confirm the address."""
     address = request.ctx.alerts.confirm(request.matchdict["token"])
+    if address is None:
+        request.response.status_int = 404
     return {"state": "done" if address else "invalid", "address": address or ""}
 
 
@@ -99,6 +101,8 @@ def confirm(request: Request) -> dict[str, Any]:
 def unsubscribe_page(request: Request) -> dict[str, Any]:
     """Ask, for those who opened the link in a browser."""
     address = request.ctx.alerts.subscribed(request.matchdict["token"])
+    if address is None:
+        request.response.status_int = 404
     return {"state": "ask" if address else "invalid", "address": address or ""}
 
 

@@ -23,7 +23,7 @@ from core.models import Payment
 from core.services.attempts import RESTART_AFTER
 from core.services.errors import NotFoundError, NotPayableError, PaymentUnderWayError
 from core.services.invoices import PAYMENT_LINK
-from core.web.forms import EmailForm
+from core.web.forms import EmailForm, number
 from core.web.parents.invoices import pdf, unpaid_page
 from core.web.security import let_in
 
@@ -61,10 +61,10 @@ def start(request: Request) -> Response:
     valid = form.validate()
     try:
         invoices = _chosen(request, request.POST.getall("invoice"))
-        restart = request.POST.get("restart", "")
-        if restart.isdecimal():
-            request.ctx.payments.of_family(int(restart), request.family_id)
-            request.ctx.attempts.give_up(int(restart))
+        if request.POST.get("restart"):
+            restart = number(request.POST["restart"])
+            request.ctx.payments.of_family(restart, request.family_id)
+            request.ctx.attempts.give_up(restart)
         request.ctx.attempts.check(invoices)
         if not valid:
             response = _checkout_page(request, form, invoices)
@@ -157,6 +157,8 @@ def payment_link_page(request: Request) -> dict[str, Any]:
     """A link from a message: shown before it is used, since chats open links for previews."""
     token = request.ctx.sign_in.peek(PAYMENT_LINK, request.matchdict["token"])
     invoice = request.ctx.invoices.get(int(token.payload["invoice_id"])) if token else None
+    if invoice is None:
+        request.response.status_int = 404
     return {"invoice": invoice}
 
 
@@ -167,6 +169,7 @@ def payment_link(request: Request) -> dict[str, Any] | Response:
     """Use the link: this browser may now pay this invoice, and do nothing else."""
     opened = request.ctx.sign_in.open_payment_link(request.matchdict["token"])
     if opened is None:
+        request.response.status_int = 404
         return {"invoice": None}
     token, invoice_id = opened
     response = HTTPSeeOther(
@@ -181,7 +184,7 @@ def payment_link(request: Request) -> dict[str, Any] | Response:
 
 def _chosen(request: Request, numbers: Sequence[str]) -> Sequence[InvoiceInfo]:
     """The invoices of these numbers, if all are this visitor's to pay."""
-    wanted = {int(number) for number in numbers if number.isdecimal() and len(number) < 18}
+    wanted = {number(text) for text in numbers}
     only = request.signed_in.only_invoice_id
     invoices: Sequence[InvoiceInfo] = request.ctx.invoices.seen_by(
         request.family_id, sorted(wanted)
@@ -194,14 +197,14 @@ def _chosen(request: Request, numbers: Sequence[str]) -> Sequence[InvoiceInfo]:
 def _own(request: Request, *, readable: bool = False) -> Payment:
     """The payment of the path, if it is this visitor's.
 
-    `readable`: also one that another household made for an invoice that this family sees.
+    `readable`: also one that another household made, if this family sees every invoice of it.
     """
     payment_id = int(request.matchdict["id"])
     only = request.signed_in.only_invoice_id
     ids = request.ctx.payments.invoice_ids(payment_id)
     if only and ids != [only]:
         raise HTTPNotFound
-    if readable and request.ctx.invoices.seen_by(request.family_id, ids):
+    if readable and len(request.ctx.invoices.seen_by(request.family_id, ids)) == len(ids) > 0:
         found: Payment = request.ctx.payments.row(payment_id)
         return found
     own: Payment = request.ctx.payments.of_family(payment_id, request.family_id)

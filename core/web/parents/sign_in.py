@@ -15,7 +15,7 @@ from wtforms.validators import InputRequired
 from core.domain.access_codes import grouped
 from core.services.errors import WrongCodesError
 from core.services.sign_in import LOST_CODES
-from core.web.forms import EmailForm, NextForm, required
+from core.web.forms import EmailForm, NextForm, number, required
 from core.web.links import inside
 from core.web.security import let_in, let_out
 
@@ -125,6 +125,8 @@ def new_code_page(request: Request) -> dict[str, Any]:
     """Ask before the link is used: mail scanners open links too."""
     token = request.ctx.sign_in.peek(LOST_CODES, request.matchdict["token"])
     family = request.ctx.families.get(token.family_id) if token else None
+    if family is None:
+        request.response.status_int = 404
     return {
         "valid": family is not None,
         "family_code": family.code if family else "",
@@ -137,6 +139,7 @@ def new_code(request: Request) -> dict[str, Any]:
     """Draw a new code and show it once."""
     drawn = request.ctx.sign_in.new_code(request.matchdict["token"])
     if drawn is None:
+        request.response.status_int = 404
         return {"valid": False, "family_code": "", "secret": None}
     return {"valid": True, "family_code": drawn[0], "secret": grouped(drawn[1])}
 
@@ -144,8 +147,8 @@ def new_code(request: Request) -> dict[str, Any]:
 @view_config(route_name="switch_family", request_method="POST", permission="parent")
 def switch_family(request: Request) -> Response:
     """Turn to another family of the same account."""
-    chosen = request.POST.get("family_id", "")
-    request.ctx.sign_in.switch(request.signed_in, int(chosen) if chosen.isdecimal() else 0)
+    chosen = number(request.POST.get("family_id", ""))
+    request.ctx.sign_in.switch(request.signed_in, chosen)
     return HTTPSeeOther(
         location=inside(request, request.POST.get("next", ""), otherwise="invoices")
     )

@@ -1,0 +1,58 @@
+"""``preau agents``: who works in the régie, and their way in."""
+
+from __future__ import annotations
+
+import click
+
+from core.cli.invoices import town_work
+from core.models import Role
+from core.services.town import Town
+
+
+@click.group()
+def agents() -> None:
+    """Invite the régie's agents, list them, let one in again."""
+
+
+@agents.command()
+@click.argument("town_slug", metavar="TOWN")
+@click.argument("email")
+@click.option("--name", default="", help="As the others know the person.")
+@click.option(
+    "--role",
+    type=click.Choice([str(role) for role in Role]),
+    default=str(Role.AGENT),
+    show_default=True,
+    help="What the person may do.",
+)
+def add(town_slug: str, email: str, name: str, role: str) -> None:
+    """Add an agent and print the link to come in by: it works once, within a week."""
+    with town_work(town_slug) as town:
+        click.echo(_link(town, town.agents.create(email, name, Role(role))))
+
+
+@agents.command("list")
+@click.argument("town_slug", metavar="TOWN")
+def list_(town_slug: str) -> None:
+    """List the town's agents."""
+    with town_work(town_slug) as town:
+        for agent in town.agents.all():
+            state = "closed" if agent.disabled_at else "open" if agent.password_hash else "invited"
+            click.echo(f"{agent.role:10} {state:8} {agent.email} {agent.name}")
+
+
+@agents.command()
+@click.argument("town_slug", metavar="TOWN")
+@click.argument("email")
+def reset(town_slug: str, email: str) -> None:
+    """Forget an agent's password and telephone, and print a new link."""
+    with town_work(town_slug) as town:
+        agent = town.agents.by_email(email)
+        if agent is None:
+            raise click.ClickException(f"no agent {email!r} in this town")
+        town.agents.reset(agent.id)
+        click.echo(_link(town, agent.id))
+
+
+def _link(town: Town, agent_id: int) -> str:
+    return f"{town.base_url}/regie/invitation/{town.agents.new_invitation(agent_id)}"

@@ -1,0 +1,219 @@
+"""One's own access, and, for the régisseur, the agents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.renderers import render_to_response
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+from wtforms import Form, PasswordField, SelectField
+from wtforms.validators import InputRequired
+
+from core.api.errors import UserError
+from core.i18n import gettext as _
+from core.models import Agent, Role
+from core.services.errors import NotFoundError
+from core.web.forms import EmailForm, required
+from core.web.office.sign_in import NewAgentPassword
+
+T = "core:web/templates/office"
+
+
+class CurrentForm(Form):
+    """One's password, again, for what matters."""
+
+    current = PasswordField(validators=[InputRequired("Saisissez votre mot de passe actuel.")])
+
+
+class PasswordForm(NewAgentPassword, CurrentForm):
+    """Another password."""
+
+
+class AgentForm(Form):
+    """An agent's name and role."""
+
+    name = required("Saisissez le nom de l’agent.")
+    role = SelectField(choices=[str(role) for role in Role])
+
+
+class NewAgentForm(AgentForm, EmailForm):
+    """Somebody to invite."""
+
+
+def role_names() -> dict[str, str]:
+    """The roles in words."""
+    return {
+        Role.REGISSEUR: _("Régisseur"),
+        Role.AGENT: _("Agent"),
+        Role.READER: _("Lecture seule"),
+    }
+
+
+@view_config(
+    route_name="office_account",
+    request_method="GET",
+    renderer=f"{T}/account.jinja2",
+    permission="agent",
+)
+def account_page(request: Request) -> dict[str, Any]:
+    """One's sessions, password and recovery codes."""
+    return _account(request)
+
+
+@view_config(
+    route_name="office_account",
+    request_method="POST",
+    renderer=f"{T}/account.jinja2",
+    permission="agent",
+)
+def account(request: Request) -> dict[str, Any] | Response:
+    """Change the password, draw recovery codes, or end the other sessions."""
+    action = request.POST.get("action", "")
+    if action == "sessions":
+        request.ctx.agents.end_others(request.agent)
+        request.session.flash(_("Les autres sessions sont fermées."), "success")
+        return HTTPSeeOther(location=request.route_path("office_account"))
+    form = (PasswordForm if action == "password" else CurrentForm)(request.POST)
+    if form.validate():
+        try:
+            return _do(request, action, form)
+        except UserError as error:
+            form.form_errors.append(error.message)
+    request.response.status_int = 422
+    return _account(request, **{"password" if action == "password" else "codes": form})
+
+
+def _do(request: Request, action: str, form: Any) -> Response:
+    if action == "password":
+        request.ctx.agents.change_password(
+            request.agent, form.current.data, form.password.data, request.address
+        )
+        request.session.flash(_("Le mot de passe est changé."), "success")
+        return HTTPSeeOther(location=request.route_path("office_account"))
+    codes = request.ctx.agents.renew_recovery_codes(
+        request.agent, form.current.data, request.address
+    )
+    return render_to_response(f"{T}/recovery_codes.jinja2", {"codes": codes}, request)
+
+
+def _account(
+    request: Request, password: Form | None = None, codes: Form | None = None
+) -> dict[str, Any]:
+    return {
+        "sessions": request.ctx.agents.sessions(request.agent.agent_id),
+        "codes_left": request.ctx.agents.recovery_codes_left(request.agent.agent_id),
+        "roles": role_names(),
+        "password_form": password or PasswordForm(prefix=""),
+        "codes_form": codes or CurrentForm(),
+        "error_form": password or codes,
+    }
+
+
+@view_config(
+    route_name="office_agents",
+    request_method="GET",
+    renderer=f"{T}/agents.jinja2",
+    permission="regisseur",
+)
+def agents_page(request: Request) -> dict[str, Any]:
+    """The agents, and the form to invite one."""
+    return _agents(request, NewAgentForm(data={"role": Role.AGENT}))
+
+
+@view_config(
+    route_name="office_agents",
+    request_method="POST",
+    renderer=f"{T}/agents.jinja2",
+    permission="regisseur",
+)
+def invite(request: Request) -> dict[str, Any] | Response:
+    """Invite an agent by mail."""
+    form = NewAgentForm(request.POST)
+    if form.validate():
+        try:
+            agent_id = request.ctx.agents.create(
+                form.email.data, form.name.data, Role(form.role.data)
+            )
+            request.ctx.agents.invite(agent_id)
+        except UserError as error:
+            form.form_errors.append(error.message)
+        else:
+            request.session.flash(_("L’invitation part par e-mail."), "success")
+            return HTTPSeeOther(location=request.route_path("office_agents"))
+    request.response.status_int = 422
+    return _agents(request, form)
+
+
+def _agents(request: Request, form: Form) -> dict[str, Any]:
+    return {"agents": request.ctx.agents.all(), "roles": role_names(), "form": form}
+
+
+@view_config(
+    route_name="office_agent",
+    request_method="GET",
+    renderer=f"{T}/agent.jinja2",
+    permission="regisseur",
+)
+def agent_page(request: Request) -> dict[str, Any]:
+    """One agent."""
+    agent = _agent(request)
+    return _one(request, AgentForm(data={"name": agent.name, "role": agent.role}))
+
+
+@view_config(
+    route_name="office_agent",
+    request_method="POST",
+    renderer=f"{T}/agent.jinja2",
+    permission="regisseur",
+)
+def agent(request: Request) -> dict[str, Any] | Response:
+    """Correct, invite again, reset, or shut out."""
+    form, action = AgentForm(request.POST), request.POST.get("action", "")
+    try:
+        if action != "change":
+            message = _act(request, _agent(request).id, action)
+        elif form.validate():
+            request.ctx.agents.change(
+                _agent(request).id, name=form.name.data, role=Role(form.role.data)
+            )
+            message = _("L’agent est modifié.")
+        else:
+            message = ""
+    except UserError as error:
+        form.form_errors.append(error.message)
+        message = ""
+    if not message:
+        request.response.status_int = 422
+        return _one(request, form)
+    request.session.flash(message, "success")
+    return HTTPSeeOther(location=request.route_path("office_agents"))
+
+
+def _act(request: Request, agent_id: int, action: str) -> str:
+    agents = request.ctx.agents
+    if action == "disable":
+        agents.disable(agent_id)
+        return _("L’accès est fermé.")
+    if action == "reset":
+        agents.reset(agent_id)
+    elif action != "invite":
+        raise NotFoundError
+    agents.invite(agent_id)
+    return _("L’invitation part par e-mail.")
+
+
+def _one(request: Request, form: Form) -> dict[str, Any]:
+    return {
+        "agent": _agent(request),
+        "roles": role_names(),
+        "form": form,
+        "sessions": request.ctx.agents.sessions(_agent(request).id),
+    }
+
+
+def _agent(request: Request) -> Agent:
+    found: Agent = request.ctx.agents.get(int(request.matchdict["id"]))
+    return found
