@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,6 +21,7 @@ from core.api.invoices import (
     SourceProblem,
     TaxKind,
 )
+from core.api.plugin import Plugin
 from core.channels.email import plugin as email
 from core.db.embedded import Addresses
 from core.extensions import Extensions
@@ -146,30 +147,45 @@ def due_rows(town: Town) -> list[tuple[str, uuid.UUID]]:
     return [(town.config.slug, row.id) for row in rows]
 
 
-def write_towns(folder: Path) -> Path:
-    """Write the two towns of tests."""
+def write_towns(folder: Path, more: str = "") -> Path:
+    """Write the two towns of tests, with `more` TOML at the end of each."""
     for slug, name in TOWNS.items():
         (folder / slug).mkdir(parents=True)
-        (folder / slug / "tenant.toml").write_text(TOWN.format(slug=slug, name=name), "utf-8")
+        (folder / slug / "tenant.toml").write_text(
+            TOWN.format(slug=slug, name=name) + more, "utf-8"
+        )
     return folder
 
 
-def make_portal(addresses: Addresses, folder: Path, **changes: Any) -> Portal:
-    """A portal over a migrated database; `changes` to the installation's settings."""
+def make_portal(
+    addresses: Addresses,
+    folder: Path,
+    *,
+    plugins: Mapping[str, Plugin[Any]] | None = None,
+    toml: str = "",
+    **changes: Any,
+) -> Portal:
+    """A portal over a migrated database.
+
+    `plugins` are installed besides, and `toml` stands in both towns' files; `changes` go to the
+    installation's settings.
+    """
     clock, plugin = FakeClock(), FakePay()
     given: dict[str, Any] = {
         "database_url": addresses.database_url,
         "owner_url": addresses.owner_url,
         "relay_url": addresses.relay_url,
         "redis_url": addresses.redis_url,
-        "tenants_dir": write_towns(folder / "tenants"),
+        "tenants_dir": write_towns(folder / "tenants", toml),
         "data_dir": folder,
         "public_base_url": "http://localhost",
         "smtp_host": "127.0.0.1",
         "smtp_port": 9,  # Nobody listens: a test that needs mail starts a server and says so.
     }
     settings = load(**(given | changes))
-    extensions = Extensions({"email": email, "csv": csv, "fakepay": plugin})
+    extensions = Extensions(
+        {"email": email, "csv": csv, "fakepay": plugin, **(plugins or {})}
+    )
     runtime = Runtime(settings, extensions, clock=clock)
     sync_towns(settings.owner_url, runtime.registry)
     return Portal(runtime, clock, plugin, folder, settings.owner_url)

@@ -1,0 +1,277 @@
+"""PayFiP's simulator over HTTP, the real provider, the real ledger in PostgreSQL: any order of events.
+
+Seeded schedules of payments, notifications lost, doubled and late, returns, polls, workers killed
+before their commit, web machines killed after PayFiP was asked, connections cut, Redis emptied, and
+PayFiP down. At the end, each side's own record is compared: what is paid there is settled here,
+once, with the right amount, and nothing else is. ``PREAU_SCHEDULES=500`` runs more of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from webtest import TestApp
+
+from core.api.errors import PreauError
+from core.testing.portal import due_rows, make_portal, record
+from core.web.app import make_app
+from plugins.payfip import PayFiP
+from plugins.payfip.simulator.app import make_simulator, running
+from plugins.payfip.simulator.scenarios import FaultKind, Scenario
+
+SCHEDULES = int(os.environ.get("PREAU_SCHEDULES", "30"))
+STEPS = 16
+FAULTS = [kind for kind in FaultKind if kind not in {FaultKind.DELAY, FaultKind.TIMEOUT}]
+TOML = """
+[plugins.payfip]
+simulator = "{base}"
+technical_pause = 0
+[plugins.payfip.regies.GARDERIE]
+numcli = "006382"
+direct_debit = true
+"""
+
+
+_LEASE = timedelta(seconds=60)
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class World:
+    """Families, a bank, and everything that may go wrong between them."""
+
+    def __init__(self, portal, simulator):
+        self.portal = portal
+        self.simulator = simulator
+        self.app = TestApp(make_app(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
+        self.number = 0
+
+    def start(self, seed):
+        self.random = random.Random(seed)
+        self.simulator.store.clear_faults()
+        self.payments = []
+        self.portal.runtime.engine.dispose()
+
+    def attempt(self, *, killed=False):
+        """A family begins to pay a new invoice."""
+        self.number += 1
+        number = f"G{self.number}"
+        amount = self.random.randrange(100, 100_000)
+        self.portal.publish(record(number, amount=amount, regie="GARDERIE", lines=()))
+        with self.portal.town() as town:
+            (invoice,) = town.invoices.by_number(number)
+            payment = town.attempts.create(
+                invoice.family_id, [invoice.id], email="a@exemple.fr", language="fr", key=number
+            )
+        self.payments.append((payment, amount, number))
+        try:
+            with self.portal.town() as town:
+                town.attempts.go(payment)
+                if killed:
+                    raise Killed  # PayFiP knows the payment, Préau does not know that it does.
+        except (PreauError, Killed):
+            pass
+
+    def killed_attempt(self):
+        self.attempt(killed=True)
+
+    def pick(self):
+        """One payment that PayFiP knows, with its operation there."""
+        known = []
+        with self.portal.town() as town:
+            for payment, _amount, _number in self.payments:
+                reference = town.payments.row(payment).provider_reference
+                if reference:
+                    known.append((payment, reference))
+        if not known:
+            return None
+        payment, reference = self.random.choice(known)
+        return payment, reference, self.simulator.store.operation(reference)
+
+    def at_bank(self):
+        """The parent does something on PayFiP's pages."""
+        picked = self.pick()
+        if picked is None or picked[2] is None or not self.simulator.store.bank_open(picked[2]):
+            return
+        operation = picked[2]
+        self.simulator.store.reach_bank(operation.id_op)
+        act = self.random.choice(["accept"] * 4 + ["refuse", "cancel", "debit", "wrong"])
+        if act == "debit":
+            self.simulator.bank.promise_debit(operation)
+        elif act == "refuse":
+            self.simulator.bank.refuse(operation)
+        elif act == "cancel":
+            self.simulator.bank.cancel(operation)
+        else:
+            scenario = Scenario.WRONG_AMOUNT if act == "wrong" else Scenario.ACCEPT
+            self.simulator.store.choose_card(
+                operation.id_op, brand="VISA", last4="0055", scenario=scenario
+            )
+            self.simulator.bank.pay_by_card(self.simulator.store.operation(operation.id_op))
+
+    def notification(self, times=1):
+        """PayFiP knocks; the address is open to everybody, so it is knocked at for real."""
+        picked = self.pick()
+        if picked:
+            for _ in range(times):
+                self.app.post("/valmont/+payfip/notification", {"idOp": picked[1]}, status=200)
+
+    def doubled_notification(self):
+        self.notification(times=3)
+
+    def forged_notification(self):
+        self.app.post("/valmont/+payfip/notification", {"idOp": "f" * 36}, status=200)
+        picked = self.pick()
+        if picked:  # Another town's door.
+            self.app.post("/brumes/+payfip/notification", {"idOp": picked[1]}, status=200)
+
+    def come_back(self, *, killed=False):
+        picked = self.pick()
+        if picked is None:
+            return
+        try:
+            with self.portal.town() as town:
+                town.attempts.ask(picked[0])
+                if killed:
+                    raise Killed  # The answer was written, and the machine dies before the commit.
+        except (PreauError, Killed):
+            pass
+
+    def killed_on_the_way_back(self):
+        self.come_back(killed=True)
+
+    def work(self):
+        self.portal.work(rounds=3)
+
+    def killed_worker(self):
+        """A worker takes a row and dies: the row comes again when its lease has run out."""
+        with self.portal.town() as town:
+            due = due_rows(town)
+        if due:
+            with self.portal.town() as town:
+                claim = town.outbox.claim(self.random.choice(due)[1], lease=_LEASE)
+            if claim:
+                self.portal.clock.pass_time(seconds=61)
+
+    def trouble(self):
+        kind = self.random.choice(FAULTS)
+        self.simulator.store.add_fault("*", kind, seconds=0, count=self.random.randrange(1, 6))
+
+    def database_restarted(self):
+        with self.portal.town() as town:
+            town.session.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                     " WHERE usename = current_user AND pid <> pg_backend_pid()")
+            )  # fmt: skip
+
+    def redis_emptied(self):
+        self.portal.runtime.redis.flushall()
+
+    def time(self):
+        seconds = self.random.choice([1, 30, 120, 900, 3600, 7200, 43200])
+        self.portal.clock.pass_time(seconds=seconds)
+
+    def settle_down(self):
+        """Everything works again, and two nights pass."""
+        self.simulator.store.clear_faults()
+        for _ in range(6):
+            self.portal.clock.pass_time(hours=7)
+            self.portal.work()
+
+    STEPS = (
+        attempt, attempt, killed_attempt, at_bank, at_bank, at_bank, notification,
+        doubled_notification, forged_notification, come_back, killed_on_the_way_back, work, work,
+        killed_worker, trouble, database_restarted, redis_emptied, time, time,
+    )  # fmt: skip
+
+    def check(self, where):
+        """Compare the two sides' own records. Returns how each payment ended."""
+        ends = Counter()
+        with self.portal.town() as town:
+            for payment, amount, number in self.payments:
+                row = town.payments.row(payment)
+                operation = (
+                    self.simulator.store.operation(row.provider_reference)
+                    if row.provider_reference
+                    else None
+                )
+                paid = operation is not None and operation.paid
+                told_wrongly = paid and operation.told != ""
+                (invoice,) = town.invoices.by_number(number)
+                story = f"{where}, payment {payment}: {row.state}, {row.anomaly!r}"
+                assert (row.state == "settled") == (paid and not told_wrongly), story
+                assert bool(row.anomaly) == told_wrongly, story
+                assert invoice.balance == (0 if row.state == "settled" else amount), story
+                told = town.session.execute(
+                    text("SELECT count(*) FROM message WHERE key LIKE :key"),
+                    {"key": f"settled-{payment}/%"},
+                ).scalar_one()
+                assert told == int(row.state == "settled"), story
+                if row.state == "settled":
+                    assert operation.cents == row.amount, story
+                ends["anomaly" if row.anomaly else row.state] += 1
+        return ends
+
+
+@pytest.fixture(scope="module")
+def world(module_database, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ledger")
+    clock_of = {}
+    simulator = make_simulator(clock=lambda: clock_of["clock"].now().timestamp())
+    with running(simulator) as base:
+        portal = make_portal(
+            module_database, folder, plugins={"payfip": PayFiP()}, toml=TOML.format(base=base)
+        )
+        clock_of["clock"] = portal.clock
+        yield World(portal, simulator)
+        portal.runtime.close()
+
+
+def test_what_is_paid_there_is_settled_here_once_and_nothing_else(world):
+    ends = Counter()
+    for seed in range(SCHEDULES):
+        world.start(seed)
+        world.attempt()
+        for _ in range(STEPS):
+            world.random.choice(world.STEPS)(world)
+        world.settle_down()
+        ends += world.check(f"seed {seed}")
+    # They are worth something only if they go everywhere.
+    assert ends["settled"] > SCHEDULES // 6
+    assert len(ends) >= 4, ends
+
+
+def test_fifty_notifications_at_once_are_one_settlement_and_one_mail(world):
+    world.start(-1)
+    world.attempt()
+    (payment, _reference, operation) = world.pick()
+    world.simulator.store.reach_bank(operation.id_op)
+    world.simulator.store.choose_card(operation.id_op, brand="VISA", last4="0055", scenario=Scenario.ACCEPT)
+    world.simulator.bank.pay_by_card(world.simulator.store.operation(operation.id_op))
+    barrier = threading.Barrier(50)
+    problems = []
+
+    def knock():
+        barrier.wait()
+        try:
+            with world.portal.town() as town:
+                town.attempts.ask(payment)
+        except Exception as error:  # noqa: BLE001
+            problems.append(error)
+
+    threads = [threading.Thread(target=knock) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    world.portal.work()
+    assert world.check("fifty at once")["settled"] == 1
