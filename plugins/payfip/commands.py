@@ -193,7 +193,7 @@ def _announce(settings: PayFiPSettings, creation: fields.Creation) -> None:
     if settings.simulator:
         click.echo(_("2. Répétition au simulateur : aucun argent ne sera prélevé."))
     else:
-        click.echo(_("2. Paiement réel de %s € avec une vraie carte.") % euros)
+        click.echo(_("2. Paiement réel de %s € avec une vraie carte.") % euros)
         click.confirm(_("   Continuer ?"), abort=True)
 
 

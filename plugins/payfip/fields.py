@@ -75,9 +75,9 @@ def montant(cents: int) -> str:
         # A float here is a cent lost somewhere else: refuse it loudly.
         raise TypeError("an amount is an integer number of cents")
     if cents < MIN_CENTS:
-        raise FieldError("montant", _("PayFiP ne prend pas de montant inférieur à 1,00 €."))
+        raise FieldError("montant", _("PayFiP ne prend pas de montant inférieur à 1,00 €."))
     if cents > MAX_CENTS:
-        raise FieldError("montant", _("PayFiP ne prend pas de montant supérieur à 100 000,00 €."))
+        raise FieldError("montant", _("PayFiP ne prend pas de montant supérieur à 100 000,00 €."))
     return str(cents)
 
 
