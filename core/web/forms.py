@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
@@ -10,6 +11,9 @@ from wtforms.validators import InputRequired, Length
 
 from core.i18n import gettext as _
 from core.services.errors import NotFoundError
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+"""What a row's number may look like; routes bound theirs likewise (`core.web.routes`)."""
 
 
 def _strip(value: Any) -> Any:
@@ -41,13 +45,14 @@ class NextForm(Form):
     next = HiddenField()
 
 
-def number(text: str) -> int:
-    """The number of something that a form names; routes bound theirs likewise (`core.web.routes`).
+def number(text: object) -> int:
+    """The number of something that a form names.
 
     Raises:
         NotFoundError: nothing has this number, because no row could.
     """
-    if not text.isdecimal() or len(text) > 18:
+    # A file may come in the place of a text: who writes the request decides.
+    if not isinstance(text, str) or not _NUMBER.fullmatch(text):
         raise NotFoundError
     return int(text)
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 from pyramid.request import Request
 
 
-def inside(request: Request, path: str, *, otherwise: str = "home") -> str:
+def inside(request: Request, path: object, *, otherwise: str = "home") -> str:
     """`path` if it is a page of this town, else the route `otherwise`.
 
     A backslash or a second slash would make browsers read a host name.
     """
-    parts = urlsplit(path)
-    home = request.route_path("home")
-    safe = (
+    return path if _is_inside(request, path) else str(request.route_path(otherwise))
+
+
+def _is_inside(request: Request, path: object) -> TypeGuard[str]:
+    # A file may come in the place of a text, and a header takes ASCII only.
+    if not isinstance(path, str) or not path.isascii() or not path.isprintable():
+        return False
+    try:
+        parts = urlsplit(path)
+    except ValueError:  # "//[": an address that begins and does not end
+        return False
+    return (
         not parts.scheme
         and not parts.netloc
-        and path.startswith(home)
+        and path.startswith(request.route_path("home"))
         and not path.startswith("//")
         and "\\" not in path
-        and path.isprintable()
     )
-    return path if safe else str(request.route_path(otherwise))

@@ -191,6 +191,7 @@ def make_session(request: Request) -> Any:
     """Flash messages and the CSRF token, in a signed cookie of this town's pages only."""
     factory = _session_factory(
         request.registry.runtime.settings.secret_key,
+        request.town.slug if request.town else "",
         request.script_name or "/",
         request.scheme == "https",
     )
@@ -198,10 +199,11 @@ def make_session(request: Request) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _session_factory(secret: str, path: str, secure: bool) -> Any:
+def _session_factory(secret: str, slug: str, path: str, secure: bool) -> Any:
     return SignedCookieSessionFactory(
         secret,
-        salt="preau.web.session",
+        # Another town's cookie is nobody's here, whoever carries it over.
+        salt=f"preau.web.session/{slug}",
         cookie_name="preau_web",
         path=path,
         secure=secure,

@@ -34,7 +34,10 @@ def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
     def tween(request: Request) -> Response:
         request.town = request.ctx = None
         request.language = i18n.SOURCE_LOCALE
-        slug = _slug(request, runtime)
+        try:
+            slug = _slug(request, runtime)
+        except UnicodeDecodeError:  # "%FF": an address that is not UTF-8 leads nowhere
+            return HTTPNotFound()
         if slug is None:
             return handler(request)
         if isinstance(slug, Response):
@@ -69,7 +72,7 @@ def _slug(request: Request, runtime: Runtime) -> str | Response | None:
         return None
     if not slash:
         query = f"?{request.query_string}" if request.query_string else ""
-        return HTTPPermanentRedirect(location=f"{request.path}/{query}")
+        return HTTPPermanentRedirect(location=f"{request.script_name}/{first}/{query}")
     request.script_name = f"{request.script_name}/{first}"
     request.path_info = f"/{rest}"
     return first

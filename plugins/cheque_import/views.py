@@ -109,7 +109,7 @@ def configure(config: WebConfig) -> None:
         ("queue", "", queue, post_queue),
         ("upload", "import", upload, post_upload),
         ("entry", "saisie", entry, post_entry),
-        ("cheque", r"cheque/{id:\d+}", cheque, post_cheque),
+        ("cheque", r"cheque/{id:[0-9]{1,18}}", cheque, post_cheque),
         ("slips", "remises", slips, post_slips),
     )
     for name, pattern, get, post in pages:
@@ -119,7 +119,7 @@ def configure(config: WebConfig) -> None:
             config.add_view(
                 post, route=name, method="POST", renderer=f"{name}.jinja2", permission="office"
             )
-    config.add_route("slip_file", r"remises/{id:\d+}/bordereau.{kind:pdf|csv|tlmc}")
+    config.add_route("slip_file", r"remises/{id:[0-9]{1,18}}/bordereau.{kind:pdf|csv|tlmc}")
     config.add_view(slip_file, route="slip_file", permission="office")
     config.add_view(slip_file, route="slip_file", method="POST", permission="office")
 
@@ -440,7 +440,10 @@ def post_slips(request: Any) -> Any:
 def slip_file(request: Any) -> Any:
     """A slip as PDF or CSV; as TLMC when the cheque reader's files are sent along."""
     office = Office(request)
-    slip = office.slips.get(forms.whole(request.matchdict["id"], _("Bordereau")))
+    try:
+        slip = office.slips.get(int(request.matchdict["id"]))
+    except UserError:
+        raise HTTPNotFound from None
     kind = request.matchdict["kind"]
     if kind == "tlmc":
         if request.method != "POST":

@@ -19,6 +19,7 @@ from core.api.invoices import Attachment
 from core.api.payments import Means
 from core.db.base import Base
 from core.extensions import Extensions, discovered
+from core.models import Role
 from core.runtime import Runtime, sync_towns
 from core.services.alerts import CONFIRM, UNSUBSCRIBE
 from core.services.sign_in import LOST_CODES
@@ -96,12 +97,14 @@ class Identifiers:
     account_session: str = ""
     link_session: str = ""
     """The cookie of a browser that came by a payment link."""
+    agent_session: str = ""
+    """The cookie of an agent of the same town."""
     reference: str = ""
     """The provider's, of a payment under way."""
 
-    def value(self, name: str):
-        """An id or a token."""
-        return self.ids[name] if name in self.ids else self.tokens[name]
+    def value(self, name: str) -> str:
+        """An id or a token, as an address or a form holds it."""
+        return str(self.ids[name] if name in self.ids else self.tokens[name])
 
 
 def settle(portal: Portal, slug: str, family_id: int, invoice_ids: list[int], key: str) -> int:
@@ -137,7 +140,9 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
         family_id = town.families.by_code(family).id
         invoices = [town.invoices.by_number(number)[0].id for number in numbers]
         town.alerts.add(family_id, f"{family}@{slug}.example")
-        contact = town.alerts.addresses(family_id)[0]
+        town.alerts.add(family_id, f"{family}-2@{slug}.example")
+        contact, second = town.alerts.addresses(family_id)
+        found.ids["second_contact"] = second.id
         found.ids["contact"] = contact.id
         found.tokens["unsubscribe"] = town.links.sign(UNSUBSCRIBE, [contact.id, contact.address])
         found.tokens["confirm"] = town.links.sign(CONFIRM, [contact.id, contact.address])
@@ -170,6 +175,9 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
         found.tokens["lost"] = town.sign_in.one_time_token(LOST_CODES, family_id, end, {})
         link = town.invoices.payment_link(invoices[1], family_id)
         found.tokens["pay"] = link.rpartition("/")[2]
+        found.ids["agent"] = town.agents.create(f"agent-{family}@{slug}.example", "Agent", Role.REGISSEUR)
+        found.agent_session = town.agents.open(found.ids["agent"])
+        found.tokens["invitation"] = town.agents.new_invitation(found.ids["agent"])
     if "cheque_import" in portal.runtime.config(slug).enabled:
         _bring_a_cheque(portal, found, numbers[0])
     return found

@@ -63,8 +63,8 @@ def test_a_link_is_good_for_a_week_and_not_for_another_town(browser, another):
     add(browser, "a@exemple.fr")
     link = confirmation(browser.portal)
     elsewhere = another("brumes")
-    assert "a@exemple.fr" not in elsewhere.get(link)
-    browser.get("/alertes/confirmer/xxx")
+    assert "a@exemple.fr" not in elsewhere.get(link, status=404)
+    browser.get("/alertes/confirmer/xxx", status=404)
     browser.portal.clock.pass_time(days=8)
     assert emails(browser.portal) == []
 

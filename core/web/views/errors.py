@@ -60,6 +60,12 @@ def stale_form(request: Request) -> Response:
     return HTTPSeeOther(location=request.route_path(route))
 
 
+@exception_view_config(UnicodeDecodeError)
+def not_text(_request: Request) -> Response:
+    """A query or a form that is not UTF-8, which no browser sends from our pages."""
+    return Response("400\n", status=400, content_type="text/plain")
+
+
 @exception_view_config(ThrottledError, renderer=f"{TEMPLATES}/429.jinja2")
 def throttled(error: ThrottledError, request: Request) -> dict[str, Any]:
     """Too many attempts."""

@@ -1,0 +1,169 @@
+"""Every view of the application: who may ask, and what its address and form name.
+
+A view that is missing here fails `test_routes.py`. One line a view and way to ask it::
+
+    ("route", "METHOD"): [Line(permission, own status, foreign status, path, query, form)]
+
+Statuses are those of who has the permission: `own` with what is theirs, `foreign` with what is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+PUBLIC, PARENT, PAYER = "public", "parent", "payer"
+AGENT, OFFICE, REGISSEUR = "agent", "office", "regisseur"
+
+FAMILY = "family"
+"""Foreign is what is another family's, of this town or another."""
+TOWN = "town"
+"""Foreign is what is another town's: all of this town may see it, or whoever holds the link."""
+
+
+@dataclass(frozen=True)
+class Id:
+    """The name of an identifier of `isolation_towns.Identifiers`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One way to ask a view."""
+
+    permission: str = PUBLIC
+    own: int = 200
+    foreign: int = 404
+    path: dict[str, object] = field(default_factory=dict)
+    query: dict[str, object] = field(default_factory=dict)
+    form: dict[str, object] = field(default_factory=dict)
+    scope: str = FAMILY
+    session: str = "session"
+    """Which of the family's sessions to use."""
+
+    @property
+    def names(self) -> bool:
+        """Whether anything in it is somebody's."""
+        return any(
+            isinstance(value, Id)
+            for part in (self.path, self.query, self.form)
+            for value in part.values()
+        )
+
+
+def page(permission: str = PUBLIC, own: int = 200) -> list[Line]:
+    """A view that names nothing of anybody's."""
+    return [Line(permission, own)]
+
+
+def one(permission: str, name: str, own: int = 200, **more) -> list[Line]:
+    """A view whose address names one thing by its number."""
+    return [Line(permission, own, path={"id": Id(name)}, **more)]
+
+
+def link(name: str, own: int = 200, foreign: int = 404) -> list[Line]:
+    """A link from a message: whoever holds it, in its town."""
+    return [Line(PUBLIC, own, foreign, path={"token": Id(name)}, scope=TOWN)]
+
+
+NOBODYS = {"towns", "live", "ready", "metrics", "unavailable", "__static/"}
+"""Outside any town: they open no unit of work, so they reach no row."""
+
+ADDRESS = "visitor@exemple.fr"
+
+# In this order the lines are asked with what is one's own: what uses a thing up comes last.
+TABLE: dict[tuple[str, str], list[Line]] = {
+    ("home", "GET"): page(),
+    ("news", "GET"): one(PUBLIC, "news", scope=TOWN),
+    ("help", "GET"): page(),
+    ("guide", "GET"): page(),
+    ("legal", "GET"): page(),
+    ("accessibility", "GET"): page(),
+    ("theme", "GET"): page(),
+    ("logo", "GET"): page(own=404),
+    ("language", "POST"): page(own=303),
+    ("sign_in", "GET"): page(),
+    ("sign_in", "POST"): page(own=422),
+    ("sign_in_account", "GET"): page(),
+    ("sign_in_account", "POST"): page(own=422),
+    ("lost_codes", "GET"): page(),
+    ("lost_codes", "POST"): page(own=422),
+    ("new_code", "GET"): link("lost"),
+    ("new_code", "POST"): link("lost"),
+    ("menu", "GET"): page(PARENT),
+    ("invoices", "GET"): page(PARENT),
+    ("paid", "GET"): page(PARENT),
+    ("certificates", "GET"): page(PARENT),
+    ("certificate_pdf", "GET"): [Line(PARENT, 404, path={"year": 2026})],
+    ("account", "GET"): page(PARENT),
+    ("account", "POST"): page(PARENT, own=303),
+    ("switch_family", "POST"): [
+        Line(PARENT, 303, form={"family_id": Id("family")}, session="account_session")
+    ],
+    ("invoice_pdf", "GET"): one(PAYER, "document"),
+    ("payment_link", "GET"): link("pay"),
+    ("checkout", "GET"): [Line(PAYER, query={"invoice": Id("invoice")})],
+    ("payments", "POST"): [
+        Line(PAYER, 303, form={"invoice": Id("invoice"), "email": ADDRESS}),
+        # It is too young to be started again: the way back to it is shown.
+        Line(PAYER, 409, form={
+            "invoice": Id("document"), "restart": Id("payment"), "email": ADDRESS,
+        }),
+    ],
+    ("payment", "GET"): one(PAYER, "payment"),
+    ("payment_go", "GET"): one(PAYER, "payment", 303),
+    ("payment_state", "GET"): one(PAYER, "payment"),
+    ("payment_return", "GET"): one(PAYER, "payment", 303),
+    ("receipt", "GET"): one(PAYER, "settled"),
+    ("alerts", "GET"): page(PARENT),
+    ("alerts", "POST"): [
+        Line(PARENT, 303, form={"action": "resend", "id": Id("contact")}),
+        Line(PARENT, 303, form={"action": "remove", "id": Id("second_contact")}),
+    ],
+    ("alert_confirm", "GET"): link("confirm"),
+    ("alert_confirm", "POST"): link("confirm"),
+    ("alert_unsubscribe", "GET"): link("unsubscribe"),
+    # A mailbox may ask twice, and is told that it is done (RFC 8058).
+    ("alert_unsubscribe", "POST"): link("unsubscribe", 200, 200),
+    # --- The back office ---------------------------------------------------------------------
+    ("office", "GET"): page(OFFICE),
+    ("office_sign_in", "GET"): page(),
+    ("office_sign_in", "POST"): page(own=422),
+    ("office_invitation", "GET"): link("invitation"),
+    ("office_invitation", "POST"): link("invitation", 422),
+    ("office_account", "GET"): page(AGENT),
+    ("office_account", "POST"): page(AGENT, 422),
+    ("office_agents", "GET"): page(REGISSEUR),
+    ("office_agents", "POST"): page(REGISSEUR, 422),
+    ("office_agent", "GET"): one(REGISSEUR, "agent"),
+    ("office_agent", "POST"): one(REGISSEUR, "agent", 422, form={"action": "change"}),
+    # --- Plugins -----------------------------------------------------------------------------
+    ("payfip.notification", "POST"): [  # It tells a stranger nothing, whatever is asked.
+        Line(PUBLIC, 200, 200, form={"idop": Id("reference")}, scope=TOWN)
+    ],
+    ("payfip.journal", "GET"): page(OFFICE),
+    ("payfip.journal", "POST"): page(OFFICE, 422),
+    ("telegram_bot.home", "GET"): page(PARENT),
+    ("telegram_bot.unlink", "POST"): [Line(PARENT, 303, 303, form={"id": Id("chat")})],
+    ("telegram_bot.webhook", "POST"): page(own=403),
+    ("cheque_import.queue", "GET"): page(OFFICE),
+    ("cheque_import.queue", "POST"): page(OFFICE, 303),
+    ("cheque_import.upload", "GET"): page(OFFICE),
+    ("cheque_import.upload", "POST"): page(OFFICE, 422),
+    ("cheque_import.entry", "GET"): page(OFFICE),
+    ("cheque_import.entry", "POST"): page(OFFICE, 422),
+    ("cheque_import.cheque", "GET"): one(OFFICE, "cheque"),
+    ("cheque_import.cheque", "POST"): one(OFFICE, "cheque", 422, form={"action": "x"}),
+    ("cheque_import.slips", "GET"): page(OFFICE),
+    ("cheque_import.slips", "POST"): page(OFFICE, 422),
+    ("cheque_import.slip_file", "GET"): [
+        Line(OFFICE, path={"id": Id("slip"), "kind": "csv"})
+    ],
+    ("cheque_import.slip_file", "POST"): [
+        Line(OFFICE, path={"id": Id("slip"), "kind": "csv"})
+    ],
+    # --- What ends the session that asks -----------------------------------------------------
+    ("payment_link", "POST"): link("pay", 303),
+    ("sign_out", "POST"): page(own=303),
+    ("office_sign_out", "POST"): page(own=303),
+}  # fmt: skip
