@@ -14,12 +14,8 @@ from pyramid.response import Response
 
 log = structlog.get_logger(__name__)
 
-CSP = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
-    " frame-ancestors 'none'"
-)
-"""No form-action: browsers apply it to the redirection to the payment provider too.
-``data:`` in images is for the select's arrow of the vendored style sheet and QR codes."""
+CSP = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+"""No form-action: browsers apply it to the redirection to the payment provider too."""
 
 _SECURITY = {
     "Content-Security-Policy": CSP,
@@ -43,7 +39,10 @@ def headers_tween(
         with structlog.contextvars.bound_contextvars(request=request.number):
             response = handler(request)
             route = request.matched_route.name if getattr(request, "matched_route", None) else ""
-            log.info(
+            in_town = getattr(request, "town", None) is not None
+            # Style sheets and health questions are many and say nothing.
+            tell = log.info if in_town else log.debug
+            tell(
                 "request",
                 method=request.method,
                 route=route,
@@ -55,7 +54,7 @@ def headers_tween(
         response.headers["X-Request-ID"] = request.number
         if request.scheme == "https":
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-        if route and route != "static":
+        if in_town:
             # Families' pages must not stay on a shared computer.
             response.headers.setdefault("Cache-Control", "no-store")
         return response

@@ -6,12 +6,11 @@ import io
 import re
 
 import pytest
+from paying import pay_by_card
 from pypdf import PdfReader
 from visitor import DESK, PHONE
 
 pytestmark = pytest.mark.browser
-
-PAID_CARD = "4970100000000055"
 
 
 def choose(visitor, label):
@@ -20,17 +19,6 @@ def choose(visitor, label):
     tick.locator("input").check()
     form = visitor.page.locator("form.pick", has=visitor.page.locator("input:checked"))
     form.get_by_role("button", name="Procéder au paiement").first.click()
-
-
-def pay_by_card(visitor, number=PAID_CARD):
-    page = visitor.page
-    visitor.button("Payer par carte bancaire")
-    page.get_by_label("Numéro de carte").fill(number)
-    page.get_by_label("Date d’expiration").fill("12/39")
-    page.get_by_label("Cryptogramme").fill("123")
-    visitor.button("Valider")
-    page.get_by_label("Code reçu").fill("123456")
-    visitor.button("Valider")
 
 
 def pdf(visitor, link):
