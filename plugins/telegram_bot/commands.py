@@ -26,7 +26,7 @@ def build(settings_of: SettingsOf) -> list[click.Command]:
             with town_context(slug) as ctx:
                 found[slug] = (settings_of(ctx), ctx.town.base_url)
         if not found:
-            raise click.ClickException(_("Aucune commune n’active le greffon telegram_bot."))
+            raise click.ClickException(_("Aucune commune n’active l’extension telegram_bot."))
         return found
 
     @click.group()
