@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pluggy
-import structlog
-from prometheus_client import Counter
 from pydantic import BaseModel
 
 from core import hookspecs, i18n
-from core.api.plugin import PROJECT, Plugin
+from core.api.plugin import PROJECT, HealthCheck, Plugin
+from core.api.web import MenuEntry
+from core.containment import FaultError, NonsenseError, contain
 
 GROUP = "preau.plugins"
-log = structlog.get_logger(__name__)
-faults = Counter("preau_plugin_faults_total", "Contained faults of plugins", ["plugin", "hook"])
 
 
 class PluginLoadError(Exception):
@@ -90,15 +88,53 @@ class Extensions:
     def contained(
         self, enabled: frozenset[str], hook: str, **kwargs: Any
     ) -> Iterator[tuple[str, Any]]:
-        """Call `hook` plugin by plugin: one that raises is logged, counted and left out."""
+        """Call a hook that gives a list, plugin by plugin.
+
+        One that raises, hangs or answers nonsense is logged, counted and left out.
+        """
         for name in self.implementers(enabled, hook):
+            call = partial(self.call_one, enabled, name, hook, **kwargs)
             try:
-                result = self.call_one(enabled, name, hook, **kwargs)
-            except Exception:
-                faults.labels(name, hook).inc()
-                log.exception("plugin.fault", plugin=name, hook=hook)
+                yield name, contain(name, hook, partial(_listed, hook, call))
+            except FaultError:
                 continue
-            yield name, result
+
+
+_MEMBERS = {
+    "invoice_sources": ("read",),
+    "payment_providers": ("capabilities", "start", "outcome"),
+    "notification_channels": ("addresses", "deliver"),
+}
+"""What the objects that a hook gives must be able to do, besides having a key and a label."""
+
+
+def _listed(hook: str, call: Callable[[], Any]) -> list[Any]:
+    """What a hook gave, as far as it is what the hook's specification says.
+
+    Raises:
+        NonsenseError: a part of it is not.
+    """
+    items = list(call() or ())
+    for item in items:
+        if not _is_meant(hook, item):
+            raise NonsenseError(f"gave {item!r:.80}")
+    return items
+
+
+def _is_meant(hook: str, item: Any) -> bool:
+    match hook:
+        case "menu_entries":
+            return isinstance(item, MenuEntry) and (
+                isinstance(item.label, str)
+                and isinstance(item.route, str)
+                and isinstance(item.order, int)
+            )
+        case "health_checks":
+            return isinstance(item, HealthCheck) and callable(item.check)
+        case _:
+            return all(
+                isinstance(getattr(item, name, None), str) for name in ("key", "label")
+            ) and all(callable(getattr(item, name, None)) for name in _MEMBERS[hook])
 
 
 def _add_words(plugin: Plugin[Any]) -> None:
