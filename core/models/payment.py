@@ -26,6 +26,7 @@ class Payment(TenantScoped, Base):
         ),
         Index(None, "tenant_id", "family_id"),
         Index(None, "tenant_id", "regie", "settled_at"),
+        Index(None, "tenant_id", "paid_at"),
         Index(None, "tenant_id", "receipt_number"),
         Index(None, "tenant_id", "amount"),
         Index(

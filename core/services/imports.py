@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from core.services.outbox import Outbox
 from core.tenancy.config import TenantConfig
 
 FANOUT = "publish.fanout"
+PUBLISH = "publish.batch"
 KEPT_PROBLEMS = 200
 _CHUNK = 2000
 _SQL = Path(__file__).parent / "sql"
@@ -131,6 +133,26 @@ class Imports:
             self._audit.write("import.published", f"batch:{batch_id}", invoices=published)
         return int(published)
 
+    def publish_at(self, batch_id: int, moment: datetime | None) -> None:
+        """Publish a batch at `moment`, or, None, no longer by itself."""
+        batch = self._batch(batch_id)
+        batch.publish_at = moment
+        if moment is not None:
+            stamp = moment.isoformat()
+            self._outbox.add(
+                PUBLISH,
+                {"batch_id": batch_id, "at": stamp, "actor": self._audit.actor},
+                key=f"{batch_id}/{stamp}",
+                after=moment,
+            )
+            self._audit.write("import.scheduled", f"batch:{batch_id}", at=stamp)
+
+    def publish_due(self, batch_id: int, stamp: str) -> None:
+        """Publish a batch whose moment came, unless another moment was chosen since."""
+        batch = self._batch(batch_id)
+        if batch.publish_at is not None and batch.publish_at == datetime.fromisoformat(stamp):
+            self.publish(batch_id)
+
     def undo(self, batch_id: int) -> int:
         """Take a batch back: its invoices go, those it changed are as before. Returns how many.
 
@@ -153,15 +175,22 @@ class Imports:
         self._audit.write("import.undone", f"batch:{batch_id}", invoices=count)
         return int(count)
 
-    def batches(self) -> list[ImportBatch]:
-        """All imports, newest first."""
-        return list(
-            self._session.scalars(
-                select(ImportBatch)
-                .where(ImportBatch.tenant_id == self._tenant)
-                .order_by(ImportBatch.id.desc())
-            )
-        )
+    def get(self, batch_id: int) -> ImportBatch:
+        """One import.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return self._batch(batch_id)
+
+    def batches(
+        self, *, before: int | None = None, limit: int | None = None
+    ) -> list[ImportBatch]:
+        """The imports, newest first: `limit` of those older than the batch `before`."""
+        query = select(ImportBatch).where(ImportBatch.tenant_id == self._tenant)
+        if before is not None:
+            query = query.where(ImportBatch.id < before)
+        return list(self._session.scalars(query.order_by(ImportBatch.id.desc()).limit(limit)))
 
     # --- Inside ------------------------------------------------------------------------------
 

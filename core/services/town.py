@@ -5,9 +5,10 @@ It satisfies `core.api.context.TenantContext`, so it is what hooks and consumers
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
@@ -19,12 +20,15 @@ from core.api.messages import NotificationChannel
 from core.api.payments import PaymentProvider
 from core.api.plugin import Plugin
 from core.api.web import Audience, MenuEntry
+from core.containment import NonsenseError, report_fault
 from core.extensions import Extensions
 from core.services.agents import Agents
 from core.services.alerts import Alerts
 from core.services.attempts import Attempts
 from core.services.audit import Audit
+from core.services.billing import Billing
 from core.services.certificates import Certificates
+from core.services.desk import Desk
 from core.services.documents import Documents
 from core.services.events import Events
 from core.services.families import Families
@@ -37,6 +41,7 @@ from core.services.notifications import Notifications
 from core.services.outbox import Outbox
 from core.services.payments import Payments
 from core.services.sign_in import SignIn
+from core.services.uploads import Uploads
 from core.settings import Settings
 from core.signing import Links
 from core.tenancy.config import TenantConfig
@@ -91,21 +96,22 @@ class Town:
     @cached_property
     def providers(self) -> Mapping[str, PaymentProvider]:
         """Payment providers by key, in the order of the town's file."""
-        return {provider.key: provider for provider in self._brought("payment_providers")}
+        return self._keyed("payment_providers")
 
     @cached_property
     def channels(self) -> Mapping[str, NotificationChannel]:
         """Notification channels by key."""
-        return {channel.key: channel for channel in self._brought("notification_channels")}
+        return self._keyed("notification_channels")
 
     @cached_property
     def sources(self) -> Mapping[str, InvoiceSource]:
         """Invoice sources by key."""
-        return {source.key: source for source in self._brought("invoice_sources")}
+        return self._keyed("invoice_sources")
 
     def menu(self, audience: Audience) -> Sequence[MenuEntry]:
         """The plugins' entries of a menu, sorted."""
-        entries = self._brought("menu_entries", audience=audience)
+        found = self._brought("menu_entries", audience=audience)
+        entries = chain.from_iterable(entries for _plugin, entries in found)
         return sorted(entries, key=lambda entry: (entry.order, entry.label))
 
     def call_plugin(self, plugin: str, hook: str, **arguments: Any) -> Any:
@@ -114,11 +120,19 @@ class Town:
             self.config.enabled, plugin, hook, ctx=self, **arguments
         )
 
-    def _brought(self, hook: str, **arguments: Any) -> Iterator[Any]:
+    def _brought(self, hook: str, **arguments: Any) -> list[tuple[str, list[Any]]]:
         found = self._extensions.contained(self.config.enabled, hook, ctx=self, **arguments)
         order = {name: rank for rank, name in enumerate(self.config.settings)}
-        for _name, items in sorted(found, key=lambda item: order[item[0]]):
-            yield from items or ()
+        return sorted(found, key=lambda item: order[item[0]])
+
+    def _keyed(self, hook: str) -> dict[str, Any]:
+        """What the plugins bring, by key. A key that is taken cannot be taken over."""
+        by_key: dict[str, Any] = {}
+        for plugin, items in self._brought(hook):
+            for item in items:
+                if by_key.setdefault(item.key, item) is not item:
+                    report_fault(plugin, hook, NonsenseError(f"key {item.key!r} is taken"))
+        return by_key
 
     # --- Services ----------------------------------------------------------------------------
 
@@ -168,6 +182,19 @@ class Town:
     def imports(self) -> Imports:
         """Imports of invoices."""
         return Imports(self.session, self.config, self.clock, self.outbox, self.audit)
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Files on their way in."""
+        return Uploads(
+            self.session,
+            self.config.slug,
+            self.clock,
+            sources=lambda: self.sources,
+            imports=self.imports,
+            outbox=self.outbox,
+            audit=self.audit,
+        )
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -268,6 +295,16 @@ class Town:
             notifications=self.notifications,
             audit=self.audit,
         )
+
+    @cached_property
+    def desk(self) -> Desk:
+        """The office's lists and figures."""
+        return Desk(self.session, self.config, self.clock, self.audit)
+
+    @cached_property
+    def billing(self) -> Billing:
+        """Invoices in the hands of agents."""
+        return Billing(self.session, self.config.slug, ledger=self.ledger, audit=self.audit)
 
     @cached_property
     def news(self) -> NewsDesk:

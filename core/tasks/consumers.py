@@ -15,9 +15,19 @@ from core.api.payments import InvoicesPublished, PaymentReversed, PaymentSettled
 from core.api.plugin import Consumer, Effect, Periodic
 from core.domain.polling import poll_interval, still_watched
 from core.extensions import Extensions
-from core.models import Invoice, InvoiceState, OneTimeToken, OutboxRow, OutboxState, Payment
+from core.models import (
+    AgentSession,
+    Invoice,
+    InvoiceState,
+    OneTimeToken,
+    OutboxRow,
+    OutboxState,
+    Payment,
+    Upload,
+    UploadPart,
+)
 from core.models import WebSession as SignInSession
-from core.services import attempts, events, imports, notifications
+from core.services import attempts, events, imports, notifications, uploads
 from core.services.sign_in import ABSOLUTE_END
 from core.services.town import Town
 
@@ -53,6 +63,21 @@ def _publish_fanout(town: Town, payload: dict[str, Any]) -> None:
             invoice_ids=tuple(invoice_ids),
         )
         town.events.emit("invoices_published", event.id, asdict(event))
+
+
+def _publish(town: Town, payload: dict[str, Any]) -> None:
+    """A batch's moment came."""
+    town.audit.actor = payload["actor"]
+    town.imports.publish_due(int(payload["batch_id"]), payload["at"])
+
+
+def _check_upload(town: Town, payload: dict[str, Any]) -> None:
+    town.uploads.check(int(payload["upload_id"]))
+
+
+def _import_upload(town: Town, payload: dict[str, Any]) -> None:
+    town.audit.actor = payload["actor"]
+    town.uploads.import_(int(payload["upload_id"]))
 
 
 def _event(town: Town, payload: dict[str, Any]) -> None:
@@ -97,6 +122,17 @@ def _housekeeping(town: Town, _payload: dict[str, Any]) -> None:
         delete(SignInSession).where(
             SignInSession.tenant_id == tenant, SignInSession.created_at < now - ABSOLUTE_END
         ),
+        delete(AgentSession).where(
+            AgentSession.tenant_id == tenant, AgentSession.created_at < now - ABSOLUTE_END
+        ),
+        delete(UploadPart).where(
+            UploadPart.tenant_id == tenant,
+            UploadPart.upload_id.in_(
+                select(Upload.id).where(
+                    Upload.tenant_id == tenant, Upload.created_at < now - KEEP_DONE
+                )
+            ),
+        ),
         delete(OneTimeToken).where(
             OneTimeToken.tenant_id == tenant, OneTimeToken.expires_at < now - KEEP_DONE
         ),
@@ -131,6 +167,9 @@ def _own(
 
 OWN = (
     _own(imports.FANOUT, _publish_fanout, lease=timedelta(minutes=10)),
+    _own(imports.PUBLISH, _publish, lease=timedelta(minutes=10)),
+    _own(uploads.CHECK, _check_upload, lease=timedelta(minutes=30), attempts=3),
+    _own(uploads.IMPORT, _import_upload, lease=timedelta(minutes=30), attempts=3),
     _own(events.TOPIC, _event),
     _own(events.NOTIFY, _notify),
     _own(notifications.SEND, _send, Effect.EXTERNAL, attempts=20),

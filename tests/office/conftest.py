@@ -27,10 +27,10 @@ def office(make_office):
 
 
 @pytest.fixture
-def work(office, portal):
+def work(make_office, portal):
     """The régisseur's browser in Valmont, where F001 owes 66,87 € and F002 56,87 €."""
     portal.publish(
         record("1"), record("2", amount=1000, label="CANTINE mars"),
         record("9", family="F002", debtor="MARTIN Léa"),
     )  # fmt: skip
-    return office.enter()
+    return make_office().enter()

@@ -231,6 +231,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("reversed_at IS NOT NULL"),
     )
     op.create_index(op.f("ix_payment_tenant_id_amount"), "payment", ["tenant_id", "amount"])
+    op.create_index(op.f("ix_payment_tenant_id_paid_at"), "payment", ["tenant_id", "paid_at"])
     op.create_index(
         op.f("ix_payment_tenant_id_receipt_number"), "payment", ["tenant_id", "receipt_number"]
     )
@@ -247,6 +248,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index(op.f("ix_payment_tenant_id_regie_settled_at"), table_name="payment")
     op.drop_index(op.f("ix_payment_tenant_id_receipt_number"), table_name="payment")
+    op.drop_index(op.f("ix_payment_tenant_id_paid_at"), table_name="payment")
     op.drop_index(op.f("ix_payment_tenant_id_amount"), table_name="payment")
     op.drop_index("ix_payment_reversed", table_name="payment")
     op.drop_index("ix_payment_anomaly", table_name="payment")

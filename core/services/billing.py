@@ -1,0 +1,100 @@
+"""What agents do to invoices that are out: cancel them, hand them to the trésorerie."""
+
+from __future__ import annotations
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from core.api.errors import UserError
+from core.i18n import gettext as _
+from core.models import Allocation, Invoice, InvoiceState, PaymentItem
+from core.services.audit import Audit
+from core.services.errors import NotFoundError
+from core.services.ledger import Ledger
+
+
+class Billing:
+    """The invoices of one town, in the hands of its agents."""
+
+    def __init__(self, session: Session, tenant: str, *, ledger: Ledger, audit: Audit) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._ledger = ledger
+        self._audit = audit
+
+    def get(self, invoice_id: int) -> Invoice:
+        """One invoice, published or not.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        invoice = self._session.get(Invoice, (self._tenant, invoice_id))
+        if invoice is None:
+            raise NotFoundError
+        return invoice
+
+    def cancel(self, invoice_id: int, *, reason: str) -> None:
+        """Take an invoice from its family's sight. Imported again, it comes back.
+
+        Raises:
+            UserError: something of it is paid or being paid, or it is not there to be cancelled.
+        """
+        invoice = self._lock(invoice_id, InvoiceState.DRAFT, InvoiceState.PUBLISHED)
+        if self._paid(invoice_id):
+            raise UserError(
+                _("Un règlement y est affecté : annulez-le d’abord, ou établissez un avoir.")
+            )
+        invoice.state = InvoiceState.CANCELLED
+        self._audit.write("invoice.cancelled", f"invoice:{invoice_id}", reason=reason)
+
+    def hand_over(self, invoice_id: int) -> None:
+        """Pass what is left of an invoice to the trésorerie: shown, no longer payable here.
+
+        Raises:
+            UserError: it is not published, or a payment for it may still settle.
+        """
+        invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
+        if not self._ledger.balances([invoice])[invoice_id]:
+            raise UserError(_("Cette facture est réglée : il n’y a rien à transmettre."))
+        invoice.state = InvoiceState.HANDED_OVER
+        self._audit.write("invoice.handed_over", f"invoice:{invoice_id}")
+
+    def take_back(self, invoice_id: int) -> None:
+        """Undo `hand_over`.
+
+        Raises:
+            UserError: it was not handed over.
+        """
+        self._lock(invoice_id, InvoiceState.HANDED_OVER).state = InvoiceState.PUBLISHED
+        self._audit.write("invoice.taken_back", f"invoice:{invoice_id}")
+
+    def _lock(self, invoice_id: int, *states: InvoiceState) -> Invoice:
+        invoice = self._ledger.lock_invoices([invoice_id]).get(invoice_id)
+        if invoice is None:
+            raise NotFoundError
+        if invoice.state not in states:
+            raise UserError(_("L’état de cette facture a changé entre-temps."))
+        if self._session.scalar(
+            select(
+                exists().where(
+                    PaymentItem.tenant_id == self._tenant,
+                    PaymentItem.invoice_id == invoice_id,
+                    PaymentItem.live,
+                )
+            )
+        ):
+            raise UserError(_("Un paiement est déjà en cours pour cette facture."))
+        return invoice
+
+    def _paid(self, invoice_id: int) -> bool:
+        return bool(
+            self._session.scalar(
+                select(
+                    exists().where(
+                        Allocation.tenant_id == self._tenant,
+                        Allocation.invoice_id == invoice_id,
+                        Allocation.reversed_at.is_(None),
+                    )
+                )
+            )
+        )

@@ -1,0 +1,38 @@
+"""What office pages are asked for in their address: read with care, wrong values are ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from datetime import date
+
+from pyramid.request import Request
+
+
+def number(request: Request, name: str) -> int | None:
+    """A whole number of the query, or None."""
+    text = request.GET.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 18 else None
+
+
+def word(request: Request, name: str, known: Container[str] | None = None) -> str:
+    """A word of the query, if it is one of `known`; else ""."""
+    typed = request.GET.get(name, "")
+    text = "".join(c for c in typed if c.isprintable()).strip()[:100]
+    return text if known is None or text in known else ""
+
+
+def day(request: Request, name: str) -> date | None:
+    """A day of the query (``2026-03-31``), or None."""
+    try:
+        return date.fromisoformat(request.GET.get(name, ""))
+    except ValueError:
+        return None
+
+
+def pages(request: Request, key: object, *, name: str = "avant") -> dict[str, str]:
+    """For the pager: the page that follows, by its `key`, and the first if this is not it."""
+    rest = {given: value for given, value in request.GET.items() if given != name and value}
+    return {
+        "more": request.current_route_path(_query=rest | {name: key}) if key else "",
+        "first": request.current_route_path(_query=rest) if request.GET.get(name) else "",
+    }
