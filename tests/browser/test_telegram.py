@@ -85,4 +85,4 @@ def test_linked_read_and_paid(demo, visit):
     # Used once: useless to anyone.
     stranger = visit(PHONE)
     stranger.page.goto(address)
-    stranger.sees("Ce lien a déjà servi")
+    stranger.page.get_by_text("Ce lien a déjà servi").wait_for()

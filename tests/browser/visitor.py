@@ -57,7 +57,7 @@ class Visitor:
         assert width <= 0, f"{self.page.url} scrolls sideways by {width} px"
         found = Axe().run(self.page)
         assert found.violations_count == 0, f"{self.page.url}\n{found.generate_report()}"
-        assert self.complaints == []
+        assert not self.complaints, self.complaints
 
     def picture(self, name: str) -> None:
         """Keep a picture, where a folder for them was given."""
