@@ -42,7 +42,7 @@ class Billing:
         invoice = self._lock(invoice_id, InvoiceState.DRAFT, InvoiceState.PUBLISHED)
         if self._paid(invoice_id):
             raise UserError(
-                _("Un règlement y est affecté : annulez-le d’abord, ou établissez un avoir.")
+                _("Un règlement y est affecté : annulez-le d’abord, ou établissez un avoir.")
             )
         invoice.state = InvoiceState.CANCELLED
         self._audit.write("invoice.cancelled", f"invoice:{invoice_id}", reason=reason)
@@ -55,7 +55,7 @@ class Billing:
         """
         invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
         if not self._ledger.balances([invoice])[invoice_id]:
-            raise UserError(_("Cette facture est réglée : il n’y a rien à transmettre."))
+            raise UserError(_("Cette facture est réglée : il n’y a rien à transmettre."))
         invoice.state = InvoiceState.HANDED_OVER
         self._audit.write("invoice.handed_over", f"invoice:{invoice_id}")
 
