@@ -122,13 +122,14 @@ class Attempts:
             PaymentUnderWayError: another attempt for one of them may still settle.
         """
         key = f"web/{family_id}/{key}"
+        wanted = sorted(set(invoice_ids))
+        # Before the look-up: a form sent twice at once waits here, and then finds the first.
+        self._ledger.lock_invoices(wanted)
         known = self._session.scalar(
             select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
         )
         if known is not None:
             return known
-        wanted = sorted(set(invoice_ids))
-        self._ledger.lock_invoices(wanted)
         invoices = self._invoices.seen_by(family_id, wanted)
         if len(invoices) != len(wanted):
             raise NotFoundError
@@ -250,6 +251,7 @@ class Attempts:
         )
         self._session.commit()
         outcome = provider.outcome(attempt)
+        self._ledger.lock(payment_id)
         self._apply(attempt, outcome)
         self._session.refresh(payment)
         return PaymentState(payment.state)
@@ -364,7 +366,7 @@ class Attempts:
                 PaymentItem.live,
             )
             .order_by(Payment.id)
-            .with_for_update(of=Payment)
+            .with_for_update(of=Payment, key_share=True)
             .execution_options(populate_existing=True)
         ).unique()
         for payment in payments:

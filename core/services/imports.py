@@ -106,8 +106,7 @@ class Imports:
         """
         report = ImportReport()
         with self._session.begin_nested() as attempt:
-            # Two imports of one town at a time would each miss the other's new families.
-            self._run("SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 1))")
+            self._one_at_a_time()
             for statement in _statements("staging"):
                 self._session.execute(text(statement))
             self._stage(source, file, report, progress)
@@ -159,9 +158,12 @@ class Imports:
         Raises:
             ImportRefusedError: something was paid, is being paid, or was changed since.
         """
+        self._one_at_a_time()
         batch = self._batch(batch_id)
         if batch.undone_at is not None:
             return 0
+        # From here on nobody pays these invoices; who was faster is seen by the next statement.
+        self._run(_one("undo_lock"), batch=batch_id)
         obstacle = self._run(_one("undo_obstacle"), batch=batch_id).one_or_none()
         if obstacle is not None:
             raise ImportRefusedError(
@@ -194,6 +196,10 @@ class Imports:
 
     # --- Inside ------------------------------------------------------------------------------
 
+    def _one_at_a_time(self) -> None:
+        """Two imports of one town at a time would each miss the other's new families."""
+        self._run("SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 1))")
+
     def _run(self, statement: str, **values: Any) -> Any:
         """Execute a statement with those of `values`, and of the town's slug, that it names."""
         given = {"tenant": self._tenant, **values}
@@ -203,7 +209,9 @@ class Imports:
         return self._session.execute(text(statement).bindparams(*typed), named)
 
     def _batch(self, batch_id: int) -> ImportBatch:
-        batch = self._session.get(ImportBatch, (self._tenant, batch_id))
+        batch = self._session.get(
+            ImportBatch, (self._tenant, batch_id), populate_existing=True
+        )
         if batch is None:
             raise NotFoundError
         return batch
@@ -316,6 +324,8 @@ class Imports:
             "paid": _("Cette facture a changé alors qu’elle est payée ou en cours de paiement."),
             "family": _("Cette facture existe déjà pour une autre famille."),
         }
+        # A payment that begins now waits for us, and then sees what the invoice has become.
+        self._run(_one("lock"))
         for row in self._run(_one("check")):
             report.add(
                 SourceProblem(messages[row.problem], "", row.line_number, "numero", row.number)

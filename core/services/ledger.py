@@ -50,6 +50,8 @@ class Ledger:
         Each invoice takes at most what it still owes; the rest becomes a credit of the family.
         """
         now = self._clock.now()
+        # Invoices are locked before payments, everywhere: two who wait for one another never end.
+        dues = self._dues(payment_id)
         values: dict[str, object] = {
             "state": PaymentState.SETTLED,
             "means": means,
@@ -72,7 +74,6 @@ class Ledger:
         ).one_or_none()
         if payment is None:
             return False
-        dues = self._dues(payment_id)
         split = allocate(payment.amount, dues)
         for share in split.shares:
             self._session.add(
@@ -165,6 +166,16 @@ class Ledger:
             update(PaymentItem)
             .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
             .values(live=False)
+        )
+
+    def lock(self, payment_id: int) -> None:
+        """Lock the invoices of a payment, then the payment: whoever else writes on it waits."""
+        self._dues(payment_id)
+        self._session.execute(
+            select(Payment.id)
+            .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
+            # Rows that point to it may still come: they are written before and beside this.
+            .with_for_update(key_share=True)
         )
 
     def lock_invoices(self, invoice_ids: Sequence[int]) -> dict[int, Invoice]:
