@@ -181,7 +181,8 @@ def take_due(session: Session, now: datetime, limit: int) -> list[tuple[str, uui
     rows = session.execute(
         update(OutboxRow)
         .where(OutboxRow.tenant_id == due.c.tenant_id, OutboxRow.id == due.c.id)
-        .values(lease_until=now + PUBLISH_LEASE)
+        # A row whose worker outlived its lease is anyone's again; that worker can no longer end it.
+        .values(state=OutboxState.READY, lease_until=now + PUBLISH_LEASE)
         .returning(OutboxRow.tenant_id, OutboxRow.id)
     )
     return [(row.tenant_id, row.id) for row in rows]

@@ -44,6 +44,10 @@ def deliver(
         if consumer is None or (plugin and plugin not in town.config.enabled):
             _end(town, claim, RetryableError(f"nobody handles {topic!r} here", PARKED), None)
             return
+        if claim.attempt > consumer.attempts:
+            # Errors are counted below; who gets here died of it, and must not kill for ever.
+            _end(town, claim, PermanentError("its workers died"), consumer)
+            return
         try:
             consumer.handler(town, claim.payload)
             town.outbox.finish(claim)

@@ -123,7 +123,9 @@ def test_fifty_notifications_and_returns_settle_once(portal, invoice):
     consumers = all_consumers(portal.runtime.extensions)
     for _wave in range(4):
         with portal.town() as town:
-            found = town.session.execute(text("SELECT id FROM outbox WHERE topic <> 'message.send'"))
+            found = town.session.execute(
+                text("SELECT id FROM outbox WHERE topic <> 'message.send'")
+            )
             due = [row.id for row in found] * 3
         at_once(*[partial(deliver, portal.runtime, consumers, "valmont", row) for row in due])
     assert settlements(portal) == (1, 1, 1, 1)
