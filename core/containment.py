@@ -68,17 +68,21 @@ def contain(
     except Exception as error:
         if isinstance(error, StuckError):
             _resting[key] = time.monotonic() + REST
-        faults.labels(plugin, what).inc()
-        log.exception("plugin.fault", plugin=plugin, hook=what)
+        report_fault(plugin, what, error)
         raise FaultError(f"plugin {plugin!r} failed in {what}: {_words(error)}") from error
 
 
-def ask(
-    plugin: str, what: str, call: Callable[[], Any], answers: type[T], *, seconds: float = PATIENCE
+def consult(
+    plugin: str,
+    what: str,
+    call: Callable[[], T],
+    answers: tuple[type[Any], ...],
+    *,
+    seconds: float = PATIENCE,
 ) -> T:
-    """`contain` for a method of a plugin's object: its own `PreauError` passes.
+    """`contain` for a method of a plugin's object: a `PreauError` is its answer and passes.
 
-    `answers` is the type, or union of types, that the contract promises.
+    `answers` are the types that the contract promises.
     """
 
     def checked() -> T:
@@ -88,6 +92,12 @@ def ask(
         return answer
 
     return contain(plugin, what, checked, seconds=seconds, passing=(PreauError,))
+
+
+def report_fault(plugin: str, what: str, error: Exception) -> None:
+    """Log and count a fault of a plugin that was done without."""
+    faults.labels(plugin, what).inc()
+    log.error("plugin.fault", plugin=plugin, hook=what, exc_info=error)
 
 
 def forget_rests() -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.pool import NullPool
 
 from core.api.plugin import HealthCheck
+from core.containment import bounded
 from core.extensions import discovered
 from core.models import OutboxRow, OutboxState
 from core.runtime import get_runtime, read_towns
@@ -160,7 +161,7 @@ def check_plugins(_settings: Settings) -> Iterator[Finding]:
 
 def _ask(question: HealthCheck) -> str:
     try:
-        return question.check()
+        return str(bounded(SECONDS, question.check))
     except Exception as error:  # noqa: BLE001  (a plugin's question that fails is its answer)
         return f"{question.name}: {error}"
 

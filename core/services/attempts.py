@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from types import NoneType
+from typing import Any, get_args
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -22,8 +25,10 @@ from core.api.payments import (
     PaymentIntent,
     PaymentProvider,
     Pending,
+    Redirect,
     Settled,
 )
+from core.containment import consult
 from core.domain.payment_states import SOURCES, PaymentState, is_closed
 from core.i18n import gettext as _
 from core.models import Family, Invoice, Payment, PaymentAnswer, PaymentItem
@@ -39,6 +44,9 @@ RESTART_AFTER = timedelta(minutes=15)
 """How long a provider's page takes a parent (PAYFIP.md 2): before, lead back to it."""
 
 FIRST_POLL = timedelta(seconds=60)
+
+LONGEST = 45.0
+"""Seconds that a provider may take for an answer; its own time-outs should end it long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +86,15 @@ class Attempts:
     def choice(self, regie: str) -> Choice | None:
         """Who takes payments of this régie; None when it cannot be paid online."""
         for provider in self._providers().values():
-            capabilities = provider.capabilities(regie)
-            if capabilities is not None:
-                return Choice(provider, capabilities)
+            with suppress(RetryableError):  # It cannot say so now: as good as not installed.
+                capabilities = consult(
+                    provider.key,
+                    "capabilities",
+                    partial(provider.capabilities, regie),
+                    (Capabilities, NoneType),
+                )
+                if capabilities is not None:
+                    return Choice(provider, capabilities)
         return None
 
     def check(self, invoices: Sequence[InvoiceInfo]) -> Choice:
@@ -191,7 +205,13 @@ class Attempts:
         )
         self._session.commit()
         try:
-            redirect = provider.start(intent)
+            redirect = consult(
+                provider.key,
+                "start",
+                partial(provider.start, intent),
+                (Redirect,),
+                seconds=LONGEST,
+            )
         except PermanentError as error:
             self._answer(payment_id, "refused at start", error.reason, {})
             self._close(payment_id, PaymentState.REFUSED)
@@ -250,7 +270,13 @@ class Attempts:
             asked=payment.asked,
         )
         self._session.commit()
-        outcome = provider.outcome(attempt)
+        outcome = consult(
+            provider.key,
+            "outcome",
+            partial(provider.outcome, attempt),
+            get_args(Outcome),
+            seconds=LONGEST,
+        )
         self._ledger.lock(payment_id)
         self._apply(attempt, outcome)
         self._session.refresh(payment)

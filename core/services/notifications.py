@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -12,12 +13,24 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock, FamilyInfo
 from core.api.errors import RetryableError
-from core.api.messages import Address, Dead, Delivered, Message, NotificationChannel, Retry
+from core.api.messages import (
+    Address,
+    Dead,
+    Delivered,
+    Delivery,
+    Message,
+    NotificationChannel,
+    Retry,
+)
+from core.containment import FaultError, NonsenseError, consult, contain
 from core.models import ContactEmail, MessageRow, MessageState, Payment
 from core.services.families import Families
 from core.services.outbox import Outbox
 
 SEND = "message.send"
+
+LONGEST = 50.0
+"""Seconds that a channel may take for one message: less than the lease of its row."""
 
 Renderer = Callable[[MessageRow], Message]
 
@@ -79,7 +92,8 @@ class Notifications:
         family = self._families.get(int(event["family_id"]))
         if family is None:
             return
-        for channel, address in self._addresses(family, kind, event):
+        found, failed = self._addresses(family, kind, event)
+        for channel, address in found:
             self.queue(
                 kind,
                 channel=channel,
@@ -89,15 +103,23 @@ class Notifications:
                 payload=event,
                 key=f"{event['id']}/{channel}/{address}",
             )
+        if failed is not None:
+            # The other channels' messages leave; the whole comes again, and they know their keys.
+            self._session.commit()
+            raise failed
 
     def _addresses(
         self, family: FamilyInfo, kind: str, event: dict[str, Any]
-    ) -> Iterable[tuple[str, str]]:
-        found = {
-            (key, address.value): None
-            for key, channel in self._channels().items()
-            for address in channel.addresses(family.id, kind)
-        }
+    ) -> tuple[Iterable[tuple[str, str]], RetryableError | None]:
+        """Where an event goes, and what a channel failed with that could not say."""
+        found: dict[tuple[str, str], None] = {}
+        failed = None
+        for key, channel in self._channels().items():
+            ask = partial(_asked, channel, family.id, kind)
+            try:
+                found |= dict.fromkeys((key, value) for value in contain(key, "addresses", ask))
+            except FaultError as error:
+                failed = error
         if "payment_id" in event:
             payer = self._session.scalar(
                 select(Payment.email).where(
@@ -106,7 +128,7 @@ class Notifications:
             )
             if payer:
                 found["email", payer] = None
-        return found
+        return found, failed
 
     def send(self, message_id: int) -> None:
         """Send a queued message. Commits before the other side is spoken to.
@@ -123,7 +145,13 @@ class Notifications:
         message = self._render(row)
         to = Address(row.address, row.family_id)
         self._session.commit()
-        match channel.deliver(message, to, row.key):
+        match consult(
+            row.channel,
+            "deliver",
+            partial(channel.deliver, message, to, row.key),
+            get_args(Delivery),
+            seconds=LONGEST,
+        ):
             case Delivered(reference):
                 self._end(row, state=MessageState.SENT, reference=reference)
             case Retry(reason, after):
@@ -162,3 +190,11 @@ class Notifications:
             )
             .values(refused_at=self._clock.now(), refusal=reason)
         )
+
+
+def _asked(channel: NotificationChannel, family_id: int, kind: str) -> list[str]:
+    addresses = list(channel.addresses(family_id, kind))
+    for address in addresses:
+        if not isinstance(address, Address) or not isinstance(address.value, str):
+            raise NonsenseError(f"gave {address!r:.80}")
+    return [address.value for address in addresses]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
+from types import FrameType
 
 import structlog
 
@@ -49,7 +53,8 @@ def deliver(
             _end(town, claim, PermanentError("its workers died"), consumer)
             return
         try:
-            consumer.handler(town, claim.payload)
+            with _time_limit(consumer.lease):
+                consumer.handler(town, claim.payload)
             town.outbox.finish(claim)
             town.session.commit()
         except LostClaimError:
@@ -59,8 +64,39 @@ def deliver(
             _end(town, claim, error, consumer)
 
 
+class OutOfTimeError(Exception):
+    """The work took longer than its lease."""
+
+
+@contextmanager
+def _time_limit(lease: timedelta) -> Iterator[None]:
+    """End what takes longer than its lease, where a signal can: in a worker's main thread.
+
+    After the lease another worker may take the row, and work that hangs would eat them all.
+
+    Raises:
+        OutOfTimeError: anywhere inside the block.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise OutOfTimeError(f"not done within {lease}")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, lease.total_seconds())
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _end(town: Town, claim: Claim, error: Exception, consumer: Consumer | None) -> None:
     """Give the row back, or bury it where a person sees it."""
+    if isinstance(error, OutOfTimeError):
+        town.session.invalidate()  # It may have been stopped in the middle of a statement.
     town.session.rollback()
     attempts = consumer.attempts if consumer else 10_000
     try:

@@ -15,6 +15,7 @@ from pyramid.events import BeforeRender
 from pyramid.request import Request
 
 from core.api.web import Audience, MenuEntry
+from core.containment import report_fault
 from core.i18n import gettext as _
 from core.templating import configure
 
@@ -57,7 +58,7 @@ def menu(request: Request) -> list[MenuEntry]:
         MenuEntry(_("Être averti"), "alerts", 40),
         MenuEntry(_("Mon compte"), "account", 60),
         MenuEntry(_("Aide"), "help", 90),
-        *request.ctx.menu(Audience.PARENTS),
+        *_leading(request, Audience.PARENTS),
     ]
     return sorted(entries, key=lambda entry: entry.order)
 
@@ -74,7 +75,7 @@ def office_menu(request: Request) -> list[MenuEntry]:
         MenuEntry(_("Paiements"), "office_payments", 40),
         MenuEntry(_("Comptes"), "office_accounts", 60),
         MenuEntry(_("Actualités"), "office_news_list", 70),
-        *request.ctx.menu(Audience.OFFICE),
+        *_leading(request, Audience.OFFICE),
     ]
     if request.agent.is_regisseur:
         entries += [
@@ -82,6 +83,19 @@ def office_menu(request: Request) -> list[MenuEntry]:
             MenuEntry(_("Traçabilité"), "office_audit", 90),
         ]
     return sorted(entries, key=lambda entry: entry.order)
+
+
+def _leading(request: Request, audience: Audience) -> list[MenuEntry]:
+    """The plugins' entries that lead somewhere; a wrong route costs its entry, not the page."""
+    found = []
+    for entry in request.ctx.menu(audience):
+        try:
+            request.route_path(entry.route)
+        except KeyError as error:
+            report_fault(entry.route.partition(".")[0], "menu_entries", error)
+            continue
+        found.append(entry)
+    return found
 
 
 @cache
