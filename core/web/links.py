@@ -13,7 +13,9 @@ def inside(request: Request, path: object, *, otherwise: str = "home") -> str:
 
     A backslash or a second slash would make browsers read a host name.
     """
-    return path if _is_inside(request, path) else str(request.route_path(otherwise))
+    if _is_inside(request, path):
+        return path
+    return str(request.route_path(otherwise))
 
 
 def _is_inside(request: Request, path: object) -> TypeGuard[str]:
