@@ -13,12 +13,12 @@ def inside(request: Request, path: object, *, otherwise: str = "home") -> str:
 
     A backslash or a second slash would make browsers read a host name.
     """
-    if _is_inside(request, path):
+    if _is_inside(path, request):
         return path
     return str(request.route_path(otherwise))
 
 
-def _is_inside(request: Request, path: object) -> TypeGuard[str]:
+def _is_inside(path: object, request: Request) -> TypeGuard[str]:
     # A file may come in the place of a text, and a header takes ASCII only.
     if not isinstance(path, str) or not path.isascii() or not path.isprintable():
         return False
