@@ -1,16 +1,24 @@
-"""Papers as PDF: invoices with their coupon, receipts, tax certificates.
+"""Papers as PDF: invoices with their coupon, receipts, tax certificates, codes.
 
 Pure rendering: the sheets hold all that is printed; no database, no request, no network.
 """
 
 from core.documents.codes import coupon_code
 from core.documents.pdf import render_pdf
-from core.documents.render import means_label, render_certificate, render_invoice, render_receipt
+from core.documents.render import (
+    means_label,
+    render_certificate,
+    render_codes,
+    render_invoice,
+    render_receipt,
+)
 from core.documents.sheets import (
     Addressee,
     CertificateRow,
     CertificateSheet,
     CertifiedPayer,
+    CodesLetter,
+    CodesSheet,
     Coupon,
     InvoiceSheet,
     InvoiceSheetLine,
@@ -22,8 +30,8 @@ from core.documents.sheets import (
 )
 
 __all__ = [
-    "Addressee", "CertificateRow", "CertificateSheet", "CertifiedPayer", "Coupon", "InvoiceSheet",
-    "InvoiceSheetLine", "Letterhead", "Logo", "ReceiptShare", "ReceiptSheet", "Reversal",
-    "coupon_code", "means_label", "render_certificate", "render_invoice", "render_pdf",
-    "render_receipt",
+    "Addressee", "CertificateRow", "CertificateSheet", "CertifiedPayer", "CodesLetter",
+    "CodesSheet", "Coupon", "InvoiceSheet", "InvoiceSheetLine", "Letterhead", "Logo",
+    "ReceiptShare", "ReceiptSheet", "Reversal", "coupon_code", "means_label", "render_certificate",
+    "render_codes", "render_invoice", "render_pdf", "render_receipt",
 ]  # fmt: skip

@@ -20,7 +20,14 @@ from core.api.messages import Document
 from core.api.payments import Means
 from core.documents.codes import checked, coupon_code, qr_image
 from core.documents.pdf import render_pdf
-from core.documents.sheets import CertificateSheet, InvoiceSheet, Letterhead, Logo, ReceiptSheet
+from core.documents.sheets import (
+    CertificateSheet,
+    CodesSheet,
+    InvoiceSheet,
+    Letterhead,
+    Logo,
+    ReceiptSheet,
+)
 from core.domain.tax import UNDER_AGE, ceiling
 from core.i18n import gettext as _
 from core.templating import PARIS, configure
@@ -64,6 +71,11 @@ def render_receipt(data: ReceiptSheet) -> Document:
 def render_certificate(data: CertificateSheet) -> Document:
     """Print a yearly tax certificate, a letter per payer."""
     return certificate(data).document()
+
+
+def render_codes(data: CodesSheet) -> Document:
+    """Print letters with access codes, for window envelopes."""
+    return codes(data).document()
 
 
 def invoice(data: InvoiceSheet) -> Paper:
@@ -125,6 +137,23 @@ def certificate(data: CertificateSheet) -> Paper:
                 "shared_ceiling": ceiling(data.year, shared_custody=True),
             },
         )
+
+
+def codes(data: CodesSheet) -> Paper:
+    """Compose letters with access codes, each in its family's language."""
+    template = _environment().get_template("codes.jinja2")
+    pages = []
+    for letter in data.letters:
+        with i18n.use(letter.language):
+            pages.append(template.render(sheet=data, letter=letter))
+    return Paper(
+        name=_file_name("codes-d-acces", data.written_on.isoformat()),
+        html="".join(pages),
+        title=f"{_('Codes d’accès')} – {data.town.name}",
+        language=data.letters[0].language,
+        author=data.town.name,
+        created=data.written_on,
+    )
 
 
 def means_label(means: Means) -> str:

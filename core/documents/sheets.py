@@ -198,3 +198,23 @@ class CertificateSheet:
     place: str = ""
     signatory: str = ""
     legal: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CodesLetter:
+    """The two codes of a family, as they are printed. `secret` is grouped in fours."""
+
+    addressee: Addressee
+    language: str
+    family_code: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodesSheet:
+    """Letters with access codes, a page each. `url` is where they are typed, printed as QR too."""
+
+    town: Letterhead
+    written_on: date
+    url: str
+    letters: tuple[CodesLetter, ...]

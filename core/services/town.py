@@ -32,6 +32,7 @@ from core.services.desk import Desk
 from core.services.documents import Documents
 from core.services.events import Events
 from core.services.families import Families
+from core.services.files import Files
 from core.services.imports import Imports
 from core.services.invoices import Invoices
 from core.services.ledger import Ledger
@@ -305,6 +306,20 @@ class Town:
     def billing(self) -> Billing:
         """Invoices in the hands of agents."""
         return Billing(self.session, self.config.slug, ledger=self.ledger, audit=self.audit)
+
+    @cached_property
+    def files(self) -> Files:
+        """Families' files in the hands of agents."""
+        return Files(
+            self.session,
+            self.config.slug,
+            self.clock,
+            secret_key=self._secret_key,
+            base_url=self.base_url,
+            families=self.families,
+            documents=self.documents,
+            audit=self.audit,
+        )
 
     @cached_property
     def news(self) -> NewsDesk:

@@ -37,16 +37,16 @@ class Office:
             form[name] = value
         return self.follow(form.submit(*(submit or ()), expect_errors=True))
 
-    def press(self, page, value, name="action", **values):
+    def press(self, page, value, **values):
         """Press the button of this value, its form's fields filled in."""
         form = next(
             f
             for f in page.forms.values()
-            if any(getattr(b, "_value", None) == value for b in f.fields.get(name, []))
+            if any(getattr(b, "_value", None) == value for b in f.fields.get("action", []))
         )
         for field, text in values.items():
             form[field] = text
-        return self.follow(form.submit(name, value=value, expect_errors=True))
+        return self.follow(form.submit("action", value=value, expect_errors=True))
 
     def follow(self, answer):
         while answer.status_int in {302, 303}:

@@ -1,0 +1,439 @@
+"""A family's file in the hands of agents: names, codes and their letters, households, its data."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import and_, delete, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core import documents
+from core.api.context import Clock
+from core.api.errors import UserError
+from core.api.messages import Document
+from core.clock import today
+from core.domain import access_codes
+from core.i18n import gettext as _
+from core.models import (
+    AccessCode,
+    Account,
+    AccountFamily,
+    Child,
+    ContactEmail,
+    Credit,
+    Family,
+    FamilyChild,
+    Invoice,
+    InvoiceLine,
+    InvoiceState,
+    MessageRow,
+    Payment,
+    PaymentItem,
+    WebSession,
+)
+from core.services.audit import Audit
+from core.services.documents import Documents
+from core.services.errors import NotFoundError
+from core.services.families import Families, slow_hash
+from core.services.invoices import paid_amount
+
+BATCH = 50
+"""Letters drawn at once: some ten seconds of hashing and typesetting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """A child of the family, and the other families it lives in."""
+
+    id: int
+    code: str
+    label: str
+    sees_all: bool
+    others: Sequence[Family]
+
+
+class Files:
+    """The files of one town's families."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        *,
+        secret_key: str,
+        base_url: str,
+        families: Families,
+        documents: Documents,
+        audit: Audit,
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._secret_key = secret_key
+        self._base_url = base_url
+        self._families = families
+        self._documents = documents
+        self._audit = audit
+
+    def get(self, family_id: int) -> Family:
+        """One family.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        family = self._session.get(Family, (self._tenant, family_id))
+        if family is None:
+            raise NotFoundError
+        return family
+
+    def create(self, code: str, name: str, address: Sequence[str], language: str) -> int:
+        """Open a file.
+
+        Raises:
+            UserError: the code is taken, or is none.
+        """
+        bare = access_codes.normalise(code)
+        if not bare.isalnum():
+            raise UserError(_("Un code famille est fait de lettres et de chiffres."))
+        family_id = self._session.scalar(
+            insert(Family)
+            .values(
+                tenant_id=self._tenant,
+                code=bare,
+                name=name,
+                address=list(address),
+                language=language,
+            )
+            .on_conflict_do_nothing(index_elements=["tenant_id", "code"])
+            .returning(Family.id)
+        )
+        if family_id is None:
+            raise UserError(_("Ce code est déjà celui d’une famille."))
+        self._audit.write("family.created", f"family:{family_id}")
+        return family_id
+
+    def change(
+        self, family_id: int, *, name: str, address: Sequence[str], language: str
+    ) -> None:
+        """Correct a family's name, postal address and language."""
+        family = self.get(family_id)
+        family.name, family.address, family.language = name, list(address), language
+        self._session.flush()
+        self._audit.write("family.changed", f"family:{family_id}")
+
+    def credits(self, family_id: int) -> Sequence[Credit]:
+        """What the family paid too much and has not got back."""
+        return self._session.scalars(
+            select(Credit)
+            .where(
+                Credit.tenant_id == self._tenant,
+                Credit.family_id == family_id,
+                Credit.reversed_at.is_(None),
+            )
+            .order_by(Credit.id)
+        ).all()
+
+    # --- Codes -------------------------------------------------------------------------------
+
+    def codes(self, family_id: int) -> Sequence[AccessCode]:
+        """The second codes that open the file."""
+        return self._session.scalars(
+            select(AccessCode)
+            .where(
+                AccessCode.tenant_id == self._tenant,
+                AccessCode.family_id == family_id,
+                AccessCode.revoked_at.is_(None),
+            )
+            .order_by(AccessCode.id)
+        ).all()
+
+    def issue(self, family_id: int, *, holder: str = "") -> str:
+        """Draw a new second code for a holder; it is told once."""
+        self.get(family_id)
+        secret = self._families.issue_code(family_id, holder=holder)
+        self._audit.write("codes.issued", f"family:{family_id}", holder=holder)
+        return secret
+
+    def revoke(self, family_id: int, code_id: int) -> None:
+        """Make a second code stop working, and end the sessions opened with codes.
+
+        Raises:
+            NotFoundError: it does not work already.
+        """
+        revoked = self._session.execute(
+            update(AccessCode)
+            .where(
+                AccessCode.tenant_id == self._tenant,
+                AccessCode.family_id == family_id,
+                AccessCode.id == code_id,
+                AccessCode.revoked_at.is_(None),
+            )
+            .values(revoked_at=self._clock.now())
+            .returning(AccessCode.holder)
+        ).one_or_none()
+        if revoked is None:
+            raise NotFoundError
+        self._session.execute(
+            delete(WebSession).where(
+                WebSession.tenant_id == self._tenant,
+                WebSession.family_id == family_id,
+                WebSession.account_id.is_(None),
+            )
+        )
+        self._audit.write("codes.revoked", f"family:{family_id}", holder=revoked.holder)
+
+    def letter(self, family_id: int, secret: str) -> Document:
+        """The letter that carries the codes.
+
+        Raises:
+            NotFoundError: this second code does not open this file.
+        """
+        family = self.get(family_id)
+        given = slow_hash(
+            self._secret_key, self._tenant, family.code, access_codes.normalise(secret)
+        )
+        if not any(
+            hmac.compare_digest(code.secret_hash, given) for code in self.codes(family_id)
+        ):
+            raise NotFoundError
+        return self._print([(family, access_codes.normalise(secret))])
+
+    def letters(self) -> Document | None:
+        """Codes for the next families that have none, a letter each; None when all have one."""
+        codes = self._families.without_code()[:BATCH]
+        drawn = []
+        for code in codes:
+            info = self._families.by_code(code)
+            if info is not None:
+                drawn.append((self.get(info.id), self.issue(info.id)))
+        return self._print(drawn) if drawn else None
+
+    def _print(self, drawn: Sequence[tuple[Family, str]]) -> Document:
+        return documents.render_codes(
+            documents.CodesSheet(
+                town=self._documents.letterhead(),
+                written_on=today(self._clock.now()),
+                url=f"{self._base_url}/",
+                letters=tuple(
+                    documents.CodesLetter(
+                        addressee=self._documents.addressee(family.id),
+                        language=family.language,
+                        family_code=family.code,
+                        secret=access_codes.grouped(secret),
+                    )
+                    for family, secret in drawn
+                ),
+            )
+        )
+
+    # --- Children ----------------------------------------------------------------------------
+
+    def children(self, family_id: int) -> list[Household]:
+        """The family's children, and with whom else they live."""
+        rows = self._session.execute(
+            select(Child, FamilyChild)
+            .join(
+                FamilyChild,
+                and_(
+                    FamilyChild.tenant_id == Child.tenant_id, FamilyChild.child_id == Child.id
+                ),
+            )
+            .where(FamilyChild.tenant_id == self._tenant, FamilyChild.family_id == family_id)
+            .order_by(Child.label, Child.id)
+        ).all()
+        return [
+            Household(
+                child.id, child.code, child.label, link.sees_all, self._others(child.id, family_id)
+            )
+            for child, link in rows
+        ]
+
+    def _others(self, child_id: int, family_id: int) -> Sequence[Family]:
+        return self._session.scalars(
+            select(Family)
+            .join(
+                FamilyChild,
+                and_(
+                    FamilyChild.tenant_id == Family.tenant_id, FamilyChild.family_id == Family.id
+                ),
+            )
+            .where(
+                FamilyChild.tenant_id == self._tenant,
+                FamilyChild.child_id == child_id,
+                FamilyChild.family_id != family_id,
+            )
+            .order_by(Family.code)
+        ).all()
+
+    def share_child(self, family_id: int, child_code: str, *, sees_all: bool) -> None:
+        """Link a child of another household, or change what this one sees of it.
+
+        Raises:
+            UserError: there is no such child.
+        """
+        self.get(family_id)
+        try:
+            self._families.share_child(family_id, child_code, sees_all=sees_all)
+        except NotFoundError:
+            raise UserError(_("Aucun enfant n’a ce code.")) from None
+        self._audit.write(
+            "child.shared", f"family:{family_id}", child=child_code, all=sees_all
+        )
+
+    def unshare_child(self, family_id: int, child_id: int) -> None:
+        """Take a child out of the family, unless the family was invoiced for it.
+
+        Raises:
+            UserError: it was.
+        """
+        if self._session.scalar(
+            select(
+                exists().where(
+                    InvoiceLine.tenant_id == self._tenant,
+                    InvoiceLine.child_id == child_id,
+                    Invoice.tenant_id == self._tenant,
+                    Invoice.id == InvoiceLine.invoice_id,
+                    Invoice.family_id == family_id,
+                )
+            )
+        ):
+            raise UserError(_("Cette famille a des factures pour cet enfant : il y reste."))
+        self._session.execute(
+            delete(FamilyChild).where(
+                FamilyChild.tenant_id == self._tenant,
+                FamilyChild.family_id == family_id,
+                FamilyChild.child_id == child_id,
+            )
+        )
+        self._audit.write("child.unshared", f"family:{family_id}", child=child_id)
+
+    # --- The person's rights (GDPR) ----------------------------------------------------------
+
+    def data(self, family_id: int) -> dict[str, Any]:
+        """All that core holds of a family, for the person who asks (article 15)."""
+        family = self.get(family_id)
+        self._audit.write("family.exported", f"family:{family_id}")
+        return {
+            "famille": _fields(family, "code", "name", "address", "language", "created_at"),
+            "enfants": [
+                {"code": child.code, "nom": child.label} for child in self.children(family_id)
+            ],
+            "adresses": self._all(
+                ContactEmail, family_id, "address", "created_at", "confirmed_at", "refused_at"
+            ),
+            "comptes": [
+                {"email": email}
+                for email in self._session.scalars(
+                    select(Account.email)
+                    .join(
+                        AccountFamily,
+                        and_(
+                            AccountFamily.tenant_id == Account.tenant_id,
+                            AccountFamily.account_id == Account.id,
+                        ),
+                    )
+                    .where(
+                        AccountFamily.tenant_id == self._tenant,
+                        AccountFamily.family_id == family_id,
+                    )
+                )
+            ],
+            "factures": self._all(
+                Invoice, family_id, "regie", "number", "label", "amount", "issued_on", "due_on",
+                "state",
+            ),
+            "paiements": self._all(
+                Payment, family_id, "regie", "receipt_number", "amount", "means", "state", "payer",
+                "email", "paid_at", "reversed_at", "reversal_reason",
+            ),
+            "messages": self._all(
+                MessageRow, family_id, "kind", "channel", "address", "state", "sent_at"
+            ),
+        }  # fmt: skip
+
+    def erase(self, family_id: int) -> None:
+        """Forget who a family was; invoices and payments stay, as accounts must (10 years).
+
+        Raises:
+            UserError: something is still due or on its way.
+        """
+        family = self.get(family_id)
+        if self._open(family_id):
+            raise UserError(
+                _("Cette famille doit encore quelque chose, ou un paiement est en cours.")
+            )
+        for model in (ContactEmail, AccessCode, AccountFamily, WebSession, MessageRow):
+            self._session.execute(
+                delete(model).where(
+                    model.tenant_id == self._tenant, model.family_id == family_id
+                )
+            )
+        self._session.execute(
+            delete(Account).where(
+                Account.tenant_id == self._tenant,
+                ~exists().where(
+                    AccountFamily.tenant_id == Account.tenant_id,
+                    AccountFamily.account_id == Account.id,
+                ),
+            )
+        )
+        self._session.execute(
+            update(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.family_id == family_id)
+            .values(payer="", email="")
+        )
+        family.name, family.address = "", []
+        self._session.flush()
+        self._audit.write("family.erased", f"family:{family_id}")
+
+    def _open(self, family_id: int) -> bool:
+        due = self._session.scalar(
+            select(func.count())
+            .select_from(Invoice)
+            .where(
+                Invoice.tenant_id == self._tenant,
+                Invoice.family_id == family_id,
+                Invoice.state.in_((InvoiceState.DRAFT, InvoiceState.PUBLISHED)),
+                Invoice.kind == "facture",
+                Invoice.amount > paid_amount(),
+            )
+        )
+        live = self._session.scalar(
+            select(func.count())
+            .select_from(PaymentItem)
+            .join(
+                Payment,
+                and_(
+                    Payment.tenant_id == PaymentItem.tenant_id,
+                    Payment.id == PaymentItem.payment_id,
+                ),
+            )
+            .where(
+                PaymentItem.tenant_id == self._tenant,
+                Payment.family_id == family_id,
+                PaymentItem.live,
+            )
+        )
+        return bool(due or live)
+
+    def _all(self, model: Any, family_id: int, *names: str) -> list[dict[str, Any]]:
+        rows = self._session.scalars(
+            select(model)
+            .where(model.tenant_id == self._tenant, model.family_id == family_id)
+            .order_by(model.id)
+        )
+        return [_fields(row, *names) for row in rows]
+
+
+def _fields(row: Any, *names: str) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in names}
+    return {
+        name: value.isoformat() if isinstance(value, date | datetime) else value
+        for name, value in values.items()
+    }

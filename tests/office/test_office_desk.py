@@ -1,0 +1,136 @@
+"""The dashboard, finding things, effects that died, and the trail."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from core.api.payments import Means
+from core.models import Role
+from core.testing.portal import record
+
+
+def pay(portal, number, amount, means=Means.CASH, key="k", **fields):
+    with portal.town() as town:
+        invoice = town.invoices.by_number(number)[0]
+        return town.payments.record(
+            regie=invoice.regie, family_id=invoice.family_id, means=means, amount=amount,
+            paid_at=fields.get("paid_at", town.clock.now()), payer="x", shares=[(invoice.id, amount)], key=key,
+        ).payment_id  # fmt: skip
+
+
+def test_the_dashboard_adds_up(work, portal):
+    pay(portal, "1", 5687)
+    page = work.get()
+    figures = [dd.text.split("paiement")[0].strip() for dd in page.html.select(".figures dd")]
+    assert figures[0].startswith("56,87")
+    assert figures[2].startswith("66,87")
+    assert "Rien n’attend" in page
+
+
+def test_what_waits_is_led_to(work, portal, owner):
+    with portal.town() as town:
+        town.outbox.add("nobody.knows", {}, key="1")
+        town.session.execute(text("UPDATE outbox SET state = 'dead', last_error = 'boum' WHERE topic = 'nobody.knows'"))
+        family = town.families.by_code("F001")
+        town.alerts.add(family.id, "a@exemple.fr")
+        town.session.execute(text("UPDATE contact_email SET refused_at = now(), refusal = '550 no such user'"))
+    page = work.get()
+    assert "1 envoi a échoué" in page
+    assert "1 adresse refuse" in page
+    page = page.click("Voir les envois")
+    assert "boum" in page
+    assert "550 no such user" in page
+    page = work.follow(work.form(page, "id").submit("id"))
+    assert "L’envoi est relancé" in page
+    states = {row.topic: row.state for row in portal.outbox()}
+    assert states["nobody.knows"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [("F002", "MARTIN Léa"), ("f-002", "MARTIN Léa"), ("mart", "MARTIN Léa"), ("9", "CANTINE février"),
+     ("10,00 €", "CANTINE mars"), ("CANTINE-2026-000001", "CANTINE-2026-000001")],
+)  # fmt: skip
+def test_anything_on_paper_is_found(work, portal, typed, found):
+    pay(portal, "9", 1234)
+    page = work.follow(work.get("/regie/recherche", params={"q": typed}))
+    assert found in page
+
+
+@pytest.mark.parametrize("typed", ["", "%", "_", "'; DROP TABLE family; --", "é" * 100, "9" * 60, "1e9"])
+def test_odd_searches_are_answered(work, typed):
+    page = work.get("/regie/recherche", params={"q": typed})
+    assert page.status_int == 200
+    assert "MARTIN" not in page
+
+
+def test_lists_are_paged_by_key(work, portal, monkeypatch):
+    portal.publish(*(record(f"N{n:03}") for n in range(120)))
+    page = work.get("/regie/factures", params={"etat": "unpaid", "regie": "CANTINE"})
+    seen = []
+    while True:
+        seen += [row.text.split()[0] for row in page.html.select("table.rows tbody th")]
+        if not page.html.select("a[rel=next]"):
+            break
+        page = page.click("Page suivante")
+    assert len(seen) == len(set(seen)) == 123
+
+
+def test_the_trail_is_the_regisseurs(work, make_office):
+    reader = make_office().enter(Role.READER)
+    reader.get("/regie/tracabilite", status=403)
+    page = work.get("/regie/tracabilite")
+    assert "agent.created" in page
+    answer = page.click("Télécharger")
+    assert answer.content_type == "text/csv"
+    assert answer.body.startswith(b"\xef\xbb\xbf")
+    assert "agent.created" in answer.body.decode()
+
+
+def test_the_trail_cannot_be_rewritten(portal, work):
+    from sqlalchemy.exc import ProgrammingError
+
+    with pytest.raises(ProgrammingError), portal.town() as town:
+        town.session.execute(text("UPDATE audit_entry SET actor = 'x'"))
+
+
+def test_an_invoice_is_cancelled_with_a_reason(work, portal):
+    page = work.get("/regie/factures").click("^9$")
+    assert "Saisissez le motif" in work.press(page, "cancel")
+    page = work.press(page, "cancel", reason="Doublon")
+    assert "La facture est annulée" in page
+    assert "Doublon" in page
+    with portal.town() as town:
+        assert town.invoices.by_number("9") == []
+
+
+def test_a_paid_invoice_is_not_cancelled(work, portal):
+    pay(portal, "9", 100)
+    page = work.press(work.get("/regie/factures").click("^9$"), "cancel", reason="x")
+    assert page.status_int == 422
+
+
+def test_an_invoice_goes_to_the_tresorerie_and_back(work, portal):
+    page = work.press(work.get("/regie/factures").click("^9$"), "hand_over")
+    assert "Transmise à la trésorerie" in page
+    with portal.town() as town:
+        assert not town.invoices.by_number("9")[0].payable
+    work.press(page, "take_back")
+    with portal.town() as town:
+        assert town.invoices.by_number("9")[0].payable
+
+
+def test_what_is_being_paid_online_is_left_alone(work, portal):
+    with portal.town() as town:
+        invoice = town.invoices.by_number("9")[0]
+        town.attempts.create(invoice.family_id, [invoice.id], email="a@b.fr", language="fr", key="k")
+    page = work.press(work.get("/regie/factures").click("^9$"), "hand_over")
+    assert page.status_int == 422
+    assert "déjà en cours" in page
+
+
+def test_the_menu_shows_what_plugins_bring(work):
+    menu = [a.text for a in work.get().html.select(".main-nav a")]
+    assert menu[:3] == ["Tableau de bord", "Familles", "Imports"]
+    assert "Agents" in menu
