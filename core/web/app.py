@@ -32,6 +32,7 @@ def make_app(runtime: Runtime) -> Router:
     config.add_route_predicate("town_enables", TownEnables)
     config.add_route_predicate("in_town", InTown)
     config.include("core.web.rendering")
+    config.include("core.web.wellformed")
     config.include("core.web.routes")
     config.scan("core.web.views")
     config.scan("core.web.parents")

@@ -162,7 +162,8 @@ def test_the_filter_of_paid_invoices(browser):
     assert re.search(r"A1B2C3", browser.get("/factures/payees?annee=2026&regie=CANTINE").text)
     for query in ("annee=2025", "regie=GARDERIE"):
         assert "A1B2C3" not in browser.get(f"/factures/payees?{query}")
-    browser.get("/factures/payees?annee=abcd&regie=%00'", status=200)
+    browser.get("/factures/payees?annee=abcd&regie='", status=200)
+    browser.get("/factures/payees?regie=%00", status=400)
 
 
 def test_an_invoice_without_a_pdf_is_printed(browser):

@@ -1,0 +1,61 @@
+"""Templates hold no script and no style of their own: the policy would block it, so it is a fault."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = [
+    path
+    for folder in ("core/web", *(f"plugins/{p.name}" for p in (ROOT / "plugins").iterdir()))
+    for path in (ROOT / folder).rglob("*.jinja2")
+    # Papers, and the simulators' pages, are not served by the portal.
+    if "simulator" not in path.parts and not path.name.endswith(".print.jinja2")
+    and path.name != "guide.jinja2"
+]  # fmt: skip
+
+FORBIDDEN = {
+    "a script in the page": r"<script(?![^>]*\bsrc=)[^>]*>",
+    "a style in the page": r"<style\b",
+    "a style attribute": r"""<[^>]*\sstyle\s*=\s*["'{]""",
+    "an event handler": r"""<[^>]*\son[a-z]+\s*=\s*["'{]""",
+    "a javascript: address": r"javascript:",
+    "something from another site": r"""<(?:script|link|img|iframe|source|use)\b[^>]*(?:src|href)=["'](?:https?:)?//""",
+    "a form by another method": r"""<form(?![^>]*\bmethod=)""",
+    "a window without rel": r"""<a\b(?=[^>]*target=["']?_blank)(?![^>]*noopener)""",
+    "unescaped output": r"\|\s*safe\b",
+    "autoescape off": r"autoescape\s+false",
+}
+
+
+def test_there_are_templates():
+    assert len(TEMPLATES) > 30
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_template_keeps_to_the_policy(path):
+    source = re.sub(r"\{#.*?#\}", "", path.read_text("utf-8"), flags=re.DOTALL)
+    found = {why: m[0] for why, what in FORBIDDEN.items() if (m := re.search(what, source))}
+    assert found == {}
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_form_that_posts_holds_the_token(path):
+    source = path.read_text("utf-8")
+    for form in re.findall(r"<form\b[^>]*method=[\"']post[\"'].*?</form>", source, re.DOTALL | re.IGNORECASE):
+        assert "csrf" in form or "hidden(" in form, form[:200]
+
+
+def test_the_macro_of_hidden_fields_holds_the_token():
+    source = (ROOT / "core/web/templates/macros.jinja2").read_text("utf-8")
+    assert "csrf()" in re.search(r"macro hidden\(.*?endmacro", source, re.DOTALL)[0]
+    assert "csrf_token" in re.search(r"macro csrf\(.*?endmacro", source, re.DOTALL)[0]
+
+
+def test_scripts_evaluate_nothing():
+    for path in (ROOT / "core/web/static").rglob("*.js"):
+        source = path.read_text("utf-8")
+        assert not re.search(r"\beval\(|new Function\(|document\.write|\.innerHTML\s*=", source), path
