@@ -101,7 +101,7 @@ def test_row_level_security_is_on_forced_and_has_its_policy(catalogue, table):
 @every_table
 def test_keys_hold_the_town(catalogue, table):
     assert next(iter(table.primary_key)).name == "tenant_id"
-    for constraint in table.foreign_key_constraints:
+    for constraint in sorted(table.foreign_key_constraints, key=lambda one: str(one.name)):
         pairs = [(e.parent.name, e.column.name) for e in constraint.elements]
         if constraint.referred_table.name == "tenant":
             assert pairs == [("tenant_id", "id")]
@@ -283,7 +283,7 @@ def test_a_row_cannot_be_written_into_the_other_town(factory, append_only, table
 REFERENCES = [
     (table, constraint)
     for table in TABLES
-    for constraint in table.foreign_key_constraints
+    for constraint in sorted(table.foreign_key_constraints, key=lambda one: str(one.name))
     if constraint.referred_table.name != "tenant"
 ]
 
