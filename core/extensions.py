@@ -86,13 +86,15 @@ class Extensions:
         return results[0] if results else None
 
     def contained(
-        self, enabled: frozenset[str], hook: str, **kwargs: Any
+        self, enabled: frozenset[str], hook: str, *, only: str = "", **kwargs: Any
     ) -> Iterator[tuple[str, Any]]:
-        """Call a hook that gives a list, plugin by plugin.
+        """Call a hook that gives a list, plugin by plugin, or of the plugin `only`.
 
         One that raises, hangs or answers nonsense is logged, counted and left out.
         """
         for name in self.implementers(enabled, hook):
+            if only not in {"", name}:
+                continue
             call = partial(self.call_one, enabled, name, hook, **kwargs)
             try:
                 yield name, contain(name, hook, partial(_listed, hook, call))

@@ -2,7 +2,8 @@
 
 Hooks are called with keyword arguments; an implementation may accept fewer. *Strict*: an exception
 stops what is being done. *Contained*: an exception is logged and counted, and the others go on.
-Version 1; an argument or hook that goes away is first announced by a warning for one release.
+An argument or hook that goes away is first announced by a warning, for one `VERSION`
+(docs/plugins.md, "Versions").
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from core.api.payments import (
 )
 from core.api.plugin import Consumer, HealthCheck, MigrationSource, Periodic, hookspec
 from core.api.web import Audience, MenuEntry, WebConfig
+
+VERSION = 1
+"""Of this specification. It rises when a hook or an argument goes away, not when one is added."""
 
 # --- Process-wide: called once at start, on all installed plugins. Strict. -------------------
 

@@ -19,6 +19,8 @@ COMMANDS = {
     "families": "core.cli.families:families",
     "invoices": "core.cli.invoices:invoices",
     "mailbox": "core.dev.mailbox:mailbox",
+    "plugin": "core.cli.plugins:plugin",
+    "plugins": "core.cli.plugins:plugins",
     "relay": "core.cli.relay:relay",
     "run": "core.cli.run:run",
     "tenants": "core.cli.tenants:tenants",

@@ -1,0 +1,47 @@
+"""Installing a distribution as its author would, and running its own tests beside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def install(folder: Path, target: Path) -> None:
+    """Install `folder` by pip into `target`: no network, no other package touched."""
+    run(
+        [
+            sys.executable, "-P", "-m", "pip", "install", "--quiet", "--no-deps",
+            "--no-build-isolation", "--no-index", "--disable-pip-version-check",
+            "--target", str(target), str(folder),
+        ],
+        cwd=folder.parent,
+    )  # fmt: skip
+
+
+def run(command: list[str], *, cwd: Path, path: Path | None = None, **variables: str) -> str:
+    """Run in a process of its own that also finds what lies in `path`; what it said."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREAU_", "PYTEST_"))
+    }
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
+    done = subprocess.run(
+        command, check=False, cwd=cwd, env=environment | variables, capture_output=True, text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def own_tests(folder: Path, target: Path) -> str:
+    """Run the tests of the distribution in `folder`, with its code from `target`."""
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    return run(command, cwd=folder, path=target)
+
+
+def preau(*arguments: str, cwd: Path, path: Path, **variables: str) -> str:
+    """The command ``preau`` with what lies in `path` installed."""
+    code = "import warnings; warnings.simplefilter('ignore'); from core.cli.main import main; main()"
+    return run([sys.executable, "-P", "-c", code, *arguments], cwd=cwd, path=path, **variables)

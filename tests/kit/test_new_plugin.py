@@ -1,0 +1,49 @@
+"""From ``preau plugin new`` to a town that uses the plugin, as a new author would go."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+from kit_installing import install, own_tests, preau
+
+from core.cli.plugins import create, plugin
+
+TOWN = """\
+[tenant]
+name = "Valmont"
+[regies.CANTINE]
+label = "Cantine"
+[plugins.cantine_plus]
+greeting = "Bonjour Valmont"
+"""
+
+
+def test_a_new_plugin_passes_its_tests_and_serves_a_town(tmp_path):
+    made = CliRunner().invoke(plugin, ["new", "cantine-plus", "--folder", str(tmp_path)])
+    assert made.exit_code == 0, made.output
+    folder, target = tmp_path / "preau-cantine-plus", tmp_path / "site"
+    install(folder, target)
+    assert "3 passed" in own_tests(folder, target)
+
+    town = tmp_path / "tenants" / "valmont"
+    town.mkdir(parents=True)
+    (town / "tenant.toml").write_text(TOWN, "utf-8")
+    settings = {"PREAU_TENANTS_DIR": str(tmp_path / "tenants"), "COLUMNS": "160"}
+    checked = preau("tenants", "check", cwd=tmp_path, path=target, **settings)
+    assert "cantine_plus" in checked
+    listed = preau("plugins", "--quick", cwd=tmp_path, path=target, **settings)
+    for word in ("cantine_plus", "Cantine plus", "preau-cantine-plus", "0.1.0", "valmont", "menu_entries"):
+        assert word in listed
+
+
+@pytest.mark.parametrize("name", ["Cantine", "9lives", "a b", "../x", "class", "payfip", ""])
+def test_what_cannot_be_a_plugin_is_refused(tmp_path, name):
+    with pytest.raises(ValueError):
+        create(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(tmp_path):
+    create("cantine-plus", tmp_path)
+    with pytest.raises(ValueError, match="exists"):
+        create("cantine_plus", tmp_path)
