@@ -37,6 +37,7 @@ from core.models import (
     PaymentItem,
 )
 from core.services.audit import Audit
+from core.services.errors import NotFoundError
 from core.services.invoices import paid_amount
 from core.services.outbox import CHANNEL
 from core.templating import PARIS
@@ -273,6 +274,17 @@ class Desk:
         if before is not None:
             query = query.where(Payment.id < before)
         return self._page(query.order_by(Payment.id.desc()), limit, lambda row: row.Payment.id)
+
+    def payment(self, payment_id: int) -> Payment:
+        """One payment, whatever its state and family.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        payment = self._session.get(Payment, (self._tenant, payment_id), populate_existing=True)
+        if payment is None:
+            raise NotFoundError
+        return payment
 
     def payments_of(self, invoice_id: int) -> Sequence[Any]:
         """The payments that an invoice took money from, with their allocation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -120,6 +120,25 @@ class Payments:
         """Take a settled payment back; asked twice, it is done once."""
         if self._ledger.reverse(payment_id, reason=reason):
             self._audit.write("payment.reversed", f"payment:{payment_id}", reason=reason)
+
+    def recorded(self, key: str) -> int | None:
+        """The id of the payment that was recorded under `key`, or None."""
+        return self._session.scalar(
+            select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
+        )
+
+    def dismiss_anomaly(self, payment_id: int, *, reason: str) -> None:
+        """Note that a person looked at an anomaly, and what was found."""
+        dismissed = self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant, Payment.id == payment_id, Payment.anomaly != ""
+            )
+            .values(anomaly="")
+            .returning(Payment.id)
+        ).one_or_none()
+        if dismissed is not None:
+            self._audit.write("payment.dismissed", f"payment:{payment_id}", reason=reason)
 
     def of_family(self, payment_id: int, family_id: int) -> Payment:
         """One payment of this family, whatever its state.

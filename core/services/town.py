@@ -22,6 +22,7 @@ from core.api.plugin import Plugin
 from core.api.web import Audience, MenuEntry
 from core.containment import NonsenseError, report_fault
 from core.extensions import Extensions
+from core.services.accounts import Accounts
 from core.services.agents import Agents
 from core.services.alerts import Alerts
 from core.services.attempts import Attempts
@@ -322,6 +323,11 @@ class Town:
         )
 
     @cached_property
+    def accounts(self) -> Accounts:
+        """The régies' books."""
+        return Accounts(self.session, self.config, self.clock, self.audit)
+
+    @cached_property
     def news(self) -> NewsDesk:
         """The town's news."""
-        return NewsDesk(self.session, self.config.slug, self.clock)
+        return NewsDesk(self.session, self.config.slug, self.clock, self.audit)

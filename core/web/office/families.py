@@ -20,7 +20,7 @@ from core.i18n import gettext as _
 from core.models import Family
 from core.services.desk import PAGE
 from core.services.errors import NotFoundError, TooManyAddressesError
-from core.web.forms import EmailForm, required
+from core.web.forms import EmailForm, number, required
 from core.web.office import asked
 from core.web.office.files import download
 from core.web.parents.invoices import pdf
@@ -234,10 +234,7 @@ def _family(request: Request) -> Family:
 
 
 def _number(request: Request) -> int:
-    text = request.POST.get("id", "")
-    if not text.isdecimal() or len(text) > 17:
-        raise NotFoundError
-    return int(text)
+    return number(request.POST.get("id", ""))
 
 
 def _see(request: Request, family_id: int) -> Response:

@@ -1,0 +1,163 @@
+"""The books: totals agree to the cent, files carry no formula, closings prove what they closed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+
+import pytest
+from openpyxl import load_workbook
+from sqlalchemy import text
+
+from core.api.invoices import LineRecord, TaxKind
+from core.api.payments import Means
+from core.models import Role
+from core.services.tables import Cents, Table
+from core.testing.portal import record
+
+MARCH = date(2026, 3, 1)
+
+
+def pay(portal, number, amount, means, key):
+    with portal.town() as town:
+        invoice = town.invoices.by_number(number)[0]
+        return town.payments.record(
+            regie=invoice.regie, family_id=invoice.family_id, means=means, amount=amount,
+            paid_at=town.clock.now(), payer="=cmd|' /C calc'!A0", shares=[(invoice.id, amount)], key=key,
+        ).payment_id  # fmt: skip
+
+
+@pytest.fixture
+def books(work, portal):
+    """March: 4 payments, one of them with a credit, one taken back."""
+    lines = (
+        LineRecord(1, "Repas", TaxKind.MEAL, 1001), LineRecord(2, "Garderie", TaxKind.CARE, 333),
+        LineRecord(3, "Remise", TaxKind.OTHER, -100),
+    )  # fmt: skip
+    portal.publish(record("7", amount=1234, lines=lines))
+    pay(portal, "1", 2000, Means.CASH, "a")
+    portal.clock.pass_time(minutes=1)
+    pay(portal, "7", 1000, Means.CARD, "b")
+    portal.clock.pass_time(minutes=1)
+    back = pay(portal, "9", 5687, Means.CHEQUE, "c")
+    portal.clock.pass_time(minutes=1)
+    pay(portal, "2", 1500, Means.CASH, "d")
+    portal.clock.pass_time(days=1)
+    with portal.town() as town:
+        town.payments.reverse(back, reason="Sans provision")
+    return work.enter(email="tomorrow@valmont.fr")
+
+
+def tables(portal, month=MARCH):
+    with portal.town() as town:
+        return {name: town.accounts.table(name, "CANTINE", month) for name in town.accounts.tables()}
+
+
+def test_the_journal_has_no_gap_and_every_table_agrees(books, portal):
+    found = tables(portal)
+    with portal.town() as town:
+        journal = town.accounts.journal("CANTINE", MARCH)
+        entries = journal.entries
+    assert [entry.number for entry in entries] == [1, 2, 3, 4, 5]
+    net = 2000 + 1000 + 1500
+    assert sum(entry.amount for entry in entries) == net
+    assert found["journal"].foot[9] == net
+    assert found["versement"].foot[-1] == net
+    assert found["imputation"].foot[-1] == net
+    assert found["annulations"].foot[-1] == -5687
+    assert found["en-ligne"].foot[-1] == 1000
+    assert found["avoirs"].foot[-1] == 500
+    for table in found.values():
+        for column, total in enumerate(table.foot):
+            if isinstance(total, Cents):
+                assert sum(row[column] for row in table.rows) == total
+
+
+def test_the_unpaid_are_those_that_are_late(books, portal):
+    assert not tables(portal)["impayes"].rows
+    portal.clock.pass_time(days=40)
+    with portal.town() as town:
+        rows = town.accounts.table("impayes", "CANTINE", date(2026, 4, 1)).rows
+    owed = {row[3]: row[10] for row in rows}
+    assert owed == {"1": 3687, "7": 234, "9": 5687}
+
+
+def test_a_month_is_closed_once_and_proves_itself(books, portal, owner):
+    page = books.get("/regie/comptes?regie=CANTINE&mois=2026-03")
+    assert "quand il sera terminé" in page
+    portal.clock.pass_time(days=25)
+    page = books.enter(email="late@valmont.fr").get("/regie/comptes?regie=CANTINE&mois=2026-03")
+    page = books.follow(next(f for f in page.forms.values() if f.method.lower() == "post" and "comptes" in f.action).submit())
+    assert "Le mois est arrêté" in page
+    assert "n’a pas changé depuis" in page
+    pay(portal, "1", 100, Means.CASH, "later")
+    assert "n’a pas changé depuis" in books.get("/regie/comptes?regie=CANTINE&mois=2026-03")
+    with portal.town() as town:
+        town.session.execute(text("UPDATE payment SET amount = amount + 1 WHERE key = 'a'"))
+    assert "ne dit plus la même chose" in books.get("/regie/comptes?regie=CANTINE&mois=2026-03")
+
+
+def test_a_closed_month_is_not_closed_again(books, portal):
+    from core.api.errors import UserError
+
+    portal.clock.pass_time(days=40)
+    with portal.town() as town:
+        town.accounts.close("CANTINE", MARCH)
+    with pytest.raises(UserError), portal.town() as town:
+        town.accounts.close("CANTINE", MARCH)
+    with pytest.raises(Exception, match="permission denied"), portal.town() as town:
+        town.session.execute(text("DELETE FROM closing"))
+
+
+def test_erasing_names_keeps_the_proof(books, portal):
+    portal.clock.pass_time(days=40)
+    with portal.town() as town:
+        town.accounts.close("CANTINE", MARCH)
+        town.session.execute(text("UPDATE invoice SET state = 'handed_over'"))
+        town.files.erase(town.families.by_code("F001").id)
+        assert town.accounts.closing("CANTINE", MARCH).holds
+
+
+def test_files_carry_no_formula(books):
+    answer = books.get("/regie/comptes/journal.csv?regie=CANTINE&mois=2026-03")
+    rows = list(csv.reader(io.StringIO(answer.body.decode("utf-8-sig")), delimiter=";"))
+    assert rows[1][4].startswith("'=cmd")
+    assert rows[1][9] == "20,00"
+    assert rows[5][9] == "-56,87"
+    answer = books.get("/regie/comptes/journal.xlsx?regie=CANTINE&mois=2026-03")
+    sheet = load_workbook(io.BytesIO(answer.body)).active
+    assert sheet["E2"].data_type == "s"
+    assert sheet["J2"].value == 20
+    assert sheet.max_row == 8
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx", "pdf"])
+def test_every_table_is_a_file(books, portal, kind):
+    for name in tables(portal):
+        answer = books.get(f"/regie/comptes/{name}.{kind}?regie=CANTINE&mois=2026-03")
+        assert answer.status_int == 200
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+
+
+def test_an_empty_month_is_a_page_and_files_too(work):
+    assert "0 écriture" in work.get("/regie/comptes?mois=2025-01")
+    for kind in ("csv", "xlsx", "pdf"):
+        work.get(f"/regie/comptes/journal.{kind}?mois=2025-01")
+    work.get("/regie/comptes/nothing.csv", status=404)
+    work.get("/regie/comptes?mois=0001-01&regie=CRECHE")
+
+
+def test_only_the_regisseur_closes(make_office, portal):
+    agent = make_office().enter(Role.AGENT)
+    token = agent.form(agent.get(), "csrf_token")["csrf_token"].value
+    agent.app.post("/valmont/regie/comptes?mois=2025-01", {"csrf_token": token}, status=403)
+
+
+@pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@x", "\t=1", "normal", 'é;"\n', ""])
+def test_texts_of_any_kind_pass(value):
+    table = Table("t", "T", ("a", "b"), [(value, Cents(-5))], ("x", Cents(-5)))
+    row = next(iter(list(csv.reader(io.StringIO(table.csv().content.decode("utf-8-sig"), newline=""), delimiter=";"))[1:]))
+    assert not row[0].startswith(("=", "+", "-", "@", "\t"))
+    assert row[1] == "-0,05"
+    load_workbook(io.BytesIO(table.xlsx().content))

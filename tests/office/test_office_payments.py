@@ -1,0 +1,161 @@
+"""Payments: the counter, reversals, anomalies."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from core.api.payments import Anomaly, Means
+from core.models import Role
+from core.testing.portal import record
+
+
+def counter(work, code="F001"):
+    page = work.follow(work.get("/regie/recherche", params={"q": code}))
+    return page.click("Encaisser au guichet")
+
+
+def take(work, page, **values):
+    form = work.form(page, "amount")
+    chosen = values.pop("invoices", None)
+    for name, value in values.items():
+        form[name] = value
+    if chosen is not None:
+        for box in form.fields["invoice"]:
+            box.checked = box._value in chosen
+    return work.follow(form.submit(expect_errors=True))
+
+
+def balance(portal, number):
+    with portal.town() as town:
+        return town.invoices.by_number(number)[0].balance
+
+
+def test_all_that_is_due_is_taken_at_once(work, portal):
+    page = counter(work)
+    assert work.form(page, "amount")["amount"].value == "66,87"
+    page = take(work, page, means=Means.CHEQUE, note="0012345 La Banque")
+    assert "Le règlement est enregistré" in page
+    assert "CANTINE-2026-000001" in page
+    assert balance(portal, "1") == balance(portal, "2") == 0
+    assert page.click("Reçu").body.startswith(b"%PDF")
+
+
+def test_a_part_pays_the_oldest_first_and_never_more_than_is_due(work, portal):
+    take(work, counter(work), amount="60")
+    assert sorted((balance(portal, "1"), balance(portal, "2"))) == [0, 687]
+
+
+def test_too_much_has_to_be_meant(work, portal):
+    page = take(work, counter(work), amount="100,00")
+    assert page.status_int == 422
+    assert "Garder le reste en avoir" in page
+    page = take(work, page, keep=True)
+    assert "33,13" in page
+    page = work.follow(work.get("/regie/recherche", params={"q": "F001"}))
+    assert "Trop-perçu de" in page
+
+
+@pytest.mark.parametrize("amount", ["", "0", "-5", "abc", "1.234,56", "1e3", "56,871", "999999999999"])
+def test_a_wrong_amount_is_told(work, portal, amount):
+    page = take(work, counter(work), amount=amount)
+    assert page.status_int == 422
+    assert balance(portal, "1") == 5687
+
+
+def test_a_date_to_come_is_refused_and_one_gone_is_kept(work, portal):
+    page = take(work, counter(work), paid_on="2026-03-12")
+    assert page.status_int == 422
+    page = take(work, counter(work), paid_on="2026-03-01")
+    assert "1 mars 2026" in page
+
+
+def test_a_double_click_is_one_payment(work, portal):
+    page = counter(work)
+    first = take(work, page)
+    second = take(work, page)
+    assert first.request.path == second.request.path
+    with portal.town() as town:
+        assert town.session.scalar(text("SELECT count(*) FROM payment")) == 1
+
+
+def test_two_agents_at_once_lose_nothing(work, make_office, portal):
+    other = make_office().enter(Role.AGENT)
+    mine, theirs = counter(work), counter(other)
+    take(work, mine)
+    page = take(other, theirs)
+    assert page.status_int == 422
+    with portal.town() as town:
+        assert town.session.scalar(text("SELECT count(*) FROM payment")) == 1
+
+
+def test_what_the_tresorerie_collects_is_not_taken(work, portal):
+    portal.publish(record("C1", regie="CRECHE", family="F003"))
+    assert "La trésorerie encaisse" in counter(work, "F003")
+
+
+def test_the_regisseur_takes_a_payment_back_with_a_reason(work, portal, make_office):
+    page = take(work, counter(work))
+    assert "Saisissez le motif" in work.press(page, "reverse")
+    agent = make_office().enter(Role.AGENT)
+    path = page.request.path.removeprefix("/valmont")
+    assert "Annuler ce paiement" not in agent.get(path)
+    form = work.form(page, "reason")
+    token = agent.form(agent.get(), "csrf_token")["csrf_token"].value
+    answer = agent.app.post(f"/valmont{path}", {"action": "reverse", "reason": "x", "csrf_token": token}, expect_errors=True)
+    assert answer.status_int == 422
+    assert form is not None
+    page = work.press(page, "reverse", reason="Chèque sans provision")
+    assert "ses factures sont de nouveau dues" in page
+    assert balance(portal, "1") == 5687
+    assert "Ce paiement n’est pas, ou plus, encaissé" not in page
+    portal.work()
+    with portal.town() as town:
+        kinds = town.session.scalars(text("SELECT kind FROM message")).all()
+    assert set(kinds) <= {"payment_settled", "payment_reversed", "invoices_published"}
+
+
+def pending(portal):
+    with portal.town() as town:
+        invoice = town.invoices.by_number("1")[0]
+        number = town.attempts.create(invoice.family_id, [invoice.id], email="a@b.fr", language="fr", key="k")
+    with portal.town() as town:
+        town.attempts.go(number)
+    return number
+
+
+def test_an_anomaly_is_seen_and_dismissed(work, portal):
+    number = pending(portal)
+    portal.bank.outcomes[portal.bank.last] = Anomaly("deux réponses contraires")
+    with portal.town() as town:
+        town.attempts.ask(number)
+    page = work.get("/regie/paiements", params={"etat": "anomaly"}).click(href=r"paiements/\d+$")
+    assert "deux réponses contraires" in page
+    page = work.press(page, "dismiss", reason="Vu avec la trésorerie")
+    assert "Vu avec la trésorerie" in page
+    assert "Aucun paiement" in work.get("/regie/paiements", params={"etat": "anomaly"})
+
+
+def test_the_provider_is_asked_again(work, portal):
+    number = pending(portal)
+    portal.bank.pay(portal.bank.last, portal.clock)
+    page = work.press(work.get(f"/regie/paiements/{number}"), "ask")
+    assert "est interrogé" in page
+    portal.clock.pass_time(seconds=2)
+    portal.work()
+    assert "Encaissé" in work.get(f"/regie/paiements/{number}")
+
+
+def test_an_online_payment_under_way_is_told_at_the_counter(work, portal):
+    pending(portal)
+    assert "paiement en ligne en cours" in counter(work)
+
+
+@pytest.mark.parametrize("query", ["etat=nonsense", "avant=abc", "du=2026-99-01", "moyen=gold", "regie=NONE", "avant=" + "9" * 40])
+def test_odd_questions_are_answered(work, query):
+    assert work.get(f"/regie/paiements?{query}").status_int == 200
+
+
+def test_another_towns_payment_does_not_exist(work, portal):
+    work.get("/regie/paiements/999999", status=404)
+    work.get("/regie/paiements/999999/recu.pdf", status=404)
