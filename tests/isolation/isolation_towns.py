@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from io import BytesIO
 
 from sqlalchemy import MetaData, Table, func, insert, select, text
 from sqlalchemy import types as sql
@@ -126,7 +127,7 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
     found = Identifiers(slug, family)
     numbers = [f"{slug}-{family}-{n}" for n in range(4)]
     paper = Attachment("facture.pdf", lambda: b"%PDF-1.4\n%%EOF\n")
-    portal.publish(
+    found.ids["batch"] = portal.publish(
         *(record(n, family=family, debtor=f"NOM {slug} {family}") for n in numbers[:3]),
         record(numbers[3], family=family, document=paper),
         slug=slug,
@@ -141,8 +142,9 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
         invoices = [town.invoices.by_number(number)[0].id for number in numbers]
         town.alerts.add(family_id, f"{family}@{slug}.example")
         town.alerts.add(family_id, f"{family}-2@{slug}.example")
-        contact, second = town.alerts.addresses(family_id)
-        found.ids["second_contact"] = second.id
+        town.alerts.add(family_id, f"{family}-3@{slug}.example")
+        contact, second, third = town.alerts.addresses(family_id)
+        found.ids |= {"second_contact": second.id, "third_contact": third.id}
         found.ids["contact"] = contact.id
         found.tokens["unsubscribe"] = town.links.sign(UNSUBSCRIBE, [contact.id, contact.address])
         found.tokens["confirm"] = town.links.sign(CONFIRM, [contact.id, contact.address])
@@ -175,9 +177,19 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
         found.tokens["lost"] = town.sign_in.one_time_token(LOST_CODES, family_id, end, {})
         link = town.invoices.payment_link(invoices[1], family_id)
         found.tokens["pay"] = link.rpartition("/")[2]
+        town.families.issue_code(family_id, holder="second")
+        found.ids["upload"] = town.uploads.receive(BytesIO(b"x"), "x.csv", "csv")
         found.ids["agent"] = town.agents.create(f"agent-{family}@{slug}.example", "Agent", Role.REGISSEUR)
         found.agent_session = town.agents.open(found.ids["agent"])
         found.tokens["invitation"] = town.agents.new_invitation(found.ids["agent"])
+        found.tokens["dead"] = str(
+            town.session.scalars(
+                text(
+                    "UPDATE outbox SET state = 'dead' WHERE id ="
+                    " (SELECT id FROM outbox WHERE state = 'ready' LIMIT 1) RETURNING id"
+                )
+            ).one()
+        )
     if "cheque_import" in portal.runtime.config(slug).enabled:
         _bring_a_cheque(portal, found, numbers[0])
     return found

@@ -16,6 +16,8 @@ AGENT, OFFICE, REGISSEUR = "agent", "office", "regisseur"
 
 FAMILY = "family"
 """Foreign is what is another family's, of this town or another."""
+FILE = "file"
+"""Foreign is what is not in the file at hand, though the agent sees all of the town."""
 TOWN = "town"
 """Foreign is what is another town's: all of this town may see it, or whoever holds the link."""
 
@@ -28,12 +30,17 @@ class Id:
 
 
 @dataclass(frozen=True)
+class Own(Id):
+    """An identifier that is one's own even where the others are foreign."""
+
+
+@dataclass(frozen=True)
 class Line:
     """One way to ask a view."""
 
     permission: str = PUBLIC
     own: int = 200
-    foreign: int = 404
+    foreign: int | tuple[int, ...] = 404
     path: dict[str, object] = field(default_factory=dict)
     query: dict[str, object] = field(default_factory=dict)
     form: dict[str, object] = field(default_factory=dict)
@@ -42,10 +49,15 @@ class Line:
     """Which of the family's sessions to use."""
 
     @property
+    def refusals(self) -> tuple[int, ...]:
+        """The statuses for what is foreign."""
+        return (self.foreign,) if isinstance(self.foreign, int) else self.foreign
+
+    @property
     def names(self) -> bool:
         """Whether anything in it is somebody's."""
         return any(
-            isinstance(value, Id)
+            isinstance(value, Id) and not isinstance(value, Own)
             for part in (self.path, self.query, self.form)
             for value in part.values()
         )
@@ -115,17 +127,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("payment_state", "GET"): one(PAYER, "payment"),
     ("payment_return", "GET"): one(PAYER, "payment", 303),
     ("receipt", "GET"): one(PAYER, "settled"),
-    ("alerts", "GET"): page(PARENT),
-    ("alerts", "POST"): [
-        Line(PARENT, 303, form={"action": "resend", "id": Id("contact")}),
-        Line(PARENT, 303, form={"action": "remove", "id": Id("second_contact")}),
-    ],
-    ("alert_confirm", "GET"): link("confirm"),
-    ("alert_confirm", "POST"): link("confirm"),
-    ("alert_unsubscribe", "GET"): link("unsubscribe"),
-    # A mailbox may ask twice, and is told that it is done (RFC 8058).
-    ("alert_unsubscribe", "POST"): link("unsubscribe", 200, 200),
-    # --- The back office ---------------------------------------------------------------------
+    # --- The back office: an agent sees all of the town ---------------------------------------
     ("office", "GET"): page(OFFICE),
     ("office_sign_in", "GET"): page(),
     ("office_sign_in", "POST"): page(own=422),
@@ -137,6 +139,65 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_agents", "POST"): page(REGISSEUR, 422),
     ("office_agent", "GET"): one(REGISSEUR, "agent"),
     ("office_agent", "POST"): one(REGISSEUR, "agent", 422, form={"action": "change"}),
+    ("office_audit", "GET"): page(REGISSEUR),
+    ("office_audit_csv", "GET"): page(REGISSEUR),
+    ("office_outbox", "GET"): page(OFFICE),
+    # The answer is the same for what was retried, and for what never was.
+    ("office_outbox", "POST"): [Line(OFFICE, 303, (303, 404), form={"id": Id("dead")})],
+    ("office_search", "GET"): [Line(OFFICE, 200, query={"q": "nobody"})],
+    ("office_families", "GET"): page(OFFICE),
+    ("office_family_new", "GET"): page(OFFICE),
+    ("office_family_new", "POST"): page(OFFICE, 422),
+    ("office_family", "GET"): one(OFFICE, "family"),
+    ("office_family_codes", "POST"): one(OFFICE, "family"),
+    # It prints only a secret that was just drawn for this family.
+    ("office_family_letter", "POST"): one(OFFICE, "family", 404, form={"secret": "7KMPQ2RSTV4X"}),
+    ("office_family_data", "POST"): one(OFFICE, "family"),
+    ("office_letters", "POST"): page(OFFICE, 303),
+    ("office_imports", "GET"): page(OFFICE),
+    ("office_import", "GET"): one(OFFICE, "batch"),
+    ("office_import", "POST"): one(OFFICE, "batch", 303, form={"action": "publish"}),
+    ("office_uploads", "POST"): page(OFFICE, 422),
+    ("office_upload", "GET"): one(OFFICE, "upload"),
+    ("office_upload_state", "GET"): one(OFFICE, "upload"),
+    ("office_upload", "POST"): one(OFFICE, "upload", 303),
+    ("office_invoices", "GET"): page(OFFICE),
+    ("office_invoice", "GET"): one(OFFICE, "invoice"),
+    ("office_invoice", "POST"): one(OFFICE, "invoice", 422, form={"action": "cancel"}),
+    ("office_invoice_pdf", "GET"): one(OFFICE, "document"),
+    ("office_payments", "GET"): page(OFFICE),
+    ("office_payment", "GET"): one(OFFICE, "settled"),
+    ("office_payment", "POST"): one(OFFICE, "settled", 422, form={"action": "reverse"}),
+    ("office_receipt", "GET"): one(OFFICE, "settled"),
+    ("office_family_payment", "GET"): one(OFFICE, "family"),
+    ("office_family_payment", "POST"): [
+        Line(OFFICE, 422, path={"id": Id("family")}, form={"invoice": Id("invoice")}),
+        # A foreign invoice is none of those that may be ticked.
+        Line(OFFICE, 303, (404, 422), path={"id": Own("family")}, form={
+            "invoice": Id("invoice"), "regie": "CANTINE", "amount": "1,00", "means": "cash",
+            "paid_on": "2026-03-10", "key": "k",
+        }, scope=FILE),
+    ],
+    ("office_news_list", "GET"): page(OFFICE),
+    ("office_news_new", "GET"): page(OFFICE),
+    ("office_news_new", "POST"): page(OFFICE, 422),
+    ("office_news", "GET"): one(OFFICE, "news"),
+    ("office_news", "POST"): one(OFFICE, "news", 303, form={"action": "hide"}),
+    ("office_accounts", "GET"): page(OFFICE),
+    ("office_accounts", "POST"): page(REGISSEUR, 422),
+    ("office_account_file", "GET"): [
+        Line(OFFICE, path={"name": "journal", "format": "csv"})
+    ],
+    ("alerts", "GET"): page(PARENT),
+    ("alerts", "POST"): [
+        Line(PARENT, 303, form={"action": "resend", "id": Id("contact")}),
+        Line(PARENT, 303, form={"action": "remove", "id": Id("third_contact")}),
+    ],
+    ("alert_confirm", "GET"): link("confirm"),
+    ("alert_confirm", "POST"): link("confirm"),
+    ("alert_unsubscribe", "GET"): link("unsubscribe"),
+    # A mailbox may ask twice, and is told that it is done (RFC 8058).
+    ("alert_unsubscribe", "POST"): link("unsubscribe", 200, 200),
     # --- Plugins -----------------------------------------------------------------------------
     ("payfip.notification", "POST"): [  # It tells a stranger nothing, whatever is asked.
         Line(PUBLIC, 200, 200, form={"idop": Id("reference")}, scope=TOWN)
@@ -163,6 +224,17 @@ TABLE: dict[tuple[str, str], list[Line]] = {
         Line(OFFICE, path={"id": Id("slip"), "kind": "csv"})
     ],
     # --- What ends the session that asks -----------------------------------------------------
+    ("office_family", "POST"): [
+        Line(OFFICE, 422, path={"id": Id("family")}, form={"action": "change"}),
+        # In one's own family's file, what is another's; of the same town too.
+        *(
+            Line(OFFICE, 303, path={"id": Own("family")}, form={"action": action, "id": Id(name)},
+                 scope=FILE)
+            for action, name in (
+                ("resend", "second_contact"), ("remove", "second_contact"), ("revoke", "access_code"),
+            )
+        ),
+    ],
     ("payment_link", "POST"): link("pay", 303),
     ("sign_out", "POST"): page(own=303),
     ("office_sign_out", "POST"): page(own=303),
