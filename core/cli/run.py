@@ -96,7 +96,7 @@ def run(port: int, data_dir: Path | None, no_demo: bool) -> None:
         with ExitStack() as stack:
             settings = _settings(data_dir)
             stack.enter_context(_alone(settings.data_dir))
-            ports = choose_ports({**PORTS, "web": port})
+            ports = choose_ports(shifted(port))
             tell(ports, settings)
             servers = stack.enter_context(_servers(settings))
             get_settings.cache_clear()
@@ -197,13 +197,20 @@ def _alone(data_dir: Path) -> Iterator[None]:
         yield
 
 
+def shifted(port: int) -> dict[str, int]:
+    """The ports we like beside `port`: two runs far apart stay out of each other's way."""
+    return {name: liked + port - PORTS["web"] for name, liked in PORTS.items()}
+
+
 def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
     """The wanted ports, each replaced by a free one, with a word, where somebody listens."""
     chosen: dict[str, int] = {}
     for name, preferred in wanted.items():
         candidates = (*range(preferred, min(preferred + 100, 65536), 10), free_port())
         chosen[name] = next(
-            port for port in candidates if port not in chosen.values() and _is_free(port)
+            port
+            for port in candidates
+            if 0 < port < 65536 and port not in chosen.values() and _is_free(port)
         )
         if chosen[name] != preferred:
             click.echo(f"Port {preferred} ({name}) is taken; using {chosen[name]}.")

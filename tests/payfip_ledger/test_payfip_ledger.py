@@ -25,7 +25,7 @@ from plugins.payfip import PayFiP
 from plugins.payfip.simulator.app import make_simulator, running
 from plugins.payfip.simulator.scenarios import FaultKind, Scenario
 
-SCHEDULES = int(os.environ.get("PREAU_SCHEDULES", "20"))
+SCHEDULES = int(os.environ.get("PREAU_SCHEDULES", "10"))
 STEPS = 16
 FAULTS = [kind for kind in FaultKind if kind not in {FaultKind.DELAY, FaultKind.TIMEOUT}]
 TOML = """
