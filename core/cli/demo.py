@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
+from pyotp import TOTP
 from sqlalchemy import func, select
 
 from core.api.invoices import SourceFile
@@ -16,7 +17,7 @@ from core.cli.database import migrate_all
 from core.cli.demo_data import DemoTown, town_files
 from core.clock import today
 from core.domain.access_codes import grouped
-from core.models import Family, News
+from core.models import Family, News, Role
 from core.runtime import Runtime, get_runtime
 from core.services.town import Town
 from core.settings import Settings, get_settings
@@ -24,6 +25,12 @@ from core.settings import Settings, get_settings
 TOWNS = ("ville-de-demo", "bourg-exemple")
 CODES_FILE = "demo-codes.json"
 """In the data folder: the codes that were drawn for the demonstration, with a word on each."""
+
+AGENTS_FILE = "demo-agents.json"
+"""In the data folder: the second factors of the demonstration's régisseurs."""
+
+AGENT = "regie@demo.example"
+AGENT_PASSWORD = "demonstration-regie"  # noqa: S105 - printed for everybody, in development only
 
 
 @click.command()
@@ -42,6 +49,8 @@ def load_demo(settings: Settings) -> None:
             continue
         with runtime.unit_of_work(slug, actor="demo") as town:
             load_news(town)
+            if not settings.is_production:
+                load_agent(town, settings.data_dir / AGENTS_FILE)
             if town.session.scalar(select(func.count()).select_from(Family)):
                 continue
             click.echo(f"Filling {slug}…")
@@ -130,6 +139,38 @@ def load_news(town: Town) -> None:
         )
 
 
+def load_agent(town: Town, agents_file: Path) -> None:
+    """Let a régisseur in by the door that all agents use; its secrets go to a file of ours."""
+    if town.agents.by_email(AGENT):
+        return
+    token = town.agents.new_invitation(
+        town.agents.create(AGENT, "Claude Démo", Role.REGISSEUR)
+    )
+    enrolment = town.agents.pending(token)
+    if enrolment is None:
+        raise click.ClickException("the demonstration's invitation does not work")
+    code = TOTP(enrolment.secret).at(town.clock.now())
+    _id, recovery_codes = town.agents.accept(token, AGENT_PASSWORD, code)
+    known = json.loads(agents_file.read_text("utf-8")) if agents_file.exists() else {}
+    known[town.config.slug] = {"secret": enrolment.secret, "codes": recovery_codes}
+    agents_file.write_text(json.dumps(known, indent=1), "utf-8")
+
+
+def agent_lines(settings: Settings, slug: str) -> list[str]:
+    """How to come into a demonstration town's back office."""
+    path = settings.data_dir / AGENTS_FILE
+    agent = json.loads(path.read_text("utf-8")).get(slug) if path.exists() else None
+    if agent is None:
+        return []
+    return [
+        f"  Back office: {settings.public_base_url}/{slug}/regie",
+        f"    {AGENT}   {AGENT_PASSWORD}",
+        f"    code now: {TOTP(agent['secret']).now()}   or, each once: "
+        + "  ".join(agent["codes"][:3]),
+        f"    in an application, for other times: {agent['secret']}",
+    ]
+
+
 def access_lines() -> list[str]:
     """Where to click, and with which codes."""
     settings = get_settings()
@@ -147,4 +188,5 @@ def access_lines() -> list[str]:
             f"  code famille {item['family']}   code enfant {item['secret']}   ({item['why']})"
             for item in families
         ]
+        lines += agent_lines(settings, slug)
     return lines
