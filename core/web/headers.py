@@ -14,8 +14,12 @@ from pyramid.response import Response
 
 log = structlog.get_logger(__name__)
 
-CSP = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-"""No form-action: browsers apply it to the redirection to the payment provider too."""
+CSP = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+"""No form-action: browsers apply it to the redirection to the payment provider too.
+``data:`` in images is for the small marks of the vendored style sheet."""
 
 _SECURITY = {
     "Content-Security-Policy": CSP,
