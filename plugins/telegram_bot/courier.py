@@ -173,6 +173,9 @@ class Courier:
         except TimeoutError:
             raise UnknownError("no answer") from None
         except error.TelegramError as refusal:
+            if isinstance(refusal.__cause__, ValueError):
+                # No JSON: somebody on the way answered, as with a page for maintenance.
+                raise NotSentError(refusal.message) from None
             raise PermanentError(refusal.message) from None
 
 
