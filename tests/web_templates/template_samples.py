@@ -25,6 +25,7 @@ TEMPLATES = Path(i18n.__file__).parent / "web" / "templates"
 
 ROUTES = {
     "home": "/",
+    "office": "/regie/",
     "news": "/actualites/{id}",
     "sign_in": "/connexion",
     "sign_in_account": "/connexion/compte",
