@@ -242,7 +242,7 @@ class Accounts:
 
     def _journal_table(self, regie: str, month: date) -> Table:
         journal = self.journal(regie, month)
-        notes = [_("Empreinte de la dernière écriture : %(hash)s") % {"hash": journal.hash or "–"}]
+        notes = [_("Empreinte de la dernière écriture : %(hash)s") % {"hash": journal.hash or "–"}]
         closing = self.closing(regie, month)
         if closing:
             notes.append(
@@ -438,7 +438,7 @@ class Accounts:
             (
                 _("Débiteur"), _("Adresse"), _("Code famille"), _("Facture"), _("Référence"),
                 _("Objet"), _("Émise le"), _("Échéance"), _("Montant"), _("Payé"), _("Reste dû"),
-                _("Moins de 15 € en tout"),
+                _("Moins de 15 € en tout"),
             ),
             rows,
             (_("Total"), None, None, None, None, None, None, None,

@@ -86,7 +86,7 @@ def act(request: Request) -> Response:
 def _act(request: Request, found: Payment, action: str, reason: str) -> str:
     if action == "ask":
         request.ctx.payments.ask_again(found.provider, found.provider_reference)
-        return _("Le service de paiement est interrogé : actualisez cette page dans un instant.")
+        return _("Le service de paiement est interrogé : actualisez cette page dans un instant.")
     if action not in {"dismiss", "reverse"}:
         raise HTTPNotFound
     if not reason:
@@ -99,7 +99,7 @@ def _act(request: Request, found: Payment, action: str, reason: str) -> str:
     if found.state != PaymentState.SETTLED:
         raise UserError(_("Ce paiement n’est pas, ou plus, encaissé."))
     request.ctx.payments.reverse(found.id, reason=reason)
-    return _("Le paiement est annulé : ses factures sont de nouveau dues.")
+    return _("Le paiement est annulé : ses factures sont de nouveau dues.")
 
 
 def _payment(request: Request, error: str = "") -> Response:
@@ -188,7 +188,7 @@ def counter(request: Request) -> Response:
             if recorded.excess and not form.keep.data:
                 # Paid by somebody else while the form was open: nothing is lost, and it is said.
                 request.session.flash(
-                    _("Une facture a été réglée entre-temps : le trop-perçu est gardé en avoir."),
+                    _("Une facture a été réglée entre-temps : le trop-perçu est gardé en avoir."),
                     "warning",
                 )
             return HTTPSeeOther(
@@ -211,7 +211,7 @@ def _record(request: Request, form: Any, chosen: set[int]) -> Any:
     )
     if split.excess and not form.keep.data and not _known(request, family, form):
         raise UserError(
-            _("Le montant dépasse les factures choisies : cochez « Garder le reste en avoir ».")
+            _("Le montant dépasse les factures choisies : cochez « Garder le reste en avoir ».")
         )
     return request.ctx.payments.record(
         regie=regie,
