@@ -50,10 +50,12 @@ def contain(
     what: str,
     call: Callable[[], T],
     *,
-    seconds: float = PATIENCE,
+    seconds: float | None = None,
     passing: tuple[type[BaseException], ...] = (),
 ) -> T:
-    """Call a plugin's code. Exceptions of the types `passing` are its answer and pass.
+    """Call a plugin's code, for `PATIENCE` unless `seconds` says otherwise.
+
+    Exceptions of the types `passing` are its answer and pass.
 
     Raises:
         FaultError: it raised something else, hung, or rests after having hung.
@@ -62,10 +64,10 @@ def contain(
     if _resting.get(key, 0.0) > time.monotonic():
         raise FaultError(f"plugin {plugin!r} rests: it hung in {what}")
     try:
-        return bounded(seconds, call)
+        return bounded(PATIENCE if seconds is None else seconds, call)
     except passing:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, StuckError):
             _resting[key] = time.monotonic() + REST
         report_fault(plugin, what, error)
@@ -78,7 +80,7 @@ def consult(
     call: Callable[[], T],
     answers: tuple[type[Any], ...],
     *,
-    seconds: float = PATIENCE,
+    seconds: float | None = None,
 ) -> T:
     """`contain` for a method of a plugin's object: a `PreauError` is its answer and passes.
 
@@ -94,7 +96,7 @@ def consult(
     return contain(plugin, what, checked, seconds=seconds, passing=(PreauError,))
 
 
-def report_fault(plugin: str, what: str, error: Exception) -> None:
+def report_fault(plugin: str, what: str, error: BaseException) -> None:
     """Log and count a fault of a plugin that was done without."""
     faults.labels(plugin, what).inc()
     log.error("plugin.fault", plugin=plugin, hook=what, exc_info=error)
@@ -105,7 +107,7 @@ def forget_rests() -> None:
     _resting.clear()
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

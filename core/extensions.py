@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from importlib.metadata import entry_points
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,9 @@ class Extensions:
                 continue
 
 
+MOST = 200
+"""Things that a plugin may give at a time: a generator without end must not fill the memory."""
+
 _MEMBERS = {
     "invoice_sources": ("read",),
     "payment_providers": ("capabilities", "start", "outcome"),
@@ -116,7 +120,9 @@ def _listed(hook: str, call: Callable[[], Any]) -> list[Any]:
     Raises:
         NonsenseError: a part of it is not.
     """
-    items = list(call() or ())
+    items = list(islice(call() or (), MOST + 1))
+    if len(items) > MOST:
+        raise NonsenseError(f"gave more than {MOST}")
     for item in items:
         if not _is_meant(hook, item):
             raise NonsenseError(f"gave {item!r:.80}")

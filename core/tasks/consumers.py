@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import delete, select
 
@@ -40,6 +40,7 @@ _EVENTS: dict[str, Callable[..., Any]] = {
 }
 
 Handler = Callable[[Town, dict[str, Any]], None]
+T = TypeVar("T")
 
 
 def _publish_fanout(town: Town, payload: dict[str, Any]) -> None:
@@ -196,7 +197,7 @@ def all_consumers(extensions: Extensions) -> Mapping[str, tuple[str, Consumer]]:
         TwoConsumersError: the process must not start.
     """
     found: dict[str, tuple[str, Consumer]] = {}
-    for name, consumers in [("", OWN), *_brought(extensions, "consumers")]:
+    for name, consumers in [("", OWN), *_brought(extensions, "consumers", Consumer)]:
         for consumer in consumers:
             if consumer.topic in found:
                 raise TwoConsumersError(f"topic {consumer.topic!r} has two consumers")
@@ -207,13 +208,24 @@ def all_consumers(extensions: Extensions) -> Mapping[str, tuple[str, Consumer]]:
 def all_periodics(extensions: Extensions) -> list[tuple[str, Periodic]]:
     """All periodic work: the plugin it belongs to ("" is core), and what it is."""
     found = [("", periodic) for periodic in OWN_SCHEDULE]
-    for name, periodics in _brought(extensions, "schedule"):
+    for name, periodics in _brought(extensions, "schedule", Periodic):
         found += [(name, periodic) for periodic in periodics]
     return found
 
 
-def _brought(extensions: Extensions, hook: str) -> Iterator[tuple[str, Any]]:
-    """What each installed plugin answers to a process-wide hook; its exceptions pass."""
+def _brought(extensions: Extensions, hook: str, kind: type[T]) -> Iterator[tuple[str, list[T]]]:
+    """What each installed plugin answers to a process-wide hook.
+
+    Raises:
+        RuntimeError: one of them fails, by name: the process must not start.
+    """
     everything = frozenset(extensions.plugins)
     for name in extensions.implementers(everything, hook):
-        yield name, extensions.call_one(everything, name, hook)
+        try:
+            items = list(extensions.call_one(everything, name, hook) or ())
+        except Exception as error:
+            raise RuntimeError(f"plugin {name!r} fails in {hook}: {error}") from error
+        for item in items:
+            if not isinstance(item, kind):
+                raise RuntimeError(f"plugin {name!r} fails in {hook}: it gives {item!r:.80}")  # noqa: TRY004
+        yield name, items

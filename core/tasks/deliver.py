@@ -60,7 +60,7 @@ def deliver(
         except LostClaimError:
             town.session.rollback()
             log.warning("outbox.lost_claim", topic=topic)
-        except Exception as error:  # noqa: BLE001 - whatever happened, the row must not be stuck
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the row must not be stuck
             _end(town, claim, error, consumer)
 
 
@@ -93,7 +93,7 @@ def _time_limit(lease: timedelta) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _end(town: Town, claim: Claim, error: Exception, consumer: Consumer | None) -> None:
+def _end(town: Town, claim: Claim, error: BaseException, consumer: Consumer | None) -> None:
     """Give the row back, or bury it where a person sees it."""
     if isinstance(error, OutOfTimeError):
         town.session.invalidate()  # It may have been stopped in the middle of a statement.

@@ -1,0 +1,559 @@
+"""A plugin that raises, hangs or answers nonsense, at any hook: the page renders, it is counted."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from click.testing import CliRunner
+from pyramid.response import Response
+from sqlalchemy import text
+from webtest import TestApp
+
+from core import containment
+from core.api.errors import PermanentError, RetryableError
+from core.api.messages import Address, Delivered
+from core.api.payments import Capabilities, Failed, FailureKind, Pending, Redirect
+from core.api.plugin import Consumer, Effect, HealthCheck, Plugin, PluginSettings, hookimpl
+from core.api.web import MenuEntry
+from core.cli.main import PreauGroup
+from core.cli.plugins import health
+from core.testing.portal import make_portal, record, write_towns
+from core.web.app import make_app
+
+HOOKS = (
+    "configure_web", "commands", "consumers", "schedule", "migrations", "invoice_sources",
+    "payment_providers", "notification_channels", "menu_entries", "health_checks",
+    "invoices_published", "payment_settled", "payment_reversed",
+)  # fmt: skip
+LISTS = ("invoice_sources", "payment_providers", "notification_channels", "menu_entries", "health_checks")
+released = threading.Event()
+
+
+class BadSettings(PluginSettings):
+    """None."""
+
+
+class Bad(Plugin[BadSettings]):
+    """Does at each hook what a test says; nothing, unless told."""
+
+    name = "bad"
+    label = "Bad"
+    Settings = BadSettings
+
+    def __init__(self) -> None:
+        self.does = {}
+
+    def _do(self, hook, *arguments):
+        return self.does.get(hook, lambda *_arguments: None)(*arguments)
+
+    @hookimpl
+    def configure_web(self, config):
+        config.add_route("page", "")
+        config.add_view(lambda _request: Response("bad"), route="page")
+        return self._do("configure_web", config)
+
+    @hookimpl
+    def commands(self, cli):
+        return self._do("commands", cli)
+
+    @hookimpl
+    def consumers(self):
+        return self._do("consumers") or []
+
+    @hookimpl
+    def schedule(self):
+        return self._do("schedule") or []
+
+    @hookimpl
+    def migrations(self):
+        return self._do("migrations")
+
+    @hookimpl
+    def invoice_sources(self):
+        return self._do("invoice_sources")
+
+    @hookimpl
+    def payment_providers(self):
+        return self._do("payment_providers")
+
+    @hookimpl
+    def notification_channels(self):
+        return self._do("notification_channels")
+
+    @hookimpl
+    def menu_entries(self, audience):
+        return self._do("menu_entries", audience)
+
+    @hookimpl
+    def health_checks(self):
+        return self._do("health_checks")
+
+    @hookimpl
+    def invoices_published(self, event):
+        return self._do("invoices_published", event)
+
+    @hookimpl
+    def payment_settled(self, event):
+        return self._do("payment_settled", event)
+
+    @hookimpl
+    def payment_reversed(self, event):
+        return self._do("payment_reversed", event)
+
+
+def raises(*_arguments):
+    raise ValueError("a bug")
+
+
+def leaves(*_arguments):
+    sys.exit(3)
+
+
+def hangs(*_arguments):
+    released.wait(30)
+    return []
+
+
+def lazily(*_arguments):
+    yield MenuEntry("Une entrée", "bad.page")
+    raise KeyError("later")
+
+
+class Nothing:
+    key = label = "nothing"
+
+
+class Explosive:
+    label = "Explosive"
+
+    @property
+    def key(self):
+        raise ZeroDivisionError
+
+
+MISBEHAVIOURS = {
+    "raises": raises,
+    "leaves": leaves,
+    "hangs": hangs,
+    "raises late": lazily,
+    "a number": lambda *_a: 42,
+    "a text": lambda *_a: "abc",
+    "a list of nothing": lambda *_a: [None],
+    "a list of objects": lambda *_a: [object(), Nothing()],
+    "without end": lambda *_a: itertools.repeat(MenuEntry("x", "bad.page")),
+    "an explosive": lambda *_a: [Explosive()],
+    "a class": lambda *_a: [MenuEntry],
+    "no texts": lambda *_a: [MenuEntry(None, 7, "first")],
+}
+
+
+@pytest.fixture(scope="module")
+def house(module_database, tmp_path_factory):
+    """A portal where Valmont enables the bad plugin and Brumes does not, and two parents."""
+    folder, bad = tmp_path_factory.mktemp("portal"), Bad()
+    towns = write_towns(folder / "both")
+    with (towns / "valmont" / "tenant.toml").open("a") as file:
+        file.write("[plugins.bad]\n")
+    portal = make_portal(module_database, folder, plugins={"bad": bad}, tenants_dir=towns)
+    portal.runtime.redis.flushall()
+    application = make_app(portal.runtime)
+    browsers = {}
+    for town in ("valmont", "brumes"):
+        portal.publish(record("1"), slug=town)
+        browser = TestApp(application, extra_environ={"HTTP_HOST": "localhost"})
+        form = browser.get(f"/{town}/connexion").forms
+        form = next(form for form in form.values() if "family_code" in form.fields)
+        form["family_code"], form["child_code"] = "F001", portal.codes("F001", town)
+        form.submit().follow()
+        browsers[town] = browser
+    yield portal, bad, browsers
+    released.set()
+    portal.runtime.close()
+
+
+@pytest.fixture
+def portal(house):
+    return house[0]
+
+
+@pytest.fixture
+def bad(house, monkeypatch):
+    """The bad plugin, which misbehaves in this test only."""
+    monkeypatch.setattr(containment, "PATIENCE", 0.2)
+    released.clear()
+    house[1].does.clear()
+    yield house[1]
+    released.set()
+    house[1].does.clear()
+    containment.forget_rests()
+
+
+@pytest.fixture
+def page(house, bad):
+    """Gets the page of unpaid invoices, which has to be whole."""
+
+    def get(town="valmont"):
+        answer = house[2][town].get(f"/{town}/factures", status=200)
+        assert "56,87" in answer
+        assert "Aide" in answer
+        return answer
+
+    return get
+
+
+def counted(hook, plugin="bad"):
+    return containment.faults.labels(plugin, hook)._value.get()
+
+
+# --- Hooks that give lists -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS)
+@pytest.mark.parametrize("hook", LISTS)
+def test_what_a_hook_gives_wrongly_is_left_out(portal, bad, page, hook, misbehaviour):
+    bad.does[hook] = MISBEHAVIOURS[misbehaviour]
+    if hook == "menu_entries" and misbehaviour == "a list of objects":
+        bad.does[hook] = lambda *_a: [Nothing()]
+    before = counted(hook)
+    page()
+    with portal.town() as town:
+        for brought in (town.providers, town.channels, town.sources):
+            assert set(brought) >= ({"email"} if brought is town.channels else set())
+        found = dict(portal.runtime.extensions.contained(town.config.enabled, "health_checks", ctx=town))
+        assert "bad" not in found or hook != "health_checks"
+    assert counted(hook) > before
+    problems = health(portal.runtime, "valmont", "bad")
+    assert any(hook in problem for problem in problems)
+
+
+@pytest.mark.parametrize("hook", LISTS)
+def test_another_town_knows_nothing_of_it(bad, page, hook):
+    bad.does[hook] = raises
+    before = counted(hook)
+    page("brumes")
+    assert counted(hook) == before
+
+
+def test_what_hung_is_spared_for_a_while(bad, page):
+    calls = []
+    bad.does["menu_entries"] = lambda *_a: (calls.append(1), hangs())
+    for _time in range(3):
+        page()
+    assert len(calls) == 1
+    containment.forget_rests()
+    bad.does["menu_entries"] = lambda _audience: [MenuEntry("De retour", "bad.page")]
+    assert "De retour" in page()
+
+
+@pytest.mark.parametrize("route", ["bad.nowhere", "invoice_pdf", "", "office family"])
+def test_an_entry_that_leads_nowhere_is_left_out(bad, page, route):
+    bad.does["menu_entries"] = lambda _audience: [
+        MenuEntry("Nulle part", route),
+        MenuEntry("Quelque part", "bad.page"),
+    ]
+    answer = page()
+    assert "Nulle part" not in answer
+    assert "Quelque part" in answer
+
+
+def test_an_entrys_words_are_words(bad, page):
+    bad.does["menu_entries"] = lambda _audience: [MenuEntry("<script>alert(1)</script>", "bad.page")]
+    assert "<script>alert" not in page()
+
+
+def test_a_key_that_is_taken_cannot_be_taken_over(portal, bad):
+    bad.does["payment_providers"] = lambda: [Provider(key="fakepay")]
+    with portal.town() as town:
+        assert type(town.providers["fakepay"]).__name__ == "FakeProvider"
+    assert counted("payment_providers") > 0
+
+
+# --- What the objects do -------------------------------------------------------------------------
+
+
+def redirect(intent):
+    return Redirect(f"r{intent.payment_id}", "https://bank.invalid/r")
+
+
+class Provider:
+    """A provider that does what it is told."""
+
+    label = "Bad"
+
+    def __init__(self, key="bad", **does):
+        self.key = key
+        self._does = does
+
+    def capabilities(self, regie):
+        return self._does.get("capabilities", lambda _regie: Capabilities())(regie)
+
+    def start(self, intent):
+        return self._does.get("start", redirect)(intent)
+
+    def outcome(self, attempt):
+        return self._does.get("outcome", lambda _a: Pending(resumable=False))(attempt)
+
+
+FAULTS = {
+    "raises": raises,
+    "leaves": leaves,
+    "hangs": hangs,
+    "None": lambda _a: None,
+    "a number": lambda _a: 42,
+    "True": lambda _a: True,
+}
+
+
+@pytest.mark.parametrize("fault", [name for name in FAULTS if name != "None"])
+def test_capabilities_that_fail_cost_its_payments_only(portal, bad, page, fault):
+    """GARDERIE is taken by nobody else."""
+    bad.does["payment_providers"] = lambda: [Provider(capabilities=FAULTS[fault])]
+    page()
+    with portal.town() as town:
+        assert town.attempts.choice("GARDERIE") is None
+        assert town.attempts.choice("CANTINE").provider.key == "fakepay"
+    assert counted("capabilities") > 0
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Core's patience with providers and channels, shortened."""
+    from core.services import attempts, notifications
+
+    monkeypatch.setattr(attempts, "LONGEST", 0.2)
+    monkeypatch.setattr(notifications, "LONGEST", 0.2)
+
+
+@pytest.fixture
+def invoice(portal):
+    """A fresh invoice of GARDERIE, which only the bad provider takes."""
+    number = f"g{next(_numbers)}"
+    portal.publish(record(number, regie="GARDERIE"))
+    with portal.town() as town:
+        return town.invoices.by_number(number)[0]
+
+
+_numbers = itertools.count(100)
+
+
+def begun(portal, invoice):
+    with portal.town() as town:
+        return town.attempts.create(
+            invoice.family_id, [invoice.id], email="", language="fr", key=str(invoice.id)
+        )
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_start_that_fails_charges_nothing_and_says_so(house, portal, bad, patient, invoice, fault):
+    bad.does["payment_providers"] = lambda: [Provider(start=FAULTS[fault])]
+    payment = begun(portal, invoice)
+    answer = house[2]["valmont"].get(f"/valmont/paiements/{payment}/aller", status=303)
+    assert answer.location.endswith("/valmont/factures")
+    assert "Rien n’a été débité" in answer.follow()
+    assert counted("start") > 0
+    bad.does["payment_providers"] = lambda: [Provider()]
+    containment.forget_rests()
+    again = house[2]["valmont"].get(f"/valmont/paiements/{payment}/aller", status=303)
+    assert again.location == "https://bank.invalid/r"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_outcome_that_fails_settles_nothing_and_is_asked_again(portal, bad, patient, invoice, fault):
+    bad.does["payment_providers"] = lambda: [Provider(outcome=FAULTS[fault])]
+    payment = begun(portal, invoice)
+    with portal.town() as town:
+        town.attempts.go(payment)
+    with portal.town() as town, pytest.raises(RetryableError):
+        town.attempts.ask(payment)
+    with portal.town() as town:
+        assert town.payments.row(payment).state == "pending"
+    bad.does["payment_providers"] = lambda: [Provider(outcome=lambda _a: Failed(FailureKind.REFUSED))]
+    containment.forget_rests()
+    with portal.town() as town:
+        assert town.attempts.ask(payment) == "refused"
+
+
+class Channel:
+    key, label = "bad", "Bad"
+
+    def __init__(self, addresses=lambda *_a: (Address("here"),), deliver=lambda *_a: Delivered()):
+        self.addresses, self.deliver = addresses, deliver
+
+
+def messages(portal, channel):
+    with portal.town() as town:
+        return town.session.execute(
+            text("SELECT state FROM message WHERE channel = :channel ORDER BY id"), {"channel": channel}
+        ).scalars().all()  # fmt: skip
+
+
+@pytest.fixture
+def mailed(portal):
+    """The family has an address, and no message."""
+    with portal.town() as town:
+        family = town.families.by_code("F001")
+        town.session.execute(text("DELETE FROM contact_email"))
+        town.alerts.add(family.id, "camille@exemple.fr")
+        town.session.execute(text("UPDATE contact_email SET confirmed_at = now()"))
+        town.session.execute(text("DELETE FROM message"))
+        town.session.execute(text("DELETE FROM outbox"))
+        return family.id
+
+
+def told(portal, family_id):
+    with portal.town() as town:
+        town.notifications.fan_out(
+            "invoices_published",
+            {"id": f"e{next(_numbers)}", "family_id": family_id, "invoice_ids": []},
+        )
+
+
+@pytest.mark.parametrize(
+    "fault", [raises, leaves, hangs, lambda *_a: 42, lambda *_a: ["here"], lambda *_a: [Address(None)]]
+)
+def test_a_channel_without_answer_holds_no_other_back(portal, bad, mailed, fault):
+    bad.does["notification_channels"] = lambda: [Channel(addresses=fault)]
+    with pytest.raises(RetryableError):
+        told(portal, mailed)
+    assert messages(portal, "email") == ["queued"]
+    assert messages(portal, "bad") == []
+    assert counted("addresses") > 0
+
+
+@pytest.mark.parametrize("fault", [raises, hangs, lambda *_a: None, lambda *_a: True])
+def test_a_message_is_not_sent_because_nothing_was_said(portal, bad, patient, mailed, fault):
+    bad.does["notification_channels"] = lambda: [Channel(deliver=fault)]
+    told(portal, mailed)
+    with portal.town() as town, pytest.raises(RetryableError):
+        town.notifications.send(
+            town.session.execute(text("SELECT id FROM message WHERE channel = 'bad'")).scalar_one()
+        )
+    assert messages(portal, "bad") == ["queued"]
+
+
+# --- Events and work -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [raises, leaves, lambda *_a: 42])
+def test_an_event_that_one_plugin_fails_at_reaches_the_others(portal, bad, mailed, fault):
+    bad.does["payment_settled"] = fault
+    before = len(portal.plugin.events)
+    with portal.town() as town:
+        town.events.emit(
+            "payment_settled",
+            f"e{next(_numbers)}",
+            {"id": "x", "payment_id": 1, "family_id": mailed, "invoice_ids": [], "amount": 1},
+        )
+    portal.work(rounds=1)
+    assert len(portal.plugin.events) == before + 1
+    states = {row.dedupe_key.partition("/")[0]: row.state for row in portal.outbox() if row.topic == "event"}
+    assert states["fakepay"] == "done"
+    assert states["bad"] == ("done" if fault.__name__ == "<lambda>" else "ready")
+
+
+def test_work_that_hangs_is_ended_with_its_lease(portal, bad, mailed):
+    bad.does["consumers"] = lambda: [
+        Consumer("bad.hang", lambda *_a: hangs(), lease=timedelta(seconds=0.3)),
+        Consumer("bad.sql", _sleeps, lease=timedelta(seconds=0.3), attempts=1),
+        Consumer("bad.fine", lambda *_a: None, Effect.EXTERNAL),
+    ]
+    with portal.town() as town:
+        for topic in ("bad.hang", "bad.sql", "bad.fine"):
+            town.outbox.add(topic, {}, key="1")
+    portal.work(rounds=1)
+    rows = {row.topic: row for row in portal.outbox()}
+    assert rows["bad.fine"].state == "done"
+    assert rows["bad.hang"].state == "ready"
+    assert "OutOfTimeError" in rows["bad.hang"].last_error
+    assert rows["bad.sql"].state == "dead"
+
+
+def _sleeps(ctx, _payload):
+    ctx.session.execute(text("SELECT pg_sleep(20)"))
+
+
+# --- Hooks at start: strict, by name -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [raises, lambda config: config.add_route("page", "twice")])
+def test_pages_that_do_not_load_stop_the_start_by_name(portal, bad, fault):
+    bad.does["configure_web"] = fault
+    with pytest.raises(RuntimeError, match="'bad'"):
+        make_app(portal.runtime)
+
+
+@pytest.mark.parametrize("fault", [raises, lambda: 42, lambda: [object()]])
+@pytest.mark.parametrize("hook", ["consumers", "schedule"])
+def test_work_that_is_none_stops_the_start_by_name(portal, bad, hook, fault):
+    from core.tasks.consumers import all_consumers, all_periodics
+
+    bad.does[hook] = fault
+    read = all_consumers if hook == "consumers" else all_periodics
+    with pytest.raises(RuntimeError, match="'bad'"):
+        read(portal.runtime.extensions)
+
+
+@pytest.mark.parametrize("fault", [raises, lambda cli: cli.add_command(42)])
+def test_commands_that_fail_leave_cores(portal, bad, monkeypatch, fault):
+    from core import extensions
+
+    bad.does["commands"] = fault
+    monkeypatch.setattr(extensions, "installed", lambda: portal.runtime.extensions.installed)
+    listed = CliRunner().invoke(PreauGroup("preau", context_settings={}), ["--help"])
+    assert listed.exit_code == 0
+    assert "doctor" in listed.output
+    assert "plugins' commands are missing" in listed.output
+
+
+# --- Health --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [raises, leaves, hangs, lambda: None, lambda: 42])
+def test_a_question_that_fails_is_an_answer(portal, bad, monkeypatch, fault):
+    from core.cli import plugins
+
+    monkeypatch.setattr(plugins, "SECONDS", 0.2)
+    bad.does["health_checks"] = lambda: [HealthCheck("one", fault), HealthCheck("two", lambda: "ill")]
+    first, second = health(portal.runtime, "valmont", "bad")
+    assert first.startswith("one: plugin 'bad' failed")
+    assert second == "two: ill"
+
+
+# --- The tool itself -----------------------------------------------------------------------------
+
+
+def test_every_hook_is_misbehaved_at():
+    from core.cli.plugin_reference import hooks
+
+    assert {hook.__name__ for hook in hooks()} == set(HOOKS)
+
+
+def test_what_a_companion_raises_is_raised():
+    with pytest.raises(PermanentError):
+        containment.bounded(1, partial(_raise, PermanentError("no")))
+    assert containment.bounded(1, lambda: 7) == 7
+
+
+def test_companions_are_used_again():
+    for _time in range(50):
+        containment.bounded(1, lambda: None)
+    alive = [thread for thread in threading.enumerate() if thread.name == "plugin-call"]
+    assert len(alive) < 20
+
+
+def _raise(error):
+    raise error
+
+
+def test_words_are_those_of_the_reader():
+    from core import i18n
+
+    with i18n.use("en"):
+        assert containment.bounded(1, i18n.current_locale) == "en"
+
+
