@@ -131,7 +131,7 @@ def test_ones_password_is_changed_by_who_knows_it(office, portal):
 
 def test_new_recovery_codes_replace_the_old(office):
     first = re.search(r"<li>(\w{4}-\w{4}-\w{4})</li>", office.enrol(office.invite()).text)[1]
-    page = office.press(office.get("/regie/mon-acces"), "codes", current=PASSWORD)
+    page = office.press(office.get("/regie/mon-acces"), "codes", **{"codes-current": PASSWORD})
     assert "Vos codes de secours" in page
     office.app.reset()
     assert office.sign_in(code=first).status_int == 422

@@ -76,7 +76,7 @@ def account(request: Request) -> dict[str, Any] | Response:
         request.ctx.agents.end_others(request.agent)
         request.session.flash(_("Les autres sessions sont fermées."), "success")
         return HTTPSeeOther(location=request.route_path("office_account"))
-    form = (PasswordForm if action == "password" else CurrentForm)(request.POST)
+    form = PasswordForm(request.POST) if action == "password" else _codes_form(request.POST)
     if form.validate():
         try:
             return _do(request, action, form)
@@ -106,10 +106,15 @@ def _account(
         "sessions": request.ctx.agents.sessions(request.agent.agent_id),
         "codes_left": request.ctx.agents.recovery_codes_left(request.agent.agent_id),
         "roles": role_names(),
-        "password_form": password or PasswordForm(prefix=""),
-        "codes_form": codes or CurrentForm(),
+        "password_form": password or PasswordForm(),
+        "codes_form": codes or _codes_form(),
         "error_form": password or codes,
     }
+
+
+def _codes_form(posted: Any = None) -> CurrentForm:
+    """Its field has a name of its own: another form of the page asks for the same."""
+    return CurrentForm(posted, prefix="codes-")
 
 
 @view_config(
