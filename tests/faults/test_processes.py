@@ -174,7 +174,10 @@ class House:
                     f"== {path.name}\n{path.read_text('utf-8', 'replace')[-1500:]}"
                     for path in self.folder.glob("*.log")
                 )
-                raise AssertionError(f"not within {seconds} s\n{logs}")
+                left = self.rows(
+                    "SELECT topic, state, attempts, last_error FROM outbox WHERE state <> 'done'"
+                )
+                raise AssertionError(f"not within {seconds} s: {left}\n{logs}")
             time.sleep(0.05)
 
     def settled_down(self) -> bool:
