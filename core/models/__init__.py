@@ -17,6 +17,7 @@ from core.models.payment import (
     PaymentAnswer,
     PaymentItem,
 )
+from core.models.reminder import RegieCalendar, Reminder
 from core.models.sign_in import Account, AccountFamily, OneTimeToken, WebSession
 from core.models.tenant import Tenant
 from core.models.upload import Upload, UploadPart, UploadState
@@ -26,6 +27,6 @@ __all__ = [
     "Allocation", "AuditEntry", "Child", "Closing", "ContactEmail", "Counter", "Credit", "Document",
     "Family", "FamilyChild", "ImportBatch", "Invoice", "InvoiceChange", "InvoiceLine",
     "InvoiceState", "MessageRow", "MessageState", "News", "OneTimeToken", "OutboxRow",
-    "OutboxState", "Payment", "PaymentAnswer", "PaymentItem", "RecoveryCode", "Role", "Tenant",
-    "Upload", "UploadPart", "UploadState", "WebSession",
+    "OutboxState", "Payment", "PaymentAnswer", "PaymentItem", "RecoveryCode", "RegieCalendar",
+    "Reminder", "Role", "Tenant", "Upload", "UploadPart", "UploadState", "WebSession",
 ]  # fmt: skip

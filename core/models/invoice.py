@@ -14,6 +14,7 @@ from sqlalchemy import (
     LargeBinary,
     Numeric,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -60,7 +61,12 @@ class Invoice(TenantScoped, Base):
         Index(None, "tenant_id", "payment_reference"),
         Index(None, "tenant_id", "number"),
         Index(None, "tenant_id", "amount"),
-    )
+        Index(
+            "ix_invoice_published",
+            "tenant_id", "regie", "due_on",
+            postgresql_where=text("state = 'published'"),
+        ),
+    )  # fmt: skip
 
     family_id: Mapped[Reference]
     batch_id: Mapped[Reference]
@@ -79,6 +85,9 @@ class Invoice(TenantScoped, Base):
     direct_debit: Mapped[bool] = mapped_column(default=False, server_default="false")
     state: Mapped[str] = mapped_column(default=InvoiceState.DRAFT, server_default="draft")
     published_at: Mapped[MomentOrNone]
+    closes_on: Mapped[date | None] = mapped_column(
+        comment="last day to pay here, instead of the régie's rule"
+    )
     document_id: Mapped[ReferenceOrNone]
     content_hash: Mapped[str] = mapped_column(comment="of the record as imported")
 
