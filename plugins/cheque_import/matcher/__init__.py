@@ -4,7 +4,8 @@ Nothing here reads a database, a clock or a setting. `match` applies nothing: it
 are certain, and for the others names candidates, each with its reasons in words.
 """
 
-from plugins.cheque_import.matcher.decide import ALGORITHM, match
+from plugins.cheque_import.matcher.decide import match
+from plugins.cheque_import.matcher.rank import ALGORITHM
 from plugins.cheque_import.matcher.snapshot import (
     AccountLink,
     Cheque,

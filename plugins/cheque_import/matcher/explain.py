@@ -71,9 +71,7 @@ def difference(amount: int, expected: int) -> str:
     gap = amount - expected
     if not gap:
         return ""
-    text = (
-        _("il manque %s") % euros(-gap) if gap < 0 else _("%s de trop") % euros(gap)
-    )
+    text = _("il manque %s") % euros(-gap) if gap < 0 else _("%s de trop") % euros(gap)
     cause = slip(amount, expected)
     return f"{text} – {cause}" if cause else text
 

@@ -156,8 +156,7 @@ class Index:
         self._owing = {amount: frozenset(families) for amount, families in owing.items()}
         self._first_owing: dict[int, tuple[int, ...]] = {}
         self._words = {
-            family.id: tuple({words(name) for name in family.names})
-            for family in snapshot.families
+            family.id: tuple({words(name) for name in family.names}) for family in snapshot.families
         }
         self._issuer: tuple[str, ...] = ()
         self._scores: dict[int, int] = {}

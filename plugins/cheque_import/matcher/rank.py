@@ -1,0 +1,127 @@
+"""Proposals: who may have sent a cheque and what for, the likeliest first, in words."""
+
+from __future__ import annotations
+
+from core.plugin import gettext as _
+from plugins.cheque_import.matcher import explain
+from plugins.cheque_import.matcher.evidence import Evidence, Quality
+from plugins.cheque_import.matcher.snapshot import Cheque, Index, Proposal, Rule
+from plugins.cheque_import.matcher.ways import Way, likely_ways, split
+
+ALGORITHM = "1"
+"""Written beside every decision; any change that may alter one raises it."""
+
+POOR_NAME = 60
+_KEPT = 6
+_WANTED = 3
+
+_IDENTITY = {Quality.CHECKED: 50, Quality.EXACT: 40, Quality.REPAIRED: 25}
+_ACCOUNT, _NEAR_ACCOUNT, _CODE, _NAME = 40, 25, 25, 35
+
+
+def ranked(cheque: Cheque, evidence: Evidence, index: Index) -> tuple[Proposal, ...]:
+    """Name at least three candidates where there are as many, the likeliest first."""
+    found: dict[tuple[int, ...], tuple[int, int, Way]] = {}
+    for family in _candidates(cheque, evidence, index):
+        identity = _identity_points(evidence, family, index)
+        for way in likely_ways(cheque.amount, evidence, family, index):
+            points = identity + _amount_points(cheque.amount, way, evidence)
+            invoices = tuple(sorted(invoice.id for invoice in way.invoices))
+            found.setdefault((family, *invoices), (points, -abs(cheque.amount - way.due), way))
+    ranked = sorted(found, key=lambda key: (-found[key][0], -found[key][1], key))
+    return tuple(
+        propose(cheque, evidence, index, found[key][2], family=key[0], rule=Rule.CANDIDATE)
+        for key in ranked[:_KEPT]
+    )
+
+
+def _candidates(cheque: Cheque, evidence: Evidence, index: Index) -> list[int]:
+    wanted = [hit.invoice.family_id for hit in evidence.hits]
+    wanted += [link.family_id for link in (*evidence.links, *evidence.near_links)]
+    wanted += [known.family_id for _raw, known in evidence.elsewhere if known.family_id is not None]
+    if evidence.code_family is not None:
+        wanted.append(evidence.code_family)
+    if evidence.named():
+        owing = index.owing(cheque.amount)
+        named = index.families_named(evidence.issuer, owing)
+        named.sort(key=lambda pair: (-pair[0] - (20 if pair[1] in owing else 0), pair[1]))
+        wanted += [family for _score, family in named[:8]]
+    found = list(dict.fromkeys(wanted))
+    # Amount alone says little, but a person who holds the paper may recognise one of a few.
+    others = [one for one in index.first_owing(cheque.amount) if one not in found]
+    return found + others[: max(_WANTED - len(found), 0)]
+
+
+def propose(
+    cheque: Cheque, evidence: Evidence, index: Index, way: Way, *, family: int, rule: Rule
+) -> Proposal:
+    """State one way to explain a cheque, with its reasons and the figures behind them."""
+    name = index.name_score(evidence.issuer, family)
+    gap = cheque.amount - way.due
+    scores = {
+        **_identity_scores(evidence, family, name),
+        "amount": _amount_points(cheque.amount, way, evidence),
+    }
+    points = _identity_points(evidence, family, index) + scores["amount"]
+    return Proposal(
+        family_id=family,
+        shares=split(cheque.amount, way.invoices),
+        gap=gap,
+        confidence=100 if rule is not Rule.CANDIDATE else max(1, min(points, 95)),
+        rule=rule,
+        reasons=(
+            *explain.identity(evidence, family, name), *_amount_reasons(cheque.amount, way, gap)
+        ),
+        scores=scores,
+        algorithm=ALGORITHM,
+    )  # fmt: skip
+
+
+def _identity_points(evidence: Evidence, family: int, index: Index) -> int:
+    scores = _identity_scores(evidence, family, index.name_score(evidence.issuer, family))
+    name = scores.pop("name")
+    return sum(scores.values()) + (name * _NAME // 100 if name >= POOR_NAME else 0)
+
+
+def _identity_scores(evidence: Evidence, family: int, name: int) -> dict[str, int]:
+    return {
+        "reference": max(
+            (_IDENTITY[hit.quality] for hit in evidence.hits if hit.invoice.family_id == family),
+            default=0,
+        ),
+        "account": _account_points(evidence, family),
+        "code": _CODE if evidence.code_family == family else 0,
+        "name": name,
+    }
+
+
+def _account_points(evidence: Evidence, family: int) -> int:
+    if any(link.family_id == family for link in evidence.links):
+        return _ACCOUNT
+    return _NEAR_ACCOUNT if any(x.family_id == family for x in evidence.near_links) else 0
+
+
+def _amount_points(amount: int, way: Way, evidence: Evidence) -> int:
+    designated = [i for i in evidence.referred if i.family_id == way.invoices[0].family_id]
+    bonus = 0
+    if designated and set(designated) <= set(way.invoices):
+        bonus = 8 if len(designated) == len(way.invoices) else 6
+    if way.due == amount:
+        return bonus + (35 if way.unique else 25)
+    if explain.slip(amount, way.due):
+        return bonus + 15
+    return bonus + (10 if abs(amount - way.due) * 10 <= amount else 3)
+
+
+def _amount_reasons(amount: int, way: Way, gap: int) -> list[str]:
+    named = explain.numbers(way.invoices)
+    if gap:
+        difference = explain.difference(amount, way.due)
+        return [_("Pour %(numbers)s : %(gap)s.") % {"numbers": named, "gap": difference}]
+    reasons = [_("Le montant est exactement celui de %s.") % named]
+    reasons.append(
+        _("Aucune autre combinaison de factures ne convient.")
+        if way.unique
+        else _("D’autres combinaisons de factures donnent le même montant.")
+    )
+    return reasons
