@@ -32,7 +32,7 @@ lint: dev  ## Check style, types and layers only
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: dev pango  ## Measure, and compare with the reference
+bench: $(VENV)/.bench pango  ## Measure, and compare with bare baselines (benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:  ## Remove the environment and the caches; the data stay
@@ -60,6 +60,11 @@ $(VENV)/.run: requirements/run.txt setup.cfg pyproject.toml | $(BIN)/python
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@echo "Installing the tests' tools"
 	@$(PIP) install -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	@echo "Installing what draws the plots"
+	@$(PIP) install -r requirements/bench.txt
 	@touch $@
 
 pango: | $(BIN)/python
