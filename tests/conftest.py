@@ -2,4 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+
 pytest_plugins = ["core.testing.database", "core.testing.portal"]
+
+
+@pytest.fixture(autouse=True)
+def environment_as_found() -> Iterator[None]:
+    """Undo what a test, or a command that it runs in this process, says to the environment.
+
+    A command told the simulators' usual addresses once; a demonstration that a later test of the
+    same process started on other ports then sent its parents there.
+    """
+    with mock.patch.dict(os.environ):
+        yield

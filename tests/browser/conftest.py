@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from visitor import PHONE, READY, Demo, Visitor
+from visitor import PATIENCE, PHONE, READY, Demo, Visitor
 
+from core.cli.addresses import ENVIRONMENT
 from core.db.embedded import free_port
 
 
@@ -22,7 +23,8 @@ from core.db.embedded import free_port
 def demo(tmp_path_factory) -> Demo:
     folder = tmp_path_factory.mktemp("demo")
     data, log = folder / "data", folder / "log"
-    bare = {k: v for k, v in os.environ.items() if not k.startswith(("PREAU_", "PYTEST_"))}
+    ours = ("PREAU_", "PYTEST_", *ENVIRONMENT)
+    bare = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     port = free_port()
     command = [sys.executable, "-P", "-m", "core.cli.main", "run"]
     with log.open("w") as out:
@@ -79,7 +81,7 @@ def visit(chromium, request):
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(1000 * PATIENCE)
         name = "phone" if size == PHONE else "desk"
         visitor = Visitor(page, name, Path(folder) if folder else None, [])
         page.on("console", lambda m: visitor.complaints.append(m.text) if m.type == "error" else 0)

@@ -12,7 +12,7 @@ import time
 import pytest
 from paying import pay_by_card
 from pypdf import PdfReader
-from visitor import DESK, PHONE
+from visitor import DESK, PATIENCE, PHONE
 
 pytestmark = pytest.mark.browser
 
@@ -96,7 +96,7 @@ def text_of(document):
 CHAT_FAMILY = "F00451"
 
 
-def wait_in_chat(phone, words, seconds=25):
+def wait_in_chat(phone, words, seconds=PATIENCE):
     """Look at the chat until it says `words`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
