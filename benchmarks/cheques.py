@@ -1,4 +1,7 @@
-"""How well and how fast cheques are matched: ``python benchmarks/cheques.py [--json]``.
+"""How well and how fast cheques are matched.
+
+``--detail`` prints every figure per rule and kind of noise instead, ``--dev`` with the seeds that
+were tuned on, ``--wrong`` each wrong automatic match.
 
 Quality is reported per rule and per kind of noise, with the bound that the number of cases allows
 (rule of three); speed as a ratio to a bare pass of rapidfuzz over the same names, in the same run.
@@ -13,17 +16,15 @@ import sys
 import time
 import tracemalloc
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from pathlib import Path
-from statistics import median
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from cheques_town import BASE, HARD, Noise, Paper, Town, town
 from rapidfuzz import fuzz, process
 
+from benchmarks import measure
+from benchmarks.cheques_town import BASE, HARD, Noise, Paper, Town, town
+from benchmarks.measure import Aim, Result
 from plugins.cheque_import.matcher import (
     AccountLink,
     Cheque,
@@ -240,9 +241,7 @@ def _large(invoices: int, cheques: int) -> tuple[Snapshot, list[Cheque]]:
         )
         for n in range(invoices)
     )  # fmt: skip
-    families = tuple(
-        Family(h.id, h.code, h.names) for h in made.households[: invoices // 4 + 1]
-    )
+    families = tuple(Family(h.id, h.code, h.names) for h in made.households[: invoices // 4 + 1])
     bills = {i.family_id: i for i in opened}
     papers = [p for p in made.papers if p.family in bills]
     picked = [
@@ -255,45 +254,66 @@ def _large(invoices: int, cheques: int) -> tuple[Snapshot, list[Cheque]]:
     return Snapshot("", opened, families), picked
 
 
-def speed(cheques: int, invoices: int, rounds: int = 3) -> dict[str, float]:
-    """Seconds of one core to index and match, against one bare name look-up a cheque."""
+def speed(cheques: int, invoices: int, rounds: int = 3) -> Result:
+    """Cheques a second of one core, indexing included, against one bare name look-up a cheque."""
     snapshot, batch = _large(invoices, cheques)
-    ours, bare_seconds = [], []
     names = [name for family in snapshot.families for name in family.names]
     sample = batch[:: max(len(batch) // 50, 1)]
-    for _round in range(rounds):
+
+    def ours() -> float:
         started = time.process_time()
         match(batch, Index(snapshot))
-        ours.append(time.process_time() - started)
+        return len(batch) / (time.process_time() - started)
+
+    def bare_look_up() -> float:
         started = time.process_time()
         for cheque in sample:
             process.extractOne(cheque.issuer, names, scorer=fuzz.token_sort_ratio)
-        bare_seconds.append((time.process_time() - started) * len(batch) / len(sample))
-    return {
-        "cheques": cheques, "invoices": invoices, "seconds": median(ours),
-        "ratio_to_bare_rapidfuzz": median(ours) / median(bare_seconds),
-    }  # fmt: skip
+        return len(sample) / (time.process_time() - started)
+
+    took = measure.in_turns({"ours": ours, "bare": bare_look_up}, rounds)
+    return measure.compared(
+        f"cheques matched against {invoices} invoices", took["ours"], took["bare"], "cheques/s",
+        cheques=cheques, invoices=invoices,
+        baseline="rapidfuzz.process.extractOne over the families' names, once a cheque",
+    )  # fmt: skip
 
 
-def memory(cheques: int, invoices: int) -> float:
+def memory(cheques: int, invoices: int) -> Result:
     """Megabytes at the peak of matching, beyond the snapshot's own."""
     snapshot, batch = _large(invoices, cheques)
     tracemalloc.start()
     match(batch, Index(snapshot))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return peak / 1e6
+    return Result(
+        "cheque matching: memory", peak / 1e6, None, "MB",
+        conditions={"cheques": cheques, "invoices": invoices},
+    )  # fmt: skip
 
 
-def main() -> None:
-    """Print the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--dev", action="store_true", help="the seeds to tune on")
-    parser.add_argument("--wrong", action="store_true", help="print each wrong automatic match")
-    parser.add_argument("--no-speed", action="store_true")
-    options = parser.parse_args()
-    seeds = DEV if options.dev else TEST
+def run(quick: bool) -> Iterator[Result]:
+    """Quality on seeds that nobody tuned on, then speed and memory."""
+    seeds = TEST[:1] if quick else TEST
+    for name, noise, coverage in (("base", BASE, 0.88), ("hard", HARD, 0.80)):
+        figures = quality(noise, seeds).figures()
+        told = {"seeds": len(seeds), "noise": name, "cheques": figures["cheques"]}
+        yield Result(
+            f"cheques of the {name} town: wrong family", figures["wrong_family"], None, "cheques",
+            Aim("at most", 0, of="figure"),
+            conditions=told | {"bound_95": figures["wrong_family_bound_95"]},
+        )  # fmt: skip
+        yield Result(
+            f"cheques of the {name} town: matched alone", figures["coverage_of_exact"], None,
+            "of exact ones", Aim("at least", coverage, of="figure"), conditions=told,
+        )  # fmt: skip
+    for cheques, invoices in ((500, 5_000),) if quick else ((5_000, 50_000), (20_000, 200_000)):
+        yield speed(cheques, invoices, rounds=1 if quick else 3)
+    yield memory(*((500, 5_000) if quick else (20_000, 200_000)))
+
+
+def detail(seeds: range, *, wrong: bool) -> None:
+    """Print everything that is counted."""
     report: dict[str, object] = {}
     for name, noise in (("base", BASE), ("hard", HARD)):
         score = quality(noise, seeds)
@@ -307,19 +327,22 @@ def main() -> None:
                 kind: score.classes_auto[kind] / n for kind, n in sorted(score.classes.items()) if n
             },
         }
-        if options.wrong:
-            for paper, one in score.wrong:
-                print(paper, one.proposals[0], sep="\n  ", end="\n\n")
-    if not options.no_speed:
-        report["speed"] = [speed(5_000, 50_000), speed(10_000, 100_000), speed(20_000, 200_000)]
-        report["peak_megabytes"] = memory(20_000, 200_000)
-    if options.json:
-        print(json.dumps(report, indent=1))
+        for paper, one in score.wrong if wrong else ():
+            print(paper, one.proposals[0], sep="\n  ", end="\n\n")
+    print(json.dumps(report, indent=1))
+
+
+def main() -> None:
+    """The command."""
+    if "--detail" not in sys.argv:
+        measure.main(run, __doc__)
         return
-    for name, part in report.items():
-        print(f"== {name}")
-        for line in part if isinstance(part, list) else [part]:
-            print(json.dumps(line, indent=1))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--detail", action="store_true")
+    parser.add_argument("--dev", action="store_true", help="the seeds to tune on")
+    parser.add_argument("--wrong", action="store_true", help="print each wrong automatic match")
+    options = parser.parse_args()
+    detail(DEV if options.dev else TEST, wrong=options.wrong)
 
 
 if __name__ == "__main__":

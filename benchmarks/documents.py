@@ -1,28 +1,22 @@
-"""Papers a second, as a ratio to bare WeasyPrint on the same HTML.
-
-    python benchmarks/documents.py [--count 30] [--rounds 3] [--json]
+"""Papers a second, against bare WeasyPrint on the same HTML; and papers kept, against a file.
 
 "Bare" is what one would write without `core.documents`: `HTML(string).write_pdf()` with the same
 style sheet and the same font files, in the same PDF variant. Ours adds composing the HTML from the
-sheet, and spares reading fonts and style sheet again for each paper. Both run in turns in one
-process, each round twice the other way round, so that a busy machine slows both alike.
+sheet, and spares reading fonts and style sheet again for each paper.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib import resources
+from itertools import count
 
 import weasyprint
 
+from benchmarks.measure import Aim, Result, compared, in_turns, main, rate
 from core.api.payments import Means
 from core.documents import (
     Addressee,
@@ -37,8 +31,6 @@ from core.documents import (
 )
 from core.documents.pdf import page
 from core.documents.render import Paper, invoice, receipt
-
-AIM = 0.9
 
 TOWN = Letterhead("Ville de Démo", ("1 place de la Mairie", "99000 Démoville"), ("01 99 00 00 00",))
 FAMILY = Addressee("MARTIN Céline", ("1 rue du Lavoir", "99000 Démoville"))
@@ -100,58 +92,33 @@ def bare(html: str, css: str) -> bytes:
     )
 
 
-def seconds(work: Callable[[int], object], count: int) -> float:
-    start = time.perf_counter()
-    for number in range(count):
-        work(number)
-    return time.perf_counter() - start
-
-
-def measure(case: Case, count: int, rounds: int) -> dict[str, object]:
+def measured(case: Case, papers: int, rounds: int) -> Result:
     folder = resources.files("core.documents")
     css = (folder / "templates" / "paper.css").read_text("utf-8")
     css = css.replace("preau-font:", (folder / "fonts").joinpath("").as_uri() + "/")
-    papers = [case.compose(number) for number in range(count)]
+    composed = [case.compose(number) for number in range(papers)]
     htmls = [
         page(p.html, title=p.title, language=p.language, author=p.author, created=p.created)
-        for p in papers
+        for p in composed
     ]
-    ways = {"ours": case.ours, "bare": lambda n: bare(htmls[n], css)}
-    for work in ways.values():
-        work(0)
-    ratios, rates = [], []
-    for turn in range(rounds * 2):
-        order = ["ours", "bare"] if turn % 2 else ["bare", "ours"]
-        took = {way: seconds(ways[way], count) for way in order}
-        ratios.append(took["bare"] / took["ours"])
-        rates.append(count / took["ours"])
-    return {
-        "paper": case.name,
-        "papers_per_second": round(statistics.median(rates), 1),
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_spread": [round(min(ratios), 2), round(max(ratios), 2)],
-        "aim": AIM,
-    }
+    ours, theirs = count(), count()
+    took = in_turns(
+        {
+            "ours": lambda: rate(lambda: case.ours(next(ours) % papers), papers),
+            "bare": lambda: rate(lambda: bare(htmls[next(theirs) % papers], css), papers),
+        },
+        rounds,
+    )
+    return compared(
+        f"{case.name} as PDF", took["ours"], took["bare"], "papers/s", Aim("at least", 0.9),
+        papers=papers, baseline="WeasyPrint on the same HTML, style sheet and fonts",
+    )  # fmt: skip
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    results = [measure(case, options.count, options.rounds) for case in CASES]
-    if options.json:
-        print(json.dumps(results))
-    else:
-        for result in results:
-            low, high = result["ratio_spread"]
-            print(
-                f"{result['paper']}: {result['papers_per_second']}/s, "
-                f"{result['ratio']} x bare WeasyPrint ({low} to {high}; aim {AIM})"
-            )
-    return 0 if all(result["ratio"] >= AIM for result in results) else 1
+def run(quick: bool) -> Iterator[Result]:
+    for case in CASES:
+        yield measured(case, *((1, 1) if quick else (20, 6)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(run, __doc__)

@@ -1,6 +1,4 @@
-"""PayFiP's client and simulator, as ratios to a bare HTTP exchange of the same bytes.
-
-    python benchmarks/payfip_client.py [--rounds 300] [--json]
+"""PayFiP's client, beside zeep and a bare HTTP exchange of the same bytes.
 
 The bare exchange posts the same request with http.client over a kept connection to a server that
 answers fixed bytes without reading them: what no SOAP client over HTTP can beat. All candidates
@@ -9,22 +7,20 @@ take turns within each round, so that a busy machine slows all of them alike; me
 
 from __future__ import annotations
 
-import argparse
 import http.client
-import json
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from statistics import median, quantiles
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
 import zeep
 
+from benchmarks.measure import Result, compared, in_turns, main, seconds
 from plugins.payfip import contract
 from plugins.payfip.client import Client
 from plugins.payfip.contract import Operation
@@ -91,21 +87,12 @@ def bare(url: str) -> Callable[[], object]:
 
 
 def cold(code: str) -> float:
-    """Seconds from process start to a client that could ask, best of three."""
-    times = []
-    for _round in range(3):
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
-        times.append(time.perf_counter() - started)
-    return min(times)
+    """Seconds from process start to a client that could ask."""
+    return seconds(lambda: subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=300)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    rounds = options.rounds
+def run(quick: bool) -> Iterator[Result]:
+    rounds = 5 if quick else 300
     with ExitStack() as stack:
         fixed_url = stack.enter_context(serving_fixed())
         base = stack.enter_context(running(make_simulator()))
@@ -116,47 +103,43 @@ def main() -> None:
         theirs = zeep.Client(str(contract.WSDL))
         binding = "{" + contract.SERVICE + "}PaiementSecuriseServiceSoapBinding"
         zeep_fixed = theirs.create_service(binding, fixed_url)
-        zeep_sim = theirs.create_service(binding, url)
         values = dict(CREATION.items())
         paid = ours.create(CREATION)
-        httpx_post = f"{base}/_simulator/api/operations/{paid}/act"
-        httpx.post(httpx_post, json={"action": "accept"}).raise_for_status()
+        act = f"{base}/_simulator/api/operations/{paid}/act"
+        httpx.post(act, json={"action": "accept"}).raise_for_status()
 
-        candidates: dict[str, Callable[[], object]] = {
-            "bare exchange, fixed answer": bare(fixed_url),
-            "our client, fixed answer": lambda: ours_fixed.create(CREATION),
-            "zeep, fixed answer": lambda: zeep_fixed.creerPaiementSecurise(arg0=values),
-            "bare exchange, simulator": bare(url),
-            "our client, simulator: create": lambda: ours.create(CREATION),
-            "our client, simulator: outcome": lambda: ours.payment(paid),
-            "zeep, simulator: create": lambda: zeep_sim.creerPaiementSecurise(arg0=values),
+        calls: dict[str, Callable[[], object]] = {
+            "bare": bare(fixed_url),
+            "ours": lambda: ours_fixed.create(CREATION),
+            "zeep": lambda: zeep_fixed.creerPaiementSecurise(arg0=values),
+            "bare, simulator": bare(url),
+            "ours, simulator": lambda: ours.create(CREATION),
+            "outcome, simulator": lambda: ours.payment(paid),
         }
-        times: dict[str, list[float]] = {name: [] for name in candidates}
-        for number in range(rounds + 10):
-            for name, call in candidates.items():
-                started = time.perf_counter()
-                call()
-                if number >= 10:
-                    times[name].append(time.perf_counter() - started)
-
-    rows = {
-        name: {
-            "median_ms": median(taken) * 1e3,
-            "p95_ms": quantiles(taken, n=20)[-1] * 1e3,
-            "ratio": median(taken) / median(times["bare exchange, fixed answer"]),
-        }
-        for name, taken in times.items()
-    }
-    ours_cold = cold("import httpx\nfrom lxml import etree\nhttpx.Client().close()")
-    zeep_cold = cold(f"import zeep\nzeep.Client({str(contract.WSDL)!r})")
-    if options.json:
-        print(json.dumps({"exchanges": rows, "cold_s": {"ours": ours_cold, "zeep": zeep_cold}}))
-        return
-    print(f"{'':34}{'median':>10}{'p95':>10}{'ratio':>8}")
-    for name, row in rows.items():
-        print(f"{name:34}{row['median_ms']:8.2f}ms{row['p95_ms']:8.2f}ms{row['ratio']:8.1f}")
-    print(f"process to client: httpx and lxml {ours_cold:.2f}s, zeep {zeep_cold:.2f}s")
+        took = in_turns({name: partial(seconds, call) for name, call in calls.items()}, rounds)
+    milliseconds = {name: [1000 * one for one in times] for name, times in took.items()}
+    for name, way, base_way in (
+        ("PayFiP client: creation", "ours", "bare"),
+        ("zeep: creation", "zeep", "bare"),
+        ("PayFiP client: creation, simulator", "ours, simulator", "bare, simulator"),
+        ("PayFiP client: outcome, simulator", "outcome, simulator", "bare, simulator"),
+    ):
+        yield compared(
+            name, milliseconds[way], milliseconds[base_way], "ms",
+            baseline="http.client posting the same bytes on a kept connection",
+        )  # fmt: skip
+    imports = in_turns(
+        {
+            "ours": partial(cold, "import httpx\nfrom lxml import etree\nhttpx.Client().close()"),
+            "zeep": partial(cold, f"import zeep\nzeep.Client({str(contract.WSDL)!r})"),
+        },
+        1 if quick else 3,
+    )
+    yield compared(
+        "PayFiP client: start of process", imports["ours"], imports["zeep"], "s",
+        baseline="zeep, with its WSDL read",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    main(run, __doc__)

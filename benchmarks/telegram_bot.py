@@ -1,25 +1,25 @@
-"""Measure the bot: a thousand towns in one process, against a bare python-telegram-bot echo.
+"""The bot of a thousand towns in one process, against a bare python-telegram-bot echo.
 
-Run: ``python benchmarks/telegram_bot.py [--towns 1000] [--seconds 20]``. The simulated Telegram
-runs in a process of its own; PostgreSQL is the embedded one. An update is counted from when it is
-due until its answer was taken by Telegram: door, outbox row, claim, conversation, pace, sending,
-end. Celery is left out: its start latency is the same for every task.
+The simulated Telegram runs in a process of its own; PostgreSQL is the embedded one. An update is
+counted from when it is due until its answer was taken by Telegram: door, outbox row, claim,
+conversation, pace, sending, end. Celery is left out: its start latency is the same for every task.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import multiprocessing
 import random
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sqlalchemy import text
+
+from benchmarks.measure import Result, main, p99
 
 TOWN = """\
 [tenant]
@@ -66,10 +66,6 @@ def update(number: int, words: str = "/factures") -> dict:
             "text": words,
         },
     }  # fmt: skip
-
-
-def p99(values: list[float]) -> float:
-    return sorted(values)[max(int(len(values) * 0.99) - 1, 0)]
 
 
 async def echo(url: str, count: int) -> list[float]:
@@ -155,18 +151,14 @@ class Bench:
         deliver(self.runtime, self.consumers, slug, row)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--towns", type=int, default=1000)
-    parser.add_argument("--seconds", type=int, default=20)
-    parser.add_argument("--rate", type=int, default=30)
-    arguments = parser.parse_args()
+def run(quick: bool) -> Iterator[Result]:
+    towns, lasting, rate = (20, 1, 10) if quick else (1000, 20, 30)
     from core.db.embedded import Embedded
     from plugins.telegram_bot import plugin
 
     ours, theirs = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
-    simulator = context.Process(target=simulate, args=(arguments.towns, theirs), daemon=True)
+    simulator = context.Process(target=simulate, args=(towns, theirs), daemon=True)
     simulator.start()
     url = ours.recv()
     random.seed(7)
@@ -174,7 +166,7 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o711)
         with Embedded(folder, durable=False) as servers:
-            bench = Bench(folder, servers, url, arguments.towns)
+            bench = Bench(folder, servers, url, towns)
             bench.answer(bench.slugs[0])
             baseline = asyncio.run(echo(url, 200))
             before = rss()
@@ -194,32 +186,29 @@ def main() -> None:
             order = random.sample(bench.slugs, len(bench.slugs))
             begin = time.perf_counter() + 0.1
             with ThreadPoolExecutor(8) as pool:
-                for step in range(arguments.rate * arguments.seconds):
-                    due = begin + step / arguments.rate
+                for step in range(rate * lasting):
+                    due = begin + step / rate
                     time.sleep(max(due - time.perf_counter(), 0))
                     # In turn: one chat asked twice in a second waits for Telegram's own limit.
                     pool.submit(timed, order[step % len(order)], due)
             bench.runtime.close()
     simulator.terminate()
-    plain, whole = statistics.median(baseline), statistics.median(alone)
-    print(json.dumps({
-        "towns": arguments.towns,
-        "bots_alive": alive,
-        "rss_mb": round(after, 1),
-        "rss_growth_kb_per_town": round((after - before) * 1024 / arguments.towns, 1),
-        "echo_ms_median": round(plain * 1000, 2),
-        "echo_updates_per_s": round(1 / statistics.mean(baseline), 1),
-        "answer_ms_median": round(whole * 1000, 2),
-        "answer_ms_p99": round(p99(alone) * 1000, 2),
-        "answer_updates_per_s_one_thread": round(1 / statistics.mean(alone), 1),
-        "ratio_to_echo": round(whole / plain, 2),
-        f"at_{arguments.rate}_per_s": {
-            "answered": len(late),
-            "median_ms": round(statistics.median(late) * 1000, 2),
-            "p99_ms": round(p99(late) * 1000, 2),
-        },
-    }, indent=1))  # fmt: skip
+    told = {"towns": towns, "bots_alive": alive}
+    yield Result(
+        "telegram: answers of one thread", 1 / statistics.mean(alone),
+        1 / statistics.mean(baseline), "updates/s",
+        conditions=told | {"baseline": "echo by a bare telegram.ext.Application"},
+    )  # fmt: skip
+    yield Result("telegram: answer, median", statistics.median(alone) * 1000,
+                 statistics.median(baseline) * 1000, "ms", conditions=told)  # fmt: skip
+    yield Result("telegram: memory per town's bot", (after - before) * 1024 / towns, None, "kB",
+                 conditions=told | {"rss_mb": round(after, 1)})  # fmt: skip
+    told |= {"updates_per_second": rate, "answered": len(late)}
+    yield Result("telegram: answer under load, median", statistics.median(late) * 1000, None,
+                 "ms", conditions=told)  # fmt: skip
+    yield Result("telegram: answer under load, p99", p99(late) * 1000, None, "ms",
+                 conditions=told)  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    main(run, __doc__)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-import sys
 from datetime import date
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -27,8 +25,6 @@ from plugins.cheque_import.matcher.explain import difference
 from plugins.cheque_import.matcher.normalise import bare, check_character, name_score, words
 from plugins.cheque_import.matcher.snapshot import Elsewhere
 from plugins.cheque_import.matcher.subsets import exact_subsets
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
 def brute(amounts, target):
@@ -287,8 +283,8 @@ INVOICES_BY_ID = {i.id: i for i in INVOICES}
 @pytest.mark.parametrize(("noise", "floor"), [("BASE", 0.85), ("HARD", 0.80)])
 def test_the_made_up_town_is_matched_without_one_wrong_family(noise, floor):
     """The gate: a few frozen seeds here, twenty in benchmarks/cheques.py."""
-    import cheques as bench
-    import cheques_town
+    from benchmarks import cheques as bench
+    from benchmarks import cheques_town
 
     figures = bench.quality(getattr(cheques_town, noise), range(1001, 1002)).figures()
     assert figures["wrong_family"] == 0
@@ -299,7 +295,7 @@ def test_the_made_up_town_is_matched_without_one_wrong_family(noise, floor):
 
 
 def test_the_generator_is_the_same_for_the_same_seed():
-    import cheques_town
+    from benchmarks import cheques_town
 
     one_, other = (cheques_town.town(5, families=40) for _ in range(2))
     assert one_.papers == other.papers
