@@ -6,6 +6,7 @@ from core.models.closing import Closing
 from core.models.family import AccessCode, Child, ContactEmail, Family, FamilyChild
 from core.models.importing import ImportBatch, InvoiceChange
 from core.models.invoice import Document, Invoice, InvoiceLine, InvoiceState
+from core.models.journal import EntryKind, JournalEntry
 from core.models.messages import MessageRow, MessageState
 from core.models.news import News
 from core.models.outbox import OutboxRow, OutboxState
@@ -13,6 +14,7 @@ from core.models.payment import (
     Allocation,
     Counter,
     Credit,
+    CreditUse,
     Payment,
     PaymentAnswer,
     PaymentItem,
@@ -24,9 +26,10 @@ from core.models.upload import Upload, UploadPart, UploadState
 
 __all__ = [
     "AccessCode", "Account", "AccountFamily", "Agent", "AgentInvitation", "AgentSession",
-    "Allocation", "AuditEntry", "Child", "Closing", "ContactEmail", "Counter", "Credit", "Document",
-    "Family", "FamilyChild", "ImportBatch", "Invoice", "InvoiceChange", "InvoiceLine",
-    "InvoiceState", "MessageRow", "MessageState", "News", "OneTimeToken", "OutboxRow",
-    "OutboxState", "Payment", "PaymentAnswer", "PaymentItem", "RecoveryCode", "RegieCalendar",
-    "Reminder", "Role", "Tenant", "Upload", "UploadPart", "UploadState", "WebSession",
+    "Allocation", "AuditEntry", "Child", "Closing", "ContactEmail", "Counter", "Credit",
+    "CreditUse", "Document", "EntryKind", "Family", "FamilyChild", "ImportBatch", "Invoice",
+    "InvoiceChange", "InvoiceLine", "InvoiceState", "JournalEntry", "MessageRow",
+    "MessageState", "News", "OneTimeToken", "OutboxRow", "OutboxState", "Payment",
+    "PaymentAnswer", "PaymentItem", "RecoveryCode", "RegieCalendar", "Reminder", "Role",
+    "Tenant", "Upload", "UploadPart", "UploadState", "WebSession",
 ]  # fmt: skip

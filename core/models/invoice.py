@@ -45,7 +45,7 @@ class Document(TenantScoped, Base):
 
 
 class Invoice(TenantScoped, Base):
-    """What a family owes. Its balance is `amount` less the allocations in force: derived."""
+    """What a family owes. Its balance is `amount` less `paid`."""
 
     __tablename__ = "invoice"
     __table_args__ = (
@@ -66,6 +66,14 @@ class Invoice(TenantScoped, Base):
             "tenant_id", "regie", "due_on",
             postgresql_where=text("state = 'published'"),
         ),
+        Index(
+            "ix_invoice_unpaid",
+            "tenant_id", "id",
+            postgresql_where=text("state = 'published' AND kind = 'facture' AND paid < amount"),
+        ),
+        Index(None, "tenant_id", "state", "id"),
+        Index(None, "tenant_id", "regie", "id"),
+        Index(None, "tenant_id", "issued_on"),
     )  # fmt: skip
 
     family_id: Mapped[Reference]
@@ -78,6 +86,12 @@ class Invoice(TenantScoped, Base):
     kind: Mapped[str] = mapped_column(default="facture", server_default="facture")
     origin_number: Mapped[str] = mapped_column(default="", server_default="")
     amount: Mapped[Cents]
+    paid: Mapped[int] = mapped_column(
+        BigInteger,
+        default=0,
+        server_default="0",
+        comment="cents of euro: the allocations in force, which a trigger adds up",
+    )
     issued_on: Mapped[date]
     due_on: Mapped[date]
     period_start: Mapped[date | None]

@@ -95,19 +95,34 @@ class PaymentItem(TenantScoped, Base):
 
 
 class Allocation(TenantScoped, Base):
-    """Cents of a settled payment that pay an invoice. In force until `reversed_at`."""
+    """Cents of a settled payment that pay an invoice. In force until `reversed_at`.
+
+    A trigger keeps their sum in `Invoice.paid`.
+    """
 
     __tablename__ = "allocation"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "payment_id", "invoice_id"),
         ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
         ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"]),
+        ForeignKeyConstraint(
+            ["tenant_id", "credit_use_id"], ["credit_use.tenant_id", "credit_use.id"]
+        ),
         CheckConstraint("amount > 0", name="positive"),
+        # Once when the payment settles, and once for each use of what was too much of it.
+        Index(
+            "uq_allocation_settled",
+            "tenant_id", "payment_id", "invoice_id",
+            unique=True,
+            postgresql_where=text("credit_use_id IS NULL"),
+        ),
+        UniqueConstraint("tenant_id", "credit_use_id"),
+        Index(None, "tenant_id", "payment_id"),
         Index(None, "tenant_id", "invoice_id"),
-    )
+    )  # fmt: skip
 
     payment_id: Mapped[Reference]
     invoice_id: Mapped[Reference]
+    credit_use_id: Mapped[ReferenceOrNone]
     amount: Mapped[Cents]
     created_at: Mapped[Moment]
     reversed_at: Mapped[MomentOrNone]
@@ -122,6 +137,8 @@ class Credit(TenantScoped, Base):
         ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
         ForeignKeyConstraint(["tenant_id", "family_id"], ["family.tenant_id", "family.id"]),
         CheckConstraint("amount > 0", name="positive"),
+        Index(None, "tenant_id", "family_id"),
+        Index(None, "tenant_id", "regie", "created_at"),
     )
 
     payment_id: Mapped[Reference]
@@ -129,7 +146,32 @@ class Credit(TenantScoped, Base):
     regie: Mapped[str]
     amount: Mapped[Cents]
     created_at: Mapped[Moment]
-    reversed_at: Mapped[MomentOrNone]
+    reversed_at: Mapped[MomentOrNone] = mapped_column(comment="with its payment")
+
+
+class CreditUse(TenantScoped, Base):
+    """Cents of a credit that pay an invoice, or, without one, went back to the family."""
+
+    __tablename__ = "credit_use"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        ForeignKeyConstraint(["tenant_id", "credit_id"], ["credit.tenant_id", "credit.id"]),
+        ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"]),
+        CheckConstraint("amount > 0", name="positive"),
+        Index(None, "tenant_id", "credit_id"),
+    )
+
+    key: Mapped[str] = mapped_column(comment="asked for twice under one key is one use")
+    credit_id: Mapped[Reference]
+    invoice_id: Mapped[ReferenceOrNone]
+    amount: Mapped[Cents]
+    means: Mapped[str] = mapped_column(
+        default="", server_default="", comment="how a refund went back"
+    )
+    note: Mapped[str] = mapped_column(default="", server_default="")
+    actor: Mapped[str]
+    created_at: Mapped[Moment]
+    reversed_at: Mapped[MomentOrNone] = mapped_column(comment="taken back, or with its payment")
 
 
 class PaymentAnswer(TenantScoped, Base):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,22 +19,28 @@ from core.models import (
     Allocation,
     Counter,
     Credit,
+    CreditUse,
+    EntryKind,
     Invoice,
     InvoiceState,
     Payment,
     PaymentItem,
 )
 from core.services.events import Events
+from core.services.journal import Journal
 
 
 class Ledger:
     """The only writer of settlements, allocations, credits and receipt numbers in a town."""
 
-    def __init__(self, session: Session, tenant: str, clock: Clock, events: Events) -> None:
+    def __init__(
+        self, session: Session, tenant: str, clock: Clock, events: Events, journal: Journal
+    ) -> None:
         self._session = session
         self._tenant = tenant
         self._clock = clock
         self._events = events
+        self._journal = journal
 
     def settle(
         self,
@@ -105,6 +111,7 @@ class Ledger:
             .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
             .values(receipt_number=f"{payment.regie}-{year}-{number:06d}")
         )
+        self._journal.enter(EntryKind.SETTLED, self._payment(payment_id), payment.amount)
         event = PaymentSettled(
             id=f"settled-{payment_id}",
             payment_id=payment_id,
@@ -118,6 +125,13 @@ class Ledger:
     def reverse(self, payment_id: int, *, reason: str) -> bool:
         """Take a settled payment back; its invoices are due again. False when it is not settled."""
         now = self._clock.now()
+        self.lock_invoices(
+            self._session.scalars(
+                select(Allocation.invoice_id).where(
+                    Allocation.tenant_id == self._tenant, Allocation.payment_id == payment_id
+                )
+            ).all()
+        )
         payment = self._session.execute(
             update(Payment)
             .where(
@@ -140,7 +154,7 @@ class Ledger:
             .values(reversed_at=now)
             .returning(Allocation.invoice_id)
         ).all()
-        self._session.execute(
+        credit_id = self._session.scalar(
             update(Credit)
             .where(
                 Credit.tenant_id == self._tenant,
@@ -148,7 +162,21 @@ class Ledger:
                 Credit.reversed_at.is_(None),
             )
             .values(reversed_at=now)
+            .returning(Credit.id)
         )
+        if credit_id is not None:
+            # A refund stays: that money did go back.
+            self._session.execute(
+                update(CreditUse)
+                .where(
+                    CreditUse.tenant_id == self._tenant,
+                    CreditUse.credit_id == credit_id,
+                    CreditUse.invoice_id.is_not(None),
+                    CreditUse.reversed_at.is_(None),
+                )
+                .values(reversed_at=now)
+            )
+        self._journal.enter(EntryKind.REVERSED, self._payment(payment_id), -payment.amount)
         event = PaymentReversed(
             id=f"reversed-{payment_id}",
             payment_id=payment_id,
@@ -191,24 +219,15 @@ class Ledger:
 
     def balances(self, invoices: Sequence[Invoice]) -> dict[int, int]:
         """What locked invoices still owe, in cents: nothing unless they are published."""
-        paid = {
-            row.invoice_id: row.paid
-            for row in self._session.execute(
-                select(Allocation.invoice_id, func.sum(Allocation.amount).label("paid"))
-                .where(
-                    Allocation.tenant_id == self._tenant,
-                    Allocation.invoice_id.in_([invoice.id for invoice in invoices]),
-                    Allocation.reversed_at.is_(None),
-                )
-                .group_by(Allocation.invoice_id)
-            )
-        }
         return {
-            invoice.id: max(invoice.amount - int(paid.get(invoice.id, 0)), 0)
+            invoice.id: max(invoice.amount - invoice.paid, 0)
             if invoice.state == InvoiceState.PUBLISHED
             else 0
             for invoice in invoices
         }
+
+    def _payment(self, payment_id: int) -> Payment:
+        return self._session.get_one(Payment, (self._tenant, payment_id), populate_existing=True)
 
     def _dues(self, payment_id: int) -> list[Due]:
         items = self._session.execute(
@@ -219,9 +238,7 @@ class Ledger:
         invoices = self.lock_invoices([item.invoice_id for item in items])
         balances = self.balances(list(invoices.values()))
         # Never more to an invoice than the payer meant for it, nor than it still owes.
-        return [
-            Due(item.invoice_id, min(item.amount, balances[item.invoice_id])) for item in items
-        ]
+        return [Due(item.invoice_id, min(item.amount, balances[item.invoice_id])) for item in items]
 
     def next_number(self, name: str) -> int:
         """The next number of a gap-free series: the row stays locked until the commit."""

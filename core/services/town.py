@@ -36,12 +36,14 @@ from core.services.families import Families
 from core.services.files import Files
 from core.services.imports import Imports
 from core.services.invoices import Invoices
+from core.services.journal import Journal
 from core.services.ledger import Ledger
 from core.services.letters import Letters
 from core.services.news import NewsDesk
 from core.services.notifications import Notifications
 from core.services.outbox import Outbox
 from core.services.payments import Payments
+from core.services.reminders import Reminders
 from core.services.sign_in import SignIn
 from core.services.uploads import Uploads
 from core.settings import Settings
@@ -118,9 +120,7 @@ class Town:
 
     def call_plugin(self, plugin: str, hook: str, **arguments: Any) -> Any:
         """Call a hook of one plugin; its exceptions pass."""
-        return self._extensions.call_one(
-            self.config.enabled, plugin, hook, ctx=self, **arguments
-        )
+        return self._extensions.call_one(self.config.enabled, plugin, hook, ctx=self, **arguments)
 
     def _brought(self, hook: str, **arguments: Any) -> list[tuple[str, list[Any]]]:
         found = self._extensions.contained(self.config.enabled, hook, ctx=self, **arguments)
@@ -176,9 +176,7 @@ class Town:
     @cached_property
     def invoices(self) -> Invoices:
         """Published invoices."""
-        return Invoices(
-            self.session, self.config.slug, self.clock, self.documents, self.base_url
-        )
+        return Invoices(self.session, self.config.slug, self.clock, self.documents, self.base_url)
 
     @cached_property
     def imports(self) -> Imports:
@@ -201,7 +199,12 @@ class Town:
     @cached_property
     def ledger(self) -> Ledger:
         """The only writer of settlements."""
-        return Ledger(self.session, self.config.slug, self.clock, self.events)
+        return Ledger(self.session, self.config.slug, self.clock, self.events, self.journal)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The only writer of the régies' journals."""
+        return Journal(self.session, self.config.slug, self.clock, self._actor)
 
     @cached_property
     def attempts(self) -> Attempts:
@@ -307,6 +310,18 @@ class Town:
     def billing(self) -> Billing:
         """Invoices in the hands of agents."""
         return Billing(self.session, self.config.slug, ledger=self.ledger, audit=self.audit)
+
+    @cached_property
+    def reminders(self) -> Reminders:
+        """What families are reminded of, and what goes to the trésorerie."""
+        return Reminders(
+            self.session,
+            self.config,
+            self.clock,
+            billing=self.billing,
+            events=self.events,
+            audit=self.audit,
+        )
 
     @cached_property
     def files(self) -> Files:
