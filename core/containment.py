@@ -17,8 +17,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import structlog
-from prometheus_client import Counter
 
+from core import metrics
 from core.api.errors import PreauError, RetryableError
 
 T = TypeVar("T")
@@ -29,7 +29,6 @@ REST = 60.0
 """Seconds for which a plugin is not asked again what it hung on."""
 
 log = structlog.get_logger(__name__)
-faults = Counter("preau_plugin_faults_total", "Contained faults of plugins", ["plugin", "hook"])
 _resting: dict[tuple[str, str], float] = {}
 
 
@@ -98,7 +97,7 @@ def consult(
 
 def report_fault(plugin: str, what: str, error: BaseException) -> None:
     """Log and count a fault of a plugin that was done without."""
-    faults.labels(plugin, what).inc()
+    metrics.plugin_faults.labels(plugin, what).inc()
     log.error("plugin.fault", plugin=plugin, hook=what, exc_info=error)
 
 

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from core import metrics
 from core.settings import get_settings
 
 
@@ -31,8 +32,10 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
     SIGTERM lets running requests finish; SIGHUP starts new workers on the code and the tenants'
     files as they are then.
     """
+    metrics.share()
     become(
         "gunicorn",
+        "--config", "python:core.web.serving",
         "--bind", f"{host}:{port}",
         "--worker-class", "gthread",
         "--workers", str(workers),
@@ -51,8 +54,12 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
 
 @click.command()
 @click.option("--concurrency", default=2, show_default=True, help="Processes that do the work.")
-def worker(concurrency: int) -> None:
+@click.option("--metrics-port", type=int, help="Show Prometheus metrics on this local port.")
+def worker(concurrency: int, metrics_port: int | None) -> None:
     """Do the work that leaves after the commit: mails, receipts, questions to PayFiP."""
+    metrics.share()
+    if metrics_port:
+        os.environ[metrics.PORT] = str(metrics_port)
     become(
         "celery",
         "--app", "core.tasks.app",

@@ -6,19 +6,23 @@ import signal
 
 import click
 
+from core import metrics
 from core.clock import SystemClock
 from core.logging import configure
 from core.settings import get_settings
 
 
 @click.command()
-def relay() -> None:
+@click.option("--metrics-port", type=int, help="Show Prometheus metrics on this local port.")
+def relay(metrics_port: int | None) -> None:
     """Relay due effects to the workers. One is enough; two do no harm."""
     from core.tasks.app import deliver
     from core.tasks.relay import Relay
 
     settings = get_settings()
     configure(settings)
+    if metrics_port:
+        metrics.serve(metrics_port)
     loop = Relay(
         settings.relay_url, SystemClock(), deliver.delay
     )

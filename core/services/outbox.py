@@ -164,6 +164,49 @@ def back_off(attempt: int) -> timedelta:
     return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the outbox of all towns stands at a moment."""
+
+    rows: dict[str, int]
+    """By state, those that are done apart."""
+    late: timedelta
+    """How long the oldest due row has waited to be begun."""
+    watched: int
+    """Rows of the topic that was asked about, still open."""
+    watched_for: timedelta
+    """Age of the oldest of them."""
+
+
+def standing(session: Session, now: datetime, watched_topic: str) -> Standing:
+    """Look at the outbox of all towns (the relay's role only)."""
+    open_states = (OutboxState.READY, OutboxState.RUNNING)
+    rows = dict.fromkeys((*open_states, OutboxState.DEAD), 0) | {
+        row.state: row.number
+        for row in session.execute(
+            select(OutboxRow.state, func.count().label("number"))
+            .where(OutboxRow.state.in_((*open_states, OutboxState.DEAD)))
+            .group_by(OutboxRow.state)
+        )
+    }
+    oldest = session.scalar(
+        select(func.min(OutboxRow.available_at)).where(
+            OutboxRow.state == OutboxState.READY, OutboxRow.available_at <= now
+        )
+    )
+    watched, since = session.execute(
+        select(func.count(), func.min(OutboxRow.created_at)).where(
+            OutboxRow.state.in_(open_states), OutboxRow.topic == watched_topic
+        )
+    ).one()
+    return Standing(
+        {str(state): number for state, number in rows.items()},
+        now - (oldest or now),
+        watched,
+        now - (since or now),
+    )
+
+
 def take_due(session: Session, now: datetime, limit: int) -> list[tuple[str, uuid.UUID]]:
     """Lease up to `limit` due rows of all towns for publication (the relay's role only)."""
     due = (

@@ -7,13 +7,15 @@ again when its lease has run out.
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from collections.abc import Mapping
 from functools import cache
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_process_init, worker_ready, worker_shutdown
 
+from core import metrics
 from core.api.plugin import Consumer
 from core.logging import configure as configure_logging
 from core.runtime import get_runtime
@@ -53,6 +55,17 @@ def _logging(**_options: object) -> None:
 def _fresh_connections(**_options: object) -> None:
     # A forked worker must not share its parent's sockets.
     get_runtime().engine.dispose(close=False)
+
+
+@worker_ready.connect
+def _show_metrics(**_options: object) -> None:
+    if port := os.environ.get(metrics.PORT):
+        metrics.serve(int(port))
+
+
+@worker_shutdown.connect
+def _forget_metrics(**_options: object) -> None:
+    metrics.unshare()
 
 
 @app.task(name="preau.deliver")

@@ -12,6 +12,7 @@ from types import FrameType
 
 import structlog
 
+from core import metrics
 from core.api.errors import PermanentError, RetryableError
 from core.api.plugin import Consumer
 from core.runtime import Runtime, UnknownTownError
@@ -53,12 +54,14 @@ def deliver(
             _end(town, claim, PermanentError("its workers died"), consumer)
             return
         try:
-            with _time_limit(consumer.lease):
+            with metrics.timed(metrics.effect_seconds, topic), _time_limit(consumer.lease):
                 consumer.handler(town, claim.payload)
             town.outbox.finish(claim)
             town.session.commit()
+            metrics.effects.labels(topic, "done").inc()
         except LostClaimError:
             town.session.rollback()
+            metrics.effects.labels(topic, "lost").inc()
             log.warning("outbox.lost_claim", topic=topic)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the row must not be stuck
             _end(town, claim, error, consumer)
@@ -99,10 +102,12 @@ def _end(town: Town, claim: Claim, error: BaseException, consumer: Consumer | No
         town.session.invalidate()  # It may have been stopped in the middle of a statement.
     town.session.rollback()
     attempts = consumer.attempts if consumer else 10_000
+    end = "later"
     try:
         if isinstance(error, PermanentError) or claim.attempt >= attempts:
             log.error("outbox.dead", topic=claim.topic, reason=str(error))
             town.outbox.bury(claim, str(error))
+            end = "dead"
         elif isinstance(error, RetryableError):
             log.info("outbox.later", topic=claim.topic, reason=error.reason)
             town.outbox.postpone(claim, error.reason, error.after)
@@ -112,4 +117,6 @@ def _end(town: Town, claim: Claim, error: BaseException, consumer: Consumer | No
         town.session.commit()
     except LostClaimError:
         town.session.rollback()
+        end = "lost"
         log.warning("outbox.lost_claim", topic=claim.topic)
+    metrics.effects.labels(claim.topic, end).inc()

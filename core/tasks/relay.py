@@ -7,6 +7,7 @@ database's notification, which leaves with the commit, and at least once a secon
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -17,14 +18,18 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+from core import metrics
 from core.api.context import Clock
-from core.services.outbox import CHANNEL, take_due
+from core.services.attempts import POLL
+from core.services.outbox import CHANNEL, standing, take_due
 
 log = structlog.get_logger(__name__)
 
 BATCH = 200
 TICK = 1.0
 """Seconds between two looks when nothing is heard."""
+MEASURE = 15.0
+"""Seconds between two measurements of the whole outbox, which only the relay's role can see."""
 
 
 class Relay:
@@ -36,6 +41,7 @@ class Relay:
         self._publish = publish
         self._engine: Engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
         self._stopped = threading.Event()
+        self._measured = 0.0
 
     def stop(self) -> None:
         """Ask the loop to end; it does within a second."""
@@ -56,6 +62,8 @@ class Relay:
         while not self._stopped.is_set():
             while self.once() == BATCH:
                 pass
+            if time.monotonic() - self._measured > MEASURE:
+                self.measure()
             for _notice in listener.notifies(timeout=TICK, stop_after=1):
                 pass
 
@@ -72,7 +80,20 @@ class Relay:
                 log.warning("relay.broker_away", left=len(rows) - index, reason=str(error))
                 self._stopped.wait(2)
                 return index
+            metrics.published.inc()
+        metrics.last_look.set(now.timestamp())
         return len(rows)
+
+    def measure(self) -> None:
+        """Tell the metrics how the outbox stands."""
+        with Session(self._engine) as session, session.begin():
+            found = standing(session, self._clock.now(), POLL)
+        for state, number in found.rows.items():
+            metrics.outbox_rows.labels(state).set(number)
+        metrics.outbox_late.set(found.late.total_seconds())
+        metrics.payments_watched.set(found.watched)
+        metrics.payments_watched_seconds.set(found.watched_for.total_seconds())
+        self._measured = time.monotonic()
 
 
 def _dsn(url: str) -> str:

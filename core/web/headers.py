@@ -12,6 +12,8 @@ from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
 
+from core import metrics
+
 log = structlog.get_logger(__name__)
 
 CSP = (
@@ -28,6 +30,7 @@ _SECURITY = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
+_METHODS = frozenset({"GET", "HEAD", "POST"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
 
 
@@ -44,6 +47,11 @@ def headers_tween(
             response = handler(request)
             route = request.matched_route.name if getattr(request, "matched_route", None) else ""
             in_town = getattr(request, "town", None) is not None
+            taken = time.perf_counter() - started
+            # What leads nowhere has one name: strangers must not make series.
+            method = request.method if request.method in _METHODS else "other"
+            metrics.requests.labels(route, method, str(response.status_int)).inc()
+            metrics.request_seconds.labels(route).observe(taken)
             # Style sheets and health questions are many and say nothing.
             tell = log.info if in_town else log.debug
             tell(
@@ -51,7 +59,7 @@ def headers_tween(
                 method=request.method,
                 route=route,
                 status=response.status_int,
-                ms=round(1000 * (time.perf_counter() - started)),
+                ms=round(1000 * taken),
             )
         for name, value in _SECURITY.items():
             response.headers.setdefault(name, value)

@@ -14,7 +14,7 @@ from pyramid.response import Response
 from sqlalchemy import text
 from webtest import TestApp
 
-from core import containment
+from core import containment, metrics
 from core.api.errors import PermanentError, RetryableError
 from core.api.messages import Address, Delivered
 from core.api.payments import Capabilities, Failed, FailureKind, Pending, Redirect
@@ -207,7 +207,7 @@ def page(house, bad):
 
 
 def counted(hook, plugin="bad"):
-    return containment.faults.labels(plugin, hook)._value.get()
+    return metrics.plugin_faults.labels(plugin, hook)._value.get()
 
 
 # --- Hooks that give lists -----------------------------------------------------------------------

@@ -18,7 +18,7 @@ from core.services.agents import MINIMUM_PASSWORD, Enrolment
 from core.services.errors import WrongCodesError
 from core.web.forms import EmailForm, NextForm, required
 from core.web.links import inside
-from core.web.security import let_agent_in, let_agent_out
+from core.web.security import let_agent_in, let_agent_out, note_sign_in
 
 T = "core:web/templates/office"
 
@@ -70,6 +70,7 @@ def sign_in(request: Request) -> dict[str, Any] | Response:
                 form.email.data, form.password.data, form.code.data, request.address
             )
         except WrongCodesError as error:
+            note_sign_in(request, "refused")
             form.form_errors.append(error.message)
         else:
             target = inside(request, form.next.data or "", otherwise="office")
@@ -126,4 +127,5 @@ def _invitation(request: Request, form: InvitationForm) -> dict[str, Any]:
 def _enter(request: Request, response: Response, agent_id: int) -> Response:
     token = request.ctx.agents.open(agent_id, request.user_agent or "")
     let_agent_in(request, response, token)
+    note_sign_in(request, "in")
     return response

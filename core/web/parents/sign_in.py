@@ -17,7 +17,7 @@ from core.services.errors import WrongCodesError
 from core.services.sign_in import LOST_CODES
 from core.web.forms import EmailForm, NextForm, number, required
 from core.web.links import inside
-from core.web.security import let_in, let_out
+from core.web.security import let_in, let_out, note_sign_in
 
 T = "core:web/templates"
 
@@ -53,6 +53,7 @@ def sign_in(request: Request) -> dict[str, Any] | Response:
                 form.family_code.data, form.child_code.data, request.address
             )
         except WrongCodesError as error:
+            note_sign_in(request, "refused")
             form.form_errors.append(error.message)
         else:
             return _enter(request, request.ctx.sign_in.open(family_id), form.next.data)
@@ -80,6 +81,7 @@ def account(request: Request) -> dict[str, Any] | Response:
                 form.email.data, form.password.data, request.address
             )
         except WrongCodesError as error:
+            note_sign_in(request, "refused")
             form.form_errors.append(error.message)
         else:
             token = request.ctx.sign_in.open(family_id, account_id=account_id)
@@ -91,6 +93,7 @@ def account(request: Request) -> dict[str, Any] | Response:
 def _enter(request: Request, token: str, wanted: str) -> Response:
     response = HTTPSeeOther(location=inside(request, wanted or "", otherwise="menu"))
     let_in(request, response, token)
+    note_sign_in(request, "in")
     return response
 
 

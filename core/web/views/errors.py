@@ -21,7 +21,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from core.api.errors import UserError
 from core.i18n import gettext as _
 from core.services.errors import NotFoundError, ThrottledError
-from core.web.security import asks_for_agent, at_work
+from core.web.security import asks_for_agent, at_work, note_sign_in
 
 log = structlog.get_logger(__name__)
 TEMPLATES = "core:web/templates/errors"
@@ -69,6 +69,7 @@ def not_text(_request: Request) -> Response:
 @exception_view_config(ThrottledError, renderer=f"{TEMPLATES}/429.jinja2")
 def throttled(error: ThrottledError, request: Request) -> dict[str, Any]:
     """Too many attempts."""
+    note_sign_in(request, "slowed")
     request.response.status_int = 429
     request.response.headers["Retry-After"] = str(error.seconds)
     return {"message": error.message}
