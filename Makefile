@@ -16,7 +16,7 @@ APT = root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	&& $$root env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -qq -y --no-install-recommends
 
-.PHONY: help run test lint bench clean reset dev pango chromium
+.PHONY: help run test lint bench clean reset dev pango chromium telegram
 
 help:  ## Show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,7 +24,7 @@ help:  ## Show these commands
 run: $(VENV)/.run pango  ## Start the whole portal here, with its demonstration; Ctrl-C stops it
 	@exec $(BIN)/preau run $(ARGS)
 
-test: lint chromium  ## Check everything: linters, types, layers, all tests
+test: lint chromium telegram  ## Check everything: linters, types, layers, all tests
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 lint: dev  ## Check style, types and layers only
@@ -77,3 +77,13 @@ chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 	|| { echo "Installing Chromium"; $(APT) chromium >/dev/null; } \
 	|| echo "Chromium is missing: the browser's tests will be skipped." >&2
+
+telegram: $(VENV)/.npm
+
+# The tests' second fake Telegram. Its folder goes with the environment; no lock file is kept.
+$(VENV)/.npm: requirements/npm.txt | $(BIN)/python
+	@command -v npm >/dev/null \
+	|| { echo "Installing Node.js"; $(APT) nodejs npm >/dev/null; } || true
+	@npm install --prefix $(VENV)/npm --no-save --no-package-lock --no-audit --no-fund --silent \
+		$$(grep -v '^#' $<) && touch $@ \
+	|| echo "The second fake Telegram is missing: its tests will fail." >&2

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bot_portals import make_bot_portal
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,7 @@ from core.db.rls import OWNER
 from core.db.session import make_engine, make_session_factory
 from core.extensions import installed
 from core.plugin import Document, FamilyInfo, InvoiceInfo, Means, PaymentInfo, TownInfo
+from core.testing.portal import Portal
 from plugins.telegram_bot import TelegramSettings
 from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.courier import Courier
@@ -58,6 +60,27 @@ def telegram_database(servers, telegram_template) -> Iterator[str]:
     servers.create_database(name, telegram_template)
     yield name
     servers.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def bot_portal(servers, telegram_template, redis, tmp_path) -> Iterator[Callable[..., Portal]]:
+    """Makes the real portal: ``bot_portal(url_of_the_bot_api)``."""
+    made: list[Portal] = []
+    redis.flushall()
+    servers.create_database("telegram_core", telegram_template)
+
+    def make(
+        url: str, *, username: str = "{slug}_bot", public_url: str = "http://localhost"
+    ) -> Portal:
+        addresses = servers.addresses("telegram_core")
+        made.append(make_bot_portal(addresses, tmp_path, url, username, public_url))
+        return made[-1]
+
+    yield make
+    for portal in made:
+        portal.runtime.close()
+    package.plugin.bots.close()
+    servers.execute('DROP DATABASE "telegram_core" WITH (FORCE)')
 
 
 @dataclass

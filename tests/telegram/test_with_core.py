@@ -4,62 +4,22 @@ import time
 from datetime import timedelta
 
 import pytest
+from bot_portals import settle, token
 
-from core.channels.email import plugin as email
-from core.extensions import Extensions
-from core.plugin import Means
-from core.runtime import Runtime, sync_towns
-from core.settings import load
-from core.sources.csv import plugin as csv
-from core.testing.fakes import TOWN, TOWNS, FakeClock, FakePay
-from core.testing.portal import Portal, record
+from core.testing.fakes import TOWNS
+from core.testing.portal import record
 from plugins.telegram_bot import plugin
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.inbox import Inbox
 
 CHAT = 1001
-SETTINGS = """
-[plugins.telegram_bot]
-token = "{token}"
-bot_username = "{slug}_bot"
-webhook_secret = "a-webhook-secret-for-tests"
-base_url = "{url}"
-"""
-
-
-def token(slug):
-    return f"{sum(slug.encode())}:token-of-{slug}"
 
 
 @pytest.fixture
-def portal(servers, telegram_template, simulator, redis, tmp_path):
-    redis.flushall()
-    servers.create_database("telegram_core", telegram_template)
-    for slug, name in TOWNS.items():
+def portal(bot_portal, simulator):
+    for slug in TOWNS:
         simulator.world.add_bot(token(slug), f"{slug}_bot")
-        folder = tmp_path / "tenants" / slug
-        folder.mkdir(parents=True)
-        more = SETTINGS.format(token=token(slug), slug=slug, url=simulator.url)
-        (folder / "tenant.toml").write_text(TOWN.format(slug=slug, name=name) + more, "utf-8")
-    addresses = servers.addresses("telegram_core")
-    settings = load(
-        database_url=addresses.database_url,
-        owner_url=addresses.owner_url,
-        relay_url=addresses.relay_url,
-        redis_url=addresses.redis_url,
-        tenants_dir=tmp_path / "tenants",
-        data_dir=tmp_path,
-        public_base_url="http://localhost",
-        smtp_port=9,
-    )
-    clock, pay = FakeClock(), FakePay()
-    plugins = {"email": email, "csv": csv, "fakepay": pay, "telegram_bot": plugin}
-    runtime = Runtime(settings, Extensions(plugins), clock=clock)
-    sync_towns(settings.owner_url, runtime.registry)
-    yield Portal(runtime, clock, pay, tmp_path, settings.owner_url)
-    runtime.close()
-    plugin.bots.close()
-    servers.execute('DROP DATABASE "telegram_core" WITH (FORCE)')
+    return bot_portal(simulator.url)
 
 
 class Phone:
@@ -98,16 +58,6 @@ class Phone:
         self.world.taps(self.bot, self.person, asked["message_id"], 0, 0)
         assert "reliée" in self.work()["text"]
         return found
-
-
-def settle(portal, invoice):
-    with portal.town() as town:
-        payment = town.payments.record(
-            regie=invoice.regie, family_id=invoice.family_id, means=Means.CASH,
-            amount=invoice.amount, paid_at=portal.clock.now(), payer="Durand",
-            shares=[(invoice.id, invoice.amount)], key=f"cash-{invoice.id}",
-        )  # fmt: skip
-    return payment.payment_id
 
 
 def invoice_of(portal, number):
