@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     relay_url: str = Field(default="", repr=False)
     """The same database as ``preau_relay``, which sees the outbox of all towns and no more."""
 
+    maintenance_url: str = Field(default="", repr=False)
+    """The same database as ``preau_maintenance``, which reads everything: for `preau backup`."""
+
     redis_url: str = Field(default="", repr=False)
     """Redis or Valkey, as Celery’s broker and for throttling: ``redis://…`` or
     ``rediss://…``. It may be lost at any time without losing an effect."""
@@ -97,6 +100,10 @@ class Settings(BaseSettings):
 
     mail_from: str = "ne-pas-repondre@localhost"
     """Sender of the mails of towns that name none in their tenant.toml."""
+
+    mail_returns: str = ""
+    """Where undeliverable mails return to: an address whose server knows details after ``+`` and
+    hands what arrives to ``preau mail returned``. Empty: to the sender's own mailbox, unread."""
 
     log_format: Literal["console", "json"] = "console"
     """``console`` for people, ``json`` (one object a line) for machines."""

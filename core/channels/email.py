@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import smtplib
 import ssl
 from collections.abc import Sequence
@@ -22,8 +21,10 @@ from core.api.messages import (
     Retry,
 )
 from core.api.plugin import Plugin, PluginSettings, hookimpl
+from core.channels.returns import sender_for
 from core.services.town import Town
 from core.settings import Settings
+from core.signing import keyed_hash
 from core.tenancy.config import TenantConfig
 
 TIMEOUT = 20
@@ -52,23 +53,25 @@ class EmailChannel:
 
         The same `key` gives the same Message-ID: a mailbox shows a mail that came twice once.
         """
-        town = self._town
-        sender = town.config.file.mail.sender or town.installation.mail_from
-        mail = compose(message, to, key, town.config, parseaddr(sender)[1])
+        town, installation = self._town, self._town.installation
+        # Keyed: who knows the key of a message cannot report it as returned.
+        number = keyed_hash(installation.secret_key, "mail", f"{town.config.slug}/{key}").hex()[:24]
+        sender = town.config.file.mail.sender or installation.mail_from
+        mail = compose(message, to, number, town.config, parseaddr(sender)[1])
         mail["Date"] = format_datetime(town.clock.now())
-        return send(mail, town.installation)
+        back = sender_for(installation.mail_returns, town.config.slug, number)
+        return send(mail, installation, envelope_sender=back)
 
 
 def compose(
-    message: Message, to: Address, key: str, town: TenantConfig, sender: str
+    message: Message, to: Address, number: str, town: TenantConfig, sender: str
 ) -> EmailMessage:
     """Write the mail: text and HTML, attachments, and the headers that mailboxes look for."""
     mail = EmailMessage()
     mail["From"] = MailAddress(town.name, addr_spec=sender)
     mail["To"] = to.value
     mail["Subject"] = message.subject
-    digest = hashlib.sha256(f"{town.slug}/{key}".encode()).hexdigest()[:32]
-    mail["Message-ID"] = f"<{digest}@{sender.rpartition('@')[2]}>"
+    mail["Message-ID"] = f"<{number}@{sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please.
     reply_to = town.file.mail.reply_to or town.file.contact.email
     if reply_to:
@@ -88,8 +91,11 @@ def compose(
     return mail
 
 
-def send(mail: EmailMessage, installation: Settings) -> Delivery:
-    """Speak SMTP. A refused recipient (5xx) is dead; anything else may pass later."""
+def send(mail: EmailMessage, installation: Settings, envelope_sender: str = "") -> Delivery:
+    """Speak SMTP. A refused recipient (5xx) is dead; anything else may pass later.
+
+    `envelope_sender` is where a mail that cannot be delivered returns to; ``From`` when empty.
+    """
     try:
         with smtplib.SMTP(
             installation.smtp_host, installation.smtp_port, timeout=TIMEOUT
@@ -98,7 +104,7 @@ def send(mail: EmailMessage, installation: Settings) -> Delivery:
                 server.starttls(context=ssl.create_default_context())
             if installation.smtp_user:
                 server.login(installation.smtp_user, installation.smtp_password)
-            server.send_message(mail)
+            server.send_message(mail, from_addr=envelope_sender or None)
     except smtplib.SMTPRecipientsRefused as error:
         return _refusal(*next(iter(error.recipients.values())))
     except smtplib.SMTPResponseException as error:

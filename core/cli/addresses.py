@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "PREAU_PUBLIC_BASE_URL": "http://localhost:{web}",
     "PREAU_SMTP_HOST": "127.0.0.1",
     "PREAU_SMTP_PORT": "{smtp}",
+    "PREAU_MAIL_RETURNS": "retours@portail.example",
     # Another host name than the portal's, as in life: cookies and SameSite then behave alike.
     "PAYFIP_SIMULATOR_URL": "http://127.0.0.1:{payfip}",
     "TELEGRAM_SIMULATOR_URL": "http://127.0.0.1:{telegram}",
@@ -27,7 +28,9 @@ ENVIRONMENT = {
 }
 """What processes and towns' files are told, where neither the environment nor .env says it."""
 
-SERVERS = tuple(f"PREAU_{name}_URL" for name in ("DATABASE", "OWNER", "RELAY", "REDIS"))
+SERVERS = tuple(
+    f"PREAU_{name}_URL" for name in ("DATABASE", "OWNER", "RELAY", "MAINTENANCE", "REDIS")
+)
 
 
 def tell(ports: Mapping[str, int], settings: Settings) -> None:

@@ -1,18 +1,27 @@
 """A local mailbox: takes what the portal sends by SMTP, and shows it on a page.
 
-Two kinds of addresses behave badly on purpose, so that bounces can be tried: ``refuse…@`` is
-refused for good (550) and ``plus-tard…@`` for now (451).
+Three kinds of addresses behave badly on purpose, so that bounces can be tried: ``refuse…@`` is
+refused for good (550), ``plus-tard…@`` for now (451), and ``retour…@`` takes a mail and sends it
+back afterwards, to ``preau mail returned`` as a mail server would.
 """
 
 from __future__ import annotations
 
 import mailbox as maildirs
+import os
 import re
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
+from email.mime.base import MIMEBase
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -185,8 +194,10 @@ def _received(key: str) -> tuple[float, str]:
 class Receiver:
     """aiosmtpd's handler: accepts all mail but that for the addresses that misbehave."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, give_back: Callable[[str, bytes], None] | None = None) -> None:
+        """`give_back` is told of a mail that comes back: to which address, and what it says."""
         self._store = store
+        self._give_back = give_back or pipe
 
     async def handle_RCPT(  # noqa: N802
         self,
@@ -212,7 +223,46 @@ class Receiver:
         content = envelope.content or b""
         raw = content if isinstance(content, bytes) else content.encode()
         self._store.add(raw, [str(address) for address in envelope.rcpt_tos])
+        sender = str(envelope.mail_from or "")
+        for address in map(str, envelope.rcpt_tos):
+            if address.startswith("retour") and sender:
+                self._give_back(sender, status_notification(sender, address))
         return "250 OK"
+
+
+def status_notification(sender: str, refused: str) -> bytes:
+    """What a mail server writes to `sender` when `refused` has no mailbox after all (RFC 3464)."""
+    words = MIMEText(f"Le message n’a pas pu être remis à {refused}.", "plain", "utf-8")
+    server, recipient = Message(), Message()
+    server["Reporting-MTA"] = "dns; mailbox.invalid"
+    recipient["Final-Recipient"] = f"rfc822; {refused}"
+    recipient["Action"] = "failed"
+    recipient["Status"] = "5.1.1"
+    recipient["Diagnostic-Code"] = "smtp; 550 5.1.1 No such mailbox"
+    status = MIMEBase("message", "delivery-status")
+    status.set_payload([server, recipient])
+    report = MIMEMultipart("report")
+    report.set_param("report-type", "delivery-status")
+    report["From"], report["To"] = "MAILER-DAEMON@mailbox.invalid", sender
+    report["Subject"] = "Undelivered Mail Returned to Sender"
+    report["Auto-Submitted"] = "auto-replied"
+    report.attach(words)
+    report.attach(status)
+    return report.as_bytes()
+
+
+def pipe(to: str, mail: bytes) -> None:
+    """Hand a returned mail to the portal, as a mail server's pipe does; again while it asks to."""
+
+    def run() -> None:
+        command = [sys.executable, "-P", "-m", "core.cli.main", "mail", "returned", "--to", to]
+        for _attempt in range(5):
+            ended = subprocess.run(command, input=mail, check=False)  # noqa: S603 - our own
+            if ended.returncode != os.EX_TEMPFAIL:
+                return
+            time.sleep(2)
+
+    threading.Thread(target=run, daemon=True).start()
 
 
 def make_app(store: Store) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, TenantScoped
@@ -18,6 +18,8 @@ class MessageState(StrEnum):
     SENT = "sent"
     REFUSED = "refused"
     """The address refused it for good."""
+    POINTLESS = "pointless"
+    """What it was to say was no longer so when it was to leave: paid meanwhile."""
 
 
 class MessageRow(TenantScoped, Base):
@@ -30,6 +32,14 @@ class MessageRow(TenantScoped, Base):
             ["tenant_id", "family_id"], ["family.tenant_id", "family.id"], ondelete="CASCADE"
         ),
         Index(None, "tenant_id", "family_id"),
+        # A mail that comes back is found by the beginning of its Message-ID.
+        Index(
+            None,
+            "tenant_id",
+            "reference",
+            postgresql_ops={"reference": "text_pattern_ops"},
+            postgresql_where=text("reference <> ''"),
+        ),
     )
 
     key: Mapped[str]

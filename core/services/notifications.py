@@ -32,7 +32,8 @@ SEND = "message.send"
 LONGEST = 50.0
 """Seconds that a channel may take for one message: less than the lease of its row."""
 
-Renderer = Callable[[MessageRow], Message]
+Renderer = Callable[[MessageRow], Message | None]
+"""Puts a row into words; None when there is nothing left to say."""
 
 
 class Notifications:
@@ -108,6 +109,16 @@ class Notifications:
             self._session.commit()
             raise failed
 
+    def reached(self, family_id: int, kind: str) -> list[str]:
+        """How messages of this kind would reach a family, in words: an address, or a channel."""
+        family = self._families.get(family_id)
+        found = self._addresses(family, kind, {})[0] if family else ()
+        labels = (
+            address if channel == "email" else self._channels()[channel].label
+            for channel, address in found
+        )
+        return list(dict.fromkeys(labels))
+
     def _addresses(
         self, family: FamilyInfo, kind: str, event: dict[str, Any]
     ) -> tuple[Iterable[tuple[str, str]], RetryableError | None]:
@@ -143,6 +154,9 @@ class Notifications:
         if channel is None:
             raise RetryableError(f"channel {row.channel!r} is not available", timedelta(hours=1))
         message = self._render(row)
+        if message is None:
+            self._end(row, state=MessageState.POINTLESS)
+            return
         to = Address(row.address, row.family_id)
         self._session.commit()
         match consult(
@@ -160,6 +174,31 @@ class Notifications:
                 self._end(row, state=MessageState.REFUSED, problem=reason)
                 if row.channel == "email":
                     self._refuse(row, reason)
+
+    def returned(self, number: str, reason: str) -> bool:
+        """Note that a mail came back, on itself and on the family's file.
+
+        Args:
+            number: its Message-ID's part before the @.
+            reason: what the other server said, in its words.
+
+        Returns:
+            Whether such a mail left this town. Said twice, it is noted once.
+        """
+        row = self._session.scalar(
+            select(MessageRow)
+            .where(
+                MessageRow.tenant_id == self._tenant,
+                MessageRow.reference.startswith(f"<{number}@", autoescape=True),
+            )
+            .with_for_update()
+        )
+        if row is None:
+            return False
+        if row.state == MessageState.SENT:
+            row.state, row.problem = MessageState.REFUSED, reason
+            self._refuse(row, reason)
+        return True
 
     def of_family(self, family_id: int, limit: int = 50) -> list[MessageRow]:
         """What was sent to a family, newest first."""

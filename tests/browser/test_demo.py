@@ -91,6 +91,23 @@ def text_of(document):
     return " ".join(page.extract_text() for page in reader.pages).replace("\u202f", " ")
 
 
+def test_a_mail_that_comes_back_shows(demo, visit):
+    """The mailbox takes the mail and returns it afterwards, as mail servers do."""
+    visitor = visit(PHONE)
+    page = visitor.page
+    visitor.sign_in(demo, "ville-de-demo", "F00452")
+    page.goto(f"{demo.url}/ville-de-demo/alertes")
+    page.get_by_label("Adresse e-mail").fill("retour-camille@famille.example")
+    page.locator("main form", has=page.get_by_label("Adresse e-mail")).get_by_role("button").click()
+    deadline = time.monotonic() + PATIENCE
+    while "refuse nos messages" not in page.inner_text("main"):
+        assert time.monotonic() < deadline, page.inner_text("main")
+        time.sleep(1)
+        page.reload()
+    visitor.sees("No such mailbox")
+    visitor.picture("returned")
+
+
 # --- In the chat ---------------------------------------------------------------------------------
 
 CHAT_FAMILY = "F00451"
