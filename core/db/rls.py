@@ -6,7 +6,10 @@ The application's role owns no table and cannot bypass a policy; with no town se
 from __future__ import annotations
 
 OWNER, APP, RELAY = "preau_owner", "preau_app", "preau_relay"
-"""The three database roles: owner of the tables, application, and the relay across towns."""
+"""The database roles that serve: owner of the tables, application, and the relay across towns."""
+
+MAINTENANCE = "preau_maintenance"
+"""Reads everything and writes nothing: for backups, which have to see all towns."""
 
 _CURRENT = "nullif(current_setting('app.tenant', true), '')"
 

@@ -449,6 +449,21 @@ class Desk:
             .limit(PAGE)
         ).all()
 
+    def dead_ids(self, topic: str = "") -> list[uuid.UUID]:
+        """The numbers of a page of them, of one `topic` if it is given."""
+        wanted = [OutboxRow.topic == topic] if topic else []
+        return list(
+            self._session.scalars(
+                select(OutboxRow.id)
+                .where(
+                    OutboxRow.tenant_id == self._tenant,
+                    OutboxRow.state == OutboxState.DEAD,
+                    *wanted,
+                )
+                .limit(PAGE)
+            )
+        )
+
     def retry(self, row_id: uuid.UUID) -> None:
         """Try a dead effect again, from its first attempt.
 

@@ -134,7 +134,7 @@ def test_dump_and_restore_as_the_manual_says(servers, empty_database, tmp_path):
     )
     name = empty_database.owner_url.partition("?")[0].rpartition("/")[2]
     servers.execute("INSERT INTO town_row VALUES ('ville-de-demo')", database=name)
-    tools = module._postgresql_binaries()
+    tools = module.postgresql_binaries()
     dump = str(tmp_path / "preau.dump")
 
     def url(role, database):
