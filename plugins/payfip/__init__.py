@@ -34,8 +34,8 @@ class PayFiP(Plugin[PayFiPSettings]):
     label: ClassVar[str] = "PayFiP"
     Settings = PayFiPSettings
 
-    def __init__(self) -> None:
-        self._clients = Clients()
+    def __init__(self, clients: Clients | None = None) -> None:
+        self._clients = clients or Clients()
         # A prefork worker inherits this object, and must not talk over its parent's sockets.
         os.register_at_fork(after_in_child=self._clients.forget)
 

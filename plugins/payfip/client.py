@@ -202,10 +202,12 @@ class Clients:
     """The clients of this process, one per service and set of time-outs.
 
     Shared, because the breaker and the connections are worth something only over many calls. A
-    forked child must not use its parent's sockets: `forget` is registered for it.
+    forked child must not use its parent's sockets: `forget` is registered for it. `breaker` makes
+    the circuit breaker of a new client.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, breaker: Callable[[], Breaker] = Breaker) -> None:
+        self._breaker = breaker
         self._clients: dict[tuple[str, float, float], Client] = {}
         self._lock = threading.Lock()
 
@@ -215,7 +217,10 @@ class Clients:
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = Client(
-                    endpoint, connect_timeout=connect_timeout, read_timeout=read_timeout
+                    endpoint,
+                    connect_timeout=connect_timeout,
+                    read_timeout=read_timeout,
+                    breaker=self._breaker(),
                 )
             return self._clients[key]
 

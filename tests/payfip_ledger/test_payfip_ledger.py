@@ -2,8 +2,10 @@
 
 Seeded schedules of payments, notifications lost, doubled and late, returns, polls, workers killed
 before their commit, web machines killed after PayFiP was asked, connections cut, Redis emptied, and
-PayFiP down. At the end, each side's own record is compared: what is paid there is settled here,
-once, with the right amount, and nothing else is. ``PREAU_SCHEDULES=500`` runs more of them.
+PayFiP down. At the end, each party's own record is compared: what is paid at the simulator is
+settled in the database, once, with the right amount, and told by one mail in the payer's mailbox;
+nothing else is. ``PREAU_SCHEDULES=500`` runs more of them, ``PREAU_FIRST_SEED=123`` begins there
+(with ``PREAU_SCHEDULES=1``: runs that one alone).
 """
 
 from __future__ import annotations
@@ -13,19 +15,27 @@ import random
 import threading
 from collections import Counter
 from datetime import timedelta
+from unittest import mock
 
 import pytest
+from aiosmtpd.controller import Controller
 from sqlalchemy import text
 from webtest import TestApp
 
+from core import documents
 from core.api.errors import PreauError
+from core.db.embedded import free_port
+from core.plugin import Document
 from core.testing.portal import due_rows, make_portal, record
 from core.web.app import make_app
 from plugins.payfip import PayFiP
+from plugins.payfip.breaker import Breaker
+from plugins.payfip.client import Clients
 from plugins.payfip.simulator.app import make_simulator, running
 from plugins.payfip.simulator.scenarios import FaultKind, Scenario
 
-SCHEDULES = int(os.environ.get("PREAU_SCHEDULES", "10"))
+SCHEDULES = int(os.environ.get("PREAU_SCHEDULES", "12"))
+FIRST = int(os.environ.get("PREAU_FIRST_SEED", "0"))
 STEPS = 16
 FAULTS = [kind for kind in FaultKind if kind not in {FaultKind.DELAY, FaultKind.TIMEOUT}]
 TOML = """
@@ -39,37 +49,52 @@ direct_debit = true
 
 
 _LEASE = timedelta(seconds=60)
+RECEIPT = Document("quittance.pdf", "application/pdf", b"%PDF-1.7")
 
 
 class Killed(BaseException):
     """The process dies here."""
 
 
+class Inbox:
+    """aiosmtpd's handler of the payers' mailboxes: how many mails each got."""
+
+    def __init__(self):
+        self.mails = Counter()
+
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd's name
+        self.mails.update(envelope.rcpt_tos)
+        return "250 OK"
+
+
 class World:
     """Families, a bank, and everything that may go wrong between them."""
 
-    def __init__(self, portal, simulator):
+    def __init__(self, portal, simulator, inbox):
         self.portal = portal
         self.simulator = simulator
+        self.inbox = inbox
         self.app = TestApp(make_app(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
-        self.number = 0
 
     def start(self, seed):
         self.random = random.Random(seed)
         self.simulator.store.clear_faults()
         self.payments = []
-        self.portal.runtime.engine.dispose()
+        # The invoices of a whole schedule in one batch: publishing is not what is tested here.
+        self.unpaid = [(f"G{seed}-{n}", self.random.randrange(100, 100_000)) for n in range(STEPS)]
+        self.portal.publish(
+            *(record(n, amount=amount, regie="GARDERIE", lines=()) for n, amount in self.unpaid)
+        )
 
     def attempt(self, *, killed=False):
         """A family begins to pay a new invoice."""
-        self.number += 1
-        number = f"G{self.number}"
-        amount = self.random.randrange(100, 100_000)
-        self.portal.publish(record(number, amount=amount, regie="GARDERIE", lines=()))
+        if not self.unpaid:
+            return
+        number, amount = self.unpaid.pop()
         with self.portal.town() as town:
             (invoice,) = town.invoices.by_number(number)
             payment = town.attempts.create(
-                invoice.family_id, [invoice.id], email="a@exemple.fr", language="fr", key=number
+                invoice.family_id, [invoice.id], email=payer(number), language="fr", key=number
             )
         self.payments.append((payment, amount, number))
         try:
@@ -198,8 +223,11 @@ class World:
     )  # fmt: skip
 
     def check(self, where):
-        """Compare the two sides' own records. Returns how each payment ended."""
+        """Compare the parties' own records. Returns how each payment ended."""
         ends = Counter()
+        rows = [tuple(row) for row in self.portal.outbox() if row.state != "done"]
+        dead = [row for row in rows if "dead" in row]
+        assert not dead, f"{where}: nobody should have to look at {dead}"
         with self.portal.town() as town:
             for payment, amount, number in self.payments:
                 row = town.payments.row(payment)
@@ -211,47 +239,67 @@ class World:
                 paid = operation is not None and operation.paid
                 told_wrongly = paid and operation.told != ""
                 (invoice,) = town.invoices.by_number(number)
-                story = f"{where}, payment {payment}: {row.state}, {row.anomaly!r}"
+                story = f"{where}, payment {payment}: {row.state}, {row.anomaly!r}, {rows}"
                 assert (row.state == "settled") == (paid and not told_wrongly), story
                 assert bool(row.anomaly) == told_wrongly, story
                 assert invoice.balance == (0 if row.state == "settled" else amount), story
-                told = town.session.execute(
-                    text("SELECT count(*) FROM message WHERE key LIKE :key"),
-                    {"key": f"settled-{payment}/%"},
-                ).scalar_one()
-                assert told == int(row.state == "settled"), story
+                assert self.inbox.mails[payer(number)] == int(row.state == "settled"), story
                 if row.state == "settled":
                     assert operation.cents == row.amount, story
                 ends["anomaly" if row.anomaly else row.state] += 1
         return ends
 
 
+def payer(number):
+    """An address of each payment's own, so that the mailbox tells them apart."""
+    return f"payeur-{number.lower()}@exemple.fr"
+
+
 @pytest.fixture(scope="module")
-def world(module_database, tmp_path_factory):
+def inbox():
+    handler = Inbox()
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    handler.port = controller.port
+    yield handler
+    controller.stop()
+
+
+@pytest.fixture(scope="module")
+def world(module_database, tmp_path_factory, inbox):
     folder = tmp_path_factory.mktemp("ledger")
     clock_of = {}
     simulator = make_simulator(clock=lambda: clock_of["clock"].now().timestamp())
-    with running(simulator) as base:
+    # Typesetting is a third of the time and tested elsewhere: the mails carry a receipt all the same.
+    drawn = mock.patch.object(documents, "render_receipt", return_value=RECEIPT)
+    clients = Clients(lambda: Breaker(clock=lambda: clock_of["clock"].now().timestamp()))
+    with running(simulator) as base, drawn:
         portal = make_portal(
-            module_database, folder, plugins={"payfip": PayFiP()}, toml=TOML.format(base=base)
+            module_database,
+            folder,
+            plugins={"payfip": PayFiP(clients)},
+            toml=TOML.format(base=base),
+            smtp_port=inbox.port,
         )
         clock_of["clock"] = portal.clock
-        yield World(portal, simulator)
+        yield World(portal, simulator, inbox)
         portal.runtime.close()
 
 
 def test_what_is_paid_there_is_settled_here_once_and_nothing_else(world):
     ends = Counter()
-    for seed in range(SCHEDULES):
+    for seed in range(FIRST, FIRST + SCHEDULES):
         world.start(seed)
         world.attempt()
         for _ in range(STEPS):
             world.random.choice(world.STEPS)(world)
         world.settle_down()
         ends += world.check(f"seed {seed}")
-    # They are worth something only if they go everywhere.
-    assert ends["settled"] > SCHEDULES // 3, ends
-    assert len(ends) >= 4, ends
+    print(f"{SCHEDULES} schedules from seed {FIRST}: {dict(ends)}")
+    if SCHEDULES >= 10:
+        # They are worth something only if they go everywhere.
+        assert ends["settled"] > SCHEDULES // 3, ends
+        assert len(ends) >= 4, ends
 
 
 def test_fifty_notifications_at_once_are_one_settlement_and_one_mail(world):
@@ -259,7 +307,9 @@ def test_fifty_notifications_at_once_are_one_settlement_and_one_mail(world):
     world.attempt()
     (payment, _reference, operation) = world.pick()
     world.simulator.store.reach_bank(operation.id_op)
-    world.simulator.store.choose_card(operation.id_op, brand="VISA", last4="0055", scenario=Scenario.ACCEPT)
+    world.simulator.store.choose_card(
+        operation.id_op, brand="VISA", last4="0055", scenario=Scenario.ACCEPT
+    )
     world.simulator.bank.pay_by_card(world.simulator.store.operation(operation.id_op))
     barrier = threading.Barrier(50)
     problems = []
