@@ -38,6 +38,10 @@ class Regie(_Section):
     collects: bool = True
     pay_to: str = ""
     """Where and how to pay otherwise, printed on invoices."""
+    pay_tresorerie: str = ""
+    """Where and how to pay what the régie handed over to the trésorerie."""
+    imputation: dict[str, str] = Field(default_factory=dict)
+    """The budget's account of each activity, for the accounts: ``"REPAS" = "7067"``."""
 
 
 class Contact(_Section):
@@ -47,6 +51,12 @@ class Contact(_Section):
     phone: str = ""
     address: list[str] = Field(default_factory=list)
     hours: str = ""
+
+    @field_validator("hours")
+    @classmethod
+    def _kept_together(cls, value: str) -> str:
+        # "17 h 30" is one word to a reader: no line may end in the middle of it.
+        return re.sub(r"(?<=\d) h\b( (?=\d))?", lambda m: m[0].replace(" ", "\u00a0"), value)
 
 
 class Look(_Section):
