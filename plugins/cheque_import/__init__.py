@@ -10,6 +10,7 @@ from core.plugin import (
     Audience,
     MenuEntry,
     MigrationSource,
+    PaymentReversed,
     Plugin,
     TenantContext,
     WebConfig,
@@ -47,6 +48,14 @@ class ChequeImport(Plugin[ChequeSettings]):
     def migrations(self) -> MigrationSource:
         """The tables of cheques."""
         return MigrationSource(Path(__file__).parent / "migrations" / "versions")
+
+    @hookimpl
+    def payment_reversed(self, ctx: TenantContext, event: PaymentReversed) -> None:
+        """A cheque whose payment was taken back on core's own page is to review again."""
+        from plugins.cheque_import.desk import Desk  # noqa: PLC0415
+
+        desk = Desk(ctx, ctx.settings(self), actor="core")
+        desk.reversed_elsewhere(event.payment_id, event.reason)
 
     @hookimpl
     def menu_entries(self, ctx: TenantContext, audience: Audience) -> Sequence[MenuEntry]:

@@ -20,10 +20,11 @@ from core.plugin import (
     decimal_text,
     town_context,
 )
+from plugins.cheque_import.desk import Desk
 from plugins.cheque_import.intake import Imported, Intake
 from plugins.cheque_import.matcher import Match, State
+from plugins.cheque_import.matching import Matching
 from plugins.cheque_import.models import Cheque, ChequeProposal, ChequeState
-from plugins.cheque_import.reconcile import Desk
 from plugins.cheque_import.records import ChequeProblem, Hasher
 
 _CHEQUE_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -33,6 +34,7 @@ _CHEQUE_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 class _Work:
     ctx: TenantContext
     intake: Intake
+    matching: Matching
     desk: Desk
 
 
@@ -49,7 +51,12 @@ def _work(town: str) -> Iterator[_Work]:
         with town_context(town) as ctx:
             settings = ctx.settings(plugin)
             hasher = Hasher(settings.account_key.get_secret_value(), ctx.town.slug)
-            yield _Work(ctx, Intake(ctx, hasher), Desk(ctx, settings, actor=actor))
+            yield _Work(
+                ctx,
+                Intake(ctx, hasher),
+                Matching(ctx, settings),
+                Desk(ctx, settings, actor=actor),
+            )
     except _NothingKeptError:
         return
     except UnknownTownError:
@@ -74,7 +81,7 @@ def import_(town: str, regie: str, file: Path, slip: str) -> None:
     """Store the cheques of FILE and match them; a person accepts them in the back office."""
     with _work(town) as work:
         done = _store(work, regie, file, slip)
-        work.desk.rematch(regie)
+        work.matching.rematch(regie)
         _say(done)
 
 
@@ -91,8 +98,8 @@ def match(town: str, file: Path, *, regie: str, slip: str, dry_run: bool, as_jso
         regie = regie or _only_regie(work.ctx)
         done = _store(work, regie, file, slip)
         # In the transaction, so that the answer is exactly what a real run would do.
-        waiting = work.desk.waiting(regie)
-        found = work.desk.matches(regie, waiting)
+        waiting = work.matching.waiting(regie)
+        found = work.matching.matches(regie, waiting)
         mine = [
             (cheque, one)
             for cheque, one in zip(waiting, found, strict=True)
@@ -101,7 +108,7 @@ def match(town: str, file: Path, *, regie: str, slip: str, dry_run: bool, as_jso
         report = [_line(work.ctx, cheque, one) for cheque, one in mine]
         applied = 0
         if not dry_run:
-            work.desk.rematch(regie)
+            work.matching.rematch(regie)
             applied = _accept_all(work.desk, regie)
         if as_json:
             click.echo(json.dumps({"dry_run": dry_run, "applied": applied, "new": done.new,
@@ -136,9 +143,7 @@ def review(town: str) -> None:
                 & (ChequeProposal.cheque_id == Cheque.id)
                 & (ChequeProposal.rank == 1),
             )
-            .where(
-                Cheque.tenant_id == work.ctx.town.slug, Cheque.state == ChequeState.REVIEW
-            )
+            .where(Cheque.tenant_id == work.ctx.town.slug, Cheque.state == ChequeState.REVIEW)
             .order_by(Cheque.regie, Cheque.id)
         )
         for cheque, proposal in waiting:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.plugin import AmountError, UserError, parse_amount
+from core.plugin import AmountError, UserError, decimal_text, parse_amount
 from core.plugin import gettext as _
-from plugins.cheque_import import coupon
+from plugins.cheque_import import coupon, labels
 from plugins.cheque_import.readers.table import read_row
 from plugins.cheque_import.records import ChequeProblem, ChequeRecord
 
@@ -53,26 +53,68 @@ def upload(form: Mapping[str, Any], name: str) -> tuple[str, bytes]:
     return str(field.filename).replace("\\", "/").rsplit("/", 1)[-1], content
 
 
-def typed_cheque(form: Mapping[str, Any], *, town: str, regie: str) -> ChequeRecord:
-    """One cheque of the entry form: a coupon and a magnetic line when they were scanned."""
-    cells = {name: text(form, name) for name in _TYPED}
+class RefusedFieldError(UserError):
+    """What was typed in `field` cannot be taken; the page comes back with the cursor there."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def still_wanted(form: Mapping[str, Any]) -> str:
+    """The field to go on with, when a scanner sent the form before it was full; "" when it is.
+
+    A coupon brings invoice and amount, so the cheque is missing; a cheque alone, its amount.
+    """
+    cheque = text(form, "cmc7") or text(form, "cheque")
+    if text(form, "coupon") and not cheque:
+        return "cmc7"
+    if cheque and not text(form, "montant") and not text(form, "coupon"):
+        return "montant"
+    return ""
+
+
+def scanned_coupon(form: Mapping[str, Any], *, town: str, regie: str) -> coupon.Coupon | None:
+    """The coupon of the entry form, when one was scanned.
+
+    Raises:
+        RefusedFieldError: it is no coupon of this régie.
+    """
     scanned = text(form, "coupon")
-    if scanned:
-        read = coupon.read(scanned, town=town, regie=regie)
-        cells["ref"] = f"{cells['ref']} {read.reference}".strip()
-        cells["montant"] = cells["montant"] or f"{read.amount // 100},{read.amount % 100:02d}"
+    if not scanned:
+        return None
+    try:
+        return coupon.read(scanned, town=town, regie=regie)
+    except UserError as refusal:
+        raise RefusedFieldError(refusal.message, "coupon") from None
+
+
+def typed_cheque(form: Mapping[str, Any], scanned: coupon.Coupon | None) -> ChequeRecord:
+    """One cheque of the entry form, with what its coupon says.
+
+    Raises:
+        RefusedFieldError: a field cannot be read.
+    """
+    cells = {name: text(form, name) for name in _TYPED}
+    if scanned is not None:
+        cells["ref"] = f"{cells['ref']} {scanned.reference}".strip()
+        cells["montant"] = cells["montant"] or decimal_text(scanned.amount)
     found = read_row({**cells, "remise": "-", "rang": "1"}, file="", line=0)
     if isinstance(found, ChequeProblem):
-        label = _TYPED.get(found.column, found.column)
-        raise UserError(f"{label} : {found.message}")
+        # The page has one field for the whole magnetic line.
+        field = "cmc7" if found.column in {"z3", "z2"} else found.column
+        message = _("%(field)s : %(problem)s") % {
+            "field": labels.field(field),
+            "problem": found.message,
+        }
+        raise RefusedFieldError(message, field)
     return found
 
 
-_TYPED = {
-    "cmc7": "Ligne CMC7", "cle": "Clé", "cheque": "Numéro du chèque", "montant": "Montant",
-    "emetteur": "Émetteur", "banque": "Banque", "ref": "Références", "code_famille": "Code famille",
-    "date_cheque": "Date du chèque", "observations": "Observations",
-}  # fmt: skip
+_TYPED = (
+    "cmc7", "cle", "cheque", "montant", "emetteur", "banque", "ref", "code_famille", "date_cheque",
+    "observations",
+)  # fmt: skip
 
 
 def shares(form: Mapping[str, Any]) -> list[tuple[int, int]]:

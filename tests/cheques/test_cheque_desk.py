@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from core.plugin import UserError
+from core.plugin import PaymentReversed, UserError
+from plugins.cheque_import import plugin
 from plugins.cheque_import.cmc7 import rlmc
 from plugins.cheque_import.matcher.normalise import bare, check_character
 from plugins.cheque_import.models import (
@@ -21,7 +22,7 @@ from plugins.cheque_import.models import (
     ChequeState,
 )
 from plugins.cheque_import.readers import tlmc
-from plugins.cheque_import.reconcile import expires_on
+from plugins.cheque_import.validity import expires_on
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_undoing_reverses_unlearns_and_leaves_a_person_to_decide(town):
     town.desk().undo(cheque.id, "mauvaise famille")
     assert town.balance(10) == 5687
     assert town.session.scalars(select(ChequeAccount)).one().confirmed == 0
-    town.desk().rematch("CANTINE")
+    town.matching().rematch("CANTINE")
     assert cheque.state == ChequeState.REVIEW
     assert any("annulée" in warning for warning in cheque.warnings)
     town.desk().accept(cheque.id)
@@ -216,7 +217,7 @@ def test_out_of_date_and_post_dated(town):
         town.desk().accept(future.id)
     town.desk().give_back(old.id, "périmé")
     town.now_ += timedelta(days=3)
-    town.desk().rematch("CANTINE")
+    town.matching().rematch("CANTINE")
     assert future.state == "certain"
 
 
@@ -233,7 +234,7 @@ def test_instalments_add_up_on_one_invoice(town):
     assert one.state == two.state == "review"
     town.desk().accept(one.id)
     assert town.balance(30) == 13982
-    town.desk().rematch("CANTINE")
+    town.matching().rematch("CANTINE")
     assert two.state == "certain"
 
 
@@ -328,15 +329,62 @@ def test_a_bounced_cheque_reverses_flags_and_may_be_presented_again(town):
     assert "sans provision" in town.recorded[f"cheque/{cheque.id}/0"].reversed
     with pytest.raises(UserError):
         town.desk().bounce(cheque.id, "sans provision")
-    with pytest.raises(UserError):
-        town.desk().undo(cheque.id, "x")
     town.load(line(1, "0000999", amount="30,00", slip="R2"), name="b.csv")
     assert cheques(town)[1].state == "review"
     town.desk().represent(cheque.id, "accord du payeur")
-    town.desk().rematch("CANTINE")
+    town.matching().rematch("CANTINE")
     town.desk().accept(cheque.id)
     assert town.balance(10) == 0
     assert town.slips().make("CANTINE").number == 2
+
+
+def test_a_bounce_noted_by_mistake_is_undone(town):
+    (cheque,) = accepted(town, line(issuer="MARTIN PAUL", ref=ref(10)))
+    slip = town.slips().make("CANTINE")
+    town.desk().bounce(cheque.id, "sans provision")
+    assert town.session.scalars(select(ChequeAccount)).one().flagged
+    town.desk().undo(cheque.id, "c’était un autre chèque")
+    assert not town.session.scalars(select(ChequeAccount)).one().flagged
+    assert (cheque.state, cheque.deposit_id) == ("review", slip.id)
+    town.matching().rematch("CANTINE")
+    town.desk().accept(cheque.id)
+    assert town.balance(10) == 0
+    with pytest.raises(UserError, match="Aucun chèque"):
+        town.slips().make("CANTINE")
+
+
+def test_an_account_stays_flagged_while_another_of_its_cheques_is_unpaid(town):
+    one, two = accepted(
+        town, line(1, "0000001", ref=ref(10)), line(2, "0000002", amount="30,00", ref=ref(11))
+    )
+    town.slips().make("CANTINE")
+    for cheque in (one, two):
+        town.desk().bounce(cheque.id, "sans provision")
+    town.desk().undo(one.id, "mauvais chèque")
+    assert town.session.scalars(select(ChequeAccount)).one().flagged
+
+
+def test_a_payment_taken_back_on_core_s_page_brings_its_cheque_to_review(town):
+    (cheque,) = accepted(town, line(issuer="MARTIN PAUL", ref=ref(10)))
+    event = PaymentReversed("e", cheque.payment_id, 1, (10,), 5687, "erreur de famille")
+    town.reverse(cheque.payment_id, reason=event.reason)
+    for _twice in range(2):
+        plugin.payment_reversed(ctx=town, event=event)
+    assert (cheque.state, cheque.why, cheque.payment_id) == ("review", "erreur de famille", None)
+    assert events(town, cheque) == ["received", "accepted", "undone"]
+    town.matching().rematch("CANTINE")
+    town.desk().accept(cheque.id)
+    assert len(town.in_force()) == 1
+
+
+def test_what_is_left_to_classify_keeps_its_proposals_and_its_place(town):
+    town.load(line(amount="51,87", issuer="MARTIN PAUL", ref=ref(10)))
+    (cheque,) = cheques(town)
+    town.desk().classify(cheque.id, "doute")
+    town.matching().rematch("CANTINE")
+    assert cheque.state == "to_classify"
+    town.desk().accept(cheque.id)
+    assert town.balance(10) == 500
 
 
 def test_every_decision_taken_by_hand_says_why(town):
@@ -424,7 +472,7 @@ def test_cents_are_conserved_whatever_is_done(actions):
                         if town.balance(10):
                             town.pay_online(10)
                     case "match":
-                        desk.rematch("CANTINE")
+                        town.matching().rematch("CANTINE")
                     case "load":
                         town.load(*PILE[which:], name=f"{which}.csv")
             except UserError:

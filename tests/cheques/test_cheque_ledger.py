@@ -12,9 +12,10 @@ from core.db.migrate import upgrade
 from core.plugin import Means, UserError
 from core.testing.portal import make_portal, record
 from plugins.cheque_import import plugin
+from plugins.cheque_import.desk import Desk
 from plugins.cheque_import.intake import Intake
+from plugins.cheque_import.matching import Matching
 from plugins.cheque_import.models import Cheque, ChequeEvent
-from plugins.cheque_import.reconcile import Desk
 from plugins.cheque_import.records import Hasher
 from plugins.cheque_import.slips import Slips
 
@@ -32,9 +33,8 @@ def load(town, *lines, name="remise.csv"):
     content = "\n".join((HEADER, *lines)).encode()
     done = Intake(town, hasher).import_file(name, content, regie="CANTINE", actor="agent:1")
     assert done.problems == ()
-    desk = Desk(town, SETTINGS, actor="agent:1")
-    desk.rematch("CANTINE")
-    return desk
+    Matching(town, SETTINGS).rematch("CANTINE")
+    return Desk(town, SETTINGS, actor="agent:1")
 
 
 GOOD = line(issuer="MME DURAND CAMILLE", ref="2026-0001")
@@ -61,7 +61,7 @@ def test_a_cheque_pays_bounces_and_pays_again(portal):
         (due,) = town.invoices.unpaid(cheque.family_id)
         assert due.balance == 5687
         desk.represent(cheque.id, "accord")
-        desk.rematch("CANTINE")
+        Matching(town, SETTINGS).rematch("CANTINE")
         desk.accept(cheque.id)
         assert town.invoices.unpaid(cheque.family_id) == []
         actions = town.session.scalars(select(ChequeEvent.action).order_by(ChequeEvent.id)).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cheque_fakes import HEADER, fake_town, line
@@ -61,13 +62,17 @@ def app(town, tmp_path):
     config.include("pyramid_jinja2")
     config.override_asset("core:web/templates/office.jinja2", str(layout))
     config.add_request_method(lambda _request: town, "ctx", reify=True)
-    config.add_subscriber(lambda event: event.update(csrf_token="token"), BeforeRender)
+    agent = SimpleNamespace(may_write=True)
+    config.add_request_method(lambda _request: agent, "agent", reify=True)
+    config.add_subscriber(lambda event: event.update(csrf_token="token", asset=lambda path: f"/static/{path}"), BeforeRender)
     web = Web(config)
     plugin.configure_web(config=web)
     assert web.permissions == {"office"}
     config.commit()
     templating.configure(config.get_jinja2_environment())
-    return TestApp(config.make_wsgi_app())
+    app = TestApp(config.make_wsgi_app())
+    app.agent = agent
+    return app
 
 
 def press(page, value, *, expect_errors=False, **fields):
@@ -99,7 +104,9 @@ def test_upload_then_accept_all_the_certain(app, town):
     assert "Accepter le chèque certain" in page.text
     press(page, "accepter").follow()
     assert town.balance(10) == 0
-    assert "à savoir" in app.get(f"{ROOT}/").text.lower()
+    assert "inconnue" not in app.get(f"{ROOT}/").text
+    upload(app, line(3, "0000003", "3" * 24, ref="2031-001-000001"), name="b.csv")
+    assert "Référence 2031-001-000001 inconnue." in app.get(f"{ROOT}/").text
 
 
 def test_a_bad_file_shows_each_problem_and_keeps_nothing(app, town):
@@ -157,14 +164,49 @@ def test_coupon_then_cheque_then_the_next(app, town):
     form["cmc7"] = "<0001234<099999000015:01234567890?:"
     form["cle"] = "63"
     page = form.submit().follow()
-    assert "1 chèque," in page.text
+    assert "chèque saisi" in page.text
     press(page, "rapprocher")
     (cheque,) = cheques(town)
     assert (cheque.amount, cheque.state) == (5687, "certain")
     form["coupon"] = "ville|CANTINE|x|y"
     refused = form.submit(expect_errors=True)
     assert refused.status_int == 422
-    assert "0001234" in form["cmc7"].value
+    assert "0001234" in next(f for f in refused.forms.values() if "cmc7" in f.fields)["cmc7"].value
+
+
+def focused(page):
+    return [tag["id"] for tag in page.html.select("[autofocus]")]
+
+
+def test_a_scanner_s_enter_leads_to_what_is_still_missing(app, town):
+    """Scanners end what they type with Enter, which sends the form before it is full."""
+    page = press(app.get(f"{ROOT}/saisie"), "ouvrir", remise="24/11", total="86,87").follow()
+    assert focused(page) == ["coupon"]
+
+    def scan(page, **fields):
+        form = next(f for f in page.forms.values() if "coupon" in f.fields)
+        for name, text in fields.items():
+            form[name] = text
+        return form.submit(expect_errors=True)
+
+    number = "2025-010-000010"
+    page = scan(page, coupon=f"ville|CANTINE|{number}|{check_character(bare(number))}|5687")
+    assert (page.status_int, focused(page)) == (200, ["cmc7"])
+    assert "56,87" in page.html.select_one(".note.success").text
+    page = scan(page, cmc7="0001234 099999000015 012345678906").follow()
+    assert focused(page) == ["coupon"]
+    assert "il manque 30,00" in page.html.select_one(".figures").text
+    page = scan(page, cheque="0001235")
+    assert (page.status_int, focused(page)) == (200, ["montant"])
+    page = scan(page, montant="trente")
+    assert (page.status_int, focused(page)) == (422, ["montant"])
+    assert page.html.select_one("#montant")["aria-invalid"] == "true"
+    page = scan(page, montant="30,00").follow()
+    assert "total juste" in page.html.select_one(".figures").text
+    assert [cheque.amount for cheque in cheques(town)] == [5687, 3000]
+    page = scan(page, cmc7="0001234 099999000015 012345678906", montant="1,00")
+    assert page.status_int == 422
+    assert "déjà enregistré" in page.text
 
 
 @pytest.mark.parametrize("text", [
@@ -195,12 +237,43 @@ def test_a_slip_from_the_page(app, town):
     )
     assert len(sent.body) == 3 * 321
     app.get(f"{ROOT}/remises/{slip.id}/bordereau.tlmc", status=404)
+    refused = app.post(
+        f"{ROOT}/remises/{slip.id}/bordereau.tlmc",
+        upload_files=[("fichier", "a.csv", b"autre chose")], expect_errors=True,
+    )
+    assert refused.status_int == 422
+    assert "0001234" in refused.html.select_one("[role=alert]").text
 
 
 def test_columns_are_remembered(app, town):
     app.post(f"{ROOT}/import", {"action": "colonnes", "col_montant": "Somme", "col_ref": " "})
     assert town.intake().layout() == {"montant": "Somme"}
     assert 'value="Somme"' in app.get(f"{ROOT}/import").text
+
+
+def test_a_cheque_left_to_classify_may_bounce_and_the_mistake_be_undone(app, town):
+    upload(app, line(amount="9,99"))
+    (cheque,) = cheques(town)
+    address = f"{ROOT}/cheque/{cheque.id}"
+    press(app.get(address), "classer", pourquoi="payeur inconnu")
+    town.slips().make("CANTINE")
+    page = press(app.get(address), "impaye", motif="opposition").follow()
+    assert cheque.state == "bounced"
+    page = app.get(address)
+    assert "revenu impayé" in page.text
+    press(page, "annuler", pourquoi="mauvais chèque")
+    assert (cheque.state, cheque.deposit_id is None) == ("review", False)
+
+
+def test_who_may_only_read_is_offered_no_decision(app, town):
+    upload(app, line(amount="51,87", ref=ref(10)), line(2, "0000002", ref=ref(30), amount="239,82"))
+    first, second = cheques(town)
+    address = f"{ROOT}/cheque/{first.id}"
+    press(app.get(f"{ROOT}/cheque/{second.id}"), "accepter")
+    pages = [address, f"{ROOT}/cheque/{second.id}", f"{ROOT}/", f"{ROOT}/remises"]
+    assert all("post" in [f.method.lower() for f in app.get(p).forms.values()] for p in pages)
+    app.agent.may_write = False
+    assert not any("post" in [f.method.lower() for f in app.get(p).forms.values()] for p in pages)
 
 
 def test_addresses_of_nothing(app):

@@ -203,9 +203,10 @@ HEADER = (
 
 def _bring_a_cheque(portal: Portal, found: Identifiers, number: str) -> None:
     from plugins.cheque_import import plugin
+    from plugins.cheque_import.desk import Desk
     from plugins.cheque_import.intake import Intake
+    from plugins.cheque_import.matching import Matching
     from plugins.cheque_import.models import Cheque
-    from plugins.cheque_import.reconcile import Desk
     from plugins.cheque_import.records import Hasher
     from plugins.cheque_import.slips import Slips
 
@@ -223,7 +224,7 @@ def _bring_a_cheque(portal: Portal, found: Identifiers, number: str) -> None:
         )  # fmt: skip
         assert not done.problems, done.problems
         desk = Desk(town, settings, actor="agent:1")
-        desk.rematch("CANTINE")
+        Matching(town, settings).rematch("CANTINE")
         cheques = town.session.scalars(select(Cheque).order_by(Cheque.id.desc())).all()
         found.ids["cheque"] = cheques[0].id
         desk.accept(cheques[1].id)

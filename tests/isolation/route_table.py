@@ -165,6 +165,10 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_invoice", "GET"): one(OFFICE, "invoice"),
     ("office_invoice", "POST"): one(OFFICE, "invoice", 422, form={"action": "cancel"}),
     ("office_invoice_pdf", "GET"): one(OFFICE, "document"),
+    ("office_invoice_closing", "POST"): one(OFFICE, "invoice", 303),
+    ("office_reminders", "GET"): page(OFFICE),
+    ("office_reminders", "POST"): page(REGISSEUR, 422),
+    ("office_reminders_preview", "GET"): page(OFFICE),
     ("office_payments", "GET"): page(OFFICE),
     ("office_payment", "GET"): one(OFFICE, "settled"),
     ("office_payment", "POST"): one(OFFICE, "settled", 422, form={"action": "reverse"}),
@@ -220,9 +224,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("cheque_import.slip_file", "GET"): [
         Line(OFFICE, path={"id": Id("slip"), "kind": "csv"})
     ],
-    ("cheque_import.slip_file", "POST"): [
-        Line(OFFICE, path={"id": Id("slip"), "kind": "csv"})
-    ],
+    ("cheque_import.slip_for_bank", "POST"): one(OFFICE, "slip", 422),
     # --- What ends the session that asks -----------------------------------------------------
     ("office_family", "POST"): [
         Line(OFFICE, 422, path={"id": Id("family")}, form={"action": "change"}),

@@ -60,9 +60,7 @@ def _rows(
         if not any(text_of(cell).strip() for cell in row):
             continue
         rank += 1
-        cells = {
-            field: text_of(row[at]) if at < len(row) else "" for field, at in columns.items()
-        }
+        cells = {field: text_of(row[at]) if at < len(row) else "" for field, at in columns.items()}
         cells.setdefault("remise", slip)
         cells.setdefault("rang", str(rank))
         found = read_row(cells, file=file, line=line)

@@ -186,6 +186,3 @@ def text_of(value: object) -> str:
         # repr is the shortest text that is that number: 56.87 stays 56.87, 15 digits survive.
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return str(value)
-
-
-

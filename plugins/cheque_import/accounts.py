@@ -1,0 +1,71 @@
+"""Accounts, learned from confirmed cheques only: whose cheques one account's are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from core.plugin import TenantContext
+from plugins.cheque_import import history
+from plugins.cheque_import.models import Cheque, ChequeAccount, ChequeState
+
+MAX_PAYERS = 5
+
+
+class Accounts:
+    """The accounts that one town knows, by the keyed hashes of their zones."""
+
+    def __init__(self, ctx: TenantContext) -> None:
+        self._ctx = ctx
+
+    def learn(self, cheque: Cheque, family_id: int) -> None:
+        """Remember that a confirmed cheque of this account paid for this family."""
+        if not cheque.account:
+            return
+        today = history.today(self._ctx)
+        link = next((x for x in self._links(cheque.account) if x.family_id == family_id), None)
+        if link is None:
+            link = ChequeAccount(
+                tenant_id=self._ctx.town.slug, account=cheque.account, family_id=family_id,
+                payers=[], confirmed=0, flagged=False, last_seen_on=today,
+            )  # fmt: skip
+            self._ctx.session.add(link)
+        link.confirmed += 1
+        link.last_seen_on = today
+        if cheque.issuer and cheque.issuer not in link.payers:
+            link.payers = [*link.payers, cheque.issuer][-MAX_PAYERS:]
+
+    def unlearn(self, cheque: Cheque) -> None:
+        """Take back what an undone posting taught."""
+        for link in self._links(cheque.account):
+            if link.family_id == cheque.family_id:
+                link.confirmed = max(link.confirmed - 1, 0)
+                if not link.confirmed:
+                    link.payers = []
+
+    def flag(self, account: str) -> None:
+        """Note that a cheque of this account came back unpaid: a word of warning, never a ban."""
+        for link in self._links(account):
+            link.flagged = True
+
+    def unflag(self, cheque: Cheque) -> None:
+        """Take the warning back, unless another cheque of the account came back too."""
+        others = select(Cheque.id).where(
+            Cheque.tenant_id == self._ctx.town.slug,
+            Cheque.account == cheque.account,
+            Cheque.state == ChequeState.BOUNCED,
+            Cheque.id != cheque.id,
+        )
+        if self._ctx.session.scalar(others.limit(1)) is None:
+            for link in self._links(cheque.account):
+                link.flagged = False
+
+    def _links(self, account: str) -> Sequence[ChequeAccount]:
+        if not account:
+            return ()
+        return self._ctx.session.scalars(
+            select(ChequeAccount)
+            .where(ChequeAccount.tenant_id == self._ctx.town.slug, ChequeAccount.account == account)
+            .order_by(ChequeAccount.family_id)
+        ).all()

@@ -1,0 +1,220 @@
+"""What an agent decides about a cheque: accept, set aside, give back, undo, bounce.
+
+Each decision, with its explanation or reason, stays in the cheque's history; none is deleted, and
+each is taken back by a reversal.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from core.plugin import TenantContext, UserError
+from core.plugin import gettext as _
+from plugins.cheque_import import history, labels
+from plugins.cheque_import.accounts import Accounts
+from plugins.cheque_import.matching import Matching
+from plugins.cheque_import.models import (
+    IN_PORTFOLIO,
+    PENDING,
+    Cheque,
+    ChequeProposal,
+    ChequeState,
+)
+from plugins.cheque_import.postings import Postings, Shares
+from plugins.cheque_import.settings import ChequeSettings
+
+
+class Desk:
+    """The cheques of one town, as an agent (`actor`) handles them."""
+
+    def __init__(self, ctx: TenantContext, settings: ChequeSettings, *, actor: str) -> None:
+        self._ctx = ctx
+        self._actor = actor
+        self._matching = Matching(ctx, settings)
+        self._postings = Postings(ctx, settings)
+        self._accounts = Accounts(ctx)
+
+    def accept_certain(self, regie: str) -> int:
+        """Accept every certain cheque of the régie; tells how many. The others are matched anew.
+
+        An invoice that was paid since the match takes its cheque back to review.
+        """
+        ids = self._ctx.session.scalars(
+            select(Cheque.id)
+            .where(
+                Cheque.tenant_id == self._ctx.town.slug,
+                Cheque.regie == regie,
+                Cheque.state == ChequeState.CERTAIN,
+            )
+            .order_by(Cheque.id)
+        ).all()
+        accepted = 0
+        for cheque_id in ids:
+            cheque = history.locked(self._ctx, cheque_id)
+            if cheque.state != ChequeState.CERTAIN:
+                continue
+            proposal = self._proposal(cheque, 1)
+            if self._postings.problem(cheque, proposal.shares):
+                continue
+            self._post(cheque, proposal.family_id, proposal.shares, _explained(proposal))
+            accepted += 1
+        self._matching.rematch(regie)
+        return accepted
+
+    def accept(self, cheque_id: int, rank: int = 1, *, keep_excess: bool = False) -> Cheque:
+        """Accept one proposal. Raises `UserError` as `split` does."""
+        cheque = history.locked(self._ctx, cheque_id)
+        proposal = self._proposal(cheque, rank)
+        self._postings.check(cheque, proposal.shares, keep_excess=keep_excess)
+        self._post(cheque, proposal.family_id, proposal.shares, _explained(proposal))
+        return cheque
+
+    def split(
+        self, cheque_id: int, family_id: int, shares: Sequence[tuple[int, int]], *,
+        keep_excess: bool = False,
+    ) -> Cheque:  # fmt: skip
+        """Post a cheque by hand over (invoice, cents); what is left over becomes a credit.
+
+        Raises:
+            UserError: the cheque is decided or out of date, an invoice is paid or of another
+                régie, the shares exceed the cheque, or leave something over without `keep_excess`.
+        """
+        cheque = history.locked(self._ctx, cheque_id)
+        if self._ctx.families.get(family_id) is None:
+            raise UserError(_("Cette famille n’existe pas, ou plus."))
+        merged: dict[int, int] = defaultdict(int)
+        for invoice, cents in shares:
+            merged[invoice] += cents
+        rows = [[invoice, cents] for invoice, cents in merged.items()]
+        self._postings.check(cheque, rows, keep_excess=keep_excess)
+        self._post(cheque, family_id, rows, {"rule": "manual"})
+        return cheque
+
+    def classify(self, cheque_id: int, why: str) -> Cheque:
+        """Leave a cheque in *recettes à classer*: deposited with the others, posted later."""
+        cheque = self._undecided(cheque_id)
+        return self._move(cheque, ChequeState.TO_CLASSIFY, "classified", why)
+
+    def give_back(self, cheque_id: int, why: str) -> Cheque:
+        """Give a cheque back to its payer (wrong payee, unsigned, out of date, paid otherwise)."""
+        cheque = self._undecided(cheque_id)
+        if cheque.deposit_id is not None:
+            raise UserError(_("Ce chèque est déjà remis en banque."))
+        return self._move(cheque, ChequeState.RETURNED, "returned", why)
+
+    def correct(self, cheque_id: int, amount: int) -> Cheque:
+        """Correct a keyed amount, in cents, with the paper in hand."""
+        cheque = self._undecided(cheque_id)
+        if cheque.deposit_id is not None:
+            raise UserError(_("Ce chèque est déjà remis en banque."))
+        if amount <= 0:
+            raise UserError(_("Le montant d’un chèque est positif."))
+        history.note(
+            self._ctx, cheque, self._actor, "corrected", before=cheque.amount, after=amount
+        )
+        cheque.amount = amount
+        return cheque
+
+    def undo(self, cheque_id: int, why: str) -> Cheque:
+        """Take a decision back: the payment is reversed, and the cheque is to review again.
+
+        A bounce that was noted by mistake too: the cheque is still in the bank's hands, and its
+        account is no longer flagged unless another of its cheques bounced.
+        """
+        cheque = history.locked(self._ctx, cheque_id)
+        if cheque.state not in {*IN_PORTFOLIO, ChequeState.RETURNED, ChequeState.BOUNCED}:
+            raise UserError(_("Rien n’est à annuler pour ce chèque."))
+        if cheque.state == ChequeState.BOUNCED:
+            self._accounts.unflag(cheque)
+            cheque.attempt += 1
+        self._take_back(cheque, why)
+        return self._move(cheque, ChequeState.REVIEW, "undone", why)
+
+    def reversed_elsewhere(self, payment_id: int, why: str) -> None:
+        """The payment was taken back on core's own page: the cheque is to review again."""
+        cheque_id = self._ctx.session.scalar(
+            select(Cheque.id).where(
+                Cheque.tenant_id == self._ctx.town.slug, Cheque.payment_id == payment_id
+            )
+        )
+        if cheque_id is None:
+            return
+        cheque = history.locked(self._ctx, cheque_id)
+        if cheque.payment_id == payment_id:
+            self._take_back(cheque, why)
+            self._move(cheque, ChequeState.REVIEW, "undone", why or _("Paiement annulé"))
+
+    def bounce(self, cheque_id: int, reason: str, detail: str = "") -> Cheque:
+        """The bank sent the cheque back: its payment is reversed and its account flagged."""
+        cheque = history.locked(self._ctx, cheque_id)
+        if cheque.deposit_id is None or cheque.state not in IN_PORTFOLIO:
+            raise UserError(_("Seul un chèque remis en banque peut revenir impayé."))
+        if reason not in labels.bounce_reasons():
+            raise UserError(_("Choisissez un motif de rejet."))
+        why = f"{reason} – {detail}" if detail else reason
+        self._postings.reverse(cheque, _("Chèque impayé : %s") % why)
+        self._accounts.flag(cheque.account)
+        return self._move(cheque, ChequeState.BOUNCED, "bounced", why)
+
+    def represent(self, cheque_id: int, why: str) -> Cheque:
+        """Take a bounced cheque up again, for another deposit."""
+        cheque = history.locked(self._ctx, cheque_id)
+        if cheque.state != ChequeState.BOUNCED:
+            raise UserError(_("Seul un chèque revenu impayé peut être présenté à nouveau."))
+        cheque.attempt += 1
+        cheque.deposit_id = None
+        cheque.family_id = None
+        return self._move(cheque, ChequeState.REVIEW, "represented", why)
+
+    def _take_back(self, cheque: Cheque, why: str) -> None:
+        if self._postings.reverse(cheque, why):
+            self._accounts.unlearn(cheque)
+            cheque.attempt += 1
+        cheque.family_id = None
+
+    def _undecided(self, cheque_id: int) -> Cheque:
+        cheque = history.locked(self._ctx, cheque_id)
+        if cheque.state not in {*PENDING, ChequeState.TO_CLASSIFY}:
+            raise UserError(_("Ce chèque est déjà traité."))
+        return cheque
+
+    def _move(self, cheque: Cheque, state: ChequeState, action: str, why: str) -> Cheque:
+        if not why.strip():
+            raise UserError(_("Indiquez pourquoi."))
+        cheque.state, cheque.why = state, why.strip()[:400]
+        history.note(self._ctx, cheque, self._actor, action, why=cheque.why)
+        self._matching.forget([cheque.id])
+        self._ctx.session.flush()
+        return cheque
+
+    def _proposal(self, cheque: Cheque, rank: int) -> ChequeProposal:
+        found = self._ctx.session.scalars(
+            select(ChequeProposal).where(
+                ChequeProposal.tenant_id == self._ctx.town.slug,
+                ChequeProposal.cheque_id == cheque.id,
+                ChequeProposal.rank == rank,
+            )
+        ).one_or_none()
+        if found is None:
+            raise UserError(_("Cette proposition n’est plus à jour. Rechargez la page."))
+        return found
+
+    def _post(
+        self, cheque: Cheque, family_id: int, shares: Shares, explanation: dict[str, object]
+    ) -> None:
+        done = self._postings.post(cheque, family_id, shares)
+        self._accounts.learn(cheque, family_id)
+        history.note(self._ctx, cheque, self._actor, "accepted", **done, **explanation)
+        self._ctx.session.flush()
+
+
+def _explained(proposal: ChequeProposal) -> dict[str, object]:
+    """What stays in the history, so that the decision can be defended years later."""
+    return {
+        "rule": proposal.rule, "reasons": list(proposal.reasons), "scores": dict(proposal.scores),
+        "confidence": proposal.confidence, "algorithm": proposal.algorithm,
+        "snapshot_at": proposal.snapshot_at.isoformat(),
+    }  # fmt: skip

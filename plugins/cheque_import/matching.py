@@ -1,0 +1,125 @@
+"""Matching the undecided cheques of a régie, all at once, on one snapshot."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import delete, insert, select
+
+from core.plugin import TenantContext
+from plugins.cheque_import import history, snapshots
+from plugins.cheque_import import matcher as m
+from plugins.cheque_import.models import PENDING, Cheque, ChequeProposal, ChequeState
+from plugins.cheque_import.settings import ChequeSettings
+from plugins.cheque_import.validity import blockers
+
+_CHUNK = 500
+
+
+class Matching:
+    """Asks the matcher about the cheques of one town, and keeps its proposals."""
+
+    def __init__(self, ctx: TenantContext, settings: ChequeSettings) -> None:
+        self._ctx = ctx
+        self._settings = settings
+
+    def rematch(self, regie: str) -> None:
+        """Match every cheque of the régie that is not posted anew, on one snapshot.
+
+        The whole queue at once: how files were cut or ordered then makes no difference. What a
+        person left to classify gets fresh proposals, and stays where it was put.
+        """
+        waiting = self.waiting(regie)
+        found = self.matches(regie, waiting)
+        self.forget([cheque.id for cheque in waiting])
+        now = self._ctx.clock.now()
+        rows = []
+        for cheque, one in zip(waiting, found, strict=True):
+            if cheque.state in PENDING:
+                certain = one.state is m.State.CERTAIN
+                cheque.state = ChequeState.CERTAIN if certain else ChequeState.REVIEW
+            cheque.warnings = list(one.warnings)
+            rows += [
+                {
+                    "tenant_id": self._ctx.town.slug, "cheque_id": cheque.id, "rank": rank,
+                    "family_id": proposal.family_id, "shares": [list(s) for s in proposal.shares],
+                    "gap": proposal.gap, "confidence": proposal.confidence,
+                    "rule": str(proposal.rule), "reasons": list(proposal.reasons),
+                    "scores": dict(proposal.scores), "algorithm": proposal.algorithm,
+                    "snapshot_at": now,
+                }
+                for rank, proposal in enumerate(one.proposals, 1)
+            ]  # fmt: skip
+        if rows:
+            self._ctx.session.execute(insert(ChequeProposal), rows)
+        self._ctx.session.flush()
+
+    def matches(self, regie: str, cheques: Sequence[Cheque]) -> tuple[m.Match, ...]:
+        """Match `cheques` and change nothing."""
+        twins = self._twins(cheques)
+        today = history.today(self._ctx)
+        views = [
+            m.Cheque(
+                key=cheque.natural_key, amount=cheque.amount, slip=cheque.slip, rank=cheque.rank,
+                number=cheque.number, account=cheque.account,
+                near_accounts=frozenset(cheque.near_accounts), issuer=cheque.issuer,
+                references=tuple(cheque.references), family_code=cheque.family_code,
+                blockers=blockers(
+                    cheque, today, twin=(cheque.number, cheque.amount) in twins
+                ),
+            )
+            for cheque in cheques
+        ]  # fmt: skip
+        index = snapshots.take(
+            self._ctx,
+            regie,
+            accounts={a for view in views for a in (view.account, *view.near_accounts)},
+            references={reference for view in views for reference in view.references},
+            today=today,
+            forget_after_months=self._settings.forget_accounts_after_months,
+        )
+        return m.match(views, index)
+
+    def waiting(self, regie: str) -> list[Cheque]:
+        """The cheques of the régie that are not posted, locked, in the order they came."""
+        return list(
+            self._ctx.session.scalars(
+                select(Cheque)
+                .where(
+                    Cheque.tenant_id == self._ctx.town.slug,
+                    Cheque.regie == regie,
+                    Cheque.state.in_((*PENDING, ChequeState.TO_CLASSIFY)),
+                )
+                .order_by(Cheque.id)
+                .with_for_update()
+            )
+        )
+
+    def forget(self, cheque_ids: Sequence[int]) -> None:
+        """Drop the proposals of cheques that are decided, or matched anew."""
+        for start in range(0, len(cheque_ids), _CHUNK):
+            self._ctx.session.execute(
+                delete(ChequeProposal).where(
+                    ChequeProposal.tenant_id == self._ctx.town.slug,
+                    ChequeProposal.cheque_id.in_(cheque_ids[start : start + _CHUNK]),
+                )
+            )
+
+    def _twins(self, cheques: Sequence[Cheque]) -> set[tuple[str, int]]:
+        """(number, amount) that more than one cheque carries: perhaps scanned twice."""
+        count: dict[tuple[str, int], set[str]] = defaultdict(set)
+        for cheque in cheques:
+            count[cheque.number, cheque.amount].add(cheque.natural_key)
+        numbers = sorted({cheque.number for cheque in cheques})
+        for start in range(0, len(numbers), _CHUNK):
+            rows = self._ctx.session.execute(
+                select(Cheque.number, Cheque.amount, Cheque.natural_key).where(
+                    Cheque.tenant_id == self._ctx.town.slug,
+                    Cheque.number.in_(numbers[start : start + _CHUNK]),
+                )
+            )
+            for row in rows:
+                if (row.number, row.amount) in count:
+                    count[row.number, row.amount].add(row.natural_key)
+        return {twin for twin, keys in count.items() if len(keys) > 1}

@@ -1,0 +1,102 @@
+"""A cheque becomes a payment, or a payment is taken back. Money moves nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.plugin import Means, TenantContext, UserError
+from core.plugin import gettext as _
+from plugins.cheque_import import history, validity
+from plugins.cheque_import.matcher.explain import euros
+from plugins.cheque_import.models import PENDING, Cheque, ChequeState
+from plugins.cheque_import.settings import ChequeSettings
+
+Shares = Sequence[Sequence[int]]
+"""(invoice id, cents), as proposals keep them."""
+
+
+class Postings:
+    """Posts and reverses cheques of one town through ``ctx.payments``."""
+
+    def __init__(self, ctx: TenantContext, settings: ChequeSettings) -> None:
+        self._ctx = ctx
+        self._settings = settings
+
+    def check(self, cheque: Cheque, shares: Shares, *, keep_excess: bool) -> None:
+        """Refuse a posting that `problem` forbids, or an excess that nobody confirmed.
+
+        Raises:
+            UserError: in words.
+        """
+        problem = self.problem(cheque, shares)
+        if problem:
+            raise UserError(problem)
+        left = cheque.amount - sum(cents for _invoice, cents in shares)
+        if left and not keep_excess:
+            raise UserError(
+                _(
+                    "%s ne sont imputés à aucune facture. Confirmez qu’ils deviennent un avoir de "
+                    "la famille, ou rendez le chèque."
+                )
+                % euros(left)
+            )
+
+    def problem(self, cheque: Cheque, shares: Shares) -> str:
+        """Why the cheque cannot be posted so, now; "" when it can."""
+        if cheque.state not in {*PENDING, ChequeState.TO_CLASSIFY}:
+            return _("Ce chèque est déjà traité.")
+        dated = validity.refusal(
+            cheque, history.today(self._ctx), hold_post_dated=self._settings.hold_post_dated
+        )
+        if dated:
+            return dated
+        if sum(cents for _invoice, cents in shares) > cheque.amount:
+            return _("La répartition dépasse le montant du chèque.")
+        for invoice_id, cents in shares:
+            info = self._ctx.invoices.get(invoice_id)
+            if info is None:
+                return _("Une facture n’existe pas, ou plus.")
+            if info.regie != cheque.regie:
+                return (
+                    _("La facture %s est d’une autre régie : un chèque n’en paie qu’une.")
+                    % info.number
+                )
+            if cents <= 0:
+                return _("Chaque part est un montant positif.")
+            if cents > info.balance:
+                return _(
+                    "La facture %(number)s ne doit plus que %(balance)s (déjà payée en ligne ?). "
+                    "Rendez le chèque, ou gardez le surplus comme avoir."
+                ) % {"number": info.number, "balance": euros(info.balance)}
+        return ""
+
+    def post(self, cheque: Cheque, family_id: int, shares: Shares) -> dict[str, object]:
+        """Record the payment; tells what the cheque's history keeps of it."""
+        family = self._ctx.families.get(family_id)
+        recorded = self._ctx.payments.record(
+            regie=cheque.regie,
+            family_id=family_id,
+            means=Means.CHEQUE,
+            amount=cheque.amount,
+            paid_at=self._ctx.clock.now(),
+            payer=cheque.issuer or (family.name if family else ""),
+            shares=[(invoice, cents) for invoice, cents in shares],
+            # A second posting after an undoing is another payment, under another key.
+            key=f"cheque/{cheque.id}/{cheque.attempt}",
+            note=_("Chèque n° %(number)s %(bank)s")
+            % {"number": cheque.number, "bank": cheque.bank},
+        )
+        cheque.state, cheque.why = ChequeState.ACCEPTED, ""
+        cheque.family_id, cheque.payment_id = family_id, recorded.payment_id
+        return {
+            "payment": recorded.payment_id, "family": family_id,
+            "shares": [list(share) for share in shares], "excess": recorded.excess,
+        }  # fmt: skip
+
+    def reverse(self, cheque: Cheque, reason: str) -> bool:
+        """Take the payment back with the same split; False when the cheque has none."""
+        if cheque.payment_id is None:
+            return False
+        self._ctx.payments.reverse(cheque.payment_id, reason=reason)
+        cheque.payment_id = None
+        return True

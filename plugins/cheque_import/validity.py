@@ -1,0 +1,50 @@
+"""How long a cheque may be presented, and what is wrong with the paper itself."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from core.plugin import gettext as _
+from plugins.cheque_import.cmc7 import KeyState
+from plugins.cheque_import.models import Cheque
+
+_VALID_DAYS = 8
+
+
+def expires_on(drawn_on: date) -> date:
+    """The last day a cheque may be presented: one year and eight days after its date."""
+    try:
+        year_later = drawn_on.replace(year=drawn_on.year + 1)
+    except ValueError:  # 29 February
+        year_later = date(drawn_on.year + 1, 3, 1)
+    return year_later + timedelta(days=_VALID_DAYS)
+
+
+def blockers(cheque: Cheque, today: date, *, twin: bool) -> tuple[str, ...]:
+    """Why a person must see this cheque whatever it matches; `twin`: perhaps scanned twice."""
+    found = []
+    if twin:
+        found.append(_("Un autre chèque a ce numéro et ce montant : lu deux fois ?"))
+    if cheque.rlmc == KeyState.BAD:
+        found.append(_("La clé RLMC est fausse : la ligne magnétique est mal lue."))
+    if cheque.attempt:
+        found.append(_("Une imputation de ce chèque a déjà été annulée."))
+    if cheque.drawn_on is not None:
+        if expires_on(cheque.drawn_on) < today:
+            found.append(_("Chèque périmé : plus d’un an et huit jours."))
+        elif cheque.drawn_on > today:
+            found.append(_("Chèque postdaté du %s.") % f"{cheque.drawn_on:%d/%m/%Y}")
+    return tuple(found)
+
+
+def refusal(cheque: Cheque, today: date, *, hold_post_dated: bool) -> str:
+    """Why the cheque cannot be posted today; "" when its date allows it."""
+    if cheque.drawn_on is None:
+        return ""
+    if cheque.deposit_id is None and expires_on(cheque.drawn_on) < today:
+        return _("Ce chèque est périmé (plus d’un an et huit jours) : rendez-le au payeur.")
+    if cheque.drawn_on > today and hold_post_dated:
+        return _("Ce chèque est postdaté : il se traite à partir du %s.") % (
+            f"{cheque.drawn_on:%d/%m/%Y}"
+        )
+    return ""
