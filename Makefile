@@ -16,7 +16,7 @@ APT = root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	&& $$root env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -qq -y --no-install-recommends
 
-.PHONY: help run test lint bench clean reset dev pango chromium telegram
+.PHONY: help run test lint bench clean reset dev pango chromium servers audit telegram
 
 help:  ## Show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,7 +24,7 @@ help:  ## Show these commands
 run: $(VENV)/.run pango  ## Start the whole portal here, with its demonstration; Ctrl-C stops it
 	@exec $(BIN)/preau run $(ARGS)
 
-test: lint chromium telegram  ## Check everything: linters, types, layers, all tests
+test: lint chromium servers telegram  ## Check everything: linters, types, layers, all tests
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 lint: dev  ## Check style, types and layers only
@@ -69,14 +69,22 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 
 pango: | $(BIN)/python
 	@$(BIN)/python -c 'import ctypes; [ctypes.CDLL(f"lib{name}.so.0") for name in \
-		("pango-1.0", "pangoft2-1.0", "harfbuzz")]' 2>/dev/null \
+		("pango-1.0", "pangoft2-1.0", "harfbuzz", "harfbuzz-subset")]' 2>/dev/null \
 	|| { $(APT) libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core; } \
-	|| echo "Pango is missing: PDF documents will fail (docs/operating.md)." >&2
+	|| echo "Pango is not complete: PDF documents will fail, or be slow (docs/operating.md)." >&2
+
+# Real servers that stand around the portal in life: the tests of deploy/ start them.
+servers:
+	@missing=; for tool in nginx:nginx-light pgbouncer:pgbouncer systemd-analyze:systemd \
+		openssl:openssl; do \
+		PATH=$$PATH:/usr/sbin command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; \
+	done; [ -z "$$missing" ] || { echo "Installing$$missing"; $(APT) $$missing >/dev/null; } \
+	|| echo "Missing:$$missing; the tests of deploy/ will fail." >&2
 
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 	|| { echo "Installing Chromium"; $(APT) chromium >/dev/null; } \
-	|| echo "Chromium is missing: the browser's tests will be skipped." >&2
+	|| echo "Chromium is missing: the browser's tests will fail." >&2
 
 telegram: $(VENV)/.npm
 

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
-pytest.importorskip("playwright")
-
 from axe_playwright_python.sync_playwright import Axe
-from page_viewer import CHROMIUM, Viewer, browser
+from page_viewer import Viewer, browser
 from template_samples import samples
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-]
+pytestmark = pytest.mark.browser
 SHOWN = [sample for sample in samples() if sample.template != "guide"]
 RULES = {
     "runOnly": {
