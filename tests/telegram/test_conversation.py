@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.telegram_bot.book import FAMILIES_PER_CHAT, Book
@@ -369,55 +369,6 @@ def test_pictures_and_stickers_get_help_not_silence():
     raw = {"update_id": 1, "message": {"message_id": 1, "chat": {"id": 5, "type": "private"},
                                        "from": {"first_name": "A"}, "photo": [{}]}}  # fmt: skip
     assert read_update("4242", raw).text == ""
-
-
-_STEPS = st.lists(
-    st.tuples(
-        st.sampled_from([CHAT, 1002, 1003]),
-        st.sampled_from(["type", "tap", "block", "start", "group"]),
-        st.one_of(
-            st.sampled_from(["/factures", "/payees", "list", "paid", "bye", "alerts:off", "lang:en",
-                             "link:1", "doc:1", "pay:1", "rec:1", "payer cantine", "reçu", "doc:101"]),
-            st.text(max_size=15).filter(lambda text: "\0" not in text),
-        ),
-    ),
-    max_size=12,
-)  # fmt: skip
-
-# Each example makes a town: shrinking would take minutes, and the steps read well as they are.
-NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
-
-
-@settings(
-    max_examples=25, deadline=None, phases=NO_SHRINKING, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(steps=_STEPS)
-def test_any_sequence_keeps_strangers_out(make_town, steps):
-    town = make_town()
-    family = town.add_family("Durand")
-    town.add_invoice(family, "Cantine", 4242)
-    town.pay(town.add_invoice(family, "Garderie", 777))
-    chats = {chat_id: Chat(town, chat_id) for chat_id in (CHAT, 1002, 1003)}
-    chats[CHAT].link(family)
-    for chat_id, what, text in steps:
-        chat = chats[chat_id]
-        linked = bool(Book(town).links_of_chat(chat_id))
-        if what == "start":
-            actions = chat.types(f"/start {text}")
-        elif what == "tap":
-            actions = chat.taps(text)
-        elif what == "block":
-            actions = chat.blocks()
-        elif what == "group":
-            actions = chat._send(Kind.GROUP, text)
-        else:
-            actions = chat.types(text)
-        assert bool(Book(town).links_of_chat(chat_id)) <= linked, "nobody links without a token"
-        if not linked:
-            assert "42,42" not in repr(actions)
-            assert "Cantine" not in repr(actions)
-            assert not [action for action in actions if isinstance(action, SendFile)]
-    town.session.close()
 
 
 def test_turns_are_spread_at_telegrams_pace(town):
