@@ -24,7 +24,7 @@ from plugins.telegram_bot.words import day, local_date, speaking
 from plugins.telegram_bot.words import gettext as _
 
 _DATA = re.compile(r"(?P<verb>[a-z]{3,8})(?::(?P<argument>[a-z0-9]{1,18}))?\Z")
-"""A button's data. Eighteen digits: what is larger is no number of a row, and PostgreSQL refuses it."""
+"""A button's data. Of 18 digits at most: a larger number is no row's, and PostgreSQL refuses it."""
 
 
 class Conversation:
