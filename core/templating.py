@@ -11,6 +11,7 @@ from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency
 
 from core import i18n
+from core.domain.money import decimal_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,10 +44,11 @@ def moment(value: datetime) -> str:
 
 
 def configure(env: Environment) -> None:
-    """Give `env` the ``trans`` tag, ``_`` and the filters money, day, day_long, moment."""
+    """Give `env` the ``trans`` tag, ``_``, and filters for amounts, days and moments."""
     env.add_extension("jinja2.ext.i18n")
     env.install_gettext_callables(  # type: ignore[attr-defined]
         i18n.gettext, i18n.ngettext, newstyle=True
     )
     env.policies["ext.i18n.trimmed"] = True
-    env.filters.update(money=money, day=day, day_long=day_long, moment=moment)
+    env.filters.update(
+        money=money, decimal=decimal_text, day=day, day_long=day_long, moment=moment)

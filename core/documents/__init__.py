@@ -7,6 +7,7 @@ from core.documents.codes import coupon_code
 from core.documents.pdf import render_pdf
 from core.documents.render import (
     means_label,
+    payment_slip,
     render_certificate,
     render_codes,
     render_invoice,
@@ -32,6 +33,7 @@ from core.documents.sheets import (
 __all__ = [
     "Addressee", "CertificateRow", "CertificateSheet", "CertifiedPayer", "CodesLetter",
     "CodesSheet", "Coupon", "InvoiceSheet", "InvoiceSheetLine", "Letterhead", "Logo",
-    "ReceiptShare", "ReceiptSheet", "Reversal", "coupon_code", "means_label", "render_certificate",
+    "ReceiptShare", "ReceiptSheet", "Reversal", "coupon_code", "means_label", "payment_slip",
+    "render_certificate",
     "render_codes", "render_invoice", "render_pdf", "render_receipt",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -154,6 +154,15 @@ def codes(data: CodesSheet) -> Paper:
         author=data.town.name,
         created=data.written_on,
     )
+
+
+def payment_slip(activities: Sequence[tuple[str, int]], cash: int) -> str:
+    """What a *bordereau de versement* has on paper only, as trusted HTML.
+
+    `activities` are names with net cents, `cash` the cents that should be in the till.
+    """
+    template = _environment().get_template("payment_slip.jinja2")
+    return template.render(activities=activities, cash=cash)
 
 
 def means_label(means: Means) -> str:

@@ -112,7 +112,12 @@ class Documents:
                 Allocation,
                 (Allocation.tenant_id == Invoice.tenant_id) & (Allocation.invoice_id == Invoice.id),
             )
-            .where(Allocation.tenant_id == self._tenant, Allocation.payment_id == payment.id)
+            .where(
+                Allocation.tenant_id == self._tenant,
+                Allocation.payment_id == payment.id,
+                # As it was given: what the excess paid later is not part of it.
+                Allocation.credit_use_id.is_(None),
+            )
             .order_by(Allocation.id)
         )
         excess = self._session.scalar(

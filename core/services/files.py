@@ -25,7 +25,6 @@ from core.models import (
     AccountFamily,
     Child,
     ContactEmail,
-    Credit,
     Family,
     FamilyChild,
     Invoice,
@@ -126,18 +125,6 @@ class Files:
         family.name, family.address, family.language = name, list(address), language
         self._session.flush()
         self._audit.write("family.changed", f"family:{family_id}")
-
-    def credits(self, family_id: int) -> Sequence[Credit]:
-        """What the family paid too much and has not got back."""
-        return self._session.scalars(
-            select(Credit)
-            .where(
-                Credit.tenant_id == self._tenant,
-                Credit.family_id == family_id,
-                Credit.reversed_at.is_(None),
-            )
-            .order_by(Credit.id)
-        ).all()
 
     # --- Codes -------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from core.api.context import Clock
 from core.clock import today
 from core.models import EntryKind, Family, JournalEntry, Payment
+from core.services.audit import Audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,13 @@ class Facts:
 
 
 class Journal:
-    """Writes the journal of one town, on behalf of one actor."""
+    """Writes the journal of one town."""
 
-    def __init__(self, session: Session, tenant: str, clock: Clock, actor: str) -> None:
+    def __init__(self, session: Session, tenant: str, clock: Clock, audit: Audit) -> None:
         self._session = session
         self._tenant = tenant
         self._clock = clock
-        self._actor = actor
+        self._audit = audit
 
     def lock(self, regie: str) -> None:
         """Let nobody else write in this régie's journal until the transaction ends."""
@@ -95,7 +96,7 @@ class Journal:
             means=means or payment.means,
             amount=amount,
             family_code=family_code,
-            actor=self._actor,
+            actor=self._audit.actor,
         )
         self._session.add(
             JournalEntry(

@@ -31,7 +31,7 @@ from core.services.journal import Journal
 
 
 class Ledger:
-    """The only writer of settlements, allocations, credits and receipt numbers in a town."""
+    """The only writer of settlements and receipt numbers; `Credits` uses what is left over."""
 
     def __init__(
         self, session: Session, tenant: str, clock: Clock, events: Events, journal: Journal
@@ -104,6 +104,7 @@ class Ledger:
             )
         self.release(payment_id)
         self._session.flush()
+        self._journal.lock(payment.regie)  # Before the receipt's number, as everywhere.
         year = today(now).year
         number = self.next_number(f"receipt/{payment.regie}/{year}")
         self._session.execute(
@@ -144,16 +145,7 @@ class Ledger:
         ).one_or_none()
         if payment is None:
             return False
-        invoice_ids = self._session.scalars(
-            update(Allocation)
-            .where(
-                Allocation.tenant_id == self._tenant,
-                Allocation.payment_id == payment_id,
-                Allocation.reversed_at.is_(None),
-            )
-            .values(reversed_at=now)
-            .returning(Allocation.invoice_id)
-        ).all()
+        # The credit first: a use of it that is being written is waited for, then taken back too.
         credit_id = self._session.scalar(
             update(Credit)
             .where(
@@ -164,6 +156,16 @@ class Ledger:
             .values(reversed_at=now)
             .returning(Credit.id)
         )
+        invoice_ids = self._session.scalars(
+            update(Allocation)
+            .where(
+                Allocation.tenant_id == self._tenant,
+                Allocation.payment_id == payment_id,
+                Allocation.reversed_at.is_(None),
+            )
+            .values(reversed_at=now)
+            .returning(Allocation.invoice_id)
+        ).all()
         if credit_id is not None:
             # A refund stays: that money did go back.
             self._session.execute(
@@ -181,7 +183,7 @@ class Ledger:
             id=f"reversed-{payment_id}",
             payment_id=payment_id,
             family_id=payment.family_id,
-            invoice_ids=tuple(sorted(invoice_ids)),
+            invoice_ids=tuple(sorted(set(invoice_ids))),
             amount=payment.amount,
             reason=reason,
         )

@@ -32,11 +32,18 @@ class Cents(int):
 
 
 Cell = str | int | Cents | date | datetime | None
+Opens = tuple[str, int | str]
+PORTRAIT = 6
+"""Columns that fit a page held upright."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table. `foot` are its totals, a row that the rows add up to; `notes` stand below."""
+    """A titled table. `foot` are its totals, a row that the rows add up to; `notes` stand below.
+
+    `opens` says, row by row, what a row leads to on a page (``("payment", 12)``; None: nothing).
+    `paper` is trusted HTML that only the PDF has, below the table.
+    """
 
     name: str
     """Of the file, without its ending."""
@@ -45,6 +52,8 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     foot: Sequence[Cell] = ()
     notes: Sequence[str] = ()
+    opens: Sequence[Opens | None] = ()
+    paper: str = ""
 
     def csv(self) -> Document:
         """UTF-8 with a mark, semicolons, decimal commas: what French spreadsheets open rightly."""
@@ -76,12 +85,14 @@ class Table:
         """The table on paper, to be signed and kept."""
         content = render_pdf(
             _PAPER.format(
+                page="" if len(self.columns) <= PORTRAIT else _LANDSCAPE,
                 town=town,
                 title=self.title,
-                head=_row("th", self.columns, [_is_figure(row) for row in self._sample()]),
+                head=_row("th", self.columns, self.figures()),
                 body=Markup().join(_row("td", row) for row in self.rows),
                 foot=_foot(self.foot),
                 notes=Markup().join(Markup("<p>{}</p>").format(note) for note in self.notes),
+                more=Markup(self.paper),  # noqa: S704 - trusted by contract
             ),
             title=f"{self.title} – {town}",
             language=language,
@@ -89,15 +100,24 @@ class Table:
         )
         return Document(f"{self.name}.pdf", "application/pdf", content)
 
+    def shown(self, row: Sequence[Cell]) -> list[tuple[str, bool]]:
+        """A row for a page: each cell as text, and whether it is a figure."""
+        return [(_shown(value), _is_figure(value)) for value in row]
+
+    def figures(self) -> list[bool]:
+        """Which columns hold figures."""
+        sample = self.foot or self._sample()
+        return [_is_figure(a) or _is_figure(b) for a, b in zip(self._sample(), sample, strict=True)]
+
     def _sample(self) -> Sequence[Cell]:
         return self.rows[0] if self.rows else [""] * len(self.columns)
 
 
+_LANDSCAPE = Markup("<style>@page { size: A4 landscape } table { font-size: 8pt }</style>")
 _PAPER = Markup(
-    "<style>@page {{ size: A4 landscape }} table {{ font-size: 8pt }}"
-    " td {{ overflow-wrap: anywhere }}</style>"
-    "<p>{town}</p><h1>{title}</h1><table><thead>{head}</thead><tbody>{body}</tbody>"
-    '<tbody class="sums">{foot}</tbody></table>{notes}'
+    "{page}<style>td {{ overflow-wrap: anywhere }} .sums td {{ font-weight: 600 }}</style>"
+    '<p>{town}</p><h1>{title}</h1><table class="statement"><thead>{head}</thead>'
+    '<tbody>{body}</tbody><tbody class="sums">{foot}</tbody></table>{notes}{more}'
 )
 
 

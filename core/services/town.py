@@ -22,13 +22,14 @@ from core.api.plugin import Plugin
 from core.api.web import Audience, MenuEntry
 from core.containment import NonsenseError, report_fault
 from core.extensions import Extensions
-from core.services.accounts import Accounts
 from core.services.agents import Agents
 from core.services.alerts import Alerts
 from core.services.attempts import Attempts
 from core.services.audit import Audit
 from core.services.billing import Billing
+from core.services.books import Accounts
 from core.services.certificates import Certificates
+from core.services.credits import Credits
 from core.services.desk import Desk
 from core.services.documents import Documents
 from core.services.events import Events
@@ -204,7 +205,7 @@ class Town:
     @cached_property
     def journal(self) -> Journal:
         """The only writer of the régies' journals."""
-        return Journal(self.session, self.config.slug, self.clock, self._actor)
+        return Journal(self.session, self.config.slug, self.clock, self.audit)
 
     @cached_property
     def attempts(self) -> Attempts:
@@ -338,9 +339,28 @@ class Town:
         )
 
     @cached_property
+    def credits(self) -> Credits:
+        """What was paid too much."""
+        return Credits(
+            self.session,
+            self.config.slug,
+            self.clock,
+            ledger=self.ledger,
+            journal=self.journal,
+            audit=self.audit,
+        )
+
+    @cached_property
     def accounts(self) -> Accounts:
         """The régies' books."""
-        return Accounts(self.session, self.config, self.clock, self.audit)
+        return Accounts(
+            self.session,
+            self.config,
+            self.clock,
+            journal=self.journal,
+            audit=self.audit,
+            names=lambda: self.agents.names(),  # noqa: PLW0108 - made late: few pages need agents
+        )
 
     @cached_property
     def news(self) -> NewsDesk:

@@ -61,6 +61,7 @@ OFFICE = {
     "office_upload_state": r"/regie/imports/fichiers/{id:[0-9]{1,18}}/etat",
     "office_invoices": "/regie/factures",
     "office_invoice": r"/regie/factures/{id:[0-9]{1,18}}",
+    "office_invoice_closing": r"/regie/factures/{id:[0-9]{1,18}}/cloture",
     "office_invoice_pdf": r"/regie/factures/{id:[0-9]{1,18}}.pdf",
     "office_families": "/regie/familles",
     "office_family_new": "/regie/familles/nouvelle",
@@ -76,7 +77,13 @@ OFFICE = {
     "office_news_list": "/regie/actualites",
     "office_news_new": "/regie/actualites/nouvelle",
     "office_news": r"/regie/actualites/{id:[0-9]{1,18}}",
+    "office_reminders": "/regie/rappels",
+    "office_reminders_preview": "/regie/rappels/apercu",
     "office_accounts": "/regie/comptes",
+    "office_account_table": "/regie/comptes/etats/{name}",
+    "office_entries": "/regie/comptes/ecritures",
+    "office_credits": "/regie/avoirs",
+    "office_credit": r"/regie/avoirs/{id:[0-9]{1,18}}",
     "office_account_file": "/regie/comptes/{name}.{format:csv|xlsx|pdf}",
 }
 

@@ -158,10 +158,14 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
         "settled": settle(portal, slug, family_id, [invoices[2]], f"{slug}-{family}"),
     }
     with portal.town(slug) as town:
-        town.payments.record(
+        cash = town.payments.record(
             regie="CANTINE", family_id=family_id, means=Means.CASH, amount=100,
             paid_at=portal.clock.now(), payer="x", shares=[], key=f"cash-{family}",
         )  # fmt: skip
+        found.ids["credit"] = town.credits.of_payment(cash.payment_id).id
+        town.credits.refund(
+            found.ids["credit"], 1, means=Means.CASH, note="x", key=f"back-{family}"
+        )
         found.ids["payment"] = town.attempts.create(
             family_id, [invoices[3]], email="", language="fr", key=f"open-{family}"
         )

@@ -189,6 +189,11 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_news", "POST"): one(OFFICE, "news", 303, form={"action": "hide"}),
     ("office_accounts", "GET"): page(OFFICE),
     ("office_accounts", "POST"): page(REGISSEUR, 422),
+    ("office_account_table", "GET"): [Line(OFFICE, path={"name": "journal"})],
+    ("office_entries", "GET"): page(OFFICE),
+    ("office_credits", "GET"): page(OFFICE),
+    ("office_credit", "GET"): one(OFFICE, "credit"),
+    ("office_credit", "POST"): one(OFFICE, "credit", 422, form={"action": "pay"}),
     ("office_account_file", "GET"): [
         Line(OFFICE, path={"name": "journal", "format": "csv"})
     ],

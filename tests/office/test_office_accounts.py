@@ -10,13 +10,18 @@ import pytest
 from openpyxl import load_workbook
 from sqlalchemy import text
 
+from core.api.errors import UserError
 from core.api.invoices import LineRecord, TaxKind
 from core.api.payments import Means
 from core.models import Role
+from core.services.books.period import Period
+from core.services.books.statements import labels
 from core.services.tables import Cents, Table
 from core.testing.portal import record
 
-MARCH = date(2026, 3, 1)
+MARCH = Period("CANTINE", date(2026, 3, 1))
+APRIL = Period("CANTINE", date(2026, 4, 1))
+ADDRESS = "/regie/comptes?regie=CANTINE&mois=2026-03"
 
 
 def pay(portal, number, amount, means, key):
@@ -49,23 +54,30 @@ def books(work, portal):
     return work.enter(email="tomorrow@valmont.fr")
 
 
-def tables(portal, month=MARCH):
+def statements(portal, period=MARCH):
     with portal.town() as town:
-        return {name: town.accounts.table(name, "CANTINE", month) for name in town.accounts.tables()}
+        return {name: town.accounts.statements.make(name, period) for name in labels()}
 
 
-def test_the_journal_has_no_gap_and_every_table_agrees(books, portal):
-    found = tables(portal)
+def close(portal, period=MARCH):
     with portal.town() as town:
-        journal = town.accounts.journal("CANTINE", MARCH)
-        entries = journal.entries
+        town.accounts.closings.close(period)
+
+
+def test_the_journal_has_no_gap_and_every_statement_agrees(books, portal):
+    found = statements(portal)
+    with portal.town() as town:
+        entries = town.accounts.entries.read(MARCH)
+        assert town.accounts.entries.chain_holds(MARCH)
     assert [entry.number for entry in entries] == [1, 2, 3, 4, 5]
     net = 2000 + 1000 + 1500
     assert sum(entry.amount for entry in entries) == net
-    assert found["journal"].foot[9] == net
+    assert found["journal"].foot[11] == net
     assert found["versement"].foot[-1] == net
     assert found["imputation"].foot[-1] == net
+    assert found["arrete"].foot[-1] == net
     assert found["annulations"].foot[-1] == -5687
+    assert found["cheques"].foot[-1] == 5687
     assert found["en-ligne"].foot[-1] == 1000
     assert found["avoirs"].foot[-1] == 500
     for table in found.values():
@@ -74,78 +86,134 @@ def test_the_journal_has_no_gap_and_every_table_agrees(books, portal):
                 assert sum(row[column] for row in table.rows) == total
 
 
+def test_every_figure_opens_the_rows_that_make_it(books):
+    page = books.get(ADDRESS)
+    for row in page.html.select("table.rows tbody tr"):
+        shown = [cell.text.strip() for cell in row.select("td")]
+        opened = page.click(href=row.select_one("a")["href"].replace("?", r"\?"))
+        foot = [cell.text.strip() for cell in opened.html.select("tfoot td") if cell.text.strip()]
+        assert [foot[-2], foot[-1]] == [shown[1], shown[2]]
+        assert len(opened.html.select("tbody tr")) == int(shown[0])
+    page = books.get("/regie/comptes/etats/imputation?regie=CANTINE&mois=2026-03")
+    for row in page.html.select("tbody tr"):
+        opened = page.click(href=row.select_one("a")["href"].replace("?", r"\?").replace("+", r"\+"))
+        assert opened.html.select("tfoot td")[-1].text.strip() == row.select("td")[-1].text.strip()
+        assert opened.html.select("tbody tr th a")[0]["href"].startswith("/valmont/regie/paiements/")
+
+
 def test_the_unpaid_are_those_that_are_late(books, portal):
-    assert not tables(portal)["impayes"].rows
+    assert not statements(portal)["impayes"].rows
     portal.clock.pass_time(days=40)
-    with portal.town() as town:
-        rows = town.accounts.table("impayes", "CANTINE", date(2026, 4, 1)).rows
-    owed = {row[3]: row[10] for row in rows}
-    assert owed == {"1": 3687, "7": 234, "9": 5687}
+    rows = statements(portal, APRIL)["impayes"].rows
+    assert {row[3]: row[11] for row in rows} == {"1": 3687, "7": 234, "9": 5687}
 
 
-def test_a_month_is_closed_once_and_proves_itself(books, portal, owner):
-    page = books.get("/regie/comptes?regie=CANTINE&mois=2026-03")
-    assert "quand il sera terminé" in page
+def test_a_month_is_closed_once_and_proves_itself(books, portal):
+    assert "quand il sera terminé" in books.get(ADDRESS)
     portal.clock.pass_time(days=25)
-    page = books.enter(email="late@valmont.fr").get("/regie/comptes?regie=CANTINE&mois=2026-03")
+    page = books.enter(email="late@valmont.fr").get(ADDRESS)
     page = books.follow(next(f for f in page.forms.values() if f.method.lower() == "post" and "comptes" in f.action).submit())
     assert "Le mois est arrêté" in page
     assert "n’a pas changé depuis" in page
     pay(portal, "1", 100, Means.CASH, "later")
-    assert "n’a pas changé depuis" in books.get("/regie/comptes?regie=CANTINE&mois=2026-03")
+    assert "n’a pas changé depuis" in books.get(ADDRESS)
     with portal.town() as town:
         town.session.execute(text("UPDATE payment SET amount = amount + 1 WHERE key = 'a'"))
-    assert "ne dit plus la même chose" in books.get("/regie/comptes?regie=CANTINE&mois=2026-03")
+    assert "ne dit plus la même chose" in books.get(ADDRESS)
 
 
 def test_a_closed_month_is_not_closed_again(books, portal):
-    from core.api.errors import UserError
-
     portal.clock.pass_time(days=40)
+    close(portal)
+    with pytest.raises(UserError):
+        close(portal)
+    for table in ("closing", "journal_entry"):
+        with pytest.raises(Exception, match="permission denied"), portal.town() as town:
+            town.session.execute(text(f"DELETE FROM {table}"))
+
+
+def test_an_entry_that_is_changed_breaks_the_chain(books, portal, owner):
+    for table in ("journal_entry",):
+        owner.execute(text(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"))
+    owner.execute(text("UPDATE journal_entry SET means = 'cheque' WHERE number = 2"))
+    owner.commit()
     with portal.town() as town:
-        town.accounts.close("CANTINE", MARCH)
-    with pytest.raises(UserError), portal.town() as town:
-        town.accounts.close("CANTINE", MARCH)
-    with pytest.raises(Exception, match="permission denied"), portal.town() as town:
-        town.session.execute(text("DELETE FROM closing"))
+        assert not town.accounts.entries.chain_holds(MARCH)
 
 
 def test_erasing_names_keeps_the_proof(books, portal):
     portal.clock.pass_time(days=40)
+    close(portal)
     with portal.town() as town:
-        town.accounts.close("CANTINE", MARCH)
         town.session.execute(text("UPDATE invoice SET state = 'handed_over'"))
         town.files.erase(town.families.by_code("F001").id)
-        assert town.accounts.closing("CANTINE", MARCH).holds
+        assert town.accounts.closings.checked(MARCH).holds
+
+
+def test_an_entry_says_who_made_it(books, portal):
+    with portal.town() as town:
+        assert {entry.actor for entry in town.accounts.entries.read(MARCH)} == {"system"}
+    page = books.follow(books.get("/regie/recherche", params={"q": "F002"})).click("Encaisser au guichet")
+    books.follow(books.form(page, "amount").submit())
+    with portal.town() as town:
+        assert town.accounts.entries.read(MARCH)[-1].actor.startswith("agent:")
+    assert "Claude regisseur" in books.get("/regie/comptes/etats/journal?regie=CANTINE&mois=2026-03")
 
 
 def test_files_carry_no_formula(books):
     answer = books.get("/regie/comptes/journal.csv?regie=CANTINE&mois=2026-03")
     rows = list(csv.reader(io.StringIO(answer.body.decode("utf-8-sig")), delimiter=";"))
-    assert rows[1][4].startswith("'=cmd")
-    assert rows[1][9] == "20,00"
-    assert rows[5][9] == "-56,87"
+    assert rows[1][5].startswith("'=cmd")
+    assert rows[1][11] == "20,00"
+    assert rows[5][11] == "-56,87"
     answer = books.get("/regie/comptes/journal.xlsx?regie=CANTINE&mois=2026-03")
     sheet = load_workbook(io.BytesIO(answer.body)).active
-    assert sheet["E2"].data_type == "s"
-    assert sheet["J2"].value == 20
+    assert sheet["F2"].data_type == "s"
+    assert sheet["L2"].value == 20
     assert sheet.max_row == 8
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx", "pdf"])
-def test_every_table_is_a_file(books, portal, kind):
-    for name in tables(portal):
+def test_every_statement_is_a_file(books, kind):
+    for name in labels():
         answer = books.get(f"/regie/comptes/{name}.{kind}?regie=CANTINE&mois=2026-03")
         assert answer.status_int == 200
         assert answer.headers["Content-Disposition"].startswith("attachment")
 
 
+def test_one_day_is_a_journal_too(books, portal):
+    rows = []
+    for day in ("2026-03-10", "2026-03-11"):
+        answer = books.get(f"/regie/comptes/journal.csv?regie=CANTINE&jour={day}")
+        rows.append(len(answer.text.splitlines()) - 2)
+    assert rows == [4, 1]
+
+
 def test_an_empty_month_is_a_page_and_files_too(work):
     assert "0 écriture" in work.get("/regie/comptes?mois=2025-01")
-    for kind in ("csv", "xlsx", "pdf"):
-        work.get(f"/regie/comptes/journal.{kind}?mois=2025-01")
+    for name in labels():
+        assert "Rien" in work.get(f"/regie/comptes/etats/{name}?mois=2025-01")
+        for kind in ("csv", "xlsx"):
+            work.get(f"/regie/comptes/{name}.{kind}?mois=2025-01")
+    work.get("/regie/comptes/journal.pdf?mois=2025-01")
     work.get("/regie/comptes/nothing.csv", status=404)
+    work.get("/regie/comptes/etats/nothing", status=404)
     work.get("/regie/comptes?mois=0001-01&regie=CRECHE")
+
+
+def test_entries_are_paged_by_number(books, monkeypatch):
+    from core.web.office import accounts as views
+
+    monkeypatch.setattr(views, "PAGE", 2)
+    for address in ("/regie/comptes/ecritures", "/regie/comptes/etats/journal"):
+        page = books.get(f"{address}?regie=CANTINE&mois=2026-03")
+        seen = []
+        while True:
+            seen += [int(cell.text) for cell in page.html.select("tbody th")]
+            if not page.html.select("a[rel=next]"):
+                break
+            page = page.click("Page suivante")
+        assert seen == [1, 2, 3, 4, 5]
 
 
 def test_only_the_regisseur_closes(make_office, portal):

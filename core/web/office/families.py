@@ -263,7 +263,7 @@ def _page(
         "error_form": form or email,
         "due": sum(invoice.balance for invoice in request.ctx.invoices.unpaid(found.id)
                    if invoice.family_id == found.id),
-        "credits": files.credits(found.id),
+        "credits": request.ctx.credits.waiting(family_id=found.id),
         "invoices": invoices.rows,
         "invoice_pages": asked.pages(request, invoices.more, name="factures"),
         "payments": payments.rows,

@@ -1,0 +1,242 @@
+"""What the journal's money was for: each cent under the activity that it pays.
+
+A payment of a part is shared over the lines of its invoice, in proportion; it goes out by the same
+shares as it came in, so that what came back leaves nothing behind. Money too much stands under
+*recettes à classer* until it is used, which moves it without moving the total.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session
+
+from core.domain.money import split_pro_rata
+from core.domain.tax import TaxInvoice, TaxLine, line_weights
+from core.i18n import gettext as _
+from core.models import (
+    Allocation,
+    Credit,
+    CreditUse,
+    EntryKind,
+    Invoice,
+    InvoiceLine,
+    JournalEntry,
+    Payment,
+)
+from core.services.books.period import Period
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Signed cents of a payment under one activity, and the invoice they paid (None: none)."""
+
+    at: datetime
+    payment_id: int
+    receipt: str
+    payer: str
+    invoice: str
+    activity: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """Signed cents of a payment that went to an invoice, or to no one's (None)."""
+
+    at: datetime
+    payment_id: int
+    invoice_id: int | None
+    amount: int
+
+
+class Activities:
+    """The activities of one town's money."""
+
+    def __init__(self, session: Session, tenant: str) -> None:
+        self._session = session
+        self._tenant = tenant
+
+    def parts(self, period: Period) -> list[Part]:
+        """Every part of a period, in the order of time. They add up to the journal's total."""
+        moves = sorted(
+            (*self._entered(period), *self._used(period)),
+            key=lambda move: (move.at, move.payment_id),
+        )
+        invoices = self._invoices({m.invoice_id for m in moves if m.invoice_id is not None})
+        payments = self._payments({move.payment_id for move in moves})
+        found = []
+        for move in moves:
+            receipt, payer = payments[move.payment_id]
+            if move.invoice_id is None:
+                number, shares = "", [(unsorted(), move.amount)]
+            else:
+                number, invoice = invoices[move.invoice_id]
+                shares = _shared(invoice, move.amount)
+            found += [
+                Part(move.at, move.payment_id, receipt, payer, number, activity, cents)
+                for activity, cents in shares
+                if cents
+            ]
+        return found
+
+    def _entered(self, period: Period) -> Iterator[_Move]:
+        """What the journal's entries moved."""
+        within = (
+            JournalEntry.tenant_id == self._tenant,
+            JournalEntry.regie == period.regie,
+            JournalEntry.at >= period.since,
+            JournalEntry.at < period.until,
+        )
+        allocated = self._session.execute(
+            select(
+                JournalEntry.at,
+                JournalEntry.kind,
+                Allocation.payment_id,
+                Allocation.invoice_id,
+                Allocation.amount,
+            )
+            .join(
+                Allocation,
+                and_(
+                    Allocation.tenant_id == JournalEntry.tenant_id,
+                    Allocation.payment_id == JournalEntry.payment_id,
+                ),
+            )
+            .join(Payment, _of_entry())
+            .where(
+                *within,
+                # In came what the payment settled; out goes all that it pays by then.
+                (JournalEntry.kind == EntryKind.SETTLED) & Allocation.credit_use_id.is_(None)
+                | (JournalEntry.kind == EntryKind.REVERSED)
+                & (Allocation.reversed_at == Payment.reversed_at),
+            )
+        )
+        for row in allocated:
+            sign = 1 if row.kind == EntryKind.SETTLED else -1
+            yield _Move(row.at, row.payment_id, row.invoice_id, sign * row.amount)
+        yield from self._unsorted(within)
+
+    def _unsorted(self, within: tuple[Any, ...]) -> Iterator[_Move]:
+        """The money too much of the entries: what came, what was left when it went, refunds."""
+        still_used = (
+            select(CreditUse.credit_id, CreditUse.amount)
+            .join(
+                Credit,
+                and_(
+                    Credit.tenant_id == CreditUse.tenant_id, Credit.id == CreditUse.credit_id
+                ),
+            )
+            .where(
+                CreditUse.tenant_id == self._tenant,
+                CreditUse.invoice_id.is_not(None),
+                CreditUse.reversed_at == Credit.reversed_at,
+            )
+        )
+        rows = self._session.execute(
+            select(JournalEntry, Credit)
+            .outerjoin(
+                Credit,
+                and_(
+                    Credit.tenant_id == JournalEntry.tenant_id,
+                    Credit.payment_id == JournalEntry.payment_id,
+                ),
+            )
+            .where(
+                *within, Credit.id.is_not(None) | JournalEntry.credit_use_id.is_not(None)
+            )
+        ).all()
+        went = {row.Credit.id for row in rows if row.JournalEntry.kind == EntryKind.REVERSED}
+        used: dict[int, int] = defaultdict(int)
+        for credit_id, cents in self._session.execute(
+            still_used.where(CreditUse.credit_id.in_(went))
+        ):
+            used[credit_id] += cents
+        for entry, credit in rows:
+            if entry.kind == EntryKind.SETTLED:
+                cents = credit.amount
+            elif entry.kind == EntryKind.REVERSED:
+                cents = used[credit.id] - credit.amount
+            else:
+                cents = entry.amount
+            yield _Move(entry.at, entry.payment_id, None, cents)
+
+    def _used(self, period: Period) -> Iterator[_Move]:
+        """Credits that paid invoices, and such uses that were undone: no money moved."""
+        rows = self._session.execute(
+            select(CreditUse, Credit.payment_id, Credit.reversed_at.label("credit_reversed_at"))
+            .join(
+                Credit,
+                and_(
+                    Credit.tenant_id == CreditUse.tenant_id, Credit.id == CreditUse.credit_id
+                ),
+            )
+            .where(
+                CreditUse.tenant_id == self._tenant,
+                Credit.regie == period.regie,
+                CreditUse.invoice_id.is_not(None),
+                (CreditUse.created_at >= period.since) & (CreditUse.created_at < period.until)
+                | (CreditUse.reversed_at >= period.since)
+                & (CreditUse.reversed_at < period.until),
+            )
+        )
+        for use, payment_id, with_payment in rows:
+            undone = use.reversed_at if use.reversed_at != with_payment else None
+            for at, sign in ((use.created_at, 1), (undone, -1)):
+                if at is not None and period.since <= at < period.until:
+                    yield _Move(at, payment_id, use.invoice_id, sign * use.amount)
+                    yield _Move(at, payment_id, None, -sign * use.amount)
+
+    def _invoices(self, ids: set[int]) -> dict[int, tuple[str, TaxInvoice]]:
+        lines: dict[int, list[TaxLine]] = defaultdict(list)
+        for line in self._session.execute(
+            select(InvoiceLine.invoice_id, InvoiceLine.activity, InvoiceLine.amount)
+            .where(InvoiceLine.tenant_id == self._tenant, InvoiceLine.invoice_id.in_(ids))
+            .order_by(InvoiceLine.invoice_id, InvoiceLine.rank)
+        ):
+            lines[line.invoice_id].append(
+                TaxLine(None, line.activity, care=False, amount=line.amount)
+            )
+        return {
+            row.id: (row.number, TaxInvoice(row.id, row.amount, tuple(lines[row.id])))
+            for row in self._session.execute(
+                select(Invoice.id, Invoice.number, Invoice.amount).where(
+                    Invoice.tenant_id == self._tenant, Invoice.id.in_(ids)
+                )
+            )
+        }
+
+    def _payments(self, ids: Iterable[int]) -> dict[int, tuple[str, str]]:
+        return {
+            row.id: (row.receipt_number, row.payer)
+            for row in self._session.execute(
+                select(Payment.id, Payment.receipt_number, Payment.payer).where(
+                    Payment.tenant_id == self._tenant, Payment.id.in_(list(ids))
+                )
+            )
+        }
+
+
+def unsorted() -> str:
+    """What money is called that no invoice took."""
+    return _("Recettes à classer")
+
+
+def _of_entry() -> Any:
+    return and_(
+        Payment.tenant_id == JournalEntry.tenant_id, Payment.id == JournalEntry.payment_id
+    )
+
+
+def _shared(invoice: TaxInvoice, signed: int) -> list[tuple[str, int]]:
+    weights = line_weights(invoice)
+    weights.append(max(invoice.amount - sum(weights), 0))
+    names = [line.activity for line in invoice.lines] + [_("Sans détail")]
+    parts = split_pro_rata(abs(signed), weights)
+    sign = 1 if signed >= 0 else -1
+    return [(name, sign * part) for name, part in zip(names, parts, strict=True)]

@@ -1,0 +1,289 @@
+"""What was paid too much: kept for its family, used for its invoices, or given back.
+
+A credit is never more than a part of its payment: a use for an invoice is an allocation of that
+payment, dated today; only a refund moves money, and only a refund is an entry of the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.api.errors import UserError
+from core.api.payments import Means
+from core.i18n import gettext as _
+from core.models import (
+    Allocation,
+    Credit,
+    CreditUse,
+    EntryKind,
+    Family,
+    Invoice,
+    Payment,
+    PaymentItem,
+)
+from core.services.audit import Audit
+from core.services.errors import NotFoundError
+from core.services.journal import Journal
+from core.services.ledger import Ledger
+
+REFUND_MEANS = (Means.TRANSFER, Means.CASH, Means.CHEQUE)
+
+
+def credit_left() -> ColumnElement[int]:
+    """SQL: the cents of `Credit` not used yet. Negative: refunded, then the payment bounced."""
+    used = (
+        select(cast(func.coalesce(func.sum(CreditUse.amount), 0), BigInteger))
+        .where(
+            CreditUse.tenant_id == Credit.tenant_id,
+            CreditUse.credit_id == Credit.id,
+            CreditUse.reversed_at.is_(None),
+        )
+        .correlate(Credit)
+        .scalar_subquery()
+    )
+    return case((Credit.reversed_at.is_(None), Credit.amount), else_=0) - used
+
+
+class Credits:
+    """The credits of one town's families."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        *,
+        ledger: Ledger,
+        journal: Journal,
+        audit: Audit,
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._ledger = ledger
+        self._journal = journal
+        self._audit = audit
+
+    def waiting(
+        self,
+        *,
+        regie: str = "",
+        family_id: int | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> Sequence[Any]:
+        """Credits with something left (`left`, cents), family and payment; the newest first."""
+        left = credit_left()
+        query = (
+            select(Credit, Family, Payment, left.label("left"))
+            .join(
+                Family,
+                and_(Family.tenant_id == Credit.tenant_id, Family.id == Credit.family_id),
+            )
+            .join(
+                Payment,
+                and_(Payment.tenant_id == Credit.tenant_id, Payment.id == Credit.payment_id),
+            )
+            .where(Credit.tenant_id == self._tenant, left != 0)
+        )
+        if regie:
+            query = query.where(Credit.regie == regie)
+        if family_id is not None:
+            query = query.where(Credit.family_id == family_id)
+        if before is not None:
+            query = query.where(Credit.id < before)
+        return self._session.execute(query.order_by(Credit.id.desc()).limit(limit)).all()
+
+    def get(self, credit_id: int) -> tuple[Credit, int]:
+        """A credit and the cents that are left of it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        found = self._session.execute(
+            select(Credit, credit_left().label("left"))
+            .where(Credit.tenant_id == self._tenant, Credit.id == credit_id)
+            .execution_options(populate_existing=True)
+        ).one_or_none()
+        if found is None:
+            raise NotFoundError
+        return found.Credit, int(found.left)
+
+    def of_payment(self, payment_id: int) -> Credit | None:
+        """What was too much of a payment, if anything was."""
+        return self._session.scalar(
+            select(Credit).where(
+                Credit.tenant_id == self._tenant, Credit.payment_id == payment_id
+            )
+        )
+
+    def uses(self, credit_id: int) -> Sequence[Any]:
+        """What became of a credit: each use with its invoice (None: it was refunded), in order."""
+        return self._session.execute(
+            select(CreditUse, Invoice)
+            .outerjoin(
+                Invoice,
+                and_(
+                    Invoice.tenant_id == CreditUse.tenant_id, Invoice.id == CreditUse.invoice_id
+                ),
+            )
+            .where(CreditUse.tenant_id == self._tenant, CreditUse.credit_id == credit_id)
+            .order_by(CreditUse.id)
+        ).all()
+
+    def pay(self, credit_id: int, invoice_id: int, amount: int, *, key: str) -> None:
+        """Let `amount` cents of a credit pay an invoice of the same family and régie.
+
+        Raises:
+            UserError: more than is left or due, another family's, or a payment is under way.
+        """
+        invoice = self._ledger.lock_invoices([invoice_id]).get(invoice_id)
+        credit, left = self._lock(credit_id)
+        if self._known(key):
+            return
+        if invoice is None or invoice.family_id != credit.family_id:
+            raise NotFoundError
+        if invoice.regie != credit.regie:
+            raise UserError(_("L’avoir d’une régie ne paie pas les factures d’une autre."))
+        if self._under_way(invoice_id):
+            raise UserError(_("Un paiement est déjà en cours pour cette facture."))
+        due = self._ledger.balances([invoice])[invoice_id]
+        if not 0 < amount <= min(left, due):
+            raise UserError(_("Ce montant dépasse ce qui reste de l’avoir ou de la facture."))
+        use_id = self._use(credit, amount, key=key, invoice_id=invoice_id)
+        self._session.add(
+            Allocation(
+                tenant_id=self._tenant,
+                payment_id=credit.payment_id,
+                invoice_id=invoice_id,
+                credit_use_id=use_id,
+                amount=amount,
+                created_at=self._clock.now(),
+            )
+        )
+        self._session.flush()
+        self._audit.write(
+            "credit.used", f"payment:{credit.payment_id}", invoice=invoice.number, amount=amount
+        )
+
+    def refund(self, credit_id: int, amount: int, *, means: Means, note: str, key: str) -> None:
+        """Note that `amount` cents of a credit went back to the family.
+
+        Raises:
+            UserError: that is more than is left.
+        """
+        credit, left = self._lock(credit_id)
+        if self._known(key):
+            return
+        if not 0 < amount <= left:
+            raise UserError(_("Ce montant dépasse ce qui reste de l’avoir."))
+        use_id = self._use(credit, amount, key=key, means=means, note=note)
+        self._journal.enter(
+            EntryKind.REFUNDED, self._payment(credit), -amount, means=means, credit_use_id=use_id
+        )
+        self._audit.write(
+            "credit.refunded", f"payment:{credit.payment_id}", amount=amount, note=note
+        )
+
+    def undo(self, use_id: int, *, reason: str) -> None:
+        """Take a use back: the cents are the family's credit again.
+
+        Raises:
+            UserError: it was taken back already.
+        """
+        use = self._session.get(CreditUse, (self._tenant, use_id))
+        if use is None:
+            raise NotFoundError
+        if use.invoice_id is not None:
+            self._ledger.lock_invoices([use.invoice_id])
+        credit, _left = self._lock(use.credit_id)
+        now = self._clock.now()
+        undone = self._session.scalar(
+            update(CreditUse)
+            .where(
+                CreditUse.tenant_id == self._tenant,
+                CreditUse.id == use_id,
+                CreditUse.reversed_at.is_(None),
+            )
+            .values(reversed_at=now)
+            .returning(CreditUse.id)
+        )
+        if undone is None:
+            raise UserError(_("C’est déjà annulé."))
+        if use.invoice_id is None:
+            self._journal.enter(
+                EntryKind.REFUND_UNDONE,
+                self._payment(credit),
+                use.amount,
+                means=use.means,
+                credit_use_id=use_id,
+            )
+        else:
+            self._session.execute(
+                update(Allocation)
+                .where(
+                    Allocation.tenant_id == self._tenant, Allocation.credit_use_id == use_id
+                )
+                .values(reversed_at=now)
+            )
+        self._audit.write("credit.undone", f"payment:{credit.payment_id}", reason=reason)
+
+    def _lock(self, credit_id: int) -> tuple[Credit, int]:
+        """The credit, held until the end: two agents who spend it wait for one another."""
+        self._session.execute(
+            select(Credit.id)
+            .where(Credit.tenant_id == self._tenant, Credit.id == credit_id)
+            .with_for_update()
+        )
+        return self.get(credit_id)
+
+    def _known(self, key: str) -> bool:
+        found = self._session.scalar(
+            select(CreditUse.id).where(CreditUse.tenant_id == self._tenant, CreditUse.key == key)
+        )
+        return found is not None
+
+    def _use(
+        self,
+        credit: Credit,
+        amount: int,
+        *,
+        key: str,
+        invoice_id: int | None = None,
+        means: str = "",
+        note: str = "",
+    ) -> int:
+        return self._session.scalars(
+            insert(CreditUse)
+            .values(
+                tenant_id=self._tenant,
+                key=key,
+                credit_id=credit.id,
+                invoice_id=invoice_id,
+                amount=amount,
+                means=means,
+                note=note,
+                actor=self._audit.actor,
+                created_at=self._clock.now(),
+            )
+            .returning(CreditUse.id)
+        ).one()
+
+    def _payment(self, credit: Credit) -> Payment:
+        return self._session.get_one(Payment, (self._tenant, credit.payment_id))
+
+    def _under_way(self, invoice_id: int) -> bool:
+        found = self._session.scalar(
+            select(PaymentItem.id).where(
+                PaymentItem.tenant_id == self._tenant,
+                PaymentItem.invoice_id == invoice_id,
+                PaymentItem.live,
+            )
+        )
+        return found is not None
