@@ -7,12 +7,8 @@ its way when the power failed.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,16 +16,10 @@ from pathlib import Path
 import fault_plugin
 import pytest
 from fault_plugin import SLOW, WORK, lines, note
-from redis import Redis, RedisError
-from sqlalchemy import text
+from house import House, folder
 
 from core.channels.email import plugin as email
-from core.clock import SystemClock
-from core.db.embedded import Embedded, _valkey_binary, die_with_parent, free_port
-from core.db.migrate import upgrade
-from core.extensions import Extensions, installed
-from core.runtime import Runtime, sync_towns
-from core.settings import load
+from core.extensions import Extensions
 from core.sources.csv import plugin as csv
 from core.testing.portal import Records, record
 
@@ -45,110 +35,24 @@ label = "Cantine"
 [plugins.faults]
 """
 
-# A row that was handed to a broker which forgot it waits for a minute; here, for a second and a half.
-HURRY = (
-    "import datetime, core.services.outbox as outbox;"
-    "outbox.PUBLISH_LEASE = datetime.timedelta(seconds=1.5);"
-    "from core.cli.main import main; main()"
-)
+COMMANDS = {"worker": ("worker", "--concurrency", "2"), "relay": ("relay",)}
 
 
-class House:
-    """All the machines of an installation, each of which may fail."""
+class Books(House):
+    """A house of one town, whose bank and mailbox are files."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.outside = folder / "outside"
         self.outside.mkdir()
         os.environ["FAULTS_OUTSIDE"] = str(self.outside)
-        self.databases = Embedded(folder / "servers", durable=False)
-        self.databases.start()
-        self.port = free_port()
-        self.processes: dict[str, subprocess.Popen] = {}
-        self.runtime = self._install()
         self.asked = 0
-
-    def _install(self) -> Runtime:
-        """Migrate, write the town's file, and put the plugin where Python finds it."""
-        (self.folder / "tenants" / "valmont").mkdir(parents=True)
-        (self.folder / "tenants" / "valmont" / "tenant.toml").write_text(TOWN, "utf-8")
-        info = self.folder / "site" / "preau_faults-1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: preau-faults\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text("[preau.plugins]\nfaults = fault_plugin:plugin\n")
-        addresses = self.databases.addresses()
-        upgrade(addresses.owner_url, [s.directory for s in installed().hook.migrations()])
-        self.settings = {
-            "database_url": addresses.database_url,
-            "owner_url": addresses.owner_url,
-            "relay_url": addresses.relay_url,
-            "redis_url": f"redis://127.0.0.1:{self.port}/0",
-            "tenants_dir": str(self.folder / "tenants"),
-            "data_dir": str(self.folder / "data"),
-            "smtp_host": "127.0.0.1",
-            "smtp_port": "9",
-        }
-        extensions = Extensions({"email": email, "csv": csv, "faults": fault_plugin.plugin})
-        runtime = Runtime(load(**self.settings), extensions, clock=SystemClock())
-        assert not runtime.registry.broken, runtime.registry.broken
-        sync_towns(addresses.owner_url, runtime.registry)
-        return runtime
-
-    def start(self, name: str) -> None:
-        if name in self.processes and self.processes[name].poll() is None:
-            return
-        if name == "valkey":
-            command = [
-                str(_valkey_binary()), "--port", str(self.port), "--bind", "127.0.0.1",
-                "--save", "", "--appendonly", "no", "--dir", str(self.folder),
-            ]  # fmt: skip
-        elif name == "worker":
-            command = [sys.executable, "-P", "-c", HURRY, "worker", "--concurrency", "2"]
-        else:
-            command = [sys.executable, "-P", "-c", HURRY, name]
-        variables = {f"PREAU_{key.upper()}": value for key, value in self.settings.items()}
-        places = [str(self.folder / "site"), str(Path(fault_plugin.__file__).parent)]
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
-                env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(places)},
-                preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - not from a thread
-            )  # fmt: skip
-        if name == "valkey":
-            self.until(self.redis_answers, 5)
-
-    def all_up(self) -> None:
-        for name in ("valkey", "worker", "relay"):
-            self.start(name)
-
-    def kill(self, name: str) -> None:
-        """As the kernel's out-of-memory killer does, with all its children."""
-        process = self.processes.pop(name)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-    def crash_postgresql(self) -> None:
-        process = self.databases.processes["postgresql"]
-        process.send_signal(signal.SIGQUIT)  # At once: the next start recovers from its journal.
-        process.wait(10)
-
-    def redis(self) -> Redis:
-        return Redis(port=self.port, socket_timeout=1)
-
-    def redis_answers(self) -> bool:
-        try:
-            with self.redis() as client:
-                return bool(client.ping())
-        except RedisError:
-            return False
-
-    def town(self):
-        return self.runtime.unit_of_work("valmont")
-
-    def rows(self, statement: str, **values):
-        with self.town() as town:
-            return [tuple(row) for row in town.session.execute(text(statement), values)]
+        super().__init__(
+            folder,
+            {"valmont": TOWN},
+            COMMANDS,
+            Extensions({"email": email, "csv": csv, "faults": fault_plugin.plugin}),
+            entry_points="[preau.plugins]\nfaults = fault_plugin:plugin\n",
+        )
 
     def ask(self, count: int, topic: str = WORK) -> list[int]:
         """Ask for effects, in several transactions of several rows."""
@@ -159,27 +63,6 @@ class House:
                 town.outbox.add(topic, {"n": number}, key=str(number))
         return numbers
 
-    def left(self) -> int:
-        # Polls go on by themselves for as long as a payment is open.
-        ((count,),) = self.rows(
-            "SELECT count(*) FROM outbox WHERE state <> 'done' AND topic <> 'payment.poll'"
-        )
-        return count
-
-    def until(self, condition, seconds: float = 20) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                logs = "\n".join(
-                    f"== {path.name}\n{path.read_text('utf-8', 'replace')[-1500:]}"
-                    for path in self.folder.glob("*.log")
-                )
-                left = self.rows(
-                    "SELECT topic, state, attempts, last_error FROM outbox WHERE state <> 'done'"
-                )
-                raise AssertionError(f"not within {seconds} s: {left}\n{logs}")
-            time.sleep(0.05)
-
     def settled_down(self) -> bool:
         return self.left() == 0
 
@@ -189,19 +72,14 @@ class House:
         )
 
     def close(self) -> None:
-        for name in list(self.processes):
-            self.kill(name)
-        self.runtime.close()
-        self.databases.stop()
+        super().close()
         del os.environ["FAULTS_OUTSIDE"]
 
 
 @pytest.fixture(scope="module")
 def house():
-    # Not below pytest's folder: PostgreSQL may have to run as another user.
-    with tempfile.TemporaryDirectory(prefix="preau-faults-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)
-        made = House(Path(folder))
+    with folder() as place:
+        made = Books(place)
         try:
             yield made
         finally:
@@ -215,7 +93,7 @@ def checked(house):
     yield
     (house.outside / "hang").unlink(missing_ok=True)
     house.all_up()
-    house.until(house.settled_down, 30)
+    house.until(house.settled_down)
     assert house.effects() == Counter(range(house.asked)), "an effect is missing, or there twice"
     assert house.rows("SELECT topic, last_error FROM outbox WHERE state = 'dead'") == []
 
@@ -253,7 +131,7 @@ def test_redis_dies_and_comes_back(house):
     house.ask(10)  # Causes are written as ever.
     assert house.left() == 10
     house.start("valkey")
-    house.until(house.settled_down, 30)
+    house.until(house.settled_down)
 
 
 def test_the_relay_is_killed(house):
@@ -291,10 +169,9 @@ def test_one_message_of_the_broker_many_times(house):
 def test_postgresql_crashes_and_comes_back(house):
     house.ask(10)
     house.crash_postgresql()
-    house.databases.stop()
-    house.databases.start()
+    house.restart_postgresql()
     house.ask(10)
-    house.until(house.settled_down, 30)
+    house.until(house.settled_down)
 
 
 def test_payments_through_all_of_it(house):
@@ -326,9 +203,9 @@ def test_payments_through_all_of_it(house):
             house.kill(disaster)
             house.all_up()
     house.until(
-        lambda: house.rows("SELECT count(*) FROM payment WHERE state = 'settled'") == [(count,)], 30
+        lambda: house.rows("SELECT count(*) FROM payment WHERE state = 'settled'") == [(count,)]
     )
-    house.until(house.settled_down, 30)
+    house.until(house.settled_down)
     assert house.rows(
         "SELECT count(*), sum(amount) FROM allocation WHERE reversed_at IS NULL"
     ) == [(count, count * 5687)]  # fmt: skip

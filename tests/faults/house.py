@@ -1,0 +1,248 @@
+"""All the machines of an installation, each a real process that a test may kill.
+
+Every Python process loads `sitecustomize`, which shortens the waits of production and moves the
+process's clock by as many seconds as the file ``clock`` says, so that a test lets a night pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from redis import Redis, RedisError
+from sqlalchemy import text
+
+from core.db.embedded import Embedded, _valkey_binary, die_with_parent, free_port
+from core.db.migrate import upgrade
+from core.extensions import Extensions, installed
+from core.runtime import Runtime, sync_towns
+from core.settings import load
+
+CUSTOMISE = """\
+import datetime, os, pathlib
+
+if "FAULTS_CLOCK" in os.environ:
+    import core.clock
+    import core.services.outbox
+    from plugins.payfip.breaker import Breaker
+
+    # A row that was handed to a broker which forgot it waits for a minute; here, for less.
+    core.services.outbox.PUBLISH_LEASE = datetime.timedelta(seconds=1.5)
+    Breaker.__init__.__kwdefaults__.update(rest=0.5, longest=1.0)
+    shift = pathlib.Path(os.environ["FAULTS_CLOCK"])
+
+    def now(self):
+        ahead = datetime.timedelta(seconds=float(shift.read_text() or 0))
+        return datetime.datetime.now(datetime.UTC) + ahead
+
+    core.clock.SystemClock.now = now
+"""
+
+
+class ShiftedClock:
+    """The machine's clock, moved as the file says: the test's own processes read the same one."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.ahead = 0.0
+        self.jump(0)
+
+    def now(self) -> datetime:
+        """Now, in UTC, aware."""
+        return datetime.now(UTC) + timedelta(seconds=self.ahead)
+
+    def seconds(self) -> float:
+        """The same, as seconds since 1970."""
+        return time.time() + self.ahead
+
+    def jump(self, seconds: float) -> None:
+        """Move the clock of all processes at once, forward or back."""
+        self.ahead += seconds
+        unfinished = self._file.with_suffix(".new")
+        unfinished.write_text(str(self.ahead))
+        unfinished.replace(self._file)
+
+
+class House:
+    """One installation: PostgreSQL, Valkey, and processes of ``preau``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        towns: Mapping[str, str],
+        commands: Mapping[str, Sequence[str]],
+        extensions: Extensions,
+        *,
+        entry_points: str = "",
+        environment: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        """`towns` are slugs and their tenant.toml, `commands` names and arguments of ``preau``."""
+        self.folder = folder
+        self.commands = commands
+        self.environment = dict(environment or {})
+        self.clock = ShiftedClock(folder / "clock")
+        self.databases = Embedded(folder / "servers", durable=False)
+        self.databases.start()
+        self.port = free_port()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._write(towns, entry_points)
+        addresses = self.databases.addresses()
+        upgrade(addresses.owner_url, [s.directory for s in installed().hook.migrations()])
+        self.settings = {
+            "database_url": addresses.database_url,
+            "owner_url": addresses.owner_url,
+            "relay_url": addresses.relay_url,
+            "redis_url": f"redis://127.0.0.1:{self.port}/0",
+            "tenants_dir": str(folder / "tenants"),
+            "data_dir": str(folder / "data"),
+            "smtp_host": "127.0.0.1",
+            "smtp_port": "9",
+            **settings,
+        }
+        self.runtime = Runtime(load(**self.settings), extensions, clock=self.clock)
+        assert not self.runtime.registry.broken, self.runtime.registry.broken
+        sync_towns(addresses.owner_url, self.runtime.registry)
+
+    def _write(self, towns: Mapping[str, str], entry_points: str) -> None:
+        """Write the towns' files, and put what processes import where Python finds it."""
+        for slug, toml in towns.items():
+            (self.folder / "tenants" / slug).mkdir(parents=True)
+            (self.folder / "tenants" / slug / "tenant.toml").write_text(toml, "utf-8")
+        site = self.folder / "site"
+        info = site / "preau_faults-1.0.dist-info"
+        info.mkdir(parents=True)
+        (site / "sitecustomize.py").write_text(CUSTOMISE)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: preau-faults\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(entry_points)
+
+    def start(self, name: str) -> None:
+        """Start a machine, unless it runs. To be called from the main thread."""
+        if name in self.processes and self.processes[name].poll() is None:
+            return
+        if name == "valkey":
+            command = [
+                str(_valkey_binary()), "--port", str(self.port), "--bind", "127.0.0.1",
+                "--save", "", "--appendonly", "no", "--dir", str(self.folder),
+            ]  # fmt: skip
+        else:
+            command = [sys.executable, "-P", "-m", "core.cli.main", *self.commands[name]]
+        variables = {f"PREAU_{key.upper()}": value for key, value in self.settings.items()}
+        places = [str(self.folder / "site"), str(Path(__file__).parent)]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
+                env={
+                    **os.environ, **variables, **self.environment,
+                    "FAULTS_CLOCK": str(self.folder / "clock"),
+                    "PYTHONPATH": os.pathsep.join(places), "PYTHONWARNINGS": "ignore",
+                },
+                preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - not from a thread
+            )  # fmt: skip
+        if name == "valkey":
+            self.until(self.redis_answers)
+
+    def all_up(self) -> None:
+        """Start whatever does not run."""
+        for name in ("valkey", *self.commands):
+            self.start(name)
+
+    def kill(self, name: str) -> None:
+        """As the kernel's out-of-memory killer does, with all its children."""
+        process = self.processes.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def crash_postgresql(self) -> None:
+        """At once: the next start recovers from its journal."""
+        process = self.databases.processes["postgresql"]
+        process.send_signal(signal.SIGQUIT)
+        process.wait(10)
+
+    def restart_postgresql(self) -> None:
+        """Start it again after a crash."""
+        self.databases.stop()
+        self.databases.start()
+
+    def redis(self) -> Redis:
+        """A client."""
+        return Redis(port=self.port, socket_timeout=1)
+
+    def redis_answers(self) -> bool:
+        """Whether it is there."""
+        try:
+            with self.redis() as client:
+                return bool(client.ping())
+        except RedisError:
+            return False
+
+    def town(self, slug: str = "valmont") -> Any:
+        """A unit of work."""
+        return self.runtime.unit_of_work(slug)
+
+    def rows(self, statement: str, slug: str = "valmont", **values: Any) -> list[tuple[Any, ...]]:
+        """What a statement gives in a town."""
+        with self.town(slug) as town:
+            return [tuple(row) for row in town.session.execute(text(statement), values)]
+
+    def left(self, slug: str = "valmont") -> int:
+        """How many effects are still to come, or dead."""
+        # Polls go on by themselves for as long as a payment is open.
+        ((count,),) = self.rows(
+            "SELECT count(*) FROM outbox WHERE state <> 'done' AND topic <> 'payment.poll'", slug
+        )
+        return int(count)
+
+    def until(self, condition: Callable[[], bool], seconds: float = 90) -> None:
+        """Wait for `condition`.
+
+        Raises:
+            AssertionError: with the last words of all machines.
+        """
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {seconds} s\n{self.last_words()}")
+            time.sleep(0.05)
+
+    def last_words(self) -> str:
+        """What still is to be done, and the ends of the logs."""
+        logs = "\n".join(
+            f"== {path.name}\n{path.read_text('utf-8', 'replace')[-1500:]}"
+            for path in self.folder.glob("*.log")
+        )
+        left = [
+            (config.slug, *row)
+            for config in self.runtime.registry
+            for row in self.rows(
+                "SELECT topic, state, attempts, last_error FROM outbox WHERE state <> 'done'",
+                config.slug,
+            )
+        ]
+        return f"{left}\n{logs}"
+
+    def close(self) -> None:
+        """Kill all."""
+        for name in list(self.processes):
+            self.kill(name)
+        self.runtime.close()
+        self.databases.stop()
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder for a house: not below pytest's, for PostgreSQL may have to run as another user."""
+    with tempfile.TemporaryDirectory(prefix="preau-faults-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
