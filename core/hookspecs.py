@@ -16,6 +16,7 @@ from core.api.context import TenantContext
 from core.api.invoices import InvoiceSource
 from core.api.messages import NotificationChannel
 from core.api.payments import (
+    InvoiceDue,
     InvoicesPublished,
     PaymentProvider,
     PaymentReversed,
@@ -91,6 +92,15 @@ def invoices_published(ctx: TenantContext, event: InvoicesPublished) -> None:
 
     Called from the outbox after the commit, once per plugin and event, at least once: be
     idempotent by ``event.id``. A plugin that raises is retried alone.
+    """
+
+
+@hookspec
+def invoice_due(ctx: TenantContext, event: InvoiceDue) -> None:
+    """A family is reminded of what it owes. Called as `invoices_published` is.
+
+    Core has noted the reminder: it comes once for an invoice and a rule of its régie. What was
+    paid meanwhile is for the plugin to leave out.
     """
 
 

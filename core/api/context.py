@@ -65,6 +65,8 @@ class InvoiceInfo:
     due_on: date
     payable: bool
     """Whether a parent may pay it online now."""
+    closes_on: date | None = None
+    """The last day to pay it here; the trésorerie collects what is left. None: no day is set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Link:
 class Message:
     """One message, rendered in the family's language.
 
-    `kind` names what happened (``invoices_published``, ``payment_settled``...); `text` is plain
+    `kind` names what happened (``invoices_published``, ``invoice_due``...); `text` is plain
     and complete without `html`. Nothing personal stands in `subject`.
     """
 

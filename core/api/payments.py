@@ -193,3 +193,12 @@ class InvoicesPublished:
     id: str
     family_id: int
     invoice_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceDue:
+    """Event: a family is reminded of invoices that it still owed when this was written."""
+
+    id: str
+    family_id: int
+    invoice_ids: tuple[int, ...]

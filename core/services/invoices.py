@@ -7,17 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Select,
-    and_,
-    cast,
-    exists,
-    func,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, InvoiceInfo
@@ -33,6 +23,7 @@ from core.models import (
     InvoiceState,
     OneTimeToken,
     Payment,
+    RegieCalendar,
 )
 from core.services.documents import Documents
 from core.signing import new_token, token_hash
@@ -75,17 +66,24 @@ class LineInfo:
 
 
 def paid_amount() -> ColumnElement[int]:
-    """SQL: the cents allocated to `Invoice` and in force."""
-    return (
-        select(cast(func.coalesce(func.sum(Allocation.amount), 0), BigInteger))
+    """SQL: the cents allocated to `Invoice` and in force.
+
+    To be read beside the row: what a session holds of an invoice may be older.
+    """
+    return Invoice.paid.expression
+
+
+def closing_day() -> ColumnElement[date | None]:
+    """SQL: the last day to pay `Invoice` here: its own, else by its régie's calendar, else NULL."""
+    by_rule = (
+        select(Invoice.due_on + RegieCalendar.closing_days)
         .where(
-            Allocation.tenant_id == Invoice.tenant_id,
-            Allocation.invoice_id == Invoice.id,
-            Allocation.reversed_at.is_(None),
+            RegieCalendar.tenant_id == Invoice.tenant_id, RegieCalendar.regie == Invoice.regie
         )
         .correlate(Invoice)
         .scalar_subquery()
     )
+    return func.coalesce(Invoice.closes_on, by_rule)
 
 
 def visible_to(family_id: int) -> ColumnElement[bool]:
@@ -141,6 +139,14 @@ class Invoices:
             .where(
                 Invoice.id.in_(invoice_ids), Invoice.state.in_(SHOWN), visible_to(family_id)
             )
+            .order_by(Invoice.due_on, Invoice.id)
+        )
+
+    def several(self, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
+        """Those of `invoice_ids` that are published, oldest due date first."""
+        return self._infos(
+            self._select(paid_amount())
+            .where(Invoice.id.in_(invoice_ids), Invoice.state.in_(SHOWN))
             .order_by(Invoice.due_on, Invoice.id)
         )
 
@@ -255,14 +261,16 @@ class Invoices:
         )
         return f"{self._base_url}/payer/{token}"
 
-    def _select(self, paid: ColumnElement[int]) -> Select[Invoice, int]:
-        return select(Invoice, paid.label("paid")).where(Invoice.tenant_id == self._tenant)
+    def _select(self, paid: ColumnElement[int]) -> Select[Invoice, int, date | None]:
+        return select(Invoice, paid.label("paid"), closing_day().label("closes")).where(
+            Invoice.tenant_id == self._tenant
+        )
 
-    def _infos(self, query: Select[Invoice, int]) -> list[InvoiceInfo]:
-        return [_info(invoice, paid) for invoice, paid in self._session.execute(query)]
+    def _infos(self, query: Select[Invoice, int, date | None]) -> list[InvoiceInfo]:
+        return [_info(*row) for row in self._session.execute(query)]
 
 
-def _info(invoice: Invoice, paid: int) -> InvoiceInfo:
+def _info(invoice: Invoice, paid: int, closes_on: date | None) -> InvoiceInfo:
     balance = max(invoice.amount - paid, 0)
     return InvoiceInfo(
         id=invoice.id,
@@ -281,4 +289,5 @@ def _info(invoice: Invoice, paid: int) -> InvoiceInfo:
             and invoice.kind == InvoiceKind.INVOICE
             and not invoice.direct_debit
         ),
+        closes_on=closes_on,
     )

@@ -11,6 +11,7 @@ from core import i18n, letters
 from core.api.context import Clock, InvoiceInfo
 from core.api.messages import Document, Link, Message
 from core.api.payments import Means
+from core.clock import today
 from core.i18n import gettext as _
 from core.models import ContactEmail, MessageRow, OneTimeToken
 from core.services.alerts import CONFIRM, UNSUBSCRIBE
@@ -47,10 +48,11 @@ class Letters:
         self._invite = invite
         self._base_url = base_url
 
-    def render(self, row: MessageRow) -> Message:
-        """The message of a row, in its language."""
-        writers: dict[str, Callable[[MessageRow], letters.Letter]] = {
+    def render(self, row: MessageRow) -> Message | None:
+        """The message of a row, in its language; None when there is nothing left to say."""
+        writers: dict[str, Callable[[MessageRow], letters.Letter | None]] = {
             "invoices_published": self._invoices_published,
+            "invoice_due": self._invoice_due,
             "payment_settled": self._payment_settled,
             "payment_reversed": self._payment_reversed,
             "address_confirmation": self._address_confirmation,
@@ -58,13 +60,21 @@ class Letters:
             "agent_invitation": self._agent_invitation,
         }
         with i18n.use(row.language):
-            return letters.compose(writers[row.kind](row))
+            letter = writers[row.kind](row)
+            return letters.compose(letter) if letter else None
 
     def _invoices_published(self, row: MessageRow) -> letters.Letter:
         invoices = self._published(row)
         return self._letter(
             row, "factures", _("Voir mes factures"), {"invoices": invoices}, invoices=invoices
         )
+
+    def _invoice_due(self, row: MessageRow) -> letters.Letter | None:
+        invoices = [invoice for invoice in self._published(row) if invoice.payable]
+        if not invoices:
+            return None
+        data = {"invoices": invoices, "today": today(self._clock.now())}
+        return self._letter(row, "factures", _("Voir mes factures"), data, invoices=invoices)
 
     def _payment_settled(self, row: MessageRow) -> letters.Letter:
         payment_id = int(row.payload["payment_id"])

@@ -34,6 +34,7 @@ from core.services.desk import Desk
 from core.services.documents import Documents
 from core.services.events import Events
 from core.services.families import Families
+from core.services.figures import Figures
 from core.services.files import Files
 from core.services.imports import Imports
 from core.services.invoices import Invoices
@@ -45,6 +46,7 @@ from core.services.notifications import Notifications
 from core.services.outbox import Outbox
 from core.services.payments import Payments
 from core.services.reminders import Reminders
+from core.services.search import Search
 from core.services.sign_in import SignIn
 from core.services.uploads import Uploads
 from core.settings import Settings
@@ -306,6 +308,18 @@ class Town:
     def desk(self) -> Desk:
         """The office's lists and figures."""
         return Desk(self.session, self.config, self.clock, self.audit)
+
+    @cached_property
+    def search(self) -> Search:
+        """Finding things."""
+        return Search(self.session, self.config.slug)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The dashboard."""
+        return Figures(
+            self.session, self.config.slug, self.clock, channels=lambda: self.channels
+        )
 
     @cached_property
     def billing(self) -> Billing:

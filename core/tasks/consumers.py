@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import delete, select
 
 from core.api.context import TenantContext
 from core.api.errors import RetryableError
-from core.api.payments import InvoicesPublished, PaymentReversed, PaymentSettled
+from core.api.payments import InvoiceDue, InvoicesPublished, PaymentReversed, PaymentSettled
 from core.api.plugin import Consumer, Effect, Periodic
+from core.clock import today
 from core.domain.polling import poll_interval, still_watched
+from core.domain.reminders import is_hour_to_write
 from core.extensions import Extensions
 from core.models import (
     AgentSession,
@@ -27,14 +29,16 @@ from core.models import (
     UploadPart,
 )
 from core.models import WebSession as SignInSession
-from core.services import attempts, events, imports, notifications, uploads
+from core.services import attempts, events, imports, notifications, reminders, uploads
 from core.services.sign_in import ABSOLUTE_END
 from core.services.town import Town
+from core.templating import PARIS
 
 HOUSEKEEPING = "housekeeping"
 KEEP_DONE = timedelta(days=30)
 _EVENTS: dict[str, Callable[..., Any]] = {
     "invoices_published": InvoicesPublished,
+    "invoice_due": InvoiceDue,
     "payment_settled": PaymentSettled,
     "payment_reversed": PaymentReversed,
 }
@@ -94,6 +98,23 @@ def _notify(town: Town, payload: dict[str, Any]) -> None:
 
 def _send(town: Town, payload: dict[str, Any]) -> None:
     town.notifications.send(int(payload["message_id"]))
+
+
+def _daily(town: Town, _payload: dict[str, Any]) -> None:
+    """Ask for the day's reminders, at an hour to write, and for its closing: once a day each."""
+    now = town.clock.now()
+    day = today(now).isoformat()
+    town.outbox.add(reminders.CLOSE, {"day": day}, key=day)
+    if is_hour_to_write(now.astimezone(PARIS)):
+        town.outbox.add(reminders.REMIND, {"day": day}, key=day)
+
+
+def _remind(town: Town, payload: dict[str, Any]) -> None:
+    town.reminders.remind(date.fromisoformat(payload["day"]))
+
+
+def _close(town: Town, payload: dict[str, Any]) -> None:
+    town.reminders.close(date.fromisoformat(payload["day"]))
 
 
 def _ask(town: Town, payload: dict[str, Any]) -> None:
@@ -174,7 +195,11 @@ OWN = (
     _own(events.TOPIC, _event),
     _own(events.NOTIFY, _notify),
     _own(notifications.SEND, _send, Effect.EXTERNAL, attempts=20),
-    _own(attempts.ASK, _ask, Effect.EXTERNAL, attempts=5),
+    _own(reminders.DAILY, _daily),
+    _own(reminders.REMIND, _remind, lease=timedelta(minutes=30)),
+    _own(reminders.CLOSE, _close, lease=timedelta(minutes=30)),
+    # Like the poll, until the provider answers: an outage needs no person to end it.
+    _own(attempts.ASK, _ask, Effect.EXTERNAL, attempts=10_000),
     _own(attempts.POLL, _poll, Effect.EXTERNAL, attempts=10_000),
     _own(HOUSEKEEPING, _housekeeping),
     _own("payment.watch", _watch_again),
@@ -182,6 +207,8 @@ OWN = (
 
 OWN_SCHEDULE = (
     Periodic("housekeeping", timedelta(days=1), HOUSEKEEPING),
+    # Every hour, for a day's work: beat may have been down in the morning.
+    Periodic("reminders", timedelta(hours=1), reminders.DAILY),
     Periodic("payment-watch", timedelta(hours=1), "payment.watch"),
 )
 

@@ -43,7 +43,7 @@ class NotificationChannelContract:
 
     patience = 20.0
     """Seconds within which it must give up on a service that does not answer; below core's 50."""
-    kinds = ("invoices_published", "payment_settled", "payment_reversed")
+    kinds = ("invoices_published", "invoice_due", "payment_settled", "payment_reversed")
 
     @pytest.fixture
     def channel(self) -> NotificationChannel:

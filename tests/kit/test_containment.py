@@ -28,7 +28,7 @@ from core.web.app import make_app
 HOOKS = (
     "configure_web", "commands", "consumers", "schedule", "migrations", "invoice_sources",
     "payment_providers", "notification_channels", "menu_entries", "health_checks",
-    "invoices_published", "payment_settled", "payment_reversed",
+    "invoices_published", "invoice_due", "payment_settled", "payment_reversed",
 )  # fmt: skip
 LISTS = ("invoice_sources", "payment_providers", "notification_channels", "menu_entries", "health_checks")
 released = threading.Event()
@@ -96,6 +96,10 @@ class Bad(Plugin[BadSettings]):
     @hookimpl
     def invoices_published(self, event):
         return self._do("invoices_published", event)
+
+    @hookimpl
+    def invoice_due(self, event):
+        return self._do("invoice_due", event)
 
     @hookimpl
     def payment_settled(self, event):

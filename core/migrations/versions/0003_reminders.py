@@ -42,9 +42,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.String(length=63), nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("invoice_id", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "days", sa.Integer(), nullable=False, comment="the rule: days from the due date"
-        ),
+        sa.Column("days", sa.Integer(), nullable=False, comment="the rule: days from the due date"),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant_id", "invoice_id"],
