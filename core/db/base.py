@@ -29,6 +29,7 @@ class TenantScoped:
     tenant_id: Mapped[str] = mapped_column(
         String(63), ForeignKey("tenant.id"), primary_key=True, sort_order=-2
     )
+    # Said aloud, since the key is composite: rows added together are then one INSERT, not many.
     id: Mapped[int] = mapped_column(
-        BigInteger, Identity(always=False), primary_key=True, sort_order=-1
+        BigInteger, Identity(always=False), primary_key=True, autoincrement=True, sort_order=-1
     )

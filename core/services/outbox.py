@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, text, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -69,10 +69,11 @@ class Outbox:
         if not items:
             return
         available_at = after or self._clock.now()
+        # Rows and call in one statement. PostgreSQL folds the calls of a transaction into one.
         self._session.execute(
-            insert(OutboxRow).on_conflict_do_nothing(
-                index_elements=["tenant_id", "topic", "dedupe_key"]
-            ),
+            insert(OutboxRow)
+            .on_conflict_do_nothing(index_elements=["tenant_id", "topic", "dedupe_key"])
+            .returning(func.pg_notify(CHANNEL, "")),
             [
                 {
                     "tenant_id": self._tenant,
@@ -85,7 +86,6 @@ class Outbox:
                 for payload, key in items
             ],
         )
-        self._session.execute(text(f"SELECT pg_notify('{CHANNEL}', '')"))
 
     def claim(self, row_id: uuid.UUID, lease: timedelta) -> Claim | None:
         """Take a due row for `lease`; None when another worker has it or it is over."""

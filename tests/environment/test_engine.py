@@ -1,0 +1,25 @@
+"""The pool of connections to PostgreSQL."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from core.db.session import make_engine
+
+
+def pid(engine):
+    with engine.connect() as connection:
+        return connection.scalar(text("SELECT pg_backend_pid()"))
+
+
+def test_a_connection_that_ended_in_the_pool_is_replaced(servers, database):
+    """A server that restarted must not cost the next visitor a page."""
+    engine = make_engine(database.database_url, pool_size=1)
+    first = pid(engine)
+    assert pid(engine) == first, "the pool keeps connections"
+    servers.execute(f"SELECT pg_terminate_backend({first}, 5000)")
+    assert pid(engine) != first
+    with engine.connect() as connection:
+        connection.connection.driver_connection.close()
+    assert pid(engine)
+    engine.dispose()
