@@ -12,6 +12,7 @@ from core.documents.render import (
     render_codes,
     render_invoice,
     render_receipt,
+    render_report,
 )
 from core.documents.sheets import (
     Addressee,
@@ -35,5 +36,5 @@ __all__ = [
     "CodesSheet", "Coupon", "InvoiceSheet", "InvoiceSheetLine", "Letterhead", "Logo",
     "ReceiptShare", "ReceiptSheet", "Reversal", "coupon_code", "means_label", "payment_slip",
     "render_certificate",
-    "render_codes", "render_invoice", "render_pdf", "render_receipt",
+    "render_codes", "render_invoice", "render_pdf", "render_receipt", "render_report",
 ]  # fmt: skip

@@ -28,6 +28,7 @@ from core.documents.sheets import (
     Logo,
     ReceiptSheet,
 )
+from core.domain.figures import Report, share
 from core.domain.tax import UNDER_AGE, ceiling
 from core.i18n import gettext as _
 from core.templating import PARIS, configure
@@ -154,6 +155,25 @@ def codes(data: CodesSheet) -> Paper:
         author=data.town.name,
         created=data.written_on,
     )
+
+
+def render_report(town: Letterhead, report: Report, month: date, language: str) -> Document:
+    """Print the dashboard of a month; `month` is its first day."""
+    with i18n.use(language):
+        return _paper(
+            "report",
+            town,
+            language,
+            _("Tableau de bord, %(month)s") % {"month": f"{month:%m/%Y}"},
+            name=_file_name("tableau-de-bord", f"{month:%Y-%m}"),
+            created=report.day,
+            context={
+                "town": town,
+                "report": report,
+                "labels": [f"{one.first:%m/%y}" for one in report.months],
+                "share": share,
+            },
+        ).document()
 
 
 def payment_slip(activities: Sequence[tuple[str, int]], cash: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
@@ -15,6 +16,7 @@ from core.api.invoices import InvoiceKind
 from core.api.messages import Document as FinishedDocument
 from core.api.payments import Means
 from core.clock import today
+from core.domain.figures import Report
 from core.models import Allocation, Credit, Document, Family, Invoice, Payment
 from core.tenancy.config import TenantConfig
 
@@ -94,6 +96,10 @@ class Documents:
                 ),
             )
         )
+
+    def report(self, report: Report, month: date, language: str) -> FinishedDocument:
+        """The dashboard of a month."""
+        return documents.render_report(self.letterhead(), report, month, language)
 
     def receipt(self, payment: Payment) -> FinishedDocument:
         """The receipt of a settled payment: kept as first given, and marked once it came back."""

@@ -53,6 +53,7 @@ OFFICE = {
     "office_audit": "/regie/tracabilite",
     "office_audit_csv": "/regie/tracabilite.csv",
     "office_outbox": "/regie/envois",
+    "office_report": r"/regie/tableau-de-bord/{year:20\d\d}-{month:0[1-9]|1[0-2]}.pdf",
     "office_search": "/regie/recherche",
     "office_imports": "/regie/imports",
     "office_import": r"/regie/imports/{id:[0-9]{1,18}}",

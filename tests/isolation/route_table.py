@@ -129,6 +129,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("receipt", "GET"): one(PAYER, "settled"),
     # --- The back office: an agent sees all of the town ---------------------------------------
     ("office", "GET"): page(OFFICE),
+    ("office_report", "GET"): [Line(OFFICE, path={"year": 2026, "month": "03"})],
     ("office_sign_in", "GET"): page(),
     ("office_sign_in", "POST"): page(own=422),
     ("office_invitation", "GET"): link("invitation"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
@@ -10,8 +11,11 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
+from core.clock import today
+from core.domain.figures import share
 from core.i18n import gettext as _
 from core.services.errors import NotFoundError
+from core.services.figures import RECENT
 from core.services.tables import Table
 from core.web.office import asked
 from core.web.office.files import download
@@ -23,20 +27,35 @@ TRAIL_LIMIT = 100_000
 @view_config(route_name="office", renderer=f"{T}/dashboard.jinja2", permission="office")
 def dashboard(request: Request) -> dict[str, Any]:
     """What came in, and what waits for a person."""
-    months = request.ctx.desk.months()
+    figures = request.ctx.figures
+    report = figures.report()
     return {
-        "figures": request.ctx.desk.figures(),
-        "months": months,
-        "highest": max((max(month.invoiced, month.collected) for month in months), default=0),
+        "figures": figures.waiting(),
+        "report": report,
+        "labels": [f"{month.first:%m/%y}" for month in report.months],
+        "share": share,
+        "recent": RECENT,
         "uploads": request.ctx.uploads.waiting(),
     }
+
+
+@view_config(route_name="office_report", permission="office")
+def report(request: Request) -> Response:
+    """The charts of a month on paper."""
+    month = date(int(request.matchdict["year"]), int(request.matchdict["month"]), 1)
+    if month > today(request.ctx.clock.now()):
+        raise NotFoundError
+    paper = request.ctx.documents.report(
+        request.ctx.figures.report(month), month, request.language
+    )
+    return download(paper)
 
 
 @view_config(route_name="office_search", renderer=f"{T}/search.jinja2", permission="office")
 def search(request: Request) -> dict[str, Any] | Response:
     """Find by anything that stands on paper; a single family is gone to at once."""
     typed = asked.word(request, "q")
-    found = request.ctx.desk.search(typed)
+    found = request.ctx.search.find(typed)
     if len(found.families) == 1 and not found.invoices and not found.payments:
         return HTTPSeeOther(
             location=request.route_path("office_family", id=found.families[0].id)

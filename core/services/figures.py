@@ -1,0 +1,311 @@
+"""The figures of the dashboard and of its monthly paper."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Date, Integer, and_, cast, func, select
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.api.messages import NotificationChannel
+from core.api.payments import Means
+from core.clock import today
+from core.documents import means_label
+from core.domain.figures import AGES, DELAYS, Month, Report, Slice, Sum, months_until
+from core.domain.payment_states import PaymentState
+from core.i18n import gettext as _
+from core.models import (
+    Allocation,
+    ContactEmail,
+    EntryKind,
+    ImportBatch,
+    Invoice,
+    InvoiceState,
+    JournalEntry,
+    MessageRow,
+    MessageState,
+    OutboxRow,
+    OutboxState,
+    Payment,
+)
+from core.templating import PARIS
+
+YEAR = 12
+RECENT = 3
+"""Months whose payments make the shares and delays of the dashboard."""
+PUBLISHED = "invoices_published"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a person, and what came in. `due` is what families still owe, in cents."""
+
+    due: int
+    today: Sum
+    month: Sum
+    anomalies: int
+    pending: int
+    dead: int
+    refused: int
+    drafts: int
+    """Imports whose invoices wait to be published."""
+
+    @property
+    def todo(self) -> int:
+        """How many things wait for a person."""
+        return self.anomalies + self.dead + self.refused + self.drafts
+
+
+class Figures:
+    """The figures of one town."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        channels: Callable[[], Mapping[str, NotificationChannel]],
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._channels = channels
+
+    def waiting(self) -> Waiting:
+        """What the head of the dashboard shows."""
+        day = today(self._clock.now())
+        return Waiting(
+            due=self._due(),
+            today=self._collected(day),
+            month=self._collected(day.replace(day=1)),
+            anomalies=self._count(Payment, Payment.anomaly != ""),
+            pending=self._count(
+                Payment, Payment.state.in_((PaymentState.CREATED, PaymentState.PENDING))
+            ),
+            dead=self._count(OutboxRow, OutboxRow.state == OutboxState.DEAD),
+            refused=self._count(ContactEmail, ContactEmail.refused_at.is_not(None)),
+            drafts=self._count(
+                ImportBatch, ImportBatch.published_at.is_(None), ImportBatch.undone_at.is_(None)
+            ),
+        )
+
+    def report(self, month: date | None = None) -> Report:
+        """The charts: of a month for its paper, else of the last months for the dashboard.
+
+        What is unpaid is so today, whatever the month: the past is not kept.
+        """
+        day = today(self._clock.now())
+        last = month or day.replace(day=1)
+        since = last if month else months_until(last, RECENT)[0]
+        until = _next(last)
+        median, delays = self._delays(since, until)
+        channels = self._channels()
+        return Report(
+            day=day,
+            months=self._months(last, list(channels)),
+            means=self._means(since, until),
+            delays=delays,
+            delay=median,
+            unpaid=self._unpaid(day),
+            channels=[channel.label for channel in channels.values()],
+        )
+
+    # --- What came in ------------------------------------------------------------------------
+
+    def _due(self) -> int:
+        return int(
+            self._session.scalar(
+                select(func.coalesce(func.sum(Invoice.amount - Invoice.paid), 0)).where(
+                    *self._open()
+                )
+            )
+            or 0
+        )
+
+    def _open(self) -> Sequence[ColumnElement[bool]]:
+        return (
+            Invoice.tenant_id == self._tenant,
+            Invoice.state == InvoiceState.PUBLISHED,
+            Invoice.kind == "facture",
+            Invoice.paid < Invoice.amount,
+        )
+
+    def _collected(self, since: date) -> Sum:
+        count, cents = self._session.execute(
+            select(
+                func.count().filter(JournalEntry.kind == EntryKind.SETTLED),
+                func.coalesce(func.sum(JournalEntry.amount), 0),
+            ).where(JournalEntry.tenant_id == self._tenant, JournalEntry.at >= _midnight(since))
+        ).one()
+        return Sum(count, int(cents))
+
+    def _count(self, model: Any, *conditions: Any) -> int:
+        return self._session.scalars(
+            select(func.count())
+            .select_from(model)
+            .where(model.tenant_id == self._tenant, *conditions)
+        ).one()
+
+    # --- Charts ------------------------------------------------------------------------------
+
+    def _months(self, last: date, channels: Sequence[str]) -> list[Month]:
+        firsts = months_until(last, YEAR)
+        since, until = firsts[0], _next(last)
+        invoiced: dict[date, tuple[int, int]] = {}
+        issued = _month(Invoice.issued_on)
+        for first, cents, families in self._session.execute(
+            select(
+                issued, func.sum(Invoice.amount), func.count(func.distinct(Invoice.family_id))
+            )
+            .where(
+                Invoice.tenant_id == self._tenant,
+                Invoice.state.in_((InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)),
+                Invoice.issued_on >= since,
+                Invoice.issued_on < until,
+            )
+            .group_by(issued)
+        ):
+            invoiced[first] = int(cents), families
+        at = _month(func.timezone(PARIS.key, JournalEntry.at))
+        collected = {
+            first: int(cents)
+            for first, cents in self._session.execute(
+                select(at, func.sum(JournalEntry.amount))
+                .where(
+                    JournalEntry.tenant_id == self._tenant,
+                    JournalEntry.at >= _midnight(since),
+                    JournalEntry.at < _midnight(until),
+                )
+                .group_by(at)
+            )
+        }
+        told = self._told(since, until)
+        return [
+            Month(
+                first,
+                invoiced.get(first, (0, 0))[0],
+                collected.get(first, 0),
+                invoiced.get(first, (0, 0))[1],
+                tuple(told[first, channel] for channel in channels),
+            )
+            for first in firsts
+        ]
+
+    def _told(self, since: date, until: date) -> Mapping[tuple[date, str], int]:
+        """Families that were written to of new invoices, by month and channel."""
+        sent = _month(func.timezone(PARIS.key, MessageRow.created_at))
+        found: dict[tuple[date, str], int] = defaultdict(int)
+        for first, channel, families in self._session.execute(
+            select(sent, MessageRow.channel, func.count(func.distinct(MessageRow.family_id)))
+            .where(
+                MessageRow.tenant_id == self._tenant,
+                MessageRow.kind == PUBLISHED,
+                MessageRow.state != MessageState.REFUSED,
+                MessageRow.created_at >= _midnight(since),
+                MessageRow.created_at < _midnight(until),
+            )
+            .group_by(sent, MessageRow.channel)
+        ):
+            found[first, channel] = families
+        return found
+
+    def _means(self, since: date, until: date) -> list[Slice]:
+        rows = self._session.execute(
+            select(JournalEntry.means, func.count(), func.sum(JournalEntry.amount))
+            .where(
+                JournalEntry.tenant_id == self._tenant,
+                JournalEntry.kind == EntryKind.SETTLED,
+                JournalEntry.at >= _midnight(since),
+                JournalEntry.at < _midnight(until),
+            )
+            .group_by(JournalEntry.means)
+        ).all()
+        found = [Slice(means_label(Means(row[0])), row[1], int(row[2])) for row in rows]
+        return sorted(found, key=lambda part: -part.cents)
+
+    def _delays(self, since: date, until: date) -> tuple[int | None, list[Slice]]:
+        """Days from an invoice's issue to each payment of it, their median and their classes."""
+        days = cast(func.timezone(PARIS.key, Payment.paid_at), Date) - Invoice.issued_on
+        paid = (
+            select(days.label("days"), Allocation.amount)
+            .select_from(Payment)
+            .join(
+                Allocation,
+                and_(
+                    Allocation.tenant_id == Payment.tenant_id, Allocation.payment_id == Payment.id
+                ),
+            )
+            .join(
+                Invoice,
+                and_(
+                    Invoice.tenant_id == Allocation.tenant_id, Invoice.id == Allocation.invoice_id
+                ),
+            )
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.state == PaymentState.SETTLED,
+                Payment.paid_at >= _midnight(since),
+                Payment.paid_at < _midnight(until),
+                Allocation.reversed_at.is_(None),
+            )
+            .subquery()
+        )
+        median = self._session.scalar(
+            select(func.percentile_cont(0.5).within_group(cast(paid.c.days, Integer)))
+        )
+        classes = self._classes(paid.c.days, paid.c.amount, DELAYS)
+        labels = _labels(DELAYS, _("%(first)s à %(last)s jours"), _("plus de %(last)s jours"))
+        found = [Slice(label, *classes[index]) for index, label in enumerate(labels)]
+        return (None if median is None else round(median)), found
+
+    def _unpaid(self, day: date) -> list[Slice]:
+        """What is owed, by days since it was due."""
+        age: Any = day - Invoice.due_on
+        classes = self._classes(age, Invoice.amount - Invoice.paid, AGES, *self._open())
+        labels = _labels(
+            AGES,
+            _("échu depuis %(first)s à %(last)s jours"),
+            _("échu depuis plus de %(last)s jours"),
+        )
+        labels[0] = _("pas encore échu")
+        return [Slice(label, *classes[index]) for index, label in enumerate(labels)]
+
+    def _classes(
+        self, days: Any, cents: Any, ends: Sequence[int], *conditions: Any
+    ) -> Mapping[int, tuple[int, int]]:
+        """How many and how much by class of days, whose last days are `ends`."""
+        number = func.width_bucket(cast(days, Integer), array([end + 1 for end in ends]))
+        rows = self._session.execute(
+            select(number, func.count(), func.sum(cents)).where(*conditions).group_by(number)
+        )
+        found: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        for index, count, amount in rows:
+            found[index] = count, int(amount)
+        return found
+
+
+def _labels(ends: Sequence[int], between: str, beyond: str) -> list[str]:
+    firsts = [0, *(end + 1 for end in ends)]
+    return [
+        *(between % {"first": firsts[index], "last": end} for index, end in enumerate(ends)),
+        beyond % {"last": ends[-1]},
+    ]
+
+
+def _month(day: Any) -> ColumnElement[date]:
+    """SQL: the first day of the month of a day."""
+    return cast(func.date_trunc("month", day), Date)
+
+
+def _next(month: date) -> date:
+    return (month + timedelta(days=31)).replace(day=1)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), PARIS)
