@@ -8,7 +8,7 @@ from core.models.importing import ImportBatch, InvoiceChange
 from core.models.invoice import Document, Invoice, InvoiceLine, InvoiceState
 from core.models.journal import EntryKind, JournalEntry
 from core.models.messages import MessageRow, MessageState
-from core.models.news import News
+from core.models.news import News, NewsImage
 from core.models.outbox import OutboxRow, OutboxState
 from core.models.payment import (
     Allocation,
@@ -29,7 +29,7 @@ __all__ = [
     "Allocation", "AuditEntry", "Child", "Closing", "ContactEmail", "Counter", "Credit",
     "CreditUse", "Document", "EntryKind", "Family", "FamilyChild", "ImportBatch", "Invoice",
     "InvoiceChange", "InvoiceLine", "InvoiceState", "JournalEntry", "MessageRow",
-    "MessageState", "News", "OneTimeToken", "OutboxRow", "OutboxState", "Payment",
+    "MessageState", "News", "NewsImage", "OneTimeToken", "OutboxRow", "OutboxState", "Payment",
     "PaymentAnswer", "PaymentItem", "RecoveryCode", "RegieCalendar", "Reminder", "Role",
     "Tenant", "Upload", "UploadPart", "UploadState", "WebSession",
 ]  # fmt: skip

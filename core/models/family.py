@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKeyConstraint, Index, Text, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -19,7 +19,13 @@ class Family(TenantScoped, Base):
         ForeignKeyConstraint(
             ["tenant_id", "batch_id"], ["import_batch.tenant_id", "import_batch.id"]
         ),
-    )
+        ForeignKeyConstraint(["tenant_id", "merged_into"], ["family.tenant_id", "family.id"]),
+        Index(
+            "ix_family_merged",
+            "tenant_id", "merged_into",
+            postgresql_where=text("merged_into IS NOT NULL"),
+        ),
+    )  # fmt: skip
 
     code: Mapped[str] = mapped_column(comment="printed on letters; a name, not a secret")
     name: Mapped[str] = mapped_column(default="", server_default="")
@@ -27,6 +33,9 @@ class Family(TenantScoped, Base):
     language: Mapped[str] = mapped_column(default="fr", server_default="fr")
     created_at: Mapped[CreatedAt]
     batch_id: Mapped[ReferenceOrNone] = mapped_column(comment="the import that made it, for undo")
+    merged_into: Mapped[ReferenceOrNone] = mapped_column(
+        comment="the family that this duplicate became; its codes open that one"
+    )
 
 
 class Child(TenantScoped, Base):
