@@ -62,6 +62,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     payer = account and _known_payer(evidence, family)
     good = name >= GOOD_NAME or payer
     fair = name >= FAIR_NAME or payer
+    free = fair or not evidence.named() or _nobody_else(cheque, evidence, family, index)
     signs = (quality is not None) + account + code + good
     if evidence.elsewhere and account + code + good < 2:
         return None
@@ -87,7 +88,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
         return None
     rule = _rule(
         evidence, complete=cheque.amount == sum(i.balance for i in evidence.referred),
-        signs=signs, account=account, code=code, good=good, fair=fair,
+        signs=signs, account=account, code=code, good=good, fair=fair, free=free,
     )  # fmt: skip
     if rule is None:
         return None
@@ -96,7 +97,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
 
 def _rule(
     evidence: Evidence, *, complete: bool, signs: int, account: bool, code: bool, good: bool,
-    fair: bool,
+    fair: bool, free: bool,
 ) -> Rule | None:  # fmt: skip
     quality = evidence.quality()
     if quality is not None:
@@ -107,7 +108,7 @@ def _rule(
         return Rule.REFERENCE if complete else Rule.REFERENCE_PART
     if account and code:
         return Rule.AGREEMENT
-    if account and (fair or not evidence.named()):
+    if account and free:
         return Rule.ACCOUNT
     if code and good:
         return Rule.CODE
@@ -146,6 +147,18 @@ def _known_payer(evidence: Evidence, family: int) -> bool:
         for link in evidence.links
         if link.family_id == family
         for payer in link.payers
+    )
+
+
+def _nobody_else(cheque: Cheque, evidence: Evidence, family: int, index: Index) -> bool:
+    """Whether the issuer's name means no other family: none of that name, none alike that owes this.
+
+    A known account is then the household's own under a name that its file does not hold.
+    """
+    owing = index.owing(cheque.amount)
+    return not any(
+        other != family and (score >= OTHER_NAME or other in owing)
+        for score, other in index.families_named(evidence.issuer, owing)
     )
 
 

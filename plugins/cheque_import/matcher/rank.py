@@ -120,8 +120,8 @@ def _amount_reasons(amount: int, way: Way, gap: int) -> list[str]:
         return [_("Pour %(numbers)s : %(gap)s.") % {"numbers": named, "gap": difference}]
     reasons = [_("Le montant est exactement celui de %s.") % named]
     reasons.append(
-        _("Aucune autre combinaison de factures ne convient.")
+        _("Aucune autre combinaison de ses factures ne convient.")
         if way.unique
-        else _("D’autres combinaisons de factures donnent le même montant.")
+        else _("D’autres combinaisons de ses factures donnent le même montant.")
     )
     return reasons
