@@ -29,9 +29,11 @@ from core.runtime import Runtime, sync_towns
 from core.settings import load
 
 CUSTOMISE = """\
-import datetime, os, pathlib
+import datetime, os, pathlib, sys
 
-if "FAULTS_CLOCK" in os.environ:
+# `preau web` and the like become another program at once, which comes here again.
+becoming = "core.cli.main" in sys.orig_argv and {"web", "worker", "beat"} & {*sys.orig_argv}
+if "FAULTS_CLOCK" in os.environ and not becoming:
     import core.clock
     import core.services.outbox
     from plugins.payfip.breaker import Breaker
