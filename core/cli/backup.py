@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -23,14 +24,21 @@ LIBPQ = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGS
 
 
 @click.command()
-@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
-def backup(path: Path) -> None:
+@click.argument("path", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
+@click.option("--keep", type=click.IntRange(min=1), help="In FOLDER: keep so many, the newest.")
+def backup(path: Path, keep: int | None) -> None:
     """Write the whole database into FILE, as ``preau_maintenance`` sees it.
 
-    FILE is readable by its owner alone, and complete or not there at all. It holds families' data:
-    keep it encrypted, and beside it the towns' files and PREAU_SECRET_KEY.
+    In FOLDER, the file is called after the moment. It is readable by its owner alone, and complete
+    or not there at all. It holds families' data: keep it encrypted, and beside it the towns' files
+    and PREAU_SECRET_KEY.
     """
     url = _wanted("maintenance_url")
+    folder = path if path.is_dir() else None
+    if folder:
+        path = folder / f"preau-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.dump"
+    elif keep:
+        raise click.UsageError("--keep goes with a folder")
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
@@ -41,6 +49,10 @@ def backup(path: Path) -> None:
     finally:
         unfinished.unlink(missing_ok=True)
     click.echo(f"{path}: {path.stat().st_size} bytes")
+    if folder and keep:
+        # Named after their moments: the last in order are the newest.
+        for old in sorted(folder.glob("preau-*.dump"))[:-keep]:
+            old.unlink()
 
 
 @click.command()

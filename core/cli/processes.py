@@ -37,7 +37,6 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
         "gunicorn",
         "--config", "python:core.web.serving",
         "--bind", f"{host}:{port}",
-        "--worker-class", "gthread",
         "--workers", str(workers),
         "--threads", str(threads),
         "--timeout", "60",

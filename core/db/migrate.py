@@ -15,6 +15,9 @@ CORE_VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 _LOCK = 7_270_001
 """Any constant: two machines that deploy at once migrate one after the other."""
 
+LOCK_SECONDS = 10
+"""How long a migration may wait for a table that is in use, before it gives up unchanged."""
+
 
 def _config(versions: Iterable[Path]) -> Config:
     config = Config()
@@ -41,6 +44,8 @@ def _run(owner_url: str, plugin_versions: Iterable[Path], action: Callable[[Conf
     config = _config(plugin_versions)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+        # A migration that waits for a lock makes all who serve wait behind it: rather try again.
+        connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
         connection.commit()
         try:
             config.attributes["connection"] = connection

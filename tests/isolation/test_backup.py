@@ -110,6 +110,20 @@ def test_what_is_restored_is_what_was_there(run, full, addresses, tmp_path):
     assert "not empty" in again.output
 
 
+def test_in_a_folder_the_newest_are_kept(run, addresses, tmp_path):
+    here, _there = addresses
+    for day in range(1, 5):
+        (tmp_path / f"preau-2020-01-0{day}T000000Z.dump").touch()
+    (tmp_path / "something-else").touch()
+    done = run(module.backup, tmp_path, "--keep", 2, maintenance_url=here.maintenance_url)
+    assert done.exit_code == 0, done.output
+    old, new, other = sorted(path.name for path in tmp_path.iterdir())
+    assert old == "preau-2020-01-04T000000Z.dump"
+    assert new.startswith("preau-2")
+    assert other == "something-else"
+    assert run(module.backup, tmp_path / "f", "--keep", 2, maintenance_url="x").exit_code == 2
+
+
 def test_a_backup_that_fails_leaves_no_file_and_no_password(run, addresses, tmp_path, capfd):
     here, _there = addresses
     url = here.relay_url.replace("@", ":hunter2@")  # It may read the outbox only.

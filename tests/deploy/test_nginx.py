@@ -1,0 +1,202 @@
+"""The example of nginx, run: what reaches the portal, what does not, and how much at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import warnings
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+from deploy_tools import DEPLOY, program, until_it_listens
+
+from core.db.embedded import die_with_parent, free_port
+
+NAME = "portail.example.fr"
+
+
+class Echo(BaseHTTPRequestHandler):
+    """In the portal's place: answers with what arrived."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = json.dumps({"path": self.path, "headers": list(self.headers.items())}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815 - the library's names
+
+    def log_message(self, *_args):
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def nginx():
+    """nginx with the file of deploy/, its ports and folders moved; gives its folder and ports."""
+    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=upstream.serve_forever, daemon=True).start()
+    plain, tls = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="preau-nginx-") as name:
+        folder = Path(name)
+        subprocess.run(
+            [program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "2", "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}",
+             "-keyout", f"{folder}/privkey.pem", "-out", f"{folder}/fullchain.pem"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        site = (DEPLOY / "nginx" / "preau.conf").read_text("utf-8")
+        for pattern, value in {
+            r"listen 80\b": f"listen 127.0.0.1:{plain}",
+            r"listen 443\b": f"listen 127.0.0.1:{tls}",
+            r"/etc/ssl/preau": str(folder),
+            r"/var/log/nginx/preau.log": f"{folder}/access.log",
+            r"server 127\.0\.0\.1:8080": f"server 127.0.0.1:{upstream.server_port}",
+        }.items():
+            site, count = re.subn(pattern, value, site)
+            assert count >= 1, pattern
+        (folder / "site.conf").write_text(site)
+        temporary = "".join(
+            f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (folder / "nginx.conf").write_text(
+            f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
+            f"events {{}} http {{ {temporary} include {folder}/site.conf; }}"
+        )
+        folder.chmod(0o711)
+        log = folder / "output"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [program("nginx"), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"],
+                stdout=output, stderr=output, preexec_fn=die_with_parent(15),  # noqa: PLW1509 - not from a thread
+            )  # fmt: skip
+        until_it_listens(tls, process, log)
+        yield folder, plain, tls
+        process.terminate()
+        process.wait(10)
+        upstream.shutdown()
+        upstream.server_close()
+
+
+@pytest.fixture
+def client(nginx):
+    """A browser that knows the certificate, and finds the name here."""
+    folder, _plain, tls = nginx
+    context = ssl.create_default_context(cafile=f"{folder}/fullchain.pem")
+    with httpx.Client(
+        base_url=f"https://127.0.0.1:{tls}", headers={"Host": NAME}, verify=context, trust_env=False
+    ) as made:
+        send = made.request
+
+        def request(method, path, **more):
+            return send(method, path, extensions={"sni_hostname": NAME}, **more)
+
+        yield request
+
+
+def test_the_file_is_right(nginx):
+    folder, _plain, _tls = nginx
+    said = subprocess.run(
+        [program("nginx"), "-t", "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert "warn" not in said.stderr, said.stderr
+
+
+def test_what_a_stranger_says_of_himself_does_not_arrive(client):
+    answer = client("GET", "/valmont/", headers={
+        "X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil.example",
+        "Forwarded": "for=1.2.3.4;host=evil.example", "X-Request-ID": "mine-mine-mine",
+    })  # fmt: skip
+    arrived = {}
+    for name, value in answer.json()["headers"]:
+        arrived.setdefault(name.lower(), []).append(value)
+    assert arrived["x-forwarded-for"] == ["127.0.0.1"]
+    assert arrived["x-forwarded-proto"] == ["https"]
+    assert arrived["host"] == [NAME]
+    assert arrived["x-request-id"] != ["mine-mine-mine"]
+    assert "x-forwarded-host" not in arrived
+    assert "forwarded" not in arrived
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/health/live", "/health/ready"])
+def test_the_watchers_pages_are_not_for_the_public(client, path):
+    assert client("GET", path).status_code == 404
+
+
+def test_a_name_that_is_nobody_s_gets_no_answer(nginx):
+    _folder, plain, tls = nginx
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"http://127.0.0.1:{plain}/", headers={"Host": "evil.example"}, trust_env=False)
+    context = ssl._create_unverified_context()
+    with socket.create_connection(("127.0.0.1", tls)) as raw, pytest.raises(ssl.SSLError):
+        context.wrap_socket(raw, server_hostname="evil.example")
+
+
+def test_plain_http_leads_to_https_and_old_protocols_to_nothing(nginx):
+    _folder, plain, tls = nginx
+    answer = httpx.get(f"http://127.0.0.1:{plain}/valmont/?x=1", headers={"Host": NAME}, trust_env=False)
+    assert answer.status_code == 301
+    assert answer.headers["Location"] == f"https://{NAME}/valmont/?x=1"
+    assert "/" not in answer.headers["Server"]
+    old = ssl._create_unverified_context()
+    with warnings.catch_warnings(action="ignore"):
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with socket.create_connection(("127.0.0.1", tls)) as raw, pytest.raises((ssl.SSLError, OSError)):
+        old.wrap_socket(raw, server_hostname=NAME)
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "status"),
+    [
+        ("/valmont/connexion", 2_000_000, 413),
+        ("/valmont/regie/imports/fichiers", 2_000_000, 200),
+        ("/regie/imports/fichiers", 2_000_000, 200),
+        ("/valmont/+cheque_import/upload", 2_000_000, 200),
+    ],
+)
+def test_only_the_office_may_send_files(client, path, size, status):
+    assert client("POST", path, content=b"x" * size).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/valmont/connexion", "/regie/connexion", "/valmont/codes-perdus"])
+def test_doors_are_narrow_for_one_address(client, path):
+    """Forms, that is: looking at the page is not limited so."""
+    answers = [client("POST", path).status_code for _time in range(25)]
+    assert answers.count(429) >= 10
+    assert client("GET", path).status_code == 200
+    assert client("POST", "/valmont/paiements").status_code == 200
+
+
+def test_pages_are_limited_too_but_not_soon(client):
+    answers = [client("GET", "/valmont/aide").status_code for _time in range(40)]
+    assert set(answers) == {200}
+
+
+def test_the_log_holds_no_token_and_no_query(client, nginx):
+    folder, _plain, _tls = nginx
+    before = len((folder / "access.log").read_text().splitlines())
+    client("GET", "/valmont/payer/SECRET-TOKEN?email=parent@exemple.fr")
+    client("GET", "/payer/SECRET-TOKEN")
+    log = folder / "access.log"
+    deadline = time.monotonic() + 5
+    # A line is written after its answer.
+    while len(log.read_text().splitlines()) < before + 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert NAME in log.read_text()
+    assert "SECRET-TOKEN" not in log.read_text()
+    assert "parent@" not in log.read_text()
