@@ -127,8 +127,7 @@ class Letters:
         return self._letter(row, f"regie/invitation/{token}", _("Ouvrir mon accès"), {})
 
     def _published(self, row: MessageRow) -> Sequence[InvoiceInfo]:
-        found = (self._invoices.get(int(number)) for number in row.payload["invoice_ids"])
-        return [invoice for invoice in found if invoice is not None]
+        return self._invoices.several([int(number) for number in row.payload["invoice_ids"]])
 
     def _letter(
         self,

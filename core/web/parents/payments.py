@@ -212,8 +212,10 @@ def _own(request: Request, *, readable: bool = False) -> Payment:
 
 
 def _invoices(request: Request, payment: Payment) -> Sequence[InvoiceInfo]:
-    found = (request.ctx.invoices.get(i) for i in request.ctx.payments.invoice_ids(payment.id))
-    return [invoice for invoice in found if invoice is not None]
+    found: Sequence[InvoiceInfo] = request.ctx.invoices.several(
+        request.ctx.payments.invoice_ids(payment.id)
+    )
+    return found
 
 
 def _checkout_page(

@@ -1,0 +1,179 @@
+"""How many statements each page may cost, whatever the number of rows: N+1 must not come back.
+
+A budget is what the page costs today with one invoice; with twenty it must cost the same.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event, text
+from webtest import TestApp
+
+from core.api.messages import Address, Delivered
+from core.api.payments import Means
+from core.plugin import Plugin, PluginSettings, hookimpl
+from core.tasks.consumers import all_consumers
+from core.tasks.deliver import deliver
+from core.testing.portal import due_rows, make_portal, record
+from core.web.app import make_app
+
+PAGES = {
+    # path: statements, the session's own `set_config` and the recognition of who asks included
+    "/": 6,
+    "/connexion": 4,
+    "/menu": 5,
+    "/factures": 6,
+    "/factures/payees": 5,
+    "/attestations": 5,
+    "/alertes": 5,
+    "/compte": 4,
+    "/aide": 4,
+}
+
+
+class Everywhere(Plugin):
+    """A channel with an address for every family, which takes every message."""
+
+    name = key = label = "everywhere"
+    Settings = PluginSettings
+
+    @hookimpl
+    def notification_channels(self):
+        return [self]
+
+    def addresses(self, family_id, kind):
+        return (Address(f"family-{family_id}"),)
+
+    def deliver(self, message, to, key):
+        return Delivered(key)
+
+
+@contextmanager
+def statements(portal):
+    """What the portal says to PostgreSQL in the block."""
+    said = []
+
+    def hear(_connection, _cursor, statement, *_others):
+        said.append(statement)
+
+    event.listen(portal.runtime.engine, "before_cursor_execute", hear)
+    try:
+        yield said
+    finally:
+        event.remove(portal.runtime.engine, "before_cursor_execute", hear)
+
+
+@pytest.fixture(scope="module")
+def house(module_database, tmp_path_factory):
+    """Valmont: F001 has one invoice of each kind, F020 twenty."""
+    portal = make_portal(
+        module_database, tmp_path_factory.mktemp("portal"),
+        plugins={"everywhere": Everywhere()}, toml="[plugins.everywhere]\n",
+    )  # fmt: skip
+    portal.runtime.redis.flushall()
+    counts = {"F001": 1, "F020": 20}
+    portal.publish(
+        *(
+            record(f"{kind}{family}{n}", family=family)
+            for family, count in counts.items()
+            for n in range(count)
+            for kind in ("due", "paid")
+        )
+    )
+    with portal.town() as town:
+        for family, count in counts.items():
+            for n in range(count):
+                (invoice,) = town.invoices.by_number(f"paid{family}{n}")
+                town.payments.record(
+                    regie="CANTINE", family_id=invoice.family_id, means=Means.CHEQUE, amount=5687,
+                    paid_at=portal.clock.now(), payer="X", shares=[(invoice.id, 5687)], key=invoice.number,
+                )  # fmt: skip
+    application = make_app(portal.runtime)
+    browsers = {}
+    for family in counts:
+        browser = TestApp(application, extra_environ={"HTTP_HOST": "localhost"})
+        forms = browser.get("/valmont/connexion").forms
+        form = next(form for form in forms.values() if "family_code" in form.fields)
+        form["family_code"], form["child_code"] = family, portal.codes(family)
+        form.submit().follow()
+        browsers[family] = browser
+    yield portal, browsers
+    portal.runtime.close()
+
+
+def cost(house, family, path):
+    portal, browsers = house
+    with statements(portal) as said:
+        browsers[family].get(f"/valmont{path}", status=200)
+    return said
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_keeps_to_its_budget(house, path):
+    few, many = (cost(house, family, path) for family in ("F001", "F020"))
+    assert len(many) <= PAGES[path], "\n".join(many)
+    assert len(many) == len(few), "the page costs more with more rows"
+
+
+def ids(portal, family):
+    with portal.town() as town:
+        return [invoice.id for invoice in town.invoices.unpaid(town.families.by_code(family).id)]
+
+
+def test_choosing_many_invoices_costs_what_one_does(house):
+    """The four steps of a payment."""
+    portal, browsers = house
+    costs = []
+    for family in ("F001", "F020"):
+        chosen = "&".join(f"invoice={number}" for number in ids(portal, family))
+        browser = browsers[family]
+        with statements(portal) as checkout:
+            page = browser.get(f"/valmont/factures/recapitulatif?{chosen}", status=200)
+        form = next(form for form in page.forms.values() if "email" in form.fields)
+        form["email"] = "camille@exemple.fr"
+        with statements(portal) as created:
+            going = form.submit(status=303)
+        with statements(portal) as gone:
+            browser.get(going.location, status=303)
+        payment = going.location.rpartition("/aller")[0]
+        portal.bank.pay(portal.bank.last, portal.clock)
+        with statements(portal) as back:
+            browser.get(f"{payment}/retour", status=303)
+        with statements(portal) as seen:
+            browser.get(payment, status=200)
+        costs.append([len(said) for said in (checkout, created, gone, back, seen)])
+    few, many = costs
+    assert many == few
+    assert all(one <= most for one, most in zip(many, (7, 10, 9, 27, 8), strict=True)), many
+
+
+def test_an_outbox_row_costs_a_dozen_statements_at_most(house):
+    """What is said when a batch is published: of one invoice to one family, of twenty to another.
+
+    One row finds the families, one each of their addresses, and one sends each message.
+    """
+    portal, _browsers = house
+    consumers = all_consumers(portal.runtime.extensions)
+    portal.work()
+    portal.publish(
+        record("told", family="F001"), *(record(f"told{n}", family="F020") for n in range(20))
+    )
+    costs = {}
+    for _round in range(3):
+        with portal.town() as town:
+            due = due_rows(town)
+        for tenant, row in due:
+            with statements(portal) as said:
+                deliver(portal.runtime, consumers, tenant, row)
+            with portal.town() as town:
+                topic, state = town.session.execute(
+                    text("SELECT topic, state FROM outbox WHERE id = :id"), {"id": row}
+                ).one()
+            assert state == "done"
+            costs.setdefault(topic, []).append(len(said))
+    assert set(costs) == {"publish.fanout", "notify", "message.send"}, costs
+    assert len(costs["message.send"]) == 2
+    assert all(len(set(found)) == 1 for found in costs.values()), costs
+    assert all(max(found) <= 12 for found in costs.values()), costs
