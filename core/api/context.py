@@ -137,11 +137,15 @@ class Invoices(Protocol):
     """Reading published invoices."""
 
     def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
-        """What this family still owes, oldest due date first."""
+        """What this family sees and still owes, oldest due date first."""
         ...
 
     def get(self, invoice_id: int) -> InvoiceInfo | None:
         """One published invoice of this town, or None."""
+        ...
+
+    def seen_by(self, family_id: int, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
+        """Those of `invoice_ids` that this family may see: its own, and a shared child's."""
         ...
 
     def by_number(self, number: str) -> Sequence[InvoiceInfo]:

@@ -9,15 +9,19 @@ from typing import Any, Protocol
 
 
 class Audience(StrEnum):
-    """Whose menu it is."""
+    """Where an entry stands."""
 
     PARENTS = "parents"
+    """In the families' menu."""
     OFFICE = "office"
+    """In the agents' menu."""
+    ALERTS = "alerts"
+    """On the families' page *Être averti*: another way to be told than e-mail."""
 
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
-    """An entry of a menu. `route` is a route name; `order` sorts (core uses 10, 20, 30...)."""
+    """An entry of a menu or list. `route` is a route name; `order` sorts (core uses 10, 20...)."""
 
     label: str
     route: str

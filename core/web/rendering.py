@@ -58,7 +58,7 @@ def menu(request: Request) -> list[MenuEntry]:
         MenuEntry(_("Être averti"), "alerts", 40),
         MenuEntry(_("Mon compte"), "account", 60),
         MenuEntry(_("Aide"), "help", 90),
-        *_leading(request, Audience.PARENTS),
+        *leading(request, Audience.PARENTS),
     ]
     return sorted(entries, key=lambda entry: entry.order)
 
@@ -76,7 +76,7 @@ def office_menu(request: Request) -> list[MenuEntry]:
         MenuEntry(_("Rappels"), "office_reminders", 50),
         MenuEntry(_("Comptes"), "office_accounts", 60),
         MenuEntry(_("Actualités"), "office_news_list", 70),
-        *_leading(request, Audience.OFFICE),
+        *leading(request, Audience.OFFICE),
     ]
     if request.agent.is_regisseur:
         entries += [
@@ -86,7 +86,7 @@ def office_menu(request: Request) -> list[MenuEntry]:
     return sorted(entries, key=lambda entry: entry.order)
 
 
-def _leading(request: Request, audience: Audience) -> list[MenuEntry]:
+def leading(request: Request, audience: Audience) -> list[MenuEntry]:
     """The plugins' entries that lead somewhere; a wrong route costs its entry, not the page."""
     found = []
     for entry in request.ctx.menu(audience):

@@ -65,8 +65,8 @@ class TelegramBot(Plugin[TelegramSettings]):
 
     @hookimpl
     def menu_entries(self, ctx: TenantContext, audience: Audience) -> Sequence[MenuEntry]:  # noqa: ARG002
-        """*Telegram*, for parents."""
-        if audience is not Audience.PARENTS:
+        """*Telegram*, for parents: in their menu and on *Être averti*."""
+        if audience is Audience.OFFICE:
             return ()
         return [MenuEntry("Telegram", "telegram_bot.home", order=60)]
 
@@ -103,12 +103,12 @@ class TelegramBot(Plugin[TelegramSettings]):
     @hookimpl
     def payment_settled(self, ctx: TenantContext, event: PaymentSettled) -> None:
         """Messages that show the invoices turn to *payée*; the receipt comes by the channel."""
-        work.ask_to_refresh(ctx, event.id, event.family_id, event.invoice_ids)
+        work.ask_to_refresh(ctx, event.id, event.invoice_ids)
 
     @hookimpl
     def payment_reversed(self, ctx: TenantContext, event: PaymentReversed) -> None:
         """They turn back."""
-        work.ask_to_refresh(ctx, event.id, event.family_id, event.invoice_ids)
+        work.ask_to_refresh(ctx, event.id, event.invoice_ids)
 
     @hookimpl
     def health_checks(self, ctx: TenantContext) -> Sequence[HealthCheck]:

@@ -204,10 +204,11 @@ class Book:
         )
         return tuple(ids or ())
 
-    def showing(
-        self, family_id: int, invoice_ids: Sequence[int], limit: int = 50
-    ) -> Sequence[ShownMessage]:
-        """The newest messages that show one of these invoices, in chats still linked."""
+    def showing(self, invoice_ids: Sequence[int], limit: int = 50) -> Sequence[ShownMessage]:
+        """The newest messages that show one of these invoices, in chats still linked.
+
+        Whatever family they are linked to: a child's other home may see the invoice too.
+        """
         return self._session.scalars(
             select(ShownMessage)
             .where(
@@ -216,7 +217,6 @@ class Book:
                 exists().where(
                     ChatLink.tenant_id == self._tenant,
                     ChatLink.chat_id == ShownMessage.chat_id,
-                    ChatLink.family_id == family_id,
                 ),
             )
             .order_by(ShownMessage.id.desc())
@@ -234,24 +234,26 @@ class Book:
         `patience` the right is not taken yet, but the turn is kept: come back when it is due. So a
         mailing of thousands is spread over minutes with one wait for each message.
         """
-        row = self._session.scalar(
-            select(Delivery)
-            .where(Delivery.tenant_id == self._tenant, Delivery.key == key)
-            .with_for_update()
+        mine = (Delivery.tenant_id == self._tenant, Delivery.key == key)
+        # Taken at first: what goes out at once, as nearly all does, needs no second statement.
+        is_new = self._session.scalar(
+            insert(Delivery)
+            .values(tenant_id=self._tenant, key=key, turn_at=None)
+            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+            .returning(Delivery.id)
         )
-        if row is None:
-            turn = self.turn(chat_id, answer=answer)
-            row = Delivery(tenant_id=self._tenant, key=key, turn_at=turn)
-            self._session.add(row)
-        elif row.turn_at is None:
-            return None
-        elif self.held(chat_id):
-            row.turn_at = self.turn(chat_id, answer=answer)
-        turn_at = row.turn_at or self._now()
+        kept: datetime | None = None
+        if not is_new:
+            kept = self._session.scalar(select(Delivery.turn_at).where(*mine).with_for_update())
+            if kept is None:
+                return None
+        turn_at = kept
+        if turn_at is None or self.held(chat_id):
+            turn_at = self.turn(chat_id, answer=answer)
         wait = max(turn_at - self._now(), timedelta())
-        if wait <= patience:
-            row.turn_at = None
-        self._session.flush()
+        keep = None if wait <= patience else turn_at
+        if keep != kept:
+            self._session.execute(update(Delivery).where(*mine).values(turn_at=keep))
         return wait
 
     def release(self, key: str) -> None:
@@ -263,26 +265,34 @@ class Book:
     def turn(self, chat_id: int, *, answer: bool = False) -> datetime:
         """Book the next moment at which the bot may write to a chat.
 
-        An answer waits for its chat only, but is counted for the bot too. The rows are shared by
-        all processes, as Telegram's limits are; the chat's row is always taken first, so that two
-        processes cannot wait for each other.
+        An answer waits for its chat only, unless Telegram asked the bot to wait, but is counted for
+        the bot too. The rows are shared by all processes, as Telegram's limits are; the chat's row
+        is always taken first, so that two processes cannot wait for each other.
         """
-        in_chat = self._book(chat_id, CHAT_STEP)
-        of_bot = self._book(BOT, BOT_STEP)
-        return in_chat if answer else max(in_chat, of_bot)
-
-    def _book(self, scope: int, step: timedelta) -> datetime:
         now = self._now()
-        free_at = self._session.execute(
-            insert(Pace)
-            .values(tenant_id=self._tenant, chat_id=scope, free_at=now + step)
-            .on_conflict_do_update(
-                index_elements=["tenant_id", "chat_id"],
-                set_={"free_at": func.greatest(Pace.free_at, now) + step},
+        steps = {chat_id: CHAT_STEP, BOT: BOT_STEP}
+        booking = insert(Pace).values(
+            [
+                {"tenant_id": self._tenant, "chat_id": scope, "free_at": now + step}
+                for scope, step in steps.items()
+            ]
+        )
+        # What an idle chat is booked for, counted from when the chat is free.
+        booking = booking.on_conflict_do_update(
+            index_elements=["tenant_id", "chat_id"],
+            set_={"free_at": func.greatest(Pace.free_at, now) + (booking.excluded.free_at - now)},
+        )
+        booked = {
+            row.chat_id: row
+            for row in self._session.execute(
+                booking.returning(Pace.chat_id, Pace.free_at, Pace.held_until)
             )
-            .returning(Pace.free_at)
-        ).scalar_one()
-        return free_at - step
+        }
+        in_chat: datetime = booked[chat_id].free_at - CHAT_STEP
+        of_bot: datetime = booked[BOT].free_at - BOT_STEP
+        if answer:
+            of_bot = booked[BOT].held_until or now
+        return max(in_chat, of_bot)
 
     def hold(self, chat_id: int, wait: timedelta) -> None:
         """Telegram asked to wait: it does not say for what, so the chat and the bot both do."""

@@ -51,7 +51,7 @@ class TelegramChannel:
         time.sleep(wait.total_seconds())
         try:
             with speaking(link.language):
-                return Delivered(f"{chat_id}/{self._send(chat_id, message)}")
+                return Delivered(f"{chat_id}/{self._send(chat_id, link.family_id, message)}")
         except NotSentError as refusal:
             book.release(key)
             self._ctx.session.commit()
@@ -63,19 +63,15 @@ class TelegramChannel:
         except UnknownError:
             return Delivered()
 
-    def _send(self, chat_id: int, message: Message) -> int:
+    def _send(self, chat_id: int, family_id: int, message: Message) -> int:
         if message.kind == "payment_settled" and message.documents:
             caption = screens.safe(message.text, LONGEST_CAPTION)
             return self._courier.document(chat_id, message.documents[0], caption)
-        return self._courier.show(chat_id, self._screen(message))
+        return self._courier.show(chat_id, self._screen(message, family_id))
 
-    def _screen(self, message: Message) -> Screen:
+    def _screen(self, message: Message, family_id: int) -> Screen:
         title = f"<b>{screens.safe(message.subject)}</b>"
-        invoices = [
-            invoice
-            for invoice in map(self._ctx.invoices.get, message.invoice_ids)
-            if invoice is not None
-        ]
+        invoices = self._ctx.invoices.seen_by(family_id, message.invoice_ids)
         if invoices and message.kind != "payment_settled":
             return screens.invoices(self._ctx.town, invoices, {}, link=None, note=title)
         rows = tuple((Button(link.label, url=link.url),) for link in message.links)

@@ -40,6 +40,8 @@ class Conversation:
         self._book = Book(ctx)
         self._links: Sequence[ChatLink] = ()
         self._families: dict[int, FamilyInfo] = {}
+        self._seen_by: dict[int, int] = {}
+        """The family of this chat as which each invoice was read: its own, or another home's."""
 
     def actions(self) -> list[Action]:
         """What to do about the update, in order."""
@@ -201,11 +203,11 @@ class Conversation:
         return self._replace(Screen(text + whole.html, whole.rows))
 
     def _pay(self, invoice_id: int) -> list[Action]:
-        if self._own_invoice(invoice_id) is None:
-            return [Notice(self._in.query_id, _("Cette facture n’est pas disponible."))]
         shown = self._book.shown_in(self._in.chat_id, self._in.message_id)
-        invoices = [self._own_invoice(number) for number in shown or (invoice_id,)]
-        return self._replace(self._fresh([invoice for invoice in invoices if invoice]))
+        invoices = self._seen(shown or (invoice_id,))
+        if invoice_id not in (invoice.id for invoice in invoices):
+            return [Notice(self._in.query_id, _("Cette facture n’est pas disponible."))]
+        return self._replace(self._fresh(invoices))
 
     def _replace(self, screen: Screen) -> list[Action]:
         return [Notice(self._in.query_id), Show(screen, edit=self._in.message_id)]
@@ -218,11 +220,11 @@ class Conversation:
             return screens.help_screen(puzzled=False)
 
     def _document(self, invoice_id: int) -> list[Action]:
-        invoice = self._own_invoice(invoice_id)
-        document = self._ctx.invoices.document(invoice.id) if invoice else None
-        if invoice is None or document is None:
-            return [Show(screens.said(_("Ce document n’est pas disponible.")))]
-        return [SendFile(document, screens.safe(invoice.label))]
+        for invoice in self._seen([invoice_id]):
+            document = self._ctx.invoices.document(invoice.id)
+            if document is not None:
+                return [SendFile(document, screens.safe(invoice.label))]
+        return [Show(screens.said(_("Ce document n’est pas disponible.")))]
 
     def _receipt_file(self, payment_id: int) -> list[Action]:
         payment = self._ctx.payments.get(payment_id)
@@ -233,20 +235,27 @@ class Conversation:
         date = day(local_date(payment.paid_at))
         return [SendFile(document, _("Reçu du %(date)s") % {"date": date})]
 
-    def _own_invoice(self, invoice_id: int) -> InvoiceInfo | None:
-        invoice = self._ctx.invoices.get(invoice_id) if invoice_id else None
-        return invoice if invoice and invoice.family_id in self._families else None
+    def _seen(self, invoice_ids: Sequence[int]) -> list[InvoiceInfo]:
+        """Those of these invoices that this chat may see."""
+        return self._of_families(
+            lambda family_id: self._ctx.invoices.seen_by(family_id, invoice_ids)
+        )
 
     def _all_unpaid(self) -> list[InvoiceInfo]:
-        return [
-            invoice
-            for family_id in self._families
-            for invoice in self._ctx.invoices.unpaid(family_id)
-        ]
+        return self._of_families(self._ctx.invoices.unpaid)
+
+    def _of_families(self, read: Callable[[int], Sequence[InvoiceInfo]]) -> list[InvoiceInfo]:
+        """What each family of this chat sees; an invoice that two of them see comes once."""
+        found: dict[int, InvoiceInfo] = {}
+        for family_id in self._families:
+            for invoice in read(family_id):
+                if found.setdefault(invoice.id, invoice) is invoice:
+                    self._seen_by[invoice.id] = family_id
+        return list(found.values())
 
     def _fresh(self, invoices: Sequence[InvoiceInfo], note: str = "") -> Screen:
         def link(invoice: InvoiceInfo) -> str:
-            return self._ctx.invoices.payment_link(invoice.id, invoice.family_id)
+            return self._ctx.invoices.payment_link(invoice.id, self._seen_by[invoice.id])
 
         return screens.invoices(self._ctx.town, invoices, self._families, link=link, note=note)
 

@@ -71,8 +71,8 @@ class Courier:
             edit = self._send(chat_id, screen)
             if not screen.invoice_ids:
                 return edit
+        # The caller commits this with the end of its outbox row: one transaction for both.
         Book(self._ctx).remember(chat_id, edit, screen.invoice_ids)
-        self._ctx.session.commit()
         return edit
 
     def edit(self, chat_id: int, message_id: int, screen: Screen) -> None:
@@ -141,11 +141,7 @@ class Courier:
         Raises:
             NotSentError: it is too long to wait for here.
         """
-        book = Book(self._ctx)
-        held = book.held(chat_id)
-        if held:
-            raise NotSentError("Telegram asked to wait", held)
-        wait = book.turn(chat_id, answer=True) - self._ctx.clock.now()
+        wait = Book(self._ctx).turn(chat_id, answer=True) - self._ctx.clock.now()
         self._ctx.session.commit()
         if wait > PATIENCE:
             raise NotSentError("it is not this chat's turn", wait)

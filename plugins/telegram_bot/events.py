@@ -10,14 +10,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from core.plugin import Document
 
 LONGEST_TEXT = 200
 """Characters that are read of what a parent typed: questions are short, floods are not."""
 
-_Number = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+
+
+def _is_a_chat(number: int) -> int:
+    if number == 0:
+        raise ValueError("no chat has this number")
+    return number
+
+
+_ChatNumber = Annotated[
+    int, Field(strict=True, ge=-(2**63), lt=2**63), AfterValidator(_is_a_chat)
+]
 
 
 class Kind(StrEnum):
@@ -100,7 +110,7 @@ class _Model(BaseModel):
 
 
 class _Chat(_Model):
-    id: _Number
+    id: _ChatNumber
     type: Literal["private", "group", "supergroup", "channel"]
 
 

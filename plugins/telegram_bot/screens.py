@@ -173,6 +173,8 @@ def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None) -> str:
         state = _("reste %(amount)s") % {"amount": money(invoice.balance)} + f" – {state}"
     if not invoice.payable:
         state += " – " + _("pas payable en ligne pour l’instant")
+    elif invoice.closes_on:
+        state += " – " + _("payable ici jusqu’au %(date)s") % {"date": day(invoice.closes_on)}
     return f"{first}\n{state} – {number}"
 
 

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from core.plugin import InvoiceInfo, RetryableError, TenantContext
+from core.plugin import RetryableError, TenantContext
 from plugins.telegram_bot import screens
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.conversation import Conversation
@@ -82,11 +82,9 @@ def _do(courier: Courier, chat_id: int, action: Action) -> None:
             courier.leave(chat_id)
 
 
-def ask_to_refresh(
-    ctx: TenantContext, event_id: str, family_id: int, invoice_ids: tuple[int, ...]
-) -> None:
+def ask_to_refresh(ctx: TenantContext, event_id: str, invoice_ids: tuple[int, ...]) -> None:
     """Have every message that shows these invoices brought up to date, each on its own."""
-    for message in Book(ctx).showing(family_id, invoice_ids):
+    for message in Book(ctx).showing(invoice_ids):
         payload = {"chat_id": message.chat_id, "message_id": message.message_id}
         key = f"{event_id}/{message.chat_id}/{message.message_id}"
         ctx.outbox.add(REFRESH, payload, key=key)
@@ -98,11 +96,9 @@ def refresh(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> No
     book = Book(ctx)
     links = {link.family_id: link for link in book.links_of_chat(chat_id)}
     families = {id_: family for id_ in links if (family := ctx.families.get(id_))}
-    shown: list[InvoiceInfo] = []
-    for invoice_id in book.shown_in(chat_id, message_id):
-        invoice = ctx.invoices.get(invoice_id)
-        if invoice is not None and invoice.family_id in families:
-            shown.append(invoice)
+    ids = book.shown_in(chat_id, message_id)
+    seen = {i.id: i for family_id in families for i in ctx.invoices.seen_by(family_id, ids)}
+    shown = [seen[invoice_id] for invoice_id in ids if invoice_id in seen]
     if not shown:
         return
     with speaking(next(iter(links.values())).language):

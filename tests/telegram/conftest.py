@@ -114,6 +114,10 @@ class FakeInvoices:
     def get(self, invoice_id: int) -> InvoiceInfo | None:
         return self.known.get(invoice_id)
 
+    def seen_by(self, family_id: int, invoice_ids) -> list[InvoiceInfo]:
+        found = (self.known.get(invoice_id) for invoice_id in invoice_ids)
+        return [i for i in found if i and i.family_id == family_id]
+
     def document(self, invoice_id: int) -> Document | None:
         return Document(f"facture-{invoice_id}.pdf", "application/pdf", b"%PDF facture")
 

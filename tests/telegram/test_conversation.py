@@ -399,3 +399,11 @@ def test_a_hold_is_obeyed_and_what_waited_is_spread_again(town):
     town.clock.advance(seconds=3)
     assert book.held(1)
     assert book.claim_turn("k59", 60, patience) >= timedelta(seconds=27)
+
+
+def test_a_hold_stops_answers_in_every_chat(town):
+    book = Book(town)
+    book.hold(1, timedelta(seconds=30))
+    assert book.claim_turn("k", 2, timedelta(seconds=2), answer=True) >= timedelta(seconds=29)
+    town.clock.advance(seconds=31)
+    assert book.claim_turn("k", 2, timedelta(seconds=2), answer=True) == timedelta()

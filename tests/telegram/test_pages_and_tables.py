@@ -149,10 +149,13 @@ def test_the_template_shows_it_all(pages, town, language, says):
     assert "style=" not in page, "the portal's policy allows no inline style"
 
 
-def test_the_menu_entry_is_for_parents(town):
-    assert [e.route for e in plugin.menu_entries(ctx=town, audience=Audience.PARENTS)] == [
-        "telegram_bot.home"
-    ]
+@pytest.mark.parametrize("audience", [Audience.PARENTS, Audience.ALERTS])
+def test_the_menu_and_the_page_of_alerts_lead_to_the_chats(town, audience):
+    entries = plugin.menu_entries(ctx=town, audience=audience)
+    assert [entry.route for entry in entries] == ["telegram_bot.home"]
+
+
+def test_agents_have_no_use_for_it(town):
     assert not plugin.menu_entries(ctx=town, audience=Audience.OFFICE)
 
 

@@ -1,11 +1,14 @@
 """The bot in the real portal: core's services, outbox and messages, the simulated Telegram."""
 
 import time
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from bot_portals import settle, token
+from sqlalchemy import text
 
+from core.plugin import LineRecord, TaxKind
+from core.services.reminders import Calendar
 from core.testing.fakes import TOWNS
 from core.testing.portal import record
 from plugins.telegram_bot import plugin
@@ -102,6 +105,70 @@ def test_a_new_invoice_arrives_by_itself_once(portal, simulator):
     portal.clock.pass_time(hours=1)
     phone.work()
     assert len(phone.messages) == count + 1
+
+
+def test_a_reminder_comes_once_with_a_button_to_pay_and_turns_to_paid(portal, simulator):
+    portal.publish(record("1"), record("2", amount=1000, label="GARDERIE"))
+    phone = Phone(portal, simulator)
+    phone.link()
+    settle(portal, invoice_of(portal, "2"))
+    phone.work()
+    count = len(phone.messages)
+    with portal.town() as town:
+        town.reminders.set_calendar("CANTINE", Calendar((-2,), closing_days=30))
+    for _ in range(2):
+        with portal.town() as town:
+            town.reminders.remind(date(2026, 3, 29))
+    reminder = phone.work()
+    assert len(phone.messages) == count + 1
+    assert "échéance" in reminder["text"]
+    assert "CANTINE février" in reminder["text"]
+    assert "GARDERIE" not in reminder["text"], "paid already"
+    assert "jusqu’au 30/04/2026" in reminder["text"]
+    pay = reminder["reply_markup"]["inline_keyboard"][0][0]
+    assert pay["callback_data"].startswith("pay:"), "no link lies in a message nobody asked for"
+    settle(portal, invoice_of(portal, "1"))
+    phone.work()
+    edited = next(m for m in phone.messages if m["message_id"] == reminder["message_id"])
+    assert "payée" in edited["text"]
+    with portal.town() as town:
+        town.reminders.remind(date(2026, 3, 30))
+    count = len(phone.messages)
+    phone.work()
+    assert len(phone.messages) == count
+
+
+def test_a_childs_other_home_reads_pays_and_sees_it_paid(portal, simulator):
+    lines = (LineRecord(1, "Repas", TaxKind.MEAL, 5687, child="E001"),)
+    portal.publish(record("shared", lines=lines), record("own", family="F002", amount=100))
+    with portal.town() as town:
+        reader = town.families.by_code("F002").id
+        town.families.share_child(reader, "E001", sees_all=True)
+    phone = Phone(portal, simulator)
+    phone.link("F002")
+    shown = phone.types("cantine")
+    assert "56,87" in shown["text"]
+    invoice = invoice_of(portal, "shared")
+    with portal.town() as town:
+        bound = town.session.execute(
+            text("SELECT DISTINCT family_id FROM one_time_token WHERE purpose = 'payment-link'")
+        ).scalars()
+        assert list(bound) == [reader], "whoever opens the link is the home that asked for it"
+    buttons = [b for row in shown["reply_markup"]["inline_keyboard"] for b in row]
+    files = [b for b in buttons if b.get("callback_data") == f"doc:{invoice.id}"]
+    assert files
+    place = next(
+        (r, c)
+        for r, row in enumerate(shown["reply_markup"]["inline_keyboard"])
+        for c, b in enumerate(row)
+        if b in files
+    )
+    phone.world.taps(phone.bot, phone.person, shown["message_id"], *place)
+    assert "document" in phone.work()
+    settle(portal, invoice)
+    phone.work()
+    edited = next(m for m in phone.messages if m["message_id"] == shown["message_id"])
+    assert "payée" in edited["text"]
 
 
 def test_a_blocked_bot_leaves_the_familys_chats(portal, simulator):

@@ -113,6 +113,7 @@ MENU = [
     MenuEntry("Mon compte", "account", 60),
     MenuEntry("Aide", "help", 90),
 ]
+OTHER_WAYS = [MenuEntry("Telegram", "telegram_bot.link")]
 NOW = datetime(2018, 11, 24, 13, 5, tzinfo=UTC)
 
 
@@ -394,10 +395,15 @@ def samples() -> list[Sample]:
             ]}, PARENT, "certificates",
         ),
         Sample("certificates-none", "certificates", {"years": []}, PARENT, "certificates"),
-        Sample("alerts", "alerts", {"addresses": ADDRESSES, "form": AddressForm(), "limit": 3}, PARENT, "alerts"),
+        Sample(
+            "alerts", "alerts",
+            {"addresses": ADDRESSES, "form": AddressForm(), "limit": 3, "other_ways": OTHER_WAYS},
+            PARENT, "alerts",
+        ),
         Sample(
             "alerts-wrong", "alerts",
-            {"addresses": [], "form": wrong(AddressForm()), "limit": 3}, PARENT, "alerts", errors=2,
+            {"addresses": [], "form": wrong(AddressForm()), "limit": 3, "other_ways": []},
+            PARENT, "alerts", errors=2,
         ),
         *(
             Sample(f"{page}-{state}", page, {"state": state, "address": "jamie@exemple.example"}, VISITOR)

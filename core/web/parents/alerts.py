@@ -11,10 +11,12 @@ from pyramid.view import view_config
 from wtforms import Form, StringField
 from wtforms.validators import InputRequired, Length
 
+from core.api.web import Audience
 from core.i18n import gettext as _
 from core.services.alerts import LIMIT
 from core.services.errors import TooManyAddressesError
 from core.web.forms import is_email, number
+from core.web.rendering import leading
 
 T = "core:web/templates"
 
@@ -32,7 +34,7 @@ class AddressForm(Form):
     route_name="alerts", request_method="GET", renderer=f"{T}/alerts.jinja2", permission="parent"
 )
 def alerts_page(request: Request) -> dict[str, Any]:
-    """The family's addresses."""
+    """The family's addresses, and the ways to other channels."""
     return _page(request, AddressForm())
 
 
@@ -70,6 +72,7 @@ def _page(request: Request, form: AddressForm) -> dict[str, Any]:
         "addresses": request.ctx.alerts.addresses(request.family_id),
         "form": form,
         "limit": LIMIT,
+        "other_ways": leading(request, Audience.ALERTS),
     }
 
 
