@@ -13,6 +13,7 @@ from core.documents.render import (
     render_invoice,
     render_receipt,
     render_report,
+    signatures,
 )
 from core.documents.sheets import (
     Addressee,
@@ -37,4 +38,5 @@ __all__ = [
     "ReceiptShare", "ReceiptSheet", "Reversal", "coupon_code", "means_label", "payment_slip",
     "render_certificate",
     "render_codes", "render_invoice", "render_pdf", "render_receipt", "render_report",
+    "signatures",
 ]  # fmt: skip

@@ -172,6 +172,7 @@ def render_report(town: Letterhead, report: Report, month: date, language: str) 
                 "report": report,
                 "labels": [f"{one.first:%m/%y}" for one in report.months],
                 "share": share,
+                "told": list(zip(*(one.told for one in report.months), strict=True)),
             },
         ).document()
 
@@ -183,6 +184,11 @@ def payment_slip(activities: Sequence[tuple[str, int]], cash: int) -> str:
     """
     template = _environment().get_template("payment_slip.jinja2")
     return template.render(activities=activities, cash=cash)
+
+
+def signatures() -> str:
+    """Where the régisseur and the accountant sign, as trusted HTML."""
+    return _environment().get_template("signatures.jinja2").render()
 
 
 def means_label(means: Means) -> str:

@@ -22,7 +22,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """What was invoiced (by date of issue) and collected (by the journal, net) in a month: cents.
+    """What was invoiced (by date of issue) and collected (by date of payment) in a month: cents.
 
     `families` were invoiced, and `told` of them were written to, channel by channel.
     """

@@ -23,11 +23,9 @@ from core.i18n import gettext as _
 from core.models import (
     Allocation,
     ContactEmail,
-    EntryKind,
     ImportBatch,
     Invoice,
     InvoiceState,
-    JournalEntry,
     MessageRow,
     MessageState,
     OutboxRow,
@@ -136,12 +134,14 @@ class Figures:
             Invoice.paid < Invoice.amount,
         )
 
+    def _settled(self) -> Sequence[ColumnElement[bool]]:
+        return (Payment.tenant_id == self._tenant, Payment.state == PaymentState.SETTLED)
+
     def _collected(self, since: date) -> Sum:
         count, cents = self._session.execute(
-            select(
-                func.count().filter(JournalEntry.kind == EntryKind.SETTLED),
-                func.coalesce(func.sum(JournalEntry.amount), 0),
-            ).where(JournalEntry.tenant_id == self._tenant, JournalEntry.at >= _midnight(since))
+            select(func.count(), func.coalesce(func.sum(Payment.amount), 0)).where(
+                *self._settled(), Payment.paid_at >= _midnight(since)
+            )
         ).one()
         return Sum(count, int(cents))
 
@@ -172,17 +172,17 @@ class Figures:
             .group_by(issued)
         ):
             invoiced[first] = int(cents), families
-        at = _month(func.timezone(PARIS.key, JournalEntry.at))
+        paid = _month(func.timezone(PARIS.key, Payment.paid_at))
         collected = {
             first: int(cents)
             for first, cents in self._session.execute(
-                select(at, func.sum(JournalEntry.amount))
+                select(paid, func.sum(Payment.amount))
                 .where(
-                    JournalEntry.tenant_id == self._tenant,
-                    JournalEntry.at >= _midnight(since),
-                    JournalEntry.at < _midnight(until),
+                    *self._settled(),
+                    Payment.paid_at >= _midnight(since),
+                    Payment.paid_at < _midnight(until),
                 )
-                .group_by(at)
+                .group_by(paid)
             )
         }
         told = self._told(since, until)
@@ -217,14 +217,13 @@ class Figures:
 
     def _means(self, since: date, until: date) -> list[Slice]:
         rows = self._session.execute(
-            select(JournalEntry.means, func.count(), func.sum(JournalEntry.amount))
+            select(Payment.means, func.count(), func.sum(Payment.amount))
             .where(
-                JournalEntry.tenant_id == self._tenant,
-                JournalEntry.kind == EntryKind.SETTLED,
-                JournalEntry.at >= _midnight(since),
-                JournalEntry.at < _midnight(until),
+                *self._settled(),
+                Payment.paid_at >= _midnight(since),
+                Payment.paid_at < _midnight(until),
             )
-            .group_by(JournalEntry.means)
+            .group_by(Payment.means)
         ).all()
         found = [Slice(means_label(Means(row[0])), row[1], int(row[2])) for row in rows]
         return sorted(found, key=lambda part: -part.cents)
@@ -248,8 +247,7 @@ class Figures:
                 ),
             )
             .where(
-                Payment.tenant_id == self._tenant,
-                Payment.state == PaymentState.SETTLED,
+                *self._settled(),
                 Payment.paid_at >= _midnight(since),
                 Payment.paid_at < _midnight(until),
                 Allocation.reversed_at.is_(None),

@@ -41,6 +41,7 @@ PORTRAIT = 6
 class Table:
     """A titled table. `foot` are its totals, a row that the rows add up to; `notes` stand below.
 
+    `brief` are the columns that a page has room for (all, when empty); files have every one.
     `opens` says, row by row, what a row leads to on a page (``("payment", 12)``; None: nothing).
     `paper` is trusted HTML that only the PDF has, below the table.
     """
@@ -54,6 +55,7 @@ class Table:
     notes: Sequence[str] = ()
     opens: Sequence[Opens | None] = ()
     paper: str = ""
+    brief: Sequence[int] = ()
 
     def csv(self) -> Document:
         """UTF-8 with a mark, semicolons, decimal commas: what French spreadsheets open rightly."""
@@ -100,9 +102,15 @@ class Table:
         )
         return Document(f"{self.name}.pdf", "application/pdf", content)
 
-    def shown(self, row: Sequence[Cell]) -> list[tuple[str, bool]]:
-        """A row for a page: each cell as text, and whether it is a figure."""
-        return [(_shown(value), _is_figure(value)) for value in row]
+    @property
+    def on_page(self) -> Sequence[int]:
+        """The columns of a page."""
+        return self.brief or range(len(self.columns))
+
+    def shown(self, row: Sequence[Cell]) -> list[tuple[str, str, bool]]:
+        """A row for a page: each cell's column, text, and whether it is a figure."""
+        figures = self.figures()
+        return [(self.columns[at], _shown(row[at]), figures[at]) for at in self.on_page]
 
     def figures(self) -> list[bool]:
         """Which columns hold figures."""
@@ -113,9 +121,15 @@ class Table:
         return self.rows[0] if self.rows else [""] * len(self.columns)
 
 
-_LANDSCAPE = Markup("<style>@page { size: A4 landscape } table { font-size: 8pt }</style>")
+SHORT = 16
+"""Characters of a text that stays on one line: dates, codes, small words."""
+
+_LANDSCAPE = Markup(
+    "<style>@page { size: A4 landscape; margin-left: 14mm; margin-right: 14mm }"
+    " .statement, .statement th { font-size: 7.5pt }</style>"
+)
 _PAPER = Markup(
-    "{page}<style>td {{ overflow-wrap: anywhere }} .sums td {{ font-weight: 600 }}</style>"
+    "{page}"
     '<p>{town}</p><h1>{title}</h1><table class="statement"><thead>{head}</thead>'
     '<tbody>{body}</tbody><tbody class="sums">{foot}</tbody></table>{notes}{more}'
 )
@@ -125,12 +139,14 @@ def _row(tag: str, values: Sequence[Cell], figures: Sequence[bool] = ()) -> Mark
     cells = []
     for index, value in enumerate(values):
         figure = figures[index] if figures else _is_figure(value)
+        text = _shown(value)
+        kind = "figure" if figure else "nowrap" if tag == "td" and len(text) <= SHORT else ""
         cells.append(
-            Markup("<{tag}{scope}{kind}>{text}</{tag}>").format(
+            Markup('<{tag}{scope} class="{kind}">{text}</{tag}>').format(
                 tag=Markup(tag),  # noqa: S704 - ours
                 scope=Markup(' scope="col"') if tag == "th" else "",
-                kind=Markup(' class="figure"') if figure else "",
-                text=_shown(value),
+                kind=kind,
+                text=text,
             )
         )
     return Markup("<tr>{}</tr>").format(Markup().join(cells))

@@ -10,7 +10,7 @@ from typing import Any
 from core.api.context import Clock
 from core.api.payments import Means
 from core.clock import today
-from core.documents import means_label, payment_slip
+from core.documents import means_label, payment_slip, signatures
 from core.i18n import gettext as _
 from core.models import EntryKind
 from core.services.books.activities import Activities, Part
@@ -95,6 +95,7 @@ class Statements:
             (_("Total"), *[None] * 10, Cents(sum(entry.amount for entry in found)), None),
             notes,
             _payments(found),
+            brief=(0, 1, 2, 5, 6, 8, 10, 11),
         )  # fmt: skip
 
     def payment_slip(self, period: Period) -> Table:
@@ -136,6 +137,7 @@ class Statements:
                 Cents(sum(entry.amount for entry in found)),
             ),
             opens=_payments(found),
+            paper=signatures(),
         )  # fmt: skip
 
     def imputation(self, period: Period) -> Table:
@@ -190,6 +192,7 @@ class Statements:
             rows,
             (_("Total"), *[None] * 7, _sum(rows, 8)),
             opens=_payments(found),
+            brief=(0, 1, 2, 5, 6, 7, 8),
         )  # fmt: skip
 
     def online(self, period: Period) -> Table:
@@ -235,6 +238,7 @@ class Statements:
             rows,
             (_("Total"), *[None] * 8, *(_sum(rows, i) for i in (9, 10, 11)), None),
             opens=[("invoice", row.Invoice.id) for row in found],
+            brief=(0, 2, 3, 7, 8, 11, 12),
         )  # fmt: skip
 
     def unsorted(self, period: Period) -> Table:
@@ -259,6 +263,7 @@ class Statements:
             rows,
             (_("Total"), *[None] * 6, _sum(rows, 7)),
             opens=[("credit", row.Credit.id) for row in found],
+            brief=(0, 2, 3, 5, 6, 7),
         )  # fmt: skip
 
     def month(self, period: Period) -> Table:
@@ -285,6 +290,7 @@ class Statements:
             (_("Total"), *(_sum(rows, i) for i in (1, 2, 3, 4))),
             self._proof(period),
             [("entries", f"moyen={means}") for means in sorted({*opening, *by_means})],
+            signatures(),
         )  # fmt: skip
 
     def _proof(self, period: Period) -> list[str]:
@@ -329,10 +335,11 @@ class Statements:
         notes: Sequence[str] = (),
         opens: Sequence[Opens | None] = (),
         paper: str = "",
+        brief: Sequence[int] = (),
     ) -> Table:
         title = f"{labels()[name]} – {self.town.regie_label(period.regie)} – {period}"
         return Table(
-            f"{name}-{period.stamp}", title, columns, rows, foot, notes, opens, paper
+            f"{name}-{period.stamp}", title, columns, rows, foot, notes, opens, paper, brief
         )
 
 

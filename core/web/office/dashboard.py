@@ -34,6 +34,7 @@ def dashboard(request: Request) -> dict[str, Any]:
         "report": report,
         "labels": [f"{month.first:%m/%y}" for month in report.months],
         "share": share,
+        "told": list(zip(*(month.told for month in report.months), strict=True)),
         "recent": RECENT,
         "uploads": request.ctx.uploads.waiting(),
     }
