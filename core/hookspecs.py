@@ -8,7 +8,8 @@ An argument or hook that goes away is first announced by a warning, for one `VER
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -112,3 +113,24 @@ def payment_settled(ctx: TenantContext, event: PaymentSettled) -> None:
 @hookspec
 def payment_reversed(ctx: TenantContext, event: PaymentReversed) -> None:
     """A settled payment came back. Called as `invoices_published` is."""
+
+
+# --- Per town, in the transaction of what an agent does. Strict: it fails whole, or is done whole.
+
+
+@hookspec
+def family_data(ctx: TenantContext, family_id: int) -> Mapping[str, Any] | None:
+    """Give what the plugin holds of a family, to be written as JSON (GDPR, article 15).
+
+    For the person who asks: words and dates, no secrets. None when there is nothing.
+    """
+
+
+@hookspec
+def family_erased(ctx: TenantContext, family_id: int) -> None:
+    """Forget what tells who a family was (GDPR, article 17). Payments stay, as accounts must."""
+
+
+@hookspec
+def families_merged(ctx: TenantContext, kept: int, gone: int) -> None:
+    """Move what the plugin holds of the family `gone` to `kept`: they were one all along."""

@@ -183,7 +183,9 @@ class Desk:
 
     def families(self, *, name: str = "", after: str = "") -> Sequence[Family]:
         """Families by code, those whose name holds `name`; the page after the code `after`."""
-        query = select(Family).where(Family.tenant_id == self._tenant, Family.code > after)
+        query = select(Family).where(
+            Family.tenant_id == self._tenant, Family.merged_into.is_(None), Family.code > after
+        )
         if name:
             query = query.where(named(name))
         return self._session.scalars(query.order_by(Family.code).limit(PAGE + 1)).all()

@@ -44,12 +44,12 @@ class Families:
         self._secret_key = secret_key
 
     def get(self, family_id: int) -> FamilyInfo | None:
-        """The family of this number, or None."""
-        return _info(self._session.get(Family, (self._tenant, family_id)))
+        """The family of this number, or None. A duplicate is what it became."""
+        return self._info(self._session.get(Family, (self._tenant, family_id)))
 
     def by_code(self, code: str) -> FamilyInfo | None:
-        """The family of this printed code, however it was typed, or None."""
-        return _info(
+        """The family of this printed code, however it was typed, or None. See `get`."""
+        return self._info(
             self._session.scalar(
                 select(Family).where(
                     Family.tenant_id == self._tenant,
@@ -89,7 +89,7 @@ class Families:
             .outerjoin(
                 Child, (Child.tenant_id == Family.tenant_id) & (Child.id == FamilyChild.child_id)
             )
-            .where(Family.tenant_id == self._tenant)
+            .where(Family.tenant_id == self._tenant, Family.merged_into.is_(None))
             .group_by(Family.tenant_id, Family.id)
             .order_by(Family.id)
         )
@@ -104,7 +104,7 @@ class Families:
         )
         return self._session.scalars(
             select(Family.code)
-            .where(Family.tenant_id == self._tenant, ~has_code)
+            .where(Family.tenant_id == self._tenant, Family.merged_into.is_(None), ~has_code)
             .order_by(Family.code)
         ).all()
 
@@ -172,8 +172,9 @@ class Families:
         """Write to the family in `language` from now on."""
         self._session.get_one(Family, (self._tenant, family_id)).language = language
 
-
-def _info(family: Family | None) -> FamilyInfo | None:
-    if family is None:
-        return None
-    return FamilyInfo(family.id, family.code, family.name, family.language)
+    def _info(self, family: Family | None) -> FamilyInfo | None:
+        if family is not None and family.merged_into is not None:
+            family = self._session.get_one(Family, (self._tenant, family.merged_into))
+        if family is None:
+            return None
+        return FamilyInfo(family.id, family.code, family.name, family.language)

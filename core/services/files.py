@@ -1,14 +1,12 @@
-"""A family's file in the hands of agents: names, codes and their letters, households, its data."""
+"""A family's file in the hands of agents: names, codes and their letters, households."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, select, update
+from sqlalchemy import Select, and_, delete, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -21,25 +19,17 @@ from core.domain import access_codes
 from core.i18n import gettext as _
 from core.models import (
     AccessCode,
-    Account,
-    AccountFamily,
     Child,
-    ContactEmail,
     Family,
     FamilyChild,
     Invoice,
     InvoiceLine,
-    InvoiceState,
-    MessageRow,
-    Payment,
-    PaymentItem,
     WebSession,
 )
 from core.services.audit import Audit
 from core.services.documents import Documents
 from core.services.errors import NotFoundError
 from core.services.families import Families, slow_hash
-from core.services.invoices import paid_amount
 
 BATCH = 50
 """Letters drawn at once: some ten seconds of hashing and typesetting."""
@@ -117,9 +107,7 @@ class Files:
         self._audit.write("family.created", f"family:{family_id}")
         return family_id
 
-    def change(
-        self, family_id: int, *, name: str, address: Sequence[str], language: str
-    ) -> None:
+    def change(self, family_id: int, *, name: str, address: Sequence[str], language: str) -> None:
         """Correct a family's name, postal address and language."""
         family = self.get(family_id)
         family.name, family.address, family.language = name, list(address), language
@@ -129,16 +117,23 @@ class Files:
     # --- Codes -------------------------------------------------------------------------------
 
     def codes(self, family_id: int) -> Sequence[AccessCode]:
-        """The second codes that open the file."""
+        """The second codes that open the file, those of its duplicates too."""
         return self._session.scalars(
             select(AccessCode)
             .where(
                 AccessCode.tenant_id == self._tenant,
-                AccessCode.family_id == family_id,
+                AccessCode.family_id.in_(self._homes(family_id)),
                 AccessCode.revoked_at.is_(None),
             )
             .order_by(AccessCode.id)
         ).all()
+
+    def _homes(self, family_id: int) -> Select[int]:
+        """The family and what was merged into it."""
+        return select(Family.id).where(
+            Family.tenant_id == self._tenant,
+            or_(Family.id == family_id, Family.merged_into == family_id),
+        )
 
     def issue(self, family_id: int, *, holder: str = "") -> str:
         """Draw a new second code for a holder; it is told once."""
@@ -157,7 +152,7 @@ class Files:
             update(AccessCode)
             .where(
                 AccessCode.tenant_id == self._tenant,
-                AccessCode.family_id == family_id,
+                AccessCode.family_id.in_(self._homes(family_id)),
                 AccessCode.id == code_id,
                 AccessCode.revoked_at.is_(None),
             )
@@ -185,9 +180,7 @@ class Files:
         given = slow_hash(
             self._secret_key, self._tenant, family.code, access_codes.normalise(secret)
         )
-        if not any(
-            hmac.compare_digest(code.secret_hash, given) for code in self.codes(family_id)
-        ):
+        if not any(hmac.compare_digest(code.secret_hash, given) for code in self.codes(family_id)):
             raise NotFoundError
         return self._print([(family, access_codes.normalise(secret))])
 
@@ -227,9 +220,7 @@ class Files:
             select(Child, FamilyChild)
             .join(
                 FamilyChild,
-                and_(
-                    FamilyChild.tenant_id == Child.tenant_id, FamilyChild.child_id == Child.id
-                ),
+                and_(FamilyChild.tenant_id == Child.tenant_id, FamilyChild.child_id == Child.id),
             )
             .where(FamilyChild.tenant_id == self._tenant, FamilyChild.family_id == family_id)
             .order_by(Child.label, Child.id)
@@ -246,9 +237,7 @@ class Files:
             select(Family)
             .join(
                 FamilyChild,
-                and_(
-                    FamilyChild.tenant_id == Family.tenant_id, FamilyChild.family_id == Family.id
-                ),
+                and_(FamilyChild.tenant_id == Family.tenant_id, FamilyChild.family_id == Family.id),
             )
             .where(
                 FamilyChild.tenant_id == self._tenant,
@@ -269,9 +258,7 @@ class Files:
             self._families.share_child(family_id, child_code, sees_all=sees_all)
         except NotFoundError:
             raise UserError(_("Aucun enfant n’a ce code.")) from None
-        self._audit.write(
-            "child.shared", f"family:{family_id}", child=child_code, all=sees_all
-        )
+        self._audit.write("child.shared", f"family:{family_id}", child=child_code, all=sees_all)
 
     def unshare_child(self, family_id: int, child_id: int) -> None:
         """Take a child out of the family, unless the family was invoiced for it.
@@ -299,128 +286,3 @@ class Files:
             )
         )
         self._audit.write("child.unshared", f"family:{family_id}", child=child_id)
-
-    # --- The person's rights (GDPR) ----------------------------------------------------------
-
-    def data(self, family_id: int) -> dict[str, Any]:
-        """All that core holds of a family, for the person who asks (article 15)."""
-        family = self.get(family_id)
-        self._audit.write("family.exported", f"family:{family_id}")
-        return {
-            "famille": _fields(family, "code", "name", "address", "language", "created_at"),
-            "enfants": [
-                {"code": child.code, "nom": child.label} for child in self.children(family_id)
-            ],
-            "adresses": self._all(
-                ContactEmail, family_id, "address", "created_at", "confirmed_at", "refused_at"
-            ),
-            "comptes": [
-                {"email": email}
-                for email in self._session.scalars(
-                    select(Account.email)
-                    .join(
-                        AccountFamily,
-                        and_(
-                            AccountFamily.tenant_id == Account.tenant_id,
-                            AccountFamily.account_id == Account.id,
-                        ),
-                    )
-                    .where(
-                        AccountFamily.tenant_id == self._tenant,
-                        AccountFamily.family_id == family_id,
-                    )
-                )
-            ],
-            "factures": self._all(
-                Invoice, family_id, "regie", "number", "label", "amount", "issued_on", "due_on",
-                "state",
-            ),
-            "paiements": self._all(
-                Payment, family_id, "regie", "receipt_number", "amount", "means", "state", "payer",
-                "email", "paid_at", "reversed_at", "reversal_reason",
-            ),
-            "messages": self._all(
-                MessageRow, family_id, "kind", "channel", "address", "state", "sent_at"
-            ),
-        }  # fmt: skip
-
-    def erase(self, family_id: int) -> None:
-        """Forget who a family was; invoices and payments stay, as accounts must (10 years).
-
-        Raises:
-            UserError: something is still due or on its way.
-        """
-        family = self.get(family_id)
-        if self._open(family_id):
-            raise UserError(
-                _("Cette famille doit encore quelque chose, ou un paiement est en cours.")
-            )
-        for model in (ContactEmail, AccessCode, AccountFamily, WebSession, MessageRow):
-            self._session.execute(
-                delete(model).where(
-                    model.tenant_id == self._tenant, model.family_id == family_id
-                )
-            )
-        self._session.execute(
-            delete(Account).where(
-                Account.tenant_id == self._tenant,
-                ~exists().where(
-                    AccountFamily.tenant_id == Account.tenant_id,
-                    AccountFamily.account_id == Account.id,
-                ),
-            )
-        )
-        self._session.execute(
-            update(Payment)
-            .where(Payment.tenant_id == self._tenant, Payment.family_id == family_id)
-            .values(payer="", email="")
-        )
-        family.name, family.address = "", []
-        self._session.flush()
-        self._audit.write("family.erased", f"family:{family_id}")
-
-    def _open(self, family_id: int) -> bool:
-        due = self._session.scalar(
-            select(func.count())
-            .select_from(Invoice)
-            .where(
-                Invoice.tenant_id == self._tenant,
-                Invoice.family_id == family_id,
-                Invoice.state.in_((InvoiceState.DRAFT, InvoiceState.PUBLISHED)),
-                Invoice.kind == "facture",
-                Invoice.amount > paid_amount(),
-            )
-        )
-        live = self._session.scalar(
-            select(func.count())
-            .select_from(PaymentItem)
-            .join(
-                Payment,
-                and_(
-                    Payment.tenant_id == PaymentItem.tenant_id,
-                    Payment.id == PaymentItem.payment_id,
-                ),
-            )
-            .where(
-                PaymentItem.tenant_id == self._tenant,
-                Payment.family_id == family_id,
-                PaymentItem.live,
-            )
-        )
-        return bool(due or live)
-
-    def _all(self, model: Any, family_id: int, *names: str) -> list[dict[str, Any]]:
-        rows = self._session.scalars(
-            select(model)
-            .where(model.tenant_id == self._tenant, model.family_id == family_id)
-            .order_by(model.id)
-        )
-        return [_fields(row, *names) for row in rows]
-
-
-def _fields(row: Any, *names: str) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in names}
-    return {
-        name: value.isoformat() if isinstance(value, date | datetime) else value
-        for name, value in values.items()
-    }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, or_, select, union
+from sqlalchemy import ColumnElement, exists, func, or_, select, union
 from sqlalchemy.orm import Session
 
 from core.domain import access_codes
@@ -80,13 +80,18 @@ class Search:
             Child.id == FamilyChild.child_id,
             or_(Child.code == bare, Child.label.icontains(typed, autoescape=True)),
         )
+        # The code of a duplicate is on paper too, and leads to what it became.
+        by_code = select(func.coalesce(Family.merged_into, Family.id)).where(
+            Family.tenant_id == self._tenant, Family.code == bare
+        )
         return self._session.scalars(
             select(Family)
             .where(
                 Family.tenant_id == self._tenant,
-                or_(Family.code == bare, named(typed), with_child),
+                Family.merged_into.is_(None),
+                or_(Family.id.in_(by_code), named(typed), with_child),
             )
-            .order_by(Family.code != bare, Family.name, Family.id)
+            .order_by(Family.id.not_in(by_code), Family.name, Family.id)
             .limit(FOUND)
         ).all()
 

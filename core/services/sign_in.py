@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -92,7 +92,11 @@ class SignIn:
         given = slow_hash(self._secret_key, self._tenant, code, access_codes.normalise(secret))
         family_id = None
         for row in self._session.execute(
-            select(AccessCode.family_id, AccessCode.secret_hash)
+            select(
+                # The codes of a duplicate open what it became.
+                func.coalesce(Family.merged_into, Family.id).label("family_id"),
+                AccessCode.secret_hash,
+            )
             .join(
                 Family,
                 (Family.tenant_id == AccessCode.tenant_id) & (Family.id == AccessCode.family_id),
@@ -159,7 +163,7 @@ class SignIn:
             .values(
                 tenant_id=self._tenant,
                 email=email.casefold(),
-                password_hash=hash_password(password, minimum=MINIMUM_PASSWORD),
+                password_hash=self._hash(password, email),
             )
             .on_conflict_do_nothing(index_elements=["tenant_id", "email"])
             .returning(Account.id)
@@ -178,27 +182,38 @@ class SignIn:
             raise UserError(
                 _("Cette adresse a déjà un compte : connectez-vous avec son mot de passe.")
             )
-        account.password_hash = hash_password(password, minimum=MINIMUM_PASSWORD)
+        account.password_hash = self._hash(password, email)
+        self._end_sessions(account.id)
         self._audit.write("account.password_renewed", f"family:{family_id}")
         return account.id
 
     def change_password(
-        self, account_id: int, current: str, password: str, *, keep: int
+        self, account_id: int, current: str, password: str, address: str, *, keep: int
     ) -> None:
         """Replace the password and end the account's other sessions than the session `keep`.
 
         Raises:
-            UserError: the current password is wrong, or the new one too short.
+            ThrottledError: too many attempts; a session that was left open guesses no password.
+            UserError: the current password is wrong, or the new one too short or too plain.
         """
         account = self._session.get_one(Account, (self._tenant, account_id))
+        forgive = self._attempt(f"account:{account.email}", address)
         if not verify_password(account.password_hash, current):
             raise UserError(_("Le mot de passe actuel n’est pas le bon."))
-        account.password_hash = hash_password(password, minimum=MINIMUM_PASSWORD)
+        self._throttle.forgive(forgive)
+        account.password_hash = self._hash(password, account.email)
+        self._end_sessions(account_id, keep)
+
+    def _hash(self, password: str, email: str) -> str:
+        return hash_password(password, minimum=MINIMUM_PASSWORD, about=(email, self._tenant))
+
+    def _end_sessions(self, account_id: int, keep: int | None = None) -> None:
+        """End the account's sessions, but the one to `keep`."""
         self._session.execute(
             delete(WebSession).where(
                 WebSession.tenant_id == self._tenant,
                 WebSession.account_id == account_id,
-                WebSession.id != keep,
+                WebSession.id != (keep or 0),
             )
         )
 

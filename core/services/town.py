@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, TownInfo
+from core.api.errors import UserError
 from core.api.invoices import InvoiceSource
 from core.api.messages import NotificationChannel
 from core.api.payments import PaymentProvider
@@ -22,6 +23,7 @@ from core.api.plugin import Plugin
 from core.api.web import Audience, MenuEntry
 from core.containment import NonsenseError, report_fault
 from core.extensions import Extensions
+from core.i18n import gettext as _
 from core.services.agents import Agents
 from core.services.alerts import Alerts
 from core.services.attempts import Attempts
@@ -29,6 +31,7 @@ from core.services.audit import Audit
 from core.services.billing import Billing
 from core.services.books import Accounts
 from core.services.certificates import Certificates
+from core.services.corrections import Corrections
 from core.services.credits import Credits
 from core.services.desk import Desk
 from core.services.documents import Documents
@@ -41,10 +44,12 @@ from core.services.invoices import Invoices
 from core.services.journal import Journal
 from core.services.ledger import Ledger
 from core.services.letters import Letters
+from core.services.merging import Merging
 from core.services.news import NewsDesk
 from core.services.notifications import Notifications
 from core.services.outbox import Outbox
 from core.services.payments import Payments
+from core.services.personal_data import PersonalData
 from core.services.reminders import Reminders
 from core.services.search import Search
 from core.services.sign_in import SignIn
@@ -124,6 +129,24 @@ class Town:
     def call_plugin(self, plugin: str, hook: str, **arguments: Any) -> Any:
         """Call a hook of one plugin; its exceptions pass."""
         return self._extensions.call_one(self.config.enabled, plugin, hook, ctx=self, **arguments)
+
+    def ask_plugins(self, hook: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What each enabled plugin answers to a hook, in this transaction.
+
+        Raises:
+            UserError: one of them fails, so that the whole must not be done.
+        """
+        answers = {}
+        for name in self._extensions.implementers(self.config.enabled, hook):
+            try:
+                with self.session.begin_nested():  # A broken statement must not break the page.
+                    answers[name] = self.call_plugin(name, hook, **arguments)
+            except (Exception, SystemExit) as error:
+                report_fault(name, hook, error)
+                raise UserError(
+                    _("L’extension « %(name)s » a échoué : rien n’a été fait.") % {"name": name}
+                ) from error
+        return answers
 
     def _brought(self, hook: str, **arguments: Any) -> list[tuple[str, list[Any]]]:
         found = self._extensions.contained(self.config.enabled, hook, ctx=self, **arguments)
@@ -317,9 +340,7 @@ class Town:
     @cached_property
     def figures(self) -> Figures:
         """The dashboard."""
-        return Figures(
-            self.session, self.config.slug, self.clock, channels=lambda: self.channels
-        )
+        return Figures(self.session, self.config.slug, self.clock, channels=lambda: self.channels)
 
     @cached_property
     def billing(self) -> Billing:
@@ -339,6 +360,29 @@ class Town:
         )
 
     @cached_property
+    def personal_data(self) -> PersonalData:
+        """What families may ask for, and what time erases."""
+        return PersonalData(
+            self.session,
+            self.config,
+            self.clock,
+            audit=self.audit,
+            ask_plugins=self.ask_plugins,
+        )
+
+    @cached_property
+    def merging(self) -> Merging:
+        """Duplicates that become one."""
+        return Merging(
+            self.session,
+            self.config.slug,
+            families=self.families,
+            ledger=self.ledger,
+            audit=self.audit,
+            ask_plugins=self.ask_plugins,
+        )
+
+    @cached_property
     def files(self) -> Files:
         """Families' files in the hands of agents."""
         return Files(
@@ -351,6 +395,11 @@ class Town:
             documents=self.documents,
             audit=self.audit,
         )
+
+    @cached_property
+    def corrections(self) -> Corrections:
+        """Invoices corrected by hand."""
+        return Corrections(self.session, self.config.slug, self.imports, self.audit)
 
     @cached_property
     def credits(self) -> Credits:

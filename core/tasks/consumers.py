@@ -29,7 +29,15 @@ from core.models import (
     UploadPart,
 )
 from core.models import WebSession as SignInSession
-from core.services import attempts, events, imports, notifications, reminders, uploads
+from core.services import (
+    attempts,
+    events,
+    imports,
+    notifications,
+    personal_data,
+    reminders,
+    uploads,
+)
 from core.services.sign_in import ABSOLUTE_END
 from core.services.town import Town
 from core.templating import PARIS
@@ -117,6 +125,10 @@ def _close(town: Town, payload: dict[str, Any]) -> None:
     town.reminders.close(date.fromisoformat(payload["day"]))
 
 
+def _retain(town: Town, _payload: dict[str, Any]) -> None:
+    town.personal_data.retain()
+
+
 def _ask(town: Town, payload: dict[str, Any]) -> None:
     town.attempts.ask(int(payload["payment_id"]))
 
@@ -199,6 +211,7 @@ OWN = (
     _own(reminders.REMIND, _remind, lease=timedelta(minutes=30)),
     _own(reminders.CLOSE, _close, lease=timedelta(minutes=30)),
     # Like the poll, until the provider answers: an outage needs no person to end it.
+    _own(personal_data.RETENTION, _retain, lease=timedelta(minutes=10)),
     _own(attempts.ASK, _ask, Effect.EXTERNAL, attempts=10_000),
     _own(attempts.POLL, _poll, Effect.EXTERNAL, attempts=10_000),
     _own(HOUSEKEEPING, _housekeeping),
@@ -207,6 +220,7 @@ OWN = (
 
 OWN_SCHEDULE = (
     Periodic("housekeeping", timedelta(days=1), HOUSEKEEPING),
+    Periodic("retention", timedelta(days=1), personal_data.RETENTION),
     # Every hour, for a day's work: beat may have been down in the morning.
     Periodic("reminders", timedelta(hours=1), reminders.DAILY),
     Periodic("payment-watch", timedelta(hours=1), "payment.watch"),

@@ -89,6 +89,22 @@ class Legal(_Section):
     accessibility: str = "non conforme"
 
 
+class Retention(_Section):
+    """For how many months what is personal is kept; 0: for as long as nobody erases it."""
+
+    families: int = Field(default=0, ge=0)
+    """After a family's last invoice or payment; invoices and payments stay, without its name."""
+    messages: int = Field(default=24, ge=0)
+    """After a message was written: which was sent where, and what became of it."""
+
+    @field_validator("families")
+    @classmethod
+    def _not_too_short(cls, value: int) -> int:
+        if 0 < value < 24:
+            raise ValueError("at least 24 months: last year's tax certificates are still asked for")
+        return value
+
+
 class TenantSection(_Section):
     """The town itself."""
 
@@ -113,6 +129,7 @@ class TenantFile(_Section):
     look: Look = Look()
     mail: Mail = Mail()
     legal: Legal = Legal()
+    retention: Retention = Retention()
     regies: dict[RegieKey, Regie] = Field(min_length=1)
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -174,6 +191,11 @@ class TenantConfig:
         """Whether the régisseur books payments of this régie here (else the trésorerie does)."""
         regie = self.file.regies.get(key)
         return regie is not None and regie.collects
+
+    def pay_tresorerie(self, key: str) -> str:
+        """How to pay what this cash desk handed over, in the town's own words; "" for ours."""
+        regie = self.file.regies.get(key)
+        return regie.pay_tresorerie if regie else ""
 
     def info(self, base_url: str) -> TownInfo:
         """The town as plugins see it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.plugin import (
     Audience,
@@ -56,6 +56,27 @@ class ChequeImport(Plugin[ChequeSettings]):
 
         desk = Desk(ctx, ctx.settings(self), actor="core")
         desk.reversed_elsewhere(event.payment_id, event.reason)
+
+    @hookimpl
+    def family_data(self, ctx: TenantContext, family_id: int) -> dict[str, Any] | None:
+        """The cheques that paid for the family."""
+        from plugins.cheque_import import households  # noqa: PLC0415
+
+        return households.data(ctx, family_id)
+
+    @hookimpl
+    def family_erased(self, ctx: TenantContext, family_id: int) -> None:
+        """The names on its cheques, and whose accounts they were."""
+        from plugins.cheque_import import households  # noqa: PLC0415
+
+        households.erase(ctx, family_id)
+
+    @hookimpl
+    def families_merged(self, ctx: TenantContext, kept: int, gone: int) -> None:
+        """The cheques of both."""
+        from plugins.cheque_import import households  # noqa: PLC0415
+
+        households.merge(ctx, kept, gone)
 
     @hookimpl
     def menu_entries(self, ctx: TenantContext, audience: Audience) -> Sequence[MenuEntry]:

@@ -25,7 +25,7 @@ from core.plugin import (
     WebConfig,
     hookimpl,
 )
-from plugins.telegram_bot import commands, work
+from plugins.telegram_bot import commands, households, work
 from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.channel import TelegramChannel
 from plugins.telegram_bot.courier import Courier
@@ -109,6 +109,21 @@ class TelegramBot(Plugin[TelegramSettings]):
     def payment_reversed(self, ctx: TenantContext, event: PaymentReversed) -> None:
         """They turn back."""
         work.ask_to_refresh(ctx, event.id, event.invoice_ids)
+
+    @hookimpl
+    def family_data(self, ctx: TenantContext, family_id: int) -> dict[str, Any] | None:
+        """The family's chats."""
+        return households.data(ctx, family_id)
+
+    @hookimpl
+    def family_erased(self, ctx: TenantContext, family_id: int) -> None:
+        """Its chats see it no more."""
+        households.erase(ctx, family_id)
+
+    @hookimpl
+    def families_merged(self, ctx: TenantContext, kept: int, gone: int) -> None:
+        """The chats of both see what they became."""
+        households.merge(ctx, kept, gone)
 
     @hookimpl
     def health_checks(self, ctx: TenantContext) -> Sequence[HealthCheck]:

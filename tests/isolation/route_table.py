@@ -154,6 +154,9 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     # It prints only a secret that was just drawn for this family.
     ("office_family_letter", "POST"): one(OFFICE, "family", 404, form={"secret": "7KMPQ2RSTV4X"}),
     ("office_family_data", "POST"): one(OFFICE, "family"),
+    ("office_family_merge", "GET"): one(REGISSEUR, "family"),
+    ("office_family_merge", "POST"): one(REGISSEUR, "family", 422),
+    ("office_retention", "GET"): page(REGISSEUR),
     ("office_letters", "POST"): page(OFFICE, 303),
     ("office_imports", "GET"): page(OFFICE),
     ("office_import", "GET"): one(OFFICE, "batch"),
@@ -166,6 +169,8 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_invoice", "GET"): one(OFFICE, "invoice"),
     ("office_invoice", "POST"): one(OFFICE, "invoice", 422, form={"action": "cancel"}),
     ("office_invoice_pdf", "GET"): one(OFFICE, "document"),
+    ("office_correction", "GET"): one(OFFICE, "invoice"),
+    ("office_correction", "POST"): one(OFFICE, "invoice", 422),
     ("office_invoice_closing", "POST"): one(OFFICE, "invoice", 303),
     ("office_reminders", "GET"): page(OFFICE),
     ("office_reminders", "POST"): page(REGISSEUR, 422),

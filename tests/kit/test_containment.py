@@ -15,7 +15,7 @@ from sqlalchemy import text
 from webtest import TestApp
 
 from core import containment, metrics
-from core.api.errors import PermanentError, RetryableError
+from core.api.errors import PermanentError, RetryableError, UserError
 from core.api.messages import Address, Delivered
 from core.api.payments import Capabilities, Failed, FailureKind, Pending, Redirect
 from core.api.plugin import Consumer, Effect, HealthCheck, Plugin, PluginSettings, hookimpl
@@ -29,6 +29,7 @@ HOOKS = (
     "configure_web", "commands", "consumers", "schedule", "migrations", "invoice_sources",
     "payment_providers", "notification_channels", "menu_entries", "health_checks",
     "invoices_published", "invoice_due", "payment_settled", "payment_reversed",
+    "family_data", "family_erased", "families_merged",
 )  # fmt: skip
 LISTS = ("invoice_sources", "payment_providers", "notification_channels", "menu_entries", "health_checks")
 released = threading.Event()
@@ -108,6 +109,18 @@ class Bad(Plugin[BadSettings]):
     @hookimpl
     def payment_reversed(self, event):
         return self._do("payment_reversed", event)
+
+    @hookimpl
+    def family_data(self, ctx):
+        return self._do("family_data", ctx)
+
+    @hookimpl
+    def family_erased(self, ctx):
+        return self._do("family_erased", ctx)
+
+    @hookimpl
+    def families_merged(self, ctx):
+        return self._do("families_merged", ctx)
 
 
 def raises(*_arguments):
@@ -479,6 +492,37 @@ def test_work_that_hangs_is_ended_with_its_lease(portal, bad, mailed):
 
 def _sleeps(ctx, _payload):
     ctx.session.execute(text("SELECT pg_sleep(20)"))
+
+
+# --- What an agent does to a family: whole or not at all -----------------------------------------
+
+
+def _breaks(ctx):
+    ctx.session.execute(text("SELECT 1 / 0"))
+
+
+@pytest.mark.parametrize("fault", [raises, leaves, _breaks])
+def test_a_family_is_not_half_merged_erased_or_exported(portal, bad, fault):
+    for hook in ("family_data", "family_erased", "families_merged"):
+        bad.does[hook] = fault
+    with portal.town() as town:
+        first = town.files.create(f"A{next(_numbers)}", "PETIT Jo", [], "fr")
+        second = town.files.create(f"B{next(_numbers)}", "PETIT Joe", [], "fr")
+        for act in (
+            lambda: town.personal_data.export(first),
+            lambda: town.personal_data.erase(first),
+            lambda: town.merging.merge(first, second),
+        ):
+            with pytest.raises(UserError, match="bad"):
+                act()
+        assert [town.families.get(one).name for one in (first, second)] == ["PETIT Jo", "PETIT Joe"]
+
+
+def test_what_a_plugin_holds_of_a_family_is_exported(portal, bad):
+    bad.does["family_data"] = lambda _ctx: {"jouets": ["bille"]}
+    with portal.town() as town:
+        family = town.files.create(f"A{next(_numbers)}", "PETIT Jo", [], "fr")
+        assert town.personal_data.export(family)["bad"] == {"jouets": ["bille"]}
 
 
 # --- Hooks at start: strict, by name -------------------------------------------------------------

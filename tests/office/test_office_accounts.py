@@ -146,7 +146,7 @@ def test_erasing_names_keeps_the_proof(books, portal):
     close(portal)
     with portal.town() as town:
         town.session.execute(text("UPDATE invoice SET state = 'handed_over'"))
-        town.files.erase(town.families.by_code("F001").id)
+        town.personal_data.erase(town.families.by_code("F001").id)
         assert town.accounts.closings.checked(MARCH).holds
 
 

@@ -1,7 +1,11 @@
 WITH marked AS (
     SELECT s.rank, s.number, s.line_number,
            row_number() OVER (PARTITION BY s.regie, s.number ORDER BY s.rank) > 1 AS repeated,
-           i.id IS NOT NULL AND f.code <> s.family_code AS elsewhere,
+           i.id IS NOT NULL AND f.code <> s.family_code AND NOT EXISTS (
+               -- The code of a duplicate is its family's too.
+               SELECT FROM family d
+               WHERE d.tenant_id = i.tenant_id AND d.code = s.family_code
+                 AND d.merged_into = f.id) AS elsewhere,
            i.id IS NOT NULL AND i.content_hash <> s.content_hash AND (
                EXISTS (SELECT FROM allocation a
                        WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id

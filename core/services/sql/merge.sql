@@ -17,6 +17,7 @@ UPDATE family f
 SET name = s.debtor, address = s.address
 FROM staged_invoice s
 WHERE f.tenant_id = :tenant AND f.code = s.family_code AND f.name = '' AND s.debtor <> ''
+  AND f.merged_into IS NULL
 ;
 -- count children
 INSERT INTO child (tenant_id, code, label, batch_id)
@@ -27,7 +28,7 @@ ORDER BY child_code
 ON CONFLICT (tenant_id, code) DO NOTHING
 ;
 INSERT INTO family_child (tenant_id, family_id, child_id)
-SELECT DISTINCT :tenant, f.id, c.id
+SELECT DISTINCT :tenant, coalesce(f.merged_into, f.id), c.id
 FROM staged_line l
 JOIN staged_invoice s ON s.regie = l.regie AND s.number = l.number
 JOIN family f ON f.tenant_id = :tenant AND f.code = s.family_code
@@ -63,7 +64,7 @@ INSERT INTO invoice (
     tenant_id, family_id, batch_id, regie, number, payment_reference, fiscal_year, label, kind,
     origin_number, amount, issued_on, due_on, period_start, period_end, direct_debit, state,
     document_id, content_hash)
-SELECT :tenant, f.id, :batch, s.regie, s.number, s.payment_reference, s.fiscal_year, s.label,
+SELECT :tenant, coalesce(f.merged_into, f.id), :batch, s.regie, s.number, s.payment_reference, s.fiscal_year, s.label,
        s.kind, s.origin_number, s.amount, s.issued_on, s.due_on, s.period_start, s.period_end,
        s.direct_debit, 'draft', s.document_id, s.content_hash
 FROM staged_invoice s

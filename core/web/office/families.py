@@ -32,9 +32,7 @@ class FileForm(Form):
     """What stands on a family's letters."""
 
     name = required("Saisissez le nom de la famille.")
-    address = TextAreaField(
-        validators=[Length(max=500, message="Cette saisie est trop longue.")]
-    )
+    address = TextAreaField(validators=[Length(max=500, message="Cette saisie est trop longue.")])
     language = SelectField(choices=["fr", "en"])
 
     def lines(self) -> list[str]:
@@ -97,7 +95,10 @@ def new(request: Request) -> dict[str, Any] | Response:
 
 @view_config(route_name="office_family", request_method="GET", permission="office")
 def family(request: Request) -> Response:
-    """The whole file on one page."""
+    """The whole file on one page; that of a duplicate is what it became."""
+    found = _family(request)
+    if found.merged_into is not None:
+        return _see(request, found.merged_into)
     return _page(request)
 
 
@@ -173,7 +174,7 @@ def _unshare(request: Request, family_id: int, _form: Any) -> str:
 def _erase(request: Request, family_id: int, _form: Any) -> str:
     if not request.agent.is_regisseur:
         raise UserError(_("Cette action n’est pas permise"))
-    request.ctx.files.erase(family_id)
+    request.ctx.personal_data.erase(family_id)
     return _("Les données de la famille sont effacées ; ses factures et règlements restent.")
 
 
@@ -220,9 +221,84 @@ def letters(request: Request) -> Response:
 def data(request: Request) -> Response:
     """All that is held of a family, for the person who asks."""
     found = _family(request)
-    content = json.dumps(request.ctx.files.data(found.id), ensure_ascii=False, indent=1)
+    content = json.dumps(
+        request.ctx.personal_data.export(found.id), ensure_ascii=False, indent=1, default=str
+    )
     name = "".join(c for c in found.code if c.isalnum() and c.isascii())
     return download(Document(f"donnees-{name}.json", "application/json", content.encode()))
+
+
+@view_config(
+    route_name="office_family_merge",
+    request_method="GET",
+    renderer=f"{T}/family_merge.jinja2",
+    permission="regisseur",
+)
+def merge_page(request: Request) -> dict[str, Any]:
+    """Which file may be this family's too, and what merging that one would do."""
+    code = asked.word(request, "code")
+    return _merge(request, code)
+
+
+@view_config(
+    route_name="office_family_merge",
+    request_method="POST",
+    renderer=f"{T}/family_merge.jinja2",
+    permission="regisseur",
+)
+def merge(request: Request) -> dict[str, Any] | Response:
+    """Make the other file a part of this one."""
+    found = _family(request)
+    code = request.POST.get("code", "").strip()[:100]
+    try:
+        other = request.ctx.merging.find(found.id, code)
+        request.ctx.merging.merge(found.id, other.id)
+    except NotFoundError:
+        raise
+    except UserError as error:
+        request.response.status_int = 422
+        return _merge(request, code) | {"error": error.message}
+    request.session.flash(_("Les deux dossiers n’en font plus qu’un."), "success")
+    return _see(request, found.id)
+
+
+def _merge(request: Request, code: str) -> dict[str, Any]:
+    found, other, error = _family(request), None, ""
+    if code:
+        try:
+            other = request.ctx.merging.find(found.id, code)
+        except UserError as refusal:
+            error = refusal.message
+    return {
+        "family": found,
+        "other": other,
+        "facts": [_facts(request, one) for one in (found, other) if one is not None],
+        "code": code,
+        "alike": request.ctx.merging.alike(found.id),
+        "error": error,
+    }
+
+
+def _facts(request: Request, family: Family) -> dict[str, Any]:
+    """What one looks at to know whether two files are one family's."""
+    ctx = request.ctx
+    return {
+        "family": family,
+        "children": [child.label for child in ctx.files.children(family.id)],
+        "addresses": [row.address for row in ctx.alerts.addresses(family.id)],
+        "invoices": [row.Invoice for row in ctx.desk.invoices(family_id=family.id).rows[:5]],
+    }
+
+
+@view_config(
+    route_name="office_retention", renderer=f"{T}/retention.jinja2", permission="regisseur"
+)
+def retention(request: Request) -> dict[str, Any]:
+    """What the rules of retention will erase next, before they do."""
+    return {
+        "expired": request.ctx.personal_data.expired(),
+        "rules": request.town.file.retention,
+    }
 
 
 # --- Pieces --------------------------------------------------------------------------------------
@@ -241,9 +317,7 @@ def _see(request: Request, family_id: int) -> Response:
     return HTTPSeeOther(location=request.route_path("office_family", id=family_id))
 
 
-def _page(
-    request: Request, *, form: Any = None, email: Any = None, error: str = ""
-) -> Response:
+def _page(request: Request, *, form: Any = None, email: Any = None, error: str = "") -> Response:
     found = _family(request)
     desk, files = request.ctx.desk, request.ctx.files
     invoices = desk.invoices(family_id=found.id, before=asked.number(request, "factures"))
