@@ -1,0 +1,69 @@
+"""The bare Pyramid application that pages are compared with.
+
+One view, one SELECT, the portal's own template: no town to find, no session to recognise, no
+transaction, no plugin, no log, no header. What is left is what no portal could spare.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from types import SimpleNamespace
+from typing import Any
+
+from pyramid.config import Configurator
+from sqlalchemy import create_engine, text
+
+from core.web.routes import TOWN
+
+ROWS = text(
+    """
+    SELECT id, regie, number, payment_reference, label, amount, due_on, amount - paid AS balance
+    FROM invoice WHERE tenant_id = :tenant AND family_id = :family AND amount > paid
+    ORDER BY due_on, id
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What the template reads of an invoice."""
+
+    id: int
+    regie: str
+    number: str
+    payment_reference: str
+    label: str
+    amount: int
+    due_on: date
+    balance: int
+    payable: bool = True
+
+
+def make_bare(owner_url: str, tenant: Any, family_id: int, menu: list[Any], day: date) -> Any:
+    """The application; everything but the invoices is the same object at every request."""
+    engine = create_engine(owner_url)
+    family = SimpleNamespace(id=family_id, name="DURAND", code="F020")
+
+    def view(request: Any) -> dict[str, Any]:
+        request.town, request.language = tenant, "fr"
+        request.family, request.families = family, [family]
+        with engine.connect() as connection:
+            found = connection.execute(ROWS, {"tenant": tenant.slug, "family": family_id})
+            bills = [Bill(*row) for row in found]
+        group = {
+            "key": "CANTINE", "label": "Restauration scolaire", "collects": True, "online": True,
+            "several": True, "invoices": bills,
+        }  # fmt: skip
+        return {
+            "groups": [group], "under_way": {}, "due_total": sum(bill.balance for bill in bills),
+            "today": day, "error": None, "csrf_token": "a" * 40, "menu": menu, "flashes": [],
+            "demo": True,
+        }  # fmt: skip
+
+    config = Configurator()
+    config.include("core.web.rendering")
+    for name, pattern in TOWN.items():
+        config.add_route(name, pattern)
+    config.add_view(view, route_name="invoices", renderer="core:web/templates/invoices.jinja2")
+    return config.make_wsgi_app()
