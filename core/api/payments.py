@@ -80,7 +80,8 @@ class Pending:
     """No final outcome yet.
 
     `resumable` tells that the provider's page still takes the parent, at `resume_url`; `detail`
-    keeps what was answered ("refused once, may be retried").
+    keeps what was answered. The parent is told of a try that failed and may be repeated: then
+    `detail` is the value of a `FailureKind`.
     """
 
     resumable: bool

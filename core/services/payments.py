@@ -14,7 +14,7 @@ from core.api.messages import Document
 from core.api.payments import Means
 from core.domain.payment_states import PaymentState
 from core.i18n import gettext as _
-from core.models import Allocation, Credit, Payment, PaymentItem
+from core.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
 from core.services.attempts import Attempts
 from core.services.audit import Audit
 from core.services.documents import Documents
@@ -242,6 +242,21 @@ class Payments:
         """One payment of this town, whatever its state and family."""
         return self._session.get_one(
             Payment, (self._tenant, payment_id), populate_existing=True
+        )
+
+    def last_word(self, payment_id: int) -> str:
+        """The detail of what the provider answered last; "" when it was never asked."""
+        return (
+            self._session.scalar(
+                select(PaymentAnswer.detail)
+                .where(
+                    PaymentAnswer.tenant_id == self._tenant,
+                    PaymentAnswer.payment_id == payment_id,
+                )
+                .order_by(PaymentAnswer.id.desc())
+                .limit(1)
+            )
+            or ""
         )
 
     def receipt(self, payment_id: int) -> Document | None:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from core.api.errors import RetryableError
-from core.api.payments import Failed, FailureKind
+from core.api.payments import Failed, FailureKind, Pending
 
 
 def invoice_ids(portal, *numbers):
@@ -105,6 +105,23 @@ def test_the_provider_being_away_is_told(browser):
     assert "ne répond pas" in page
     browser.portal.bank.down = None
     start(browser, "1")
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [("refused", "a refusé"), ("cancelled", "avez annulé"), ("", "Nous attendons")],
+)
+def test_a_try_that_failed_is_told_while_another_may_follow(browser, detail, words):
+    browser.sign_in()
+    intent = start(browser, "1")
+    bank = browser.portal.bank
+    url = f"https://bank.invalid/{bank.last}"
+    bank.outcomes[bank.last] = Pending(resumable=True, resume_url=url, detail=detail)
+    page = come_back(browser, intent)
+    assert words in page.html.h2.text
+    assert "Aller à la page de paiement" in page
+    bank.pay(bank.last, browser.portal.clock)
+    assert "Paiement confirmé" in come_back(browser, intent)
 
 
 def test_coming_back_while_the_provider_is_away_waits(browser):
