@@ -11,9 +11,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
-from core.models import News
+from core.api.errors import UserError
+from core.i18n import gettext as _
+from core.markdown import pictures
+from core.models import News, NewsImage
 from core.services.audit import Audit
 from core.services.errors import NotFoundError
+from core.services.pictures import prepare
 from core.signing import new_token
 
 NEWS, NOTICE = "news", "notice"
@@ -84,10 +88,18 @@ class NewsDesk:
             raise NotFoundError
         return item
 
-    def write(
-        self, news_id: int | None, *, kind: str, title: str, summary: str, body: str
-    ) -> int:
-        """Write a piece, a draft if it is new (None); its id."""
+    def write(self, news_id: int | None, *, kind: str, title: str, summary: str, body: str) -> int:
+        """Write a piece, a draft if it is new (None); its id.
+
+        Raises:
+            UserError: a picture of `body` is not the piece's own, or nothing says what it shows.
+        """
+        own = {picture.id for picture in self.pictures(news_id)} if news_id else set()
+        for alt, number in pictures(body):
+            if number not in own:
+                raise UserError(_("Le texte nomme une image qui n’est pas de cette actualité."))
+            if not alt:
+                raise UserError(_("Chaque image a besoin d’un texte qui dit ce qu’elle montre."))
         if news_id is None:
             item = News(tenant_id=self._tenant, key=new_token(), published_at=None)
             self._session.add(item)
@@ -97,6 +109,46 @@ class NewsDesk:
         self._session.flush()
         self._audit.write("news.written", f"news:{item.id}")
         return item.id
+
+    def add_picture(self, news_id: int, content: bytes, alt: str) -> int:
+        """Add a picture to a piece; its number. The text does not show it yet.
+
+        Raises:
+            UserError: it cannot be read, or `alt`, what it shows, is missing.
+        """
+        if not alt.strip():
+            raise UserError(_("Chaque image a besoin d’un texte qui dit ce qu’elle montre."))
+        picture = prepare(content)
+        row = NewsImage(
+            tenant_id=self._tenant,
+            news_id=self.find(news_id).id,
+            alt=alt.strip(),
+            media_type=picture.media_type,
+            width=picture.width,
+            height=picture.height,
+            content=picture.content,
+        )
+        self._session.add(row)
+        self._session.flush()
+        self._audit.write("news.picture_added", f"news:{news_id}")
+        return row.id
+
+    def pictures(self, news_id: int) -> Sequence[NewsImage]:
+        """The pictures of a piece, without their content, in the order they came."""
+        return self._session.scalars(
+            select(NewsImage)
+            .where(NewsImage.tenant_id == self._tenant, NewsImage.news_id == news_id)
+            .order_by(NewsImage.id)
+        ).all()
+
+    def picture(self, picture_id: int, *, drafts: bool = False) -> NewsImage | None:
+        """A picture of a piece that is published, or of any; else None."""
+        found = self._session.get(NewsImage, (self._tenant, picture_id))
+        if found is None:
+            return None
+        shown_at = self.find(found.news_id).published_at
+        public = shown_at is not None and shown_at <= self._clock.now()
+        return found if public or drafts else None
 
     def show(self, news_id: int, moment: datetime | None) -> None:
         """Show a piece from `moment` on; None: to nobody any more."""

@@ -9,6 +9,7 @@ from core.web.tenancy import UNAVAILABLE
 TOWN = {
     "home": "/",
     "news": r"/actualites/{id:[0-9]{1,18}}",
+    "news_image": r"/actualites/images/{id:[0-9]{1,18}}",
     "sign_in": "/connexion",
     "sign_in_account": "/connexion/compte",
     "lost_codes": "/codes-perdus",

@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
 
+from PIL import Image
 from sqlalchemy import MetaData, Table, func, insert, select, text
 from sqlalchemy import types as sql
 
@@ -54,6 +55,13 @@ def metadata() -> MetaData:
         if find_spec(package).submodule_search_locations and find_spec(name):
             import_module(name)
     return Base.metadata
+
+
+def dot() -> bytes:
+    """A picture of one pixel."""
+    out = BytesIO()
+    Image.new("RGB", (1, 1), "red").save(out, "PNG")
+    return out.getvalue()
 
 
 def scoped_tables() -> list[Table]:
@@ -151,6 +159,7 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
         town.alerts.confirm(found.tokens["confirm"])
         town.news.publish(f"n-{family}", title=f"À {slug}", body="Texte")
         found.ids["news"] = town.news.latest()[0].id
+        found.ids["picture"] = town.news.add_picture(found.ids["news"], dot(), "Un préau")
     found.ids |= {
         "family": family_id,
         "invoice": invoices[1],

@@ -87,6 +87,7 @@ ADDRESS = "visitor@exemple.fr"
 TABLE: dict[tuple[str, str], list[Line]] = {
     ("home", "GET"): page(),
     ("news", "GET"): one(PUBLIC, "news", scope=TOWN),
+    ("news_image", "GET"): one(PUBLIC, "picture", scope=TOWN),
     ("help", "GET"): page(),
     ("guide", "GET"): page(),
     ("legal", "GET"): page(),

@@ -117,7 +117,7 @@ def test_merged_twice_all_codes_lead_to_the_last(two):
 
 def test_a_merge_that_would_lose_an_address_is_refused_whole(two):
     with two.town() as town:
-        kept, gone = ids(town, "F001", "F777")
+        kept, _gone = ids(town, "F001", "F777")
         for number in range(2):
             town.alerts.add(kept, f"m{number}@exemple.fr")
     with pytest.raises(UserError, match="trois adresses"):

@@ -13,9 +13,12 @@ from pyramid.view import view_config
 from wtforms import Form, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
+from core.api.errors import UserError
 from core.i18n import gettext as _
+from core.markdown import picture_line
 from core.models import News
 from core.services.news import NEWS, NOTICE
+from core.services.pictures import LARGEST
 from core.templating import PARIS
 from core.web.forms import required
 from core.web.office import asked
@@ -81,37 +84,85 @@ def act(request: Request) -> Response:
         request.ctx.news.show(item.id, None)
         message = _("Cette actualité n’est plus affichée.")
     else:
-        request.ctx.news.show(item.id, _moment(request))
-        message = _("L’actualité est publiée.")
+        try:
+            moment = _moment(request)
+        except UserError as error:
+            response = _page(request, item, NewsForm(obj=item), preview=True, error=error.message)
+            response.status_int = 422
+            return response
+        request.ctx.news.show(item.id, moment)
+        message = (
+            _("L’actualité paraîtra à cette date.")
+            if moment > request.ctx.clock.now()
+            else _("L’actualité est publiée.")
+        )
     request.session.flash(message, "success")
     return HTTPSeeOther(location=request.route_path("office_news", id=item.id))
 
 
 def _moment(request: Request) -> datetime:
-    """The moment asked for, else now."""
-    try:
-        return datetime.fromisoformat(request.POST.get("at", "")).replace(tzinfo=PARIS)
-    except ValueError:
+    """The moment asked for, in the town's time; now if none is.
+
+    Raises:
+        UserError: it is no moment.
+    """
+    text = request.POST.get("at", "").strip()
+    if not text:
         now: datetime = request.ctx.clock.now()
         return now
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=PARIS)
+    except ValueError:
+        raise UserError(_("Cette date n’existe pas.")) from None
 
 
 def _write(request: Request, item: News | None) -> Response:
-    form = NewsForm(request.POST)
+    form, action = NewsForm(request.POST), request.POST.get("action")
     valid = form.validate()
-    if not valid or request.POST.get("action") == "preview":
-        response = _page(request, item, form, preview=valid)
-        response.status_int = 200 if valid else 422
-        return response
-    news_id = request.ctx.news.write(
-        item.id if item else None,
+    if valid and action != "preview":
+        try:
+            # What fails later takes back what was done before it.
+            with request.ctx.session.begin_nested():
+                news_id = _save(request, item.id if item else None, form)
+                if action == "picture":
+                    _add_picture(request, news_id, form)
+        except UserError as error:
+            form.form_errors.append(error.message)
+            valid = False
+        else:
+            request.session.flash(
+                _("L’image est à la fin du texte : déplacez sa ligne où il vous plaît.")
+                if action == "picture"
+                else _("Le texte est enregistré."),
+                "success",
+            )
+            return HTTPSeeOther(location=request.route_path("office_news", id=news_id))
+    response = _page(request, item, form, preview=valid)
+    response.status_int = 200 if valid else 422
+    return response
+
+
+def _save(request: Request, news_id: int | None, form: NewsForm) -> int:
+    saved: int = request.ctx.news.write(
+        news_id,
         kind=form.kind.data,
         title=form.title.data,
         summary=form.summary.data or "",
         body=form.body.data,
     )
-    request.session.flash(_("Le texte est enregistré."), "success")
-    return HTTPSeeOther(location=request.route_path("office_news", id=news_id))
+    return saved
+
+
+def _add_picture(request: Request, news_id: int, form: NewsForm) -> None:
+    """Add the picture that was sent, and its line to the text."""
+    sent, alt = request.POST.get("picture"), request.POST.get("alt", "")
+    if not hasattr(sent, "file"):
+        raise UserError(_("Choisissez une image."))
+    number = request.ctx.news.add_picture(news_id, sent.file.read(LARGEST + 1), str(alt)[:300])
+    line = picture_line(str(alt)[:300], number)
+    # Only what is kept has it: a form that comes back must show what was typed.
+    kept = request.ctx.news.find(news_id)
+    kept.body = f"{(form.body.data or '').rstrip()}\n\n{line}\n"
 
 
 def _item(request: Request) -> News:
@@ -120,12 +171,23 @@ def _item(request: Request) -> News:
 
 
 def _page(
-    request: Request, item: News | None, form: NewsForm, *, preview: bool = False
+    request: Request,
+    item: News | None,
+    form: NewsForm,
+    *,
+    preview: bool = False,
+    error: str = "",
 ) -> Response:
     context = {
         "item": item,
         "form": form,
-        "preview": markdown(form.body.data or "") if preview else None,
+        "preview": markdown(request, form.body.data or "") if preview else None,
+        "pictures": [
+            (picture, picture_line(picture.alt, picture.id))
+            for picture in (request.ctx.news.pictures(item.id) if item else ())
+        ],
+        "alt": str(request.POST.get("alt", "")),
         "now": request.ctx.clock.now(),
+        "error": error,
     }
     return render_to_response(f"{T}/news.jinja2", context, request)

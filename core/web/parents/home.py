@@ -12,6 +12,7 @@ from pyramid.view import view_config
 from core.tenancy.colours import ink_on
 from core.web.links import inside
 from core.web.rendering import markdown
+from core.web.security import cookie_name
 from core.web.tenancy import LANGUAGE_COOKIE
 
 T = "core:web/templates"
@@ -24,7 +25,7 @@ def home(request: Request) -> dict[str, Any]:
     notice = request.ctx.news.notice()
     return {
         "news": request.ctx.news.latest(),
-        "notice": markdown(notice.body) if notice else None,
+        "notice": markdown(request, notice.body) if notice else None,
     }
 
 
@@ -34,7 +35,21 @@ def news(request: Request) -> dict[str, Any]:
     item = request.ctx.news.get(int(request.matchdict["id"]))
     if item is None:
         raise HTTPNotFound
-    return {"item": item, "body": markdown(item.body)}
+    return {"item": item, "body": markdown(request, item.body)}
+
+
+@view_config(route_name="news_image")
+def news_image(request: Request) -> Response:
+    """A picture of published news; agents see those of drafts too."""
+    picture = request.ctx.news.picture(
+        int(request.matchdict["id"]), drafts=request.agent is not None
+    )
+    if picture is None:
+        raise HTTPNotFound
+    response = Response(picture.content, content_type=picture.media_type)
+    response.headers["Cache-Control"] = "private, max-age=3600"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
 
 
 @view_config(route_name="theme")
@@ -71,7 +86,7 @@ def language(request: Request) -> Response:
         if request.family is not None:
             request.ctx.families.set_language(request.family.id, chosen)
         response.set_cookie(
-            LANGUAGE_COOKIE,
+            cookie_name(request, LANGUAGE_COOKIE),
             chosen,
             max_age=YEAR,
             path=request.script_name or "/",
