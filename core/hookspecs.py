@@ -23,8 +23,9 @@ from core.api.payments import (
     PaymentReversed,
     PaymentSettled,
 )
-from core.api.plugin import Consumer, HealthCheck, MigrationSource, Periodic, hookspec
+from core.api.plugin import HealthCheck, MigrationSource, hookspec
 from core.api.web import Audience, MenuEntry, WebConfig
+from core.api.work import Consumer, Periodic
 
 VERSION = 1
 """Of this specification. It rises when a hook or an argument goes away, not when one is added."""

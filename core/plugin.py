@@ -65,17 +65,9 @@ from core.api.payments import (
     Redirect,
     Settled,
 )
-from core.api.plugin import (
-    Consumer,
-    Effect,
-    HealthCheck,
-    MigrationSource,
-    Periodic,
-    Plugin,
-    PluginSettings,
-    hookimpl,
-)
+from core.api.plugin import HealthCheck, MigrationSource, Plugin, PluginSettings, hookimpl
 from core.api.web import Audience, MenuEntry, WebConfig
+from core.api.work import Consumer, Effect, Periodic
 from core.db.base import Base, TenantScoped
 from core.db.rls import protect
 from core.documents import render_pdf

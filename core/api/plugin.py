@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import pluggy
 from pydantic import BaseModel, ConfigDict
-
-from core.api.context import TenantContext
 
 PROJECT = "preau"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -40,42 +36,6 @@ class Plugin(Generic[S]):
     Settings: type[S]
     built_in: ClassVar[bool] = False
     """Built-in plugins are enabled in every town."""
-
-
-class Effect(Enum):
-    """What a consumer's work touches, which decides how it is finished (DESIGN B.8)."""
-
-    DATABASE = "database"
-    """Rows only: the effect and its end are one transaction, exactly once."""
-    EXTERNAL = "external"
-    """Something outside that repeats harmlessly under its key: at least once.
-
-    The handler runs without an open transaction of core's and opens its own where it needs one.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Consumer:
-    """Handles the outbox rows of one topic.
-
-    `handler(ctx, payload)` raises `RetryableError` to be called again later, `PermanentError` to
-    give up where a person sees it. `lease` is how long one run may take at most.
-    """
-
-    topic: str
-    handler: Callable[[TenantContext, dict[str, Any]], None]
-    effect: Effect = Effect.DATABASE
-    lease: timedelta = timedelta(seconds=60)
-    attempts: int = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Periodic:
-    """Work that beat asks for: every `every`, one outbox row of `topic` in each enabled town."""
-
-    name: str
-    every: timedelta
-    topic: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -18,10 +17,8 @@ from core.api.payments import Means
 from core.clock import today
 from core.domain.figures import Report
 from core.models import Allocation, Credit, Document, Family, Invoice, Payment
+from core.services.lines import LineInfo
 from core.tenancy.config import TenantConfig
-
-if TYPE_CHECKING:
-    from core.services.invoices import LineInfo
 
 _LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
@@ -26,6 +25,7 @@ from core.models import (
     RegieCalendar,
 )
 from core.services.documents import Documents
+from core.services.lines import LineInfo
 from core.signing import new_token, token_hash
 
 PAYMENT_LINK = "payment-link"
@@ -51,18 +51,6 @@ class PaidInvoice:
     paid_at: datetime
     authorisation: str
     receipt_number: str
-
-
-@dataclass(frozen=True, slots=True)
-class LineInfo:
-    """A line of an invoice, as shown. Amounts are cents."""
-
-    activity: str
-    child: str
-    tax_kind: str
-    quantity: Decimal | None
-    unit_price: int | None
-    amount: int
 
 
 def paid_amount() -> ColumnElement[int]:

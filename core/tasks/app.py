@@ -16,7 +16,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_process_init, worker_ready, worker_shutdown
 
 from core import metrics
-from core.api.plugin import Consumer
+from core.api.work import Consumer
 from core.logging import configure as configure_logging
 from core.runtime import get_runtime
 from core.settings import get_settings

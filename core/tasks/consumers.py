@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from core.api.context import TenantContext
 from core.api.errors import RetryableError
 from core.api.payments import InvoiceDue, InvoicesPublished, PaymentReversed, PaymentSettled
-from core.api.plugin import Consumer, Effect, Periodic
+from core.api.work import Consumer, Effect, Periodic
 from core.clock import today
 from core.domain.polling import poll_interval, still_watched
 from core.domain.reminders import is_hour_to_write

@@ -14,7 +14,7 @@ import structlog
 
 from core import metrics
 from core.api.errors import PermanentError, RetryableError
-from core.api.plugin import Consumer
+from core.api.work import Consumer
 from core.runtime import Runtime, UnknownTownError
 from core.services.outbox import Claim, LostClaimError
 from core.services.town import Town

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.api.plugin import Periodic
+from core.api.work import Periodic
 from core.runtime import Runtime
 
 

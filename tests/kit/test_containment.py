@@ -18,8 +18,9 @@ from core import containment, metrics
 from core.api.errors import PermanentError, RetryableError, UserError
 from core.api.messages import Address, Delivered
 from core.api.payments import Capabilities, Failed, FailureKind, Pending, Redirect
-from core.api.plugin import Consumer, Effect, HealthCheck, Plugin, PluginSettings, hookimpl
+from core.api.plugin import HealthCheck, Plugin, PluginSettings, hookimpl
 from core.api.web import MenuEntry
+from core.api.work import Consumer, Effect
 from core.cli.main import PreauGroup
 from core.cli.plugins import health
 from core.testing.portal import make_portal, record, write_towns
