@@ -277,7 +277,9 @@ class Agents:
         if enrolment is None:
             raise NotFoundError
         agent = enrolment.agent
-        agent.password_hash = hash_password(password, minimum=MINIMUM_PASSWORD)
+        agent.password_hash = hash_password(
+            password, minimum=MINIMUM_PASSWORD, about=(agent.email, self._tenant)
+        )
         self._session.flush()
         if not self._use_totp(agent, code):
             raise WrongCodesError(
@@ -339,7 +341,9 @@ class Agents:
         """
         self._check_password(signed_in, current, address)
         agent = self.get(signed_in.agent_id)
-        agent.password_hash = hash_password(password, minimum=MINIMUM_PASSWORD)
+        agent.password_hash = hash_password(
+            password, minimum=MINIMUM_PASSWORD, about=(agent.email, self._tenant)
+        )
         self.end_others(signed_in)
         self._audit.write("agent.password_changed", f"agent:{agent.id}")
 

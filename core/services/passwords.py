@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
@@ -12,16 +17,33 @@ _PASSWORDS = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 NOBODY = _PASSWORDS.hash("nobody")
 """Verified when there is no such person, so that it takes as long as a wrong password."""
 
+EXPECTED = frozenset(
+    {
+        "azertyuiop", "cantine", "ecole", "famille", "garderie", "mairie", "motdepasse", "portail",
+        "preau", "qwertyuiop", "regie", "regisseur", "perisco", "periscolaire",
+    }
+)  # fmt: skip
+"""What somebody who guesses here tries first; the town's name and one's own address are added."""
 
-def hash_password(password: str, *, minimum: int) -> str:
+
+def hash_password(password: str, *, minimum: int, about: Iterable[str] = ()) -> str:
     """What is kept of a password.
 
+    Any characters will do, and nothing is asked for but that nobody guesses it: it may be neither
+    one of those that leaked lists show most, nor a word of `about` (the address, the town) or of
+    `EXPECTED` with digits around it.
+
     Raises:
-        UserError: it has fewer than `minimum` characters.
+        UserError: it has fewer than `minimum` characters, or is too easy to guess.
     """
     if len(password) < minimum:
         raise UserError(
             _("Choisissez un mot de passe d’au moins %(count)s caractères.") % {"count": minimum}
+        )
+    words = {_plain(word) for text in about for word in _words(text)}
+    if password.casefold() in _most_used() or _plain(password) in (words | EXPECTED | {""}):
+        raise UserError(
+            _("Ce mot de passe est trop facile à deviner : choisissez-en un autre.")
         )
     return _PASSWORDS.hash(password)
 
@@ -32,3 +54,23 @@ def verify_password(password_hash: str, password: str) -> bool:
         return _PASSWORDS.verify(password_hash, password)
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _words(text: str) -> list[str]:
+    """An address as a whole, what stands before its @, and each of its words."""
+    return [text, text.partition("@")[0], *re.split(r"[@.\s_-]+", text)]
+
+
+def _plain(text: str) -> str:
+    """Letters only, without case, accents or repetition: "Azerty2026!" is "azerty"."""
+    bare = unicodedata.normalize("NFKD", text.casefold())
+    letters = re.sub(r"[^a-z]", "", bare)
+    return re.sub(r"^(.+?)\1+$", r"\1", letters)
+
+
+@cache
+def _most_used() -> frozenset[str]:
+    # Loaded at the first password that is chosen: a third of a second that few processes need.
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415
+
+    return frozenset(FREQUENCY_LISTS["passwords"])

@@ -23,6 +23,9 @@ CSP = (
 """No form-action: browsers apply it to the redirection to the payment provider too.
 ``data:`` in images is for the small marks of the vendored style sheet."""
 
+HSTS = "max-age=31536000; includeSubDomains"
+"""A year. A portal has no subdomains; it is not for the bare name of a commune's web site."""
+
 _SECURITY = {
     "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
@@ -65,7 +68,7 @@ def headers_tween(
             response.headers.setdefault(name, value)
         response.headers["X-Request-ID"] = request.number
         if request.scheme == "https":
-            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+            response.headers.setdefault("Strict-Transport-Security", HSTS)
         if in_town:
             # Families' pages must not stay on a shared computer.
             response.headers.setdefault("Cache-Control", "no-store")

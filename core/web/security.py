@@ -91,7 +91,7 @@ def at_work(request: Request) -> bool:
 
 def agent(request: Request) -> SignedInAgent | None:
     """The agent at this browser, in this town only. What is done from here on is the agent's."""
-    token = request.cookies.get(AGENT_COOKIE)
+    token = request.cookies.get(cookie_name(request, AGENT_COOKIE))
     if request.ctx is None or not token:
         return None
     found: SignedInAgent | None = request.ctx.agents.recognise(token)
@@ -102,13 +102,13 @@ def agent(request: Request) -> SignedInAgent | None:
 
 def signed_in(request: Request) -> SignedIn | None:
     """Who holds the cookie's token; None when nobody, or when the session ended."""
-    token = request.cookies.get(COOKIE)
+    token = request.cookies.get(cookie_name(request, COOKIE))
     return request.ctx.sign_in.recognise(token) if token else None
 
 
 def session_ended(request: Request) -> bool:
     """Whether the browser was signed in once and is no more."""
-    return bool(request.cookies.get(COOKIE)) and request.signed_in is None
+    return cookie_name(request, COOKIE) in request.cookies and request.signed_in is None
 
 
 def family_id(request: Request) -> int:
@@ -151,12 +151,13 @@ def note_sign_in(request: Request, outcome: str) -> None:
 
 def let_in(request: Request, response: Response, token: str) -> None:
     """Put a fresh token into the browser; what it held before is worth nothing any more."""
-    old = request.cookies.get(COOKIE)
+    name = cookie_name(request, COOKIE)
+    old = request.cookies.get(name)
     if old:
         request.ctx.sign_in.close(old)
     request.session.invalidate()
     response.set_cookie(
-        COOKIE,
+        name,
         token,
         max_age=ABSOLUTE_END,
         path=request.script_name or "/",
@@ -168,18 +169,36 @@ def let_in(request: Request, response: Response, token: str) -> None:
 
 def let_out(request: Request, response: Response) -> None:
     """End the browser's session."""
-    token = request.cookies.get(COOKIE)
+    name = cookie_name(request, COOKIE)
+    token = request.cookies.get(name)
     if token:
         request.ctx.sign_in.close(token)
     request.session.invalidate()
-    response.delete_cookie(COOKIE, path=request.script_name or "/")
+    _delete_cookie(request, response, name)
+
+
+def forget_pages(response: Response) -> None:
+    """Let the browser throw away what it kept of pages: the next one at it may be a neighbour."""
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+
+
+def _delete_cookie(request: Request, response: Response, name: str) -> None:
+    # With the attributes it was set with: browsers ignore a word about __Host- without them.
+    response.set_cookie(
+        name,
+        "",
+        max_age=0,
+        path=request.script_name or "/",
+        secure=request.scheme == "https",
+        httponly=True,
+    )
 
 
 def let_agent_in(request: Request, response: Response, token: str) -> None:
     """Put an agent's fresh token into the browser; what it held before is worth nothing."""
     let_agent_out(request, response)
     response.set_cookie(
-        AGENT_COOKIE,
+        cookie_name(request, AGENT_COOKIE),
         token,
         max_age=ABSOLUTE_END,
         path=request.script_name or "/",
@@ -191,11 +210,22 @@ def let_agent_in(request: Request, response: Response, token: str) -> None:
 
 def let_agent_out(request: Request, response: Response) -> None:
     """End the agent's session in this browser."""
-    token = request.cookies.get(AGENT_COOKIE)
+    name = cookie_name(request, AGENT_COOKIE)
+    token = request.cookies.get(name)
     if token:
         request.ctx.agents.close(token)
     request.session.invalidate()
-    response.delete_cookie(AGENT_COOKIE, path=request.script_name or "/")
+    _delete_cookie(request, response, name)
+
+
+def cookie_name(request: Request, name: str) -> str:
+    """A cookie's name. Over TLS its prefix makes browsers refuse what others would plant.
+
+    A town with a host of its own has the whole of it (``__Host-``); by path, several share one.
+    """
+    if request.scheme != "https":
+        return name
+    return f"__Secure-{name}" if request.script_name else f"__Host-{name}"
 
 
 def make_session(request: Request) -> Any:
@@ -203,6 +233,7 @@ def make_session(request: Request) -> Any:
     factory = _session_factory(
         request.registry.runtime.settings.secret_key,
         request.town.slug if request.town else "",
+        cookie_name(request, "preau_web"),
         request.script_name or "/",
         request.scheme == "https",
     )
@@ -210,12 +241,12 @@ def make_session(request: Request) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _session_factory(secret: str, slug: str, path: str, secure: bool) -> Any:
+def _session_factory(secret: str, slug: str, name: str, path: str, secure: bool) -> Any:
     return SignedCookieSessionFactory(
         secret,
         # Another town's cookie is nobody's here, whoever carries it over.
         salt=f"preau.web.session/{slug}",
-        cookie_name="preau_web",
+        cookie_name=name,
         path=path,
         secure=secure,
         httponly=True,

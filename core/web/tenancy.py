@@ -17,6 +17,7 @@ from pyramid.response import Response
 
 from core import i18n
 from core.tenancy.config import RESERVED
+from core.web.security import cookie_name
 
 if TYPE_CHECKING:
     from core.runtime import Runtime
@@ -85,7 +86,7 @@ def _is_ours(host: str, runtime: Runtime) -> bool:
 def _language(request: Request) -> str:
     """The visitor's choice, else the browser's wish, else the town's first language."""
     languages = request.town.languages
-    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    chosen = request.cookies.get(cookie_name(request, LANGUAGE_COOKIE))
     if chosen in languages:
         return str(chosen)
     return str(request.accept_language.lookup(languages, default=languages[0]))

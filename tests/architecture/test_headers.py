@@ -102,12 +102,61 @@ def test_cookies_are_the_town_s_and_no_script_s(app, portal, scheme):
     answer = form.submit(extra_environ=environ)
     assert answer.status_int == 303
     found = page.headers.getall("Set-Cookie") + answer.headers.getall("Set-Cookie")
-    assert {cookie.partition("=")[0] for cookie in found} == {"preau_web", "preau_family"}
+    prefix = "__Secure-" if scheme == "https" else ""
+    assert {cookie.partition("=")[0] for cookie in found} == {
+        f"{prefix}preau_web", f"{prefix}preau_family",
+    }  # fmt: skip
     for cookie in found:
         attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
         assert {"httponly", "samesite=lax", "path=/valmont"} <= attributes, cookie
         assert ("secure" in attributes) is (scheme == "https")
-    assert ("Strict-Transport-Security" in answer.headers) is (scheme == "https")
+    wanted = "max-age=31536000; includeSubDomains" if scheme == "https" else None
+    assert answer.headers.get("Strict-Transport-Security") == wanted
+
+
+def test_a_town_s_own_host_has_cookies_that_nobody_can_plant(app, portal):
+    """``__Host-``: browsers take it over TLS only, for ``/`` only, and from this very host."""
+    environ = {"wsgi.url_scheme": "https", "HTTP_HOST": "valmont.test"}
+    with portal.town() as town:
+        secret = town.families.issue_code(town.families.by_code("F002").id)
+    page = app.get("/connexion", extra_environ=environ)
+    form = next(f for f in page.forms.values() if "family_code" in f.fields)
+    form["family_code"], form["child_code"] = "F002", secret
+    answer = form.submit(extra_environ=environ)
+    found = page.headers.getall("Set-Cookie") + answer.headers.getall("Set-Cookie")
+    for cookie in found:
+        attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
+        assert cookie.startswith("__Host-preau_")
+        assert {"secure", "path=/"} <= attributes
+        assert not any(part.startswith("domain") for part in attributes)
+    token = next(c for c in found if "family" in c).partition("=")[2].partition(";")[0]
+    # A neighbour's cookie without the prefix is not even looked at.
+    for name, status in (("__Host-preau_family", 200), ("__Secure-preau_family", 303), ("preau_family", 303)):
+        bare = TestApp(app.app, extra_environ=environ)
+        assert bare.get("/menu", headers={"Cookie": f"{name}={token}"}).status_int == status
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
+def test_a_form_from_elsewhere_does_nothing_and_says_so_in_french(app, origin):
+    """Over TLS, the origin is looked at besides the token."""
+    environ = {"wsgi.url_scheme": "https", "HTTP_HOST": "localhost", "HTTP_ORIGIN": origin}
+    page = app.get("/valmont/connexion", extra_environ=environ)
+    token = next(f for f in page.forms.values() if "csrf_token" in f.fields)["csrf_token"].value
+    answer = app.post("/valmont/codes-perdus", {"csrf_token": token, "email": "a@b.fr"}, extra_environ=environ)
+    assert answer.status_int == 303
+    assert "trop longtemps" in answer.follow(extra_environ=environ).text
+
+
+@pytest.mark.parametrize("path", ["/valmont/deconnexion", "/valmont/regie/deconnexion"])
+def test_going_out_leaves_nothing_in_the_browser(app, path):
+    environ = {"wsgi.url_scheme": "https", "HTTP_HOST": "localhost", "HTTP_ORIGIN": "https://localhost"}
+    page = app.get("/valmont/connexion", extra_environ=environ)
+    token = next(f for f in page.forms.values() if "csrf_token" in f.fields)["csrf_token"].value
+    answer = app.post(path, {"csrf_token": token}, extra_environ=environ)
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
+    gone = [c for c in answer.headers.getall("Set-Cookie") if "Max-Age=0" in c and "preau_web" not in c]
+    assert gone
+    assert all(c.startswith("__Secure-") and "secure" in c.lower() for c in gone)
 
 
 @pytest.mark.parametrize("number", ["x" * 65, "a b c d e f g h", "évidemment", "<script>", ""])

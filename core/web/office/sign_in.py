@@ -18,7 +18,7 @@ from core.services.agents import MINIMUM_PASSWORD, Enrolment
 from core.services.errors import WrongCodesError
 from core.web.forms import EmailForm, NextForm, required
 from core.web.links import inside
-from core.web.security import let_agent_in, let_agent_out, note_sign_in
+from core.web.security import forget_pages, let_agent_in, let_agent_out, note_sign_in
 
 T = "core:web/templates/office"
 
@@ -84,6 +84,7 @@ def sign_out(request: Request) -> Response:
     """Go out."""
     response = HTTPSeeOther(location=request.route_path("office_sign_in"))
     let_agent_out(request, response)
+    forget_pages(response)
     return response
 
 

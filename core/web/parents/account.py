@@ -95,7 +95,11 @@ def _do(request: Request, action: str, form: Any) -> Response:
         message = _("Votre compte est créé : vous pourrez vous connecter avec cette adresse.")
     elif action == "password":
         sign_in.change_password(
-            signed_in.account_id, form.current.data, form.password.data, keep=signed_in.session_id
+            signed_in.account_id,
+            form.current.data,
+            form.password.data,
+            request.address,
+            keep=signed_in.session_id,
         )
         message = _("Le mot de passe est changé.")
     else:

@@ -17,7 +17,7 @@ from core.services.errors import WrongCodesError
 from core.services.sign_in import LOST_CODES
 from core.web.forms import EmailForm, NextForm, number, required
 from core.web.links import inside
-from core.web.security import let_in, let_out, note_sign_in
+from core.web.security import forget_pages, let_in, let_out, note_sign_in
 
 T = "core:web/templates"
 
@@ -102,6 +102,7 @@ def sign_out(request: Request) -> Response:
     """Go out."""
     response = HTTPSeeOther(location=request.route_path("home"))
     let_out(request, response)
+    forget_pages(response)
     return response
 
 

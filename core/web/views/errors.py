@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from pyramid.exceptions import BadCSRFToken
+from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
 from pyramid.httpexceptions import HTTPException, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
@@ -48,6 +48,7 @@ def forbidden(request: Request) -> dict[str, Any] | Response:
     return {"office": of_the_office}
 
 
+@exception_view_config(BadCSRFOrigin)
 @exception_view_config(BadCSRFToken)
 def stale_form(request: Request) -> Response:
     """The form was open for too long, or in another session: say so and show a fresh page."""
