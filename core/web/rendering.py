@@ -17,6 +17,7 @@ from core.containment import report_fault
 from core.i18n import gettext as _
 from core.markdown import render
 from core.templating import configure
+from core.web.office import words
 
 STATIC = Path(__file__).parent / "static"
 
@@ -37,6 +38,7 @@ def _add_globals(event: BeforeRender) -> None:
         return
     event["csrf_token"] = get_csrf_token(request)
     event["menu"] = menu(request)
+    event["words"] = words
     event["office_menu"] = partial(office_menu, request)
     event["flashes"] = [
         (level, message)

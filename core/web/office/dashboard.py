@@ -17,7 +17,7 @@ from core.i18n import gettext as _
 from core.services.errors import NotFoundError
 from core.services.figures import RECENT
 from core.services.tables import Table
-from core.web.office import asked
+from core.web.office import asked, words
 from core.web.office.files import download
 
 T = "core:web/templates/office"
@@ -46,9 +46,7 @@ def report(request: Request) -> Response:
     month = date(int(request.matchdict["year"]), int(request.matchdict["month"]), 1)
     if month > today(request.ctx.clock.now()):
         raise NotFoundError
-    paper = request.ctx.documents.report(
-        request.ctx.figures.report(month), month, request.language
-    )
+    paper = request.ctx.documents.report(request.ctx.figures.report(month), month, request.language)
     return download(paper)
 
 
@@ -58,9 +56,7 @@ def search(request: Request) -> dict[str, Any] | Response:
     typed = asked.word(request, "q")
     found = request.ctx.search.find(typed)
     if len(found.families) == 1 and not found.invoices and not found.payments:
-        return HTTPSeeOther(
-            location=request.route_path("office_family", id=found.families[0].id)
-        )
+        return HTTPSeeOther(location=request.route_path("office_family", id=found.families[0].id))
     return {"q": typed, "found": found}
 
 
@@ -108,10 +104,10 @@ def audit_csv(request: Request) -> Response:
         [
             (
                 entry.at,
-                names.get(entry.actor, entry.actor),
-                entry.action,
-                entry.subject,
-                ", ".join(f"{key}={value}" for key, value in entry.details.items()),
+                words.actor(entry.actor, names),
+                words.action(entry.action),
+                words.subject(entry.subject),
+                ", ".join(f"{words.detail(key)}={value}" for key, value in entry.details.items()),
             )
             for entry in page.rows
         ],

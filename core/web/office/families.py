@@ -346,6 +346,7 @@ def _page(request: Request, *, form: Any = None, email: Any = None, error: str =
         "codes": files.codes(found.id),
         "addresses": request.ctx.alerts.addresses(found.id),
         "messages": request.ctx.notifications.of_family(found.id),
+        "channels": request.ctx.channels,
         "trail": desk.audit(subject=f"family:{found.id}").rows,
         "names": request.ctx.agents.names(),
     }  # fmt: skip

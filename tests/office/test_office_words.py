@@ -1,0 +1,62 @@
+"""The trail is read by people: each of its codes has words, in both languages."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import core
+from core import i18n
+from core.web.office import words
+
+ROOT = Path(core.__file__).parent
+
+
+def written() -> set[str]:
+    """The actions that core's code writes into the trail."""
+    found = set()
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "write"
+                and "audit" in ast.unparse(node.func.value)
+            ):
+                found |= {
+                    item.value
+                    for item in ast.walk(node.args[0])
+                    if isinstance(item, ast.Constant) and isinstance(item.value, str)
+                }
+    return found
+
+
+def test_every_action_has_its_words():
+    assert written() - words.actions().keys() == set()
+    assert len(written()) > 30
+
+
+def test_the_words_are_of_the_language():
+    with i18n.use("en"):
+        english = words.actions()
+    assert all(english[name] != said for name, said in words.actions().items())
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [("agent:7", "Claude"), ("agent:8", "Ancien agent"), ("system", "Automatique"),
+     ("cli:root", "Exploitant (root)"), ("family:3", "La famille"), ("plugin", "plugin")],
+)  # fmt: skip
+def test_who_did_it_is_named(code, said):
+    assert words.actor(code, {"agent:7": "Claude"}) == said
+
+
+def test_the_trail_leads_to_what_it_is_about(work):
+    page = work.get("/regie/factures").click("1", href=r"/factures/\d+$", index=0)
+    work.press(page, "hand_over")
+    trail = work.get("/regie/tracabilite", params={"action": "invoice.handed_over"})
+    assert "Facture transmise à la trésorerie" in trail
+    assert work.path_of(trail.click(r"^Facture \d+$")) == work.path_of(page)
+    assert "Facture transmise à la trésorerie" in work.get("/regie/tracabilite.csv").text
