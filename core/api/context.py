@@ -67,6 +67,8 @@ class InvoiceInfo:
     """Whether a parent may pay it online now."""
     closes_on: date | None = None
     """The last day to pay it here; the trésorerie collects what is left. None: no day is set."""
+    handed_over: bool = False
+    """Whether the trésorerie collects it now: still shown, no longer payable here."""
 
 
 @dataclass(frozen=True, slots=True)

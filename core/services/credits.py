@@ -76,7 +76,7 @@ class Credits:
         regie: str = "",
         family_id: int | None = None,
         before: int | None = None,
-        limit: int = 50,
+        limit: int | None = 50,
     ) -> Sequence[Any]:
         """Credits with something left (`left`, cents), family and payment; the newest first."""
         left = credit_left()

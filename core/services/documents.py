@@ -16,6 +16,7 @@ from core.api.messages import Document as FinishedDocument
 from core.api.payments import Means
 from core.clock import today
 from core.domain.figures import Report
+from core.i18n import gettext as _
 from core.models import Allocation, Credit, Document, Family, Invoice, Payment
 from core.services.lines import LineInfo
 from core.tenancy.config import TenantConfig
@@ -85,14 +86,23 @@ class Documents:
                 origin_number=invoice.origin_number,
                 direct_debit=invoice.direct_debit,
                 payment_url=f"{self._base_url}/factures" if info.payable else "",
-                pay_otherwise=tuple(filter(None, (regie.pay_to,))) if regie else (),
+                pay_otherwise=self._pay_otherwise(info),
                 coupon=(
                     documents.Coupon(self._tenant, invoice.regie)
-                    if regie and regie.collects
+                    if regie and regie.collects and not info.handed_over
                     else None
                 ),
             )
         )
+
+    def _pay_otherwise(self, info: InvoiceInfo) -> tuple[str, ...]:
+        regie = self._town.file.regies.get(info.regie)
+        if info.handed_over:
+            return (
+                self._town.pay_tresorerie(info.regie)
+                or _("À la trésorerie, comme l’indique l’avis qu’elle vous envoie."),
+            )
+        return tuple(filter(None, (regie.pay_to,))) if regie else ()
 
     def report(self, report: Report, month: date, language: str) -> FinishedDocument:
         """The dashboard of a month."""

@@ -126,6 +126,9 @@ class Imports:
         """
         batch = self._batch(batch_id)
         published = self._run(_one("publish"), batch=batch_id, now=self._clock.now()).rowcount
+        if batch.published_at is None and batch.undone_at is None:
+            # Even if it only changed what families see already: it waits for nobody.
+            batch.published_at = self._clock.now()
         if published:
             batch.published_at = self._clock.now()
             self._outbox.add(FANOUT, {"batch_id": batch_id}, key=str(batch_id))
@@ -365,7 +368,12 @@ def _child_code(family_code: str, child: str) -> str | None:
     """A child's key in the town: its own number, else its first name within the family."""
     if not child:
         return None
-    return child if _KEY.match(child) else f"{family_code}/{child.casefold()}"
+    return child if is_child_key(child) else f"{family_code}/{child.casefold()}"
+
+
+def is_child_key(child: str) -> bool:
+    """Whether it is a child's number in the billing software, and not a first name."""
+    return _KEY.match(child) is not None
 
 
 def _sha256(path: Path) -> str:

@@ -216,7 +216,7 @@ class Invoices:
         return [
             LineInfo(
                 line.activity, label or "", line.tax_kind, line.quantity, line.unit_price,
-                line.amount,
+                line.amount, line.rank,
             )
             for line, label in rows
         ]  # fmt: skip
@@ -278,4 +278,5 @@ def _info(invoice: Invoice, paid: int, closes_on: date | None) -> InvoiceInfo:
             and not invoice.direct_debit
         ),
         closes_on=closes_on,
+        handed_over=invoice.state == InvoiceState.HANDED_OVER,
     )

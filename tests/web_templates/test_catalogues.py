@@ -40,10 +40,7 @@ NOT_ENGLISH = re.compile(r"\w'\w|[«»]|\s[:;!?](\s|$)|n°|\.\.\.")
 Id = str | tuple[str, ...]
 
 
-FRENCH_ONLY = re.compile(
-    r"services/accounts\.py|web/office/(accounts|news|payments)\.py"
-    r"|templates/office/(accounts|counter|news|news_list|payment|payments)\.jinja2"
-)
+FRENCH_ONLY = re.compile(r"web/office/news\.py|templates/office/(news|news_list)\.jinja2")
 """Pages of the back office that speak no English yet: agents of French towns read them first."""
 
 

@@ -70,7 +70,7 @@ class Statements:
         """Every entry, with the hash that chains it to the one before."""
         found = self.entries.read(period)
         last = found[-1].hash if found else self.entries.hash_before(period)
-        notes = [_("Empreinte de la dernière écriture : %(hash)s") % {"hash": last or "–"}]
+        notes = [_("Empreinte de la dernière écriture : %(hash)s") % {"hash": last or "–"}]
         closing = self.closings.get(period)
         if closing:
             notes.append(_("Mois arrêté le %(day)s.") % {"day": _date(closing.closed_at)})
@@ -125,7 +125,7 @@ class Statements:
             "cheques",
             period,
             (
-                _("Rang"), _("Date"), _("Reçu"), _("Émetteur"), _("N° et banque"), _("Montant"),
+                _("Rang"), _("Date"), _("Reçu"), _("Émetteur"), _("N° et banque"), _("Montant"),
             ),
             [
                 (rank, entry.at, entry.receipt, entry.payer, entry.reference, Cents(entry.amount))
@@ -133,7 +133,7 @@ class Statements:
             ],
             (
                 _("Total"), None, None, None,
-                _("Nombre de chèques : %(count)s") % {"count": len(found)},
+                _("Nombre de chèques : %(count)s") % {"count": len(found)},
                 Cents(sum(entry.amount for entry in found)),
             ),
             opens=_payments(found),
@@ -233,7 +233,7 @@ class Statements:
             (
                 _("Débiteur"), _("Adresse"), _("Code famille"), _("Facture"), _("Référence"),
                 _("Objet"), _("Émise le"), _("Échéance"), _("Rappels"), _("Montant"), _("Payé"),
-                _("Reste dû"), _("Moins de 15 € en tout"),
+                _("Reste dû"), _("Moins de 15 € en tout"),
             ),
             rows,
             (_("Total"), *[None] * 8, *(_sum(rows, i) for i in (9, 10, 11)), None),
@@ -298,11 +298,11 @@ class Statements:
         notes = []
         if first and last:
             notes.append(
-                _("Écritures n° %(first)s à n° %(last)s ; dernier reçu : %(receipt)s.")
+                _("Écritures n° %(first)s à n° %(last)s ; dernier reçu : %(receipt)s.")
                 % {"first": first.number, "last": last.number, "receipt": last.receipt}
             )
         digest = last.hash if last else self.entries.hash_before(period)
-        notes.append(_("Empreinte de la dernière écriture : %(hash)s") % {"hash": digest or "–"})
+        notes.append(_("Empreinte de la dernière écriture : %(hash)s") % {"hash": digest or "–"})
         closing = self.closings.get(period)
         if closing:
             who = self.names().get(closing.actor, closing.actor)
@@ -311,7 +311,7 @@ class Statements:
                 % {"day": _date(closing.closed_at), "who": who}
             )
         else:
-            notes.append(_("Mois non arrêté : ces chiffres sont provisoires."))
+            notes.append(_("Mois non arrêté : ces chiffres sont provisoires."))
         return notes
 
     @staticmethod
@@ -376,7 +376,7 @@ def kind_label(kind: str) -> str:
 
 def _why(left: int) -> str:
     if left < 0:
-        return _("Remboursé, puis règlement rejeté : à récupérer")
+        return _("Remboursé, puis règlement rejeté : à récupérer")
     return _("Trop-perçu")
 
 

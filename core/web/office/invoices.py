@@ -82,6 +82,12 @@ def _invoice(request: Request, error: str = "") -> Response:
         "family": request.ctx.families.get(found.family_id),
         "lines": request.ctx.invoices.lines(found.id),
         "payments": request.ctx.desk.payments_of(found.id),
+        "changes": request.ctx.corrections.of_invoice(found.id),
+        "credits": [
+            row
+            for row in request.ctx.credits.waiting(family_id=found.family_id, regie=found.regie)
+            if row.left > 0
+        ],
         "trail": request.ctx.desk.audit(subject=f"invoice:{found.id}").rows,
         "names": request.ctx.agents.names(),
         "error": error,

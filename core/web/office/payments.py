@@ -98,8 +98,21 @@ def _act(request: Request, found: Payment, action: str, reason: str) -> str:
         raise UserError(_("Seul le régisseur annule un paiement."))
     if found.state != PaymentState.SETTLED:
         raise UserError(_("Ce paiement n’est pas, ou plus, encaissé."))
-    request.ctx.payments.reverse(found.id, reason=reason)
+    nature = request.POST.get("nature", "")
+    named = f"{nature}\u202f: {reason}" if nature in _natures()[:-1] else reason
+    request.ctx.payments.reverse(found.id, reason=named)
     return _("Le paiement est annulé : ses factures sont de nouveau dues.")
+
+
+def _natures() -> list[str]:
+    """Why a payment is taken back; the last says nothing more than the reason does."""
+    return [
+        _("Chèque impayé"),
+        _("Prélèvement rejeté"),
+        _("Remboursement"),
+        _("Erreur de saisie"),
+        _("Autre"),
+    ]
 
 
 def _payment(request: Request, error: str = "") -> Response:
@@ -109,6 +122,9 @@ def _payment(request: Request, error: str = "") -> Response:
         "family": request.ctx.families.get(found.family_id),
         "items": request.ctx.desk.invoices_of(found.id),
         "excess": request.ctx.payments.excess(found.id),
+        "credit": request.ctx.credits.of_payment(found.id),
+        "natures": _natures(),
+        "typed": request.POST,
         "answers": request.ctx.desk.answers(found.id),
         "trail": request.ctx.desk.audit(subject=f"payment:{found.id}").rows,
         "names": request.ctx.agents.names(),

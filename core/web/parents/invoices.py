@@ -40,6 +40,7 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
                 "key": key,
                 "label": request.town.regie_label(key),
                 "collects": request.town.collects(key),
+                "tresorerie": request.town.pay_tresorerie(key),
                 "online": choice is not None,
                 "several": choice is not None and choice.capabilities.several_invoices,
                 "invoices": list(found),
