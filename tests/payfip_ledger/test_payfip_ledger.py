@@ -30,7 +30,7 @@ from core.testing.portal import due_rows, make_portal, record
 from core.web.app import make_app
 from plugins.payfip import PayFiP
 from plugins.payfip.breaker import Breaker
-from plugins.payfip.client import Clients
+from plugins.payfip.client import Client, Clients
 from plugins.payfip.simulator.app import make_simulator, running
 from plugins.payfip.simulator.scenarios import FaultKind, Scenario
 
@@ -302,31 +302,95 @@ def test_what_is_paid_there_is_settled_here_once_and_nothing_else(world):
         assert len(ends) >= 4, ends
 
 
-def test_fifty_notifications_at_once_are_one_settlement_and_one_mail(world):
-    world.start(-1)
+def pay(world):
+    """Begin one payment and pay it at the simulator; its number and idOp."""
     world.attempt()
-    (payment, _reference, operation) = world.pick()
-    world.simulator.store.reach_bank(operation.id_op)
+    payment, reference, _operation = world.pick()
+    world.simulator.store.reach_bank(reference)
     world.simulator.store.choose_card(
-        operation.id_op, brand="VISA", last4="0055", scenario=Scenario.ACCEPT
+        reference, brand="VISA", last4="0055", scenario=Scenario.ACCEPT
     )
-    world.simulator.bank.pay_by_card(world.simulator.store.operation(operation.id_op))
+    world.simulator.bank.pay_by_card(world.simulator.store.operation(reference))
+    return payment, reference
+
+
+@pytest.fixture
+def questions(monkeypatch):
+    """What PayFiP is asked about, idOp by idOp."""
+    asked = []
+
+    def payment(client, id_op):
+        asked.append(id_op)
+        return ask(client, id_op)
+
+    ask = Client.payment
+    monkeypatch.setattr(Client, "payment", payment)
+    return asked
+
+
+def test_fifty_notifications_and_returns_at_once_are_one_settlement_and_one_mail(world, questions):
+    world.start(-1)
+    payment, id_op = pay(world)
+    world.portal.clock.pass_time(minutes=2)
     barrier = threading.Barrier(50)
     problems = []
 
-    def knock():
+    def knock(number):
         barrier.wait()
         try:
-            with world.portal.town() as town:
-                town.attempts.ask(payment)
+            if number % 2:
+                world.app.post("/valmont/+payfip/notification", {"idOp": id_op}, status=200)
+            else:
+                with world.portal.town() as town:
+                    town.attempts.ask(payment)
         except Exception as error:  # noqa: BLE001
             problems.append(error)
 
-    threads = [threading.Thread(target=knock) for _ in range(50)]
+    threads = [threading.Thread(target=knock, args=(number,)) for number in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert problems == []
+    asked_at_once = len(questions)
+    world.portal.clock.pass_time(seconds=1)
     world.portal.work()
     assert world.check("fifty at once")["settled"] == 1
+    # What was settled by a return, no notification asks after any more.
+    assert len(questions) == asked_at_once
+
+
+def test_forged_notifications_cost_at_most_one_question(world, questions):
+    world.start(-2)
+    world.attempt()
+    payment, id_op, _operation = world.pick()
+    forged = [
+        ("/valmont", "f" * 36),  # Nobody's.
+        ("/valmont", id_op.replace("-", "")),
+        ("/brumes", id_op),  # Another town's.
+        ("/valmont", id_op),  # Somebody's, who has not paid.
+    ]
+    for town, told in forged * 10:
+        form = {"idOp": told, "resultrans": "P", "montant": "5687"}
+        world.app.post(f"{town}/+payfip/notification", form, status=200)
+    world.portal.clock.pass_time(seconds=1)
+    world.portal.work()
+    assert questions == [id_op]
+    with world.portal.town() as town:
+        assert town.payments.row(payment).state == "pending"
+        assert town.payments.row(payment).anomaly == ""
+
+
+def test_an_outage_leaves_nothing_for_people_to_retry(world):
+    """Each parent who came back while PayFiP was away left a dead effect for the office."""
+    world.start(-3)
+    _payment, id_op = pay(world)
+    world.simulator.store.add_fault("*", "unavailable", seconds=0, count=500)
+    world.app.post("/valmont/+payfip/notification", {"idOp": id_op}, status=200)
+    for _time in range(7):
+        world.portal.clock.pass_time(minutes=8)
+        world.portal.work(rounds=1)
+    world.simulator.store.clear_faults()
+    world.portal.clock.pass_time(minutes=40)
+    world.portal.work()
+    assert world.check("after an outage")["settled"] == 1
