@@ -6,6 +6,7 @@ What is outside runs in the test's own process, keeps its own records, and misbe
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections import Counter
@@ -260,6 +261,7 @@ class Parent(threading.Thread):
         self.city, self.slug, self.family, self.chance = city, slug, family, chance
         self.invoices = invoices
         self.error = None
+        self.doing = ""
         self._http = httpx.Client(trust_env=False, timeout=8)
         self._webs = list(city.ports.values())
 
@@ -289,27 +291,39 @@ class Parent(threading.Thread):
         self._payment = ""
         self._failures, hasty = 0, self.chance.random() < self.HASTY
         while not (hasty and self._failures):
-            if not form:
+            if not form and not self._payment:
                 page = self._ask("GET", f"/factures/recapitulatif?invoice={invoice_id}")
-                if page is not None and "/connexion" in page.headers.get("location", ""):
+                if page is None:
+                    continue
+                if "/connexion" in page.headers.get("location", ""):
                     self._sign_in()
-                elif page is not None and page.status_code == 200:
+                elif page.status_code == 200:
                     form = _fields(page.text, "email")
                     form |= {"invoice": str(invoice_id), "email": payer(self.slug, number)}
+                elif led_back := re.search(r"/paiements/[0-9]+(?=/aller)", page.text):
+                    self._payment = led_back[0]
+                else:
+                    return None
                 continue
             if not self._payment:
                 noted = self._ask("POST", "/paiements", form)
-                location = noted.headers.get("location", "") if noted is not None else ""
+                if noted is None:
+                    continue
+                location = noted.headers.get("location", "")
                 if location.endswith("/aller"):
                     self._payment = location.removesuffix("/aller").partition(self.slug)[2]
-                elif noted is not None and "/connexion" in location:
-                    form = {}
+                else:
+                    form = {}  # Signed out meanwhile, or the form is too old: begin again.
                 continue
             # A parent who sees the form again sends it again; the key makes it one payment.
             going = self._ask("GET", self._payment + "/aller")
             location = going.headers.get("location", "") if going is not None else ""
             if "idop=" in location:
                 return location.partition("idop=")[2]
+            if "/connexion" in location:
+                self._sign_in()
+            elif location.endswith(self._payment):
+                return None  # PayFiP's page is closed: what is left is to wait for its outcome.
             time.sleep(0.1)
         return None
 
@@ -324,6 +338,7 @@ class Parent(threading.Thread):
 
     def _ask(self, method: str, path: str, data: dict | None = None) -> httpx.Response | None:
         """Ask one of the web machines; None when it is away, or in trouble."""
+        self.doing = f"{method} {path}"
         port = self.chance.choice(self._webs)
         try:
             answer = self._http.request(

@@ -29,6 +29,8 @@ SCHEDULES = int(os.environ.get("PREAU_DISASTERS", "1"))
 FIRST = int(os.environ.get("PREAU_FIRST_SEED", "0"))
 INVOICES = 3
 """A parent's, in each schedule."""
+WORKERS = ("worker1", "worker2")
+"""Each does one thing at a time."""
 STRIKES = 7
 """Disasters of a schedule."""
 TROUBLES = (
@@ -48,6 +50,8 @@ class Storm:
     chance: random.Random
     struck: Counter[str] = field(default_factory=Counter)
     heals: list = field(default_factory=list)
+    interrupted: int = 0
+    """How many deliveries may have been cut between the other side and the commit."""
 
     def strike(self) -> None:
         """One disaster, and now and then the end of an earlier one."""
@@ -67,7 +71,7 @@ class Storm:
     def kill(self, name: str, *, at_once: bool | None = None) -> None:
         if name not in self.city.processes:
             return
-        self.struck["killed"] += 1
+        self.interrupted += name in WORKERS
         self.city.kill(name)
         if self.chance.random() < 0.5 if at_once is None else at_once:
             self.city.start(name)
@@ -78,7 +82,7 @@ class Storm:
         self.kill(self.chance.choice(City.WEBS))
 
     def worker_killed(self) -> None:
-        self.kill(self.chance.choice(("worker1", "worker2")))
+        self.kill(self.chance.choice(WORKERS))
 
     def relay_killed(self) -> None:
         self.kill("relay")
@@ -92,7 +96,7 @@ class Storm:
         self.city.types(self.chance.choice(list(TOWNS)))
 
     def postgresql_crashed(self) -> None:
-        self.struck["killed"] += 1  # What was on its way outside, no commit tells any more.
+        self.interrupted += len(WORKERS)
         self.city.crash_postgresql()
         time.sleep(self.chance.uniform(0, 0.5))
         self.city.restart_postgresql()
@@ -119,6 +123,8 @@ class Storm:
             self.city.payfip.simulator.store.add_fault("*", kind, seconds=3, count=count)
 
     def clock_jumps(self) -> None:
+        # Beyond a lease, whoever works counts as dead, and another takes over.
+        self.interrupted += len(WORKERS)
         self.city.clock.jump(self.chance.choice((-45, 70, 400, 2000)))
 
     def disk_full(self) -> None:
@@ -132,23 +138,41 @@ class Storm:
     )  # fmt: skip
 
 
-def rest(city: City) -> None:
-    """Let everything come to its end: some hours pass, in steps that the rows have to follow."""
+def rest(city: City) -> int:
+    """Let everything come to its end: some hours pass, in steps that the rows have to follow.
+
+    Tells how many deliveries the passing hours may have interrupted.
+    """
+    interrupted = 0
 
     def at_rest() -> bool:
-        if any(city.left(slug) for slug in TOWNS):
-            city.clock.jump(600)
-            time.sleep(0.4)
-            return False
-        return True
+        if not any(city.left(slug) for slug in TOWNS):
+            return True
+        # Who works is waited for: the hours would end its lease, and a mail be repeated. The rows of
+        # those who are dead are freed by the hours alone.
+        nonlocal interrupted
+        working = time.monotonic() + 5
+        while _running(city) and time.monotonic() < working:
+            time.sleep(0.1)
+        city.clock.jump(300)
+        interrupted += _running(city)
+        time.sleep(0.4)
+        return False
 
     city.until(lambda: all(map(city.answers, City.WEBS)))
     for _round in range(3):
         city.until(at_rest)
         # Beyond the two hours in which an outcome may still come, and the next poll.
         city.clock.jump(3700)
+        interrupted += _running(city)
         city.until(lambda: not _due_polls(city))
     city.until(at_rest)
+    return interrupted
+
+
+def _running(city: City) -> int:
+    count = "SELECT count(*) FROM outbox WHERE state = 'running'"
+    return sum(city.rows(count, slug)[0][0] for slug in TOWNS)
 
 
 def _due_polls(city: City) -> int:
@@ -167,7 +191,7 @@ def audit(city: City, numbers: dict[str, dict[str, int]], storm: Storm, mails: C
     operations = {one.id_op: one for one in store.operations(limit=1_000_000)}
     ends: Counter[str] = Counter()
     told = Counter(dict((city.smtp.mails - mails).items()))
-    repeats = storm.struck["killed"] + storm.struck["mail deaths"]
+    repeats = storm.interrupted + storm.struck["mail deaths"]
     known = set()
     payers = {payer(slug, number) for slug, amounts in numbers.items() for number in amounts}
     for slug, amounts in numbers.items():
@@ -208,8 +232,9 @@ def audit(city: City, numbers: dict[str, dict[str, int]], storm: Storm, mails: C
     # Whoever is paid at PayFiP is paid here: no operation is left over.
     paid = {id_op for id_op, one in operations.items() if one.paid and one.mel in payers}
     assert paid == known
-    assert all(n <= 1 + repeats for n in told.values()), told
-    assert sum(told.values()) - len(told) <= repeats, told
+    again = {key: count - 1 for key, count in told.items() if count > 1}
+    assert sum(again.values()) <= repeats, (again, storm)
+    ends["mails repeated"] = sum(again.values())
     return ends
 
 
@@ -254,9 +279,9 @@ def test_parents_pay_through_disasters(city, seed):
         storm.end()
     for parent in parents:
         parent.join(120)
-        assert not parent.is_alive()
+        assert not parent.is_alive(), f"{parent.doing}\n{city.last_words()}"
         assert parent.error is None, parent.error
-    rest(city)
+    storm.interrupted += rest(city)
     storm.struck["mail deaths"] = city.smtp.deaths - deaths
     ends = audit(city, numbers, storm, mails)
     print(f"seed {seed}: {dict(ends)} through {dict(storm.struck)}")
