@@ -65,6 +65,10 @@ class ImportReport:
     problems: list[SourceProblem] = field(default_factory=list)
     """The first of them, by line."""
     problem_count: int = 0
+    totals: list[dict[str, Any]] = field(default_factory=list)
+    """To be held against the billing software: régie, `action`, `count`, `cents`."""
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    """The first of the changed invoices: number, labels and cents before and after."""
 
     @property
     def refused(self) -> bool:
@@ -356,6 +360,10 @@ class Imports:
             "SELECT count(*) FROM staged_invoice WHERE action = 'same'"
         ).scalar_one()
         report.counts = counts
+        for statement, found in zip(
+            _statements("preview"), (report.totals, report.changes), strict=True
+        ):
+            found += map(dict, self._run(statement, batch=batch.id).mappings())
         if not counts["created"] and not counts["changed"]:
             return  # All of it was here already: no batch to list, nothing to undo.
         batch.counts = counts

@@ -229,6 +229,8 @@ class Uploads:
                 batch_id=report.batch_id,
                 report={
                     "counts": report.counts,
+                    "totals": report.totals,
+                    "changes": report.changes,
                     "problem_count": report.problem_count,
                     "problems": [asdict(problem) for problem in report.problems],
                 },

@@ -86,6 +86,7 @@ OFFICE = {
     "office_reminders_preview": "/regie/rappels/apercu",
     "office_accounts": "/regie/comptes",
     "office_account_table": "/regie/comptes/etats/{name}",
+    "office_bank": "/regie/comptes/rapprochement",
     "office_entries": "/regie/comptes/ecritures",
     "office_credits": "/regie/avoirs",
     "office_credit": r"/regie/avoirs/{id:[0-9]{1,18}}",

@@ -198,6 +198,8 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_accounts", "POST"): page(REGISSEUR, 422),
     ("office_account_table", "GET"): [Line(OFFICE, path={"name": "journal"})],
     ("office_entries", "GET"): page(OFFICE),
+    ("office_bank", "GET"): page(OFFICE),
+    ("office_bank", "POST"): page(OFFICE, 422),
     ("office_credits", "GET"): page(OFFICE),
     ("office_credit", "GET"): one(OFFICE, "credit"),
     ("office_credit", "POST"): one(OFFICE, "credit", 422, form={"action": "pay"}),

@@ -50,6 +50,18 @@ def test_a_file_is_looked_at_imported_published_and_taken_back(office, portal):
     assert {"import.done", "import.published", "import.undone"} <= set(actions)
 
 
+def test_a_dry_run_tells_sums_by_regie_and_what_changes(office, portal):
+    portal.publish(record("1", label="Avant"), record("2"))
+    page = send(office, csv(record("1", amount=1000), record("2"), record("3", regie="GARDERIE")))
+    rows = [[cell.text.strip() for cell in row.select("th, td")] for row in page.html.select("tbody tr")]
+    assert [row[1:3] for row in rows[:3]] == [["modifiées", "1"], ["inchangées", "1"], ["nouvelles", "1"]]
+    assert rows[3][0].split() == ["1", "Avant", "→", "CANTINE", "février"]
+    assert [text.replace("\xa0", " ") for text in rows[3][1:]] == ["56,87 €", "10,00 €"]
+    assert page.html.select("tfoot td")[-1].text.strip().startswith("123,74")
+    with portal.town() as town:
+        assert town.invoices.by_number("1")[0].label == "Avant"
+
+
 def test_bad_lines_are_told_and_nothing_comes_in(office, portal):
     content = csv(record("1"), record("2")).replace(b"56,87", b"56,8712", 1)
     page = send(office, content)

@@ -12,6 +12,7 @@ from core.services.audit import Audit
 from core.services.books.activities import Activities
 from core.services.books.closings import Closings
 from core.services.books.entries import Entries
+from core.services.books.matching import Matching
 from core.services.books.owed import Owed
 from core.services.books.period import Period
 from core.services.books.statements import Statements
@@ -37,6 +38,7 @@ class Accounts:
         self.closings = Closings(
             session, town.slug, clock, entries=self.entries, journal=journal, audit=audit
         )
+        self.matching = Matching(session, town.slug)
         self.statements = Statements(
             town=town,
             clock=clock,

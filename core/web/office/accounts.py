@@ -40,7 +40,7 @@ def accounts(request: Request) -> Response:
 @view_config(route_name="office_accounts", request_method="POST", permission="regisseur")
 def close(request: Request) -> Response:
     """Close the month."""
-    period = _asked(request)
+    period = asked_period(request)
     try:
         request.ctx.accounts.closings.close(replace(period, day=None))
     except UserError as error:
@@ -48,7 +48,7 @@ def close(request: Request) -> Response:
         response.status_int = 422
         return response
     request.session.flash(_("Le mois est arrêté."), "success")
-    return HTTPSeeOther(location=request.route_path("office_accounts", _query=_query(period)))
+    return HTTPSeeOther(location=request.route_path("office_accounts", _query=period_query(period)))
 
 
 @view_config(
@@ -56,7 +56,7 @@ def close(request: Request) -> Response:
 )
 def account_table(request: Request) -> dict[str, Any]:
     """A statement on a page: each row opens what it is made of."""
-    period = _asked(request)
+    period = asked_period(request)
     name = _name(request)
     activity = asked.word(request, "prestation")
     statements = request.ctx.accounts.statements
@@ -85,7 +85,7 @@ def account_table(request: Request) -> dict[str, Any]:
 )
 def entries(request: Request) -> dict[str, Any]:
     """Entries of the journal: all of a month, or those that make one figure."""
-    period = _asked(request)
+    period = asked_period(request)
     way = asked.word(request, "sens", DIRECTIONS)
     chosen = Chosen(asked.word(request, "moyen", set(Means)), DIRECTIONS.get(way))
     books = request.ctx.accounts.entries
@@ -109,7 +109,7 @@ def entries(request: Request) -> dict[str, Any]:
 @view_config(route_name="office_account_file", permission="office")
 def account_file(request: Request) -> Response:
     """A statement as a file."""
-    period, name = _asked(request), _name(request)
+    period, name = asked_period(request), _name(request)
     table: Table = request.ctx.accounts.statements.make(name, period)
     kind = request.matchdict["format"]
     if kind == "pdf":
@@ -119,7 +119,7 @@ def account_file(request: Request) -> Response:
                 "error",
             )
             where = request.route_path(
-                "office_account_table", name=name, _query=_query(period)
+                "office_account_table", name=name, _query=period_query(period)
             )
             return HTTPSeeOther(location=where)
         return download(table.pdf(request.town.name, language=request.language))
@@ -133,7 +133,7 @@ def _name(request: Request) -> str:
     return name
 
 
-def _asked(request: Request) -> Period:
+def asked_period(request: Request) -> Period:
     """The régie and the month of the address, else the first one and this month; maybe one day."""
     regies: Sequence[str] = request.ctx.accounts.regies()
     if not regies:
@@ -153,7 +153,7 @@ def _month(typed: str) -> date | None:
         return None
 
 
-def _query(period: Period) -> dict[str, str]:
+def period_query(period: Period) -> dict[str, str]:
     """The address of a period."""
     when = (
         {"jour": period.day.isoformat()} if period.day else {"mois": f"{period.month:%Y-%m}"}
@@ -162,11 +162,11 @@ def _query(period: Period) -> dict[str, str]:
 
 
 def _context(period: Period) -> dict[str, Any]:
-    return {"period": period, "regie": period.regie, "where": _query(period)}
+    return {"period": period, "regie": period.regie, "where": period_query(period)}
 
 
 def _page(request: Request, error: str = "") -> Response:
-    period = replace(_asked(request), day=None)
+    period = replace(asked_period(request), day=None)
     books = request.ctx.accounts
     following = next_month(period.month)
     slip = books.statements.make("versement", period)
