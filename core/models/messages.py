@@ -32,6 +32,14 @@ class MessageRow(TenantScoped, Base):
             ["tenant_id", "family_id"], ["family.tenant_id", "family.id"], ondelete="CASCADE"
         ),
         Index(None, "tenant_id", "family_id"),
+        Index(
+            "ix_message_published",
+            "tenant_id",
+            "created_at",
+            "channel",
+            "family_id",
+            postgresql_where=text("kind = 'invoices_published'"),
+        ),
         # A mail that comes back is found by the beginning of its Message-ID.
         Index(
             None,

@@ -27,6 +27,13 @@ class Payment(TenantScoped, Base):
         Index(None, "tenant_id", "family_id"),
         Index(None, "tenant_id", "regie", "settled_at"),
         Index(None, "tenant_id", "paid_at"),
+        Index(None, "tenant_id", "settled_at"),
+        Index(None, "tenant_id", "state", "id"),
+        Index(
+            "ix_payment_authorisation",
+            "tenant_id", "authorisation",
+            postgresql_where=text("authorisation <> ''"),
+        ),
         Index(None, "tenant_id", "receipt_number"),
         Index(None, "tenant_id", "amount"),
         Index(

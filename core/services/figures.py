@@ -206,7 +206,7 @@ class Figures:
             .where(
                 MessageRow.tenant_id == self._tenant,
                 MessageRow.kind == PUBLISHED,
-                MessageRow.state != MessageState.REFUSED,
+                MessageRow.state.in_((MessageState.QUEUED, MessageState.SENT)),
                 MessageRow.created_at >= _midnight(since),
                 MessageRow.created_at < _midnight(until),
             )
@@ -231,8 +231,8 @@ class Figures:
     def _delays(self, since: date, until: date) -> tuple[int | None, list[Slice]]:
         """Days from an invoice's issue to each payment of it, their median and their classes."""
         days = cast(func.timezone(PARIS.key, Payment.paid_at), Date) - Invoice.issued_on
-        paid = (
-            select(days.label("days"), Allocation.amount)
+        by_day = self._session.execute(
+            select(days, func.count(), func.sum(Allocation.amount))
             .select_from(Payment)
             .join(
                 Allocation,
@@ -252,20 +252,33 @@ class Figures:
                 Payment.paid_at < _midnight(until),
                 Allocation.reversed_at.is_(None),
             )
-            .subquery()
-        )
-        median = self._session.scalar(
-            select(func.percentile_cont(0.5).within_group(cast(paid.c.days, Integer)))
-        )
-        classes = self._classes(paid.c.days, paid.c.amount, DELAYS)
+            .group_by(days)
+            .order_by(days)
+        ).all()
+        classes: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        median, left = None, sum(count for _days, count, _cents in by_day) / 2
+        for taken, count, cents in by_day:
+            if median is None and left <= count:
+                median = taken
+            left -= count
+            index = sum(taken > end for end in DELAYS)
+            so_far = classes[index]
+            classes[index] = so_far[0] + count, so_far[1] + int(cents)
         labels = _labels(DELAYS, _("%(first)s à %(last)s jours"), _("plus de %(last)s jours"))
-        found = [Slice(label, *classes[index]) for index, label in enumerate(labels)]
-        return (None if median is None else round(median)), found
+        return median, [Slice(label, *classes[index]) for index, label in enumerate(labels)]
 
     def _unpaid(self, day: date) -> list[Slice]:
         """What is owed, by days since it was due."""
         age: Any = day - Invoice.due_on
-        classes = self._classes(age, Invoice.amount - Invoice.paid, AGES, *self._open())
+        number = func.width_bucket(cast(age, Integer), array([end + 1 for end in AGES]))
+        rows = self._session.execute(
+            select(number, func.count(), func.sum(Invoice.amount - Invoice.paid))
+            .where(*self._open())
+            .group_by(number)
+        )
+        classes: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        for index, count, cents in rows:
+            classes[index] = count, int(cents)
         labels = _labels(
             AGES,
             _("échu depuis %(first)s à %(last)s jours"),
@@ -273,19 +286,6 @@ class Figures:
         )
         labels[0] = _("pas encore échu")
         return [Slice(label, *classes[index]) for index, label in enumerate(labels)]
-
-    def _classes(
-        self, days: Any, cents: Any, ends: Sequence[int], *conditions: Any
-    ) -> Mapping[int, tuple[int, int]]:
-        """How many and how much by class of days, whose last days are `ends`."""
-        number = func.width_bucket(cast(days, Integer), array([end + 1 for end in ends]))
-        rows = self._session.execute(
-            select(number, func.count(), func.sum(cents)).where(*conditions).group_by(number)
-        )
-        found: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
-        for index, count, amount in rows:
-            found[index] = count, int(amount)
-        return found
 
 
 def _labels(ends: Sequence[int], between: str, beyond: str) -> list[str]:

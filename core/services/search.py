@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, union
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, union
 from sqlalchemy.orm import Session
 
 from core.domain import access_codes
@@ -56,7 +56,7 @@ class Search:
         payment: list[ColumnElement[bool]] = [
             Payment.receipt_number.in_(words),
             Payment.provider_reference.in_(words),
-            Payment.authorisation.in_(words),
+            and_(Payment.authorisation != "", Payment.authorisation.in_(words)),
         ]
         try:
             cents = parse_amount(typed)
