@@ -7,10 +7,9 @@ statements, so that a hundred thousand lines cost seconds and no memory.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from core.i18n import gettext as _
 from core.models import Document, ImportBatch
 from core.services.audit import Audit
 from core.services.errors import ImportRefusedError, NotFoundError
+from core.services.fingerprints import fingerprint
 from core.services.outbox import Outbox
 from core.tenancy.config import TenantConfig
 
@@ -291,11 +291,7 @@ class Imports:
             self._session.flush()
             document_id = document.id
             self._session.expunge(document)  # Not to hold every PDF of the file in memory.
-        stated = asdict(replace(record, document=None, line_number=0)) | {"document": digest}
-        content_hash = hashlib.sha256(
-            json.dumps(stated, default=str, sort_keys=True).encode()
-        ).hexdigest()
-        return record, document_id, content_hash
+        return record, document_id, fingerprint(record, digest)
 
     def _copy(self, chunk: list[tuple[InvoiceRecord, int | None, str]]) -> None:
         if not chunk:
