@@ -13,9 +13,9 @@ from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 
 from plugins.payfip.contract import Operation as Call
-from plugins.payfip.simulator import rules
+from plugins.payfip.simulator import rules, ticket
 from plugins.payfip.simulator.bank import Bank
-from plugins.payfip.simulator.scenarios import AMOUNT_FAULTS, CARDS, FaultKind, Scenario
+from plugins.payfip.simulator.scenarios import AMOUNT_FAULTS, FaultKind, Scenario
 from plugins.payfip.simulator.store import ClientRow, Operation, Store
 
 ACTIONS = {
@@ -29,6 +29,27 @@ ACTIONS = {
     "forget": "Oublier (P1)",
 }
 
+RESULTS = {
+    "": "attendu",
+    "P": "P, payé par carte",
+    "V": "V, prélèvement promis",
+    "R": "R, carte refusée",
+    "Z": "Z, prélèvement refusé",
+    "A": "A, annulé",
+}
+FAULTS = {
+    FaultKind.DELAY: "réponse en retard",
+    FaultKind.TIMEOUT: "pas de réponse",
+    FaultKind.HTTP_500: "HTTP 500",
+    FaultKind.HTTP_502: "HTTP 502",
+    FaultKind.MALFORMED: "XML abîmé",
+    FaultKind.EMPTY: "réponse vide",
+    FaultKind.TECHNICAL: "dysfonctionnement",
+    FaultKind.UNAVAILABLE: "indisponibilité",
+    FaultKind.PROTOCOL: "erreur de protocole",
+    FaultKind.LOST_ANSWER: "réponse perdue",
+}
+
 
 def page(request: Request) -> dict[str, Any]:
     """The newest operations, what was sent for them, and the faults to come."""
@@ -36,13 +57,14 @@ def page(request: Request) -> dict[str, Any]:
     operations = store.operations()
     return {
         "operations": operations,
+        "amounts": {one.id_op: ticket.euros(one.cents) for one in operations},
         "effects": {one.id_op: store.effects(one.id_op) for one in operations},
+        "results": RESULTS,
         "faults": store.faults(),
-        "kinds": list(FaultKind),
+        "kinds": FAULTS,
         "calls": ["*", *Call],
         "actions": ACTIONS,
-        "cards": CARDS.values(),
-        "amounts": AMOUNT_FAULTS,
+        "failing": [(ticket.euros(cents), kind) for cents, kind in AMOUNT_FAULTS.items()],
     }
 
 
