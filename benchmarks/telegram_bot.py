@@ -1,25 +1,42 @@
 """The bot of a thousand towns in one process, against a bare python-telegram-bot echo.
 
-The simulated Telegram runs in a process of its own; PostgreSQL is the embedded one. An update is
-counted from when it is due until its answer was taken by Telegram: door, outbox row, claim,
-conversation, pace, sending, end. Celery is left out: its start latency is the same for every task.
+The simulated Telegram runs in a process of its own. An update is counted from when it is due until
+Telegram took its answer: door, outbox row, claim, conversation, turn, sending, end. Celery is left
+out: its start latency is the same for every task. Each family owes an invoice, so that every answer
+makes a payment link and remembers what its message shows.
+
+"Kept and ended" is an update that is written down, claimed and ended as any, with nothing done for
+it: what losing none and answering none twice costs before the bot says a word.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
-import random
-import statistics
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.measure import Result, main, p99
+from benchmarks.measure import Result, compared, in_turns, main, p99, rate
+from benchmarks.portal import DATABASE, servers
+from core.api.invoices import SourceFile
+from core.api.work import Consumer, Effect
+from core.extensions import discovered
+from core.runtime import Runtime, sync_towns
+from core.settings import load
+from core.tasks.consumers import all_consumers
+from core.tasks.deliver import deliver
+from core.testing.portal import Records, record
+from plugins.telegram_bot import plugin
+from plugins.telegram_bot.book import Book
+from plugins.telegram_bot.inbox import UPDATE, Inbox
 
 TOWN = """\
 [tenant]
@@ -36,14 +53,17 @@ webhook_secret = "a-webhook-secret-for-benchmarks"
 base_url = "{url}"
 """
 CHAT = 1001
+ECHO = "999999:echo-of-the-baseline"
+THREADS = 8
+BARE = "an echo by a bare telegram.ext.Application, in the same process"
 
 
-def simulate(towns: int, pipe) -> None:
+def simulate(towns: int, pipe: Any) -> None:
+    """Telegram, in a process of its own."""
     from plugins.telegram_bot.simulator.app import Simulator, open_world
 
     bots = {f"{n}:token-of-the-town": f"ville_{n}_bot" for n in range(1, towns + 1)}
-    bots["999999:echo-of-the-baseline"] = "echo_bot"
-    world = open_world(None, bots, limits=False)
+    world = open_world(None, bots | {ECHO: "echo_bot"}, limits=False)
     for bot in world.bots.values():
         world.types(bot, world.people[CHAT], "/start")
     simulator = Simulator(world)
@@ -51,163 +71,228 @@ def simulate(towns: int, pipe) -> None:
     simulator.serve()
 
 
-def rss() -> float:
+def application(url: str, token: str = ECHO) -> Any:
+    """The baseline: it sends back what it reads."""
+    from telegram.ext import Application, MessageHandler, filters
+
+    async def answer(incoming: Any, _context: Any) -> None:
+        await incoming.message.reply_text(incoming.message.text)
+
+    made = Application.builder().token(token).updater(None).base_url(f"{url}/bot").build()
+    made.add_handler(MessageHandler(filters.TEXT, answer))
+    return made
+
+
+def weigh(url: str, count: int, pipe: Any) -> None:
+    """MB of a process with one bare application, and kB that each of `count` more adds."""
+    kept = [application(url)]
+    alone = resident()
+    kept += [application(url, f"{n}:token") for n in range(1, count + 1)]
+    pipe.send((alone, (resident() - alone) * 1024 / count))
+
+
+@contextmanager
+def beside(work: Callable[..., None], *args: Any) -> Iterator[Any]:
+    """What `work` sends from a process of its own."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=work, args=(*args, theirs), daemon=True
+    )
+    process.start()
+    yield ours.recv()
+    process.terminate()
+    process.join()
+
+
+def resident() -> float:
+    """MB of memory that this process holds."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20
 
 
-def update(number: int, words: str = "/factures") -> dict:
+def update(number: int, words: str = "/factures") -> dict[str, Any]:
+    """A parent writes."""
+    person = {"id": CHAT, "is_bot": False, "first_name": "Camille"}
     return {
         "update_id": number,
         "message": {
-            "message_id": number, "date": int(time.time()),
-            "chat": {"id": CHAT, "type": "private", "first_name": "Camille"},
-            "from": {"id": CHAT, "is_bot": False, "first_name": "Camille"},
-            "text": words,
+            "message_id": number, "date": int(time.time()), "from": person,
+            "chat": {"id": CHAT, "type": "private", "first_name": "Camille"}, "text": words,
         },
     }  # fmt: skip
 
 
-async def echo(url: str, count: int) -> list[float]:
-    """The baseline: an `Application` that sends back what it reads. Seconds for each update."""
-    from telegram import Update
-    from telegram.ext import Application, MessageHandler, filters
+class Echo:
+    """The bare bot in a loop of its own thread's making."""
 
-    async def answer(incoming, _context) -> None:
-        await incoming.message.reply_text(incoming.message.text)
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._numbers = itertools.count(1)
 
-    builder = Application.builder().token("999999:echo-of-the-baseline").updater(None)
-    application = builder.base_url(f"{url}/bot").build()
-    application.add_handler(MessageHandler(filters.TEXT, answer))
-    took = []
-    async with application:
-        for number in range(1, count + 1):
-            started = time.perf_counter()
-            await application.process_update(
-                Update.de_json(update(number, "bonjour"), application.bot)
-            )
-            took.append(time.perf_counter() - started)
-    return took
+    async def _answer(self, bare: Any) -> None:
+        from telegram import Update
+
+        raw = update(next(self._numbers), "bonjour")
+        await bare.process_update(Update.de_json(raw, bare.bot))
+
+    def per_second(self, count: int) -> float:
+        """Updates a second, one after the other."""
+
+        async def scene() -> float:
+            async with application(self._url) as bare:
+                await self._answer(bare)
+                started = time.perf_counter()
+                for _number in range(count):
+                    await self._answer(bare)
+                return count / (time.perf_counter() - started)
+
+        return asyncio.run(scene())
+
+    def under_load(self, a_second: int, lasting: float) -> float:
+        """ms that one of a hundred exceeds, at `a_second` updates a second."""
+        late: list[float] = []
+
+        async def scene() -> None:
+            async with application(self._url) as bare, asyncio.TaskGroup() as tasks:
+
+                async def one(due: float) -> None:
+                    await self._answer(bare)
+                    late.append(time.perf_counter() - due)
+
+                for due in dues(a_second, lasting):
+                    await asyncio.sleep(max(due - time.perf_counter(), 0))
+                    tasks.create_task(one(due))
+
+        asyncio.run(scene())
+        return p99(late) * 1000
 
 
-class Bench:
-    """The real runtime with `towns` towns, each with a family, an invoice and a linked chat."""
+def dues(a_second: int, lasting: float) -> Iterator[float]:
+    """When updates are due, on the performance counter."""
+    begin = time.perf_counter() + 0.1
+    return (begin + step / a_second for step in range(int(a_second * lasting)))
 
-    def __init__(self, folder: Path, servers, url: str, towns: int) -> None:
-        from core.db.migrate import upgrade
-        from core.db.rls import OWNER
-        from core.extensions import discovered, installed
-        from core.runtime import Runtime, sync_towns
-        from core.settings import load
-        from core.tasks.consumers import all_consumers
-        from plugins.telegram_bot.inbox import Inbox
 
-        servers.create_database("bench")
-        sources = [source.directory for source in installed().hook.migrations()]
-        upgrade(servers.url(OWNER, "bench"), sources)
-        self.slugs = [f"ville-{n}" for n in range(1, towns + 1)]
-        for n, slug in enumerate(self.slugs, start=1):
-            (folder / "tenants" / slug).mkdir(parents=True)
+class Towns:
+    """The real runtime with many towns, each with a family, an invoice and a linked chat."""
+
+    def __init__(self, folder: Path, embedded: Any, url: str, count: int) -> None:
+        slugs = [f"ville-{n}" for n in range(1, count + 1)]
+        for n, slug in enumerate(slugs, start=1):
             path = folder / "tenants" / slug / "tenant.toml"
+            path.parent.mkdir(parents=True)
             path.write_text(TOWN.format(n=n, slug=slug, url=url), "utf-8")
-        addresses = servers.addresses("bench")
+        addresses = embedded.addresses(DATABASE)
         settings = load(
             database_url=addresses.database_url, owner_url=addresses.owner_url,
             relay_url=addresses.relay_url, redis_url=addresses.redis_url,
             tenants_dir=folder / "tenants", data_dir=folder,
         )  # fmt: skip
-        self.runtime = Runtime(settings, discovered(), pool_size=8)
-        self.consumers = all_consumers(self.runtime.extensions)
-        self.inbox = Inbox()
+        self.runtime = Runtime(settings, discovered(), pool_size=THREADS)
         sync_towns(settings.owner_url, self.runtime.registry)
-        for slug in self.slugs:
-            self._furnish(slug)
-        self.number = 10_000
+        for slug in slugs:
+            self._furnish(slug, path)
+        self._consumers = all_consumers(self.runtime.extensions)
+        idle = Consumer(UPDATE, lambda _ctx, _payload: None, Effect.EXTERNAL)
+        self._idle = {**self._consumers, UPDATE: (plugin.name, idle)}
+        self._inbox = Inbox()
+        # In turn: a chat that is asked twice in a second waits for Telegram's own limit.
+        self._turn = itertools.cycle(slugs)
+        self._numbers = itertools.count(10_000)
 
-    def _furnish(self, slug: str) -> None:
-        from plugins.telegram_bot.book import Book
-
+    def _furnish(self, slug: str, any_file: Path) -> None:
         with self.runtime.unit_of_work(slug) as town:
-            family = town.session.execute(
-                text("INSERT INTO family (tenant_id, code, name) VALUES (:t, 'F1', 'Durand')"
-                     " RETURNING id"), {"t": slug},
-            ).scalar_one()  # fmt: skip
-            Book(town).link(CHAT, family, name="Camille", language="fr")
+            file = SourceFile(any_file, slug, 0)
+            report = town.imports.run(Records(record()), file)
+            town.imports.publish(report.batch_id)
+            family = town.families.by_code("F001")
+            Book(town).link(CHAT, family.id, name="Camille", language="fr")
 
-    def answer(self, slug: str) -> None:
-        """What a webhook request and a worker do for one update."""
-        from core.tasks.deliver import deliver
-        from plugins.telegram_bot import plugin
+    def answer(self) -> None:
+        """What a webhook request and a worker do for one update of the next town."""
+        self._take(self._consumers)
 
-        self.number += 1
-        number = self.number
+    def keep(self) -> None:
+        """The same, without an answer."""
+        self._take(self._idle)
+
+    def _take(self, consumers: Any) -> None:
+        slug, number = next(self._turn), next(self._numbers)
         with self.runtime.unit_of_work(slug) as town:
             settings = plugin.settings(town)
-            assert self.inbox.accept(town, settings, update(number))
-            key = f"{settings.bot_id}:{number}"
+            assert self._inbox.accept(town, settings, update(number))
             row = town.session.execute(
-                text("SELECT id FROM outbox WHERE dedupe_key = :key"), {"key": key}
+                text("SELECT id FROM outbox WHERE topic = :topic AND dedupe_key = :key"),
+                {"topic": UPDATE, "key": f"{settings.bot_id}:{number}"},
             ).scalar_one()
-        deliver(self.runtime, self.consumers, slug, row)
+        deliver(self.runtime, consumers, slug, row)
+
+    def under_load(self, a_second: int, lasting: float) -> float:
+        """ms that one of a hundred exceeds, at `a_second` updates a second."""
+        late: list[float] = []
+
+        def one(due: float) -> None:
+            self.answer()
+            late.append(time.perf_counter() - due)
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            for due in dues(a_second, lasting):
+                time.sleep(max(due - time.perf_counter(), 0))
+                pool.submit(one, due)
+        assert len(late) == int(a_second * lasting), "updates went unanswered"
+        return p99(late) * 1000
 
 
 def run(quick: bool) -> Iterator[Result]:
-    towns, lasting, rate = (20, 1, 10) if quick else (1000, 20, 30)
-    from core.db.embedded import Embedded
-    from plugins.telegram_bot import plugin
-
-    ours, theirs = multiprocessing.Pipe()
-    context = multiprocessing.get_context("spawn")
-    simulator = context.Process(target=simulate, args=(towns, theirs), daemon=True)
-    simulator.start()
-    url = ours.recv()
-    random.seed(7)
-    with tempfile.TemporaryDirectory(prefix="preau-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        with Embedded(folder, durable=False) as servers:
-            bench = Bench(folder, servers, url, towns)
-            bench.answer(bench.slugs[0])
-            baseline = asyncio.run(echo(url, 200))
-            before = rss()
-            alone = []
-            for slug in bench.slugs:
-                started = time.perf_counter()
-                bench.answer(slug)
-                alone.append(time.perf_counter() - started)
-            after, alive = rss(), len(plugin.bots)
-
-            late: list[float] = []
-
-            def timed(slug: str, due: float) -> None:
-                bench.answer(slug)
-                late.append(time.perf_counter() - due)
-
-            order = random.sample(bench.slugs, len(bench.slugs))
-            begin = time.perf_counter() + 0.1
-            with ThreadPoolExecutor(8) as pool:
-                for step in range(rate * lasting):
-                    due = begin + step / rate
-                    time.sleep(max(due - time.perf_counter(), 0))
-                    # In turn: one chat asked twice in a second waits for Telegram's own limit.
-                    pool.submit(timed, order[step % len(order)], due)
-            bench.runtime.close()
-    simulator.terminate()
-    told = {"towns": towns, "bots_alive": alive}
-    yield Result(
-        "telegram: answers of one thread", 1 / statistics.mean(alone),
-        1 / statistics.mean(baseline), "updates/s",
-        conditions=told | {"baseline": "echo by a bare telegram.ext.Application"},
+    count, rounds, many = (20, 1, 20) if quick else (1000, 5, 200)
+    a_second, lasting = (10, 1.0) if quick else (30, 10.0)
+    told: dict[str, object] = {"towns": count, "baseline": BARE}
+    with beside(simulate, count) as url, servers() as (embedded, folder):
+        with beside(weigh, url, many) as (bare_mb, bare_kb):
+            pass
+        towns, echo = Towns(folder, embedded, url, count), Echo(url)
+        towns.answer()
+        before = resident()
+        for _town in range(count):
+            towns.answer()
+        whole, each = resident(), (resident() - before) * 1024 / count
+        alive = len(plugin.bots)
+        took = in_turns(
+            {
+                "answer": partial(rate, towns.answer, many),
+                "keep": partial(rate, towns.keep, many),
+                "echo": partial(echo.per_second, many),
+            },
+            rounds,
+        )
+        load_ = in_turns(
+            {
+                "answer": partial(towns.under_load, a_second, lasting),
+                "echo": partial(echo.under_load, a_second, lasting),
+            },
+            1 if quick else 3,
+        )
+        towns.runtime.close()
+        plugin.bots.close()
+    yield compared(
+        "telegram: answers, one after the other", took["answer"], took["echo"], "updates/s", **told
+    )
+    yield compared(
+        "telegram: updates kept and ended", took["keep"], took["echo"], "updates/s", **told
+    )
+    yield compared(
+        f"telegram: p99 at {a_second} updates a second", load_["answer"], load_["echo"], "ms",
+        threads=THREADS, seconds=lasting, **told,
     )  # fmt: skip
-    yield Result("telegram: answer, median", statistics.median(alone) * 1000,
-                 statistics.median(baseline) * 1000, "ms", conditions=told)  # fmt: skip
-    yield Result("telegram: memory per town's bot", (after - before) * 1024 / towns, None, "kB",
-                 conditions=told | {"rss_mb": round(after, 1)})  # fmt: skip
-    told |= {"updates_per_second": rate, "answered": len(late)}
-    yield Result("telegram: answer under load, median", statistics.median(late) * 1000, None,
-                 "ms", conditions=told)  # fmt: skip
-    yield Result("telegram: answer under load, p99", p99(late) * 1000, None, "ms",
-                 conditions=told)  # fmt: skip
+    bare = f"{many} bare telegram.ext.Applications in a process of their own"
+    yield Result(
+        "telegram: memory per town's bot", each, bare_kb, "kB",
+        conditions={"towns": count, "bots_alive": alive, "baseline": bare},
+    )  # fmt: skip
+    yield Result(
+        "telegram: memory of the process", whole, bare_mb, "MB",
+        conditions={"towns": count, "baseline": "a process with one bare Application"},
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ CHANNEL = "preau_outbox"
 PUBLISH_LEASE = timedelta(seconds=60)
 """How long a published row waits for a worker before it is published again."""
 
+_ROW_ONLY = {"synchronize_session": False}
+"""Nobody holds rows of the outbox as objects: a worker need not look for them, at every row."""
+
 
 class LostClaimError(Exception):
     """Another worker finished the row, or took it over after the lease: roll back."""
@@ -106,7 +109,8 @@ class Outbox:
                 lease_until=now + lease,
                 attempts=OutboxRow.attempts + 1,
             )
-            .returning(OutboxRow.topic, OutboxRow.payload, OutboxRow.attempts)
+            .returning(OutboxRow.topic, OutboxRow.payload, OutboxRow.attempts),
+            execution_options=_ROW_ONLY,
         ).one_or_none()
         return Claim(row_id, row.topic, row.payload, row.attempts) if row else None
 
@@ -152,7 +156,8 @@ class Outbox:
                 OutboxRow.attempts == claim.attempt,
             )
             .values(lease_until=None, **values)
-            .returning(OutboxRow.id)
+            .returning(OutboxRow.id),
+            execution_options=_ROW_ONLY,
         ).one_or_none()
         if ended is None:
             raise LostClaimError(str(claim.id))

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Update, delete, exists, func, or_, select, update
+from sqlalchemy import Update, bindparam, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from core.plugin import TenantContext
@@ -29,6 +29,30 @@ BOT = 0
 """Stands for the bot as a whole where a chat's number is asked for."""
 
 
+# What every update needs, put together once: to do it each time costs as much as running it.
+_LINKS_OF_CHAT = (
+    select(ChatLink)
+    .where(ChatLink.tenant_id == bindparam("town"), ChatLink.chat_id == bindparam("chat"))
+    .order_by(ChatLink.id)
+)
+_TAKE = text(
+    "INSERT INTO telegram_delivery (tenant_id, key) VALUES (:town, :key)"
+    " ON CONFLICT (tenant_id, key) DO NOTHING RETURNING id"
+)
+_BOOK = text(
+    "INSERT INTO telegram_pace AS known (tenant_id, chat_id, free_at)"
+    " VALUES (:town, :chat, :in_chat), (:town, :bot, :of_bot)"
+    " ON CONFLICT (tenant_id, chat_id) DO UPDATE"
+    " SET free_at = greatest(known.free_at, :now) + (excluded.free_at - :now)"
+    " RETURNING chat_id, free_at, held_until"
+)
+_REMEMBER = text(
+    "INSERT INTO telegram_message (tenant_id, chat_id, message_id, invoice_ids)"
+    " VALUES (:town, :chat, :message, :invoices)"
+    " ON CONFLICT (tenant_id, chat_id, message_id) DO UPDATE SET invoice_ids = excluded.invoice_ids"
+)
+
+
 def token_hash(token: str) -> bytes:
     """What is kept of a token; it is random, so a plain hash is enough."""
     return hashlib.sha256(token.encode()).digest()
@@ -46,11 +70,8 @@ class Book:
 
     def links_of_chat(self, chat_id: int) -> Sequence[ChatLink]:
         """The families that this chat sees, oldest link first."""
-        return self._session.scalars(
-            select(ChatLink)
-            .where(ChatLink.tenant_id == self._tenant, ChatLink.chat_id == chat_id)
-            .order_by(ChatLink.id)
-        ).all()
+        found = self._session.scalars(_LINKS_OF_CHAT, {"town": self._tenant, "chat": chat_id})
+        return found.all()
 
     def links_of_family(self, family_id: int) -> Sequence[ChatLink]:
         """The chats that see this family, oldest link first."""
@@ -184,13 +205,8 @@ class Book:
             )
             return
         self._session.execute(
-            insert(ShownMessage)
-            .values(
-                tenant_id=self._tenant, chat_id=chat_id, message_id=message_id, invoice_ids=ids
-            )
-            .on_conflict_do_update(
-                index_elements=["tenant_id", "chat_id", "message_id"], set_={"invoice_ids": ids}
-            )
+            _REMEMBER,
+            {"town": self._tenant, "chat": chat_id, "message": message_id, "invoices": ids},
         )
 
     def shown_in(self, chat_id: int, message_id: int) -> tuple[int, ...]:
@@ -236,12 +252,7 @@ class Book:
         """
         mine = (Delivery.tenant_id == self._tenant, Delivery.key == key)
         # Taken at first: what goes out at once, as nearly all does, needs no second statement.
-        is_new = self._session.scalar(
-            insert(Delivery)
-            .values(tenant_id=self._tenant, key=key, turn_at=None)
-            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
-            .returning(Delivery.id)
-        )
+        is_new = self._session.scalar(_TAKE, {"town": self._tenant, "key": key})
         kept: datetime | None = None
         if not is_new:
             kept = self._session.scalar(select(Delivery.turn_at).where(*mine).with_for_update())
@@ -270,24 +281,16 @@ class Book:
         is always taken first, so that two processes cannot wait for each other.
         """
         now = self._now()
-        steps = {chat_id: CHAT_STEP, BOT: BOT_STEP}
-        booking = insert(Pace).values(
-            [
-                {"tenant_id": self._tenant, "chat_id": scope, "free_at": now + step}
-                for scope, step in steps.items()
-            ]
-        )
-        # What an idle chat is booked for, counted from when the chat is free.
-        booking = booking.on_conflict_do_update(
-            index_elements=["tenant_id", "chat_id"],
-            set_={"free_at": func.greatest(Pace.free_at, now) + (booking.excluded.free_at - now)},
-        )
-        booked = {
-            row.chat_id: row
-            for row in self._session.execute(
-                booking.returning(Pace.chat_id, Pace.free_at, Pace.held_until)
-            )
-        }
+        # What each is booked for, if it is idle; else as much later as it is busy.
+        rows = self._session.execute(
+            _BOOK,
+            {
+                "town": self._tenant, "now": now,
+                "chat": chat_id, "in_chat": now + CHAT_STEP,
+                "bot": BOT, "of_bot": now + BOT_STEP,
+            },
+        )  # fmt: skip
+        booked = {row.chat_id: row for row in rows}
         in_chat: datetime = booked[chat_id].free_at - CHAT_STEP
         of_bot: datetime = booked[BOT].free_at - BOT_STEP
         if answer:
