@@ -1,11 +1,8 @@
-"""How well and how fast cheques are matched.
+"""How well and how fast cheques are matched with the invoices they pay.
 
-``--detail`` prints every figure per rule and kind of noise instead, ``--dev`` with the seeds that
-were tuned on, ``--wrong`` each wrong automatic match.
-
-Quality is reported per rule and per kind of noise, with the bound that the number of cases allows
-(rule of three); speed as a ratio to a bare pass of rapidfuzz over the same names, in the same run.
-The person who reviews is simulated as one who always files the truth.
+Quality on labelled towns that nobody tuned on (``--detail``: per rule and per kind of noise, with
+the bounds that the number of cases allows) and on cases written by hand to mislead; speed as a
+ratio to a bare pass of rapidfuzz over the same names.
 """
 
 from __future__ import annotations
@@ -15,218 +12,51 @@ import json
 import sys
 import time
 import tracemalloc
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 
 from rapidfuzz import fuzz, process
 
-from benchmarks import measure
-from benchmarks.cheques_town import BASE, HARD, Noise, Paper, Town, town
+from benchmarks import cheques_files, measure
+from benchmarks.cheques_desk import Desk, Score
+from benchmarks.cheques_files import Labelled
+from benchmarks.cheques_noise import NOISES
+from benchmarks.cheques_town import town
 from benchmarks.measure import Aim, Result
-from plugins.cheque_import.matcher import (
-    AccountLink,
-    Cheque,
-    Family,
-    Index,
-    Match,
-    OpenInvoice,
-    Rule,
-    Snapshot,
-    State,
-    match,
-)
-from plugins.cheque_import.matcher.normalise import bare
-from plugins.cheque_import.matcher.snapshot import Elsewhere
+from plugins.cheque_import.matcher import Cheque, Family, Index, OpenInvoice, Snapshot, match
 
 DEV, TEST = range(1, 11), range(1001, 1021)
-"""Seeds to tune on, and seeds that nobody tuned on."""
+"""Seeds to tune on, and seeds that nobody tuned on, whose files are frozen."""
 
-LEARNS = {Rule.REFERENCE, Rule.REFERENCE_PART, Rule.AGREEMENT, Rule.CODE}
-
-
-@dataclass
-class Score:
-    """Counts over many cheques."""
-
-    cheques: int = 0
-    exact: int = 0
-    automatic: int = 0
-    right: int = 0
-    wrong_family: int = 0
-    wrong_split: int = 0
-    posted_twice: int = 0
-    reviewed_exact: int = 0
-    among_three: int = 0
-    first: int = 0
-    manual: int = 0
-    rules: Counter[str] = field(default_factory=Counter)
-    rules_wrong: Counter[str] = field(default_factory=Counter)
-    classes: Counter[str] = field(default_factory=Counter)
-    classes_auto: Counter[str] = field(default_factory=Counter)
-    wrong: list[tuple[Paper, Match]] = field(default_factory=list)
-
-    def add(self, other: Score) -> None:
-        """Add another seed's counts."""
-        for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
-
-    def figures(self) -> dict[str, float]:
-        """The figures that issue and specification set aims for."""
-        automatic = max(self.automatic, 1)
-        return {
-            "cheques": self.cheques,
-            "automatic": self.automatic,
-            "automatic_share": self.automatic / max(self.cheques, 1),
-            "wrong_family": self.wrong_family,
-            "wrong_family_bound_95": 3 / automatic,
-            "posted_twice": self.posted_twice,
-            "split_right": self.right / automatic,
-            "coverage_of_exact": self.right / max(self.exact, 1),
-            "right_among_first_three": self.among_three / max(self.reviewed_exact, 1),
-            "right_first": self.first / max(self.reviewed_exact, 1),
-            "manual_share": self.manual / max(self.cheques, 1),
-        }
+COVERAGE = {"base": 88, "hard": 78}
+"""Percent of the cheques with an exact explanation that are to be matched without a person."""
+SIZES = ((5_000, 50_000), (10_000, 100_000), (20_000, 200_000))
 
 
-class Desk:
-    """One town's cash desk over its months: a ledger, learned accounts, a person who reviews."""
+def quality(noise: str, seeds: Sequence[int]) -> Score:
+    """Live through the town of every seed, read from its files, and add up.
 
-    def __init__(self, made: Town) -> None:
-        self.town = made
-        self.left = {bill.id: bill.amount for bill in made.bills}
-        self.links: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
-        self.seen: set[str] = set()
-        self.families = tuple(Family(h.id, h.code, h.names) for h in made.households)
-        self.score = Score()
-
-    def run(self) -> Score:
-        """Live through all months, one slip per régie and month."""
-        slips: dict[tuple[int, str], list[Paper]] = defaultdict(list)
-        for paper in self.town.papers:
-            slips[paper.month, paper.regie].append(paper)
-        month_seen = -1
-        for month, regie in sorted(slips):
-            if month != month_seen:
-                for when, bills in self.town.online:
-                    if when == month:
-                        self.left.update(dict.fromkeys(bills, 0))
-                month_seen = month
-            self._slip(slips[month, regie], month, regie)
-        return self.score
-
-    def _slip(self, papers: list[Paper], month: int, regie: str) -> None:
-        waiting = []
-        for paper in papers:
-            self.score.cheques += 1
-            if paper.key in self.seen:
-                continue
-            self.seen.add(paper.key)
-            self.score.exact += paper.exact
-            for name in paper.classes:
-                self.score.classes[name] += paper.exact
-            waiting.append(paper)
-        self._file(waiting, month, regie)
-
-    def _file(self, waiting: list[Paper], month: int, regie: str) -> None:
-        while waiting:
-            found = match([_cheque(paper) for paper in waiting], self._index(month, regie))
-            certain = [(p, m) for p, m in zip(waiting, found, strict=True)
-                       if m.state is State.CERTAIN]  # fmt: skip
-            if not certain:
-                break
-            for paper, one in certain:
-                self._post(paper, one)
-            done = {paper.key for paper, _m in certain}
-            waiting = [paper for paper in waiting if paper.key not in done]
-        # Once a person has confirmed one cheque of an account, the others are matched anew.
-        first = {paper.account: paper.key for paper in reversed(waiting)}
-        again = []
-        for paper, one in zip(waiting, found, strict=True) if waiting else ():
-            if first[paper.account] == paper.key:
-                self._review(paper, one)
-            else:
-                again.append(paper)
-        if again:
-            self._file(again, month, regie)
-
-    def _index(self, month: int, regie: str) -> Index:
-        invoices, elsewhere = [], {}
-        for bill in self.town.bills:
-            if (bill.issued_on.year, bill.issued_on.month) > _month(month):
-                continue
-            if bill.regie != regie:
-                elsewhere[bare(bill.number)] = Elsewhere("autre régie", bill.family)
-            elif self.left[bill.id]:
-                invoices.append(
-                    OpenInvoice(bill.id, bill.family, bill.number, "", bill.regie,
-                                self.left[bill.id], bill.issued_on, bill.due_on)
-                )  # fmt: skip
-            else:
-                elsewhere[bare(bill.number)] = Elsewhere("déjà payée", bill.family, bill.amount)
-        accounts = {
-            account: tuple(AccountLink(f, tuple(sorted(p))) for f, p in sorted(links.items()))
-            for account, links in self.links.items()
-        }
-        return Index(Snapshot(regie, tuple(invoices), self.families, accounts, elsewhere))
-
-    def _post(self, paper: Paper, one: Match) -> None:
-        score, proposal = self.score, one.proposals[0]
-        score.automatic += 1
-        score.rules[proposal.rule] += 1
-        if dict(proposal.shares) == dict(paper.truth) and paper.exact:
-            score.right += 1
-            for name in paper.classes:
-                score.classes_auto[name] += 1
-        else:
-            score.rules_wrong[proposal.rule] += 1
-            score.wrong.append((paper, one))
-            if proposal.family_id == paper.family:
-                score.wrong_split += 1
-            else:
-                score.wrong_family += 1
-        for invoice, cents in proposal.shares:
-            self.left[invoice] -= cents
-            score.posted_twice += self.left[invoice] < 0
-        if proposal.rule in LEARNS or proposal.rule is Rule.ACCOUNT:
-            self._learn(paper, proposal.family_id)
-
-    def _review(self, paper: Paper, one: Match) -> None:
-        score = self.score
-        score.manual += one.state is State.MANUAL
-        if paper.exact:
-            score.reviewed_exact += 1
-            splits = [dict(p.shares) for p in one.proposals]
-            score.among_three += dict(paper.truth) in splits[:3]
-            score.first += dict(paper.truth) in splits[:1]
-        for invoice, cents in paper.truth:
-            self.left[invoice] = max(self.left[invoice] - cents, 0)
-        self._learn(paper, paper.family)
-
-    def _learn(self, paper: Paper, family: int) -> None:
-        payers = self.links[paper.account][family]
-        if paper.issuer:
-            payers.add(paper.issuer)
-
-
-def _month(month: int) -> tuple[int, int]:
-    return (2025, 9 + month) if month < 4 else (2026, month - 3)
-
-
-def _cheque(paper: Paper) -> Cheque:
-    return Cheque(
-        key=paper.key, amount=paper.amount, slip=paper.slip, rank=paper.rank, number=paper.number,
-        account=paper.account, issuer=paper.issuer, references=paper.references,
-        family_code=paper.code,
-    )  # fmt: skip
-
-
-def quality(noise: Noise, seeds: range) -> Score:
-    """Run every seed and add up."""
-    total = Score()
+    Raises:
+        ValueError: a frozen set is not what it was.
+    """
+    total, frozen = Score(), cheques_files.frozen()
     for seed in seeds:
-        total.add(Desk(town(seed, noise)).run())
+        made = cheques_files.files(town(seed, NOISES[noise]))
+        known = frozen.get(f"{noise}-{seed}")
+        if known not in {None, cheques_files.digest(made)}:
+            raise ValueError(f"the set {noise}-{seed} changed: its figures would not compare")
+        total.add(Desk(cheques_files.read(made)).run())
+    return total
+
+
+def adversarial() -> Score:
+    """Every case that was written by hand to mislead, each on a desk of its own."""
+    whole = cheques_files.read_folder(cheques_files.ADVERSARIAL)
+    total = Score()
+    for slip in dict.fromkeys(paper.slip for paper in whole.papers):
+        papers = [paper for paper in whole.papers if paper.slip == slip]
+        total.add(Desk(Labelled(whole.families, whole.bills, papers, whole.accounts)).run())
     return total
 
 
@@ -279,70 +109,119 @@ def speed(cheques: int, invoices: int, rounds: int = 3) -> Result:
     )  # fmt: skip
 
 
-def memory(cheques: int, invoices: int) -> Result:
-    """Megabytes at the peak of matching, beyond the snapshot's own."""
-    snapshot, batch = _large(invoices, cheques)
-    tracemalloc.start()
-    match(batch, Index(snapshot))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+def linearity(smallest: Result, largest: Result) -> Result:
+    """What one cheque costs at the largest size, against the smallest; 1 is exactly linear."""
     return Result(
-        "cheque matching: memory", peak / 1e6, None, "MB",
-        conditions={"cheques": cheques, "invoices": invoices},
+        "cost of a cheque, fourfold size over single", 1 / largest.figure, 1 / smallest.figure,
+        "s of one core", Aim("at most", 1.5),
+        conditions={"sizes": [list(size) for size in SIZES]},
     )  # fmt: skip
 
 
+def memory(cheques: int, invoices: int) -> Result:
+    """Bytes that matching adds for each cheque, beside the index: flat if it is only the answer."""
+    snapshot, batch = _large(invoices, cheques)
+    index = Index(snapshot)
+    match(batch[: cheques // 4], index)
+    tracemalloc.start()
+    half = _peak(batch[: cheques // 2], index)
+    whole = _peak(batch, index)
+    tracemalloc.stop()
+    return Result(
+        "cheque matching: memory of a cheque", (whole - half) / (cheques - cheques // 2) / 1e3,
+        None, "kB", Aim("at most", 8, of="figure"),
+        conditions={"cheques": cheques, "invoices": invoices, "peak_megabytes": whole / 1e6},
+    )  # fmt: skip
+
+
+def _peak(batch: list[Cheque], index: Index) -> int:
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    match(batch, index)
+    return tracemalloc.get_traced_memory()[1] - before
+
+
 def run(quick: bool) -> Iterator[Result]:
-    """Quality on seeds that nobody tuned on, then speed and memory."""
-    seeds = TEST[:1] if quick else TEST
-    for name, noise, coverage in (("base", BASE, 0.88), ("hard", HARD, 0.80)):
-        figures = quality(noise, seeds).figures()
-        told = {"seeds": len(seeds), "noise": name, "cheques": figures["cheques"]}
-        yield Result(
-            f"cheques of the {name} town: wrong family", figures["wrong_family"], None, "cheques",
-            Aim("at most", 0, of="figure"),
-            conditions=told | {"bound_95": figures["wrong_family_bound_95"]},
-        )  # fmt: skip
-        yield Result(
-            f"cheques of the {name} town: matched alone", figures["coverage_of_exact"], None,
-            "of exact ones", Aim("at least", coverage, of="figure"), conditions=told,
-        )  # fmt: skip
-    for cheques, invoices in ((500, 5_000),) if quick else ((5_000, 50_000), (20_000, 200_000)):
-        yield speed(cheques, invoices, rounds=1 if quick else 3)
-    yield memory(*((500, 5_000) if quick else (20_000, 200_000)))
+    """Quality on seeds that nobody tuned on and on the adversarial cases, then speed and memory."""
+    misled = adversarial()
+    yield Result(
+        "adversarial cheques: wrong", misled.all.wrong, None, "cheques",
+        Aim("at most", 0, of="figure"), conditions={"cheques": misled.all.cheques},
+    )  # fmt: skip
+    for noise in NOISES:
+        yield from _judged(noise, TEST[:1] if quick else TEST)
+    sizes = ((500, 5_000),) if quick else SIZES
+    speeds = [speed(*size, rounds=1 if quick else 3) for size in sizes]
+    yield from speeds
+    if not quick:
+        yield linearity(speeds[0], speeds[-1])
+    yield memory(*sizes[-1])
 
 
-def detail(seeds: range, *, wrong: bool) -> None:
+def _judged(noise: str, seeds: Sequence[int]) -> Iterator[Result]:
+    score = quality(noise, seeds).figures()
+    told = {
+        "seeds": len(seeds), "cheques": score["cheques"], "automatic": score["automatic"],
+        "wrong_family_bound_95": score["wrong_family_bound_95"],
+    }  # fmt: skip
+    none, few = Aim("at most", 0, of="figure"), Aim("at most", 2, of="figure")
+    covered, among = (Aim("at least", aim, of="figure") for aim in (COVERAGE[noise], 95))
+    for name, figure, unit, aim in (
+        ("wrong family", score["wrong_family"], "cheques", none),
+        ("posted twice", score["posted_twice"], "invoices", none),
+        ("split wrong", 1e4 * (1 - score["split_right"]), "of 10 000 automatic", few),
+        ("matched alone", 100 * score["coverage_of_exact"], "% of exact ones", covered),
+        ("first three hold it", 100 * score["right_among_first_three"], "% of the rest", among),
+    ):
+        yield Result(f"cheques, {noise}: {name}", figure, None, unit, aim, conditions=told)
+
+
+def detail(seeds: Sequence[int], *, wrong: bool) -> None:
     """Print everything that is counted."""
-    report: dict[str, object] = {}
-    for name, noise in (("base", BASE), ("hard", HARD)):
-        score = quality(noise, seeds)
-        report[name] = {
-            **score.figures(),
-            "per_rule": {
-                rule: {"automatic": n, "wrong": score.rules_wrong[rule], "bound_95": 3 / n}
-                for rule, n in sorted(score.rules.items())
-            },
-            "coverage_per_noise": {
-                kind: score.classes_auto[kind] / n for kind, n in sorted(score.classes.items()) if n
-            },
-        }
-        for paper, one in score.wrong if wrong else ():
+    scores = {"adversarial": adversarial()}
+    scores |= {noise: quality(noise, seeds) for noise in NOISES}
+    print(json.dumps({name: score.detail() for name, score in scores.items()}, indent=1))
+    for score in scores.values() if wrong else ():
+        for paper, one in score.wrong:
             print(paper, one.proposals[0], sep="\n  ", end="\n\n")
-    print(json.dumps(report, indent=1))
+
+
+def write(folder: Path, seeds: Sequence[int]) -> None:
+    """Write the sets of these seeds as files, to look at or to try another matcher on."""
+    for noise, rates in NOISES.items():
+        for seed in seeds:
+            cheques_files.write(cheques_files.files(town(seed, rates)), folder / f"{noise}-{seed}")
+
+
+def freeze() -> None:
+    """Say that the test sets are to be what they are now."""
+    digests = {
+        f"{noise}-{seed}": cheques_files.digest(cheques_files.files(town(seed, rates)))
+        for noise, rates in NOISES.items()
+        for seed in TEST
+    }
+    cheques_files.FROZEN.write_text(json.dumps(digests, indent=1) + "\n")
 
 
 def main() -> None:
     """The command."""
-    if "--detail" not in sys.argv:
-        measure.main(run, __doc__)
-        return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--detail", action="store_true")
+    parser.add_argument("--detail", action="store_true", help="everything that is counted")
     parser.add_argument("--dev", action="store_true", help="the seeds to tune on")
     parser.add_argument("--wrong", action="store_true", help="print each wrong automatic match")
-    options = parser.parse_args()
-    detail(DEV if options.dev else TEST, wrong=options.wrong)
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="the sets as files")
+    parser.add_argument("--freeze", action="store_true", help="after a change of the generator")
+    options, others = parser.parse_known_args()
+    seeds = DEV if options.dev else TEST
+    if options.write:
+        write(options.write, seeds)
+    elif options.freeze:
+        freeze()
+    elif options.detail:
+        detail(seeds, wrong=options.wrong)
+    else:
+        sys.argv[1:] = others
+        measure.main(run, __doc__)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from plugins.cheque_import.desk import Desk
 from plugins.cheque_import.intake import Imported, Intake
 from plugins.cheque_import.matcher import Match, State
 from plugins.cheque_import.matching import Matching
-from plugins.cheque_import.models import Cheque, ChequeProposal, ChequeState
+from plugins.cheque_import.models import PENDING, Cheque, ChequeProposal, ChequeState
 from plugins.cheque_import.records import ChequeProblem, Hasher
 
 _CHEQUE_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -99,13 +99,11 @@ def match(town: str, file: Path, *, regie: str, slip: str, dry_run: bool, as_jso
         done = _store(work, regie, file, slip)
         # In the transaction, so that the answer is exactly what a real run would do.
         waiting = work.matching.waiting(regie)
-        found = work.matching.matches(regie, waiting)
-        mine = [
-            (cheque, one)
-            for cheque, one in zip(waiting, found, strict=True)
-            if cheque.batch_id == done.batch_id
+        found = dict(zip(waiting, work.matching.matches(regie, waiting), strict=True))
+        report = [
+            _line(work.ctx, line, cheque, found.get(cheque))
+            for line, cheque in work.intake.cheques(done.lines)
         ]
-        report = [_line(work.ctx, cheque, one) for cheque, one in mine]
         applied = 0
         if not dry_run:
             work.matching.rematch(regie)
@@ -189,15 +187,19 @@ def _say(done: Imported) -> None:
         click.echo(f"{done.new} new, {done.known} known, {done.corrected} corrected")
 
 
-def _line(ctx: TenantContext, cheque: Cheque, found: Match) -> dict[str, Any]:
+def _line(ctx: TenantContext, line: int, cheque: Cheque, found: Match | None) -> dict[str, Any]:
+    """One line of the file; `found` is None for a cheque that was decided before."""
+
     def number(invoice_id: int) -> str:
         info = ctx.invoices.get(invoice_id)
         return info.number if info else str(invoice_id)
 
     return {
-        "line": cheque.line, "slip": cheque.slip, "rank": cheque.rank, "number": cheque.number,
-        "amount": cheque.amount, "state": str(found.state), "warnings": list(found.warnings),
-        "would_apply": found.state is State.CERTAIN,
+        "line": line, "slip": cheque.slip, "rank": cheque.rank, "number": cheque.number,
+        "amount": cheque.amount, "state": str(found.state if found else cheque.state),
+        "warnings": list(found.warnings) if found else [],
+        "would_apply": cheque.state in PENDING and found is not None
+        and found.state is State.CERTAIN,
         "proposals": [
             {
                 "family": proposal.family_id,
@@ -209,7 +211,7 @@ def _line(ctx: TenantContext, cheque: Cheque, found: Match) -> dict[str, Any]:
                 "rule": str(proposal.rule), "reasons": list(proposal.reasons),
                 "scores": dict(proposal.scores), "algorithm": proposal.algorithm,
             }
-            for proposal in found.proposals
+            for proposal in (found.proposals if found else ())
         ],
     }  # fmt: skip
 

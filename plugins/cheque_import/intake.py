@@ -39,6 +39,8 @@ class Imported:
     already: bool = False
     """The very same file was imported before: nothing was done."""
     problems: tuple[ChequeProblem, ...] = ()
+    lines: tuple[tuple[int, str], ...] = ()
+    """Each cheque of the file: its line, and the natural key that finds it."""
 
 
 class Intake:
@@ -63,9 +65,10 @@ class Intake:
         history.collecting(self._ctx, regie)
         digest = hashlib.sha256(content).hexdigest()
         before = self._batch(regie, digest)
-        if before is not None:
-            return Imported(before.id, already=True)
         read = read_file(name, content, mapping=self.layout(), slip=slip)
+        lines = tuple((one.line, self._hasher.natural_key(one)) for one in read.records)
+        if before is not None:
+            return Imported(before.id, already=True, known=len(lines), lines=lines)
         if read.problems:
             return Imported(problems=read.problems)
         wanted, known, problems = self._once(read.records, name)
@@ -86,7 +89,14 @@ class Intake:
         fresh = {key: record for key, record in wanted.items() if key not in existing}
         self._store(batch, fresh, actor)
         known += len(wanted) - len(fresh) - len(corrections)
-        return Imported(batch.id, new=len(fresh), known=known, corrected=len(corrections))
+        return Imported(
+            batch.id, new=len(fresh), known=known, corrected=len(corrections), lines=lines
+        )
+
+    def cheques(self, lines: Sequence[tuple[int, str]]) -> list[tuple[int, Cheque]]:
+        """The cheques of a file that was imported, each with its line."""
+        found = self._existing(key for _line, key in lines)
+        return [(line, found[key]) for line, key in lines if key in found]
 
     def sitting(
         self, regie: str, *, actor: str, name: str, control_count: int | None = None,
@@ -233,19 +243,22 @@ class Intake:
         return cheques
 
     def _near(self, records: Iterable[ChequeRecord]) -> dict[str, list[str]]:
-        """For misread lines, the known accounts one digit away: only these are kept."""
-        near: dict[str, list[str]] = {}
-        for record in records:
-            if record.key is not KeyState.BAD:
-                continue
-            known = self._ctx.session.scalars(
-                select(ChequeAccount.account).where(
-                    ChequeAccount.tenant_id == self._ctx.town.slug,
-                    ChequeAccount.account.in_(sorted(self._hasher.near_accounts(record))),
-                )
+        """For lines that may be misread, the known accounts one digit away: only these are kept."""
+        doubtful = [record for record in records if record.key in {KeyState.BAD, KeyState.ABSENT}]
+        if not doubtful:
+            return {}
+        known = set(
+            self._ctx.session.scalars(
+                select(ChequeAccount.account)
+                .where(ChequeAccount.tenant_id == self._ctx.town.slug)
+                .distinct()
             )
-            near[self._hasher.natural_key(record)] = sorted(set(known))
-        return near
+        )
+        return {
+            self._hasher.natural_key(record): sorted(known & self._hasher.near_accounts(record))
+            for record in doubtful
+            if known and self._hasher.account(record) not in known
+        }
 
 
 def _sitting_digest(name: str) -> str:

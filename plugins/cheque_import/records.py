@@ -88,11 +88,11 @@ class Hasher:
         return self._hash("account", record.zones.account)
 
     def near_accounts(self, record: ChequeRecord) -> frozenset[str]:
-        """Fingerprints of the accounts one misread digit away, when the key says one was.
+        """Fingerprints of the accounts one misread digit away; none when the key proves the line.
 
         A known account among them is a good *proposal*, never an identity.
         """
-        if record.zones is None or record.key is not KeyState.BAD:
+        if record.zones is None or record.key in {KeyState.GOOD, KeyState.FILLED}:
             return frozenset()
         account = record.zones.account
         return frozenset(
@@ -103,7 +103,7 @@ class Hasher:
         )
 
     def _hash(self, purpose: str, value: str) -> str:
-        return hmac.new(self._key, f"{purpose}\x1f{value}".encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._key, f"{purpose}\x1f{value}".encode(), "sha256").hex()
 
 
 def split_references(text: str) -> tuple[str, ...]:

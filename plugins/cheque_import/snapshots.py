@@ -45,6 +45,7 @@ def take(
             ),
             accounts=_links(ctx, set(accounts), today - forget_after_months * _MONTH),
             elsewhere=_elsewhere(ctx, regie, set(references), known),
+            account_holders=_holders(ctx, today - forget_after_months * _MONTH),
         )
     )  # fmt: skip
 
@@ -67,6 +68,20 @@ def _links(
         for row in rows:
             links[row.account].append(AccountLink(row.family_id, tuple(row.payers), row.flagged))
     return {account: tuple(found) for account, found in links.items()}
+
+
+def _holders(ctx: TenantContext, since: date) -> frozenset[int]:
+    return frozenset(
+        ctx.session.scalars(
+            select(ChequeAccount.family_id)
+            .where(
+                ChequeAccount.tenant_id == ctx.town.slug,
+                ChequeAccount.confirmed > 0,
+                ChequeAccount.last_seen_on >= since,
+            )
+            .distinct()
+        )
+    )
 
 
 def _elsewhere(

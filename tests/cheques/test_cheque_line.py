@@ -107,4 +107,5 @@ def test_an_account_is_learned_from_no_line_or_a_false_one():
     misread = record(digits[:-1] + "7", key=KeyState.BAD)
     assert hasher.account(misread) == ""
     assert hasher.account(record(digits)) in hasher.near_accounts(misread)
-    assert hasher.near_accounts(record(digits)) == frozenset()
+    assert hasher.account(record(digits)) in hasher.near_accounts(record(digits[:-1] + "7"))
+    assert hasher.near_accounts(record(digits, key=KeyState.GOOD)) == frozenset()

@@ -276,6 +276,41 @@ def test_who_may_only_read_is_offered_no_decision(app, town):
     assert not any("post" in [f.method.lower() for f in app.get(p).forms.values()] for p in pages)
 
 
+def test_a_town_s_own_spreadsheet_through_the_columns_it_saved(app, town):
+    import io
+
+    import openpyxl
+
+    page = app.get(f"{ROOT}/import")
+    press(page, "colonnes", col_montant="Somme", col_cheque="N° chèque", col_emetteur="Nom")
+    book = openpyxl.Workbook()
+    book.active.append(["Nom", "N° chèque", "Somme", "ref"])
+    book.active.append(["MARTIN PAUL", "0001234", 56.87, ref(10)])
+    content = io.BytesIO()
+    book.save(content)
+    fields = {"remise": "novembre", "nombre": "", "total": ""}
+    app.post(f"{ROOT}/import", fields, upload_files=[("fichier", "liste.xlsx", content.getvalue())])
+    (cheque,) = cheques(town)
+    assert (cheque.slip, cheque.issuer, cheque.amount) == ("novembre", "MARTIN PAUL", 5687)
+    assert cheque.state == "certain"
+
+
+def test_what_is_too_much_becomes_a_credit_only_where_the_button_says_so(app, town):
+    upload(app, line(amount="61,87", issuer="MARTIN PAUL", ref=ref(10)))
+    (cheque,) = cheques(town)
+    page = app.get(f"{ROOT}/cheque/{cheque.id}")
+    first = page.html.select_one(".proposal")
+    assert "5,00 € de trop" in first.text
+    button = first.select_one("button")
+    assert "garder" in button.text
+    assert not button.has_attr("autofocus")
+    refused = app.post(f"{ROOT}/cheque/{cheque.id}", {"action": "accepter"}, expect_errors=True)
+    assert refused.status_int == 422
+    press(page, "accepter")
+    (payment,) = town.in_force()
+    assert (payment.allocations, payment.credit) == ({10: 5687}, 500)
+
+
 def test_addresses_of_nothing(app):
     app.get(f"{ROOT}/cheque/99", status=404)
     app.post(f"{ROOT}/cheque/99", {"action": "accepter"}, status=404)
@@ -324,6 +359,12 @@ def test_a_dry_run_tells_what_a_run_does_and_changes_nothing(run, town):
     assert done["applied"] == 1
     assert done["cheques"] == told["cheques"]
     assert town.balance(10) == 0
+    # Each line of a file is told of, those known from before too.
+    again = json.loads(run(*arguments, "--dry-run", lines=(*lines, line(3, "0000003"))).output)
+    assert (again["new"], again["known"]) == (1, 2)
+    assert [c["line"] for c in again["cheques"]] == [2, 3, 4]
+    assert again["cheques"][0]["state"] == "accepted"
+    assert [c["would_apply"] for c in again["cheques"]][:2] == [False, False]
 
 
 def test_import_and_review_commands(run, town):

@@ -151,7 +151,9 @@ def _known_payer(evidence: Evidence, family: int) -> bool:
 
 
 def _nobody_else(cheque: Cheque, evidence: Evidence, family: int, index: Index) -> bool:
-    """Whether the issuer's name means no other family: none of that name, none alike that owes this.
+    """Whether the issuer's name means no other family.
+
+    None is called so, and none that owes this amount is called alike.
 
     A known account is then the household's own under a name that its file does not hold.
     """

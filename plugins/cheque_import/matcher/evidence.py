@@ -52,6 +52,8 @@ class Evidence:
     """The one family that the account stands for; None when unknown or shared and undecided."""
     code_family: int | None
     issuer: tuple[str, ...]
+    account_read: bool
+    """Whether the cheque's line told an account, known or not."""
 
     @property
     def referred(self) -> tuple[OpenInvoice, ...]:
@@ -99,6 +101,7 @@ def gather(cheque: Cheque, index: Index) -> Evidence:
         account_family=_account_family(links, issuer, index),
         code_family=index.family_of_code(cheque.family_code),
         issuer=issuer,
+        account_read=bool(cheque.account),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from core.plugin import gettext as _
 from plugins.cheque_import.matcher.evidence import Evidence, Quality
@@ -52,6 +52,13 @@ def identity(evidence: Evidence, family_id: int, name: int) -> list[str]:
         else:
             reasons.append(_("Le nom de l’émetteur est autre que celui de la famille."))
     return reasons
+
+
+def habit(scores: Mapping[str, int]) -> list[str]:
+    """What tells apart families of which nothing else is known; `scores` are the proposal's."""
+    if not scores["habit"] or scores["reference"] or scores["account"] or scores["code"]:
+        return []
+    return [_("Le compte du chèque s’accorde avec les habitudes de cette famille.")]
 
 
 def warnings(evidence: Evidence) -> tuple[str, ...]:

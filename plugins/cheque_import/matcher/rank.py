@@ -8,7 +8,7 @@ from plugins.cheque_import.matcher.evidence import Evidence, Quality
 from plugins.cheque_import.matcher.snapshot import Cheque, Index, Proposal, Rule
 from plugins.cheque_import.matcher.ways import Way, likely_ways, split
 
-ALGORITHM = "1"
+ALGORITHM = "2"
 """Written beside every decision; any change that may alter one raises it."""
 
 POOR_NAME = 60
@@ -17,6 +17,8 @@ _WANTED = 3
 
 _IDENTITY = {Quality.CHECKED: 50, Quality.EXACT: 40, Quality.REPAIRED: 25}
 _ACCOUNT, _NEAR_ACCOUNT, _CODE, _NAME = 40, 25, 25, 35
+_HABIT = 3
+"""Little: it only decides between families that nothing else tells apart."""
 
 
 def ranked(cheque: Cheque, evidence: Evidence, index: Index) -> tuple[Proposal, ...]:
@@ -48,7 +50,7 @@ def _candidates(cheque: Cheque, evidence: Evidence, index: Index) -> list[int]:
         wanted += [family for _score, family in named[:8]]
     found = list(dict.fromkeys(wanted))
     # Amount alone says little, but a person who holds the paper may recognise one of a few.
-    others = [one for one in index.first_owing(cheque.amount) if one not in found]
+    others = [one for one in _first_owing(cheque, evidence, index) if one not in found]
     return found + others[: max(_WANTED - len(found), 0)]
 
 
@@ -60,6 +62,7 @@ def propose(
     gap = cheque.amount - way.due
     scores = {
         **_identity_scores(evidence, family, name),
+        "habit": _habit(evidence, family, index),
         "amount": _amount_points(cheque.amount, way, evidence),
     }
     points = _identity_points(evidence, family, index) + scores["amount"]
@@ -70,17 +73,30 @@ def propose(
         confidence=100 if rule is not Rule.CANDIDATE else max(1, min(points, 95)),
         rule=rule,
         reasons=(
-            *explain.identity(evidence, family, name), *_amount_reasons(cheque.amount, way, gap)
+            *explain.identity(evidence, family, name), *explain.habit(scores),
+            *_amount_reasons(cheque.amount, way, gap),
         ),
         scores=scores,
         algorithm=ALGORITHM,
     )  # fmt: skip
 
 
+def _first_owing(cheque: Cheque, evidence: Evidence, index: Index) -> tuple[int, ...]:
+    return index.first_owing(cheque.amount, holders=not evidence.account_read)
+
+
+def _habit(evidence: Evidence, family: int, index: Index) -> int:
+    """An unknown account is likelier that of a family without a known one, and the reverse."""
+    known = family in index.snapshot.account_holders
+    fits = not known and not evidence.links if evidence.account_read else known
+    return _HABIT if fits else 0
+
+
 def _identity_points(evidence: Evidence, family: int, index: Index) -> int:
     scores = _identity_scores(evidence, family, index.name_score(evidence.issuer, family))
     name = scores.pop("name")
-    return sum(scores.values()) + (name * _NAME // 100 if name >= POOR_NAME else 0)
+    named = name * _NAME // 100 if name >= POOR_NAME else 0
+    return sum(scores.values()) + named + _habit(evidence, family, index)
 
 
 def _identity_scores(evidence: Evidence, family: int, name: int) -> dict[str, int]:

@@ -66,6 +66,8 @@ class Snapshot:
     accounts: Mapping[str, tuple[AccountLink, ...]] = field(default_factory=dict)
     elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
     """By bare reference: invoices that are paid, of another régie, handed over."""
+    account_holders: frozenset[int] = frozenset()
+    """Families that paid with a cheque before, of whatever account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ class Index:
                 known = reference in self._by_reference
                 self._by_reference[reference] = None if known else invoice
         self._owing = {amount: frozenset(families) for amount, families in owing.items()}
-        self._first_owing: dict[int, tuple[int, ...]] = {}
+        self._first_owing: dict[tuple[int, bool], tuple[int, ...]] = {}
         self._words = {
             family.id: tuple({words(name) for name in family.names}) for family in snapshot.families
         }
@@ -190,11 +192,20 @@ class Index:
         """Families with an invoice of exactly this balance."""
         return self._owing.get(amount, frozenset())
 
-    def first_owing(self, amount: int) -> tuple[int, ...]:
-        """The first few of them, always the same ones."""
-        if amount not in self._first_owing:
-            self._first_owing[amount] = tuple(nsmallest(_FEW, self.owing(amount)))
-        return self._first_owing[amount]
+    def first_owing(self, amount: int, *, holders: bool) -> tuple[int, ...]:
+        """The first few of them, always the same ones.
+
+        Those who paid with a cheque before come first when `holders`, else last: an account that
+        is not known is more likely that of a family whose account is not.
+        """
+        if (amount, holders) not in self._first_owing:
+            known = self.snapshot.account_holders
+            self._first_owing[amount, holders] = tuple(
+                nsmallest(
+                    _FEW, self.owing(amount), key=lambda one: ((one in known) != holders, one)
+                )
+            )
+        return self._first_owing[amount, holders]
 
     def families_named(
         self, issuer: tuple[str, ...], preferred: frozenset[int]

@@ -1,0 +1,281 @@
+"""A simulated cash desk: lives through a labelled set, and counts what was right.
+
+The person who reviews is one who always files the truth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.cheques_files import Labelled
+from benchmarks.cheques_made import Kind, Paper
+from plugins.cheque_import.matcher import (
+    AccountLink,
+    Cheque,
+    Family,
+    Index,
+    Match,
+    OpenInvoice,
+    Snapshot,
+    State,
+    match,
+)
+from plugins.cheque_import.matcher.normalise import bare
+from plugins.cheque_import.matcher.snapshot import Elsewhere
+
+_FIRST = 3
+
+
+@dataclass
+class Tally:
+    """Counts over some cheques: a rule's, a noise class's, or all."""
+
+    cheques: int = 0
+    exact: int = 0
+    automatic: int = 0
+    right: int = 0
+    covered: int = 0
+    wrong_family: int = 0
+    wrong_split: int = 0
+    reviewed_exact: int = 0
+    among_three: int = 0
+    first: int = 0
+    manual: int = 0
+
+    def add(self, other: Tally) -> None:
+        """Add another's counts."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    @property
+    def wrong(self) -> int:
+        """Automatic and not what the person would have filed."""
+        return self.wrong_family + self.wrong_split
+
+    def figures(self) -> dict[str, float]:
+        """The figures that issue and specification set aims for; bounds at 95 %."""
+        return {
+            "cheques": self.cheques,
+            "automatic": self.automatic,
+            "automatic_share": _part(self.automatic, self.cheques),
+            "wrong_family": self.wrong_family,
+            "wrong_family_bound_95": bound(self.wrong_family, self.automatic),
+            "wrong_split": self.wrong_split,
+            "wrong_bound_95": bound(self.wrong, self.automatic),
+            "split_right": _part(self.right, self.automatic),
+            "coverage_of_exact": _part(self.covered, self.exact),
+            "reviewed_exact": self.reviewed_exact,
+            "right_among_first_three": _part(self.among_three, self.reviewed_exact),
+            "right_first": _part(self.first, self.reviewed_exact),
+            "manual_share": _part(self.manual, self.cheques),
+        }
+
+
+@dataclass
+class Score:
+    """What a desk did with a set."""
+
+    all: Tally = field(default_factory=Tally)
+    rules: defaultdict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    classes: defaultdict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    posted_twice: int = 0
+    wrong: list[tuple[Paper, Match]] = field(default_factory=list)
+
+    def add(self, other: Score) -> None:
+        """Add another set's counts."""
+        self.all.add(other.all)
+        for mine, others in ((self.rules, other.rules), (self.classes, other.classes)):
+            for name, tally in others.items():
+                mine[name].add(tally)
+        self.posted_twice += other.posted_twice
+        self.wrong += other.wrong
+
+    def figures(self) -> dict[str, float]:
+        """The figures of all cheques."""
+        return {**self.all.figures(), "posted_twice": self.posted_twice}
+
+    def detail(self) -> dict[str, Any]:
+        """All figures, and those of each rule and of each noise class."""
+        return {
+            **self.figures(),
+            "per_rule": {name: t.figures() for name, t in sorted(self.rules.items())},
+            "per_noise": {name: t.figures() for name, t in sorted(self.classes.items())},
+        }
+
+
+def bound(wrong: int, of: int) -> float:
+    """The rate that is exceeded with a probability of 5 %, when `wrong` of `of` were observed.
+
+    None of many gives the rule of three (3 / `of`); the others are its Poisson relatives.
+    """
+    if not of:
+        return 1.0
+    low, high = 0.0, float(wrong + 20)
+    for _halving in range(60):
+        mean = (low + high) / 2
+        seen = sum(math.exp(-mean) * mean**k / math.factorial(k) for k in range(wrong + 1))
+        low, high = (mean, high) if seen > 0.05 else (low, mean)
+    return min(high / of, 1.0)
+
+
+class Desk:
+    """One town's cash desk over its months: a ledger, learned accounts, a person who reviews."""
+
+    def __init__(self, labelled: Labelled) -> None:
+        self.set = labelled
+        self.left = {bill.id: bill.amount for bill in labelled.bills}
+        self.links: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self.flagged = {one.account for one in labelled.accounts if one.flagged}
+        for one in labelled.accounts:
+            self.links[one.account][one.family] |= set(one.payers)
+        self.seen: set[str] = set()
+        self.near: dict[str, frozenset[str]] = {}
+        once = {paper.key: paper for paper in labelled.papers}
+        self.twins = Counter((paper.number, paper.amount) for paper in once.values())
+        self.families = tuple(Family(*family) for family in labelled.families)
+        self.score = Score()
+
+    def run(self) -> Score:
+        """Live through all months, one slip per régie and month."""
+        slips: dict[tuple[int, str], list[Paper]] = defaultdict(list)
+        for paper in self.set.papers:
+            slips[paper.month, paper.regie].append(paper)
+        for month, regie in sorted(slips):
+            for bill in self.set.bills:
+                if bill.paid_in <= month:
+                    self.left[bill.id] = 0
+            self._slip(slips[month, regie], month, regie)
+        return self.score
+
+    def _slip(self, papers: list[Paper], month: int, regie: str) -> None:
+        waiting = []
+        for paper in papers:
+            again = paper.key in self.seen
+            for tally in self._tallies(paper):
+                tally.cheques += 1
+                tally.exact += paper.exact and not again
+            if not again:
+                self.seen.add(paper.key)
+                waiting.append(paper)
+                self.near[paper.key] = frozenset(self._near(paper.account))
+        self._file(waiting, month, regie)
+
+    def _file(self, waiting: list[Paper], month: int, regie: str) -> None:
+        while waiting:
+            found = match([self._cheque(paper) for paper in waiting], self._index(month, regie))
+            certain = [
+                (paper, one)
+                for paper, one in zip(waiting, found, strict=True)
+                if one.state is State.CERTAIN
+            ]
+            if not certain:
+                break
+            for paper, one in certain:
+                self._post(paper, one)
+            done = {paper.key for paper, _one in certain}
+            waiting = [paper for paper in waiting if paper.key not in done]
+        # Once a person has confirmed one cheque of an account, the others are matched anew.
+        first = {paper.account: paper.key for paper in reversed(waiting)}
+        again = []
+        for paper, one in zip(waiting, found, strict=True) if waiting else ():
+            if not paper.account or first[paper.account] == paper.key:
+                self._review(paper, one)
+            else:
+                again.append(paper)
+        if again:
+            self._file(again, month, regie)
+
+    def _cheque(self, paper: Paper) -> Cheque:
+        twin = self.twins[paper.number, paper.amount] > 1
+        return Cheque(
+            key=paper.key, amount=paper.amount, slip=paper.slip, rank=paper.rank,
+            number=paper.number, account=paper.account, issuer=paper.issuer,
+            references=paper.references, family_code=paper.code,
+            blockers=("twin",) if twin else (), near_accounts=self.near[paper.key],
+        )  # fmt: skip
+
+    def _near(self, account: str) -> Iterator[str]:
+        """As the intake does it: known accounts one digit away, of a line that no key proves."""
+        for at, old in enumerate(account if account not in self.links else ""):
+            for digit in "0123456789":
+                variant = account[:at] + digit + account[at + 1 :]
+                if digit != old and variant in self.links:
+                    yield variant
+
+    def _index(self, month: int, regie: str) -> Index:
+        invoices, elsewhere = [], {}
+        for bill in self.set.bills:
+            if (bill.issued_on.year, bill.issued_on.month) > _month(month):
+                continue
+            if bill.regie != regie:
+                elsewhere[bare(bill.number)] = Elsewhere("autre régie", bill.family)
+            elif self.left[bill.id]:
+                invoices.append(
+                    OpenInvoice(
+                        bill.id, bill.family, bill.number, "", bill.regie, self.left[bill.id],
+                        bill.issued_on, bill.due_on,
+                    )
+                )  # fmt: skip
+            else:
+                elsewhere[bare(bill.number)] = Elsewhere("déjà payée", bill.family, bill.amount)
+        accounts = {
+            account: tuple(
+                AccountLink(f, tuple(sorted(p)), account in self.flagged)
+                for f, p in sorted(links.items())
+            )
+            for account, links in self.links.items()
+        }
+        holders = frozenset(family for links in self.links.values() for family in links)
+        return Index(Snapshot(regie, tuple(invoices), self.families, accounts, elsewhere, holders))
+
+    def _tallies(self, paper: Paper, rule: str = "") -> list[Tally]:
+        tallies = [self.score.all, *(self.score.classes[name] for name in set(paper.classes))]
+        return [*tallies, self.score.rules[rule]] if rule else tallies
+
+    def _post(self, paper: Paper, one: Match) -> None:
+        proposal = one.proposals[0]
+        right = paper.kind is Kind.PAYS and dict(proposal.shares) == dict(paper.truth)
+        wrong_family = not right and proposal.family_id != paper.family
+        if not right:
+            self.score.wrong.append((paper, one))
+        for tally in self._tallies(paper, str(proposal.rule)):
+            tally.automatic += 1
+            tally.right += right
+            tally.covered += right and paper.exact
+            tally.wrong_family += wrong_family
+            tally.wrong_split += not right and not wrong_family
+        for invoice, cents in proposal.shares:
+            self.left[invoice] -= cents
+            self.score.posted_twice += self.left[invoice] < 0
+        self._learn(paper, proposal.family_id)
+
+    def _review(self, paper: Paper, one: Match) -> None:
+        splits = [dict(proposal.shares) for proposal in one.proposals]
+        for tally in self._tallies(paper):
+            tally.manual += one.state is State.MANUAL
+            if paper.exact:
+                tally.reviewed_exact += 1
+                tally.among_three += dict(paper.truth) in splits[:_FIRST]
+                tally.first += dict(paper.truth) in splits[:1]
+        for invoice, cents in paper.truth if paper.kind is Kind.PAYS else ():
+            self.left[invoice] = max(self.left[invoice] - cents, 0)
+        if paper.kind is Kind.PAYS:
+            self._learn(paper, paper.family)
+
+    def _learn(self, paper: Paper, family: int) -> None:
+        if paper.account:
+            payers = self.links[paper.account][family]
+            if paper.issuer:
+                payers.add(paper.issuer)
+
+
+def _month(month: int) -> tuple[int, int]:
+    return (2025, 9 + month) if month < 4 else (2026, month - 3)
+
+
+def _part(some: int, of: int) -> float:
+    return some / of if of else 1.0
