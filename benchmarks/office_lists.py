@@ -210,7 +210,7 @@ def cases() -> list[Case]:
 
 def run(quick: bool) -> Iterator[Result]:
     """Fill a town, and ask for each list in turns with its bare query."""
-    invoices, count, rounds = (5000, 1, 1) if quick else (1_000_000, 5, 5)
+    invoices, count, rounds = (5000, 1, 1) if quick else (1_000_000, 3, 5)
     with running() as portal:
         url = portal.runtime.settings.owner_url.replace("preau_owner", "postgres")
         with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as bare:

@@ -57,7 +57,7 @@ class Invoice(TenantScoped, Base):
         ForeignKeyConstraint(["tenant_id", "document_id"], ["document.tenant_id", "document.id"]),
         CheckConstraint("amount > 0 OR kind = 'avoir'", name="positive"),
         Index(None, "tenant_id", "family_id", "due_on"),
-        Index(None, "tenant_id", "batch_id"),
+        Index(None, "tenant_id", "batch_id", "id"),
         Index(None, "tenant_id", "payment_reference"),
         Index(None, "tenant_id", "number"),
         Index(None, "tenant_id", "amount"),

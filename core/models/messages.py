@@ -38,6 +38,7 @@ class MessageRow(TenantScoped, Base):
             "created_at",
             "channel",
             "family_id",
+            "state",
             postgresql_where=text("kind = 'invoices_published'"),
         ),
         # A mail that comes back is found by the beginning of its Message-ID.

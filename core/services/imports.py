@@ -359,7 +359,7 @@ class Imports:
         for statement, found in zip(
             _statements("preview"), (report.totals, report.changes), strict=True
         ):
-            found += map(dict, self._run(statement, batch=batch.id).mappings())
+            found.extend(map(dict, self._run(statement, batch=batch.id).mappings()))
         if not counts["created"] and not counts["changed"]:
             return  # All of it was here already: no batch to list, nothing to undo.
         batch.counts = counts

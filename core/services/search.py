@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, union
+from sqlalchemy import ColumnElement, and_, func, or_, select, union
 from sqlalchemy.orm import Session
 
 from core.domain import access_codes
@@ -73,23 +73,29 @@ class Search:
 
     def _families(self, typed: str) -> Sequence[Family]:
         bare = access_codes.normalise(typed)
-        with_child = exists().where(
-            FamilyChild.tenant_id == Family.tenant_id,
-            FamilyChild.family_id == Family.id,
-            Child.tenant_id == FamilyChild.tenant_id,
-            Child.id == FamilyChild.child_id,
-            or_(Child.code == bare, Child.label.icontains(typed, autoescape=True)),
-        )
         # The code of a duplicate is on paper too, and leads to what it became.
         by_code = select(func.coalesce(Family.merged_into, Family.id)).where(
             Family.tenant_id == self._tenant, Family.code == bare
+        )
+        by_name = select(Family.id).where(Family.tenant_id == self._tenant, named(typed))
+        by_child = (
+            select(FamilyChild.family_id)
+            .join(
+                Child,
+                and_(Child.tenant_id == FamilyChild.tenant_id, Child.id == FamilyChild.child_id),
+            )
+            .where(
+                Child.tenant_id == self._tenant,
+                or_(Child.code == bare, Child.label.icontains(typed, autoescape=True)),
+            )
         )
         return self._session.scalars(
             select(Family)
             .where(
                 Family.tenant_id == self._tenant,
                 Family.merged_into.is_(None),
-                or_(Family.id.in_(by_code), named(typed), with_child),
+                # Apart, so that each goes its own way: together they ask each family for all.
+                Family.id.in_(union(by_code, by_name, by_child)),
             )
             .order_by(Family.id.not_in(by_code), Family.name, Family.id)
             .limit(FOUND)

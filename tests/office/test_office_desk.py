@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from sqlalchemy import text
 
 from core.api.payments import Means
 from core.models import Role
+from core.services.alerts import CONFIRM
 from core.testing.portal import record
 
 
@@ -134,3 +137,49 @@ def test_the_menu_shows_what_plugins_bring(work):
     menu = [a.text for a in work.get().html.select(".main-nav a")]
     assert menu[:3] == ["Tableau de bord", "Familles", "Imports"]
     assert "Agents" in menu
+
+
+def test_the_charts_add_up(work, portal):
+    """Shares, delays, ages and who was told, each against what is known to have happened."""
+    portal.publish(record("late", amount=3000, due_on=date(2026, 1, 31), issued_on=date(2026, 1, 5)))
+    pay(portal, "1", 5687, Means.CASH, "a")
+    pay(portal, "9", 1000, Means.CHEQUE, "b")
+    with portal.town() as town:
+        family = town.families.by_code("F001")
+        town.alerts.add(family.id, "a@exemple.fr")
+        address = town.alerts.addresses(family.id)[0]
+        town.alerts.confirm(town.links.sign(CONFIRM, [address.id, address.address]))
+    portal.publish(record("told"))
+    portal.work()
+    with portal.town() as town:
+        # Rows are stamped by the database, whose clock does not stand still in March.
+        town.session.execute(text("UPDATE message SET created_at = '2026-03-10T12:00Z'"))
+        report = town.figures.report()
+        march = town.figures.report(date(2026, 2, 1))
+    assert [(month.invoiced, month.collected, month.families) for month in report.months if month.invoiced] == [
+        (3000, 0, 1), (5687 * 3 + 1000, 6687, 2),
+    ]  # fmt: skip
+    assert dict(zip(report.channels, report.months[-1].told, strict=True))["E-mail"] == 1
+    assert [(part.count, part.cents) for part in report.means] == [(1, 5687), (1, 1000)]
+    assert [part.count for part in report.delays] == [0, 2, 0, 0, 0]
+    assert report.delay == 9
+    assert [(part.count, part.cents) for part in report.unpaid] == [(3, 11374), (0, 0), (1, 3000), (0, 0), (0, 0)]
+    assert report.owed == 14374
+    with portal.town() as town:
+        assert town.figures.waiting().due == report.owed
+    assert march.means == []
+    assert march.delay is None
+
+
+def test_the_dashboard_of_a_month_is_a_paper(work, portal):
+    pay(portal, "1", 5687)
+    answer = work.get().click("PDF", index=0)
+    assert answer.body.startswith(b"%PDF")
+    for month in ("2027-01", "2026-13"):
+        work.get(f"/regie/tableau-de-bord/{month}.pdf", status=404)
+
+
+@pytest.mark.parametrize("typed", ["9 / K", "E001", "e001"])
+def test_what_coupons_and_lines_print_is_found_too(work, typed):
+    page = work.follow(work.get("/regie/recherche", params={"q": typed}))
+    assert "CANTINE février" in page or "F001" in page

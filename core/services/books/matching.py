@@ -14,7 +14,7 @@ from core.domain.payment_states import PaymentState
 from core.i18n import gettext as _
 from core.models import Payment
 from core.services.books.period import Period
-from core.services.tables import Cents, Table
+from core.services.tables import Cell, Cents, Table
 from core.templating import PARIS
 
 ONLINE = (Means.CARD, Means.ONLINE_DEBIT)
@@ -49,11 +49,11 @@ class Matching:
         """Both sides beside one another; `label` names the régie. What differs says so."""
         pairs = match(self.expected(period), credits_)
         rows = [_row(pair) for pair in pairs]
+        paid = sum(pair.expected.amount for pair in pairs if pair.expected)
+        arrived = sum(pair.credit.amount for pair in pairs if pair.credit)
         foot = (
-            _("Total"), None, sum(row[2] or 0 for row in rows),
-            Cents(sum(row[3] or 0 for row in rows)), None, None,
-            Cents(sum(row[6] or 0 for row in rows)),
-            Cents(sum(row[7] for row in rows)), None,
+            _("Total"), None, sum(pair.expected.count for pair in pairs if pair.expected),
+            Cents(paid), None, None, Cents(arrived), Cents(arrived - paid), None,
         )  # fmt: skip
         return Table(
             f"rapprochement-{period.stamp}",
@@ -74,9 +74,7 @@ class Matching:
         )  # fmt: skip
 
 
-def _row(pair: Pair) -> tuple[
-    object, str, int | None, Cents | None, object, str, Cents | None, Cents, str
-]:  # fmt: skip
+def _row(pair: Pair) -> tuple[Cell, ...]:
     one, credit = pair.expected, pair.credit
     if one and credit:
         word = _("rapproché")

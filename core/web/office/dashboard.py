@@ -18,6 +18,7 @@ from core.services.errors import NotFoundError
 from core.services.figures import RECENT
 from core.services.tables import Table
 from core.web.office import asked, words
+from core.web.office.charts import CHARTS
 from core.web.office.files import download
 
 T = "core:web/templates/office"
@@ -27,11 +28,12 @@ TRAIL_LIMIT = 100_000
 @view_config(route_name="office", renderer=f"{T}/dashboard.jinja2", permission="office")
 def dashboard(request: Request) -> dict[str, Any]:
     """What came in, and what waits for a person."""
-    figures = request.ctx.figures
-    report = figures.report()
+    charts = CHARTS.get(request)
+    report = charts.report
     return {
-        "figures": figures.waiting(),
+        "figures": request.ctx.figures.waiting(),
         "report": report,
+        "drawn_at": charts.at,
         "labels": [f"{month.first:%m/%y}" for month in report.months],
         "share": share,
         "told": list(zip(*(month.told for month in report.months), strict=True)),
@@ -46,7 +48,8 @@ def report(request: Request) -> Response:
     month = date(int(request.matchdict["year"]), int(request.matchdict["month"]), 1)
     if month > today(request.ctx.clock.now()):
         raise NotFoundError
-    paper = request.ctx.documents.report(request.ctx.figures.report(month), month, request.language)
+    drawn = CHARTS.get(request, month).report
+    paper = request.ctx.documents.report(drawn, month, request.language)
     return download(paper)
 
 
