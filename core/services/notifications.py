@@ -139,6 +139,9 @@ class Notifications:
             )
             if payer:
                 found["email", payer] = None
+            elif kind == "payment_settled":
+                # Paid by cheque or at the counter: nobody gave an address with the payment.
+                found |= dict.fromkeys(("email", one) for one in self._families.emails(family.id))
         return found, failed
 
     def send(self, message_id: int) -> None:
