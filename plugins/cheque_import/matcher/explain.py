@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 from core.plugin import gettext as _
 from plugins.cheque_import.matcher.evidence import Evidence, Quality
@@ -84,14 +85,38 @@ def difference(amount: int, expected: int) -> str:
 
 
 def slip(amount: int, expected: int) -> str:
-    """The keying slip that would turn `expected` into `amount`, or ""."""
+    """The keying slip that would turn `expected` into `amount`, in words, or ""."""
+    kind = slip_kind(amount, expected)
+    if not kind:
+        return ""
+    text = {
+        Slip.COMMA: _("virgule oubliée ? (%s attendus)"),
+        Slip.SWAPPED: _("chiffres inversés ? (%s attendus)"),
+        Slip.DIGIT: _("un chiffre mal lu ? (%s attendus)"),
+    }[kind]
+    return text % euros(expected)
+
+
+class Slip(StrEnum):
+    """How an amount is mistyped."""
+
+    COMMA = "comma"
+    SWAPPED = "swapped"
+    DIGIT = "digit"
+
+
+def slip_kind(amount: int, expected: int) -> Slip | None:
+    """The keying slip that would turn `expected` into `amount`. Asked often: it says no quickly."""
     if amount == expected * 100 or expected == amount * 100:
-        return _("virgule oubliée ? (%s attendus)") % euros(expected)
+        return Slip.COMMA
+    gap = abs(amount - expected)
+    # Two digits that change places differ by a multiple of nine; one digit, by a digit and zeros.
+    if not gap or (gap % 9 and len(str(gap).rstrip("0")) > 1):
+        return None
     typed, meant = str(amount), str(expected)
-    if len(typed) == len(meant):
-        differ = [i for i, (a, b) in enumerate(zip(typed, meant, strict=True)) if a != b]
-        if len(differ) == 2 and sorted(typed) == sorted(meant):
-            return _("chiffres inversés ? (%s attendus)") % euros(expected)
-        if len(differ) == 1:
-            return _("un chiffre mal lu ? (%s attendus)") % euros(expected)
-    return ""
+    if len(typed) != len(meant):
+        return None
+    differ = [i for i, (a, b) in enumerate(zip(typed, meant, strict=True)) if a != b]
+    if len(differ) == 1:
+        return Slip.DIGIT
+    return Slip.SWAPPED if len(differ) == 2 and sorted(typed) == sorted(meant) else None

@@ -124,7 +124,7 @@ def _amount_points(amount: int, way: Way, evidence: Evidence) -> int:
         bonus = 8 if len(designated) == len(way.invoices) else 6
     if way.due == amount:
         return bonus + (35 if way.unique else 25)
-    if explain.slip(amount, way.due):
+    if explain.slip_kind(amount, way.due):
         return bonus + 15
     return bonus + (10 if abs(amount - way.due) * 10 <= amount else 3)
 

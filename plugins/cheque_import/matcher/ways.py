@@ -86,9 +86,13 @@ def _completed(
 def _structured(opened: Sequence[OpenInvoice], amount: int) -> list[tuple[OpenInvoice, ...]]:
     """Exact ways that people mean by themselves: an invoice, a month, everything. Once each."""
     found = {
-        group for group in _groups(opened) if sum(invoice.balance for invoice in group) == amount
+        tuple(invoice.id for invoice in group): group
+        for group in _groups(opened)
+        if sum(invoice.balance for invoice in group) == amount
     }
-    return sorted(found, key=lambda group: (len(group), [(i.due_on, i.id) for i in group]))
+    if len(found) < 2:
+        return list(found.values())
+    return sorted(found.values(), key=lambda group: (len(group), [(i.due_on, i.id) for i in group]))
 
 
 def _groups(opened: Sequence[OpenInvoice]) -> Iterable[tuple[OpenInvoice, ...]]:
@@ -106,9 +110,8 @@ def _nearness(
     amount: int, due: int, group: Sequence[OpenInvoice]
 ) -> tuple[bool, int, list[tuple[object, int]]]:
     """Explained by a slip first, then the smallest difference, then the oldest."""
-    return (
-        not explain.slip(amount, due), abs(amount - due), [(i.due_on, i.id) for i in group],
-    )  # fmt: skip
+    unexplained = explain.slip_kind(amount, due) is None
+    return unexplained, abs(amount - due), [(i.due_on, i.id) for i in group]
 
 
 def split(amount: int, invoices: Iterable[OpenInvoice]) -> tuple[tuple[int, int], ...]:
