@@ -37,6 +37,7 @@ from core.services.errors import NotFoundError, NotPayableError, PaymentUnderWay
 from core.services.invoices import Invoices
 from core.services.ledger import Ledger
 from core.services.outbox import Outbox
+from core.templating import money
 
 POLL, ASK = "payment.poll", "payment.ask"
 
@@ -403,7 +404,10 @@ class Attempts:
     def _apply(self, attempt: Attempt, outcome: Outcome) -> None:
         match outcome:
             case Settled() if outcome.amount != attempt.amount:
-                reason = f"paid {outcome.amount} cents, asked {attempt.amount}"
+                reason = _("Montant payé : %(paid)s, au lieu de %(asked)s.") % {
+                    "paid": money(outcome.amount),
+                    "asked": money(attempt.amount),
+                }
                 self._flag(attempt.payment_id, reason, outcome.raw)
             case Settled():
                 self._answer(attempt.payment_id, "settled", outcome.authorisation, outcome.raw)
