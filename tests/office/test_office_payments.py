@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from sqlalchemy import text
 
@@ -159,3 +161,16 @@ def test_odd_questions_are_answered(work, query):
 def test_another_towns_payment_does_not_exist(work, portal):
     work.get("/regie/paiements/999999", status=404)
     work.get("/regie/paiements/999999/recu.pdf", status=404)
+
+
+def test_the_counter_opens_on_a_regie_whose_money_is_taken_here(work, portal):
+    portal.publish(record("C0", regie="CRECHE", family="F001", due_on=date(2026, 1, 1)))
+    assert work.form(counter(work), "amount")["amount"].value == "66,87"
+
+
+def test_a_payment_comes_back_for_a_named_reason(work, portal):
+    page = take(work, counter(work))
+    page = work.press(page, "reverse", nature="Remboursement", reason="Départ de la commune")
+    with portal.town() as town:
+        (reason,) = town.session.scalars(text("SELECT reversal_reason FROM payment")).all()
+    assert reason == "Remboursement\u202f: Départ de la commune"

@@ -175,7 +175,7 @@ class CounterForm(Form):
 def counter_page(request: Request) -> Response:
     """What the family owes to a régie, and the form."""
     family, due = _due(request)
-    regie = _regie(request.GET.get("regie", ""), due)
+    regie = _regie(request, request.GET.get("regie", ""), due)
     mine = [invoice for invoice in due if invoice.regie == regie]
     form = CounterForm(
         data={
@@ -220,7 +220,7 @@ def _record(request: Request, form: Any, chosen: set[int]) -> Any:
     now, day = request.ctx.clock.now(), form.paid_on.data
     if day > today(now):
         raise UserError(_("Cette date n’est pas encore venue."))
-    regie = _regie(form.regie.data or "", due)
+    regie = _regie(request, form.regie.data or "", due)
     split = allocate(
         form.cents,
         [Due(i.id, i.balance) for i in due if i.regie == regie and i.id in chosen],
@@ -257,13 +257,15 @@ def _due(request: Request) -> tuple[Family, Sequence[InvoiceInfo]]:
     return family, [invoice for invoice in unpaid if invoice.family_id == family.id]
 
 
-def _regie(wanted: str, due: Sequence[InvoiceInfo]) -> str:
-    return wanted or next((invoice.regie for invoice in due), "")
+def _regie(request: Request, wanted: str, due: Sequence[InvoiceInfo]) -> str:
+    """The régie asked for, else one whose money is taken here, else any that is owed to."""
+    owed = sorted(due, key=lambda invoice: not request.town.collects(invoice.regie))
+    return wanted or next((invoice.regie for invoice in owed), "")
 
 
 def _counter(request: Request, form: Any, chosen: set[int]) -> Response:
     family, due = _due(request)
-    regie = _regie(form.regie.data or "", due)
+    regie = _regie(request, form.regie.data or "", due)
     mine = [invoice for invoice in due if invoice.regie == regie]
     collected = [regie for regie in request.ctx.town.regies if regie.collects]
     if regie and regie not in request.town.file.regies:
