@@ -28,6 +28,7 @@ COMMANDS = {
     "restore": "core.cli.backup:restore",
     "run": "core.cli.run:run",
     "tenants": "core.cli.tenants:tenants",
+    "towns": "core.cli.towns:towns",
     "web": "core.cli.processes:web",
     "worker": "core.cli.processes:worker",
 }

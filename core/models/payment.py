@@ -45,6 +45,11 @@ class Payment(TenantScoped, Base):
             "ix_payment_anomaly", "tenant_id", "id", postgresql_where=text("anomaly <> ''")
         ),
         Index(
+            "ix_payment_answered",
+            "tenant_id", "provider", "answered_at",
+            postgresql_where=text("answered_at IS NOT NULL"),
+        ),
+        Index(
             "ix_payment_open",
             "tenant_id", "created_at",
             postgresql_where=text("state IN ('created', 'pending')"),
@@ -64,6 +69,9 @@ class Payment(TenantScoped, Base):
     created_at: Mapped[Moment]
     provider_reference: Mapped[str] = mapped_column(default="", server_default="")
     provider_url: Mapped[str] = mapped_column(default="", server_default="")
+    answered_at: Mapped[MomentOrNone] = mapped_column(
+        comment="when the provider last answered, whatever it said"
+    )
     asked: Mapped[Json]
     paid_at: Mapped[MomentOrNone] = mapped_column(comment="when the payer paid")
     settled_at: Mapped[MomentOrNone] = mapped_column(comment="when it was recorded here")

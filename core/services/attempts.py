@@ -191,7 +191,7 @@ class Attempts:
         """
         payment = self._session.get_one(Payment, (self._tenant, payment_id))
         if payment.state != PaymentState.CREATED:
-            return payment.provider_url or self._page(payment_id)
+            return self._back(payment)
         provider = self._provider(payment)
         intent = PaymentIntent(
             payment_id=payment.id,
@@ -237,7 +237,7 @@ class Attempts:
             # Another click was faster, or the attempt was given up meanwhile. What was just
             # announced is shown to nobody, so nobody can pay it.
             self._session.refresh(payment)
-            return payment.provider_url or self._page(payment_id)
+            return self._back(payment)
         self._outbox.add(
             POLL,
             {"payment_id": payment_id},
@@ -245,6 +245,17 @@ class Attempts:
             after=self._clock.now() + FIRST_POLL,
         )
         return redirect.url
+
+    def _back(self, payment: Payment) -> str:
+        """Where an attempt that was announced goes on: the provider's page, or ours.
+
+        An older one is asked after first: its page may have closed since it was last asked.
+        """
+        if payment.state == PaymentState.PENDING and self.may_restart(payment):
+            with suppress(RetryableError):
+                self.ask(payment.id)
+        alive = payment.state == PaymentState.PENDING and payment.provider_url
+        return payment.provider_url if alive else self._page(payment.id)
 
     def ask(self, payment_id: int) -> PaymentState:
         """Ask the provider how an attempt stands and write what follows from it.
@@ -279,6 +290,7 @@ class Attempts:
             seconds=LONGEST,
         )
         self._ledger.lock(payment_id)
+        payment.answered_at = self._clock.now()
         self._apply(attempt, outcome)
         self._session.refresh(payment)
         return PaymentState(payment.state)

@@ -19,7 +19,7 @@ from core.api.errors import UserError
 from core.api.invoices import InvoiceSource
 from core.api.messages import NotificationChannel
 from core.api.payments import PaymentProvider
-from core.api.plugin import Plugin
+from core.api.plugin import HealthCheck, Plugin
 from core.api.web import Audience, MenuEntry
 from core.containment import NonsenseError, report_fault
 from core.extensions import Extensions
@@ -39,6 +39,7 @@ from core.services.events import Events
 from core.services.families import Families
 from core.services.figures import Figures
 from core.services.files import Files
+from core.services.health import Health
 from core.services.imports import Imports
 from core.services.invoices import Invoices
 from core.services.journal import Journal
@@ -380,6 +381,24 @@ class Town:
             ledger=self.ledger,
             audit=self.audit,
             ask_plugins=self.ask_plugins,
+        )
+
+    def health_checks(self) -> list[tuple[str, HealthCheck]]:
+        """The plugins' questions about their own health, with the plugin that asks."""
+        return [
+            (plugin, check) for plugin, checks in self._brought("health_checks") for check in checks
+        ]
+
+    @cached_property
+    def health(self) -> Health:
+        """How the town's machinery is."""
+        return Health(
+            self.session,
+            self.config.slug,
+            self.clock,
+            channels=lambda: self.channels,
+            providers=lambda: self.providers,
+            checks=self.health_checks,
         )
 
     @cached_property

@@ -17,7 +17,7 @@ from core.containment import report_fault
 from core.i18n import gettext as _
 from core.markdown import render
 from core.templating import configure
-from core.web.office import words
+from core.web import words
 
 STATIC = Path(__file__).parent / "static"
 

@@ -55,6 +55,7 @@ OFFICE = {
     "office_audit_csv": "/regie/tracabilite.csv",
     "office_outbox": "/regie/envois",
     "office_report": r"/regie/tableau-de-bord/{year:20\d\d}-{month:0[1-9]|1[0-2]}.pdf",
+    "office_health": "/regie/etat",
     "office_search": "/regie/recherche",
     "office_imports": "/regie/imports",
     "office_import": r"/regie/imports/{id:[0-9]{1,18}}",

@@ -146,6 +146,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_outbox", "GET"): page(OFFICE),
     # The answer is the same for what was retried, and for what never was.
     ("office_outbox", "POST"): [Line(OFFICE, 303, (303, 404), form={"id": Id("dead")})],
+    ("office_health", "GET"): page(OFFICE),
     ("office_search", "GET"): [Line(OFFICE, 200, query={"q": "nobody"})],
     ("office_families", "GET"): page(OFFICE),
     ("office_family_new", "GET"): page(OFFICE),

@@ -9,7 +9,7 @@ import pytest
 
 import core
 from core import i18n
-from core.web.office import words
+from core.web import words
 
 ROOT = Path(core.__file__).parent
 

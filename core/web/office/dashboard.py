@@ -17,7 +17,8 @@ from core.i18n import gettext as _
 from core.services.errors import NotFoundError
 from core.services.figures import RECENT
 from core.services.tables import Table
-from core.web.office import asked, words
+from core.web import words
+from core.web.office import asked
 from core.web.office.charts import CHARTS
 from core.web.office.files import download
 

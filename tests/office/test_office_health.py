@@ -1,0 +1,88 @@
+"""How a town's machinery is, on its page and on the operator's command line."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from core.cli import invoices as cli
+from core.cli import towns as towns_command
+
+
+@pytest.fixture
+def told(portal, monkeypatch):
+    """What `preau towns` says, and whether it was content."""
+    monkeypatch.setattr(towns_command, "get_runtime", lambda: portal.runtime)
+    monkeypatch.setattr(cli, "get_runtime", lambda: portal.runtime)
+
+    def run(*arguments):
+        answer = CliRunner().invoke(towns_command.towns, arguments)
+        return answer.exit_code, answer.output
+
+    return run
+
+
+def test_all_is_well(work, told):
+    code, output = told()
+    assert code == 0, output
+    assert "valmont" in output
+    page = work.get("/regie/etat")
+    assert "E-mail" in page
+    assert "FakePay" in page
+
+
+def test_what_waits_too_long_and_what_was_given_up_shows(work, portal, told):
+    with portal.town() as town:
+        town.outbox.add("housekeeping", {}, key="late")
+        town.outbox.add("housekeeping", {}, key="dead")
+        town.session.execute(text("UPDATE outbox SET state = 'dead' WHERE dedupe_key = 'dead'"))
+    portal.clock.pass_time(minutes=11)
+    with portal.town() as town:
+        queue = town.health.queue()
+        assert queue.dead == 1
+        assert queue.is_late(town.clock.now())
+    assert "plus de dix minutes" in work.get("/regie/etat")
+    code, output = told("valmont")
+    assert code == 1
+    assert "1 given up" in output
+
+
+def test_the_last_answer_of_the_provider_is_known(work, portal):
+    """Whatever it says: that it is still pending is an answer too; being away is none."""
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        payment = town.attempts.create(
+            invoice.family_id, [invoice.id], email="a@b.fr", language="fr", key="k"
+        )
+    with portal.town() as town:
+        town.attempts.go(payment)
+    asked = portal.clock.now() + timedelta(minutes=5)
+    portal.clock.pass_time(minutes=5)
+    with portal.town() as town:
+        town.attempts.ask(payment)
+    portal.clock.pass_time(minutes=5)
+    portal.bank.down = OSError("away")
+    with portal.town() as town, pytest.raises(Exception, match=r"."):
+        town.attempts.ask(payment)
+    with portal.town() as town:
+        (state,) = town.health.providers()
+    assert (state.answered_at, state.watched) == (asked, 1)
+
+
+def test_a_channel_shows_what_it_delivered_and_what_was_refused(portal, work):
+    with portal.town() as town:
+        family = town.families.by_code("F001")
+        for number, state in enumerate(("sent", "refused", "queued")):
+            town.notifications.queue(
+                "lost_codes", channel="email", address="a@b.fr", family_id=family.id,
+                language="fr", payload={}, key=str(number),
+            )  # fmt: skip
+            town.session.execute(
+                text("UPDATE message SET state = :s, sent_at = :now WHERE key = :k"),
+                {"s": state, "k": str(number), "now": town.clock.now()},
+            )
+        channel = next(one for one in town.health.channels() if one.key == "email")
+        assert (channel.delivered_at, channel.waiting, channel.refused) == (town.clock.now(), 1, 1)
