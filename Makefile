@@ -16,7 +16,7 @@ APT = root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	&& $$root env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -qq -y --no-install-recommends
 
-.PHONY: help run test lint bench clean reset dev pango chromium servers audit telegram
+.PHONY: help run test lint bench clean reset dev pango chromium servers audit fuzz telegram
 
 help:  ## Show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -80,6 +80,17 @@ servers:
 		PATH=$$PATH:/usr/sbin command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; \
 	done; [ -z "$$missing" ] || { echo "Installing$$missing"; $(APT) $$missing >/dev/null; } \
 	|| echo "Missing:$$missing; the tests of deploy/ will fail." >&2
+
+audit: dev  ## Ask whether a known hole is in what is installed (needs the advisories' database)
+	@[ -x $(VENV)/audit/bin/pip-audit ] || { $(BIN)/python -m venv $(VENV)/audit \
+	&& $(VENV)/audit/bin/pip -q install pip-audit==2.10.1; }
+	@# Strict: what could not be asked about is a failure, not a good answer.
+	$(VENV)/audit/bin/pip-audit --strict --skip-editable --path $(VENV)/lib/python*/site-packages $(ARGS)
+
+fuzz: dev  ## Hunt in the parsers for a minute each: make fuzz ARGS="SECONDS [PARSER]..."
+	@[ -d $(VENV)/fuzz/atheris ] || $(PIP) install --target $(VENV)/fuzz atheris==3.0.0
+	@mkdir -p $(VENV)/found && cd $(VENV)/found && PYTHONPATH=$(CURDIR)/$(VENV)/fuzz:$(CURDIR) \
+	$(CURDIR)/$(BIN)/python -W ignore $(CURDIR)/tests/fuzz/hunt.py $(ARGS)
 
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import smtplib
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -128,7 +129,7 @@ def check_smtp(settings: Settings) -> Iterator[Finding]:
     where = f"{settings.smtp_host}:{settings.smtp_port}"
     with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=SECONDS) as server:
         if settings.smtp_starttls:
-            server.starttls()
+            server.starttls(context=ssl.create_default_context())
         if settings.smtp_user:
             server.login(settings.smtp_user, settings.smtp_password)
         server.noop()

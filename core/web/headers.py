@@ -37,6 +37,11 @@ _METHODS = frozenset({"GET", "HEAD", "POST"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
 
 
+def _refused() -> Response:
+    """For methods that no view of ours has, TRACE among them."""
+    return Response(status=405, headers={"Allow": "GET, HEAD, POST"})
+
+
 def headers_tween(
     handler: Callable[[Request], Response], _registry: Registry
 ) -> Callable[[Request], Response]:
@@ -47,7 +52,7 @@ def headers_tween(
         request.number = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
         started = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request=request.number):
-            response = handler(request)
+            response = handler(request) if request.method in _METHODS else _refused()
             route = request.matched_route.name if getattr(request, "matched_route", None) else ""
             in_town = getattr(request, "town", None) is not None
             taken = time.perf_counter() - started

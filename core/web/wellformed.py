@@ -12,6 +12,9 @@ from pyramid.response import Response
 
 from core.web.security import OF_THE_OFFICE
 
+FILE_FIELDS = frozenset({"file", "fichier", "journal", "picture"})
+"""What a field is called that takes a file, in forms of core and of plugins."""
+
 View = Callable[[Any, Request], Response]
 
 
@@ -28,6 +31,12 @@ def _well_formed(view: View, info: Any) -> View:
 
     def checked(context: Any, request: Request) -> Response:
         if request.content_type == "multipart/form-data" and not takes_files:
+            raise HTTPBadRequest
+        # A file may come in the place of a text: who writes the request decides.
+        if any(
+            not isinstance(value, str) and name not in FILE_FIELDS
+            for name, value in request.POST.items()
+        ):
             raise HTTPBadRequest
         if any("\0" in value for value in request.params.values() if isinstance(value, str)):
             raise HTTPBadRequest

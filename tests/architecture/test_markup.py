@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from core.web.wellformed import FILE_FIELDS
+
 ROOT = Path(__file__).parents[2]
 TEMPLATES = [
     path
@@ -47,6 +49,14 @@ def test_a_form_that_posts_holds_the_token(path):
     source = path.read_text("utf-8")
     for form in re.findall(r"<form\b[^>]*method=[\"']post[\"'].*?</form>", source, re.DOTALL | re.IGNORECASE):
         assert "csrf" in form or "hidden(" in form, form[:200]
+
+
+def test_files_come_in_fields_that_may_take_one():
+    """In any other field a file is refused before a view sees it."""
+    sources = [path.read_text("utf-8") for path in TEMPLATES]
+    tags = [tag for source in sources for tag in re.findall(r"<input[^>]*type=\"file\"[^>]*>", source)]
+    assert len(tags) >= 4
+    assert {re.search(r'name="([^"]+)"', tag)[1] for tag in tags} <= FILE_FIELDS
 
 
 def test_the_macro_of_hidden_fields_holds_the_token():
