@@ -40,12 +40,8 @@ NOT_ENGLISH = re.compile(r"\w'\w|[«»]|\s[:;!?](\s|$)|n°|\.\.\.")
 Id = str | tuple[str, ...]
 
 
-FRENCH_ONLY = re.compile(r"web/office/news\.py|templates/office/(news|news_list)\.jinja2")
-"""Pages of the back office that speak no English yet: agents of French towns read them first."""
-
-
-def messages(root: Path, *, but: re.Pattern[str] | None = None) -> set[Id]:
-    """What `root` says to people, as babel.cfg finds it; not in files whose name matches `but`."""
+def messages(root: Path) -> set[Id]:
+    """What `root` says to people, as babel.cfg finds it."""
     found = extract_from_dir(
         root,
         method_map=MAPPING,
@@ -55,8 +51,7 @@ def messages(root: Path, *, but: re.Pattern[str] | None = None) -> set[Id]:
     # A message extracted from ngettext is a tuple; the context of pgettext is not used here.
     return {
         tuple(message) if isinstance(message, tuple | list) else message
-        for name, _, message, *_ in found
-        if but is None or not but.search(name)
+        for _name, _, message, *_ in found
     }
 
 
@@ -88,7 +83,7 @@ def test_every_message_has_its_english(root: Path) -> None:
     have = translated(root).keys() | translated(ROOT / "core").keys()
     # A singular alone may be found under its plural's entry, as gettext finds it.
     have |= {forms(key)[0] for key in have}
-    assert sorted(map(str, messages(root, but=FRENCH_ONLY) - have)) == []
+    assert sorted(map(str, messages(root) - have)) == []
 
 
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
