@@ -167,7 +167,7 @@ def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None) -> str:
     first += f"<b>{safe(invoice.label)}</b> – {money(invoice.amount)}"
     number = _("facture n° %(number)s") % {"number": safe(invoice.number, 40)}
     if invoice.balance <= 0:
-        return f"✅ {first}\n" + _("payée") + f" – {number}"
+        return f"✓ {first}\n" + _("payée") + f" – {number}"
     state = _("à payer avant le %(date)s") % {"date": day(invoice.due_on)}
     if invoice.balance < invoice.amount:
         state = _("reste %(amount)s") % {"amount": money(invoice.balance)} + f" – {state}"
@@ -186,7 +186,7 @@ def payments(shown: Sequence[PaymentInfo], labels: dict[int, str]) -> Screen:
     listed = shown[:MOST_SHOWN]
     lines = ["<b>" + _("Vos paiements") + "</b>"]
     lines += [
-        f"✅ {day(local_date(payment.paid_at))} – {money(payment.amount)}"
+        f"✓ {day(local_date(payment.paid_at))} – {money(payment.amount)}"
         + (f"\n{safe(labels[payment.id])}" if labels.get(payment.id) else "")
         for payment in listed
     ]

@@ -17,6 +17,7 @@ from core.plugin import TenantContext
 from plugins.telegram_bot.book import TOKEN_LIFE, Book
 from plugins.telegram_bot.inbox import Inbox
 from plugins.telegram_bot.settings import TelegramSettings
+from plugins.telegram_bot.words import gettext as _
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - its name, not its value
 LONGEST_UPDATE = 256 * 1024
@@ -54,6 +55,7 @@ class Pages:
         link_id = request.POST.get("id", "")
         if link_id.isdecimal() and len(link_id) < 19:
             Book(request.ctx).unlink(int(link_id), request.family_id)
+            request.session.flash(_("La discussion est retirée."), "success")
         return HTTPSeeOther(request.route_url("telegram_bot.home"))
 
     def webhook(self, request: Request) -> Response:

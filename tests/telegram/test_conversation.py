@@ -287,7 +287,7 @@ def test_a_receipt_is_found_by_its_month(town, chat, family):
     town.pay(town.add_invoice(family, "Garderie mars", 300))
     shown = screen(chat.types("reçu de novembre"))
     # 23:30 UTC on 30 November is December in France, but that invoice is November's.
-    assert len(re.findall("✅", shown.html)) == 2
+    assert len(re.findall("✓", shown.html)) == 2
     (sent,) = chat.types("reçu de la cantine")
     assert sent.document.name == f"recu-{by_label.id}.pdf"
     (newest,) = chat.types("reçu")
