@@ -139,8 +139,10 @@ def test_linked_read_and_paid(demo, visit):
     visitor = visit(DESK)
     page = visitor.page
     visitor.sign_in(demo, "ville-de-demo", CHAT_FAMILY)
-    page.goto(f"{demo.url}/ville-de-demo/+telegram_bot/")
-    visitor.sees("Telegram")
+    page.goto(f"{demo.url}/ville-de-demo/alertes")
+    visitor.sees("Être averti autrement")
+    page.get_by_role("main").get_by_role("button", name="Telegram").click()
+    visitor.sees("Être averti sur Telegram")
     visitor.picture("telegram-1-link")
     link = page.locator("main a[href*='start=']").get_attribute("href")
 
