@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from io import BytesIO, StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
 
 from core.api.messages import Document
 from core.documents import render_pdf
 from core.domain.money import decimal_text
 from core.templating import PARIS, money
+
+if TYPE_CHECKING:
+    from openpyxl.styles import Font
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -68,6 +68,10 @@ class Table:
 
     def xlsx(self) -> Document:
         """A workbook of one sheet, with numbers as numbers and dates as dates."""
+        # Loaded when the first is asked for: it would be a sixth of every process's start.
+        from openpyxl import Workbook  # noqa: PLC0415
+        from openpyxl.styles import Font  # noqa: PLC0415
+
         book = Workbook(write_only=True)
         sheet = book.create_sheet(self.title[:31].translate(str.maketrans("[]:*?/\\", "       ")))
         sheet.freeze_panes = "A2"
@@ -185,6 +189,8 @@ def _safe(text: str) -> str:
 
 def _typed(sheet: Any, value: Any, font: Font | None = None) -> Any:
     """For a workbook."""
+    from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415
+
     cell: Any
     if isinstance(value, Cents):
         cell = WriteOnlyCell(sheet, int(value) / 100)  # What a workbook holds is a float anyway.

@@ -12,13 +12,15 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from core.api.invoices import Attachment, SourceFile, SourceProblem
 from core.i18n import gettext as _
-from core.sources.pdf import MAX_PDF, pdf_problem
 from core.sources.problems import CellError, RefusedError, problem
 from core.sources.text import Opener
 
 INVOICES, LINES = "factures.csv", "lignes.csv"
 
 MAX_MEMBERS = 20_000
+MAX_PDF = 10 * 1024 * 1024
+"""Bytes. An invoice has one page or two."""
+
 MAX_TABLE = 256 * 1024 * 1024
 MAX_TOTAL = 2 * 1024 * 1024 * 1024
 MAX_RATIO = 200
@@ -72,6 +74,9 @@ class Bundle:
         if pdf.size > MAX_PDF:
             raise CellError(_("Ce PDF dépasse %(limit)s Mo.") % {"limit": MAX_PDF >> 20})
         try:
+            # Loaded with the first PDF: few processes of a portal ever read one.
+            from core.sources.pdf import pdf_problem  # noqa: PLC0415
+
             refusal = pdf_problem(pdf.read())
         except READ_ERRORS:
             refusal = _("Ce PDF est abîmé.")

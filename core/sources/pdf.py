@@ -12,9 +12,6 @@ from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject
 
 from core.i18n import gettext as _
 
-MAX_PDF = 10 * 1024 * 1024
-"""Bytes. An invoice has one page or two."""
-
 _ACTIVE = frozenset(
     {"/JavaScript", "/Launch", "/ImportData", "/SubmitForm", "/Rendition", "/Movie"}
 )
