@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import smtplib
-import ssl
 from collections.abc import Sequence
 from email.headerregistry import Address as MailAddress
 from email.message import EmailMessage
@@ -21,14 +20,12 @@ from core.api.messages import (
     Retry,
 )
 from core.api.plugin import Plugin, PluginSettings, hookimpl
+from core.channels import smtp
 from core.channels.returns import sender_for
 from core.services.town import Town
 from core.settings import Settings
 from core.signing import keyed_hash
 from core.tenancy.config import TenantConfig
-
-TIMEOUT = 20
-"""Seconds that a mail server may take for one answer."""
 
 
 class EmailChannel:
@@ -97,13 +94,7 @@ def send(mail: EmailMessage, installation: Settings, envelope_sender: str = "") 
     `envelope_sender` is where a mail that cannot be delivered returns to; ``From`` when empty.
     """
     try:
-        with smtplib.SMTP(
-            installation.smtp_host, installation.smtp_port, timeout=TIMEOUT
-        ) as server:
-            if installation.smtp_starttls:
-                server.starttls(context=ssl.create_default_context())
-            if installation.smtp_user:
-                server.login(installation.smtp_user, installation.smtp_password)
+        with smtp.connection(installation) as server:
             server.send_message(mail, from_addr=envelope_sender or None)
     except smtplib.SMTPRecipientsRefused as error:
         return _refusal(*next(iter(error.recipients.values())))

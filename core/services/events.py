@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from core.extensions import Extensions
@@ -20,14 +21,24 @@ class Events:
         self._enabled = enabled
 
     def emit(self, hook: str, event_id: str, event: dict[str, Any]) -> None:
+        """Tell of one event: see `emit_many`."""
+        self.emit_many(hook, [(event_id, event)])
+
+    def emit_many(self, hook: str, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
         """Write one outbox row per plugin that implements `hook`, and one for the messages.
 
-        One row each, so that a plugin that fails neither blocks nor repeats the others.
+        So for each of `events`, which are ids and what happened; together they cost a statement per
+        plugin, and one. One row each, so that a plugin that fails neither blocks nor repeats the
+        others.
         """
         for plugin in self._extensions.implementers(self._enabled, hook):
-            self._outbox.add(
+            self._outbox.add_many(
                 TOPIC,
-                {"plugin": plugin, "hook": hook, "event": event},
-                key=f"{plugin}/{event_id}",
+                [
+                    ({"plugin": plugin, "hook": hook, "event": event}, f"{plugin}/{event_id}")
+                    for event_id, event in events
+                ],
             )
-        self._outbox.add(NOTIFY, {"kind": hook, "event": event}, key=event_id)
+        self._outbox.add_many(
+            NOTIFY, [({"kind": hook, "event": event}, event_id) for event_id, event in events]
+        )

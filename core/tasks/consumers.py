@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import date, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import delete, select
@@ -14,7 +16,7 @@ from core.api.errors import RetryableError
 from core.api.payments import InvoiceDue, InvoicesPublished, PaymentReversed, PaymentSettled
 from core.api.work import Consumer, Effect, Periodic
 from core.clock import today
-from core.domain.polling import poll_interval, still_watched
+from core.domain.polling import poll_interval, spread, still_watched
 from core.domain.reminders import is_hour_to_write
 from core.extensions import Extensions
 from core.models import (
@@ -44,6 +46,8 @@ from core.templating import PARIS
 
 HOUSEKEEPING = "housekeeping"
 KEEP_DONE = timedelta(days=30)
+TOGETHER = 1000
+"""Events that are written in one statement."""
 _EVENTS: dict[str, Callable[..., Any]] = {
     "invoices_published": InvoicesPublished,
     "invoice_due": InvoiceDue,
@@ -66,16 +70,16 @@ def _publish_fanout(town: Town, payload: dict[str, Any]) -> None:
         )
         .order_by(Invoice.family_id, Invoice.id)
     )
-    by_family: dict[int, list[int]] = {}
-    for row in rows:
-        by_family.setdefault(row.family_id, []).append(row.id)
-    for family_id, invoice_ids in by_family.items():
+    published = []
+    for family_id, found in groupby(rows, key=attrgetter("family_id")):
         event = InvoicesPublished(
             id=f"published-{payload['batch_id']}-{family_id}",
             family_id=family_id,
-            invoice_ids=tuple(invoice_ids),
+            invoice_ids=tuple(row.id for row in found),
         )
-        town.events.emit("invoices_published", event.id, asdict(event))
+        published.append((event.id, asdict(event)))
+    for start in range(0, len(published), TOGETHER):
+        town.events.emit_many("invoices_published", published[start : start + TOGETHER])
 
 
 def _publish(town: Town, payload: dict[str, Any]) -> None:
@@ -138,12 +142,14 @@ def _poll(town: Town, payload: dict[str, Any]) -> None:
     payment_id = int(payload["payment_id"])
     payment = town.session.get_one(Payment, (town.config.slug, payment_id))
     age = town.clock.now() - payment.created_at
-    interval = poll_interval(age)
+    interval = spread(poll_interval(age))
     try:
         state = town.attempts.ask(payment_id)
     except RetryableError as error:
-        # The provider is away. The rhythm is the poll's own: no herd when it comes back.
-        raise RetryableError(error.reason, error.after or interval) from error
+        # The provider is away. A longer rest is heard; a shorter one (a circuit breaker's, say)
+        # would bring all polls back at once, and again and again.
+        after = max(interval, spread(error.after or timedelta()))
+        raise RetryableError(error.reason, after) from error
     town.session.commit()
     if still_watched(state, age):
         raise RetryableError(state, interval)

@@ -9,7 +9,7 @@ from aiosmtpd.controller import Controller
 from sqlalchemy import text
 
 from core.api.messages import Address
-from core.channels import email
+from core.channels import email, smtp
 from core.db.embedded import free_port
 from core.dev.mailbox import Receiver, Store
 from core.testing.conformance import NotificationChannelContract
@@ -33,7 +33,7 @@ base_url = "{{url}}"
 class TestEmail(NotificationChannelContract):
     @pytest.fixture(autouse=True)
     def _opened(self, database, redis, tmp_path, monkeypatch):
-        monkeypatch.setattr(email, "TIMEOUT", 1)
+        monkeypatch.setattr(smtp, "TIMEOUT", 1)
         self.store = Store(tmp_path / "mailbox")
         controller = Controller(Receiver(self.store), hostname="127.0.0.1", port=free_port())
         controller.start()

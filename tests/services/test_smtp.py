@@ -1,0 +1,117 @@
+"""Connections to the mail server that are kept for the next mail."""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from core.channels import smtp
+from core.channels.email import send
+from core.db.embedded import free_port
+from core.plugin import Delivered, Retry
+from core.settings import load
+
+
+class Post:
+    """Takes mails, and knows how many connections brought them."""
+
+    def __init__(self):
+        self.mails, self.sessions, self.answer = [], set(), "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        self.sessions.add(session.peer)
+        self.mails.append(envelope.content)
+        return self.answer
+
+
+@pytest.fixture
+def post():
+    smtp.forget()
+    yield Post()
+    smtp.forget()
+
+
+@pytest.fixture
+def start(post, tmp_path):
+    started = []
+
+    def starting():
+        port = free_port()
+        controller = Controller(post, hostname="127.0.0.1", port=port)
+        controller.start()
+        started.append(controller)
+        settings = load(tenants_dir=tmp_path, data_dir=tmp_path, smtp_host="127.0.0.1", smtp_port=port)
+        return controller, settings
+
+    yield starting
+    for controller in started:
+        if controller.server is not None:
+            controller.stop()
+
+
+def mail():
+    made = EmailMessage()
+    made["From"], made["To"], made["Subject"] = "a@exemple.fr", "b@exemple.fr", "x"
+    made["Message-ID"] = "<1@exemple.fr>"
+    made.set_content("bonjour")
+    return made
+
+
+def test_mails_that_follow_one_another_share_a_connection(start, post):
+    _server, settings = start()
+    for _mail in range(3):
+        assert isinstance(send(mail(), settings), Delivered)
+    assert (len(post.mails), len(post.sessions)) == (3, 1)
+
+
+def test_a_connection_carries_so_many_mails(start, post, monkeypatch):
+    monkeypatch.setattr(smtp, "MOST_MAILS", 2)
+    _server, settings = start()
+    for _mail in range(4):
+        send(mail(), settings)
+    assert len(post.sessions) == 2
+
+
+def test_a_connection_that_rested_is_not_used_again(start, post, monkeypatch):
+    monkeypatch.setattr(smtp, "REST", 0.0)
+    _server, settings = start()
+    for _mail in range(2):
+        send(mail(), settings)
+    assert len(post.sessions) == 2
+
+
+def test_a_refusal_ends_the_connection(start, post):
+    _server, settings = start()
+    post.answer = "451 later"
+    assert isinstance(send(mail(), settings), Retry)
+    post.answer = "250 OK"
+    assert isinstance(send(mail(), settings), Delivered)
+    assert len(post.sessions) == 2
+
+
+def test_a_server_that_hung_up_is_called_again(start, post):
+    """Not one mail may be late because a connection was kept."""
+    _server, settings = start()
+    send(mail(), settings)
+    (kept,) = smtp._idle
+    kept.server.docmd("QUIT")
+    assert isinstance(send(mail(), settings), Delivered)
+    assert (len(post.mails), len(post.sessions)) == (2, 2)
+
+
+def test_another_server_gets_a_connection_of_its_own(start, post):
+    (_one, first), (_other, second) = start(), start()
+    for settings in (first, second, first):
+        assert isinstance(send(mail(), settings), Delivered)
+    assert len(post.sessions) == 3
+
+
+def test_a_server_that_is_away_is_a_retry(start):
+    server, settings = start()
+    server.stop()
+    assert isinstance(send(mail(), settings), Retry)
+    assert smtp._idle == []
+    with pytest.raises(OSError), smtp.connection(settings):
+        raise AssertionError
