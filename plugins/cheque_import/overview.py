@@ -36,6 +36,15 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Posted:
+    """Where an accepted cheque went: its family, the parts, and the cents left as a credit."""
+
+    family: FamilyInfo | None
+    invoices: tuple[tuple[InvoiceInfo | None, int], ...]
+    excess: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pile:
     """A batch as it stands now, beside what its paper slip says."""
 
@@ -149,6 +158,22 @@ class Overview:
             .where(ChequeEvent.tenant_id == self._town, ChequeEvent.cheque_id == cheque.id)
             .order_by(ChequeEvent.id)
         ).all()
+
+    def posted(self, cheque: Cheque) -> Posted | None:
+        """Where an accepted cheque went; None when it is not, or when its family was erased."""
+        accepted = (
+            event.detail
+            for event in reversed(self.history(cheque))
+            if "shares" in event.detail and event.detail.get("payment") == cheque.payment_id
+        )
+        detail = next(accepted, None)
+        if detail is None or cheque.family_id is None:
+            return None
+        return Posted(
+            self._ctx.families.get(cheque.family_id),
+            tuple((self._ctx.invoices.get(invoice), cents) for invoice, cents in detail["shares"]),
+            detail["excess"],
+        )
 
     def following(self, cheque: Cheque) -> int | None:
         """The next cheque that a person must see; past the last one, the first again."""

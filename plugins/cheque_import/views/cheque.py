@@ -20,7 +20,8 @@ def cheque(request: Any) -> dict[str, Any]:
     chosen = families[0] if len(families) == 1 else None
     return {
         "cheque": row, "proposals": office.overview.proposals(row),
-        "history": office.overview.history(row), "search": search, "families": families,
+        "history": office.overview.history(row), "posted": office.overview.posted(row),
+        "search": search, "families": families,
         "chosen": chosen, "parts": office.overview.parts(row, chosen) if chosen else [],
         "following": office.overview.following(row),
         "waiting": office.overview.counts(row.regie).get(ChequeState.REVIEW, (0, 0))[0],
