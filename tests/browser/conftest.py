@@ -40,6 +40,7 @@ def demo(tmp_path_factory) -> Demo:
             time.sleep(0.3)
         environment = json.loads((data / "run.json").read_text("utf-8"))["environment"]
         codes = json.loads((data / "demo-codes.json").read_text("utf-8"))
+        agents = json.loads((data / "demo-agents.json").read_text("utf-8"))
         yield Demo(
             url=environment["PREAU_PUBLIC_BASE_URL"],
             mailbox=environment["MAILBOX_URL"],
@@ -49,6 +50,7 @@ def demo(tmp_path_factory) -> Demo:
                 town: {item["family"]: item["secret"] for item in families}
                 for town, families in codes.items()
             },
+            agents=agents,
         )
     finally:
         process.send_signal(signal.SIGINT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from axe_playwright_python.sync_playwright import Axe
@@ -25,6 +26,8 @@ class Demo:
     simulator: str
     telegram: str
     codes: dict[str, dict[str, str]]
+    agents: dict[str, dict[str, Any]]
+    """By town: the secret of the agent's second factor, and recovery codes not used yet."""
 
     def mails(self, to: str) -> list[dict]:
         """The mails to an address, newest first."""
@@ -55,11 +58,15 @@ class Visitor:
         """The page holds these words, no sideways scroll, no complaint, and passes axe."""
         for word in words:
             self.page.get_by_text(word).first.wait_for()
-        width = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert width <= 0, f"{self.page.url} scrolls sideways by {width} px"
+        self.fits()
         found = Axe().run(self.page)
         assert found.violations_count == 0, f"{self.page.url}\n{found.generate_report()}"
         assert not self.complaints, self.complaints
+
+    def fits(self) -> None:
+        """The page does not scroll sideways."""
+        width = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert width <= 0, f"{self.page.url} scrolls sideways by {width} px"
 
     def picture(self, name: str) -> None:
         """Keep a picture, where a folder for them was given."""
@@ -81,3 +88,45 @@ class Visitor:
         self.page.get_by_label("Code famille").fill(family)
         self.page.get_by_label("Code enfant").fill(demo.codes[town][family])
         self.page.get_by_role("main").get_by_role("button", name="Connexion").click()
+
+    # --- With the keyboard alone ---------------------------------------------------------------
+
+    def reach(self, text: str, *, backwards: bool = False) -> None:
+        """Press Tab until what has the focus says `text`, and see that the focus shows."""
+        for _press in range(120):
+            self.page.keyboard.press("Shift+Tab" if backwards else "Tab")
+            if text in self.page.evaluate(FOCUSED):
+                assert self.page.evaluate(SHOWS_FOCUS), f"{text!r} does not show its focus"
+                return
+        raise AssertionError(f"{text!r} cannot be reached with Tab on {self.page.url}")
+
+    def press(self, text: str) -> None:
+        """Reach a link or a button and press Enter, and wait for the page it leads to."""
+        self.reach(text)
+        self.submit()
+
+    def submit(self) -> None:
+        """Press Enter, and wait for the page that answers."""
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
+
+    def type(self, label: str, text: str) -> None:
+        """Reach a field and type into it, in the place of what is there."""
+        self.reach(label)
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(text)
+
+
+FOCUSED = """() => {
+  const it = document.activeElement;
+  if (it === document.body) return "";
+  return it.getAttribute("aria-label") ?? (it.labels?.[0] ?? it).textContent;
+}"""
+SHOWS_FOCUS = """() => {
+  const its = [document.activeElement, ...(document.activeElement.labels ?? [])];
+  // A link that covers a card draws its outline behind or around itself.
+  const styles = its.flatMap(it => [null, "::after"].map(part => getComputedStyle(it, part)));
+  return styles.some(style =>
+    (style.outlineStyle !== "none" && style.outlineWidth !== "0px") || style.boxShadow !== "none"
+  );
+}"""
