@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 
 from core.domain.payment_states import PaymentState, is_closed
@@ -20,6 +21,11 @@ def poll_interval(age: timedelta) -> timedelta:
     if age < timedelta(hours=26):
         return timedelta(minutes=30)
     return timedelta(hours=6)
+
+
+def spread(interval: timedelta) -> timedelta:
+    """The interval less up to a tenth: what an outage brought together does not stay together."""
+    return interval * random.uniform(0.9, 1.0)  # noqa: S311 - no secret
 
 
 WATCHED_FOR = timedelta(days=8)

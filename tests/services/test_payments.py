@@ -187,7 +187,7 @@ def test_another_amount_is_an_anomaly_and_settles_nothing(portal, invoices):
     portal.bank.pay(portal.bank.last, portal.clock, amount=1)
     assert ask(portal, payment) == "pending"
     with portal.town() as town:
-        assert "5687" in town.payments.row(payment).anomaly
+        assert "56,87" in town.payments.row(payment).anomaly
     portal.bank.outcomes[portal.bank.last] = Anomaly("numcli differs")
     ask(portal, payment)
     with portal.town() as town:
@@ -258,6 +258,22 @@ def test_without_any_notification_the_poller_finds_out(portal, invoices):
     portal.clock.pass_time(days=2)
     portal.work()
     assert len(portal.bank.questions) == asked  # Settled: asked no more.
+
+
+def test_polls_of_an_outage_neither_hurry_nor_come_back_as_one(portal, invoices):
+    """A circuit breaker tells all of them the same few seconds."""
+    for number in ("1", "2"):
+        go(portal, create(portal, invoices, number, key=number))
+    portal.bank.down = RetryableError("not asked", timedelta(seconds=15))
+    portal.clock.pass_time(seconds=61)
+    portal.work()
+    with portal.town() as town:
+        rows = town.session.execute(
+            text("SELECT available_at FROM outbox WHERE topic = 'payment.poll'")
+        ).scalars()
+        waits = [due - portal.clock.now() for due in rows]
+    assert len(set(waits)) == 2
+    assert all(timedelta(seconds=54) <= wait <= timedelta(seconds=60) for wait in waits)
 
 
 def test_an_outage_of_the_provider_loses_nothing(portal, invoices):
