@@ -124,6 +124,33 @@ def test_a_try_that_failed_is_told_while_another_may_follow(browser, detail, wor
     assert "Paiement confirmé" in come_back(browser, intent)
 
 
+def test_an_abandoned_attempt_starts_again_with_one_click(browser):
+    """Its page closed after a quarter of an hour, and its outcome is open for two hours more."""
+    browser.sign_in()
+    intent = start(browser, "1")
+    browser.portal.bank.outcomes[browser.portal.bank.last] = Pending(resumable=False)
+    assert "Recommencer" not in come_back(browser, intent)
+    browser.portal.clock.pass_time(minutes=16)
+    page = come_back(browser, intent)
+    answer = browser.form(page, "restart").submit().follow()
+    assert answer.location == f"https://bank.invalid/{browser.portal.bank.last}"
+    assert browser.portal.bank.intents[browser.portal.bank.last].payment_id != intent.payment_id
+
+
+def test_nobody_is_led_to_a_page_that_closed_meanwhile(browser):
+    """The last question may be minutes old, and told that the page was open."""
+    browser.sign_in()
+    intent = start(browser, "1")
+    bank, go = browser.portal.bank, f"/paiements/{intent.payment_id}/aller"
+    assert browser.get(go).location == f"https://bank.invalid/{bank.last}"
+    bank.outcomes[bank.last] = Pending(resumable=False)
+    browser.portal.clock.pass_time(minutes=16)
+    assert browser.get(go).location.endswith(f"/paiements/{intent.payment_id}")
+    bank.pay(bank.last, browser.portal.clock)
+    come_back(browser, intent)
+    assert browser.get(go).location.endswith(f"/paiements/{intent.payment_id}")
+
+
 def test_coming_back_while_the_provider_is_away_waits(browser):
     browser.sign_in()
     intent = start(browser, "1")

@@ -133,6 +133,9 @@ def payment(request: Request) -> Response:
         name = "payment_failed"
     else:
         context["can_resume"] = state == PaymentState.CREATED or bool(payment.provider_url)
+        context["can_restart"] = not context["can_resume"] and request.ctx.attempts.may_restart(
+            payment
+        )
         context["last_word"] = request.ctx.payments.last_word(payment.id)
         name = "payment_waiting"
     return render_to_response(f"{T}/{name}.jinja2", context, request)
