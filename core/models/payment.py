@@ -27,7 +27,7 @@ class Payment(TenantScoped, Base):
         Index(None, "tenant_id", "family_id"),
         Index(None, "tenant_id", "regie", "settled_at"),
         Index(None, "tenant_id", "paid_at"),
-        Index(None, "tenant_id", "settled_at"),
+        Index(None, "tenant_id", "settled_at", "id"),
         Index(None, "tenant_id", "state", "id"),
         Index(
             "ix_payment_authorisation",

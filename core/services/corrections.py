@@ -109,6 +109,22 @@ class Corrections:
             .order_by(InvoiceChange.id)
         ).all()
 
+    def of_batch(self, batch_id: int, limit: int = 50) -> Sequence[Any]:
+        """The first invoices that an import changed, each with what it was before."""
+        return self._session.execute(
+            select(Invoice, InvoiceChange)
+            .join(
+                InvoiceChange,
+                and_(
+                    InvoiceChange.tenant_id == Invoice.tenant_id,
+                    InvoiceChange.invoice_id == Invoice.id,
+                ),
+            )
+            .where(InvoiceChange.tenant_id == self._tenant, InvoiceChange.batch_id == batch_id)
+            .order_by(Invoice.id)
+            .limit(limit)
+        ).all()
+
     def _same(self, invoice: Invoice, change: Corrected) -> bool:
         """Whether the correction says what the invoice says already."""
         now = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
@@ -121,9 +121,16 @@ class Desk:
             query = query.where(Payment.settled_at < _midnight(until + timedelta(days=1)))
         if anomalies:
             query = query.where(Payment.anomaly != "")
+        # By number; between two days by the moment, so that an old day is gone to, not scrolled to.
+        order: tuple[Any, ...] = (Payment.id,)
+        if since is not None or until is not None:
+            order = (Payment.settled_at, Payment.id)
         if before is not None:
-            query = query.where(Payment.id < before)
-        return self._page(query.order_by(Payment.id.desc()), limit, lambda row: row.Payment.id)
+            key = select(*order).where(Payment.tenant_id == self._tenant, Payment.id == before)
+            last = self._session.execute(key).one_or_none()
+            query = query.where(tuple_(*order) < tuple_(*last) if last else Payment.id < before)
+        query = query.order_by(*(column.desc() for column in order))
+        return self._page(query, limit, lambda row: row.Payment.id)
 
     def payment(self, payment_id: int) -> Payment:
         """One payment, whatever its state and family.

@@ -174,3 +174,24 @@ def test_a_payment_comes_back_for_a_named_reason(work, portal):
     with portal.town() as town:
         (reason,) = town.session.scalars(text("SELECT reversal_reason FROM payment")).all()
     assert reason == "Remboursement\u202f: Départ de la commune"
+
+
+def test_payments_between_two_days_are_paged_by_the_moment(work, portal, monkeypatch):
+    with portal.town() as town:
+        family = town.families.by_code("F001").id
+        for number in range(5):
+            portal.clock.pass_time(minutes=1)
+            town.payments.record(
+                regie="CANTINE", family_id=family, means=Means.CASH, amount=100 + number, paid_at=town.clock.now(),
+                payer="x", shares=[], key=f"p{number}",
+            )  # fmt: skip
+        seen, before = [], None
+        while True:
+            page = town.desk.payments(since=date(2026, 3, 10), until=date(2026, 3, 10), before=before, limit=2)
+            seen += [row.Payment.amount for row in page.rows]
+            before = page.more
+            if before is None:
+                break
+        assert seen == [104, 103, 102, 101, 100]
+        assert town.desk.payments(since=date(2026, 3, 11)).rows == []
+        assert town.desk.payments(before=0).rows == []

@@ -38,7 +38,8 @@ def correct(request: Request) -> Response:
             invoice.id, _change(request), seen=request.POST.get("seen", ""), reason=reason
         )
     except UserError as error:
-        response = _page(request, dict(request.POST), error.message)
+        typed = {key: value for key, value in request.POST.items() if isinstance(value, str)}
+        response = _page(request, _typed(request) | typed, error.message)
         response.status_int = 422
         return response
     request.session.flash(_("La facture est corrigée."), "success")

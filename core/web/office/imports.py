@@ -171,6 +171,7 @@ def _batch(request: Request, error: str = "") -> Response:
         "batch": found,
         "names": request.ctx.agents.names(),
         "rows": page.rows,
+        "changes": request.ctx.corrections.of_batch(found.id),
         "error": error,
         **asked.pages(request, page.more),
     }
