@@ -23,7 +23,7 @@ def test_a_new_plugin_passes_its_tests_and_serves_a_town(tmp_path):
     assert made.exit_code == 0, made.output
     folder, target = tmp_path / "preau-cantine-plus", tmp_path / "site"
     install(folder, target)
-    assert "3 passed" in own_tests(folder, target)
+    assert "4 passed" in own_tests(folder, target)
 
     town = tmp_path / "tenants" / "valmont"
     town.mkdir(parents=True)
