@@ -267,6 +267,20 @@ def test_a_cheque_left_to_classify_may_bounce_and_the_mistake_be_undone(app, tow
     assert (cheque.state, cheque.deposit_id is None) == ("review", False)
 
 
+def test_enter_in_a_reason_does_what_stands_below_it_and_nothing_else(app, town):
+    """A browser presses the first button of the form: a bounce must not share it with an undoing."""
+    upload(app, line(ref=ref(10)))
+    (cheque,) = cheques(town)
+    town.desk().accept_certain("CANTINE")
+    town.slips().make("CANTINE")
+    page = app.get(f"{ROOT}/cheque/{cheque.id}")
+    forms = {
+        tuple(button["value"] for button in form.select("button"))
+        for form in page.html.select("form[method=post]")
+    }
+    assert forms == {("impaye",), ("annuler",)}
+
+
 def test_who_may_only_read_is_offered_no_decision(app, town):
     upload(app, line(amount="51,87", ref=ref(10)), line(2, "0000002", ref=ref(30), amount="239,82"))
     first, second = cheques(town)
