@@ -149,7 +149,7 @@ def cases() -> list[Case]:
             lambda t: t.desk.payments(since=date(2025, 3, 9), until=date(2025, 3, 9)),
             PAID.format(
                 where="p.settled_at >= '2025-03-08T23:00Z' AND p.settled_at < '2025-03-09T23:00Z'"
-            ),
+            ).replace("ORDER BY p.id", "ORDER BY p.settled_at DESC, p.id"),
         ),
         Case(
             "families",
