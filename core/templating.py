@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,13 @@ PARIS = ZoneInfo("Europe/Paris")
 
 def money(cents: int) -> str:
     """Write cents as euros in the current locale: ``1 234,56 €``, with spaces that do not break."""
-    return format_currency(Decimal(cents) / 100, "EUR", locale=i18n.formats())
+    return _money(cents, i18n.formats())
+
+
+@lru_cache(maxsize=4096)
+def _money(cents: int, locale: str) -> str:
+    # Kept: a canteen's amounts are few, and writing one takes as long as a statement.
+    return str(format_currency(Decimal(cents) / 100, "EUR", locale=locale))
 
 
 def day(value: date) -> str:
