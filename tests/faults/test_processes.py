@@ -176,14 +176,14 @@ def test_postgresql_crashes_and_comes_back(house):
 
 def test_payments_through_all_of_it(house):
     """Parents pay while everything fails in turn; then each party's own record is compared."""
-    count = 8
+    count = 4
     with house.town() as town:
         report = town.imports.run(
             Records(*(record(f"P{n}", family=f"F{n:03d}") for n in range(count))), _file(house)
         )
         town.imports.publish(report.batch_id)
     payments = {}
-    disasters = ["worker", "valkey", "relay", "worker", None, "relay", "valkey", None]
+    disasters = ["worker", "valkey", "relay", None]
     for number, disaster in zip(range(count), disasters, strict=True):
         with house.town() as town:
             (invoice,) = town.invoices.by_number(f"P{number}")

@@ -34,7 +34,7 @@ from plugins.payfip.client import Client, Clients
 from plugins.payfip.simulator.app import make_simulator, running
 from plugins.payfip.simulator.scenarios import FaultKind, Scenario
 
-SCHEDULES = int(os.environ.get("PREAU_SCHEDULES", "12"))
+SCHEDULES = int(os.environ.get("PREAU_SCHEDULES", "10"))
 FIRST = int(os.environ.get("PREAU_FIRST_SEED", "0"))
 STEPS = 16
 FAULTS = [kind for kind in FaultKind if kind not in {FaultKind.DELAY, FaultKind.TIMEOUT}]
