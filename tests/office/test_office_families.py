@@ -50,6 +50,16 @@ def test_a_code_is_shown_once_and_printed(work, portal):
     assert not opens(portal, secret)
 
 
+def test_on_paper_the_codes_stand_beside_where_to_type_them(portal, work):
+    """Below one another they once left half of their frame empty, and drew rules through it."""
+    secret = portal.codes("F001")
+    with portal.town() as town:
+        letter = town.files.letter(town.families.by_code("F001").id, secret)
+    (page,) = PdfReader(io.BytesIO(letter.content)).pages
+    lines = page.extract_text(extraction_mode="layout").splitlines()
+    assert any("Code famille" in line and "Rendez-vous" in line for line in lines), lines
+
+
 def test_a_letter_needs_the_code_that_opens(work):
     page = work.fill(file_of(work), holder="")
     form = work.form(page, "secret")
