@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -22,6 +23,7 @@ PATIENCE = timedelta(seconds=2)
 """How long a worker waits for its turn; beyond, the message goes back to the outbox."""
 
 _GONE = ("chat not found", "user is deactivated", "peer_id_invalid", "bot was blocked")
+_QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 _NOT_MODIFIED = "message is not modified"
 _UNEDITABLE = ("message to edit not found", "message can't be edited", "there is no text")
 
@@ -181,7 +183,8 @@ def _refused(reason: str) -> Exception:
         return GoneError(reason)
     if any(words in said for words in _UNEDITABLE):
         return UneditableError(reason)
-    return PermanentError(reason)
+    # Telegram quotes what it refuses, as a link to pay: nothing for logs.
+    return PermanentError(_QUOTED.sub("'…'", reason))
 
 
 def _unanswered(failure: Exception) -> Exception:

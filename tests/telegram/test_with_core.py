@@ -1,12 +1,15 @@
 """The bot in the real portal: core's services, outbox and messages, the simulated Telegram."""
 
+import logging
 import time
 from datetime import date, timedelta
 
 import pytest
-from bot_portals import settle, token
+import structlog
+from bot_portals import SECRET, settle, token
 from sqlalchemy import text
 
+from core.logging import configure
 from core.plugin import LineRecord, TaxKind
 from core.services.reminders import Calendar
 from core.testing.fakes import TOWNS
@@ -14,6 +17,7 @@ from core.testing.portal import Records, record
 from plugins.telegram_bot import plugin
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.inbox import Inbox
+from plugins.telegram_bot.simulator.world import Fault
 
 CHAT = 1001
 
@@ -220,3 +224,29 @@ def test_a_mailing_is_spread_and_loses_nothing(portal, simulator, monkeypatch):
     assert [len(told(chat)) for chat in chats.values()] == [1] * len(families)
     # Telegram's pace: thirty a second, counted from the first.
     assert portal.clock.now() - started >= timedelta(seconds=(len(families) - 1) / 30)
+
+
+def test_a_chat_leaves_nothing_of_a_family_in_the_logs(portal, simulator, capsys):
+    before = structlog.get_config(), logging.getLogger().handlers[:]
+    configure(portal.runtime.settings)
+    try:
+        portal.publish(record("1"))
+        phone = Phone(portal, simulator)
+        phone.link()
+        link = phone.types("/factures")["reply_markup"]["inline_keyboard"][0][0]["url"]
+        for status, words, wait in (
+            (429, "Too Many Requests: retry after 1", 1),
+            (400, f"Bad Request: inline keyboard button URL '{link}' is invalid", 0),
+            (403, "Forbidden: bot was blocked by the user", 0),
+        ):
+            simulator.world.faults.append(Fault("sendMessage", status, words, wait))
+            phone.types("factures de la cantine")
+        # In small letters: the client changes those of Telegram's answers.
+        logged = ("".join(capsys.readouterr()) + repr(portal.outbox())).casefold()
+    finally:
+        structlog.configure(**before[0])
+        logging.getLogger().handlers[:] = before[1]
+    assert "outbox.dead" in logged, "the refusal is told"
+    secrets = [token("valmont"), SECRET, link.rpartition("/")[2]]
+    secrets += ["56,87", "Durand", "Camille", "cantine"]
+    assert [secret for secret in secrets if secret.casefold() in logged] == []
