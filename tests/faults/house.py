@@ -206,7 +206,7 @@ class House:
         )
         return int(count)
 
-    def until(self, condition: Callable[[], bool], seconds: float = 90) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 180) -> None:
         """Wait for `condition`.
 
         Raises:

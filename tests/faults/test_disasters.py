@@ -139,50 +139,50 @@ class Storm:
 
 
 def rest(city: City) -> int:
-    """Let everything come to its end: some hours pass, in steps that the rows have to follow.
+    """Let everything come to its end: two nights pass, in steps that the rows have to follow.
 
     Tells how many deliveries the passing hours may have interrupted.
     """
     interrupted = 0
 
-    def at_rest() -> bool:
-        if not any(city.left(slug) for slug in TOWNS):
-            return True
+    def pass_hours(seconds: float) -> None:
         # Who works is waited for: the hours would end its lease, and a mail be repeated. The rows of
         # those who are dead are freed by the hours alone.
         nonlocal interrupted
         working = time.monotonic() + 5
-        while _running(city) and time.monotonic() < working:
+        while _rows(city, "state = 'running'") and time.monotonic() < working:
             time.sleep(0.1)
-        city.clock.jump(300)
-        interrupted += _running(city)
+        city.clock.jump(seconds)
+        interrupted += _rows(city, "state = 'running'")
+
+    def at_rest() -> bool:
+        if not any(city.left(slug) for slug in TOWNS):
+            return True
+        pass_hours(300)
         time.sleep(0.4)
         return False
 
+    def all_asked() -> bool:
+        return not _rows(city, "state <> 'done' AND available_at <= :now")
+
     city.until(lambda: all(map(city.answers, City.WEBS)))
-    for _round in range(3):
+    # Within the two hours in which an outcome may still come, beyond them, and until nobody asks
+    # any more: a refusal that is a day old stays one.
+    for hours in (1, 2, 31):
         city.until(at_rest)
-        # Beyond the two hours in which an outcome may still come, and the next poll.
-        city.clock.jump(3700)
-        interrupted += _running(city)
-        city.until(lambda: not _due_polls(city))
+        pass_hours(hours * 3600)
+        city.until(all_asked)
     city.until(at_rest)
+    assert not _rows(city, "state <> 'done'"), city.last_words()
     return interrupted
 
 
-def _running(city: City) -> int:
-    count = "SELECT count(*) FROM outbox WHERE state = 'running'"
-    return sum(city.rows(count, slug)[0][0] for slug in TOWNS)
-
-
-def _due_polls(city: City) -> int:
-    return sum(
-        city.rows(
-            "SELECT count(*) FROM outbox WHERE topic = 'payment.poll' AND state <> 'done'"
-            " AND available_at <= :now", slug, now=city.clock.now(),
-        )[0][0]
-        for slug in TOWNS
-    )  # fmt: skip
+def _rows(city: City, which: str) -> int:
+    """How many rows of the outbox there are of a kind, in all towns."""
+    statement = (
+        f"SELECT count(*) FROM outbox WHERE {which} AND CAST(:now AS timestamptz) IS NOT NULL"
+    )
+    return sum(city.rows(statement, slug, now=city.clock.now())[0][0] for slug in TOWNS)
 
 
 def audit(city: City, numbers: dict[str, dict[str, int]], storm: Storm, mails: Counter) -> Counter:
