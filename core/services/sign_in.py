@@ -77,6 +77,9 @@ class SignIn:
         self._families = families
         self._notifications = notifications
         self._audit = audit
+        self._family: Family | None = None
+        """Read together with the session and held here: whoever asks for it next in this unit of
+        work finds it without another statement."""
 
     # --- Proving who one is ------------------------------------------------------------------
 
@@ -273,16 +276,22 @@ class SignIn:
     def recognise(self, token: str) -> SignedIn | None:
         """Who holds this token; None when its session ended (idle, too old, signed out)."""
         now = self._clock.now()
-        row = self._session.scalar(
-            select(WebSession).where(
+        found = self._session.execute(
+            select(WebSession, Family)
+            .join(
+                Family,
+                (Family.tenant_id == WebSession.tenant_id) & (Family.id == WebSession.family_id),
+            )
+            .where(
                 WebSession.tenant_id == self._tenant,
                 WebSession.token_hash == token_hash(token),
                 WebSession.seen_at > now - IDLE_END,
                 WebSession.created_at > now - ABSOLUTE_END,
             )
-        )
-        if row is None:
+        ).one_or_none()
+        if found is None:
             return None
+        row, self._family = found
         if now - row.seen_at > TOUCH:
             self._session.execute(
                 update(WebSession)
