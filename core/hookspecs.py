@@ -80,7 +80,7 @@ def notification_channels(  # type: ignore[empty-body]
 
 @hookspec
 def menu_entries(ctx: TenantContext, audience: Audience) -> Sequence[MenuEntry]:  # type: ignore[empty-body]
-    """Add entries to the parents' or the office's menu. Contained."""
+    """Add entries to the menu or list of each `Audience`. Contained."""
 
 
 @hookspec
