@@ -122,7 +122,8 @@ def test_waits_grow_and_never_exceed_minutes(portal):
         answer = guess(portal, "F001", "10.0.1.1")
         waits.append(int(answer.split()[1]) if answer.startswith("wait") else 0)
     assert waits[0] == 0
-    assert waits == sorted(waits)
+    # A slow machine lets a second pass between the guess and the question how long to wait.
+    assert all(earlier <= later + 2 for earlier, later in itertools.pairwise(waits))
     assert max(waits[:20]) <= 120
     assert max(waits) <= 300
 

@@ -309,7 +309,7 @@ class Sample:
 def samples() -> list[Sample]:
     """Every page in every state. Made anew each time: forms keep their errors."""
     invoices_common = {"under_way": {4: 7}, "today": date(2018, 11, 24), "error": None}
-    watching = {"payment": payment("pending"), "invoices": [CANTEEN]}
+    watching = {"payment": payment("pending"), "invoices": [CANTEEN], "can_restart": False}
     one = Group("PERI", "REGIE PERISCOLAIRE", True, True, False, [CARE, BOTH])
     done = {"invoices": [CANTEEN], "promised": False, "excess": 0}
     account = SimpleNamespace(email="jamie.bond@exemple.example")
@@ -356,8 +356,15 @@ def samples() -> list[Sample]:
             {"form": wrong(EmailForm()), "invoices": [CARE, BOTH], "total": 32780, "provider": "PayFiP",
              "direct_debit": False}, PARENT, errors=2,
         ),
-        Sample("waiting", "payment_waiting", {**watching, "can_resume": False}, PARENT),
-        Sample("waiting-resume", "payment_waiting", {**watching, "can_resume": True}, PARENT),
+        *(
+            Sample(name, "payment_waiting", {**watching, **more}, PARENT)
+            for name, more in {
+                "waiting": {"can_resume": False, "last_word": "", "can_restart": True},
+                "waiting-resume": {"can_resume": True, "last_word": "pending"},
+                "waiting-refused": {"can_resume": True, "last_word": "refused"},
+                "waiting-cancelled": {"can_resume": True, "last_word": "cancelled"},
+            }.items()
+        ),
         Sample(
             "under-way", "payment_under_way",
             {**watching, "can_resume": True, "can_restart": True, "free_at": NOW}, PARENT,
