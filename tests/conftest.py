@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from unittest import mock
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["core.testing.database", "core.testing.portal"]
+
+# A busy machine is no failure.
+settings.register_profile("preau", deadline=None)
+settings.load_profile("preau")
 
 
 @pytest.fixture(autouse=True)
