@@ -16,16 +16,14 @@ from core.settings import get_settings
 @click.option("--metrics-port", type=int, help="Show Prometheus metrics on this local port.")
 def relay(metrics_port: int | None) -> None:
     """Relay due effects to the workers. One is enough; two do no harm."""
-    from core.tasks.app import deliver
+    from core.tasks.app import deliver, waiting
     from core.tasks.relay import Relay
 
     settings = get_settings()
     configure(settings)
     if metrics_port:
         metrics.serve(metrics_port)
-    loop = Relay(
-        settings.relay_url, SystemClock(), deliver.delay
-    )
+    loop = Relay(settings.relay_url, SystemClock(), deliver.delay, waiting)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: loop.stop())
     loop.run()

@@ -68,6 +68,13 @@ def _forget_metrics(**_options: object) -> None:
     metrics.unshare()
 
 
+def waiting() -> int:
+    """How many rows wait at the broker for a worker."""
+    with app.connection_for_read() as connection:
+        # Redis keeps a queue as a list under its name; AMQP's own way to ask would make the queue.
+        return int(connection.default_channel.client.llen(app.conf.task_default_queue))
+
+
 @app.task(name="preau.deliver")
 def deliver(tenant: str, row_id: str) -> None:
     """Do one outbox row."""

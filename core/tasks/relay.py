@@ -26,6 +26,9 @@ from core.services.outbox import CHANNEL, standing, take_due
 log = structlog.get_logger(__name__)
 
 BATCH = 200
+QUEUE = 1_000
+"""Rows that may wait at the broker. The others wait in the outbox, where no lease of publication
+runs out: a mailing to a whole town is published once, however long the workers take."""
 TICK = 1.0
 """Seconds between two looks when nothing is heard."""
 MEASURE = 15.0
@@ -35,10 +38,18 @@ MEASURE = 15.0
 class Relay:
     """Publishes due rows until it is told to stop."""
 
-    def __init__(self, url: str, clock: Clock, publish: Callable[[str, str], Any]) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        publish: Callable[[str, str], Any],
+        waiting: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`publish` hands a town and a row's id to the broker; `waiting` counts what it holds."""
         self._url = url
         self._clock = clock
         self._publish = publish
+        self._waiting = waiting
         self._engine: Engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
         self._stopped = threading.Event()
         self._measured = 0.0
@@ -68,21 +79,31 @@ class Relay:
                 pass
 
     def once(self) -> int:
-        """Publish up to one batch of due rows; how many there were."""
+        """Publish up to one batch of due rows, as far as the queue has room; how many."""
         now: datetime = self._clock.now()
+        try:
+            room = QUEUE - self._waiting()
+        except Exception as error:  # noqa: BLE001 - the broker's errors are of many families
+            self._broker_away(0, error)
+            return 0
+        if room <= 0:
+            return 0
         with Session(self._engine) as session, session.begin():
-            rows = take_due(session, now, BATCH)
+            rows = take_due(session, now, min(BATCH, room))
         for index, (tenant, row_id) in enumerate(rows):
             try:
                 self._publish(tenant, str(row_id))
             except Exception as error:  # noqa: BLE001 - the broker's errors are of many families
                 # The rest comes again when its publication lease has run out.
-                log.warning("relay.broker_away", left=len(rows) - index, reason=str(error))
-                self._stopped.wait(2)
+                self._broker_away(len(rows) - index, error)
                 return index
             metrics.published.inc()
         metrics.last_look.set(now.timestamp())
         return len(rows)
+
+    def _broker_away(self, left: int, error: Exception) -> None:
+        log.warning("relay.broker_away", left=left, reason=str(error))
+        self._stopped.wait(2)
 
     def measure(self) -> None:
         """Tell the metrics how the outbox stands."""

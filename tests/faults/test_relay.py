@@ -106,6 +106,35 @@ def test_a_row_that_the_broker_lost_is_published_again(portal, relay, consumers)
     assert state(portal) == ("done", 1)
 
 
+def test_a_long_queue_is_not_made_longer(portal, relay, monkeypatch):
+    """Else each row of a big mailing would be published again every minute until it is done."""
+    monkeypatch.setattr("core.tasks.relay.QUEUE", 3)
+    queue = []
+    relay._publish = lambda tenant, row_id: queue.append(row_id)
+    relay._waiting = lambda: len(queue)
+    with portal.town() as town:
+        town.outbox.add_many("housekeeping", [({}, str(number)) for number in range(5)])
+    assert (relay.once(), relay.once()) == (3, 0)
+    portal.clock.pass_time(minutes=5)
+    assert relay.once() == 0
+    del queue[:2]  # Two are taken by a worker, which needs long for them.
+    assert relay.once() == 2
+    assert len(queue) == 3
+
+
+def test_a_broker_that_cannot_say_how_much_it_holds_is_away(portal, relay):
+    add(portal)
+    relay.stop()  # It would wait two seconds.
+
+    def waiting():
+        raise ConnectionError("no broker")
+
+    relay._waiting = waiting
+    assert relay.once() == 0
+    relay._waiting = lambda: 0
+    assert relay.once() == 1
+
+
 def test_a_worker_slower_than_its_lease_does_nothing_twice(portal, relay, consumers):
     """It wakes up when another has taken over: what it did is rolled back."""
     add(portal)
