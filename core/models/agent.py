@@ -18,6 +18,8 @@ class Role(StrEnum):
     """Everything: agents, the audit trail, taking back payments and imports, closing."""
     AGENT = "agent"
     """The daily work."""
+    ADMINISTRATOR = "administrator"
+    """Look at everything, and say who else comes in; no money, no régisseur."""
     READER = "reader"
     """Look at everything that agents see, change nothing."""
 

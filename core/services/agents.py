@@ -56,7 +56,12 @@ class SignedInAgent:
     @property
     def may_write(self) -> bool:
         """Whether this agent may change anything."""
-        return self.role is not Role.READER
+        return self.role in {Role.REGISSEUR, Role.AGENT}
+
+    @property
+    def keeps_the_keys(self) -> bool:
+        """Whether this agent says who else comes in, and reads who did what."""
+        return self.role in {Role.REGISSEUR, Role.ADMINISTRATOR}
 
     @property
     def is_regisseur(self) -> bool:

@@ -79,7 +79,7 @@ def office_menu(request: Request) -> list[MenuEntry]:
         MenuEntry(_("Actualités"), "office_news_list", 70),
         *leading(request, Audience.OFFICE),
     ]
-    if request.agent.is_regisseur:
+    if request.agent.keeps_the_keys:
         entries += [
             MenuEntry(_("Agents"), "office_agents", 80),
             MenuEntry(_("Traçabilité"), "office_audit", 90),

@@ -24,11 +24,11 @@ AGENT_COOKIE = "preau_agent"
 PUBLIC, PARENT, PAYER = "public", "parent", "payer"
 """Everybody; a signed-in family; a signed-in family, or who came by a payment link."""
 
-AGENT, OFFICE, REGISSEUR = "agent", "office", "regisseur"
+AGENT, OFFICE, KEYS, REGISSEUR = "agent", "office", "keys", "regisseur"
 """A signed-in agent, for what is the agent's own; an agent at work, where a reader may only look;
-the régisseur."""
+who says who comes in; the régisseur."""
 
-OF_THE_OFFICE = frozenset({AGENT, OFFICE, REGISSEUR})
+OF_THE_OFFICE = frozenset({AGENT, OFFICE, KEYS, REGISSEUR})
 
 
 class Security:
@@ -72,6 +72,7 @@ def _permits_agent(request: Request, permission: str) -> Allowed | Denied:
     allowed = agent is not None and (
         permission == AGENT
         or (permission == OFFICE and (agent.may_write or request.method in {"GET", "HEAD"}))
+        or (permission == KEYS and agent.keeps_the_keys)
         or (permission == REGISSEUR and agent.is_regisseur)
     )
     return Allowed(permission) if allowed else Denied(permission)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 PUBLIC, PARENT, PAYER = "public", "parent", "payer"
-AGENT, OFFICE, REGISSEUR = "agent", "office", "regisseur"
+AGENT, OFFICE, KEYS, REGISSEUR = "agent", "office", "keys", "regisseur"
 
 FAMILY = "family"
 """Foreign is what is another family's, of this town or another."""
@@ -137,12 +137,12 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_invitation", "POST"): link("invitation", 422),
     ("office_account", "GET"): page(AGENT),
     ("office_account", "POST"): page(AGENT, 422),
-    ("office_agents", "GET"): page(REGISSEUR),
-    ("office_agents", "POST"): page(REGISSEUR, 422),
-    ("office_agent", "GET"): one(REGISSEUR, "agent"),
-    ("office_agent", "POST"): one(REGISSEUR, "agent", 422, form={"action": "change"}),
-    ("office_audit", "GET"): page(REGISSEUR),
-    ("office_audit_csv", "GET"): page(REGISSEUR),
+    ("office_agents", "GET"): page(KEYS),
+    ("office_agents", "POST"): page(KEYS, 422),
+    ("office_agent", "GET"): one(KEYS, "agent"),
+    ("office_agent", "POST"): one(KEYS, "agent", 422, form={"action": "change"}),
+    ("office_audit", "GET"): page(KEYS),
+    ("office_audit_csv", "GET"): page(KEYS),
     ("office_outbox", "GET"): page(OFFICE),
     # The answer is the same for what was retried, and for what never was.
     ("office_outbox", "POST"): [Line(OFFICE, 303, (303, 404), form={"id": Id("dead")})],

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from isolation_towns import contents
-from route_table import AGENT, OFFICE, PARENT, PAYER, REGISSEUR, TABLE
+from route_table import AGENT, KEYS, OFFICE, PARENT, PAYER, REGISSEUR, TABLE
 from sqlalchemy import text
 from test_routes import HERE, THERE, application, cookies, filled, leads_to_sign_in, visitor  # noqa: F401
 from webtest import TestApp
@@ -25,7 +25,7 @@ from core.testing.fuzzing import damaged, strange_texts
 
 BUDGET = 100
 EXAMPLES = int(os.environ.get("PREAU_FUZZ", BUDGET))
-OF_AGENTS = {AGENT, OFFICE, REGISSEUR}
+OF_AGENTS = {AGENT, OFFICE, KEYS, REGISSEUR}
 EVERYWHERE = ("action", "id", "next", "email", "key", "csrf_token", "page", "avant", "q")
 """Fields that some form of ours has, and any could be sent."""
 

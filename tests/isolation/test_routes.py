@@ -17,6 +17,7 @@ from route_table import (
     AGENT,
     FAMILY,
     FILE,
+    KEYS,
     NOBODYS,
     OFFICE,
     PARENT,
@@ -211,7 +212,7 @@ def filled(key, line, value_of, own=None):
 
 
 def cookies(found, line):
-    if line.permission in {AGENT, OFFICE, REGISSEUR}:
+    if line.permission in {AGENT, OFFICE, KEYS, REGISSEUR}:
         return {"preau_agent": found.agent_session}
     return {"preau_family": getattr(found, line.session)}
 

@@ -12,7 +12,7 @@ from core.testing.portal import record
 from core.web.app import make_app
 
 OPEN = {"office_sign_in", "office_sign_out", "office_invitation"}
-REGISSEUR_ONLY = {"office_agents", "office_agent", "office_audit", "office_audit_csv"}
+KEYS = {"office_agents", "office_agent", "office_audit", "office_audit_csv"}
 
 
 def views(application):
@@ -43,7 +43,7 @@ def filled(portal):
 
 
 def path_of(pattern):
-    values = {"id": "1", "name": "journal", "format": "csv", "token": "x"}
+    values = {"id": "1", "name": "journal", "format": "csv", "token": "x", "year": "2026", "month": "03"}
     return re.sub(r"{(\w+)(?:[^{}]|{[^}]*})*}", lambda found: values[found[1]], pattern)
 
 
@@ -58,9 +58,8 @@ def ask(browser, pattern, method):
 
 def test_every_office_view_has_a_rule(application):
     for name, _pattern, _method, permission in views(application):
-        assert permission in {"agent", "office", "regisseur"} or name in OPEN, name
-        if name in REGISSEUR_ONLY:
-            assert permission == "regisseur", name
+        assert permission in {"agent", "office", "keys", "regisseur"} or name in OPEN, name
+        assert (permission == "keys") is (name in KEYS), name
 
 
 def test_strangers_are_led_to_the_door(application, filled, make_office):
@@ -91,10 +90,41 @@ def test_each_role_may_what_it_may(application, filled, make_office, role):
         allowed = (
             permission == "agent"
             or role is Role.REGISSEUR
+            or (permission == "keys" and role is Role.ADMINISTRATOR)
             or (permission == "office" and (role is Role.AGENT or method == "GET"))
         )
         assert (answer.status_int == 403) is not allowed, (name, method, answer.status_int)
         assert answer.status_int < 500, (name, method)
+
+
+def test_an_administrator_says_who_comes_in_and_makes_no_regisseur(filled, make_office):
+    chief, admin = make_office().enter(), make_office().enter(Role.ADMINISTRATOR)
+    with filled.town() as town:
+        ids = {agent.role: agent.id for agent in town.agents.all()}
+    page = admin.get("/regie/agents")
+
+    def invite(role):
+        form = admin.form(page, "role")
+        form["email"], form["name"], form["role"] = f"neuf-{role}@valmont.fr", "Dominique", role
+        return form.submit(expect_errors=True)
+
+    assert invite(Role.AGENT).status_int == 303
+    assert "Seul un régisseur" in invite(Role.REGISSEUR)
+    for agent_id, action in (
+        (ids[Role.REGISSEUR], "disable"),
+        (ids[Role.REGISSEUR], "reset"),
+        (ids[Role.ADMINISTRATOR], "change"),
+    ):
+        path = f"/regie/agents/{agent_id}"
+        form = admin.form(admin.get(path), "role")
+        form["role"] = Role.REGISSEUR
+        values = [*form.submit_fields(), ("action", action)]
+        answer = admin.app.post(f"/valmont{path}", values, expect_errors=True)
+        assert answer.status_int == 422
+        assert "Seul un régisseur" in answer
+    assert chief.get("/regie/agents").status_int == 200
+    with filled.town() as town:
+        assert {a.role for a in town.agents.all() if a.disabled_at is None} >= set(ids)
 
 
 def test_plugins_pages_keep_to_the_roles(filled, make_office):

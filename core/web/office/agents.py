@@ -48,6 +48,7 @@ def role_names() -> dict[str, str]:
     return {
         Role.REGISSEUR: _("Régisseur"),
         Role.AGENT: _("Agent"),
+        Role.ADMINISTRATOR: _("Administrateur"),
         Role.READER: _("Lecture seule"),
     }
 
@@ -121,7 +122,7 @@ def _codes_form(posted: Any = None) -> CurrentForm:
     route_name="office_agents",
     request_method="GET",
     renderer=f"{T}/agents.jinja2",
-    permission="regisseur",
+    permission="keys",
 )
 def agents_page(request: Request) -> dict[str, Any]:
     """The agents, and the form to invite one."""
@@ -132,13 +133,14 @@ def agents_page(request: Request) -> dict[str, Any]:
     route_name="office_agents",
     request_method="POST",
     renderer=f"{T}/agents.jinja2",
-    permission="regisseur",
+    permission="keys",
 )
 def invite(request: Request) -> dict[str, Any] | Response:
     """Invite an agent by mail."""
     form = NewAgentForm(request.POST)
     if form.validate():
         try:
+            _answer_for(request, form.role.data)
             agent_id = request.ctx.agents.create(
                 form.email.data, form.name.data, Role(form.role.data)
             )
@@ -160,7 +162,7 @@ def _agents(request: Request, form: Form) -> dict[str, Any]:
     route_name="office_agent",
     request_method="GET",
     renderer=f"{T}/agent.jinja2",
-    permission="regisseur",
+    permission="keys",
 )
 def agent_page(request: Request) -> dict[str, Any]:
     """One agent."""
@@ -172,12 +174,13 @@ def agent_page(request: Request) -> dict[str, Any]:
     route_name="office_agent",
     request_method="POST",
     renderer=f"{T}/agent.jinja2",
-    permission="regisseur",
+    permission="keys",
 )
 def agent(request: Request) -> dict[str, Any] | Response:
     """Correct, invite again, reset, or shut out."""
     form, action = AgentForm(request.POST), request.POST.get("action", "")
     try:
+        _answer_for(request, _agent(request).role, form.role.data)
         if action != "change":
             message = _act(request, _agent(request).id, action)
         elif form.validate():
@@ -195,6 +198,12 @@ def agent(request: Request) -> dict[str, Any] | Response:
         return _one(request, form)
     request.session.flash(message, "success")
     return HTTPSeeOther(location=request.route_path("office_agents"))
+
+
+def _answer_for(request: Request, *roles: str) -> None:
+    """Refuse an administrator what concerns a régisseur: who keeps the keys takes no cash."""
+    if Role.REGISSEUR in roles and not request.agent.is_regisseur:
+        raise UserError(_("Seul un régisseur nomme, modifie ou ferme l’accès d’un régisseur."))
 
 
 def _act(request: Request, agent_id: int, action: str) -> str:

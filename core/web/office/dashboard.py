@@ -87,7 +87,7 @@ def retry(request: Request) -> Response:
     return HTTPSeeOther(location=request.route_path("office_outbox"))
 
 
-@view_config(route_name="office_audit", renderer=f"{T}/audit.jinja2", permission="regisseur")
+@view_config(route_name="office_audit", renderer=f"{T}/audit.jinja2", permission="keys")
 def audit(request: Request) -> dict[str, Any]:
     """Who did what, when."""
     names = request.ctx.agents.names()
@@ -96,7 +96,7 @@ def audit(request: Request) -> dict[str, Any]:
     return {"rows": page.rows, "names": names, **filters, **asked.pages(request, page.more)}
 
 
-@view_config(route_name="office_audit_csv", permission="regisseur")
+@view_config(route_name="office_audit_csv", permission="keys")
 def audit_csv(request: Request) -> Response:
     """The trail as a file."""
     names = request.ctx.agents.names()
