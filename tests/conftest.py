@@ -25,3 +25,12 @@ def environment_as_found() -> Iterator[None]:
     """
     with mock.patch.dict(os.environ):
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: else one worker has one of them left at the end."""
+
+    def is_short(item: pytest.Item) -> bool:
+        return not any(item.iter_markers("browser")) and not any(item.iter_markers("faults"))
+
+    items.sort(key=is_short)

@@ -88,7 +88,7 @@ def test_the_trail_is_the_regisseurs(work, make_office):
     answer = page.click("Télécharger")
     assert answer.content_type == "text/csv"
     assert answer.body.startswith(b"\xef\xbb\xbf")
-    assert "agent.created" in answer.body.decode()
+    assert "Agent ajouté" in answer.body.decode()
 
 
 def test_the_trail_cannot_be_rewritten(portal, work):
