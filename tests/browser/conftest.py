@@ -19,7 +19,7 @@ from core.cli.addresses import ENVIRONMENT
 from core.db.embedded import free_port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Demo:
     folder = tmp_path_factory.mktemp("demo")
     data, log = folder / "data", folder / "log"
@@ -57,8 +57,9 @@ def demo(tmp_path_factory) -> Demo:
         process.wait(30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Browser:
+    """Closed with the file: Playwright's loop runs until then, and others want to run theirs."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     assert path, "chromium is missing: make test installs it"
     with sync_playwright() as playwright:
