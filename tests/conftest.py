@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from unittest import mock
@@ -11,6 +12,8 @@ from hypothesis import settings
 
 pytest_plugins = ["core.testing.database", "core.testing.portal"]
 
+# A test leaves little garbage beside all that is loaded, which need not be gone through each time.
+gc.set_threshold(100_000, 50, 50)
 # A busy machine is no failure.
 settings.register_profile("preau", deadline=None)
 settings.load_profile("preau")

@@ -185,7 +185,7 @@ class Embedded:
         }
         if not self.durable:
             # A killed server still loses nothing; only a machine that loses power would.
-            settings |= {"fsync": "off", "full_page_writes": "off"}
+            settings |= {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
         arguments = [str(binaries / "postgres"), "-D", str(cluster)]
         for name, value in settings.items():
             arguments += ["-c", f"{name}={value}"]

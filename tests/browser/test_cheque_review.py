@@ -97,10 +97,9 @@ def until_focused(visitor, text: str, *, backwards: bool = False) -> None:
     raise AssertionError(f"{text!r} cannot be reached with Tab on {visitor.page.url}")
 
 
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_a_slip_from_file_to_bank_with_the_keyboard_alone(office, visit, tmp_path, size):
+def test_a_slip_from_file_to_bank_with_the_keyboard_alone(office, visit, tmp_path):
     portal, root, token = office
-    visitor = visit(size)
+    visitor = visit(DESK)
     visitor.page.context.add_cookies([{"name": "preau_agent", "value": token, "url": root}])
     import_a_file(visitor, root, tmp_path)
     accept_the_certain_one(visitor)
@@ -190,11 +189,10 @@ def bounce(visitor, address):
     visitor.sees("revenu impayé", "Présenter à nouveau")
 
 
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_cheques_are_typed_and_scanned_one_after_another(office, visit, size):
+def test_cheques_are_typed_and_scanned_one_after_another(office, visit):
     """A scanner is a keyboard that ends each line with Enter."""
     portal, root, token = office
-    visitor = visit(size)
+    visitor = visit(PHONE)
     page, press = visitor.page, visitor.page.keyboard.press
     page.context.add_cookies([{"name": "preau_agent", "value": token, "url": root}])
     page.goto(f"{root}/saisie?regie=CANTINE")

@@ -65,8 +65,12 @@ class Visitor:
 
     def fits(self) -> None:
         """The page does not scroll sideways."""
-        width = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert width <= 0, f"{self.page.url} scrolls sideways by {width} px"
+        own = self.page.viewport_size
+        for size in (own, {"width": PHONE[0], "height": PHONE[1]}):
+            self.page.set_viewport_size(size)
+            excess = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert excess <= 0, f"{self.page.url} scrolls by {excess} px at {size['width']}"
+        self.page.set_viewport_size(own)
 
     def picture(self, name: str) -> None:
         """Keep a picture, where a folder for them was given."""
