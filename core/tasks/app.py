@@ -14,6 +14,7 @@ from functools import cache
 
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init, worker_ready, worker_shutdown
+from redis import Redis
 
 from core import metrics
 from core.api.work import Consumer
@@ -68,11 +69,18 @@ def _forget_metrics(**_options: object) -> None:
     metrics.unshare()
 
 
+@cache
+def _broker() -> Redis:
+    return Redis.from_url(get_settings().redis_url, socket_connect_timeout=2, socket_timeout=5)
+
+
 def waiting() -> int:
-    """How many rows wait at the broker for a worker."""
-    with app.connection_for_read() as connection:
-        # Redis keeps a queue as a list under its name; AMQP's own way to ask would make the queue.
-        return int(connection.default_channel.client.llen(app.conf.task_default_queue))
+    """How many rows wait at the broker for a worker.
+
+    Asked without Kombu, which would try again for as long as the broker is away.
+    """
+    # Redis keeps a queue as a list under its name.
+    return _broker().llen(app.conf.task_default_queue)
 
 
 @app.task(name="preau.deliver")
