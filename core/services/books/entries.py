@@ -19,6 +19,14 @@ from core.templating import PARIS
 CAME = JournalEntry.kind == EntryKind.SETTLED
 """SQL: money came in; every other entry takes some back, or undoes that."""
 
+OF_PAYMENT = and_(
+    Payment.tenant_id == JournalEntry.tenant_id, Payment.id == JournalEntry.payment_id
+)
+OF_CREDIT_USE = and_(
+    CreditUse.tenant_id == JournalEntry.tenant_id, CreditUse.id == JournalEntry.credit_use_id
+)
+"""SQL: what an entry was written for. Every entry has a payment, a few have the use of a credit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -112,20 +120,8 @@ class Entries:
                 CreditUse.note.label("refund_note"),
                 self._numbers().label("invoices"),
             )
-            .join(
-                Payment,
-                and_(
-                    Payment.tenant_id == JournalEntry.tenant_id,
-                    Payment.id == JournalEntry.payment_id,
-                ),
-            )
-            .outerjoin(
-                CreditUse,
-                and_(
-                    CreditUse.tenant_id == JournalEntry.tenant_id,
-                    CreditUse.id == JournalEntry.credit_use_id,
-                ),
-            )
+            .join(Payment, OF_PAYMENT)
+            .outerjoin(CreditUse, OF_CREDIT_USE)
             .where(*self._within(period), *chosen.conditions(), JournalEntry.number > after)
             .order_by(JournalEntry.number)
             .limit(limit)
@@ -210,20 +206,8 @@ class Entries:
                 JournalEntry.hash,
                 func.coalesce(CreditUse.amount, Payment.amount).label("moved"),
             )
-            .join(
-                Payment,
-                and_(
-                    Payment.tenant_id == JournalEntry.tenant_id,
-                    Payment.id == JournalEntry.payment_id,
-                ),
-            )
-            .outerjoin(
-                CreditUse,
-                and_(
-                    CreditUse.tenant_id == JournalEntry.tenant_id,
-                    CreditUse.id == JournalEntry.credit_use_id,
-                ),
-            )
+            .join(Payment, OF_PAYMENT)
+            .outerjoin(CreditUse, OF_CREDIT_USE)
             .where(*self._within(period))
             .order_by(JournalEntry.number)
         )
