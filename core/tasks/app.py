@@ -21,10 +21,12 @@ from core.api.work import Consumer
 from core.logging import configure as configure_logging
 from core.runtime import get_runtime
 from core.settings import get_settings
+from core.tasks import broker
 from core.tasks.consumers import all_consumers, all_periodics
 from core.tasks.deliver import deliver as deliver_row
 from core.tasks.schedule import tick as write_rows
 
+broker.use()
 app = Celery("preau", broker=get_settings().redis_url or "memory://")
 app.conf.update(
     task_ignore_result=True,

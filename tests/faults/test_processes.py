@@ -134,6 +134,21 @@ def test_redis_dies_and_comes_back(house):
     house.until(house.settled_down)
 
 
+def test_redis_dies_while_a_worker_is_at_work(house):
+    """What the worker holds, it cannot acknowledge any more: it lives on, and works again."""
+    (house.outside / "hang").touch()
+    started = len(lines("started"))
+    house.ask(3, SLOW)
+    house.until(lambda: len(lines("started")) >= started + 2)
+    worker = house.processes["worker"]
+    house.kill("valkey")
+    house.start("valkey")
+    (house.outside / "hang").unlink()
+    house.ask(5)
+    house.until(house.settled_down)
+    assert worker.poll() is None
+
+
 def test_the_relay_is_killed(house):
     house.ask(5)
     house.kill("relay")
