@@ -28,7 +28,8 @@ class Consumer:
     """Handles the outbox rows of one topic.
 
     `handler(ctx, payload)` raises `RetryableError` to be called again later, `PermanentError` to
-    give up where a person sees it. `lease` is how long one run may take at most.
+    give up where a person sees it. `lease` is how long one run may take at most; what a killed
+    worker began is taken over after a minute, however long the lease.
     """
 
     topic: str

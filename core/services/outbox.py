@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,9 @@ CHANNEL = "preau_outbox"
 
 PUBLISH_LEASE = timedelta(seconds=60)
 """How long a published row waits for a worker before it is published again."""
+
+HELD = timedelta(seconds=60)
+"""How long a worker has a row without a sign of life (`Outbox.keep`); then another takes it."""
 
 _ROW_ONLY = {"synchronize_session": False}
 """Nobody holds rows of the outbox as objects: a worker need not look for them, at every row."""
@@ -91,7 +94,10 @@ class Outbox:
         )
 
     def claim(self, row_id: uuid.UUID, lease: timedelta) -> Claim | None:
-        """Take a due row for `lease`; None when another worker has it or it is over."""
+        """Take a due row; None when another worker has it or it is over.
+
+        It is held for `lease`, and for no longer than `HELD` unless it is kept.
+        """
         now = self._clock.now()
         row = self._session.execute(
             update(OutboxRow)
@@ -106,13 +112,24 @@ class Outbox:
             )
             .values(
                 state=OutboxState.RUNNING,
-                lease_until=now + lease,
+                lease_until=now + min(lease, HELD),
                 attempts=OutboxRow.attempts + 1,
             )
             .returning(OutboxRow.topic, OutboxRow.payload, OutboxRow.attempts),
             execution_options=_ROW_ONLY,
         ).one_or_none()
         return Claim(row_id, row.topic, row.payload, row.attempts) if row else None
+
+    def keep(self, claim: Claim) -> bool:
+        """Hold a claimed row for `HELD` from now; False when it is over, or another's."""
+        kept = self._session.execute(
+            update(OutboxRow)
+            .where(*self._mine(claim))
+            .values(lease_until=self._clock.now() + HELD)
+            .returning(OutboxRow.id),
+            execution_options=_ROW_ONLY,
+        ).one_or_none()
+        return kept is not None
 
     def topic_of(self, row_id: uuid.UUID) -> str | None:
         """The topic of a row that is not over, or None."""
@@ -149,18 +166,21 @@ class Outbox:
     def _end(self, claim: Claim, **values: Any) -> None:
         ended = self._session.execute(
             update(OutboxRow)
-            .where(
-                OutboxRow.tenant_id == self._tenant,
-                OutboxRow.id == claim.id,
-                OutboxRow.state == OutboxState.RUNNING,
-                OutboxRow.attempts == claim.attempt,
-            )
+            .where(*self._mine(claim))
             .values(lease_until=None, **values)
             .returning(OutboxRow.id),
             execution_options=_ROW_ONLY,
         ).one_or_none()
         if ended is None:
             raise LostClaimError(str(claim.id))
+
+    def _mine(self, claim: Claim) -> tuple[ColumnElement[bool], ...]:
+        return (
+            OutboxRow.tenant_id == self._tenant,
+            OutboxRow.id == claim.id,
+            OutboxRow.state == OutboxState.RUNNING,
+            OutboxRow.attempts == claim.attempt,
+        )
 
 
 def back_off(attempt: int) -> timedelta:

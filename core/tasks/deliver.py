@@ -18,6 +18,7 @@ from core.api.work import Consumer
 from core.runtime import Runtime, UnknownTownError
 from core.services.outbox import Claim, LostClaimError
 from core.services.town import Town
+from core.tasks.keeping import kept
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,11 @@ def deliver(
             _end(town, claim, PermanentError("its workers died"), consumer)
             return
         try:
-            with metrics.timed(metrics.effect_seconds, topic), _time_limit(consumer.lease):
+            with (
+                metrics.timed(metrics.effect_seconds, topic),
+                kept(runtime, tenant, claim, consumer.lease),
+                _time_limit(consumer.lease),
+            ):
                 consumer.handler(town, claim.payload)
             town.outbox.finish(claim)
             town.session.commit()

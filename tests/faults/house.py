@@ -40,6 +40,8 @@ if "FAULTS_CLOCK" in os.environ and not becoming:
 
     # A row that was handed to a broker which forgot it waits for a minute; here, for less.
     core.services.outbox.PUBLISH_LEASE = datetime.timedelta(seconds=1.5)
+    # So does one whose worker gives no sign of life any more.
+    core.services.outbox.HELD = datetime.timedelta(seconds=3)
     Breaker.__init__.__kwdefaults__.update(rest=0.5, longest=1.0)
     shift = pathlib.Path(os.environ["FAULTS_CLOCK"])
 
@@ -221,7 +223,7 @@ class House:
     def last_words(self) -> str:
         """What still is to be done, and the ends of the logs."""
         logs = "\n".join(
-            f"== {path.name}\n{path.read_text('utf-8', 'replace')[-1500:]}"
+            f"== {path.name}\n{path.read_text('utf-8', 'replace')[-4000:]}"
             for path in self.folder.glob("*.log")
         )
         left = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from contextlib import suppress
 from dataclasses import replace
@@ -10,6 +11,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from core.services import outbox
 from core.tasks.consumers import all_consumers
 from core.tasks.deliver import deliver
 from core.tasks.relay import Relay
@@ -181,3 +183,40 @@ def test_a_slow_worker_s_row_that_is_only_published_again_is_not_done_by_it(
     with portal.town() as town:
         effects = "SELECT count(*) FROM audit_entry WHERE action = 'effect'"
         assert town.session.execute(text(effects)).scalar_one() == 0
+
+
+def test_a_worker_that_dies_at_a_long_work_is_replaced_within_a_minute(portal, relay, consumers):
+    """Else what was to be published at once would wait for as long as the longest work may take."""
+    plugin, consumer = consumers["housekeeping"]
+    consumers["housekeeping"] = plugin, replace(consumer, lease=timedelta(minutes=30))
+    add(portal)
+    mend = break_with(consumers, Killed())
+    relay.once()
+    mend()
+    portal.clock.pass_time(seconds=61)
+    assert relay.once() == 1
+    assert state(portal) == ("done", 2)
+
+
+def test_a_long_work_keeps_its_row(portal, relay, consumers, monkeypatch):
+    monkeypatch.setattr(outbox, "HELD", timedelta(seconds=0.3))
+    plugin, consumer = consumers["housekeeping"]
+    taken_over = []
+
+    def held():
+        with portal.town() as town:
+            return town.session.scalar(text("SELECT lease_until FROM outbox"))
+
+    def long(*_args):
+        for _time in range(3):
+            portal.clock.pass_time(seconds=0.25)
+            end = time.monotonic() + 10
+            while held() < portal.clock.now() + outbox.HELD and time.monotonic() < end:
+                time.sleep(0.02)
+            taken_over.append(relay.once())
+
+    consumers["housekeeping"] = plugin, replace(consumer, handler=long)
+    add(portal)
+    relay.once()
+    assert taken_over == [0, 0, 0]
+    assert state(portal) == ("done", 1)
