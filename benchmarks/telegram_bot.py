@@ -28,6 +28,7 @@ from benchmarks.measure import Result, compared, in_turns, main, p99, rate
 from benchmarks.portal import DATABASE, servers
 from core.api.invoices import SourceFile
 from core.api.work import Consumer, Effect
+from core.db.session import make_engine
 from core.extensions import discovered
 from core.runtime import Runtime, sync_towns
 from core.settings import load
@@ -188,7 +189,8 @@ class Towns:
             relay_url=addresses.relay_url, redis_url=addresses.redis_url,
             tenants_dir=folder / "tenants", data_dir=folder,
         )  # fmt: skip
-        self.runtime = Runtime(settings, discovered(), pool_size=THREADS)
+        engine = make_engine(settings.database_url, pool_size=THREADS)
+        self.runtime = Runtime(settings, discovered(), engine=engine)
         sync_towns(settings.owner_url, self.runtime.registry)
         for slug in slugs:
             self._furnish(slug, path)

@@ -36,12 +36,13 @@ class Runtime:
         extensions: Extensions,
         *,
         clock: Clock | None = None,
-        pool_size: int = 5,
+        engine: Engine | None = None,
     ) -> None:
+        """`engine` is one on the settings' database, for those who have it already."""
         self.settings = settings
         self.extensions = extensions
         self.registry = read_towns(settings, extensions)
-        self.engine: Engine = make_engine(settings.database_url, pool_size=pool_size)
+        self.engine: Engine = engine or make_engine(settings.database_url)
         self.sessions: sessionmaker[Session] = make_session_factory(self.engine)
         self.redis = Redis.from_url(
             settings.redis_url, socket_connect_timeout=1, socket_timeout=1

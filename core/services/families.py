@@ -12,6 +12,7 @@ from core.api.context import FamilyInfo
 from core.domain import access_codes
 from core.models import AccessCode, Child, ContactEmail, Family, FamilyChild
 from core.services.errors import NotFoundError
+from core.services.passwords import COST
 from core.signing import keyed_hash
 
 
@@ -20,18 +21,9 @@ def slow_hash(secret_key: str, tenant: str, family_code: str, secret: str) -> st
 
     The salt is keyed and derived, so that an attempt costs exactly one hash whatever the number of
     codes a family has, and the same for a family that does not exist: time tells nothing.
-    Parameters: RFC 9106's second choice, with less memory (19 MiB, OWASP's minimum).
     """
     salt = keyed_hash(secret_key, "access-code-salt", f"{tenant}/{family_code}")[:16]
-    raw = hash_secret_raw(
-        secret.encode(),
-        salt,
-        time_cost=2,
-        memory_cost=19 * 1024,
-        parallelism=1,
-        hash_len=32,
-        type=Type.ID,
-    )
+    raw = hash_secret_raw(secret.encode(), salt, hash_len=32, type=Type.ID, **COST)
     return raw.hex()
 
 

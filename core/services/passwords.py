@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -13,7 +14,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from core.api.errors import UserError
 from core.i18n import gettext as _
 
-_PASSWORDS = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+COST: dict[str, Any] = {"time_cost": 2, "memory_cost": 19 * 1024, "parallelism": 1}
+"""What a guess costs, in argon2's terms (memory in KiB): RFC 9106's second choice, with less memory
+(19 MiB, OWASP's minimum)."""
+
+_PASSWORDS = PasswordHasher(**COST)
 NOBODY = _PASSWORDS.hash("nobody")
 """Verified when there is no such person, so that it takes as long as a wrong password."""
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from argon2 import PasswordHasher
+from pyramid.router import Router
 from redis import Redis
 from sqlalchemy import create_engine, text
 
@@ -26,12 +30,15 @@ from core.channels.email import plugin as email
 from core.db.embedded import Addresses
 from core.extensions import Extensions
 from core.runtime import Runtime, sync_towns
+from core.services import passwords
 from core.services.town import Town
 from core.settings import load
 from core.sources.csv import plugin as csv
 from core.tasks.consumers import all_consumers
 from core.tasks.deliver import deliver
 from core.testing.fakes import TOWN, TOWNS, FakeBank, FakeClock, FakePay
+from core.testing.recycling import engine_on
+from core.web.app import make_app
 
 
 def record(number: str = "2026-0001", family: str = "F001", **changes: Any) -> InvoiceRecord:
@@ -186,9 +193,38 @@ def make_portal(
     extensions = Extensions(
         {"email": email, "csv": csv, "fakepay": plugin, **(plugins or {})}
     )
-    runtime = Runtime(settings, extensions, clock=clock)
+    engine = engine_on(settings.database_url)
+    runtime = Runtime(settings, extensions, clock=clock, engine=engine)
     sync_towns(settings.owner_url, runtime.registry)
     return Portal(runtime, clock, plugin, folder, settings.owner_url)
+
+
+@contextmanager
+def cheap_hashes() -> Iterator[None]:
+    """Let codes and passwords be hashed, in this process, at a price that only tests may ask."""
+    cheap: dict[str, Any] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+    with (
+        mock.patch.dict(passwords.COST, cheap),
+        mock.patch.object(passwords, "_PASSWORDS", PasswordHasher(**cheap)),
+    ):
+        yield
+
+
+_pages: dict[tuple[tuple[str, int], ...], Router] = {}
+
+
+def pages_of(runtime: Runtime) -> Router:
+    """The pages over `runtime`, until this is called for another one.
+
+    They are put together once for the same plugins: that takes longer than many a test.
+    """
+    plugins = runtime.extensions.plugins
+    with_pages = runtime.extensions.implementers(frozenset(plugins), "configure_web")
+    key = tuple((name, id(plugins[name])) for name in with_pages)
+    if key not in _pages:
+        _pages[key] = make_app(runtime)
+    _pages[key].registry.runtime = runtime
+    return _pages[key]
 
 
 @pytest.fixture
@@ -196,8 +232,9 @@ def portal(database: Addresses, redis: Redis, tmp_path: Path) -> Iterator[Portal
     """A portal with an empty database."""
     redis.flushall()
     made = make_portal(database, tmp_path)
-    yield made
-    made.runtime.close()
+    with cheap_hashes():
+        yield made
+    made.runtime.redis.close()
 
 
 @pytest.fixture
@@ -209,4 +246,6 @@ def owner(portal: Portal) -> Iterator[Any]:
     engine.dispose()
 
 
-__all__ = ["InvoiceSource", "Portal", "Records", "make_portal", "owner", "portal", "record"]
+__all__ = [
+    "InvoiceSource", "Portal", "Records", "make_portal", "owner", "pages_of", "portal", "record",
+]  # fmt: skip

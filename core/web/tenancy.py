@@ -30,9 +30,9 @@ UNAVAILABLE = "/+unavailable"
 
 def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
     """Give the request its town, its language and its unit of work; close it at the end."""
-    runtime: Runtime = registry.runtime
 
     def tween(request: Request) -> Response:
+        runtime: Runtime = registry.runtime
         request.town = request.ctx = None
         request.language = i18n.SOURCE_LOCALE
         try:

@@ -7,7 +7,7 @@ import re
 import pytest
 from webtest import TestApp
 
-from core.web.app import make_app
+from core.testing.portal import pages_of
 from core.web.headers import CSP
 
 ALWAYS = {
@@ -26,7 +26,7 @@ PATHS = (
 
 @pytest.fixture
 def app(portal):
-    return TestApp(make_app(portal.runtime))
+    return TestApp(pages_of(portal.runtime))
 
 
 def check(answer):

@@ -12,7 +12,7 @@ from webtest import TestApp
 from core.api.errors import RetryableError
 from core.logging import configure
 from core.services.alerts import CONFIRM
-from core.web.app import make_app
+from core.testing.portal import pages_of
 
 PASSWORD = "correct cheval pile"
 WHO = {
@@ -40,7 +40,7 @@ def form_of(page, field):
 def test_a_journey_leaves_no_name_code_or_link_in_the_logs(portal, output):
     code_of_family, number, email = output.who
     secrets = {email, PASSWORD, "DURAND", "10.9.8.7"}
-    app = TestApp(make_app(portal.runtime), extra_environ={
+    app = TestApp(pages_of(portal.runtime), extra_environ={
         "HTTP_HOST": "localhost", "REMOTE_ADDR": "10.9.8.7",
     })  # fmt: skip
     with portal.town() as town:
@@ -102,7 +102,7 @@ def test_a_journey_leaves_no_name_code_or_link_in_the_logs(portal, output):
 def test_an_error_of_the_database_quotes_no_value(portal, output):
     """PostgreSQL and SQLAlchemy like to repeat what they could not store."""
     email = "nobody.else@exemple.fr"
-    app = TestApp(make_app(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
+    app = TestApp(pages_of(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
     with portal.town() as town:
         token = town.sign_in.open(town.families.by_code("F002").id)
 

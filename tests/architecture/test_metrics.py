@@ -13,13 +13,13 @@ from core import metrics
 from core.tasks.consumers import all_consumers
 from core.tasks.deliver import deliver
 from core.tasks.relay import Relay
-from core.web.app import make_app
+from core.testing.portal import pages_of
 
 
 @pytest.fixture
 def app(portal):
     # Without its check of methods: inventing some is what strangers do.
-    return TestApp(make_app(portal.runtime), extra_environ={"HTTP_HOST": "localhost"}, lint=False)
+    return TestApp(pages_of(portal.runtime), extra_environ={"HTTP_HOST": "localhost"}, lint=False)
 
 
 def value(name, **labels):

@@ -15,7 +15,7 @@ from webtest import TestApp
 
 from core import signing
 from core.signing import LinkError, Links
-from core.web.app import make_app
+from core.testing.portal import pages_of
 from plugins.payfip.client import Client
 
 ROOT = Path(__file__).parents[2]
@@ -165,7 +165,7 @@ def test_hashes_of_one_purpose_are_worth_nothing_for_another():
 
 @pytest.fixture
 def app(portal):
-    return TestApp(make_app(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
+    return TestApp(pages_of(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
 
 
 @pytest.mark.parametrize(

@@ -53,3 +53,8 @@ def test_no_password_is_an_error_of_ours(password, about):
     except UserError:
         return
     assert verify_password(kept, password)
+
+
+def test_a_guess_costs_what_owasp_asks_for():
+    assert passwords.NOBODY.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert passwords.COST == {"time_cost": 2, "memory_cost": 19_456, "parallelism": 1}

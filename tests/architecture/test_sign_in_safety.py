@@ -12,12 +12,12 @@ from webtest import TestApp
 
 from core.services import families, sign_in
 from core.services.errors import ThrottledError, WrongCodesError
-from core.web.app import make_app
+from core.testing.portal import pages_of
 
 
 @pytest.fixture
 def app(portal):
-    return TestApp(make_app(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
+    return TestApp(pages_of(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
 
 
 def code(portal, family="F001"):
@@ -301,7 +301,7 @@ def test_in_production_a_forged_host_is_nobody_s(portal, host, monkeypatch):
         update={"environment": "production", "public_base_url": "https://portail.exemple.fr"}
     )
     monkeypatch.setattr(portal.runtime, "settings", settings)
-    app = TestApp(make_app(portal.runtime))
+    app = TestApp(pages_of(portal.runtime))
     answer = app.get("/valmont/", headers={"Host": host}, expect_errors=True)
     assert answer.status_int == 404
     assert app.get("/valmont/", headers={"Host": "portail.exemple.fr"}).status_int == 200

@@ -16,8 +16,7 @@ from core.db.embedded import free_port
 from core.db.migrate import upgrade
 from core.dev.mailbox import Receiver, Store
 from core.models import Role
-from core.testing.portal import make_portal, record
-from core.web.app import make_app
+from core.testing.portal import make_portal, pages_of, record
 from plugins.cheque_import import plugin
 from plugins.cheque_import.models import Cheque
 
@@ -61,7 +60,7 @@ def office(portal):
         agent = town.agents.create("regie@valmont.fr", "Claude Martin", Role.REGISSEUR)
         town.agents.get(agent).password_hash = "x"
         token = town.agents.open(agent)
-    app = TestApp(make_app(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
+    app = TestApp(pages_of(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
     app.set_cookie("preau_agent", token)
     return app
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
+
+from core.testing.recycling import Stock
 
 
 @pytest.mark.parametrize("again", range(5))
@@ -69,3 +75,44 @@ def test_migrated_database_shows_a_town_only_its_rows(sessions, database):
 def test_a_second_migrated_database_is_empty(sessions):
     with sessions() as session:
         assert session.execute(text("SELECT count(*) FROM tenant")).scalar_one() == 0
+
+
+@pytest.fixture
+def another_stock(servers, migrated_template):
+    stock = Stock(servers, migrated_template)
+    yield stock
+    stock.close()
+
+
+def test_a_database_is_used_again_without_its_rows(another_stock, servers):
+    """Whatever its test left: rows, a sequence that has begun, a session that holds locks."""
+    name = another_stock.take()
+    url = make_url(servers.url("postgres", name)).set(drivername="postgresql")
+    numbers = []
+    for _time in range(2):
+        with closing(psycopg.connect(url.render_as_string())) as connection:
+            connection.execute("INSERT INTO tenant (id, name) VALUES ('a', 'A')")
+            numbers += connection.execute(
+                "INSERT INTO family (tenant_id, code, name) VALUES ('a', '1', 'F') RETURNING id"
+            ).fetchall()
+            connection.commit()
+            connection.execute("LOCK TABLE tenant")
+            another_stock.give_back(name)
+        assert another_stock.take() == name
+    assert numbers == [(1,), (1,)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE TABLE mine (id int)",
+        "ALTER TABLE family NO FORCE ROW LEVEL SECURITY",
+        "DROP POLICY town ON family",
+        "DROP TRIGGER paid ON allocation",
+    ],
+)
+def test_a_database_of_another_shape_is_not_used_again(another_stock, servers, change):
+    name = another_stock.take()
+    servers.execute(change, database=name)
+    another_stock.give_back(name)
+    assert another_stock.take() != name

@@ -149,12 +149,12 @@ def test_dump_and_restore_as_the_manual_says(servers, empty_database, tmp_path):
     assert "row-level security" in as_owner.stderr
     assert as_owner.returncode != 0
     assert call("pg_dump", "-Fc", f"--file={dump}", url("postgres", name)).returncode == 0
-    servers.execute("CREATE DATABASE restored OWNER preau_owner TEMPLATE template0")
-    restored = call("pg_restore", "--exit-on-error", f"--dbname={url('postgres', 'restored')}", dump)
+    servers.execute("CREATE DATABASE restored_town OWNER preau_owner TEMPLATE template0")
+    restored = call("pg_restore", "--exit-on-error", f"--dbname={url('postgres', 'restored_town')}", dump)
     assert restored.returncode == 0, restored.stderr
-    assert _query(servers.url("postgres", "restored"), "SELECT * FROM town_row") == [
+    assert _query(servers.url("postgres", "restored_town"), "SELECT * FROM town_row") == [
         ("ville-de-demo",)
     ]
-    assert _query(servers.url("preau_app", "restored"), "SELECT has_schema_privilege('public', 'USAGE')") == [(True,)]
+    assert _query(servers.url("preau_app", "restored_town"), "SELECT has_schema_privilege('public', 'USAGE')") == [(True,)]
 
 

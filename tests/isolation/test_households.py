@@ -7,8 +7,7 @@ from isolation_towns import settle
 from webtest import TestApp
 
 from core.api.invoices import LineRecord, TaxKind
-from core.testing.portal import record
-from core.web.app import make_app
+from core.testing.portal import pages_of, record
 
 
 def line(child, amount=5687):
@@ -34,7 +33,7 @@ def homes(portal):
 def receipt(portal, reader, payment):
     with portal.town() as town:
         token = town.sign_in.open(reader)
-    app = TestApp(make_app(portal.runtime))
+    app = TestApp(pages_of(portal.runtime))
     app.set_cookie("preau_family", token)
     return app.get(f"/valmont/paiements/{payment}/recu.pdf", expect_errors=True).status_int
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 from office_browser import Office
 
-from core.testing.portal import record
-from core.web.app import make_app
+from core.testing.portal import pages_of, record
 
 
 @pytest.fixture
 def application(portal):
-    return make_app(portal.runtime)
+    return pages_of(portal.runtime)
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from webtest import TestApp
 
-from core.testing.portal import record
-from core.web.app import make_app
+from core.testing.portal import pages_of, record
 
 
 class Browser:
@@ -46,7 +45,7 @@ class Browser:
 
 @pytest.fixture
 def application(portal):
-    return make_app(portal.runtime)
+    return pages_of(portal.runtime)
 
 
 @pytest.fixture
