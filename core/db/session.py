@@ -12,14 +12,13 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
+PREPARE_AFTER = 5
+"""How often a connection plans a statement anew before its plan is kept."""
 _SET_TENANT = "SELECT set_config('app.tenant', %s, true)"
 
 
 def make_engine(url: str, *, pool_size: int = 5) -> Engine:
-    """Open an engine on PostgreSQL.
-
-    Server-side prepared statements are off: they do not survive PgBouncer in transaction mode.
-    """
+    """Open an engine on PostgreSQL, directly or through PgBouncer in transaction mode."""
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -27,8 +26,21 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
         hide_parameters=True,  # An error in the log must not quote a family's data.
         connect_args={"prepare_threshold": None},
     )
+    event.listen(engine, "connect", _prepare_if_direct)
     event.listen(engine, "checkout", _still_there)
     return engine
+
+
+def _prepare_if_direct(connection: psycopg.Connection, _record: object) -> None:
+    """Let the server keep the plans of statements that come again, unless a pooler stands between.
+
+    A pooler in transaction mode gives each transaction another server connection, which does not
+    know what was prepared. It shows by the number that it gave us in place of the server's.
+    """
+    (server,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (None,)
+    connection.rollback()
+    if server == connection.info.backend_pid:
+        connection.prepare_threshold = PREPARE_AFTER
 
 
 def _still_there(connection: psycopg.Connection, _record: object, _proxy: object) -> None:

@@ -105,6 +105,18 @@ def test_towns_that_share_connections_see_only_themselves(portal, bouncer):
     engine.dispose()
 
 
+@pytest.mark.parametrize("through", [False, True])
+def test_statements_are_prepared_only_where_they_survive(portal, bouncer, module_database, through):
+    engine = make_engine(bouncer if through else module_database.database_url)
+    with engine.connect() as connection:
+        for _time in range(10):
+            assert connection.scalar(text("SELECT 3")) == 3
+            connection.commit()
+        kept = connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
+    engine.dispose()
+    assert (kept == 0) is through
+
+
 def test_a_raw_connection_after_a_town_s_knows_no_town(portal, bouncer):
     with portal.town("valmont") as town:
         assert town.session.scalar(text("SELECT count(*) FROM invoice")) == 3
