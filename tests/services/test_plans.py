@@ -1,0 +1,61 @@
+"""What a family looks at costs as much in a large town as in a small one: indexes find it."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import create_engine, event, text
+
+from core.testing.portal import make_portal, record
+
+FAMILIES = 1_000
+
+
+@pytest.fixture(scope="module")
+def portal(module_database, tmp_path_factory):
+    """A town of 3 000 invoices, of which PostgreSQL knows how they are spread."""
+    made = make_portal(module_database, tmp_path_factory.mktemp("portal"))
+    made.publish(
+        *(record(f"{n}-{turn}", family=f"F{n:04d}") for n in range(FAMILIES) for turn in range(3))
+    )
+    owner = create_engine(made.owner_url.replace("preau_owner", "postgres"))
+    with owner.begin() as connection:
+        connection.execute(text("ANALYZE"))
+    owner.dispose()
+    yield made
+    made.runtime.close()
+
+
+def rows_touched(plan):
+    """Rows that the scans of a plan gave or threw away."""
+    own = 0
+    if "Scan" in plan["Node Type"] and "Bitmap Index" not in plan["Node Type"]:
+        own = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return own + sum(rows_touched(part) for part in plan.get("Plans", ()))
+
+
+LOOKS = {
+    "unpaid": lambda town, family: town.invoices.unpaid(family),
+    "paid": lambda town, family: town.invoices.paid(family),
+    "one of its own": lambda town, family: town.invoices.seen_by(family, [1, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_a_family_s_look_does_not_go_through_the_whole_town(portal, look):
+    asked = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many):
+        if " invoice" in statement:
+            asked.append((statement, parameters))
+
+    with portal.town() as town:
+        family = town.families.by_code("F0007").id
+        event.listen(portal.runtime.engine, "before_cursor_execute", note)
+        look(town, family)
+        event.remove(portal.runtime.engine, "before_cursor_execute", note)
+        connection = town.session.connection()
+        ((statement, parameters),) = asked
+        (found,) = connection.exec_driver_sql(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
+        ).scalar_one()
+    assert rows_touched(found["Plan"]) < FAMILIES / 10
