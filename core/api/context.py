@@ -231,8 +231,12 @@ class Outbox(Protocol):
         *,
         key: str,
         after: datetime | None = None,
+        bulk: bool = False,
     ) -> None:
-        """Ask for an effect. The same topic and key again is the same effect: one row."""
+        """Ask for an effect. The same topic and key again is the same effect: one row.
+
+        Say `bulk` for one of very many that nobody waits for: all other effects pass it.
+        """
         ...
 
 

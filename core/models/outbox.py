@@ -28,7 +28,10 @@ class OutboxRow(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "topic", "dedupe_key"),
         Index(
-            "ix_outbox_due", "available_at", postgresql_where=text("state IN ('ready', 'running')")
+            "ix_outbox_due",
+            "bulk",
+            "available_at",
+            postgresql_where=text("state IN ('ready', 'running')"),
         ),
         Index("ix_outbox_dead", "tenant_id", "created_at", postgresql_where=text("state = 'dead'")),
     )
@@ -43,4 +46,7 @@ class OutboxRow(Base):
     available_at: Mapped[Moment]
     lease_until: Mapped[MomentOrNone]
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    bulk: Mapped[bool] = mapped_column(
+        default=False, server_default="false", comment="one of very many: lets all others pass"
+    )
     last_error: Mapped[str] = mapped_column(default="", server_default="")

@@ -10,6 +10,10 @@ from core.services.outbox import Outbox
 
 TOPIC = "event"
 NOTIFY = "notify"
+TO_MANY = frozenset({"invoices_published", "invoice_due"})
+"""Events that come for a whole town at once: what follows from them lets other effects pass."""
+TOGETHER = 50
+"""Families whose messages one row prepares."""
 
 
 class Events:
@@ -25,12 +29,13 @@ class Events:
         self.emit_many(hook, [(event_id, event)])
 
     def emit_many(self, hook: str, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Write one outbox row per plugin that implements `hook`, and one for the messages.
+        """Write one outbox row per plugin that implements `hook`, and a few for the messages.
 
         So for each of `events`, which are ids and what happened; together they cost a statement per
-        plugin, and one. One row each, so that a plugin that fails neither blocks nor repeats the
-        others.
+        plugin, and one. A plugin has a row for each event, so that one that fails neither blocks
+        nor repeats the others.
         """
+        bulk = hook in TO_MANY
         for plugin in self._extensions.implementers(self._enabled, hook):
             self._outbox.add_many(
                 TOPIC,
@@ -38,7 +43,15 @@ class Events:
                     ({"plugin": plugin, "hook": hook, "event": event}, f"{plugin}/{event_id}")
                     for event_id, event in events
                 ],
+                bulk=bulk,
             )
         self._outbox.add_many(
-            NOTIFY, [({"kind": hook, "event": event}, event_id) for event_id, event in events]
+            NOTIFY,
+            [
+                ({"kind": hook, "events": [event for _id, event in together]}, together[0][0])
+                for together in (
+                    events[start : start + TOGETHER] for start in range(0, len(events), TOGETHER)
+                )
+            ],
+            bulk=bulk,
         )

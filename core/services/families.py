@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 
 from argon2.low_level import Type, hash_secret_raw
-from sqlalchemy import exists, func, select
+from sqlalchemy import Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
 from core.api.context import FamilyInfo
@@ -27,6 +29,21 @@ def slow_hash(secret_key: str, tenant: str, family_code: str, secret: str) -> st
     return raw.hex()
 
 
+@cache
+def _emails() -> Select[str]:
+    # Put together once: a publication asks for every family's.
+    return (
+        select(ContactEmail.address)
+        .where(
+            ContactEmail.tenant_id == bindparam("tenant"),
+            ContactEmail.family_id == bindparam("family"),
+            ContactEmail.confirmed_at.is_not(None),
+            ContactEmail.refused_at.is_(None),
+        )
+        .order_by(ContactEmail.id)
+    )
+
+
 class Families:
     """The families of one town."""
 
@@ -38,6 +55,17 @@ class Families:
     def get(self, family_id: int) -> FamilyInfo | None:
         """The family of this number, or None. A duplicate is what it became."""
         return self._info(self._session.get(Family, (self._tenant, family_id)))
+
+    @contextmanager
+    def at_hand(self, family_ids: Iterable[int]) -> Iterator[None]:
+        """Read families together: for as long as the block runs, `get` of them asks no more."""
+        rows = self._session.scalars(
+            select(Family).where(
+                Family.tenant_id == self._tenant, Family.id.in_(list(family_ids))
+            )
+        ).all()
+        yield
+        del rows  # The session remembers what somebody holds.
 
     def by_code(self, code: str) -> FamilyInfo | None:
         """The family of this printed code, however it was typed, or None. See `get`."""
@@ -52,18 +80,8 @@ class Families:
 
     def emails(self, family_id: int) -> Sequence[str]:
         """The confirmed addresses that this family registered and that still accept mail."""
-        return list(
-            self._session.scalars(
-                select(ContactEmail.address)
-                .where(
-                    ContactEmail.tenant_id == self._tenant,
-                    ContactEmail.family_id == family_id,
-                    ContactEmail.confirmed_at.is_not(None),
-                    ContactEmail.refused_at.is_(None),
-                )
-                .order_by(ContactEmail.id)
-            )
-        )
+        values = {"tenant": self._tenant, "family": family_id}
+        return list(self._session.scalars(_emails(), values))
 
     def names(self) -> Sequence[tuple[int, str, Sequence[str]]]:
         """For every family: id, code, and the names it may sign with (its own, its children's)."""

@@ -24,6 +24,7 @@ from core.api.messages import (
 )
 from core.containment import FaultError, NonsenseError, consult, contain
 from core.models import ContactEmail, MessageRow, MessageState, Payment
+from core.services.events import TO_MANY
 from core.services.families import Families
 from core.services.outbox import Outbox
 
@@ -70,44 +71,60 @@ class Notifications:
         key: str,
     ) -> None:
         """Ask for one message to one address. The same `key` again: the same message."""
-        message_id = self._session.scalar(
-            insert(MessageRow)
-            .values(
-                tenant_id=self._tenant,
-                key=key,
-                kind=kind,
-                channel=channel,
-                address=address,
-                language=language,
-                family_id=family_id,
-                payload=payload,
-            )
-            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
-            .returning(MessageRow.id)
+        self._queue(
+            kind,
+            [
+                {
+                    "key": key,
+                    "channel": channel,
+                    "address": address,
+                    "language": language,
+                    "family_id": family_id,
+                    "payload": payload,
+                }
+            ],
         )
-        if message_id is not None:
-            self._outbox.add(SEND, {"message_id": message_id}, key=str(message_id))
 
-    def fan_out(self, kind: str, event: dict[str, Any]) -> None:
-        """Queue what an event means for each address of its family, over every channel."""
-        family = self._families.get(int(event["family_id"]))
-        if family is None:
-            return
-        found, failed = self._addresses(family, kind, event)
-        for channel, address in found:
-            self.queue(
-                kind,
-                channel=channel,
-                address=address,
-                family_id=family.id,
-                language=family.language,
-                payload=event,
-                key=f"{event['id']}/{channel}/{address}",
-            )
+    def fan_out(self, kind: str, *events: dict[str, Any]) -> None:
+        """Queue what events mean for each address of their families, over every channel."""
+        messages: list[dict[str, Any]] = []
+        failed = None
+        with self._families.at_hand(int(event["family_id"]) for event in events):
+            for event in events:
+                family = self._families.get(int(event["family_id"]))
+                if family is None:
+                    continue
+                found, fault = self._addresses(family, kind, event)
+                failed = failed or fault
+                messages += (
+                    {
+                        "key": f"{event['id']}/{channel}/{address}",
+                        "channel": channel,
+                        "address": address,
+                        "language": family.language,
+                        "family_id": family.id,
+                        "payload": event,
+                    }
+                    for channel, address in found
+                )
+        self._queue(kind, messages)
         if failed is not None:
             # The other channels' messages leave; the whole comes again, and they know their keys.
             self._session.commit()
             raise failed
+
+    def _queue(self, kind: str, messages: list[dict[str, Any]]) -> None:
+        if not messages:
+            return
+        given = [{"tenant_id": self._tenant, "kind": kind, **message} for message in messages]
+        new = self._session.scalars(
+            insert(MessageRow)
+            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+            .returning(MessageRow.id),
+            given,
+        )
+        rows = [({"message_id": message_id}, str(message_id)) for message_id in new]
+        self._outbox.add_many(SEND, rows, bulk=kind in TO_MANY)
 
     def reached(self, family_id: int, kind: str) -> list[str]:
         """How messages of this kind would reach a family, in words: an address, or a channel."""

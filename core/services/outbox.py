@@ -6,11 +6,13 @@ import random
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import DateTime, String, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.api.context import Clock
 from core.models import OutboxRow, OutboxState
@@ -57,12 +59,15 @@ class Outbox:
         *,
         key: str,
         after: datetime | None = None,
+        bulk: bool = False,
     ) -> None:
         """Ask for an effect after the commit, not before `after`.
 
-        The same topic and key again is the same effect: one row, whatever its state.
+        The same topic and key again is the same effect: one row, whatever its state. What is
+        `bulk` lets all other effects pass: one of very many that nobody waits for in front of a
+        screen.
         """
-        self.add_many(topic, [(payload, key)], after=after)
+        self.add_many(topic, [(payload, key)], after=after, bulk=bulk)
 
     def add_many(
         self,
@@ -70,6 +75,7 @@ class Outbox:
         items: list[tuple[dict[str, Any], str]],
         *,
         after: datetime | None = None,
+        bulk: bool = False,
     ) -> None:
         """`add` for several payloads and their keys, in one statement."""
         if not items:
@@ -88,58 +94,25 @@ class Outbox:
                     "dedupe_key": key,
                     "payload": payload,
                     "available_at": available_at,
+                    "bulk": bulk,
                 }
                 for payload, key in items
             ],
         )
 
-    def claim(self, row_id: uuid.UUID, lease: timedelta) -> Claim | None:
-        """Take a due row; None when another worker has it or it is over.
-
-        It is held for `lease`, and for no longer than `HELD` unless it is kept.
-        """
+    def claim(self, row_id: uuid.UUID) -> Claim | None:
+        """Take a due row, for `HELD` unless it is kept; None when another has it or it is over."""
         now = self._clock.now()
         row = self._session.execute(
-            update(OutboxRow)
-            .where(
-                OutboxRow.tenant_id == self._tenant,
-                OutboxRow.id == row_id,
-                OutboxRow.available_at <= now,
-                or_(
-                    OutboxRow.state == OutboxState.READY,
-                    and_(OutboxRow.state == OutboxState.RUNNING, OutboxRow.lease_until <= now),
-                ),
-            )
-            .values(
-                state=OutboxState.RUNNING,
-                lease_until=now + min(lease, HELD),
-                attempts=OutboxRow.attempts + 1,
-            )
-            .returning(OutboxRow.topic, OutboxRow.payload, OutboxRow.attempts),
+            _claiming(),
+            {"tenant": self._tenant, "row": row_id, "now": now, "until": now + HELD},
             execution_options=_ROW_ONLY,
         ).one_or_none()
         return Claim(row_id, row.topic, row.payload, row.attempts) if row else None
 
     def keep(self, claim: Claim) -> bool:
         """Hold a claimed row for `HELD` from now; False when it is over, or another's."""
-        kept = self._session.execute(
-            update(OutboxRow)
-            .where(*self._mine(claim))
-            .values(lease_until=self._clock.now() + HELD)
-            .returning(OutboxRow.id),
-            execution_options=_ROW_ONLY,
-        ).one_or_none()
-        return kept is not None
-
-    def topic_of(self, row_id: uuid.UUID) -> str | None:
-        """The topic of a row that is not over, or None."""
-        return self._session.scalar(
-            select(OutboxRow.topic).where(
-                OutboxRow.tenant_id == self._tenant,
-                OutboxRow.id == row_id,
-                OutboxRow.state.in_((OutboxState.READY, OutboxState.RUNNING)),
-            )
-        )
+        return self._change(claim, until=self._clock.now() + HELD)
 
     def finish(self, claim: Claim) -> None:
         """Mark the claimed row done, in the transaction of its effect.
@@ -163,24 +136,82 @@ class Outbox:
         """Give up: the row is dead until a person retries it."""
         self._end(claim, state=OutboxState.DEAD, last_error=reason[:2000])
 
-    def _end(self, claim: Claim, **values: Any) -> None:
-        ended = self._session.execute(
-            update(OutboxRow)
-            .where(*self._mine(claim))
-            .values(lease_until=None, **values)
-            .returning(OutboxRow.id),
-            execution_options=_ROW_ONLY,
-        ).one_or_none()
-        if ended is None:
+    def _end(
+        self,
+        claim: Claim,
+        state: OutboxState,
+        last_error: str,
+        available_at: datetime | None = None,
+    ) -> None:
+        if not self._change(claim, state=state, last_error=last_error, available_at=available_at):
             raise LostClaimError(str(claim.id))
 
-    def _mine(self, claim: Claim) -> tuple[ColumnElement[bool], ...]:
-        return (
-            OutboxRow.tenant_id == self._tenant,
-            OutboxRow.id == claim.id,
-            OutboxRow.state == OutboxState.RUNNING,
-            OutboxRow.attempts == claim.attempt,
+    def _change(self, claim: Claim, **values: Any) -> bool:
+        """Change a row for as long as it is this claim's; whether it was."""
+        unchanged = dict.fromkeys(("until", "state", "last_error", "available_at"))
+        changed = self._session.execute(
+            _changing(),
+            unchanged
+            | {"tenant": self._tenant, "row": claim.id, "attempt": claim.attempt}
+            | values,
+            execution_options=_ROW_ONLY,
+        ).one_or_none()
+        return changed is not None
+
+
+# Put together once: each row that passes needs both.
+
+
+@cache
+def _claiming() -> ReturningUpdate[Any]:
+    now = bindparam("now", type_=DateTime(timezone=True))
+    return (
+        update(OutboxRow)
+        .where(
+            OutboxRow.tenant_id == bindparam("tenant"),
+            OutboxRow.id == bindparam("row"),
+            OutboxRow.available_at <= now,
+            or_(
+                OutboxRow.state == OutboxState.READY,
+                and_(OutboxRow.state == OutboxState.RUNNING, OutboxRow.lease_until <= now),
+            ),
         )
+        .values(
+            state=OutboxState.RUNNING,
+            lease_until=bindparam("until"),
+            attempts=OutboxRow.attempts + 1,
+        )
+        .returning(
+            OutboxRow.topic,
+            OutboxRow.payload,
+            OutboxRow.attempts,
+            # Nobody waits for the disk: a claim that a crash of PostgreSQL forgets, with all that
+            # was connected, is a row that is ready again.
+            func.set_config("synchronous_commit", "off", True),
+        )
+    )
+
+
+@cache
+def _changing() -> ReturningUpdate[Any]:
+    return (
+        update(OutboxRow)
+        .where(
+            OutboxRow.tenant_id == bindparam("tenant"),
+            OutboxRow.id == bindparam("row"),
+            OutboxRow.state == OutboxState.RUNNING,
+            OutboxRow.attempts == bindparam("attempt"),
+        )
+        .values(
+            lease_until=bindparam("until"),
+            state=func.coalesce(bindparam("state", type_=String()), OutboxRow.state),
+            last_error=func.coalesce(bindparam("last_error", type_=String()), OutboxRow.last_error),
+            available_at=func.coalesce(
+                bindparam("available_at", type_=DateTime(timezone=True)), OutboxRow.available_at
+            ),
+        )
+        .returning(OutboxRow.id)
+    )
 
 
 def back_off(attempt: int) -> timedelta:
@@ -232,12 +263,18 @@ def standing(session: Session, now: datetime, watched_topic: str) -> Standing:
     )
 
 
-def take_due(session: Session, now: datetime, limit: int) -> list[tuple[str, uuid.UUID]]:
-    """Lease up to `limit` due rows of all towns for publication (the relay's role only)."""
+def take_due(
+    session: Session, now: datetime, limit: int, *, bulk: bool
+) -> list[tuple[str, uuid.UUID]]:
+    """Lease up to `limit` due rows of all towns for publication (the relay's role only).
+
+    Either those that are `bulk`, or all others.
+    """
     due = (
         select(OutboxRow.tenant_id, OutboxRow.id)
         .where(
             OutboxRow.state.in_((OutboxState.READY, OutboxState.RUNNING)),
+            OutboxRow.bulk.is_(bulk),
             OutboxRow.available_at <= now,
             func.coalesce(OutboxRow.lease_until, now) <= now,
         )

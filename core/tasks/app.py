@@ -77,7 +77,7 @@ def _broker() -> Redis:
 
 
 def waiting() -> int:
-    """How many rows wait at the broker for a worker.
+    """How many messages wait at the broker for a worker.
 
     Asked without Kombu, which would try again for as long as the broker is away.
     """
@@ -85,10 +85,11 @@ def waiting() -> int:
     return _broker().llen(app.conf.task_default_queue)
 
 
-@app.task(name="preau.deliver")
-def deliver(tenant: str, row_id: str) -> None:
-    """Do one outbox row."""
-    deliver_row(get_runtime(), _consumers(), tenant, uuid.UUID(row_id))
+@app.task(name="preau.deliver_rows")
+def deliver(rows: list[tuple[str, str]]) -> None:
+    """Do outbox rows, one after the other: towns and ids."""
+    for tenant, row_id in rows:
+        deliver_row(get_runtime(), _consumers(), tenant, uuid.UUID(row_id))
 
 
 @app.task(name="preau.tick")

@@ -105,7 +105,8 @@ def _event(town: Town, payload: dict[str, Any]) -> None:
 
 
 def _notify(town: Town, payload: dict[str, Any]) -> None:
-    town.notifications.fan_out(payload["kind"], payload["event"])
+    # Rows of earlier versions have one event.
+    town.notifications.fan_out(payload["kind"], *payload.get("events", [payload.get("event")]))
 
 
 def _send(town: Town, payload: dict[str, Any]) -> None:

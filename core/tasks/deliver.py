@@ -39,14 +39,12 @@ def deliver(
         log.warning("outbox.no_town", tenant=tenant)
         return
     with town.session, structlog.contextvars.bound_contextvars(tenant=tenant, row=str(row_id)):
-        topic = town.outbox.topic_of(row_id)
-        if topic is None:
-            return
-        plugin, consumer = consumers.get(topic, ("", None))
-        claim = town.outbox.claim(row_id, consumer.lease if consumer else PARKED)
+        claim = town.outbox.claim(row_id)
         town.session.commit()
         if claim is None:
             return
+        topic = claim.topic
+        plugin, consumer = consumers.get(topic, ("", None))
         if consumer is None or (plugin and plugin not in town.config.enabled):
             _end(town, claim, RetryableError(f"nobody handles {topic!r} here", PARKED), None)
             return

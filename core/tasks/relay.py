@@ -16,6 +16,7 @@ import psycopg
 import structlog
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core import metrics
@@ -26,11 +27,15 @@ from core.services.outbox import CHANNEL, standing, take_due
 log = structlog.get_logger(__name__)
 
 BATCH = 200
-QUEUE = 1_000
-"""Rows that may wait at the broker. The others wait in the outbox, where no lease of publication
-runs out: a mailing to a whole town is published once, however long the workers take."""
-TICK = 1.0
-"""Seconds between two looks when nothing is heard."""
+QUEUE, BULK_QUEUE = 1_000, 20
+"""Messages that may wait at the broker, and above how many no bulk is added. All other rows wait in
+the outbox, where no lease of publication runs out: a mailing to a whole town is published once,
+however long the workers take, and whatever else comes up has few of its mails before it."""
+TOGETHER = 20
+"""Rows of bulk in one message, which costs the broker and a worker as much as a row does. Any other
+row has a message of its own: it waits for none."""
+TICK, SOON = 1.0, 0.1
+"""Seconds between two looks when nothing is heard: in quiet times, and while there is work."""
 MEASURE = 15.0
 """Seconds between two measurements of the whole outbox, which only the relay's role can see."""
 
@@ -42,10 +47,10 @@ class Relay:
         self,
         url: str,
         clock: Clock,
-        publish: Callable[[str, str], Any],
+        publish: Callable[[list[tuple[str, str]]], Any],
         waiting: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`publish` hands a town and a row's id to the broker; `waiting` counts what it holds."""
+        """`publish` hands rows, by town and id, over as one message; `waiting` counts messages."""
         self._url = url
         self._clock = clock
         self._publish = publish
@@ -53,6 +58,7 @@ class Relay:
         self._engine: Engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
         self._stopped = threading.Event()
         self._measured = 0.0
+        self._full = False
 
     def stop(self) -> None:
         """Ask the loop to end; it does within a second."""
@@ -65,45 +71,54 @@ class Relay:
                 with psycopg.connect(_dsn(self._url), autocommit=True) as listener:
                     listener.execute(f"LISTEN {CHANNEL}")
                     self._listen(listener)
-            except psycopg.OperationalError as error:
+            except (psycopg.OperationalError, OperationalError) as error:
                 log.warning("relay.database_away", reason=str(error).strip())
                 self._stopped.wait(2)
 
     def _listen(self, listener: psycopg.Connection) -> None:
         while not self._stopped.is_set():
-            while self.once() == BATCH:
-                pass
+            published = self.once()
             if time.monotonic() - self._measured > MEASURE:
                 self.measure()
-            for _notice in listener.notifies(timeout=TICK, stop_after=1):
+            # A batch that was full is hardly the last one; a queue that was full has room soon.
+            pause = 0.0 if published >= BATCH else SOON if published or self._full else TICK
+            for _notice in listener.notifies(timeout=pause, stop_after=1):
                 pass
 
     def once(self) -> int:
-        """Publish up to one batch of due rows, as far as the queue has room; how many."""
+        """Publish a batch of due rows and one of bulk, as far as the queue has room; how many."""
         now: datetime = self._clock.now()
+        taken = published = 0
         try:
-            room = QUEUE - self._waiting()
+            held = self._waiting()
+            self._full = held >= BULK_QUEUE
+            for bulk, room, together in (
+                (False, QUEUE - held, 1),
+                (True, (BULK_QUEUE - held) * TOGETHER, TOGETHER),
+            ):
+                rows = self._take(now, min(BATCH, room), bulk=bulk)
+                taken += len(rows)
+                for start in range(0, len(rows), together):
+                    message = rows[start : start + together]
+                    self._publish(message)
+                    published += len(message)
+                    metrics.published.inc(len(message))
+        except SQLAlchemyError:
+            raise
         except Exception as error:  # noqa: BLE001 - the broker's errors are of many families
-            self._broker_away(0, error)
-            return 0
-        if room <= 0:
-            return 0
-        with Session(self._engine) as session, session.begin():
-            rows = take_due(session, now, min(BATCH, room))
-        for index, (tenant, row_id) in enumerate(rows):
-            try:
-                self._publish(tenant, str(row_id))
-            except Exception as error:  # noqa: BLE001 - the broker's errors are of many families
-                # The rest comes again when its publication lease has run out.
-                self._broker_away(len(rows) - index, error)
-                return index
-            metrics.published.inc()
-        metrics.last_look.set(now.timestamp())
-        return len(rows)
+            # What it did not take comes again when its publication lease has run out.
+            log.warning("relay.broker_away", left=taken - published, reason=str(error))
+            self._stopped.wait(2)
+        else:
+            metrics.last_look.set(now.timestamp())
+        return published
 
-    def _broker_away(self, left: int, error: Exception) -> None:
-        log.warning("relay.broker_away", left=left, reason=str(error))
-        self._stopped.wait(2)
+    def _take(self, now: datetime, limit: int, *, bulk: bool) -> list[tuple[str, str]]:
+        if limit <= 0:
+            return []
+        with Session(self._engine) as session, session.begin():
+            rows = take_due(session, now, limit, bulk=bulk)
+        return [(tenant, str(row_id)) for tenant, row_id in rows]
 
     def measure(self) -> None:
         """Tell the metrics how the outbox stands."""

@@ -266,7 +266,8 @@ def row_for(session, table: Table, slug: str) -> dict:
         if target.name == "tenant":
             continue
         pairs = [(e.parent.name, e.column) for e in constraint.elements]
-        found = session.execute(select(*(column for _name, column in pairs)).limit(1)).first()
+        columns = [column for _name, column in pairs]
+        found = session.execute(select(*columns).order_by(*columns).limit(1)).first()
         assert found is not None, f"{target.name} is empty"
         values |= dict(zip((name for name, _column in pairs), found, strict=True))
     for column in table.columns:

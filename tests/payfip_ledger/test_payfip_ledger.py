@@ -14,7 +14,6 @@ import os
 import random
 import threading
 from collections import Counter
-from datetime import timedelta
 from unittest import mock
 
 import pytest
@@ -48,7 +47,6 @@ direct_debit = true
 """
 
 
-_LEASE = timedelta(seconds=60)
 RECEIPT = Document("quittance.pdf", "application/pdf", b"%PDF-1.7")
 
 
@@ -187,7 +185,7 @@ class World:
             due = due_rows(town)
         if due:
             with self.portal.town() as town:
-                claim = town.outbox.claim(self.random.choice(due)[1], lease=_LEASE)
+                claim = town.outbox.claim(self.random.choice(due)[1])
             if claim:
                 self.portal.clock.pass_time(seconds=61)
 

@@ -174,9 +174,24 @@ def test_an_invoice_whose_attempt_came_to_nothing_is_cancelled_and_may_come_agai
 def test_publishing_tells_each_family_once(portal):
     portal.publish(record("1"), record("2"), record("3", family="F002"))
     portal.work()
-    published = [row for row in portal.outbox() if row.topic == "notify"]
-    assert len(published) == 2
+    with portal.town() as town:
+        told = town.session.execute(
+            text("SELECT payload -> 'events' FROM outbox WHERE topic = 'notify'")
+        ).scalar_one()
+    assert [len(event["invoice_ids"]) for event in told] == [2, 1]
     assert {row.state for row in portal.outbox()} == {"done"}
+
+
+def test_a_large_publication_tells_its_families_in_rows_of_fifty(portal):
+    portal.publish(*(record(str(n), family=f"F{n:03d}") for n in range(101)))
+    portal.work()
+    with portal.town() as town:
+        told = town.session.execute(
+            text("SELECT payload -> 'events', bulk FROM outbox WHERE topic = 'notify'")
+        ).all()
+    assert sorted(len(events) for events, _bulk in told) == [1, 50, 50]
+    assert all(bulk for _events, bulk in told)
+    assert len({event["family_id"] for events, _bulk in told for event in events}) == 101
 
 
 def test_two_imports_in_one_transaction(portal):
