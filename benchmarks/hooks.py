@@ -7,7 +7,7 @@ from statistics import median
 
 from benchmarks.browser import asking, quiet_logs, signed_in
 from benchmarks.measure import Aim, Result, each, main
-from benchmarks.portal import running
+from benchmarks.portal import analysed, running
 from core.plugin import Audience, MenuEntry, Plugin, PluginSettings, hookimpl
 from core.testing.portal import record
 from core.web.app import make_app
@@ -28,6 +28,7 @@ def run(quick: bool) -> Iterator[Result]:
     with running(plugins={"nothing": Nothing()}, toml="[plugins.nothing]\n") as portal:
         quiet_logs(portal.runtime)
         portal.publish(*(record(f"2026-{number}", family="F020") for number in range(20)))
+        analysed(portal)
         application = make_app(portal.runtime)
         ask = asking(application, "/factures", signed_in(application, portal, "F020"))
         with portal.town() as town:

@@ -16,7 +16,7 @@ from pyramid.response import FileResponse
 
 from benchmarks.browser import asking, quiet_logs, signed_in
 from benchmarks.measure import Result, compared, in_turns, main, rate
-from benchmarks.portal import running
+from benchmarks.portal import analysed, running
 from core.api.payments import Means
 from core.testing.portal import Portal, record
 from core.web.app import make_app
@@ -45,6 +45,7 @@ def run(quick: bool) -> Iterator[Result]:
     with running() as portal:
         quiet_logs(portal.runtime)
         payment = paid(portal)
+        analysed(portal)
         application = make_app(portal.runtime)
         cookies = signed_in(application, portal, "F020")
         ours = asking(application, f"/paiements/{payment}/recu.pdf", cookies)

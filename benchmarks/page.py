@@ -11,7 +11,7 @@ from statistics import median
 from benchmarks.bare import make_bare
 from benchmarks.browser import asking, quiet_logs, signed_in
 from benchmarks.measure import Aim, Result, compared, each, in_turns, main, p99
-from benchmarks.portal import running
+from benchmarks.portal import analysed, running
 from core.clock import today
 from core.testing.portal import record
 from core.web.app import make_app
@@ -28,6 +28,7 @@ def run(quick: bool) -> Iterator[Result]:
             *(record(f"2026-{number}", family="F020") for number in range(INVOICES)),
             *(record(f"2026-1{number:03}", family=f"F{number}") for number in range(100)),
         )
+        analysed(portal)
         with portal.town() as town:
             family_id = town.families.by_code("F020").id
             entries = menu(_Nobody(town))

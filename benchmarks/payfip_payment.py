@@ -23,6 +23,7 @@ from webtest import TestApp
 from benchmarks.browser import quiet_logs
 from benchmarks.measure import Result, compared, in_turns, main, seconds
 from benchmarks.payfip_client import bare
+from benchmarks.portal import analysed
 from benchmarks.portal import running as running_portal
 from core.tasks.consumers import all_consumers
 from core.tasks.deliver import deliver
@@ -46,6 +47,7 @@ class Parent:
 
     def __init__(self, portal: Portal, count: int) -> None:
         portal.publish(*(record(f"B{n}", regie="GARDERIE", lines=()) for n in range(count)))
+        analysed(portal)
         self._app = TestApp(
             make_app(portal.runtime), extra_environ={"HTTP_HOST": "localhost"}, lint=False
         )

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine, text
+
 from core.api.plugin import Plugin
 from core.db.embedded import Embedded
 from core.db.migrate import upgrade
@@ -50,3 +52,13 @@ def running(
             yield portal
         finally:
             portal.runtime.close()
+
+
+def analysed(portal: Portal) -> None:
+    """Let PostgreSQL know how the rows are spread, as it does by itself within the minute."""
+    engine = create_engine(
+        portal.owner_url.replace("preau_owner", "postgres"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+    engine.dispose()

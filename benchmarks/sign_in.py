@@ -15,7 +15,7 @@ from webtest import TestApp
 
 from benchmarks.browser import quiet_logs
 from benchmarks.measure import Aim, Result, compared, in_turns, main, rate
-from benchmarks.portal import running
+from benchmarks.portal import analysed, running
 from core.services.families import slow_hash
 from core.signing import new_token, token_hash
 from core.testing.portal import Portal, record
@@ -28,6 +28,7 @@ class Parents:
     def __init__(self, portal: Portal, count: int) -> None:
         portal.publish(*(record(str(n), family=f"F{n:04d}") for n in range(count)))
         self._codes = [(f"F{n:04d}", portal.codes(f"F{n:04d}")) for n in range(count)]
+        analysed(portal)
         self._portal = portal
         self._turn = 0
         self._app = make_app(portal.runtime)
