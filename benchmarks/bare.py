@@ -38,6 +38,7 @@ class Bill:
     due_on: date
     balance: int
     payable: bool = True
+    closes_on: date | None = None
 
 
 def make_bare(owner_url: str, tenant: Any, family_id: int, menu: list[Any], day: date) -> Any:

@@ -29,6 +29,9 @@ def includeme(config: Configurator) -> None:
     config.commit()
     configure(config.get_jinja2_environment())
     config.add_subscriber(_add_globals, BeforeRender)
+    config.add_request_method(
+        lambda request: request.ctx.agents.names(), "agent_names", reify=True
+    )
 
 
 def _add_globals(event: BeforeRender) -> None:
@@ -40,6 +43,7 @@ def _add_globals(event: BeforeRender) -> None:
     event["menu"] = menu(request)
     event["words"] = words
     event["office_menu"] = partial(office_menu, request)
+    event["who"] = partial(who, request)
     event["flashes"] = [
         (level, message)
         for level in ("error", "warning", "success", "info")
@@ -62,6 +66,11 @@ def menu(request: Request) -> list[MenuEntry]:
         *leading(request, Audience.PARENTS),
     ]
     return sorted(entries, key=lambda entry: entry.order)
+
+
+def who(request: Request, actor: str) -> str:
+    """Who did something, as agents call each other; `actor` is as the trail keeps it."""
+    return words.actor(actor, request.agent_names)
 
 
 def office_menu(request: Request) -> list[MenuEntry]:

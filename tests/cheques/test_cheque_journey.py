@@ -141,6 +141,9 @@ def test_scan_the_coupon_scan_the_cheque_and_the_family_is_told(portal, office, 
     assert "Signature du régisseur" in words
 
     page = office.get(f"{ROOT}/cheque/{cheque.id}")
+    trail = page.html.select_one("ol.trail").text
+    assert "Claude Martin" in trail
+    assert "agent:" not in trail
     press(page, "impaye", motif="sans provision", pourquoi="avis du 12 mars")
     assert "56,87" in parent.get("/valmont/factures").html.select_one("main").text
     (bounced,) = [m for m in mails(portal, store) if "sans provision" in m.text]

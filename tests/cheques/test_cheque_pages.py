@@ -64,7 +64,8 @@ def app(town, tmp_path):
     config.add_request_method(lambda _request: town, "ctx", reify=True)
     agent = SimpleNamespace(may_write=True)
     config.add_request_method(lambda _request: agent, "agent", reify=True)
-    config.add_subscriber(lambda event: event.update(csrf_token="token", asset=lambda path: f"/static/{path}"), BeforeRender)
+    known = {"csrf_token": "token", "asset": lambda path: f"/static/{path}", "who": str}
+    config.add_subscriber(lambda event: event.update(known), BeforeRender)
     web = Web(config)
     plugin.configure_web(config=web)
     assert web.permissions == {"office"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from sqlalchemy import text
 
 from core.api.errors import RetryableError
 from core.api.payments import Failed, FailureKind, Pending
@@ -216,3 +217,17 @@ def test_an_invoice_without_a_pdf_is_printed(browser):
     answer = browser.get(f"/factures/{invoice}.pdf")
     assert answer.body.startswith(b"%PDF")
     assert "sandbox" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_late_invoice_says_until_when_it_is_paid_here(browser, portal):
+    """After that day it goes to the trésorerie: the letter says so, and the page."""
+    browser.sign_in()
+    with portal.town() as town:
+        town.session.execute(
+            text("UPDATE invoice SET closes_on = date '2026-04-30' WHERE number = '1'")
+        )
+    assert "payable ici" not in browser.get("/factures"), "what counts now is the due date"
+    portal.clock.pass_time(days=25)
+    browser.sign_in()
+    page = browser.get("/factures")
+    assert page.text.count("payable ici jusqu’au 30/04/2026") == 1
