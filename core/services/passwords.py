@@ -19,8 +19,6 @@ COST: dict[str, Any] = {"time_cost": 2, "memory_cost": 19 * 1024, "parallelism":
 (19 MiB, OWASP's minimum)."""
 
 _PASSWORDS = PasswordHasher(**COST)
-NOBODY = _PASSWORDS.hash("nobody")
-"""Verified when there is no such person, so that it takes as long as a wrong password."""
 
 EXPECTED = frozenset(
     {
@@ -51,6 +49,12 @@ def hash_password(password: str, *, minimum: int, about: Iterable[str] = ()) -> 
             _("Ce mot de passe est trop facile à deviner : choisissez-en un autre.")
         )
     return _PASSWORDS.hash(password)
+
+
+@cache
+def nobody() -> str:
+    """Verified when there is no such person, so that it takes as long as a wrong password."""
+    return _PASSWORDS.hash("nobody")
 
 
 def verify_password(password_hash: str, password: str) -> bool:

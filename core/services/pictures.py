@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
-
 from core.api.errors import UserError
 from core.i18n import gettext as _
 
@@ -37,6 +35,8 @@ def prepare(content: bytes) -> Picture:
     Raises:
         UserError: it is none that can be read, or it is too large.
     """
+    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - few need it
+
     if len(content) > LARGEST:
         raise UserError(_("Cette image est trop lourde : 10 Mo au plus."))
     try:

@@ -31,7 +31,7 @@ from core.services.errors import NotFoundError, ThrottledError, WrongCodesError
 from core.services.families import Families, slow_hash
 from core.services.invoices import PAYMENT_LINK
 from core.services.notifications import Notifications
-from core.services.passwords import NOBODY, hash_password, verify_password
+from core.services.passwords import hash_password, nobody, verify_password
 from core.signing import new_token, token_hash
 from core.throttling import Rule, Throttle
 
@@ -147,7 +147,7 @@ class SignIn:
             )
         )
         families = self.families_of(account.id) if account else []
-        known = account.password_hash if account else NOBODY
+        known = account.password_hash if account else nobody()
         if not verify_password(known, password) or not families:
             raise WrongCodesError(_("L’adresse ou le mot de passe n’est pas le bon."))
         assert account is not None  # noqa: S101 - nobody's password opens nothing

@@ -55,6 +55,8 @@ def test_no_password_is_an_error_of_ours(password, about):
     assert verify_password(kept, password)
 
 
-def test_a_guess_costs_what_owasp_asks_for():
-    assert passwords.NOBODY.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+def test_a_guess_costs_what_owasp_asks_for(monkeypatch):
+    monkeypatch.undo()
+    kept = hash_password("héron cendré au bord", minimum=10)
+    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert passwords.COST == {"time_cost": 2, "memory_cost": 19_456, "parallelism": 1}
