@@ -67,6 +67,18 @@ def _work(town: str) -> Iterator[_Work]:
         raise click.ClickException(error.message) from None
 
 
+@contextmanager
+def _errors_in_json(wanted: bool) -> Iterator[None]:
+    """Let a program that reads JSON read of an error too; the exit code is the same."""
+    try:
+        yield
+    except click.ClickException as error:
+        if not wanted:
+            raise
+        click.echo(json.dumps({"error": error.format_message()}, ensure_ascii=False, indent=1))
+        raise SystemExit(error.exit_code) from None
+
+
 @click.group()
 def cheques() -> None:
     """Import cheques, match them with open invoices, see what waits."""
@@ -94,7 +106,7 @@ def import_(town: str, regie: str, file: Path, slip: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document for programs.")
 def match(town: str, file: Path, *, regie: str, slip: str, dry_run: bool, as_json: bool) -> None:
     """Store the cheques of FILE, match them, and accept those that are certain."""
-    with _work(town) as work:
+    with _errors_in_json(as_json), _work(town) as work:
         regie = regie or _only_regie(work.ctx)
         done = _store(work, regie, file, slip)
         # In the transaction, so that the answer is exactly what a real run would do.

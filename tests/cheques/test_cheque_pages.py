@@ -384,6 +384,15 @@ def test_a_dry_run_tells_what_a_run_does_and_changes_nothing(run, town):
     assert [c["would_apply"] for c in again["cheques"]][:2] == [False, False]
 
 
+def test_a_program_reads_of_errors_in_json_too(run):
+    bad = run("match", "ville", "FILE", "--regie", "CANTINE", "--json", lines=(line(amount=""),))
+    assert bad.exit_code == 1
+    assert "ligne 2" in json.loads(bad.output)["error"]
+    unclear = run("match", "ville", "FILE", "--json", lines=(line(),))
+    assert unclear.exit_code == 2
+    assert "--regie" in json.loads(unclear.output)["error"]
+
+
 def test_import_and_review_commands(run, town):
     done = run("import", "ville", "CANTINE", "FILE", lines=(line(amount="51,87", ref=ref(10)),))
     assert "1 new" in done.output
