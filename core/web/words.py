@@ -5,7 +5,13 @@ What a plugin writes under a name of its own stays as it is written.
 
 from __future__ import annotations
 
+from datetime import date, datetime
+
+from core.api.payments import Means
+from core.documents import means_label
 from core.i18n import gettext as _
+from core.models import AuditEntry, Role
+from core.templating import day, moment, money
 
 
 def actions() -> dict[str, str]:
@@ -127,7 +133,7 @@ def detail(key: str) -> str:
         "created": _("nouvelles"),
         "changed": _("modifiées"),
         "unchanged": _("inchangées"),
-        "amount": _("centimes"),
+        "amount": _("montant"),
         "code": _("code"),
         "child": _("enfant"),
         "all": _("voit tout"),
@@ -142,6 +148,43 @@ def detail(key: str) -> str:
         "reminders": _("jours de rappel"),
         "closing_days": _("jours de clôture"),
     }.get(key, key)
+
+
+def roles() -> dict[str, str]:
+    """What agents may be."""
+    return {
+        Role.REGISSEUR: _("Régisseur"),
+        Role.AGENT: _("Agent"),
+        Role.ADMINISTRATOR: _("Administrateur"),
+        Role.READER: _("Lecture seule"),
+    }
+
+
+def value(key: str, said: object) -> str:
+    """What a detail says: amounts, days and means as on paper."""
+    if isinstance(said, bool):
+        return _("oui") if said else _("non")
+    if key == "amount" and isinstance(said, int):
+        return money(said)
+    if key == "means" and said in set(Means):
+        return means_label(Means(str(said)))
+    if key == "role":
+        return roles().get(str(said), str(said))
+    try:
+        if key == "day":
+            return day(date.fromisoformat(str(said)))
+        if key == "at":
+            return moment(datetime.fromisoformat(str(said)))
+    except ValueError:
+        pass
+    return str(said)
+
+
+def details(entry: AuditEntry) -> str:
+    """What an entry of the trail says besides, in one line."""
+    return ", ".join(
+        f"{detail(key)} = {value(key, said)}" for key, said in entry.details.items()
+    )
 
 
 def message(kind: str) -> str:

@@ -53,6 +53,17 @@ def test_who_did_it_is_named(code, said):
     assert words.actor(code, {"agent:7": "Claude"}) == said
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [("means", "cash", "Espèces"), ("amount", 5687, "56,87\u00a0€"), ("role", "reader", "Lecture seule"),
+     ("all", True, "oui"), ("day", "2026-11-25", "25/11/2026"), ("day", "bientôt", "bientôt"),
+     ("at", "2026-11-25T13:05:00+00:00", "25 novembre 2026, 14:05"), ("file", "a.csv", "a.csv"),
+     ("means", "gold", "gold"), ("invoices", 12, "12")],
+)  # fmt: skip
+def test_what_it_says_besides_is_in_words(key, value, said):
+    assert words.value(key, value) == said
+
+
 def test_the_trail_leads_to_what_it_is_about(work):
     page = work.get("/regie/factures").click("1", href=r"/factures/\d+$", index=0)
     work.press(page, "hand_over")

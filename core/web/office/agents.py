@@ -16,6 +16,7 @@ from core.api.errors import UserError
 from core.i18n import gettext as _
 from core.models import Agent, Role
 from core.services.errors import NotFoundError
+from core.web import words
 from core.web.forms import EmailForm, required
 from core.web.office.sign_in import NewAgentPassword
 
@@ -41,16 +42,6 @@ class AgentForm(Form):
 
 class NewAgentForm(AgentForm, EmailForm):
     """Somebody to invite."""
-
-
-def role_names() -> dict[str, str]:
-    """The roles in words."""
-    return {
-        Role.REGISSEUR: _("Régisseur"),
-        Role.AGENT: _("Agent"),
-        Role.ADMINISTRATOR: _("Administrateur"),
-        Role.READER: _("Lecture seule"),
-    }
 
 
 @view_config(
@@ -106,7 +97,7 @@ def _account(
     return {
         "sessions": request.ctx.agents.sessions(request.agent.agent_id),
         "codes_left": request.ctx.agents.recovery_codes_left(request.agent.agent_id),
-        "roles": role_names(),
+        "roles": words.roles(),
         "password_form": password or PasswordForm(),
         "codes_form": codes or _codes_form(),
         "error_form": password or codes,
@@ -155,7 +146,7 @@ def invite(request: Request) -> dict[str, Any] | Response:
 
 
 def _agents(request: Request, form: Form) -> dict[str, Any]:
-    return {"agents": request.ctx.agents.all(), "roles": role_names(), "form": form}
+    return {"agents": request.ctx.agents.all(), "roles": words.roles(), "form": form}
 
 
 @view_config(
@@ -222,7 +213,7 @@ def _act(request: Request, agent_id: int, action: str) -> str:
 def _one(request: Request, form: Form) -> dict[str, Any]:
     return {
         "agent": _agent(request),
-        "roles": role_names(),
+        "roles": words.roles(),
         "form": form,
         "sessions": request.ctx.agents.sessions(_agent(request).id),
     }

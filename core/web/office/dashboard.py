@@ -111,7 +111,7 @@ def audit_csv(request: Request) -> Response:
                 words.actor(entry.actor, names),
                 words.action(entry.action),
                 words.subject(entry.subject),
-                ", ".join(f"{words.detail(key)}={value}" for key, value in entry.details.items()),
+                words.details(entry),
             )
             for entry in page.rows
         ],
