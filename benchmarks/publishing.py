@@ -103,7 +103,10 @@ class House:
 
     @contextmanager
     def _running(self, command: tuple[str, ...]) -> Iterator[None]:
-        process = subprocess.Popen([sys.executable, *command], env=self._environment)
+        # What they say is no result: ours alone go to the standard output.
+        process = subprocess.Popen(
+            [sys.executable, *command], env=self._environment, stdout=sys.stderr
+        )
         try:
             yield
         finally:
