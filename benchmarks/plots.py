@@ -32,13 +32,22 @@ def ratios(results: Sequence[Result], path: Path) -> None:
     for row, one in enumerate(reversed(shown)):
         ratio = one.ratio or 0.0
         colour = {True: REACHED, False: MISSED, None: NO_AIM}[one.reached]
-        axes.barh(row, ratio, height=0.62, color=colour)
+        axes.barh(row, ratio - 1, left=1, height=0.62, color=colour)
         if one.spread:
             axes.hlines(row, *one.spread, color="#222", linewidth=1)
         if one.aim:
             axes.vlines(one.aim.value, row - 0.42, row + 0.42, color="#111", linewidth=2)
-    axes.axvline(1, color="#999", linewidth=0.8, linestyle=":")
-    axes.set_yticks(range(len(shown)), [one.name for one in reversed(shown)])
+    # From a hundredth to a hundred times the baseline, and as far to both sides.
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.axvline(1, color="#222", linewidth=0.8)
+    axes.set_yticks(range(len(shown)), [_label(one) for one in reversed(shown)])
     axes.set_xlabel("Préau / bare baseline (thick mark: the aim; thin line: all rounds)")
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None}, facecolor="white")
     plt.close(figure)
+
+
+def _label(one: Result) -> str:
+    if one.aim is None:
+        return one.name
+    return f"{one.name}  ({'≥' if one.aim.kind == 'at least' else '≤'} {one.aim.value:g})"
