@@ -150,6 +150,8 @@ def test_the_provider_is_asked_again(work, portal):
 
 def test_an_online_payment_under_way_is_told_at_the_counter(work, portal):
     pending(portal)
+    shown = work.get("/regie/paiements").html.select_one("table tbody").text
+    assert "FakePay" in shown, "by its label, not by its key"
     assert "paiement en ligne en cours" in counter(work)
 
 
