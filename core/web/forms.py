@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
 from wtforms import Form, HiddenField, StringField, ValidationError
 from wtforms.validators import InputRequired, Length
 
@@ -22,6 +21,9 @@ def _strip(value: Any) -> Any:
 
 def is_email(_form: Form, field: StringField) -> None:
     """Check an address's form and write it as mail servers do; its delivery is not asked."""
+    # Loaded with the first address: its tables take a twentieth of a start.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+
     try:
         field.data = validate_email(field.data or "", check_deliverability=False).normalized
     except EmailNotValidError:

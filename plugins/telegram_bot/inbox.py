@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import cached_property, partial
 from typing import Any
-
-from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from core.plugin import TenantContext
 from plugins.telegram_bot.events import Incoming, Kind, read_update
@@ -16,16 +14,23 @@ from plugins.telegram_bot.settings import TelegramSettings
 UPDATE = "telegram_bot.update"
 """The outbox topic of updates that came in."""
 
-PER_CHAT = RateLimitItemPerSecond(15, 10)
-"""Updates of one chat that a process takes in ten seconds: more than fingers can, less than a
+PER_CHAT = 15, 10
+"""Updates of one chat that a process takes in so many seconds: more than fingers can, less than a
 program does. What is beyond is dropped, so that a flood makes no rows."""
 
 
 class Inbox:
     """One process's door."""
 
-    def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+    @cached_property
+    def _may_enter(self) -> Callable[..., bool]:
+        # Loaded with the first update: pages start without it.
+        from limits import RateLimitItemPerSecond  # noqa: PLC0415
+        from limits.storage import MemoryStorage  # noqa: PLC0415
+        from limits.strategies import MovingWindowRateLimiter  # noqa: PLC0415
+
+        limiter = MovingWindowRateLimiter(MemoryStorage())
+        return partial(limiter.hit, RateLimitItemPerSecond(*PER_CHAT))
 
     def accept(self, ctx: TenantContext, settings: TelegramSettings, raw: Any) -> bool:
         """Write an update down for the conversation; tells whether it was of use.
@@ -35,7 +40,7 @@ class Inbox:
         incoming = read_update(settings.bot_id, raw)
         if incoming is None:
             return False
-        if not self._limiter.hit(PER_CHAT, settings.bot_id, str(incoming.chat_id)):
+        if not self._may_enter(settings.bot_id, str(incoming.chat_id)):
             return False
         ctx.outbox.add(UPDATE, asdict(incoming), key=incoming.key)
         return True
