@@ -196,7 +196,7 @@ class World:
     def database_restarted(self):
         with self.portal.town() as town:
             town.session.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                      " WHERE usename = current_user AND pid <> pg_backend_pid()")
             )  # fmt: skip
 
