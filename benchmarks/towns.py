@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from benchmarks.browser import asking, quiet_logs, signed_in
 from benchmarks.measure import Aim, Result, compared, each, in_turns, main, p99
-from benchmarks.portal import running
+from benchmarks.portal import analysed, running
 from core.testing.portal import Portal, record
 from core.web.app import make_app
 
@@ -46,8 +46,8 @@ def fill(portal: Portal, towns: int, invoices: int) -> None:
         for statement in FILLING.split(";"):
             named = {name: value for name, value in values.items() if f":{name}" in statement}
             connection.execute(text(statement), named)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE"))
+    analysed(portal)
+    with engine.connect() as connection:
         total = connection.scalar(text("SELECT count(*) FROM invoice")) or 0
     engine.dispose()
     assert total >= invoices, total

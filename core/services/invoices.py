@@ -166,8 +166,7 @@ class Invoices:
 
     def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
         """What this family sees and still owes, oldest due date first."""
-        values = {"tenant": self._tenant, "family": family_id}
-        return [_info(row) for row in self._session.execute(_unpaid(), values)]
+        return self._infos(_unpaid(), tenant=self._tenant, family=family_id)
 
     def get(self, invoice_id: int) -> InvoiceInfo | None:
         """One published invoice, or None."""
@@ -310,8 +309,8 @@ class Invoices:
     def _select(self, paid: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
         return _select(paid).where(Invoice.tenant_id == self._tenant)
 
-    def _infos(self, query: Select[*tuple[Any, ...]]) -> list[InvoiceInfo]:
-        return [_info(row) for row in self._session.execute(query)]
+    def _infos(self, query: Select[*tuple[Any, ...]], **values: Any) -> list[InvoiceInfo]:
+        return [_info(row) for row in self._session.execute(query, values)]
 
 
 def _info(invoice: Any) -> InvoiceInfo:
