@@ -39,6 +39,7 @@ class Bill:
     balance: int
     payable: bool = True
     closes_on: date | None = None
+    under_way: int | None = None
 
 
 def make_bare(owner_url: str, tenant: Any, family_id: int, menu: list[Any], day: date) -> Any:
@@ -57,7 +58,7 @@ def make_bare(owner_url: str, tenant: Any, family_id: int, menu: list[Any], day:
             "several": True, "invoices": bills,
         }  # fmt: skip
         return {
-            "groups": [group], "under_way": {}, "due_total": sum(bill.balance for bill in bills),
+            "groups": [group], "due_total": sum(bill.balance for bill in bills),
             "today": day, "error": None, "csrf_token": "a" * 40, "menu": menu, "flashes": [],
             "demo": True,
         }  # fmt: skip

@@ -69,6 +69,8 @@ class InvoiceInfo:
     """The last day to pay it here; the trésorerie collects what is left. None: no day is set."""
     handed_over: bool = False
     """Whether the trésorerie collects it now: still shown, no longer payable here."""
+    under_way: int | None = None
+    """The payment that a parent began and that may still settle it."""
 
 
 @dataclass(frozen=True, slots=True)

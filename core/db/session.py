@@ -5,27 +5,34 @@ from __future__ import annotations
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import psycopg
+from psycopg.sql import quote
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
 PREPARE_AFTER = 5
 """How often a connection plans a statement anew before its plan is kept."""
-_SET_TENANT = "SELECT set_config('app.tenant', %s, true)"
 
 
 def make_engine(url: str, *, pool_size: int = 5) -> Engine:
-    """Open an engine on PostgreSQL, directly or through PgBouncer in transaction mode."""
+    """Open an engine on PostgreSQL, directly or through PgBouncer in transaction mode.
+
+    Its transactions see the town that the option ``tenant`` names
+    (``engine.execution_options(tenant=slug)``), and no town without it.
+    """
     engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
         hide_parameters=True,  # An error in the log must not quote a family's data.
-        connect_args={"prepare_threshold": None},
+        # autocommit: psycopg begins nothing by itself, for `_begin` does.
+        connect_args={"prepare_threshold": None, "autocommit": True},
     )
+    event.listen(engine, "begin", _begin)
     event.listen(engine, "connect", _prepare_if_direct)
     event.listen(engine, "checkout", _still_there)
     return engine
@@ -38,7 +45,6 @@ def _prepare_if_direct(connection: psycopg.Connection, _record: object) -> None:
     know what was prepared. It shows by the number that it gave us in place of the server's.
     """
     (server,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (None,)
-    connection.rollback()
     if server == connection.info.backend_pid:
         connection.prepare_threshold = PREPARE_AFTER
 
@@ -59,19 +65,32 @@ def _still_there(connection: psycopg.Connection, _record: object, _proxy: object
         raise DisconnectionError
 
 
-def make_session_factory(engine: Engine) -> sessionmaker[Session]:
-    """A factory whose sessions set the town named in ``info["tenant"]`` at every begin.
+def _begin(connection: Connection) -> None:
+    """Begin a transaction and set its town, in one round trip of each request.
 
-    It is set always, empty included: a listener that skipped "no town" would let a session on a
-    reused connection see the previous town's rows.
+    The town is set always, empty included: else a reused connection might show the previous one's
+    rows.
     """
-    factory = sessionmaker(engine, expire_on_commit=False)
-    event.listen(factory, "after_begin", _set_tenant)
-    return factory
+    tenant = connection.get_execution_options().get("tenant", "")
+    connection.exec_driver_sql(_beginning(tenant), execution_options={"no_parameters": True})
 
 
-def _set_tenant(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-    connection.exec_driver_sql(_SET_TENANT, (session.info.get("tenant", ""),))
+@lru_cache(maxsize=10_000)
+def _beginning(tenant: str) -> str:
+    return f"BEGIN; SELECT set_config('app.tenant', {quote(tenant)}, true)"
+
+
+class _TownSession(Session):
+    """A session whose transactions all see the town named in ``info["tenant"]``."""
+
+    def __init__(self, bind: Engine, *, info: dict[str, Any] | None = None, **options: Any) -> None:
+        tenant = (info or {}).get("tenant", "")
+        super().__init__(bind.execution_options(tenant=tenant), info=info, **options)
+
+
+def make_session_factory(engine: Engine) -> sessionmaker[Session]:
+    """A factory of sessions; give the town by ``sessions(info={"tenant": slug})``."""
+    return sessionmaker(engine, class_=_TownSession, expire_on_commit=False)
 
 
 @contextmanager

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from types import NoneType
 from typing import Any, get_args
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, InvoiceInfo
@@ -56,23 +56,6 @@ class Choice:
 
     provider: PaymentProvider
     capabilities: Capabilities
-
-
-@cache
-def _under_way() -> Select[int, int]:
-    return (
-        select(PaymentItem.invoice_id, PaymentItem.payment_id)
-        .join(
-            Payment,
-            (Payment.tenant_id == PaymentItem.tenant_id) & (Payment.id == PaymentItem.payment_id),
-        )
-        .where(
-            PaymentItem.tenant_id == bindparam("tenant"),
-            PaymentItem.invoice_id.in_(bindparam("invoice_ids", expanding=True)),
-            PaymentItem.live,
-            Payment.provider_reference != "",
-        )
-    )
 
 
 class Attempts:
@@ -356,15 +339,6 @@ class Attempts:
             after=datetime.fromtimestamp(second, self._clock.now().tzinfo),
         )
         return True
-
-    def under_way(self, invoice_ids: Sequence[int]) -> dict[int, int]:
-        """For invoices with an attempt that may still settle: invoice id to payment id."""
-        if not invoice_ids:
-            return {}
-        rows = self._session.execute(
-            _under_way(), {"tenant": self._tenant, "invoice_ids": list(invoice_ids)}
-        )
-        return {row.invoice_id: row.payment_id for row in rows}
 
     def _page(self, payment_id: int) -> str:
         return f"{self._base_url}/paiements/{payment_id}"

@@ -34,6 +34,7 @@ from core.models import (
     InvoiceState,
     OneTimeToken,
     Payment,
+    PaymentItem,
     RegieCalendar,
 )
 from core.services.documents import Documents
@@ -86,6 +87,25 @@ def closing_day() -> ColumnElement[date | None]:
     return func.coalesce(Invoice.closes_on, by_rule)
 
 
+def _under_way() -> ColumnElement[int | None]:
+    """SQL: the payment that may still settle `Invoice`, and that a provider knows; else NULL."""
+    return (
+        select(PaymentItem.payment_id)
+        .join(
+            Payment,
+            (Payment.tenant_id == PaymentItem.tenant_id) & (Payment.id == PaymentItem.payment_id),
+        )
+        .where(
+            PaymentItem.tenant_id == Invoice.tenant_id,
+            PaymentItem.invoice_id == Invoice.id,
+            PaymentItem.live,
+            Payment.provider_reference != "",
+        )
+        .correlate(Invoice)
+        .scalar_subquery()
+    )
+
+
 def visible_to(
     tenant: str | BindParameter[str], family_id: int | BindParameter[int]
 ) -> ColumnElement[bool]:
@@ -132,7 +152,12 @@ _STATED = (
 
 
 def _select(paid: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
-    return select(*_STATED, paid.label("paid"), closing_day().label("closes_on"))
+    return select(
+        *_STATED,
+        paid.label("paid"),
+        closing_day().label("closes_on"),
+        _under_way().label("under_way"),
+    )
 
 
 @cache
@@ -335,4 +360,5 @@ def _info(invoice: Any) -> InvoiceInfo:
         ),
         closes_on=invoice.closes_on,
         handed_over=invoice.state == InvoiceState.HANDED_OVER,
+        under_way=invoice.under_way,
     )

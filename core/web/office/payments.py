@@ -279,6 +279,5 @@ def _counter(request: Request, form: Any, chosen: set[int]) -> Response:
         "regies": collected,
         "collects": request.town.collects(regie),
         "counter": COUNTER,
-        "under_way": request.ctx.attempts.under_way([invoice.id for invoice in mine]),
     }
     return render_to_response(f"{T}/counter.jinja2", context, request)

@@ -48,7 +48,6 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
         )
     return {
         "groups": groups,
-        "under_way": request.ctx.attempts.under_way([invoice.id for invoice in due]),
         "due_total": sum(invoice.balance for invoice in due),
         "today": today(request.ctx.clock.now()),
         "error": error,

@@ -45,9 +45,9 @@ def checkout(request: Request) -> Response:
         request.ctx.attempts.check(invoices)
     except NotPayableError as error:
         return _refused(request, error.message)
-    under_way = request.ctx.attempts.under_way([invoice.id for invoice in invoices])
+    under_way = [invoice.under_way for invoice in invoices if invoice.under_way]
     if under_way:
-        return _under_way(request, next(iter(under_way.values())))
+        return _under_way(request, under_way[0])
     form = CheckoutForm(
         data={"email": _remembered_email(request), "key": secrets.token_urlsafe(16)}
     )
