@@ -89,7 +89,8 @@ def in_turns(
     """Call each way once a round and keep what it measured.
 
     The order turns round every time, so that whatever warms up, fills up or slows down the machine
-    meets all ways alike. One round before the first is thrown away.
+    meets all ways alike. One round before the first is thrown away; what it made is frozen, as
+    `core.web.wsgi` does after a start.
     """
     kept: dict[str, list[float]] = {name: [] for name in ways}
     order = list(ways)
@@ -100,6 +101,9 @@ def in_turns(
             if number >= 0:
                 kept[name].append(value)
         order.reverse()
+        if number < 0:
+            gc.freeze()
+    gc.unfreeze()
     return kept
 
 

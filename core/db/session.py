@@ -84,8 +84,12 @@ class _TownSession(Session):
     """A session whose transactions all see the town named in ``info["tenant"]``."""
 
     def __init__(self, bind: Engine, *, info: dict[str, Any] | None = None, **options: Any) -> None:
-        tenant = (info or {}).get("tenant", "")
-        super().__init__(bind.execution_options(tenant=tenant), info=info, **options)
+        super().__init__(_seeing((info or {}).get("tenant", ""), bind), info=info, **options)
+
+
+@lru_cache(maxsize=1000)
+def _seeing(tenant: str, engine: Engine) -> Engine:
+    return engine.execution_options(tenant=tenant)
 
 
 def make_session_factory(engine: Engine) -> sessionmaker[Session]:

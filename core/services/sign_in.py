@@ -50,16 +50,30 @@ class SignedIn:
     """Who a browser is. `only_invoice_id`: came by a payment link and may only pay that."""
 
     session_id: int
-    family_id: int
+    family: FamilyInfo
     account_id: int | None
     only_invoice_id: int | None
 
+    @property
+    def family_id(self) -> int:
+        """The family's number."""
+        return self.family.id
+
 
 @cache
-def _by_token() -> Select[WebSession, Family]:
-    # Put together once: every page of a parent begins with it.
+def _by_token() -> Select[*tuple[Any, ...]]:
+    # Put together once, and of what is needed: every page of a parent begins with it.
     return (
-        select(WebSession, Family)
+        select(
+            WebSession.id,
+            WebSession.account_id,
+            WebSession.only_invoice_id,
+            WebSession.seen_at,
+            WebSession.family_id,
+            Family.code,
+            Family.name,
+            Family.language,
+        )
         .join(
             Family,
             (Family.tenant_id == WebSession.tenant_id) & (Family.id == WebSession.family_id),
@@ -69,6 +83,7 @@ def _by_token() -> Select[WebSession, Family]:
             WebSession.token_hash == bindparam("token_hash"),
             WebSession.seen_at > bindparam("seen_after"),
             WebSession.created_at > bindparam("created_after"),
+            Family.merged_into.is_(None),
         )
     )
 
@@ -96,9 +111,6 @@ class SignIn:
         self._families = families
         self._notifications = notifications
         self._audit = audit
-        self._family: Family | None = None
-        """Read together with the session and held here: whoever asks for it next in this unit of
-        work finds it without another statement."""
 
     # --- Proving who one is ------------------------------------------------------------------
 
@@ -295,7 +307,7 @@ class SignIn:
     def recognise(self, token: str) -> SignedIn | None:
         """Who holds this token; None when its session ended (idle, too old, signed out)."""
         now = self._clock.now()
-        found = self._session.execute(
+        row = self._session.execute(
             _by_token(),
             {
                 "tenant": self._tenant,
@@ -304,16 +316,16 @@ class SignIn:
                 "created_after": now - ABSOLUTE_END,
             },
         ).one_or_none()
-        if found is None:
+        if row is None:
             return None
-        row, self._family = found
         if now - row.seen_at > TOUCH:
             self._session.execute(
                 update(WebSession)
                 .where(WebSession.tenant_id == self._tenant, WebSession.id == row.id)
                 .values(seen_at=now)
             )
-        return SignedIn(row.id, row.family_id, row.account_id, row.only_invoice_id)
+        family = FamilyInfo(row.family_id, row.code, row.name, row.language)
+        return SignedIn(row.id, family, row.account_id, row.only_invoice_id)
 
     def switch(self, signed_in: SignedIn, family_id: int) -> None:
         """Turn a session to another family of its account.

@@ -119,10 +119,8 @@ def family_id(request: Request) -> int:
 
 def family(request: Request) -> FamilyInfo | None:
     """The signed-in family, None for visitors and for those who came by a payment link."""
-    if request.ctx is None or request.signed_in is None or request.signed_in.only_invoice_id:
-        return None
-    found: FamilyInfo | None = request.ctx.families.get(request.signed_in.family_id)
-    return found
+    signed_in: SignedIn | None = request.signed_in if request.ctx is not None else None
+    return None if signed_in is None or signed_in.only_invoice_id else signed_in.family
 
 
 def families(request: Request) -> list[FamilyInfo]:
