@@ -150,7 +150,6 @@ class Attempts:
             raise NotFoundError
         choice = self.check(invoices)
         self._make_way(wanted)
-        family = self._session.get_one(Family, (self._tenant, family_id))
         payment = Payment(
             tenant_id=self._tenant,
             key=key,
@@ -159,7 +158,9 @@ class Attempts:
             provider=choice.provider.key,
             state=PaymentState.CREATED,
             amount=sum(invoice.balance for invoice in invoices),
-            payer=family.name,
+            payer=select(Family.name)
+            .where(Family.tenant_id == self._tenant, Family.id == family_id)
+            .scalar_subquery(),
             email=email,
             language=language,
             created_at=self._clock.now(),
