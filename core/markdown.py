@@ -8,34 +8,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markupsafe import Markup
 from nh3 import clean
 
-_PARSER = MarkdownIt("commonmark", {"html": False})
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
 _PICTURE = re.compile(r"image:([0-9]{1,18})")
+
+
+@cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - where there is news
+
+    return MarkdownIt("commonmark", {"html": False})
 
 
 def render(source: str, picture_url: Callable[[int], str]) -> Markup:
     """Safe HTML: no raw HTML, no script, links to http(s) and mail only, pictures of our own."""
     environment: dict[str, object] = {}
-    tokens = _PARSER.parse(source, environment)
+    parser = _parser()
+    tokens = parser.parse(source, environment)
     for picture in _images(tokens):
         named = _PICTURE.fullmatch(str(picture.attrs.get("src", "")))
         if named:
             picture.attrs["src"] = picture_url(int(named[1]))
         else:  # Said in words, where it cannot be shown.
             picture.type, picture.tag = "text", ""
-    html = _PARSER.renderer.render(tokens, _PARSER.options, environment)
+    html = parser.renderer.render(tokens, parser.options, environment)
     return Markup(clean(html, url_schemes={"http", "https", "mailto"}))  # noqa: S704 - cleaned
 
 
 def pictures(source: str) -> list[tuple[str, int | None]]:
     """What a text says of each of its pictures, and its number: None for one from elsewhere."""
     found = []
-    for picture in _images(_PARSER.parse(source)):
+    for picture in _images(_parser().parse(source)):
         named = _PICTURE.fullmatch(str(picture.attrs.get("src", "")))
         found.append((picture.content.strip(), int(named[1]) if named else None))
     return found

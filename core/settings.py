@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """Where `preau run` keeps its servers' files. Unused when the URLs above are set."""
 
+    cache_dir: Path | None = None
+    """Where compiled templates are kept between starts, by this user only. None: nowhere, each
+    process compiles what it shows."""
+
     smtp_host: str = "localhost"
     """The server that takes outgoing mail."""
 

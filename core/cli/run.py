@@ -181,6 +181,7 @@ def _settings(data_dir: Path | None) -> Settings:
             " production runs web, worker, relay and beat."
         )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("PREAU_CACHE_DIR", str(settings.data_dir / "cache"))
     return settings
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import structlog
 from pyramid.config import Configurator
 from pyramid.router import Router
 from pyramid.tweens import EXCVIEW, INGRESS
@@ -9,6 +13,8 @@ from pyramid.tweens import EXCVIEW, INGRESS
 from core.runtime import Runtime
 from core.web import security
 from core.web.plugin_routes import TownEnables, add_plugins
+
+log = structlog.get_logger(__name__)
 
 
 def make_app(runtime: Runtime) -> Router:
@@ -31,6 +37,10 @@ def make_app(runtime: Runtime) -> Router:
     config.add_tween("core.web.transactions.transaction_tween", under=EXCVIEW)
     config.add_route_predicate("town_enables", TownEnables)
     config.add_route_predicate("in_town", InTown)
+    if cache := writable(runtime.settings.cache_dir):
+        config.add_settings(
+            {"jinja2.bytecode_caching": True, "jinja2.bytecode_caching_directory": str(cache)}
+        )
     config.include("core.web.rendering")
     config.include("core.web.wellformed")
     config.include("core.web.routes")
@@ -40,6 +50,21 @@ def make_app(runtime: Runtime) -> Router:
     config.commit()
     add_plugins(config, runtime.extensions)
     return config.make_wsgi_app()
+
+
+def writable(folder: Path | None) -> Path | None:
+    """The folder, made if need be; None, and a word in the log, where nothing can be written."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        log.warning("cache.not_made", reason=str(error))
+        return None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        log.warning("cache.not_writable", folder=str(folder))
+        return None
+    return folder
 
 
 class InTown:

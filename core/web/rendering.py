@@ -11,7 +11,9 @@ from pyramid.config import Configurator
 from pyramid.csrf import get_csrf_token
 from pyramid.events import BeforeRender
 from pyramid.request import Request
+from pyramid_jinja2 import add_jinja2_renderer, get_jinja2_environment
 
+import core.web
 from core.api.web import Audience, MenuEntry
 from core.containment import report_fault
 from core.i18n import gettext as _
@@ -24,8 +26,12 @@ STATIC = Path(__file__).parent / "static"
 
 def includeme(config: Configurator) -> None:
     """Jinja2, its filters, and the variables of all templates."""
-    config.include("pyramid_jinja2")
     config.add_settings({"jinja2.undefined": "strict"})
+    # What including pyramid_jinja2 does, but for its search of the whole process for the package
+    # that includes it: a tenth of a start.
+    config.add_directive("add_jinja2_renderer", add_jinja2_renderer)
+    config.add_directive("get_jinja2_environment", get_jinja2_environment)
+    config.add_jinja2_renderer(".jinja2", package=core.web)
     config.commit()
     configure(config.get_jinja2_environment())
     config.add_subscriber(_add_globals, BeforeRender)

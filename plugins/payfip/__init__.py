@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
@@ -22,9 +22,12 @@ from core.plugin import (
 from core.plugin import gettext as _
 from plugins.payfip import commands, views
 from plugins.payfip.checking import check
-from plugins.payfip.client import Client, Clients
+from plugins.payfip.clients import Clients
 from plugins.payfip.provider import KEY, PayFiPProvider
 from plugins.payfip.settings import PayFiPSettings, Regie
+
+if TYPE_CHECKING:
+    from plugins.payfip.client import Client
 
 
 class PayFiP(Plugin[PayFiPSettings]):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from core.plugin import RetryableError
 from core.plugin import gettext as _
-from plugins.payfip.client import Client
 from plugins.payfip.faults import PayFiPFaultError
 from plugins.payfip.settings import Mode, Regie
+
+if TYPE_CHECKING:
+    from plugins.payfip.client import Client
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ zeep stays where a third party's view is wanted: in the tests, against the same 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -196,42 +195,3 @@ class Client:
     def _log(self, operation: Operation, started: float, result: str) -> None:
         # Neither e-mail nor URL: only what was called, how long it took, how it ended.
         log.info("payfip %s %.3fs %s", operation, self._clock() - started, result)
-
-
-class Clients:
-    """The clients of this process, one per service and set of time-outs.
-
-    Shared, because the breaker and the connections are worth something only over many calls. A
-    forked child must not use its parent's sockets: `forget` is registered for it. `breaker` makes
-    the circuit breaker of a new client.
-    """
-
-    def __init__(self, breaker: Callable[[], Breaker] = Breaker) -> None:
-        self._breaker = breaker
-        self._clients: dict[tuple[str, float, float], Client] = {}
-        self._lock = threading.Lock()
-
-    def get(self, endpoint: str, *, connect_timeout: float, read_timeout: float) -> Client:
-        """The client of `endpoint`, made on first use."""
-        key = (endpoint, connect_timeout, read_timeout)
-        with self._lock:
-            if key not in self._clients:
-                self._clients[key] = Client(
-                    endpoint,
-                    connect_timeout=connect_timeout,
-                    read_timeout=read_timeout,
-                    breaker=self._breaker(),
-                )
-            return self._clients[key]
-
-    def forget(self) -> None:
-        """Start afresh in a forked child, leaving the parent's sockets untouched."""
-        self._lock = threading.Lock()
-        self._clients = {}
-
-    def close(self) -> None:
-        """Close every client."""
-        with self._lock:
-            for client in self._clients.values():
-                client.close()
-            self._clients.clear()

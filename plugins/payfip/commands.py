@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,13 +25,14 @@ from core.plugin import (
 from core.plugin import gettext as _
 from plugins.payfip import faults, fields
 from plugins.payfip.checking import check as check_regie
-from plugins.payfip.client import Client, PaymentDetail
 from plugins.payfip.faults import PayFiPFaultError
 from plugins.payfip.provider import PARIS
 from plugins.payfip.settings import Mode, PayFiPSettings, Regie
 
-Opened = tuple[PayFiPSettings, Client]
-Open = Callable[[TenantContext], Opened]
+if TYPE_CHECKING:
+    from plugins.payfip.client import Client, PaymentDetail
+
+Open = Callable[[TenantContext], "tuple[PayFiPSettings, Client]"]
 Town = Callable[[str], AbstractContextManager[TenantContext]]
 
 PERIOD = 5.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -28,9 +29,11 @@ from core.plugin import (
 )
 from core.plugin import gettext as _
 from plugins.payfip import faults, fields
-from plugins.payfip.client import Client, PaymentDetail
 from plugins.payfip.faults import PayFiPFaultError, UnavailableError
 from plugins.payfip.settings import Exercise, Mode, PayFiPSettings, ReferenceRule, Regie
+
+if TYPE_CHECKING:
+    from plugins.payfip.client import Client, PaymentDetail
 
 KEY = "payfip"
 PARIS = ZoneInfo("Europe/Paris")

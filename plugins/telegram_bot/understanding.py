@@ -11,8 +11,6 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rapidfuzz import fuzz, process
-
 
 class Wish(StrEnum):
     """What a parent may want."""
@@ -149,6 +147,8 @@ def _wish_of(word: str) -> Wish | None:
     exact = _WISHES.get(word)
     if exact or len(word) < 5 or word in _MONTHS or word in _EMPTY:
         return exact
+    from rapidfuzz import fuzz, process  # noqa: PLC0415 - where chats are answered
+
     near = process.extractOne(word, _FUZZY, scorer=fuzz.ratio, score_cutoff=84)
     return _WISHES[near[0]] if near else None
 

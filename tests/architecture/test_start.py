@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 HEAVY = ("openpyxl", "pypdf", "weasyprint", "zeep", "telegram", "zxcvbn", "numpy", "PIL",
-         "limits", "email_validator")  # fmt: skip
+         "limits", "email_validator", "httpx", "markdown_it")  # fmt: skip
 
 
 def test_pages_start_without_what_only_some_of_them_need():

@@ -12,7 +12,8 @@ import pytest
 
 from plugins.payfip import contract
 from plugins.payfip.breaker import Breaker
-from plugins.payfip.client import MAX_ANSWER, Client, Clients
+from plugins.payfip.client import MAX_ANSWER, Client
+from plugins.payfip.clients import Clients
 from plugins.payfip.contract import Operation
 from plugins.payfip.faults import CircuitOpenError, PayFiPFaultError, UnavailableError
 from plugins.payfip.fields import Creation

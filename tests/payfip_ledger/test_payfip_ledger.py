@@ -29,7 +29,8 @@ from core.testing.portal import due_rows, make_portal, record
 from core.web.app import make_app
 from plugins.payfip import PayFiP
 from plugins.payfip.breaker import Breaker
-from plugins.payfip.client import Client, Clients
+from plugins.payfip.client import Client
+from plugins.payfip.clients import Clients
 from plugins.payfip.simulator.app import make_simulator, running
 from plugins.payfip.simulator.scenarios import FaultKind, Scenario
 
