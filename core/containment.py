@@ -51,10 +51,12 @@ def contain(
     *,
     seconds: float | None = None,
     passing: tuple[type[BaseException], ...] = (),
+    here: bool = False,
 ) -> T:
     """Call a plugin's code, for `PATIENCE` unless `seconds` says otherwise.
 
-    Exceptions of the types `passing` are its answer and pass.
+    Exceptions of the types `passing` are its answer and pass. `here`: in this thread, however long
+    it takes.
 
     Raises:
         FaultError: it raised something else, hung, or rests after having hung.
@@ -63,7 +65,7 @@ def contain(
     if _resting.get(key, 0.0) > time.monotonic():
         raise FaultError(f"plugin {plugin!r} rests: it hung in {what}")
     try:
-        return bounded(PATIENCE if seconds is None else seconds, call)
+        return call() if here else bounded(PATIENCE if seconds is None else seconds, call)
     except passing:
         raise
     except (Exception, SystemExit) as error:

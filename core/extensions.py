@@ -36,6 +36,7 @@ class Extensions:
         self.plugins = dict(sorted(plugins.items()))
         self.installed = self._manager(frozenset(self.plugins))
         self._managers: dict[frozenset[str], pluggy.PluginManager] = {}
+        self._callers: dict[tuple[frozenset[str], str], Mapping[str, pluggy.HookCaller]] = {}
 
     @classmethod
     def discover(cls) -> Extensions:
@@ -75,30 +76,42 @@ class Extensions:
 
     def implementers(self, enabled: frozenset[str], hook: str) -> list[str]:
         """Names of the enabled plugins that implement `hook`, sorted."""
-        manager = self.manager_for(enabled)
-        caller = getattr(manager.hook, hook)
-        return sorted(impl.plugin_name for impl in caller.get_hookimpls())
+        return list(self._callers_of(enabled, hook))
 
     def call_one(self, enabled: frozenset[str], name: str, hook: str, **kwargs: Any) -> Any:
         """Call `hook` of one plugin; its exceptions pass. None if it does not implement it."""
-        manager = self.manager_for(enabled)
-        others = [p for n, p in manager.list_name_plugin() if n != name and p is not None]
-        results = manager.subset_hook_caller(hook, others)(**kwargs)
+        caller = self._callers_of(enabled, hook).get(name)
+        results = caller(**kwargs) if caller else ()
         return results[0] if results else None
+
+    def _callers_of(self, enabled: frozenset[str], hook: str) -> Mapping[str, pluggy.HookCaller]:
+        """What calls `hook` of each plugin that implements it, and of no other; made once."""
+        callers = self._callers.get((enabled, hook))
+        if callers is None:
+            manager = self.manager_for(enabled)
+            plugins = dict(manager.list_name_plugin())
+            found = sorted(i.plugin_name for i in getattr(manager.hook, hook).get_hookimpls())
+            callers = self._callers[enabled, hook] = {
+                name: manager.subset_hook_caller(hook, [p for n, p in plugins.items() if n != name])
+                for name in found
+            }
+        return callers
 
     def contained(
         self, enabled: frozenset[str], hook: str, *, only: str = "", **kwargs: Any
     ) -> Iterator[tuple[str, Any]]:
         """Call a hook that gives a list, plugin by plugin, or of the plugin `only`.
 
-        One that raises, hangs or answers nonsense is logged, counted and left out.
+        One that raises, hangs or answers nonsense is logged, counted and left out. What is built in
+        is code of our own: it is not waited for in another thread.
         """
         for name in self.implementers(enabled, hook):
             if only not in {"", name}:
                 continue
             call = partial(self.call_one, enabled, name, hook, **kwargs)
             try:
-                yield name, contain(name, hook, partial(_listed, hook, call))
+                ours = self.plugins[name].built_in
+                yield name, contain(name, hook, partial(_listed, hook, call), here=ours)
             except FaultError:
                 continue
 

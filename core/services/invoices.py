@@ -9,6 +9,8 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     BindParameter,
     ColumnElement,
     Select,
@@ -160,9 +162,30 @@ def _select(paid: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
     )
 
 
+# What is asked again and again is put together once: that takes as long as asking it.
+
+
+@cache
+def _several() -> Select[*tuple[Any, ...]]:
+    ids = bindparam("ids", type_=ARRAY(BigInteger))
+    return (
+        _select(paid_amount())
+        .where(
+            Invoice.tenant_id == bindparam("tenant"),
+            Invoice.id == any_(ids),
+            Invoice.state.in_(SHOWN),
+        )
+        .order_by(Invoice.due_on, Invoice.id)
+    )
+
+
+@cache
+def _seen() -> Select[*tuple[Any, ...]]:
+    return _several().where(visible_to(bindparam("tenant"), bindparam("family")))
+
+
 @cache
 def _unpaid() -> Select[*tuple[Any, ...]]:
-    # Put together once: on a page that is asked for so often, that takes as long as asking it.
     paid = paid_amount()
     return (
         _select(paid)
@@ -191,34 +214,19 @@ class Invoices:
 
     def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
         """What this family sees and still owes, oldest due date first."""
-        return self._infos(_unpaid(), tenant=self._tenant, family=family_id)
+        return self._infos(_unpaid(), family=family_id)
 
     def get(self, invoice_id: int) -> InvoiceInfo | None:
         """One published invoice, or None."""
-        found = self._infos(
-            self._select(paid_amount()).where(Invoice.id == invoice_id, Invoice.state.in_(SHOWN))
-        )
-        return found[0] if found else None
+        return next(iter(self.several([invoice_id])), None)
 
     def seen_by(self, family_id: int, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
         """Those of `invoice_ids` that are published and that this family may see."""
-        return self._infos(
-            self._select(paid_amount())
-            .where(
-                Invoice.id.in_(invoice_ids),
-                Invoice.state.in_(SHOWN),
-                visible_to(self._tenant, family_id),
-            )
-            .order_by(Invoice.due_on, Invoice.id)
-        )
+        return self._infos(_seen(), family=family_id, ids=list(invoice_ids))
 
     def several(self, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
         """Those of `invoice_ids` that are published, oldest due date first."""
-        return self._infos(
-            self._select(paid_amount())
-            .where(Invoice.id.in_(invoice_ids), Invoice.state.in_(SHOWN))
-            .order_by(Invoice.due_on, Invoice.id)
-        )
+        return self._infos(_several(), ids=list(invoice_ids))
 
     def by_number(self, number: str) -> Sequence[InvoiceInfo]:
         """The published invoices with this number."""
@@ -335,7 +343,8 @@ class Invoices:
         return _select(paid).where(Invoice.tenant_id == self._tenant)
 
     def _infos(self, query: Select[*tuple[Any, ...]], **values: Any) -> list[InvoiceInfo]:
-        return [_info(row) for row in self._session.execute(query, values)]
+        rows = self._session.execute(query, {"tenant": self._tenant, **values})
+        return [_info(row) for row in rows]
 
 
 def _info(invoice: Any) -> InvoiceInfo:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from core import i18n, letters
@@ -21,6 +22,16 @@ from core.services.sign_in import LOST_CODES, LOST_CODES_LIFE
 from core.signing import Links, new_token, token_hash
 from core.tenancy.colours import ink_on
 from core.tenancy.config import TenantConfig
+
+
+@cache
+def _contact() -> Select[int]:
+    # Put together once: every mail to a registered address asks it.
+    return select(ContactEmail.id).where(
+        ContactEmail.tenant_id == bindparam("tenant"),
+        ContactEmail.family_id == bindparam("family"),
+        ContactEmail.address == bindparam("address"),
+    )
 
 
 class Letters:
@@ -157,13 +168,8 @@ class Letters:
         """The way out of a registered address's messages; other mails were asked for one by one."""
         if row.channel != "email" or row.kind in {"lost_codes", "address_confirmation"}:
             return ""
-        contact_id = self._session.scalar(
-            select(ContactEmail.id).where(
-                ContactEmail.tenant_id == self._tenant,
-                ContactEmail.family_id == row.family_id,
-                ContactEmail.address == row.address,
-            )
-        )
+        values = {"tenant": self._tenant, "family": row.family_id, "address": row.address}
+        contact_id = self._session.scalar(_contact(), values)
         if contact_id is None:
             return ""
         token = self._links.sign(UNSUBSCRIBE, [contact_id, row.address])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, get_args
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.api.context import Clock, FamilyInfo
 from core.api.errors import RetryableError
@@ -231,11 +232,15 @@ class Notifications:
             )
         )
 
-    def _end(self, row: MessageRow, **values: Any) -> None:
+    def _end(
+        self, row: MessageRow, *, state: MessageState, reference: str = "", problem: str = ""
+    ) -> None:
+        values = {"sent_at": self._clock.now(), "state": state}
+        values |= {"reference": reference, "problem": problem}
         self._session.execute(
-            update(MessageRow)
-            .where(MessageRow.tenant_id == self._tenant, MessageRow.id == row.id)
-            .values(sent_at=self._clock.now(), **values)
+            _ending(),
+            {"tenant": self._tenant, "message": row.id, **values},
+            execution_options={"synchronize_session": False},  # The row has served.
         )
 
     def _refuse(self, row: MessageRow, reason: str) -> None:
@@ -249,6 +254,22 @@ class Notifications:
             )
             .values(refused_at=self._clock.now(), refusal=reason)
         )
+
+
+@cache
+def _ending() -> ReturningUpdate[Any]:
+    # Put together once: each message that leaves ends by it.
+    columns = ("sent_at", "state", "reference", "problem")
+    return (
+        update(MessageRow)
+        .where(
+            MessageRow.tenant_id == bindparam("tenant"), MessageRow.id == bindparam("message")
+        )
+        .values({name: bindparam(name) for name in columns})
+        # Nobody waits for the disk: if a crash of PostgreSQL forgets the end of what was sent, it
+        # is as if the worker had died before, and the message comes once more.
+        .returning(func.set_config("synchronous_commit", "off", True))
+    )
 
 
 def _asked(channel: NotificationChannel, family_id: int, kind: str) -> list[str]:
