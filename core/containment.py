@@ -82,6 +82,7 @@ def consult(
     answers: tuple[type[Any], ...],
     *,
     seconds: float | None = None,
+    here: bool = False,
 ) -> T:
     """`contain` for a method of a plugin's object: a `PreauError` is its answer and passes.
 
@@ -94,7 +95,7 @@ def consult(
             raise NonsenseError(f"answered {answer!r:.80}")
         return answer
 
-    return contain(plugin, what, checked, seconds=seconds, passing=(PreauError,))
+    return contain(plugin, what, checked, seconds=seconds, passing=(PreauError,), here=here)
 
 
 def report_fault(plugin: str, what: str, error: BaseException) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import quopri
 import smtplib
 from collections.abc import Sequence
 from email import policy
 from email.headerregistry import Address as MailAddress
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
 from functools import lru_cache
 from typing import Any, cast
@@ -78,18 +80,41 @@ def compose(
         mail["Reply-To"] = _header("Reply-To", reply_to)
     if message.unsubscribe_url:
         # RFC 2369 and, for one click, RFC 8058.
-        mail["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
+        mail["List-Unsubscribe"] = _Whole(f"<{message.unsubscribe_url}>")
         one_click = _header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
         mail["List-Unsubscribe-Post"] = one_click
-    mail.set_content(message.text)
+    mail["MIME-Version"] = _header("MIME-Version", "1.0")
     if message.html:
-        mail.add_alternative(message.html, subtype="html")
+        mail["Content-Type"] = _header("Content-Type", "multipart/alternative")
+        mail.set_payload([_part(message.text, "plain"), _part(message.html, "html")])
+    else:
+        mail.set_content(message.text)
     for document in message.documents:
         maintype, _slash, subtype = document.media_type.partition("/")
         mail.add_attachment(
             document.content, maintype=maintype, subtype=subtype, filename=document.name
         )
     return mail
+
+
+class _Whole(str):
+    """A ``List-Unsubscribe``, which is not folded: a URL in pieces is none (RFC 2369)."""
+
+    __slots__ = ()
+    name = "List-Unsubscribe"
+
+    def fold(self, *, policy: EmailPolicy) -> str:
+        """The header's one line."""
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+def _part(words: str, subtype: str) -> EmailMessage:
+    """Words as a part of a mail, as `EmailMessage.set_content` makes it from scratch each time."""
+    part = EmailMessage()
+    part["Content-Type"] = _header("Content-Type", f'text/{subtype}; charset="utf-8"')
+    part["Content-Transfer-Encoding"] = _header("Content-Transfer-Encoding", "quoted-printable")
+    part.set_payload(quopri.encodestring(words.encode()).decode("ascii"))
+    return part
 
 
 @lru_cache(maxsize=256)

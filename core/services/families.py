@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from argon2.low_level import Type, hash_secret_raw
-from sqlalchemy import Select, bindparam, exists, func, select
+from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
 from core.api.context import FamilyInfo
@@ -30,13 +30,13 @@ def slow_hash(secret_key: str, tenant: str, family_code: str, secret: str) -> st
 
 
 @cache
-def _emails() -> Select[str]:
+def _emails() -> Select[int, str]:
     # Put together once: a publication asks for every family's.
     return (
-        select(ContactEmail.address)
+        select(ContactEmail.family_id, ContactEmail.address)
         .where(
             ContactEmail.tenant_id == bindparam("tenant"),
-            ContactEmail.family_id == bindparam("family"),
+            ContactEmail.family_id == any_(bindparam("families", type_=ARRAY(BigInteger))),
             ContactEmail.confirmed_at.is_not(None),
             ContactEmail.refused_at.is_(None),
         )
@@ -51,6 +51,7 @@ class Families:
         self._session = session
         self._tenant = tenant
         self._secret_key = secret_key
+        self._emails_at_hand: dict[int, list[str]] = {}
 
     def get(self, family_id: int) -> FamilyInfo | None:
         """The family of this number, or None. A duplicate is what it became."""
@@ -58,14 +59,17 @@ class Families:
 
     @contextmanager
     def at_hand(self, family_ids: Iterable[int]) -> Iterator[None]:
-        """Read families together: for as long as the block runs, `get` of them asks no more."""
+        """Read families together: in the block, `get` and `emails` of them ask no more."""
+        ids = list(family_ids)
         rows = self._session.scalars(
-            select(Family).where(
-                Family.tenant_id == self._tenant, Family.id.in_(list(family_ids))
-            )
+            select(Family).where(Family.tenant_id == self._tenant, Family.id.in_(ids))
         ).all()
-        yield
-        del rows  # The session remembers what somebody holds.
+        self._emails_at_hand = self._emails_of(ids)
+        try:
+            yield
+        finally:
+            self._emails_at_hand = {}
+            del rows  # The session remembers what somebody holds.
 
     def by_code(self, code: str) -> FamilyInfo | None:
         """The family of this printed code, however it was typed, or None. See `get`."""
@@ -80,8 +84,16 @@ class Families:
 
     def emails(self, family_id: int) -> Sequence[str]:
         """The confirmed addresses that this family registered and that still accept mail."""
-        values = {"tenant": self._tenant, "family": family_id}
-        return list(self._session.scalars(_emails(), values))
+        if family_id in self._emails_at_hand:
+            return self._emails_at_hand[family_id]
+        return self._emails_of([family_id])[family_id]
+
+    def _emails_of(self, family_ids: Sequence[int]) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {family_id: [] for family_id in family_ids}
+        values = {"tenant": self._tenant, "families": list(family_ids)}
+        for family_id, address in self._session.execute(_emails(), values):
+            found[family_id].append(address)
+        return found
 
     def names(self) -> Sequence[tuple[int, str, Sequence[str]]]:
         """For every family: id, code, and the names it may sign with (its own, its children's)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -45,6 +46,9 @@ from core.signing import new_token, token_hash
 
 PAYMENT_LINK = "payment-link"
 PAYMENT_LINK_LIFE = timedelta(minutes=30)
+
+AT_HAND = timedelta(seconds=5)
+"""How long what was read together is true enough to be written to a family."""
 
 SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
 
@@ -211,6 +215,8 @@ class Invoices:
         self._clock = clock
         self._documents = documents
         self._base_url = base_url
+        self._in_hand: dict[int, InvoiceInfo | None] = {}
+        self._hand_until = self._clock.now()
 
     def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
         """What this family sees and still owes, oldest due date first."""
@@ -226,7 +232,24 @@ class Invoices:
 
     def several(self, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
         """Those of `invoice_ids` that are published, oldest due date first."""
+        if self._clock.now() < self._hand_until and self._in_hand.keys() >= set(invoice_ids):
+            found = [self._in_hand[number] for number in invoice_ids]
+            shown = [invoice for invoice in found if invoice is not None]
+            return sorted(shown, key=lambda invoice: (invoice.due_on, invoice.id))
         return self._infos(_several(), ids=list(invoice_ids))
+
+    @contextmanager
+    def at_hand(self, invoice_ids: Collection[int]) -> Iterator[None]:
+        """Read invoices together: in the block, `several` of them asks no more for `AT_HAND`."""
+        self._in_hand = dict.fromkeys(invoice_ids)
+        if invoice_ids:
+            found = self._infos(_several(), ids=list(invoice_ids))
+            self._in_hand |= {invoice.id: invoice for invoice in found}
+        self._hand_until = self._clock.now() + AT_HAND
+        try:
+            yield
+        finally:
+            self._in_hand = {}
 
     def by_number(self, number: str) -> Sequence[InvoiceInfo]:
         """The published invoices with this number."""

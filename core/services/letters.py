@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, select
 from sqlalchemy.orm import Session
 
 from core import i18n, letters
@@ -25,12 +26,11 @@ from core.tenancy.config import TenantConfig
 
 
 @cache
-def _contact() -> Select[int]:
+def _registered() -> Select[int | None, str, int]:
     # Put together once: every mail to a registered address asks it.
-    return select(ContactEmail.id).where(
+    return select(ContactEmail.family_id, ContactEmail.address, ContactEmail.id).where(
         ContactEmail.tenant_id == bindparam("tenant"),
-        ContactEmail.family_id == bindparam("family"),
-        ContactEmail.address == bindparam("address"),
+        ContactEmail.family_id == any_(bindparam("families", type_=ARRAY(BigInteger))),
     )
 
 
@@ -58,6 +58,18 @@ class Letters:
         self._links = links
         self._invite = invite
         self._base_url = base_url
+        self._contacts: dict[tuple[int | None, str], int] = {}
+
+    @contextmanager
+    def at_hand(self, rows: Sequence[MessageRow]) -> Iterator[None]:
+        """Read together what messages will say: `render` of them asks no more for a while."""
+        wanted = {number for row in rows for number in row.payload.get("invoice_ids", ())}
+        with self._invoices.at_hand(wanted):
+            self._contacts = self._contacts_of(rows) if len(rows) > 1 else {}
+            try:
+                yield
+            finally:
+                self._contacts = {}
 
     def render(self, row: MessageRow) -> Message | None:
         """The message of a row, in its language; None when there is nothing left to say."""
@@ -164,12 +176,19 @@ class Letters:
             unsubscribe_url=self._unsubscribe_url(row),
         )
 
+    def _contacts_of(self, rows: Sequence[MessageRow]) -> dict[tuple[int | None, str], int]:
+        """The registered addresses of the messages' families, by family and address."""
+        values = {"tenant": self._tenant, "families": [row.family_id for row in rows]}
+        found = self._session.execute(_registered(), values)
+        return {(family_id, address): number for family_id, address, number in found}
+
     def _unsubscribe_url(self, row: MessageRow) -> str:
         """The way out of a registered address's messages; other mails were asked for one by one."""
         if row.channel != "email" or row.kind in {"lost_codes", "address_confirmation"}:
             return ""
-        values = {"tenant": self._tenant, "family": row.family_id, "address": row.address}
-        contact_id = self._session.scalar(_contact(), values)
+        contact_id = self._contacts.get((row.family_id, row.address))
+        if contact_id is None:
+            contact_id = self._contacts_of([row]).get((row.family_id, row.address))
         if contact_id is None:
             return ""
         token = self._links.sign(UNSUBSCRIBE, [contact_id, row.address])

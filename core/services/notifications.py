@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import cache, partial
-from typing import Any, get_args
+from typing import Any, Protocol, cast, get_args
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -30,12 +32,27 @@ from core.services.families import Families
 from core.services.outbox import Outbox
 
 SEND = "message.send"
+EMAIL = "email"
+"""The channel that is core's own (`core.channels.email`)."""
+TOGETHER = 20
+"""Mails of one mailing that a row of the outbox carries: each is sent and ended for itself."""
+AWAY = 3
+"""So many failures one after the other, and the other side is away: the rest comes later."""
 
 LONGEST = 50.0
 """Seconds that a channel may take for one message: less than the lease of its row."""
 
-Renderer = Callable[[MessageRow], Message | None]
-"""Puts a row into words; None when there is nothing left to say."""
+
+class Writer(Protocol):
+    """Puts messages into words."""
+
+    def render(self, row: MessageRow) -> Message | None:
+        """What a message says; None when there is nothing left to say."""
+        ...
+
+    def at_hand(self, rows: Sequence[MessageRow]) -> AbstractContextManager[None]:
+        """Read together what these messages will say."""
+        ...
 
 
 class Notifications:
@@ -50,7 +67,7 @@ class Notifications:
         outbox: Outbox,
         families: Families,
         channels: Callable[[], Mapping[str, NotificationChannel]],
-        render: Renderer,
+        writer: Writer,
     ) -> None:
         self._session = session
         self._tenant = tenant
@@ -58,7 +75,7 @@ class Notifications:
         self._outbox = outbox
         self._families = families
         self._channels = channels
-        self._render = render
+        self._writer = writer
 
     def queue(
         self,
@@ -118,21 +135,26 @@ class Notifications:
         if not messages:
             return
         given = [{"tenant_id": self._tenant, "kind": kind, **message} for message in messages]
-        new = self._session.scalars(
+        new = self._session.execute(
             insert(MessageRow)
             .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
-            .returning(MessageRow.id),
+            .returning(MessageRow.id, MessageRow.channel),
             given,
-        )
-        rows = [({"message_id": message_id}, str(message_id)) for message_id in new]
-        self._outbox.add_many(SEND, rows, bulk=kind in TO_MANY)
+        ).all()
+        bulk = kind in TO_MANY
+        # Chats have a pace of their own, and a person may wait for any other message.
+        mails = [row.id for row in new if bulk and row.channel == EMAIL]
+        alone = [[row.id] for row in new if row.id not in set(mails)]
+        together = [mails[start : start + TOGETHER] for start in range(0, len(mails), TOGETHER)]
+        rows = [({"message_ids": ids}, str(ids[0])) for ids in (*together, *alone)]
+        self._outbox.add_many(SEND, rows, bulk=bulk)
 
     def reached(self, family_id: int, kind: str) -> list[str]:
         """How messages of this kind would reach a family, in words: an address, or a channel."""
         family = self._families.get(family_id)
         found = self._addresses(family, kind, {})[0] if family else ()
         labels = (
-            address if channel == "email" else self._channels()[channel].label
+            address if channel == EMAIL else self._channels()[channel].label
             for channel, address in found
         )
         return list(dict.fromkeys(labels))
@@ -156,25 +178,63 @@ class Notifications:
                 )
             )
             if payer:
-                found["email", payer] = None
+                found[EMAIL, payer] = None
             elif kind == "payment_settled":
                 # Paid by cheque or at the counter: nobody gave an address with the payment.
-                found |= dict.fromkeys(("email", one) for one in self._families.emails(family.id))
+                found |= dict.fromkeys((EMAIL, one) for one in self._families.emails(family.id))
         return found, failed
 
-    def send(self, message_id: int) -> None:
-        """Send a queued message. Commits before the other side is spoken to.
+    def send(self, *message_ids: int) -> None:
+        """Send queued messages, each ended for itself. Commits before the other side is spoken to.
+
+        One that fails keeps the others off only if the other side seems to be away.
 
         Raises:
-            RetryableError: it did not take the message now.
+            RetryableError: some were not taken now. The same call sends those that are left.
         """
-        row = self._session.get(MessageRow, (self._tenant, message_id), populate_existing=True)
-        if row is None or row.state != MessageState.QUEUED:
-            return
+        rows = self._queued(message_ids)
+        failures: list[Exception] = []
+        failed_last = 0
+        with self._writer.at_hand(rows):
+            for row in rows:
+                if failed_last == AWAY:
+                    break
+                try:
+                    self._send(row)
+                except Exception as error:
+                    if len(rows) == 1:
+                        raise
+                    self._session.rollback()
+                    failures.append(error)
+                    failed_last += 1
+                else:
+                    failed_last = 0
+                    if len(rows) > 1:
+                        # Before the next one begins: what was sent is not sent again.
+                        self._session.commit()
+        if failures:
+            raise _gravest(failures)
+
+    def _queued(self, message_ids: Sequence[int]) -> list[MessageRow]:
+        """Those that still wait, in any order: what ends a worker leaves a chance to the rest."""
+        rows = list(
+            self._session.scalars(
+                select(MessageRow).where(
+                    MessageRow.tenant_id == self._tenant,
+                    MessageRow.id.in_(message_ids),
+                    MessageRow.state == MessageState.QUEUED,
+                ),
+                execution_options={"populate_existing": True},
+            )
+        )
+        random.shuffle(rows)
+        return rows
+
+    def _send(self, row: MessageRow) -> None:
         channel = self._channels().get(row.channel)
         if channel is None:
             raise RetryableError(f"channel {row.channel!r} is not available", timedelta(hours=1))
-        message = self._render(row)
+        message = self._writer.render(row)
         if message is None:
             self._end(row, state=MessageState.POINTLESS)
             return
@@ -186,6 +246,7 @@ class Notifications:
             partial(channel.deliver, message, to, row.key),
             get_args(Delivery),
             seconds=LONGEST,
+            here=row.channel == EMAIL,  # It bounds each of the server's answers.
         ):
             case Delivered(reference):
                 self._end(row, state=MessageState.SENT, reference=reference)
@@ -193,7 +254,7 @@ class Notifications:
                 raise RetryableError(reason, after)
             case Dead(reason):
                 self._end(row, state=MessageState.REFUSED, problem=reason)
-                if row.channel == "email":
+                if row.channel == EMAIL:
                     self._refuse(row, reason)
 
     def returned(self, number: str, reason: str) -> bool:
@@ -237,10 +298,9 @@ class Notifications:
     ) -> None:
         values = {"sent_at": self._clock.now(), "state": state}
         values |= {"reference": reference, "problem": problem}
+        # On the table, not on the row, which has served.
         self._session.execute(
-            _ending(),
-            {"tenant": self._tenant, "message": row.id, **values},
-            execution_options={"synchronize_session": False},  # The row has served.
+            _ending(), {"tenant": self._tenant, "message": row.id, **values}
         )
 
     def _refuse(self, row: MessageRow, reason: str) -> None:
@@ -256,15 +316,21 @@ class Notifications:
         )
 
 
+def _gravest(failures: Sequence[Exception]) -> Exception:
+    """Of several failures the one to tell: a fault of ours, else the longest wait."""
+    faults = [error for error in failures if not isinstance(error, RetryableError)]
+    waits = [error for error in failures if isinstance(error, RetryableError)]
+    return faults[0] if faults else max(waits, key=lambda error: error.after or timedelta())
+
+
 @cache
 def _ending() -> ReturningUpdate[Any]:
     # Put together once: each message that leaves ends by it.
     columns = ("sent_at", "state", "reference", "problem")
+    table = cast("Table", MessageRow.__table__)
     return (
-        update(MessageRow)
-        .where(
-            MessageRow.tenant_id == bindparam("tenant"), MessageRow.id == bindparam("message")
-        )
+        update(table)
+        .where(table.c.tenant_id == bindparam("tenant"), table.c.id == bindparam("message"))
         .values({name: bindparam(name) for name in columns})
         # Nobody waits for the disk: if a crash of PostgreSQL forgets the end of what was sent, it
         # is as if the worker had died before, and the message comes once more.

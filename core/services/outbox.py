@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    DateTime,
-    String,
-    Uuid,
-    and_,
-    any_,
-    bindparam,
-    func,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import DateTime, String, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -38,9 +25,6 @@ PUBLISH_LEASE = timedelta(seconds=60)
 
 HELD = timedelta(seconds=60)
 """How long a worker has a row without a sign of life (`Outbox.keep`); then another takes it."""
-
-INFINITY = 2**31 - 1
-"""Attempts that no row ever had."""
 
 _ROW_ONLY = {"synchronize_session": False}
 """Nobody holds rows of the outbox as objects: a worker need not look for them, at every row."""
@@ -118,30 +102,13 @@ class Outbox:
 
     def claim(self, row_id: uuid.UUID) -> Claim | None:
         """Take a due row, for `HELD` unless it is kept; None when another has it or it is over."""
-        return self._claim([row_id], most=INFINITY).get(row_id)
-
-    def claim_new(self, row_ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Claim]:
-        """Take those of several due rows that nobody ever took, in one statement.
-
-        Others are to be taken one by one: the worker of one of them may have died of it, which must
-        not count as an attempt of its neighbours.
-        """
-        return self._claim(row_ids, most=0)
-
-    def _claim(self, row_ids: Sequence[uuid.UUID], most: int) -> Mapping[uuid.UUID, Claim]:
         now = self._clock.now()
-        rows = self._session.execute(
+        row = self._session.execute(
             _claiming(),
-            {
-                "tenant": self._tenant,
-                "rows": list(row_ids),
-                "most": most,
-                "now": now,
-                "until": now + HELD,
-            },
+            {"tenant": self._tenant, "row": row_id, "now": now, "until": now + HELD},
             execution_options=_ROW_ONLY,
-        )
-        return {row.id: Claim(row.id, row.topic, row.payload, row.attempts) for row in rows}
+        ).one_or_none()
+        return Claim(row_id, row.topic, row.payload, row.attempts) if row else None
 
     def keep(self, claim: Claim) -> bool:
         """Hold a claimed row for `HELD` from now; False when it is over, or another's."""
@@ -202,8 +169,7 @@ def _claiming() -> ReturningUpdate[Any]:
         update(OutboxRow)
         .where(
             OutboxRow.tenant_id == bindparam("tenant"),
-            OutboxRow.id == any_(bindparam("rows", type_=ARRAY(Uuid()))),
-            OutboxRow.attempts <= bindparam("most"),
+            OutboxRow.id == bindparam("row"),
             OutboxRow.available_at <= now,
             or_(
                 OutboxRow.state == OutboxState.READY,
@@ -216,7 +182,6 @@ def _claiming() -> ReturningUpdate[Any]:
             attempts=OutboxRow.attempts + 1,
         )
         .returning(
-            OutboxRow.id,
             OutboxRow.topic,
             OutboxRow.payload,
             OutboxRow.attempts,

@@ -271,7 +271,7 @@ class Town:
             outbox=self.outbox,
             families=self.families,
             channels=lambda: self.channels,
-            render=self.letters.render,
+            writer=self.letters,
         )
 
     @cached_property

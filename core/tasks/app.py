@@ -11,8 +11,6 @@ import os
 import uuid
 from collections.abc import Mapping
 from functools import cache
-from itertools import groupby
-from operator import itemgetter
 
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init, worker_ready, worker_shutdown
@@ -25,7 +23,7 @@ from core.runtime import get_runtime
 from core.settings import get_settings
 from core.tasks import broker
 from core.tasks.consumers import all_consumers, all_periodics
-from core.tasks.deliver import deliver as deliver_rows
+from core.tasks.deliver import deliver as deliver_row
 from core.tasks.schedule import tick as write_rows
 
 broker.use()
@@ -87,12 +85,10 @@ def waiting() -> int:
     return _broker().llen(app.conf.task_default_queue)
 
 
-@app.task(name="preau.deliver_rows")
-def deliver(rows: list[tuple[str, str]]) -> None:
-    """Do outbox rows, one after the other: towns and ids."""
-    for tenant, found in groupby(rows, key=itemgetter(0)):
-        ids = (uuid.UUID(row_id) for _tenant, row_id in found)
-        deliver_rows(get_runtime(), _consumers(), tenant, *ids)
+@app.task(name="preau.deliver")
+def deliver(tenant: str, row_id: str) -> None:
+    """Do an outbox row."""
+    deliver_row(get_runtime(), _consumers(), tenant, uuid.UUID(row_id))
 
 
 @app.task(name="preau.tick")

@@ -110,7 +110,9 @@ def _notify(town: Town, payload: dict[str, Any]) -> None:
 
 
 def _send(town: Town, payload: dict[str, Any]) -> None:
-    town.notifications.send(int(payload["message_id"]))
+    # Rows of earlier versions have one message.
+    ids = payload.get("message_ids") or [payload["message_id"]]
+    town.notifications.send(*map(int, ids))
 
 
 def _daily(town: Town, _payload: dict[str, Any]) -> None:
@@ -213,7 +215,8 @@ OWN = (
     _own(uploads.IMPORT, _import_upload, lease=timedelta(minutes=30), attempts=3),
     _own(events.TOPIC, _event),
     _own(events.NOTIFY, _notify),
-    _own(notifications.SEND, _send, Effect.EXTERNAL, attempts=20),
+    # As long as each of a mailing's mails may take.
+    _own(notifications.SEND, _send, Effect.EXTERNAL, attempts=20, lease=timedelta(minutes=20)),
     _own(reminders.DAILY, _daily),
     _own(reminders.REMIND, _remind, lease=timedelta(minutes=30)),
     _own(reminders.CLOSE, _close, lease=timedelta(minutes=30)),

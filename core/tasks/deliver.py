@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
@@ -22,9 +22,6 @@ from core.tasks.keeping import kept
 
 log = structlog.get_logger(__name__)
 
-FRESH = timedelta(seconds=5)
-"""How long the claim of a row is as good as new: what begins later has its time anew."""
-
 PARKED = timedelta(hours=1)
 """How long a row waits whose plugin the town has disabled meanwhile: kept, not lost."""
 
@@ -33,45 +30,20 @@ def deliver(
     runtime: Runtime,
     consumers: Mapping[str, tuple[str, Consumer]],
     tenant: str,
-    *row_ids: uuid.UUID,
+    row_id: uuid.UUID,
 ) -> None:
-    """Handle those of a town's rows that are still due and that nobody else has, one by one."""
+    """Handle a due row, if it is still due and nobody else has it."""
     try:
-        for claim in _claimed(runtime, tenant, row_ids):
-            with structlog.contextvars.bound_contextvars(tenant=tenant, row=str(claim.id)):
-                _handle(runtime, consumers, tenant, claim)
+        town = runtime.open(tenant)
     except UnknownTownError:
         log.warning("outbox.no_town", tenant=tenant)
-
-
-def _claimed(runtime: Runtime, tenant: str, row_ids: Sequence[uuid.UUID]) -> Iterator[Claim]:
-    """The rows that are ours to do, each held for as long as anew when its turn comes."""
-    together: Mapping[uuid.UUID, Claim] = {}
-    since = runtime.clock.now()
-    if len(row_ids) > 1:
-        with runtime.unit_of_work(tenant) as town:
-            together = town.outbox.claim_new(row_ids)
-    for row_id in row_ids:
-        claim = together.get(row_id)
-        if claim is None or runtime.clock.now() - since >= FRESH:
-            with runtime.unit_of_work(tenant) as town:
-                if claim is None:
-                    claim = town.outbox.claim(row_id)
-                elif not town.outbox.keep(claim):
-                    claim = None  # Another took it meanwhile.
-        if claim is not None:
-            yield claim
-
-
-def _handle(
-    runtime: Runtime,
-    consumers: Mapping[str, tuple[str, Consumer]],
-    tenant: str,
-    claim: Claim,
-) -> None:
-    topic = claim.topic
-    town = runtime.open(tenant)
-    with town.session:
+        return
+    with town.session, structlog.contextvars.bound_contextvars(tenant=tenant, row=str(row_id)):
+        claim = town.outbox.claim(row_id)
+        town.session.commit()
+        if claim is None:
+            return
+        topic = claim.topic
         plugin, consumer = consumers.get(topic, ("", None))
         if consumer is None or (plugin and plugin not in town.config.enabled):
             _end(town, claim, RetryableError(f"nobody handles {topic!r} here", PARKED), None)

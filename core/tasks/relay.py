@@ -31,9 +31,6 @@ QUEUE, BULK_QUEUE = 1_000, 20
 """Messages that may wait at the broker, and above how many no bulk is added. All other rows wait in
 the outbox, where no lease of publication runs out: a mailing to a whole town is published once,
 however long the workers take, and whatever else comes up has few of its mails before it."""
-TOGETHER = 20
-"""Rows of bulk in one message, which costs the broker and a worker as much as a row does. Any other
-row has a message of its own: it waits for none."""
 TICK, SOON = 1.0, 0.1
 """Seconds between two looks when nothing is heard: in quiet times, and while there is work."""
 MEASURE = 15.0
@@ -47,10 +44,10 @@ class Relay:
         self,
         url: str,
         clock: Clock,
-        publish: Callable[[list[tuple[str, str]]], Any],
+        publish: Callable[[str, str], Any],
         waiting: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`publish` hands rows, by town and id, over as one message; `waiting` counts messages."""
+        """`publish` hands a row, by town and id, over as a message; `waiting` counts messages."""
         self._url = url
         self._clock = clock
         self._publish = publish
@@ -92,17 +89,13 @@ class Relay:
         try:
             held = self._waiting()
             self._full = held >= BULK_QUEUE
-            for bulk, room, together in (
-                (False, QUEUE - held, 1),
-                (True, (BULK_QUEUE - held) * TOGETHER, TOGETHER),
-            ):
+            for bulk, room in ((False, QUEUE - held), (True, BULK_QUEUE - held)):
                 rows = self._take(now, min(BATCH, room), bulk=bulk)
                 taken += len(rows)
-                for start in range(0, len(rows), together):
-                    message = rows[start : start + together]
-                    self._publish(message)
-                    published += len(message)
-                    metrics.published.inc(len(message))
+                for tenant, row_id in rows:
+                    self._publish(tenant, row_id)
+                    published += 1
+                    metrics.published.inc()
         except SQLAlchemyError:
             raise
         except Exception as error:  # noqa: BLE001 - the broker's errors are of many families

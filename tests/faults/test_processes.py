@@ -178,7 +178,7 @@ def test_one_message_of_the_broker_many_times(house):
     with app.connection_for_write(house.settings["redis_url"]) as connection:
         for row_id in ids * 25:
             app.send_task(
-                "preau.deliver_rows", args=([("valmont", row_id)],), connection=connection
+                "preau.deliver", args=("valmont", row_id), connection=connection
             )
     house.until(lambda: set(numbers) <= set(house.effects()))
 

@@ -79,6 +79,19 @@ def test_new_invoices(portal, store):
     assert "DURAND" not in mail.header("Subject")
 
 
+def test_a_mailbox_finds_the_way_out_whole(portal, store, tmp_path):
+    """RFC 2369: a program reads the address between < and >, which folding would cut or encode."""
+    portal.publish(record("0"))
+    register(portal)
+    portal.work()
+    (mail,) = store.mails(PARENT)
+    (raw,) = (file.read_bytes() for file in tmp_path.rglob(f"{mail.key}*"))
+    (line,) = [line for line in raw.splitlines() if line.startswith(b"List-Unsubscribe:")]
+    assert line == b"List-Unsubscribe: <" + mail.unsubscribe.encode() + b">"
+    assert len(line) > 78
+    assert max(map(len, raw.splitlines())) < 998
+
+
 def test_a_payment_with_its_receipt(portal, store):
     portal.publish(record("1"))
     payment = pay(portal)

@@ -1,0 +1,204 @@
+"""A mailing to many families: rows of the outbox carry some mails each, which end one by one."""
+
+from __future__ import annotations
+
+import pytest
+from aiosmtpd.controller import Controller
+from sqlalchemy import text
+
+from core.channels import email
+from core.db.embedded import free_port
+from core.dev.mailbox import Receiver, Store
+from core.services import letters, notifications
+from core.services.outbox import HELD
+from core.testing.portal import make_portal, record
+
+FAMILIES = 45
+
+
+class Killed(BaseException):
+    """No handler of errors catches it."""
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "mailbox")
+
+
+class Server:
+    """A mail server that stops, and starts again at the same place."""
+
+    def __init__(self, store):
+        self._store, self.port = store, free_port()
+
+    def start(self):
+        self._controller = Controller(Receiver(self._store), hostname="127.0.0.1", port=self.port)
+        self._controller.start()
+
+    def stop(self):
+        if self._controller is not None:
+            self._controller.stop()
+            self._controller = None
+
+
+@pytest.fixture
+def server(store):
+    made = Server(store)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def portal(database, redis, tmp_path, server):
+    """A town of many families, each with an address: ``parent-<n>@exemple.fr``."""
+    made = make_portal(database, tmp_path / "portal", smtp_port=server.port)
+    made.publish(*(record(f"old-{n}", family=f"F{n:03}") for n in range(FAMILIES)))
+    with made.town() as town:
+        town.session.execute(text(
+            "INSERT INTO contact_email (tenant_id, family_id, address, confirmed_at)"
+            " SELECT tenant_id, id, 'parent-' || substr(code, 2)::int || '@exemple.fr', now()"
+            " FROM family"
+        ))  # fmt: skip
+        town.session.execute(text("DELETE FROM outbox"))
+    yield made
+    made.runtime.close()
+
+
+def publish(portal):
+    """New invoices for all, and the rows that will tell of them."""
+    portal.publish(*(record(f"new-{n}", family=f"F{n:03}") for n in range(FAMILIES)))
+
+
+def rows(portal):
+    return [row for row in portal.outbox() if row.topic == "message.send"]
+
+
+def address(portal, number, becomes):
+    with portal.town() as town:
+        town.session.execute(
+            text("UPDATE contact_email SET address = :new WHERE address = :old"),
+            {"old": f"parent-{number}@exemple.fr", "new": becomes},
+        )
+
+
+def received(store):
+    return sorted(mail.recipients[0] for mail in store.mails())
+
+
+def states(portal):
+    with portal.town() as town:
+        found = town.session.execute(text("SELECT state, count(*) FROM message GROUP BY state"))
+        return dict(row for row in found)
+
+
+def test_every_family_gets_its_own_mail_once(portal, store):
+    publish(portal)
+    portal.work()
+    assert len(rows(portal)) == 3
+    assert {row.state for row in rows(portal)} == {"done"}
+    assert received(store) == sorted(f"parent-{n}@exemple.fr" for n in range(FAMILIES))
+    ways_out = {mail.unsubscribe for mail in store.mails()}
+    assert len(ways_out) == FAMILIES, "each leads to its own address"
+    assert {mail.header("Subject") for mail in store.mails()} == {"Valmont – Une facture est disponible"}
+    assert states(portal) == {"sent": FAMILIES}
+
+
+def test_a_mailbox_that_is_busy_or_refuses_keeps_no_neighbour_off(portal, store):
+    address(portal, 3, "plus-tard@exemple.fr")
+    address(portal, 4, "refuse@exemple.fr")
+    publish(portal)
+    portal.work(rounds=5)
+    assert len(received(store)) == FAMILIES - 2
+    assert states(portal) == {"sent": FAMILIES - 2, "queued": 1, "refused": 1}
+    (waiting,) = [row for row in rows(portal) if row.state != "done"]
+    assert "451" in waiting.last_error
+    address(portal, 3, "nobody")
+    with portal.town() as town:
+        town.session.execute(text("UPDATE message SET address = 'parent-3@exemple.fr' WHERE state = 'queued'"))
+    portal.clock.pass_time(hours=1)
+    portal.work()
+    assert len(received(store)) == FAMILIES - 1, "only the one that was left is sent again"
+    assert states(portal) == {"sent": FAMILIES - 1, "refused": 1}
+
+
+def test_a_server_that_is_away_is_not_asked_for_each_mail(portal, store, server, monkeypatch):
+    publish(portal)
+    server.stop()
+    tries = []
+    send = email.send
+    monkeypatch.setattr(email, "send", lambda *a, **k: (tries.append(1), send(*a, **k))[1])
+    portal.work(rounds=4)
+    assert len(tries) == 3 * notifications.AWAY
+    server.start()
+    portal.clock.pass_time(hours=1)
+    portal.work()
+    assert len(received(store)) == FAMILIES
+    assert states(portal) == {"sent": FAMILIES}
+
+
+def test_a_worker_that_dies_sends_nothing_again_but_what_it_had_in_hand(portal, store, monkeypatch):
+    publish(portal)
+    send, sent = email.send, []
+
+    def dying(mail, *args, **kwargs):
+        done = send(mail, *args, **kwargs)
+        sent.append(mail["To"])
+        if len(sent) == 7:
+            raise Killed
+        return done
+
+    monkeypatch.setattr(email, "send", dying)
+    with pytest.raises(Killed):
+        portal.work()
+    monkeypatch.setattr(email, "send", send)
+    assert states(portal)["sent"] == 6
+    portal.clock.pass_time(seconds=HELD.total_seconds() + 1)
+    portal.work()
+    found = received(store)
+    assert len(found) == FAMILIES + 1
+    assert found.count(str(sent[-1])) == 2, "it may not have left: a mailbox shows it once"
+    twice = [mail for mail in store.mails() if mail.recipients[0] == str(sent[-1])]
+    assert len({mail.header("Message-ID") for mail in twice}) == 1
+
+
+def test_one_that_cannot_be_written_is_shown_and_keeps_no_neighbour_off(portal, store, monkeypatch):
+    publish(portal)
+    compose = letters.letters.compose
+
+    def broken(letter):
+        if letter.unsubscribe_url and "new-9" in str(letter.data):
+            raise ValueError("a fault of ours")
+        return compose(letter)
+
+    monkeypatch.setattr(letters.letters, "compose", broken)
+    portal.work(rounds=4)
+    assert len(received(store)) == FAMILIES - 1
+    (waiting,) = [row for row in rows(portal) if row.state != "done"]
+    assert "a fault of ours" in waiting.last_error
+
+
+def test_an_invoice_that_was_read_together_is_read_again_after_a_while(portal):
+    with portal.town() as town:
+        family = town.families.by_code("F001")
+        (known,) = town.invoices.unpaid(family.id)
+        with town.invoices.at_hand([known.id]):
+            town.session.execute(text("UPDATE invoice SET label = 'changed' WHERE id = :id"), {"id": known.id})
+            assert town.invoices.several([known.id])[0].label == known.label
+            portal.clock.pass_time(seconds=6)
+            assert town.invoices.several([known.id])[0].label == "changed"
+
+
+def test_a_row_of_an_earlier_version_still_sends_its_mail(portal, store):
+    publish(portal)
+    with portal.town() as town:
+        town.session.execute(text("DELETE FROM outbox WHERE topic = 'message.send'"))
+    portal.work(rounds=1)
+    portal.work(rounds=1)
+    with portal.town() as town:
+        numbers = town.session.scalars(text("SELECT id FROM message")).all()
+        town.session.execute(text("DELETE FROM outbox WHERE topic = 'message.send'"))
+        for number in numbers:
+            town.outbox.add("message.send", {"message_id": number}, key=f"old-{number}")
+    portal.work()
+    assert len(received(store)) == FAMILIES
