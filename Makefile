@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
+# Modules are compiled once, whatever the environment says: tests and runs start many processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The oldest supported Python first: it is the one the pinned versions are tested on.
 FIND_PYTHON = for python in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

@@ -68,8 +68,7 @@ class Parent:
             "key": secrets.token_urlsafe(16),
             "csrf_token": self._token,
         }
-        noted = self._app.post("/valmont/paiements", fields, status=303)
-        announced = self._app.get(noted.location, status=303)
+        announced = self._app.post("/valmont/paiements", fields, status=303)
         if "idop=" not in announced.location:
             raise RuntimeError(announced.location)
 

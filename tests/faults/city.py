@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from email import message_from_bytes
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from aiosmtpd.controller import Controller
@@ -135,6 +136,12 @@ class PayFiP:
                 simulator.bank.refuse(operation)
             else:
                 simulator.bank.cancel(operation)
+
+    def way_back(self, id_op: str) -> str:
+        """Where PayFiP's pages lead a parent who is done; "" when they are away."""
+        with self.lock:
+            operation = self.simulator.store.operation(id_op) if self.simulator else None
+            return operation.urlredirect if operation else ""
 
     close = go_away
 
@@ -282,8 +289,8 @@ class Parent(threading.Thread):
             [["accept"]] * 5 + [["refuse", "accept"], ["cancel"], ["refuse"], []]
         ):
             self.city.payfip.act(id_op, action)
-        if self.chance.random() < 0.5:
-            self._ask("GET", self._payment + "/retour")
+        if self.chance.random() < 0.5 and (back := self.city.payfip.way_back(id_op)):
+            self._ask("GET", urlsplit(back).path.removeprefix(f"/{self.slug}"))
 
     def _begin(self, invoice_id: int, number: str) -> str | None:
         """Go through the pages until PayFiP's is reached; None when patience ends."""
@@ -306,16 +313,17 @@ class Parent(threading.Thread):
                     return None
                 continue
             if not self._payment:
-                noted = self._ask("POST", "/paiements", form)
-                if noted is None:
-                    continue
-                location = noted.headers.get("location", "")
-                if location.endswith("/aller"):
-                    self._payment = location.removesuffix("/aller").partition(self.slug)[2]
-                else:
+                # A parent who sees the form again sends it again; the key makes it one payment.
+                going = self._ask("POST", "/paiements", form)
+                location = going.headers.get("location", "") if going is not None else ""
+                if "idop=" in location:
+                    return location.partition("idop=")[2]
+                if re.search(r"/paiements/[0-9]+$", location):
+                    return None  # PayFiP's page is closed: what is left is to wait for its outcome.
+                if going is not None and not location.endswith("/factures"):
                     form = {}  # Signed out meanwhile, or the form is too old: begin again.
+                time.sleep(0.1)
                 continue
-            # A parent who sees the form again sends it again; the key makes it one payment.
             going = self._ask("GET", self._payment + "/aller")
             location = going.headers.get("location", "") if going is not None else ""
             if "idop=" in location:

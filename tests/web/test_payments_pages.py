@@ -47,6 +47,22 @@ def test_two_invoices_of_one_regie_are_paid_at_once(browser):
     assert browser.get(f"/paiements/{intent.payment_id}/recu.pdf").body.startswith(b"%PDF")
 
 
+def test_one_click_leads_to_the_provider_and_so_does_the_same_click_again(browser):
+    browser.sign_in()
+    form = browser.form(checkout(browser, "1"), "email")
+    form["email"] = "camille@exemple.fr"
+    bank = browser.portal.bank
+    bank.down = RetryableError("away")
+    assert form.submit(status=303).location.endswith("/valmont/factures"), "told where to try again"
+    bank.down = None
+    first = form.submit(status=303)
+    assert first.location == f"https://bank.invalid/{bank.last}"
+    assert form.submit(status=303).location == first.location
+    with browser.portal.town() as town:
+        assert town.session.scalar(text("SELECT count(*) FROM payment")) == 1
+    assert len(bank.intents) == 1
+
+
 def test_the_email_is_remembered(browser):
     browser.sign_in()
     start(browser, "1")
@@ -133,7 +149,7 @@ def test_an_abandoned_attempt_starts_again_with_one_click(browser):
     assert "Recommencer" not in come_back(browser, intent)
     browser.portal.clock.pass_time(minutes=16)
     page = come_back(browser, intent)
-    answer = browser.form(page, "restart").submit().follow()
+    answer = browser.form(page, "restart").submit()
     assert answer.location == f"https://bank.invalid/{browser.portal.bank.last}"
     assert browser.portal.bank.intents[browser.portal.bank.last].payment_id != intent.payment_id
 

@@ -41,7 +41,7 @@ class CheckoutForm(EmailForm):
 def checkout(request: Request) -> Response:
     """Step 2: what is to be paid, and the e-mail."""
     try:
-        invoices = _chosen(request, request.GET.getall("invoice"))
+        invoices = _seen(request, _wanted(request, request.GET.getall("invoice")))
         request.ctx.attempts.check(invoices)
     except NotPayableError as error:
         return _refused(request, error.message)
@@ -56,23 +56,27 @@ def checkout(request: Request) -> Response:
 
 @view_config(route_name="payments", request_method="POST", permission="payer")
 def start(request: Request) -> Response:
-    """Note the payment and lead on to the provider."""
+    """Note the payment, announce it, and send the parent to the provider.
+
+    In one request: on a telephone, each one more is a part of a second. Sent again, the form leads
+    to the same payment, announced or not.
+    """
     form = CheckoutForm(request.POST)
-    valid = form.validate()
     try:
-        invoices = _chosen(request, request.POST.getall("invoice"))
+        wanted = _wanted(request, request.POST.getall("invoice"))
         if request.POST.get("restart"):
             restart = number(request.POST["restart"])
             request.ctx.payments.of_family(restart, request.family_id)
             request.ctx.attempts.give_up(restart)
-        request.ctx.attempts.check(invoices)
-        if not valid:
+        if not form.validate():
+            invoices = _seen(request, wanted)
+            request.ctx.attempts.check(invoices)
             response = _checkout_page(request, form, invoices)
             response.status_int = 422
             return response
         payment_id = request.ctx.attempts.create(
             request.family_id,
-            [invoice.id for invoice in invoices],
+            sorted(wanted),
             email=form.email.data,
             language=request.language,
             key=form.key.data or secrets.token_urlsafe(16),
@@ -83,15 +87,19 @@ def start(request: Request) -> Response:
         return _under_way(request, error.payment_id)
     except RetryableError:
         return _away(request)
-    return HTTPSeeOther(location=request.route_path("payment_go", id=payment_id))
+    return _announced(request, payment_id)
 
 
 @view_config(route_name="payment_go", permission="payer")
 def go(request: Request) -> Response:
-    """Announce the payment and send the parent to the provider: a plain redirection."""
-    payment = _own(request)
+    """Go on with a payment that was noted: to the provider, announced if it was not yet."""
+    return _announced(request, _own(request).id)
+
+
+def _announced(request: Request, payment_id: int) -> Response:
+    """A plain redirection to the provider's page."""
     try:
-        url = request.ctx.attempts.go(payment.id)
+        url = request.ctx.attempts.go(payment_id)
     except RetryableError as error:
         log.warning("payment.provider_away", reason=error.reason)
         return _away(request)
@@ -100,7 +108,7 @@ def go(request: Request) -> Response:
         request.session.flash(
             _("Le service de paiement a refusé cette opération. La régie en est avertie."), "error"
         )
-        return HTTPSeeOther(location=request.route_path("payment", id=payment.id))
+        return HTTPSeeOther(location=request.route_path("payment", id=payment_id))
     return HTTPSeeOther(location=url)
 
 
@@ -186,14 +194,21 @@ def payment_link(request: Request) -> dict[str, Any] | Response:
 # --- Pieces ------------------------------------------------------------------------------------
 
 
-def _chosen(request: Request, numbers: Sequence[str]) -> Sequence[InvoiceInfo]:
-    """The invoices of these numbers, if all are this visitor's to pay."""
+def _wanted(request: Request, numbers: Sequence[str]) -> set[int]:
+    """The ids that were chosen; who came by a payment link may choose that invoice only."""
     wanted = {number(text) for text in numbers}
     only = request.signed_in.only_invoice_id
+    if only and wanted - {only}:
+        raise NotFoundError
+    return wanted
+
+
+def _seen(request: Request, wanted: set[int]) -> Sequence[InvoiceInfo]:
+    """The invoices of these ids, if all are this visitor's to see."""
     invoices: Sequence[InvoiceInfo] = request.ctx.invoices.seen_by(
         request.family_id, sorted(wanted)
     )
-    if len(invoices) != len(wanted) or (only and wanted - {only}):
+    if len(invoices) != len(wanted):
         raise NotFoundError
     return invoices
 
