@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from core import documents
@@ -22,6 +23,14 @@ from core.services.lines import LineInfo
 from core.tenancy.config import TenantConfig
 
 _LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
+
+
+@cache
+def _kept() -> Select[str, str, bytes]:
+    # The columns, not the object: its content is read apart, for lists that show no paper.
+    return select(Document.name, Document.media_type, Document.content).where(
+        Document.tenant_id == bindparam("tenant"), Document.id == bindparam("document")
+    )
 
 
 class Documents:
@@ -108,11 +117,15 @@ class Documents:
         """The dashboard of a month."""
         return documents.render_report(self.letterhead(), report, month, language)
 
+    def kept(self, document_id: int) -> FinishedDocument:
+        """A paper as it was kept."""
+        values = {"tenant": self._tenant, "document": document_id}
+        return FinishedDocument(*self._session.execute(_kept(), values).one())
+
     def receipt(self, payment: Payment) -> FinishedDocument:
         """The receipt of a settled payment: kept as first given, and marked once it came back."""
         if payment.receipt_id is not None and payment.reversed_at is None:
-            kept = self._session.get_one(Document, (self._tenant, payment.receipt_id))
-            return FinishedDocument(kept.name, kept.media_type, kept.content)
+            return self.kept(payment.receipt_id)
         finished = documents.render_receipt(self._receipt_sheet(payment))
         if payment.reversed_at is None:
             self._keep(payment, finished)

@@ -30,7 +30,6 @@ from core.api.messages import Document as FinishedDocument
 from core.models import (
     Allocation,
     Child,
-    Document,
     FamilyChild,
     Invoice,
     InvoiceLine,
@@ -340,8 +339,7 @@ class Invoices:
         if invoice is None or invoice.state not in SHOWN:
             return None
         if invoice.document_id is not None:
-            stored = self._session.get_one(Document, (self._tenant, invoice.document_id))
-            return FinishedDocument(stored.name, stored.media_type, stored.content)
+            return self._documents.kept(invoice.document_id)
         info = self.get(invoice_id)
         if info is None:
             return None

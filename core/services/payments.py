@@ -262,9 +262,11 @@ class Payments:
     def receipt(self, payment_id: int) -> Document | None:
         """The receipt of a payment that was settled, even if it came back later; else None."""
         payment = self._session.get(Payment, (self._tenant, payment_id), populate_existing=True)
-        if payment is None or not payment.receipt_number:
-            return None
-        return self._documents.receipt(payment)
+        return self.receipt_of(payment) if payment is not None else None
+
+    def receipt_of(self, payment: Payment) -> Document | None:
+        """`receipt` of a payment that was just read."""
+        return self._documents.receipt(payment) if payment.receipt_number else None
 
     def _infos(self, payments: Sequence[Payment]) -> list[PaymentInfo]:
         shares: dict[int, list[int]] = {payment.id: [] for payment in payments}
