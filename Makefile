@@ -19,7 +19,7 @@ APT = root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	&& $$root env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -qq -y --no-install-recommends
 
-.PHONY: help run test pytest lint bench clean reset dev pango chromium servers audit fuzz telegram
+.PHONY: help run test lint bench clean reset dev pango chromium servers audit fuzz telegram
 
 help:  ## Show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,11 +27,7 @@ help:  ## Show these commands
 run: $(VENV)/.run pango  ## Start the whole portal here, with its demonstration; Ctrl-C stops it
 	@exec $(BIN)/preau run $(ARGS)
 
-test: dev chromium servers telegram  ## Check everything: linters, types, layers, all tests
-	@# Side by side: tests wait for processes now and then, and the linters fill the gaps.
-	@$(MAKE) --no-print-directory -j 2 lint pytest
-
-pytest:
+test: lint chromium servers telegram  ## Check everything: linters, types, layers, all tests
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: dev  ## Check style, types and layers only
