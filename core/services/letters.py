@@ -186,9 +186,8 @@ class Letters:
         """The way out of a registered address's messages; other mails were asked for one by one."""
         if row.channel != "email" or row.kind in {"lost_codes", "address_confirmation"}:
             return ""
-        contact_id = self._contacts.get((row.family_id, row.address))
-        if contact_id is None:
-            contact_id = self._contacts_of([row]).get((row.family_id, row.address))
+        contacts = self._contacts or self._contacts_of([row])
+        contact_id = contacts.get((row.family_id, row.address))
         if contact_id is None:
             return ""
         token = self._links.sign(UNSUBSCRIBE, [contact_id, row.address])

@@ -142,11 +142,16 @@ class Notifications:
             given,
         ).all()
         bulk = kind in TO_MANY
-        # Chats have a pace of their own, and a person may wait for any other message.
-        mails = [row.id for row in new if bulk and row.channel == EMAIL]
-        alone = [[row.id] for row in new if row.id not in set(mails)]
-        together = [mails[start : start + TOGETHER] for start in range(0, len(mails), TOGETHER)]
-        rows = [({"message_ids": ids}, str(ids[0])) for ids in (*together, *alone)]
+        mails: list[int] = []
+        groups: list[list[int]] = []
+        for row in new:
+            # Chats have a pace of their own, and a person may wait for any other message.
+            if bulk and row.channel == EMAIL:
+                mails.append(row.id)
+            else:
+                groups.append([row.id])
+        groups += (mails[start : start + TOGETHER] for start in range(0, len(mails), TOGETHER))
+        rows = [({"message_ids": ids}, str(ids[0])) for ids in groups]
         self._outbox.add_many(SEND, rows, bulk=bulk)
 
     def reached(self, family_id: int, kind: str) -> list[str]:

@@ -28,10 +28,10 @@ class Clients:
     def get(self, endpoint: str, *, connect_timeout: float, read_timeout: float) -> Client:
         """The client of `endpoint`, made on first use."""
         key = (endpoint, connect_timeout, read_timeout)
-        from plugins.payfip.client import Client  # noqa: PLC0415 - with httpx, when one is needed
-
         with self._lock:
             if key not in self._clients:
+                from plugins.payfip.client import Client  # noqa: PLC0415 - it loads httpx
+
                 self._clients[key] = Client(
                     endpoint,
                     connect_timeout=connect_timeout,

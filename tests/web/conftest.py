@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from aiosmtpd.controller import Controller
 from webtest import TestApp
 
+from core.db.embedded import free_port
+from core.dev.mailbox import Receiver, Store
 from core.testing.portal import pages_of, record
 
 
@@ -59,3 +62,34 @@ def browser(application, portal):
 def another(application, portal):
     """Makes more browsers."""
     return lambda town="valmont": Browser(application, portal, town)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """The mails that `mail_server` took."""
+    return Store(tmp_path / "mailbox")
+
+
+class MailServer:
+    """A mail server that stops, and starts again at the same place."""
+
+    def __init__(self, store):
+        self._store, self.port = store, free_port()
+        self._controller = None
+
+    def start(self):
+        self._controller = Controller(Receiver(self._store), hostname="127.0.0.1", port=self.port)
+        self._controller.start()
+
+    def stop(self):
+        if self._controller is not None:
+            self._controller.stop()
+            self._controller = None
+
+
+@pytest.fixture
+def mail_server(store):
+    made = MailServer(store)
+    made.start()
+    yield made
+    made.stop()

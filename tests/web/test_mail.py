@@ -6,32 +6,16 @@ import smtplib
 from unittest.mock import Mock
 
 import pytest
-from aiosmtpd.controller import Controller
 from sqlalchemy import text
 
-from core.db.embedded import free_port
-from core.dev.mailbox import Receiver, Store
 from core.testing.portal import make_portal, record
 
 PARENT = "camille@exemple.fr"
 
 
 @pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "mailbox")
-
-
-@pytest.fixture
-def smtp(store):
-    controller = Controller(Receiver(store), hostname="127.0.0.1", port=free_port())
-    controller.start()
-    yield controller
-    controller.stop()
-
-
-@pytest.fixture
-def portal(database, redis, tmp_path, smtp):
-    made = make_portal(database, tmp_path / "portal", smtp_port=smtp.port)
+def portal(database, redis, tmp_path, mail_server):
+    made = make_portal(database, tmp_path / "portal", smtp_port=mail_server.port)
     yield made
     made.runtime.close()
 

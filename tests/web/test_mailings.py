@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from aiosmtpd.controller import Controller
 from sqlalchemy import text
 
 from core.channels import email
-from core.db.embedded import free_port
-from core.dev.mailbox import Receiver, Store
 from core.services import letters, notifications
 from core.services.outbox import HELD
 from core.testing.portal import make_portal, record
@@ -21,38 +18,9 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "mailbox")
-
-
-class Server:
-    """A mail server that stops, and starts again at the same place."""
-
-    def __init__(self, store):
-        self._store, self.port = store, free_port()
-
-    def start(self):
-        self._controller = Controller(Receiver(self._store), hostname="127.0.0.1", port=self.port)
-        self._controller.start()
-
-    def stop(self):
-        if self._controller is not None:
-            self._controller.stop()
-            self._controller = None
-
-
-@pytest.fixture
-def server(store):
-    made = Server(store)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def portal(database, redis, tmp_path, server):
+def portal(database, redis, tmp_path, mail_server):
     """A town of many families, each with an address: ``parent-<n>@exemple.fr``."""
-    made = make_portal(database, tmp_path / "portal", smtp_port=server.port)
+    made = make_portal(database, tmp_path / "portal", smtp_port=mail_server.port)
     made.publish(*(record(f"old-{n}", family=f"F{n:03}") for n in range(FAMILIES)))
     with made.town() as town:
         town.session.execute(text(
@@ -113,7 +81,6 @@ def test_a_mailbox_that_is_busy_or_refuses_keeps_no_neighbour_off(portal, store)
     assert states(portal) == {"sent": FAMILIES - 2, "queued": 1, "refused": 1}
     (waiting,) = [row for row in rows(portal) if row.state != "done"]
     assert "451" in waiting.last_error
-    address(portal, 3, "nobody")
     with portal.town() as town:
         town.session.execute(text("UPDATE message SET address = 'parent-3@exemple.fr' WHERE state = 'queued'"))
     portal.clock.pass_time(hours=1)
@@ -122,15 +89,15 @@ def test_a_mailbox_that_is_busy_or_refuses_keeps_no_neighbour_off(portal, store)
     assert states(portal) == {"sent": FAMILIES - 1, "refused": 1}
 
 
-def test_a_server_that_is_away_is_not_asked_for_each_mail(portal, store, server, monkeypatch):
+def test_a_server_that_is_away_is_not_asked_for_each_mail(portal, store, mail_server, monkeypatch):
     publish(portal)
-    server.stop()
+    mail_server.stop()
     tries = []
     send = email.send
     monkeypatch.setattr(email, "send", lambda *a, **k: (tries.append(1), send(*a, **k))[1])
     portal.work(rounds=4)
     assert len(tries) == 3 * notifications.AWAY
-    server.start()
+    mail_server.start()
     portal.clock.pass_time(hours=1)
     portal.work()
     assert len(received(store)) == FAMILIES
