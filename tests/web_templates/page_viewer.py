@@ -12,7 +12,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from axe_playwright_python.base import AxeResults
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 from template_samples import TEMPLATES, Pages, Sample, samples
 
@@ -47,6 +50,7 @@ class Viewer:
         self.final = False
         """What the state of a payment answers."""
         self.loads = 0
+        self._axe = Axe()
         self._pages = Pages()
         self._html = ""
         page.on("console", lambda message: self.complaints.append(message.text))
@@ -70,6 +74,15 @@ class Viewer:
         """How many pixels the page is wider than the window."""
         root = "document.documentElement"
         return self.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
+
+    def violations(self, rules: dict[str, Any]) -> str:
+        """What axe has against the page, by some of its rules; empty if nothing."""
+        # Its script is half a megabyte, and stays with the page.
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(self._axe.axe_script)
+        options = {"runOnly": rules, "resultTypes": ["violations"]}
+        found = AxeResults(self.page.evaluate("options => axe.run(options)", options))
+        return found.generate_report() if found.violations_count else ""
 
     def _answer(self, route: Route) -> None:
         path = route.request.url.removeprefix(ORIGIN)
