@@ -1,9 +1,12 @@
 """Calling a plugin's code so that its faults stay its own: raising, hanging, answering nonsense.
 
-A call that may hang is made in a companion thread, which costs some 25 µs: what waits for it gives
-up after a while. A thread cannot be ended from outside, so the call itself is left to its fate, and
-the plugin's next calls of that kind are spared for a minute: a plugin that hangs costs one wait a
-minute and process, not one a page.
+A call that may hang is made in a companion thread: what waits for it gives up after a while. A
+thread cannot be ended from outside, so the call itself is left to its fate, and the plugin's next
+calls of that kind are spared for a minute: a plugin that hangs costs one wait a minute and process,
+not one a page.
+
+Waking another thread takes longer (25 to 150 µs) than most answers. So what a page asks of several
+plugins is asked `together`, in one companion.
 """
 
 from __future__ import annotations
@@ -64,7 +67,10 @@ def contain(
     key = plugin, what
     if _resting.get(key, 0.0) > time.monotonic():
         raise FaultError(f"plugin {plugin!r} rests: it hung in {what}")
+    thread = threading.current_thread()
     try:
+        if isinstance(thread, _Companion) and thread.gathers:
+            return thread.ask(key, call)
         return call() if here else bounded(PATIENCE if seconds is None else seconds, call)
     except passing:
         raise
@@ -73,6 +79,27 @@ def contain(
             _resting[key] = time.monotonic() + REST
         report_fault(plugin, what, error)
         raise FaultError(f"plugin {plugin!r} failed in {what}: {_words(error)}") from error
+
+
+def together(ask: Callable[[], T]) -> T:
+    """Call what calls several plugins, each by `contain`, in one companion.
+
+    Each has `PATIENCE`. One that hangs is a fault and rests, and all is asked once more without it:
+    `ask` must do nothing but ask. What it raises passes.
+    """
+    thread = threading.current_thread()
+    if isinstance(thread, _Companion) and thread.gathers:
+        return ask()
+    while True:
+        companion = _take()
+        companion.gathers = True
+        try:
+            return companion.answer(ask, PATIENCE)
+        except StuckError as error:
+            if companion.asking is None:
+                raise
+            _resting[companion.asking] = time.monotonic() + REST
+            report_fault(*companion.asking, error)
 
 
 def consult(
@@ -113,26 +140,82 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
+class _LeftError(BaseException):
+    """Nobody waits for this companion any more."""
+
+
 class _Companion(threading.Thread):
-    """A thread that makes one call after another for whoever took it from `_idle`."""
+    """A thread that makes one call after another for whoever took it."""
 
     def __init__(self) -> None:
         super().__init__(name="plugin-call", daemon=True)
-        self.calls: SimpleQueue[tuple[Context, Callable[[], Any]] | None] = SimpleQueue()
-        self.answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self.gathers = False
+        """Whether what runs now, asks several plugins, and is not a plugin's code itself."""
+        self.asking: tuple[str, str] | None = None
+        """The last of them that was asked, and what."""
+        self._since = 0.0
+        self._left = False
+        self._calls: SimpleQueue[tuple[Context, Callable[[], Any]] | None] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
     def run(self) -> None:
-        while (call := self.calls.get()) is not None:
+        while (call := self._calls.get()) is not None:
             context, function = call
             try:
-                self.answers.put((context.run(function), None))
+                self._answers.put((context.run(function), None))
             except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-                self.answers.put((None, error))
+                self._answers.put((None, error))
+
+    def ask(self, key: tuple[str, str], call: Callable[[], T]) -> T:
+        """In the companion: make one call of several."""
+        self.gathers, self.asking, self._since = False, key, time.monotonic()
+        try:
+            return call()
+        finally:
+            self.gathers = True
+            if self._left:
+                # The page goes on without it, and with the same session: nobody is asked here any
+                # more, and what this call said does not count.
+                raise _LeftError
+
+    def answer(self, call: Callable[[], T], seconds: float) -> T:
+        """In the thread that waits: have a call made, and wait `seconds` for each that it asks.
+
+        Raises:
+            StuckError: it still runs.
+        """
+        self._since = time.monotonic()
+        self._calls.put((copy_context(), call))
+        left = seconds
+        while left > 0:
+            try:
+                answer, error = self._answers.get(timeout=left)
+            except Empty:
+                left = self._since + seconds - time.monotonic()
+                continue
+            self.gathers, self.asking = False, None
+            _idle.append(self)
+            if error is not None:
+                raise error
+            result: T = answer
+            return result
+        self._left = True
+        self._calls.put(None)  # If it ever comes back, it ends.
+        raise StuckError(f"no answer within {seconds:g} s")
 
 
 _idle: list[_Companion] = []
 # A forked worker inherits the list, but none of its threads.
 os.register_at_fork(after_in_child=_idle.clear)
+
+
+def _take() -> _Companion:
+    try:
+        return _idle.pop()
+    except IndexError:
+        companion = _Companion()
+        companion.start()
+        return companion
 
 
 def bounded(seconds: float, call: Callable[[], T]) -> T:
@@ -141,19 +224,4 @@ def bounded(seconds: float, call: Callable[[], T]) -> T:
     Raises:
         StuckError: it still runs.
     """
-    try:
-        companion = _idle.pop()
-    except IndexError:
-        companion = _Companion()
-        companion.start()
-    companion.calls.put((copy_context(), call))
-    try:
-        answer, error = companion.answers.get(timeout=seconds)
-    except Empty:
-        companion.calls.put(None)  # If it ever comes back, nobody needs it any more.
-        raise StuckError(f"no answer within {seconds:g} s") from None
-    _idle.append(companion)
-    if error is not None:
-        raise error
-    result: T = answer
-    return result
+    return _take().answer(call, seconds)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache, partial
 from importlib.metadata import entry_points
 from itertools import islice
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 from core import hookspecs, i18n
 from core.api.plugin import PROJECT, HealthCheck, Plugin
 from core.api.web import MenuEntry
-from core.containment import FaultError, NonsenseError, contain
+from core.containment import FaultError, NonsenseError, contain, together
 
 GROUP = "preau.plugins"
 
@@ -99,21 +100,28 @@ class Extensions:
 
     def contained(
         self, enabled: frozenset[str], hook: str, *, only: str = "", **kwargs: Any
-    ) -> Iterator[tuple[str, Any]]:
+    ) -> list[tuple[str, list[Any]]]:
         """Call a hook that gives a list, plugin by plugin, or of the plugin `only`.
 
         One that raises, hangs or answers nonsense is logged, counted and left out. What is built in
         is code of our own: it is not waited for in another thread.
         """
-        for name in self.implementers(enabled, hook):
-            if only not in {"", name}:
-                continue
-            call = partial(self.call_one, enabled, name, hook, **kwargs)
-            try:
-                ours = self.plugins[name].built_in
-                yield name, contain(name, hook, partial(_listed, hook, call), here=ours)
-            except FaultError:
-                continue
+
+        def ask(*, ours: bool) -> list[tuple[str, list[Any]]]:
+            found = []
+            for name in asked:
+                if self.plugins[name].built_in == ours:
+                    call = partial(self.call_one, enabled, name, hook, **kwargs)
+                    with suppress(FaultError):
+                        items = contain(name, hook, partial(_listed, hook, call), here=ours)
+                        found.append((name, items))
+            return found
+
+        asked = [name for name in self.implementers(enabled, hook) if only in {"", name}]
+        found = ask(ours=True)
+        if not all(self.plugins[name].built_in for name in asked):
+            found += together(partial(ask, ours=False))
+        return found
 
 
 MOST = 200

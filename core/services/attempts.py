@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ from core.api.payments import (
     Redirect,
     Settled,
 )
-from core.containment import consult
+from core.containment import consult, together
 from core.domain.payment_states import SOURCES, PaymentState, is_closed
 from core.i18n import gettext as _
 from core.models import Family, Invoice, Payment, PaymentAnswer, PaymentItem
@@ -84,8 +84,11 @@ class Attempts:
         self._providers = providers
         self._base_url = base_url
 
-    def choice(self, regie: str) -> Choice | None:
-        """Who takes payments of this régie; None when it cannot be paid online."""
+    def choices(self, regies: Collection[str]) -> dict[str, Choice | None]:
+        """Who takes payments of each régie; None for one that cannot be paid online."""
+        return together(lambda: {regie: self._choice(regie) for regie in regies})
+
+    def _choice(self, regie: str) -> Choice | None:
         for provider in self._providers().values():
             with suppress(RetryableError):  # It cannot say so now: as good as not installed.
                 capabilities = consult(
@@ -110,7 +113,8 @@ class Attempts:
             raise NotPayableError(
                 _("Une facture choisie ne peut plus être payée en ligne : elle est déjà réglée.")
             )
-        choice = self.choice(invoices[0].regie)
+        regie = invoices[0].regie
+        choice = self.choices([regie])[regie]
         if choice is None:
             raise NotPayableError(_("Cette facture ne peut pas être payée en ligne."))
         if len({invoice.regie for invoice in invoices}) > 1:

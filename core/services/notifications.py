@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import cache, partial
@@ -25,7 +25,7 @@ from core.api.messages import (
     NotificationChannel,
     Retry,
 )
-from core.containment import FaultError, NonsenseError, consult, contain
+from core.containment import FaultError, NonsenseError, consult, contain, together
 from core.models import ContactEmail, MessageRow, MessageState, Payment
 from core.services.events import TO_MANY
 from core.services.families import Families
@@ -41,6 +41,10 @@ AWAY = 3
 
 LONGEST = 50.0
 """Seconds that a channel may take for one message: less than the lease of its row."""
+
+
+Places = dict[tuple[str, str], None]
+"""Where a message goes, each once and in order: (channel, address)."""
 
 
 class Writer(Protocol):
@@ -108,12 +112,15 @@ class Notifications:
         messages: list[dict[str, Any]] = []
         failed = None
         with self._families.at_hand(int(event["family_id"]) for event in events):
-            for event in events:
-                family = self._families.get(int(event["family_id"]))
-                if family is None:
-                    continue
-                found, fault = self._addresses(family, kind, event)
+            concerned = [
+                (family, event)
+                for event in events
+                if (family := self._families.get(int(event["family_id"]))) is not None
+            ]
+            asked = self._ask_channels(kind, [family.id for family, _event in concerned])
+            for (family, event), (found, fault) in zip(concerned, asked, strict=True):
                 failed = failed or fault
+                self._add_payer(found, family, kind, event)
                 messages += (
                     {
                         "key": f"{event['id']}/{channel}/{address}",
@@ -154,40 +161,42 @@ class Notifications:
         rows = [({"message_ids": ids}, str(ids[0])) for ids in groups]
         self._outbox.add_many(SEND, rows, bulk=bulk)
 
-    def reached(self, family_id: int, kind: str) -> list[str]:
-        """How messages of this kind would reach a family, in words: an address, or a channel."""
-        family = self._families.get(family_id)
-        found = self._addresses(family, kind, {})[0] if family else ()
-        labels = (
-            address if channel == EMAIL else self._channels()[channel].label
-            for channel, address in found
-        )
-        return list(dict.fromkeys(labels))
-
-    def _addresses(
-        self, family: FamilyInfo, kind: str, event: dict[str, Any]
-    ) -> tuple[Iterable[tuple[str, str]], RetryableError | None]:
-        """Where an event goes, and what a channel failed with that could not say."""
-        found: dict[tuple[str, str], None] = {}
-        failed = None
-        for key, channel in self._channels().items():
-            ask = partial(_asked, channel, family.id, kind)
-            try:
-                found |= dict.fromkeys((key, value) for value in contain(key, "addresses", ask))
-            except FaultError as error:
-                failed = error
-        if "payment_id" in event:
-            payer = self._session.scalar(
-                select(Payment.email).where(
-                    Payment.tenant_id == self._tenant, Payment.id == event["payment_id"]
+    def reached(self, family_ids: Sequence[int], kind: str) -> dict[int, list[str]]:
+        """How messages of this kind would reach families, in words: an address, or a channel."""
+        asked = self._ask_channels(kind, family_ids)
+        return {
+            family_id: list(
+                dict.fromkeys(
+                    address if channel == EMAIL else self._channels()[channel].label
+                    for channel, address in found
                 )
             )
-            if payer:
-                found[EMAIL, payer] = None
-            elif kind == "payment_settled":
-                # Paid by cheque or at the counter: nobody gave an address with the payment.
-                found |= dict.fromkeys((EMAIL, one) for one in self._families.emails(family.id))
-        return found, failed
+            for family_id, (found, _fault) in zip(family_ids, asked, strict=True)
+        }
+
+    def _ask_channels(
+        self, kind: str, family_ids: Sequence[int]
+    ) -> list[tuple[Places, FaultError | None]]:
+        """Where messages go to each family, and what a channel failed with that could not say."""
+        channels = self._channels()
+        return together(lambda: [_places(channels, kind, family_id) for family_id in family_ids])
+
+    def _add_payer(
+        self, found: Places, family: FamilyInfo, kind: str, event: dict[str, Any]
+    ) -> None:
+        """What concerns a payment goes to who paid, too."""
+        if "payment_id" not in event:
+            return
+        payer = self._session.scalar(
+            select(Payment.email).where(
+                Payment.tenant_id == self._tenant, Payment.id == event["payment_id"]
+            )
+        )
+        if payer:
+            found[EMAIL, payer] = None
+        elif kind == "payment_settled":
+            # Paid by cheque or at the counter: nobody gave an address with the payment.
+            found |= dict.fromkeys((EMAIL, one) for one in self._families.emails(family.id))
 
     def send(self, *message_ids: int) -> None:
         """Send queued messages, each ended for itself. Commits before the other side is spoken to.
@@ -341,6 +350,21 @@ def _ending() -> ReturningUpdate[Any]:
         # is as if the worker had died before, and the message comes once more.
         .returning(func.set_config("synchronous_commit", "off", True))
     )
+
+
+def _places(
+    channels: Mapping[str, NotificationChannel], kind: str, family_id: int
+) -> tuple[Places, FaultError | None]:
+    found: Places = {}
+    failed = None
+    for key, channel in channels.items():
+        try:
+            values = contain(key, "addresses", partial(_asked, channel, family_id, kind))
+        except FaultError as error:
+            failed = error
+        else:
+            found |= dict.fromkeys((key, value) for value in values)
+    return found, failed
 
 
 def _asked(channel: NotificationChannel, family_id: int, kind: str) -> list[str]:

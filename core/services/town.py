@@ -94,6 +94,8 @@ class Town:
         self._throttle = surroundings.throttle
         self._secret_key = surroundings.settings.secret_key
         self._actor = actor
+        self._menus: dict[Audience, Sequence[MenuEntry]] = {}
+        self._brought_by_key: dict[str, dict[str, Any]] = {}
 
     @cached_property
     def town(self) -> TownInfo:
@@ -106,26 +108,31 @@ class Town:
 
     # --- What the enabled plugins bring ------------------------------------------------------
 
-    @cached_property
+    # Not cached_property: its lock is one for all towns (in Python 3.11), and would be held while a
+    # plugin hangs.
+
+    @property
     def providers(self) -> Mapping[str, PaymentProvider]:
         """Payment providers by key, in the order of the town's file."""
         return self._keyed("payment_providers")
 
-    @cached_property
+    @property
     def channels(self) -> Mapping[str, NotificationChannel]:
         """Notification channels by key."""
         return self._keyed("notification_channels")
 
-    @cached_property
+    @property
     def sources(self) -> Mapping[str, InvoiceSource]:
         """Invoice sources by key."""
         return self._keyed("invoice_sources")
 
     def menu(self, audience: Audience) -> Sequence[MenuEntry]:
-        """The plugins' entries of a menu, sorted."""
-        found = self._brought("menu_entries", audience=audience)
-        entries = chain.from_iterable(entries for _plugin, entries in found)
-        return sorted(entries, key=lambda entry: (entry.order, entry.label))
+        """The plugins' entries of a menu, sorted; asked once."""
+        if audience not in self._menus:
+            found = self._brought("menu_entries", audience=audience)
+            entries = chain.from_iterable(entries for _plugin, entries in found)
+            self._menus[audience] = sorted(entries, key=lambda entry: (entry.order, entry.label))
+        return self._menus[audience]
 
     def call_plugin(self, plugin: str, hook: str, **arguments: Any) -> Any:
         """Call a hook of one plugin; its exceptions pass."""
@@ -155,13 +162,15 @@ class Town:
         return sorted(found, key=lambda item: order[item[0]])
 
     def _keyed(self, hook: str) -> dict[str, Any]:
-        """What the plugins bring, by key. A key that is taken cannot be taken over."""
-        by_key: dict[str, Any] = {}
-        for plugin, items in self._brought(hook):
-            for item in items:
-                if by_key.setdefault(item.key, item) is not item:
-                    report_fault(plugin, hook, NonsenseError(f"key {item.key!r} is taken"))
-        return by_key
+        """What the plugins bring, by key; asked once. A key that is taken cannot be taken over."""
+        if hook not in self._brought_by_key:
+            by_key: dict[str, Any] = {}
+            for plugin, items in self._brought(hook):
+                for item in items:
+                    if by_key.setdefault(item.key, item) is not item:
+                        report_fault(plugin, hook, NonsenseError(f"key {item.key!r} is taken"))
+            self._brought_by_key[hook] = by_key
+        return self._brought_by_key[hook]
 
     # --- Services ----------------------------------------------------------------------------
 

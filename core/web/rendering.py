@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 from markupsafe import Markup
 from pyramid.config import Configurator
@@ -15,11 +17,13 @@ from pyramid_jinja2 import add_jinja2_renderer, get_jinja2_environment
 
 import core.web
 from core.api.web import Audience, MenuEntry
-from core.containment import report_fault
+from core.containment import report_fault, together
 from core.i18n import gettext as _
 from core.markdown import render
 from core.templating import configure
 from core.web import words
+
+T = TypeVar("T")
 
 STATIC = Path(__file__).parent / "static"
 
@@ -53,6 +57,8 @@ def _add_globals(event: BeforeRender) -> None:
     event["flashes"] = [
         (level, message)
         for level in ("error", "warning", "success", "info")
+        # Taking what is not there would write the session's cookie anew.
+        if request.session.peek_flash(level)
         for message in request.session.pop_flash(level)
     ]
     event["demo"] = not request.registry.runtime.settings.is_production
@@ -72,6 +78,16 @@ def menu(request: Request) -> list[MenuEntry]:
         *leading(request, Audience.PARENTS),
     ]
     return sorted(entries, key=lambda entry: entry.order)
+
+
+def with_menu(request: Request, ask: Callable[[], T]) -> T:
+    """What a parents' page asks of plugins, and its menu, in one go."""
+
+    def both() -> T:
+        request.ctx.menu(Audience.PARENTS)
+        return ask()
+
+    return together(both)
 
 
 def who(request: Request, actor: str) -> str:

@@ -333,8 +333,8 @@ def test_capabilities_that_fail_cost_its_payments_only(portal, bad, page, fault)
     bad.does["payment_providers"] = lambda: [Provider(capabilities=FAULTS[fault])]
     page()
     with portal.town() as town:
-        assert town.attempts.choice("GARDERIE") is None
-        assert town.attempts.choice("CANTINE").provider.key == "fakepay"
+        assert town.attempts.choices(["GARDERIE"])["GARDERIE"] is None
+        assert town.attempts.choices(["CANTINE"])["CANTINE"].provider.key == "fakepay"
     assert counted("capabilities") > 0
 
 
@@ -573,6 +573,20 @@ def test_a_question_that_fails_is_an_answer(portal, bad, monkeypatch, fault):
     assert second == "two: ill"
 
 
+def test_another_town_does_not_wait_for_a_plugin_that_hangs(page, bad, monkeypatch):
+    monkeypatch.setattr(containment, "PATIENCE", 30)
+    hung = threading.Event()
+    bad.does["payment_providers"] = lambda: hung.set() or hangs()
+    waiting = threading.Thread(target=page)
+    waiting.start()
+    assert hung.wait(10)
+    page("brumes")
+    assert waiting.is_alive(), "it waited for the other town"
+    released.set()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
 # --- The tool itself -----------------------------------------------------------------------------
 
 
@@ -597,6 +611,73 @@ def test_companions_are_used_again():
 
 def _raise(error):
     raise error
+
+
+@pytest.fixture
+def patience(monkeypatch):
+    monkeypatch.setattr(containment, "PATIENCE", 0.2)
+    released.clear()
+    yield 0.2
+    released.set()
+    containment.forget_rests()
+
+
+def ask(*calls):
+    """Ask each of several plugins; what failed is None."""
+
+    def one(name, call):
+        try:
+            return containment.contain(name, "something", call)
+        except containment.FaultError:
+            return None
+
+    return [one(f"p{number}", call) for number, call in enumerate(calls)]
+
+
+@pytest.mark.usefixtures("patience")
+def test_one_of_several_that_hangs_is_left_out_and_rests():
+    asked = []
+    calls = (lambda: 1, hangs, partial(_raise, ValueError), lambda: asked.append(4) or 4)
+    before = [counted("something", f"p{number}") for number in range(4)]
+    assert containment.together(partial(ask, *calls)) == [1, None, None, 4]
+    # What hung ends one day, and then asks nobody any more.
+    released.set()
+    for thread in threading.enumerate():
+        if thread.name == "plugin-call" and thread not in containment._idle:
+            thread.join(5)
+    assert asked == [4]
+    after = [counted("something", f"p{number}") for number in range(4)]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [0, 1, 1, 0]
+    assert containment.together(partial(ask, *calls))[1] is None, "it rests"
+
+
+def test_each_of_several_has_its_time(patience):
+    slow = partial(threading.Event().wait, patience * 0.7)
+    assert containment.together(partial(ask, slow, slow, slow)) == [False] * 3
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_plugin_that_calls_another_answers_for_its_time():
+    """What a plugin's code asks of others is a part of its own call."""
+
+    def asks_another():
+        return ask(hangs)
+
+    assert containment.together(partial(ask, asks_another, lambda: 2))[1] == 2
+
+
+def test_what_is_asked_together_wakes_one_thread(page, bad, monkeypatch):
+    woken = []
+    take = containment._take
+    monkeypatch.setattr(containment, "_take", lambda: woken.append(1) or take())
+    bad.does["menu_entries"] = lambda _audience: [MenuEntry("Une entrée", "bad.page")]
+    assert "Une entrée" in page()
+    assert len(woken) == 1
+
+
+def test_what_asks_together_raises_is_raised():
+    with pytest.raises(PermanentError):
+        containment.together(partial(_raise, PermanentError("no")))
 
 
 def test_words_are_those_of_the_reader():

@@ -201,3 +201,9 @@ def test_the_language_is_the_visitors(browser):
 def test_pages_of_families_are_not_kept_by_the_browser(browser):
     browser.sign_in()
     assert browser.get("/factures").headers["Cache-Control"] == "no-store"
+
+
+def test_a_page_writes_no_cookie_unless_it_has_to(browser):
+    assert "Déconnexion" in browser.sign_in()
+    for _time in range(2):
+        assert "Set-Cookie" not in browser.get("/factures").headers

@@ -124,10 +124,9 @@ def preview(request: Request) -> dict[str, Any]:
         "day": day,
         "planned": planned,
         "planned_pages": asked.pages(request, planned.more, name="rappels"),
-        "ways": {
-            family_id: request.ctx.notifications.reached(family_id, "invoice_due")
-            for family_id in {row.family.id for row in planned.rows}
-        },
+        "ways": request.ctx.notifications.reached(
+            list({row.family.id for row in planned.rows}), "invoice_due"
+        ),
         "reason": reason,
         "closing": closing,
         "closing_pages": asked.pages(request, closing.more, name="clotures"),

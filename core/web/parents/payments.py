@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -25,6 +26,7 @@ from core.services.errors import NotFoundError, NotPayableError, PaymentUnderWay
 from core.services.invoices import PAYMENT_LINK
 from core.web.forms import EmailForm, number
 from core.web.parents.invoices import pdf, unpaid_page
+from core.web.rendering import with_menu
 from core.web.security import let_in
 
 log = structlog.get_logger(__name__)
@@ -240,7 +242,7 @@ def _invoices(request: Request, payment: Payment) -> Sequence[InvoiceInfo]:
 def _checkout_page(
     request: Request, form: CheckoutForm, invoices: Sequence[InvoiceInfo]
 ) -> Response:
-    choice = request.ctx.attempts.check(invoices)
+    choice = with_menu(request, partial(request.ctx.attempts.check, invoices))
     context = {
         "form": form,
         "invoices": invoices,
