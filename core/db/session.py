@@ -6,13 +6,15 @@ import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVarTuple
 
 import psycopg
 from psycopg.sql import quote
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, CursorResult, Engine, Select, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
+
+Ts = TypeVarTuple("Ts")
 
 PREPARE_AFTER = 5
 """How often a connection plans a statement anew before its plan is kept."""
@@ -95,6 +97,14 @@ def _seeing(tenant: str, engine: Engine) -> Engine:
 def make_session_factory(engine: Engine) -> sessionmaker[Session]:
     """A factory of sessions; give the town by ``sessions(info={"tenant": slug})``."""
     return sessionmaker(engine, class_=_TownSession, expire_on_commit=False)
+
+
+def read(
+    session: Session, statement: Select[*Ts], values: dict[str, Any]
+) -> CursorResult[*Ts]:
+    """Read columns, past the ORM: what it adds is for objects, and takes half as long as asking."""
+    session.flush()
+    return session.connection().execute(statement, values)
 
 
 @contextmanager

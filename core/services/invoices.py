@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
+    Row,
     Select,
     and_,
     any_,
@@ -27,6 +28,7 @@ from sqlalchemy.orm import Session
 from core.api.context import Clock, InvoiceInfo
 from core.api.invoices import InvoiceKind
 from core.api.messages import Document as FinishedDocument
+from core.db.session import read
 from core.models import (
     Allocation,
     Child,
@@ -156,6 +158,7 @@ _STATED = (
 """What is told of an invoice. Not the whole object: a list spends more on that than on asking."""
 
 
+# Its columns are what `_info` takes apart.
 def _select(paid: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
     return select(
         *_STATED,
@@ -364,31 +367,35 @@ class Invoices:
         return _select(paid).where(Invoice.tenant_id == self._tenant)
 
     def _infos(self, query: Select[*tuple[Any, ...]], **values: Any) -> list[InvoiceInfo]:
-        rows = self._session.execute(query, {"tenant": self._tenant, **values})
+        rows = read(self._session, query, {"tenant": self._tenant, **values})
         return [_info(row) for row in rows]
 
 
-def _info(invoice: Any) -> InvoiceInfo:
-    """From a row of `_select`."""
-    balance = max(invoice.amount - invoice.paid, 0)
+def _info(row: Row[*tuple[Any, ...]]) -> InvoiceInfo:
+    # By place, not by name: names cost as much as asking, where rows are many.
+    (
+        id_, family_id, regie, number, reference, label, amount, issued_on, due_on, state, kind,
+        direct_debit, paid, closes_on, under_way,
+    ) = row  # fmt: skip
+    balance = max(amount - paid, 0)
     return InvoiceInfo(
-        id=invoice.id,
-        family_id=invoice.family_id,
-        regie=invoice.regie,
-        number=invoice.number,
-        payment_reference=invoice.payment_reference,
-        label=invoice.label,
-        amount=invoice.amount,
+        id=id_,
+        family_id=family_id,
+        regie=regie,
+        number=number,
+        payment_reference=reference,
+        label=label,
+        amount=amount,
         balance=balance,
-        issued_on=invoice.issued_on,
-        due_on=invoice.due_on,
+        issued_on=issued_on,
+        due_on=due_on,
         payable=(
             balance > 0
-            and invoice.state == InvoiceState.PUBLISHED
-            and invoice.kind == InvoiceKind.INVOICE
-            and not invoice.direct_debit
+            and state == InvoiceState.PUBLISHED
+            and kind == InvoiceKind.INVOICE
+            and not direct_debit
         ),
-        closes_on=invoice.closes_on,
-        handed_over=invoice.state == InvoiceState.HANDED_OVER,
-        under_way=invoice.under_way,
+        closes_on=closes_on,
+        handed_over=state == InvoiceState.HANDED_OVER,
+        under_way=under_way,
     )

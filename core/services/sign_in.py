@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock, FamilyInfo
 from core.api.errors import UserError
+from core.db.session import read
 from core.domain import access_codes
 from core.i18n import gettext as _
 from core.models import (
@@ -307,7 +308,8 @@ class SignIn:
     def recognise(self, token: str) -> SignedIn | None:
         """Who holds this token; None when its session ended (idle, too old, signed out)."""
         now = self._clock.now()
-        row = self._session.execute(
+        row = read(
+            self._session,
             _by_token(),
             {
                 "tenant": self._tenant,
