@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,9 +14,7 @@ from core.logging import configure
 def quiet_logs(runtime: Any) -> None:
     """Log as in production, lines that are written, but to nowhere."""
     settings = runtime.settings.model_copy(update={"log_format": "json", "log_level": "info"})
-    configure(settings, "web")
-    for handler in logging.getLogger().handlers:
-        handler.setStream(open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    configure(settings, "web", open(os.devnull, "w"))  # noqa: PTH123, SIM115
 
 
 def signed_in(application: Any, portal: Any, family: str) -> dict[str, str]:

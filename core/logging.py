@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import logging.config
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, ClassVar, TextIO
 
 import structlog
+from structlog.stdlib import NAME_TO_LEVEL
 from structlog.typing import EventDict, WrappedLogger
 
 if TYPE_CHECKING:
@@ -27,10 +29,36 @@ PERSONAL = frozenset(
 
 HIDDEN = "[hidden]"
 
+# The same list always: a logger keeps the one that it began with.
+_processors: list[structlog.typing.Processor] = []
 
-def configure(settings: Settings, process: str = "") -> None:
-    """Send structlog's and the standard library's records to stderr, in one format."""
-    shared = [
+
+class Lines:
+    """What structlog's loggers write to: a line for each event.
+
+    A record of the standard library in between would take three times as long.
+    """
+
+    out: ClassVar[TextIO | None] = None
+    """Standard error, unless another stream is given."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+
+    def write(self, line: str) -> None:
+        """Write an event."""
+        # In one piece: other threads and processes write there too.
+        (self.out or sys.stderr).write(f"{line}\n")
+
+    debug = info = warning = error = exception = critical = write
+
+
+def configure(settings: Settings, process: str = "", out: TextIO | None = None) -> None:
+    """Send structlog's events and the standard library's records to stderr, in one format.
+
+    Or to `out`.
+    """
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
@@ -47,9 +75,11 @@ def configure(settings: Settings, process: str = "") -> None:
         shared.append(structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False))
         plain = structlog.dev.plain_traceback
         renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)
+    Lines.out = out
+    _processors[:] = [_loud_enough, *shared, renderer]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=_processors,
+        logger_factory=Lines,
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
@@ -57,7 +87,7 @@ def configure(settings: Settings, process: str = "") -> None:
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
-    handler = logging.StreamHandler()
+    handler = logging.StreamHandler(out)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -68,6 +98,13 @@ def configure(settings: Settings, process: str = "") -> None:
     logging.captureWarnings(settings.environment == "development")
     if process:
         structlog.contextvars.bind_contextvars(process=process)
+
+
+def _loud_enough(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Drop events below the root logger's level."""
+    if not logging.getLogger().isEnabledFor(NAME_TO_LEVEL[method]):
+        raise structlog.DropEvent
+    return event
 
 
 def hide_personal_data(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
