@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.api.context import Clock, FamilyInfo
-from core.api.errors import RetryableError
+from core.api.errors import PermanentError, RetryableError
 from core.api.messages import (
     Address,
     Dead,
@@ -205,6 +205,7 @@ class Notifications:
 
         Raises:
             RetryableError: some were not taken now. The same call sends those that are left.
+            PermanentError: those that are left will never be taken.
         """
         rows = self._queued(message_ids)
         failures: list[Exception] = []
@@ -331,10 +332,15 @@ class Notifications:
 
 
 def _gravest(failures: Sequence[Exception]) -> Exception:
-    """Of several failures the one to tell: a fault of ours, else the longest wait."""
-    faults = [error for error in failures if not isinstance(error, RetryableError)]
+    """Of several failures the one to tell: a fault of ours, then the longest wait.
+
+    What will never be taken is told when nothing else waits any more: its row ends by it.
+    """
+    last = [error for error in failures if isinstance(error, PermanentError)]
     waits = [error for error in failures if isinstance(error, RetryableError)]
-    return faults[0] if faults else max(waits, key=lambda error: error.after or timedelta())
+    faults = [error for error in failures if error not in last and error not in waits]
+    waits.sort(key=lambda error: error.after or timedelta(), reverse=True)
+    return [*faults, *waits, *last][0]
 
 
 @cache

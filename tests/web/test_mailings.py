@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from core.api.errors import PermanentError
 from core.channels import email
 from core.services import letters, notifications
 from core.services.outbox import HELD
@@ -143,6 +144,32 @@ def test_one_that_cannot_be_written_is_shown_and_keeps_no_neighbour_off(portal, 
     assert len(received(store)) == FAMILIES - 1
     (waiting,) = [row for row in rows(portal) if row.state != "done"]
     assert "a fault of ours" in waiting.last_error
+
+
+def test_one_that_is_never_taken_lets_the_others_come_later(portal, store, monkeypatch):
+    address(portal, 3, "plus-tard@exemple.fr")
+    send = email.send
+
+    def picky(mail, *args, **kwargs):
+        if mail["To"] == "parent-4@exemple.fr":
+            raise PermanentError("never")
+        return send(mail, *args, **kwargs)
+
+    monkeypatch.setattr(email, "send", picky)
+    # Both in one row, whatever the order is in which they are sent.
+    monkeypatch.setattr(notifications, "TOGETHER", FAMILIES)
+    publish(portal)
+    portal.work(rounds=5)
+    (row,) = rows(portal)
+    assert (row.state, len(received(store))) == ("ready", FAMILIES - 2)
+    with portal.town() as town:
+        town.session.execute(text("UPDATE message SET address = 'parent-3@exemple.fr' WHERE address LIKE 'plus%'"))
+    portal.clock.pass_time(hours=1)
+    portal.work()
+    assert len(received(store)) == FAMILIES - 1
+    (row,) = rows(portal)
+    assert row.state == "dead"
+    assert "never" in row.last_error
 
 
 def test_an_invoice_that_was_read_together_is_read_again_after_a_while(portal):
