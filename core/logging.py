@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import logging.config
 import sys
-from typing import TYPE_CHECKING, ClassVar, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import structlog
 from structlog.stdlib import NAME_TO_LEVEL
@@ -44,11 +45,18 @@ class Lines:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
+        self._logger = logging.getLogger(name)
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - as the standard library's loggers
+        """Whether events of this level are told, as set for the logger of this name."""
+        return self._logger.isEnabledFor(level)
 
     def write(self, line: str) -> None:
-        """Write an event."""
-        # In one piece: other threads and processes write there too.
-        (self.out or sys.stderr).write(f"{line}\n")
+        """Write an event; lose it rather than break the work that it tells of."""
+        # AttributeError: a process may have no standard error. ValueError: or a closed one.
+        with suppress(OSError, ValueError, AttributeError):
+            # In one piece: other threads and processes write there too.
+            (self.out or sys.stderr).write(f"{line}\n")
 
     debug = info = warning = error = exception = critical = write
 
@@ -76,7 +84,7 @@ def configure(settings: Settings, process: str = "", out: TextIO | None = None) 
         plain = structlog.dev.plain_traceback
         renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)
     Lines.out = out
-    _processors[:] = [_loud_enough, *shared, renderer]
+    _processors[:] = [_loud_enough, *shared, _or_else(renderer)]
     structlog.configure(
         processors=_processors,
         logger_factory=Lines,
@@ -100,11 +108,23 @@ def configure(settings: Settings, process: str = "", out: TextIO | None = None) 
         structlog.contextvars.bind_contextvars(process=process)
 
 
-def _loud_enough(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Drop events below the root logger's level."""
-    if not logging.getLogger().isEnabledFor(NAME_TO_LEVEL[method]):
+def _loud_enough(logger: Lines, method: str, event: EventDict) -> EventDict:
+    """Drop events below the logger's level."""
+    if not logger.isEnabledFor(NAME_TO_LEVEL[method]):
         raise structlog.DropEvent
     return event
+
+
+def _or_else(renderer: structlog.typing.Processor) -> structlog.typing.Processor:
+    """Show what cannot be rendered as Python does, rather than break the work that it tells of."""
+
+    def render(logger: WrappedLogger, method: str, event: EventDict) -> Any:
+        try:
+            return renderer(logger, method, event)
+        except Exception:  # noqa: BLE001 - see above
+            return repr(event)
+
+    return render
 
 
 def hide_personal_data(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

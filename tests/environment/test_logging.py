@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 
 import pytest
 import structlog
@@ -56,3 +57,28 @@ def test_json_is_one_object_a_line_with_request_town_and_process(capsys):
     assert record["town"] == "bourg-exemple"
     assert record["process"] == "web"
     assert record["level"] == "warning"
+
+
+def test_a_line_that_cannot_be_written_or_rendered_breaks_nothing(capsys):
+    log = structlog.get_logger("core.test")
+    with open("/dev/full", "w", buffering=1) as full:  # noqa: PTH123
+        configure(load(log_format="json"), out=full)
+        log.error("lost")
+        with suppress(OSError):
+            full.close()
+        log.error("after the end")
+    configure(load(log_format="json"))
+    log.error("odd", keys={(1, 2): 3}, email=EMAIL)
+    output = capsys.readouterr().err
+    assert "odd" in output
+    assert EMAIL not in output
+
+
+def test_a_logger_s_level_is_its_own(capsys):
+    configure(load(log_format="json", log_level="info"))
+    logging.getLogger("plugins.chatty").setLevel("ERROR")
+    for name in ("plugins.chatty", "plugins.other"):
+        structlog.get_logger(name).warning(f"from {name}")
+    output = capsys.readouterr().err
+    assert "from plugins.other" in output
+    assert "from plugins.chatty" not in output
