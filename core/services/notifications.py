@@ -221,7 +221,8 @@ class Notifications:
                         raise
                     self._session.rollback()
                     failures.append(error)
-                    failed_last += 1
+                    # Who refuses for good is there.
+                    failed_last += not isinstance(error, PermanentError)
                 else:
                     failed_last = 0
                     if len(rows) > 1:
