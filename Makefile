@@ -28,7 +28,7 @@ run: $(VENV)/.run pango  ## Start the whole portal here, with its demonstration;
 	@exec $(BIN)/preau run $(ARGS)
 
 test: lint chromium servers telegram  ## Check everything: linters, types, layers, all tests
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: dev  ## Check style, types and layers only
 	$(BIN)/ruff check .
