@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 PATIENCE = 2.0
 """Seconds that a page waits for a hook."""
+MOST_IDLE = 16
+"""Threads that wait for a call: more than a process answers requests at a time."""
 REST = 60.0
 """Seconds for which a plugin is not asked again what it hung on."""
 
@@ -41,6 +43,11 @@ class FaultError(RetryableError):
 
 class StuckError(Exception):
     """No answer within the time."""
+
+    def __init__(self, seconds: float, asked: tuple[str, str] | None) -> None:
+        super().__init__(f"no answer within {seconds:g} s")
+        self.asked = asked
+        """Of several plugins, the one that does not answer, and what it was asked."""
 
 
 class NonsenseError(Exception):
@@ -67,17 +74,20 @@ def contain(
     key = plugin, what
     if _resting.get(key, 0.0) > time.monotonic():
         raise FaultError(f"plugin {plugin!r} rests: it hung in {what}")
-    thread = threading.current_thread()
+    companion = _gathering()
     try:
-        if isinstance(thread, _Companion) and thread.gathers:
-            return thread.ask(key, call)
-        return call() if here else bounded(PATIENCE if seconds is None else seconds, call)
+        if here:
+            return call()
+        if companion is not None and seconds is None:
+            return companion.ask(key, call)
+        return bounded(PATIENCE if seconds is None else seconds, call)
     except passing:
         raise
     except (Exception, SystemExit) as error:
         if isinstance(error, StuckError):
             _resting[key] = time.monotonic() + REST
-        report_fault(plugin, what, error)
+        if companion is None or companion.is_news(key):
+            report_fault(plugin, what, error)
         raise FaultError(f"plugin {plugin!r} failed in {what}: {_words(error)}") from error
 
 
@@ -86,20 +96,28 @@ def together(ask: Callable[[], T]) -> T:
 
     Each has `PATIENCE`. One that hangs is a fault and rests, and all is asked once more without it:
     `ask` must do nothing but ask. What it raises passes.
+
+    Raises:
+        StuckError: `ask` hangs itself, between its questions.
     """
-    thread = threading.current_thread()
-    if isinstance(thread, _Companion) and thread.gathers:
+    if _gathering() is not None:
         return ask()
+    told: set[tuple[str, str]] = set()
+    stuck: StuckError | None = None
     while True:
         companion = _take()
-        companion.gathers = True
+        companion.gather(told)
         try:
             return companion.answer(ask, PATIENCE)
         except StuckError as error:
-            if companion.asking is None:
+            told |= companion.told
+            if error.asked is not None:
+                _resting[error.asked] = time.monotonic() + REST
+                report_fault(*error.asked, error)
+            elif stuck is not None:
                 raise
-            _resting[companion.asking] = time.monotonic() + REST
-            report_fault(*companion.asking, error)
+            else:
+                stuck = error  # The machine may have been busy: once.
 
 
 def consult(
@@ -151,10 +169,14 @@ class _Companion(threading.Thread):
         super().__init__(name="plugin-call", daemon=True)
         self.gathers = False
         """Whether what runs now, asks several plugins, and is not a plugin's code itself."""
-        self.asking: tuple[str, str] | None = None
-        """The last of them that was asked, and what."""
+        self.told: set[tuple[str, str]] = set()
+        """What failed of what was asked."""
+        self._told_before: set[tuple[str, str]] = set()
+        self._asking: tuple[str, str] | None = None
         self._since = 0.0
         self._left = False
+        # Whether somebody waits is one question for both threads.
+        self._lock = threading.Lock()
         self._calls: SimpleQueue[tuple[Context, Callable[[], Any]] | None] = SimpleQueue()
         self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
@@ -166,17 +188,31 @@ class _Companion(threading.Thread):
             except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
                 self._answers.put((None, error))
 
+    def gather(self, told_before: set[tuple[str, str]]) -> None:
+        """The next call asks several plugins; of these, faults were reported already."""
+        self.gathers, self.told, self._told_before = True, set(), told_before
+
+    def is_news(self, key: tuple[str, str]) -> bool:
+        """Whether a fault was not reported when all was asked before."""
+        self.told.add(key)
+        return key not in self._told_before
+
     def ask(self, key: tuple[str, str], call: Callable[[], T]) -> T:
         """In the companion: make one call of several."""
-        self.gathers, self.asking, self._since = False, key, time.monotonic()
+        self._step(key)
         try:
-            return call()
+            return copy_context().run(call)
         finally:
-            self.gathers = True
+            self._step(None)
+
+    def _step(self, asking: tuple[str, str] | None) -> None:
+        with self._lock:
             if self._left:
                 # The page goes on without it, and with the same session: nobody is asked here any
-                # more, and what this call said does not count.
+                # more, and what the last call said does not count.
                 raise _LeftError
+            self.gathers, self._asking = asking is None, asking
+            self._since = time.monotonic()
 
     def answer(self, call: Callable[[], T], seconds: float) -> T:
         """In the thread that waits: have a call made, and wait `seconds` for each that it asks.
@@ -186,22 +222,34 @@ class _Companion(threading.Thread):
         """
         self._since = time.monotonic()
         self._calls.put((copy_context(), call))
-        left = seconds
-        while left > 0:
-            try:
-                answer, error = self._answers.get(timeout=left)
-            except Empty:
-                left = self._since + seconds - time.monotonic()
-                continue
-            self.gathers, self.asking = False, None
+        try:
+            answer, error = self._wait(seconds)
+        except BaseException:  # the alarm of who waits, too
+            with self._lock:
+                self._left = True
+            self._calls.put(None)  # If it ever comes back, it ends.
+            raise
+        self.gathers = False
+        if len(_idle) < MOST_IDLE:
             _idle.append(self)
-            if error is not None:
-                raise error
-            result: T = answer
-            return result
-        self._left = True
-        self._calls.put(None)  # If it ever comes back, it ends.
-        raise StuckError(f"no answer within {seconds:g} s")
+        else:
+            self._calls.put(None)
+        if error is not None:
+            raise error
+        result: T = answer
+        return result
+
+    def _wait(self, seconds: float) -> tuple[Any, BaseException | None]:
+        left = seconds
+        while True:
+            try:
+                return self._answers.get(timeout=left)
+            except Empty:
+                with self._lock:
+                    left = self._since + seconds - time.monotonic()
+                    if left <= 0:
+                        self._left = True
+                        raise StuckError(seconds, self._asking) from None
 
 
 _idle: list[_Companion] = []
@@ -216,6 +264,12 @@ def _take() -> _Companion:
         companion = _Companion()
         companion.start()
         return companion
+
+
+def _gathering() -> _Companion | None:
+    """The companion in which this is called, if it asks several plugins."""
+    thread = threading.current_thread()
+    return thread if isinstance(thread, _Companion) and thread.gathers else None
 
 
 def bounded(seconds: float, call: Callable[[], T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import cache, partial
 from importlib.metadata import entry_points
 from itertools import islice
@@ -20,6 +21,9 @@ from core.api.web import MenuEntry
 from core.containment import FaultError, NonsenseError, contain, together
 
 GROUP = "preau.plugins"
+
+_asked: ContextVar[frozenset[str]] = ContextVar("_asked", default=frozenset())
+"""The hooks that are being asked, from here up."""
 
 
 class PluginLoadError(Exception):
@@ -104,8 +108,11 @@ class Extensions:
         """Call a hook that gives a list, plugin by plugin, or of the plugin `only`.
 
         One that raises, hangs or answers nonsense is logged, counted and left out. What is built in
-        is code of our own: it is not waited for in another thread.
+        is code of our own: it is not waited for in another thread. A plugin that asks, in a hook,
+        what the hook gives is told of nothing: it would ask itself.
         """
+        if hook in _asked.get():
+            return []
 
         def ask(*, ours: bool) -> list[tuple[str, list[Any]]]:
             found = []
@@ -118,10 +125,14 @@ class Extensions:
             return found
 
         asked = [name for name in self.implementers(enabled, hook) if only in {"", name}]
-        found = ask(ours=True)
-        if not all(self.plugins[name].built_in for name in asked):
-            found += together(partial(ask, ours=False))
-        return found
+        token = _asked.set(_asked.get() | {hook})
+        try:
+            found = ask(ours=True)
+            if not all(self.plugins[name].built_in for name in asked):
+                found += together(partial(ask, ours=False))
+            return found
+        finally:
+            _asked.reset(token)
 
 
 MOST = 200

@@ -103,7 +103,8 @@ def read(
     session: Session, statement: Select[*Ts], values: dict[str, Any]
 ) -> CursorResult[*Ts]:
     """Read columns, past the ORM: what it adds is for objects, and takes half as long as asking."""
-    session.flush()
+    if session.autoflush:
+        session.flush()
     return session.connection().execute(statement, values)
 
 

@@ -84,7 +84,8 @@ def with_menu(request: Request, ask: Callable[[], T]) -> T:
     """What a parents' page asks of plugins, and its menu, in one go."""
 
     def both() -> T:
-        request.ctx.menu(Audience.PARENTS)
+        if request.family is not None:
+            request.ctx.menu(Audience.PARENTS)
         return ask()
 
     return together(both)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+import time
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -491,6 +493,29 @@ def test_work_that_hangs_is_ended_with_its_lease(portal, bad, mailed):
     assert rows["bad.sql"].state == "dead"
 
 
+def test_the_end_of_a_lease_is_no_fault_that_one_does_without(portal, bad, mailed):
+    """A channel that answers slowly does not hang, but its row's time is over all the same."""
+    asked = []
+
+    def slowly(_ctx, _payload):
+        for number in range(5):
+            with suppress(containment.FaultError):
+                containment.contain("bad", "slowly", partial(_waits, asked, number), here=True)
+
+    bad.does["consumers"] = lambda: [Consumer("bad.slow", slowly, lease=timedelta(seconds=0.5))]
+    with portal.town() as town:
+        town.outbox.add("bad.slow", {}, key="1")
+    portal.work(rounds=1)
+    (row,) = [row for row in portal.outbox() if row.topic == "bad.slow"]
+    assert "OutOfTimeError" in row.last_error
+    assert asked in ([0], [0, 1])
+
+
+def _waits(asked, number):
+    asked.append(number)
+    released.wait(0.4)
+
+
 def _sleeps(ctx, _payload):
     ctx.session.execute(text("SELECT pg_sleep(20)"))
 
@@ -615,9 +640,9 @@ def _raise(error):
 
 @pytest.fixture
 def patience(monkeypatch):
-    monkeypatch.setattr(containment, "PATIENCE", 0.2)
+    monkeypatch.setattr(containment, "PATIENCE", 0.5)
     released.clear()
-    yield 0.2
+    yield 0.5
     released.set()
     containment.forget_rests()
 
@@ -637,18 +662,64 @@ def ask(*calls):
 @pytest.mark.usefixtures("patience")
 def test_one_of_several_that_hangs_is_left_out_and_rests():
     asked = []
-    calls = (lambda: 1, hangs, partial(_raise, ValueError), lambda: asked.append(4) or 4)
+    calls = (partial(_raise, ValueError), hangs, lambda: 1, lambda: asked.append(4) or 4)
     before = [counted("something", f"p{number}") for number in range(4)]
-    assert containment.together(partial(ask, *calls)) == [1, None, None, 4]
-    # What hung ends one day, and then asks nobody any more.
+    assert containment.together(partial(ask, *calls)) == [None, None, 1, 4]
+    let_go()
+    assert asked == [4], "what hung ends one day, and then asks nobody any more"
+    after = [counted("something", f"p{number}") for number in range(4)]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 0, 0]
+    assert containment.together(partial(ask, *calls))[1] is None, "it rests"
+
+
+def let_go():
+    """Let what hangs end."""
     released.set()
     for thread in threading.enumerate():
         if thread.name == "plugin-call" and thread not in containment._idle:
-            thread.join(5)
-    assert asked == [4]
-    after = [counted("something", f"p{number}") for number in range(4)]
-    assert [now - then for now, then in zip(after, before, strict=True)] == [0, 1, 1, 0]
-    assert containment.together(partial(ask, *calls))[1] is None, "it rests"
+            thread.join(10)
+
+
+class Alarm(BaseException):
+    """Raised in a thread that waits, as by a signal."""
+
+
+def test_who_is_called_away_leaves_nobody_asking(patience, monkeypatch):
+    """A worker's time is over while it waits: the session is closed, and must not be used."""
+    asked = []
+
+    class Waiting:
+        def put(self, _answer):
+            """Nobody is there."""
+
+        def get(self, timeout):
+            assert timeout <= patience
+            while not asked:
+                time.sleep(0.01)
+            raise Alarm
+
+    companion = containment._Companion()
+    companion._answers = Waiting()
+    companion.start()
+    monkeypatch.setattr(containment, "_take", lambda: companion)
+    with pytest.raises(Alarm):
+        containment.together(
+            partial(ask, lambda: asked.append(1) or hangs(), lambda: asked.append(2))
+        )
+    released.set()
+    companion.join(10)
+    assert not companion.is_alive()
+    assert asked == [1]
+    assert companion not in containment._idle
+
+
+def test_a_plugin_speaks_for_itself_only(patience):
+    from core import i18n
+
+    def speaks_english():
+        i18n._current.set("en")
+
+    assert containment.together(partial(ask, speaks_english, i18n.current_locale)) == [None, "fr"]
 
 
 def test_each_of_several_has_its_time(patience):
@@ -673,6 +744,18 @@ def test_what_is_asked_together_wakes_one_thread(page, bad, monkeypatch):
     bad.does["menu_entries"] = lambda _audience: [MenuEntry("Une entrée", "bad.page")]
     assert "Une entrée" in page()
     assert len(woken) == 1
+
+
+def test_a_hook_that_asks_itself_is_told_of_nothing(portal, bad):
+    from core.api.web import Audience
+
+    threads = threading.active_count()
+    with portal.town() as town:
+        bad.does["menu_entries"] = lambda audience: [
+            MenuEntry("Une entrée", "bad.page"), *town.menu(audience),
+        ]  # fmt: skip
+        assert [entry.label for entry in town.menu(Audience.PARENTS)] == ["Une entrée"]
+    assert threading.active_count() <= threads + 2
 
 
 def test_what_asks_together_raises_is_raised():

@@ -21,7 +21,7 @@ from core.api.payments import Means
 from core.domain.payment_states import PaymentState, is_closed
 from core.i18n import gettext as _
 from core.models import Payment
-from core.services.attempts import RESTART_AFTER
+from core.services.attempts import RESTART_AFTER, Choice
 from core.services.errors import NotFoundError, NotPayableError, PaymentUnderWayError
 from core.services.invoices import PAYMENT_LINK
 from core.web.forms import EmailForm, number
@@ -44,7 +44,7 @@ def checkout(request: Request) -> Response:
     """Step 2: what is to be paid, and the e-mail."""
     try:
         invoices = _seen(request, _wanted(request, request.GET.getall("invoice")))
-        request.ctx.attempts.check(invoices)
+        choice = _choice(request, invoices)
     except NotPayableError as error:
         return _refused(request, error.message)
     under_way = [invoice.under_way for invoice in invoices if invoice.under_way]
@@ -53,7 +53,7 @@ def checkout(request: Request) -> Response:
     form = CheckoutForm(
         data={"email": _remembered_email(request), "key": secrets.token_urlsafe(16)}
     )
-    return _checkout_page(request, form, invoices)
+    return _checkout_page(request, form, invoices, choice)
 
 
 @view_config(route_name="payments", request_method="POST", permission="payer")
@@ -72,8 +72,7 @@ def start(request: Request) -> Response:
             request.ctx.attempts.give_up(restart)
         if not form.validate():
             invoices = _seen(request, wanted)
-            request.ctx.attempts.check(invoices)
-            response = _checkout_page(request, form, invoices)
+            response = _checkout_page(request, form, invoices, _choice(request, invoices))
             response.status_int = 422
             return response
         payment_id = request.ctx.attempts.create(
@@ -239,10 +238,14 @@ def _invoices(request: Request, payment: Payment) -> Sequence[InvoiceInfo]:
     return found
 
 
+def _choice(request: Request, invoices: Sequence[InvoiceInfo]) -> Choice:
+    """Who takes these invoices' payment."""
+    return with_menu(request, partial(request.ctx.attempts.check, invoices))
+
+
 def _checkout_page(
-    request: Request, form: CheckoutForm, invoices: Sequence[InvoiceInfo]
+    request: Request, form: CheckoutForm, invoices: Sequence[InvoiceInfo], choice: Choice
 ) -> Response:
-    choice = with_menu(request, partial(request.ctx.attempts.check, invoices))
     context = {
         "form": form,
         "invoices": invoices,
