@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import create_engine, event, text
 
-from core.testing.portal import make_portal, record
+from core.api.invoices import LineRecord, SourceFile, TaxKind
+from core.testing.portal import Records, make_portal, record
 
 FAMILIES = 1_000
 
@@ -59,3 +60,54 @@ def test_a_family_s_look_does_not_go_through_the_whole_town(portal, look):
             f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
         ).scalar_one()
     assert rows_touched(found["Plan"]) < FAMILIES / 10
+
+
+# --- An import into a town of which PostgreSQL knows too little ----------------------------------
+
+MANY = 3_000
+
+
+@pytest.fixture
+def new_town(database, tmp_path):
+    """A town whose first invoice was looked at by ANALYZE: all its families have one code."""
+    made = make_portal(database, tmp_path / "portal")
+    made.publish(record("first", family="F0000"))
+    owner = create_engine(made.owner_url.replace("preau_owner", "postgres"))
+    with owner.begin() as connection:
+        connection.execute(text("ANALYZE"))
+    owner.dispose()
+    yield made
+    made.runtime.close()
+
+
+def rows_read(town):
+    """Rows that this transaction has read of each table."""
+    found = town.session.execute(
+        text("SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables")
+    )
+    return dict(row for row in found)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "changed"])
+def test_an_import_goes_through_the_town_once_whatever_the_statistics_say(new_town, tmp_path, again):
+    path = tmp_path / "file.csv"
+    path.touch()
+
+    def read(town, amount):
+        items = Records(*(
+            record(
+                f"{n}", family=f"F{n:04d}", amount=amount,
+                lines=(LineRecord(1, "Repas", TaxKind.MEAL, amount, child=f"E{n:04d}"),),
+            )
+            for n in range(MANY)
+        ))  # fmt: skip
+        assert not town.imports.run(items, SourceFile(path, path.name, 0)).refused
+
+    with new_town.town() as town:
+        if again:
+            read(town, 1000)
+        before = rows_read(town)
+        read(town, 2000)
+        after = rows_read(town)
+    for table, rows in after.items():
+        assert rows - before.get(table, 0) < 30 * MANY, table
