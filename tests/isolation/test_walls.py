@@ -64,6 +64,16 @@ def test_every_table_of_the_database_is_in_the_metadata(catalogue):
     assert found == set(metadata().tables) | {"alembic_version"}
 
 
+@every_table
+def test_postgresql_never_believes_that_a_town_has_one_row(catalogue, table):
+    options = catalogue.scalar(
+        text("SELECT attoptions FROM pg_attribute"
+             " WHERE attrelid = to_regclass(:name) AND attname = 'tenant_id'"),
+        {"name": table.name},
+    )  # fmt: skip
+    assert options == ["n_distinct=-0.001"]
+
+
 def test_only_the_list_of_towns_belongs_to_no_town(catalogue):
     assert {table.name for table in metadata().sorted_tables} - {t.name for t in TABLES} == {"tenant"}
     rights = catalogue.execute(

@@ -1,24 +1,33 @@
-"""Never let PostgreSQL believe that a town has one row."""
+"""Never let PostgreSQL believe that a town has one row (`core.db.rls.share_of_towns`)."""
 
+import sqlalchemy as sa
 from alembic import op
+
+from core.db.rls import forget_share_of_towns, share_of_towns
 
 revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-# When ANALYZE meets a table with one row, each of its columns is unique, the town's too. Any index that
-# begins with the town then seems to lead to one row, and whatever comes meanwhile, a first import of
-# 100 000 invoices, reads all rows of the town for each foreign key: ten minutes. So the share is said
-# here, a town for each thousand rows; of the towns with most rows, statistics know the truth beside.
-TABLES = ("family", "child", "family_child", "invoice", "invoice_line")
-
 
 def upgrade() -> None:
-    for table in TABLES:
-        op.execute(f"ALTER TABLE {table} ALTER COLUMN tenant_id SET (n_distinct = -0.001)")
+    for table in _tables():
+        share_of_towns(table)
 
 
 def downgrade() -> None:
-    for table in TABLES:
-        op.execute(f"ALTER TABLE {table} ALTER COLUMN tenant_id RESET (n_distinct)")
+    for table in _tables():
+        forget_share_of_towns(table)
+
+
+def _tables() -> list[str]:
+    """All tables behind the wall, the plugins' too."""
+    found = op.get_bind().execute(
+        sa.text(
+            "SELECT relname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+            " WHERE attname = 'tenant_id' AND relkind = 'r'"
+            " AND relnamespace = 'public'::regnamespace ORDER BY relname"
+        )
+    )
+    return list(found.scalars())
