@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     """``production`` refuses everything that is only good enough for a demonstration."""
 
     secret_key: str = Field(default=DEVELOPMENT_KEY, repr=False)
-    """Signs links and sessions, and keys the hashes of access codes. Lost: all codes are reissued.
+    """Signs links and sessions, and keys the hashes of access codes. Lost: all codes are reissued,
+    and agents get new ways in.
 
     At least 32 characters, the same on every machine: ``openssl rand -base64 48``.
     """

@@ -6,6 +6,7 @@ import os
 import sys
 
 import click
+from sqlalchemy.exc import OperationalError
 
 from core.channels.returns import read
 from core.runtime import UnknownTownError, get_runtime
@@ -41,6 +42,9 @@ def returned(to: str) -> None:
     except UnknownTownError:
         click.echo("nothing to note")
         return
+    except OperationalError:
+        click.echo("the database is away", err=True)
+        sys.exit(os.EX_TEMPFAIL)
     if not noted:
         # It may have come back before the worker had written that it left.
         click.echo("no such mail yet", err=True)

@@ -26,7 +26,7 @@ EXPECTED = frozenset(
         "preau", "qwertyuiop", "regie", "regisseur", "perisco", "periscolaire",
     }
 )  # fmt: skip
-"""What somebody who guesses here tries first; the town's name and one's own address are added."""
+"""What somebody who guesses here tries first; the town's slug and one's own address are added."""
 
 
 def hash_password(password: str, *, minimum: int, about: Iterable[str] = ()) -> str:

@@ -6,12 +6,16 @@ from email import message_from_bytes, policy
 
 import pytest
 from aiosmtpd.controller import Controller
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.channels.returns import LONGEST_LOCAL_PART, Returned, read, sender_for
+from core.cli import mail
 from core.db.embedded import free_port
+from core.db.session import make_engine
 from core.dev.mailbox import Receiver, Store, status_notification
+from core.runtime import Runtime
 from core.testing.portal import make_portal, record
 
 RETURNS = "retours@portail.exemple"
@@ -137,3 +141,19 @@ def test_the_mails_envelope_and_header_differ(portal, back):
     ((to, mail),) = back
     assert message_from_bytes(mail, policy=policy.default)["To"] == to
     assert "portail.exemple" in to
+
+
+def test_the_mail_server_tries_again_when_the_database_is_away(portal, back, monkeypatch):
+    """Ended with any other number, the mail would be lost."""
+    register(portal, GONE)
+    ((to, returned),) = back
+    away = make_engine(f"postgresql+psycopg://preau_app@127.0.0.1:{free_port()}/preau")
+    runtime = Runtime(portal.runtime.settings, portal.runtime.extensions, engine=away)
+    monkeypatch.setattr(mail, "get_runtime", lambda: runtime)
+    monkeypatch.setattr(mail, "get_settings", lambda: portal.runtime.settings)
+    answer = CliRunner().invoke(mail.mail, ["returned", "--to", to], input=returned)
+    assert answer.exit_code == 75, answer.output
+    monkeypatch.setattr(mail, "get_runtime", lambda: portal.runtime)
+    answer = CliRunner().invoke(mail.mail, ["returned", "--to", to], input=returned)
+    assert (answer.exit_code, answer.output) == (0, "noted\n")
+    runtime.close()

@@ -371,7 +371,7 @@ def samples() -> list[Sample]:
         ),
         Sample(
             "under-way-stuck", "payment_under_way",
-            {**watching, "can_resume": False, "can_restart": False, "free_at": None}, PARENT,
+            {**watching, "can_resume": False, "can_restart": False, "free_at": NOW}, PARENT,
         ),
         Sample("done", "payment_done", {**done, "payment": payment("settled")}, PARENT),
         Sample(
