@@ -265,8 +265,11 @@ def _check_sum(cells: Cells, lines: Sequence[LineRecord]) -> None:
 
 def _document(cells: Cells, bundle: Bundle, scratch: Scratch) -> Attachment | None:
     cited, number = cells.values.get("pdf"), cells.values.get("numero")
-    if cited is None and (not bundle.pdfs or not number or cells.row.get("pdf")):
-        return None  # Nothing to find, or a name that was refused already.
+    if cited is None:
+        if not bundle.pdfs or not number or cells.row.get("pdf"):
+            return None  # Nothing to find, or a name that was refused already.
+        if "/" in number:
+            return None  # No file is called so, and what follows the stroke is another's number.
     name = cited or f"{number}.pdf"
     try:
         document = bundle.document(name, cited=cited is not None)

@@ -93,6 +93,15 @@ def test_an_import_is_recognised_however_it_was_packed(read, members):
     assert len(invoice.lines) == 2
 
 
+def test_a_number_with_a_stroke_takes_nobody_else_s_pdf(read):
+    """``2025/14`` is no folder with the PDF of another family's invoice 14."""
+    first, second = row(numero="2025/14", ref_tipi="1"), row(numero="14", ref_tipi="2")
+    content = archive({"factures.csv": table(first, second), "14.pdf": PDF})
+    one, other = read(content, "a.zip")
+    assert (one.number, one.document) == ("2025/14", None)
+    assert (other.number, other.document.name) == ("14", "14.pdf")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp850", "cp437"])
 def test_accents_in_names_survive_packers_that_do_not_say_their_encoding(read, encoding):
     stored = "École.pdf".encode(encoding)
