@@ -229,7 +229,7 @@ class Notifications:
                         # Before the next one begins: what was sent is not sent again.
                         self._session.commit()
         if failures:
-            raise _gravest(failures)
+            raise max(failures, key=_gravity)
 
     def _queued(self, message_ids: Sequence[int]) -> list[MessageRow]:
         """Those that still wait, in any order: what ends a worker leaves a chance to the rest."""
@@ -332,16 +332,18 @@ class Notifications:
         )
 
 
-def _gravest(failures: Sequence[Exception]) -> Exception:
-    """Of several failures the one to tell: a fault of ours, then the longest wait.
+def _gravity(failure: Exception) -> tuple[int, timedelta]:
+    """Of several failures the gravest is told: a fault of ours, then the longest wait.
 
     What will never be taken is told when nothing else waits any more: its row ends by it.
     """
-    last = [error for error in failures if isinstance(error, PermanentError)]
-    waits = [error for error in failures if isinstance(error, RetryableError)]
-    faults = [error for error in failures if error not in last and error not in waits]
-    waits.sort(key=lambda error: error.after or timedelta(), reverse=True)
-    return [*faults, *waits, *last][0]
+    match failure:
+        case PermanentError():
+            return 0, timedelta()
+        case RetryableError():
+            return 1, failure.after or timedelta()
+        case _:
+            return 2, timedelta()
 
 
 @cache

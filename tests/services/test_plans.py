@@ -11,6 +11,14 @@ from core.testing.portal import Records, make_portal, record
 FAMILIES = 1_000
 
 
+def analyse(portal):
+    """Let PostgreSQL look at all tables."""
+    owner = create_engine(portal.owner_url.replace("preau_owner", "postgres"))
+    with owner.begin() as connection:
+        connection.execute(text("ANALYZE"))
+    owner.dispose()
+
+
 @pytest.fixture(scope="module")
 def portal(module_database, tmp_path_factory):
     """A town of 3 000 invoices, of which PostgreSQL knows how they are spread."""
@@ -18,10 +26,7 @@ def portal(module_database, tmp_path_factory):
     made.publish(
         *(record(f"{n}-{turn}", family=f"F{n:04d}") for n in range(FAMILIES) for turn in range(3))
     )
-    owner = create_engine(made.owner_url.replace("preau_owner", "postgres"))
-    with owner.begin() as connection:
-        connection.execute(text("ANALYZE"))
-    owner.dispose()
+    analyse(made)
     yield made
     made.runtime.close()
 
@@ -72,10 +77,7 @@ def new_town(database, tmp_path):
     """A town whose first invoice was looked at by ANALYZE: all its families have one code."""
     made = make_portal(database, tmp_path / "portal")
     made.publish(record("first", family="F0000"))
-    owner = create_engine(made.owner_url.replace("preau_owner", "postgres"))
-    with owner.begin() as connection:
-        connection.execute(text("ANALYZE"))
-    owner.dispose()
+    analyse(made)
     yield made
     made.runtime.close()
 
