@@ -22,8 +22,8 @@ from core.models import Agent, AgentInvitation, AgentSession, RecoveryCode, Role
 from core.services.audit import Audit
 from core.services.errors import NotFoundError, ThrottledError, WrongCodesError
 from core.services.notifications import Notifications
-from core.services.passwords import hash_password, nobody, verify_password
-from core.services.sign_in import ABSOLUTE_END, IDLE_END, TOUCH
+from core.services.passwords import NOBODY, hash_password, verify_password
+from core.services.web_sessions import ABSOLUTE_END, IDLE_END, TOUCH
 from core.signing import keyed_hash, new_token, token_hash
 from core.tenancy.config import TenantConfig
 from core.throttling import Rule, Throttle
@@ -319,7 +319,7 @@ class Agents:
         """
         forgive = self._attempt(email, address)
         agent = self.by_email(email)
-        known = agent.password_hash if agent and agent.password_hash else nobody()
+        known = agent.password_hash if agent and agent.password_hash else NOBODY
         if (
             not verify_password(known, password)
             or agent is None

@@ -52,6 +52,8 @@ AT_HAND = timedelta(seconds=5)
 """How long what was read together is true enough to be written to a family."""
 
 SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
+# Not `in_`: SQLAlchemy would put its values into the statement anew at each execution.
+_IS_SHOWN = or_(*(Invoice.state == state for state in SHOWN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ def _several() -> Select[*tuple[Any, ...]]:
         .where(
             Invoice.tenant_id == bindparam("tenant"),
             Invoice.id == any_(ids),
-            Invoice.state.in_(SHOWN),
+            _IS_SHOWN,
         )
         .order_by(Invoice.due_on, Invoice.id)
     )
@@ -198,7 +200,7 @@ def _unpaid() -> Select[*tuple[Any, ...]]:
         .where(
             Invoice.tenant_id == bindparam("tenant"),
             visible_to(bindparam("tenant"), bindparam("family")),
-            Invoice.state.in_(SHOWN),
+            _IS_SHOWN,
             Invoice.kind == InvoiceKind.INVOICE,
             Invoice.amount > paid,
         )
@@ -256,7 +258,7 @@ class Invoices:
     def by_number(self, number: str) -> Sequence[InvoiceInfo]:
         """The published invoices with this number."""
         return self._infos(
-            self._select(paid_amount()).where(Invoice.number == number, Invoice.state.in_(SHOWN))
+            self._select(paid_amount()).where(Invoice.number == number, _IS_SHOWN)
         )
 
     def open_in(self, regie: str) -> Sequence[InvoiceInfo]:
@@ -367,7 +369,7 @@ class Invoices:
         return _select(paid).where(Invoice.tenant_id == self._tenant)
 
     def _infos(self, query: Select[*tuple[Any, ...]], **values: Any) -> list[InvoiceInfo]:
-        rows = read(self._session, query, {"tenant": self._tenant, **values})
+        rows = read(self._session, query, {"tenant": self._tenant, **values}).all()
         return [_info(row) for row in rows]
 
 

@@ -20,6 +20,13 @@ COST: dict[str, Any] = {"time_cost": 2, "memory_cost": 19 * 1024, "parallelism":
 
 _PASSWORDS = PasswordHasher(**COST)
 
+NOBODY = (
+    "$argon2id$v=19$m={memory_cost},t={time_cost},p={parallelism}".format_map(COST)
+    + f"${'A' * 22}${'A' * 43}"
+)
+"""Verified when there is no such person, so that it takes as long as a wrong password. A salt and a
+hash of zeros: no password is known to have it."""
+
 EXPECTED = frozenset(
     {
         "azertyuiop", "cantine", "ecole", "famille", "garderie", "mairie", "motdepasse", "portail",
@@ -49,12 +56,6 @@ def hash_password(password: str, *, minimum: int, about: Iterable[str] = ()) -> 
             _("Ce mot de passe est trop facile à deviner : choisissez-en un autre.")
         )
     return _PASSWORDS.hash(password)
-
-
-@cache
-def nobody() -> str:
-    """Verified when there is no such person, so that it takes as long as a wrong password."""
-    return _PASSWORDS.hash("nobody")
 
 
 def verify_password(password_hash: str, password: str) -> bool:

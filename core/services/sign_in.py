@@ -1,21 +1,18 @@
-"""Signing in: codes, own accounts, browser sessions, and links that work once."""
+"""Signing in: codes, own accounts, and links that work once."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, FamilyInfo
 from core.api.errors import UserError
-from core.db.session import read
 from core.domain import access_codes
 from core.i18n import gettext as _
 from core.models import (
@@ -25,68 +22,20 @@ from core.models import (
     ContactEmail,
     Family,
     OneTimeToken,
-    WebSession,
 )
 from core.services.audit import Audit
 from core.services.errors import NotFoundError, ThrottledError, WrongCodesError
 from core.services.families import Families, slow_hash
 from core.services.invoices import PAYMENT_LINK
 from core.services.notifications import Notifications
-from core.services.passwords import hash_password, nobody, verify_password
+from core.services.passwords import NOBODY, hash_password, verify_password
+from core.services.web_sessions import SignedIn, WebSessions
 from core.signing import new_token, token_hash
 from core.throttling import Rule, Throttle
-
-IDLE_END = timedelta(minutes=30)
-ABSOLUTE_END = timedelta(hours=12)
-TOUCH = timedelta(minutes=1)
-"""How stale `seen_at` may get: most page views then write nothing."""
 
 LOST_CODES = "lost-codes"
 LOST_CODES_LIFE = timedelta(hours=2)
 MINIMUM_PASSWORD = 10
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """Who a browser is. `only_invoice_id`: came by a payment link and may only pay that."""
-
-    session_id: int
-    family: FamilyInfo
-    account_id: int | None
-    only_invoice_id: int | None
-
-    @property
-    def family_id(self) -> int:
-        """The family's number."""
-        return self.family.id
-
-
-@cache
-def _by_token() -> Select[*tuple[Any, ...]]:
-    # Put together once, and of what is needed: every page of a parent begins with it.
-    return (
-        select(
-            WebSession.id,
-            WebSession.account_id,
-            WebSession.only_invoice_id,
-            WebSession.seen_at,
-            WebSession.family_id,
-            Family.code,
-            Family.name,
-            Family.language,
-        )
-        .join(
-            Family,
-            (Family.tenant_id == WebSession.tenant_id) & (Family.id == WebSession.family_id),
-        )
-        .where(
-            WebSession.tenant_id == bindparam("tenant"),
-            WebSession.token_hash == bindparam("token_hash"),
-            WebSession.seen_at > bindparam("seen_after"),
-            WebSession.created_at > bindparam("created_after"),
-            Family.merged_into.is_(None),
-        )
-    )
 
 
 class SignIn:
@@ -102,6 +51,7 @@ class SignIn:
         throttle: Throttle,
         families: Families,
         notifications: Notifications,
+        web_sessions: WebSessions,
         audit: Audit,
     ) -> None:
         self._session = session
@@ -111,6 +61,7 @@ class SignIn:
         self._throttle = throttle
         self._families = families
         self._notifications = notifications
+        self._web_sessions = web_sessions
         self._audit = audit
 
     # --- Proving who one is ------------------------------------------------------------------
@@ -160,7 +111,7 @@ class SignIn:
             )
         )
         families = self.families_of(account.id) if account else []
-        known = account.password_hash if account else nobody()
+        known = account.password_hash if account else NOBODY
         if not verify_password(known, password) or not families:
             raise WrongCodesError(_("L’adresse ou le mot de passe n’est pas le bon."))
         assert account is not None  # noqa: S101 - nobody's password opens nothing
@@ -218,7 +169,7 @@ class SignIn:
                 _("Cette adresse a déjà un compte : connectez-vous avec son mot de passe.")
             )
         account.password_hash = self._hash(password, email)
-        self._end_sessions(account.id)
+        self._web_sessions.end_of(account.id)
         self._audit.write("account.password_renewed", f"family:{family_id}")
         return account.id
 
@@ -237,20 +188,10 @@ class SignIn:
             raise UserError(_("Le mot de passe actuel n’est pas le bon."))
         self._throttle.forgive(forgive)
         account.password_hash = self._hash(password, account.email)
-        self._end_sessions(account_id, keep)
+        self._web_sessions.end_of(account_id, keep)
 
     def _hash(self, password: str, email: str) -> str:
         return hash_password(password, minimum=MINIMUM_PASSWORD, about=(email, self._tenant))
-
-    def _end_sessions(self, account_id: int, keep: int | None = None) -> None:
-        """End the account's sessions, but the one to `keep`."""
-        self._session.execute(
-            delete(WebSession).where(
-                WebSession.tenant_id == self._tenant,
-                WebSession.account_id == account_id,
-                WebSession.id != (keep or 0),
-            )
-        )
 
     def link_family(self, account_id: int, family_code: str, secret: str, address: str) -> int:
         """Let an account open one more family, by its codes. Raises as `by_codes` does."""
@@ -280,55 +221,6 @@ class SignIn:
             .on_conflict_do_nothing()
         )
 
-    # --- Browser sessions ------------------------------------------------------------------------
-
-    def open(
-        self,
-        family_id: int,
-        *,
-        account_id: int | None = None,
-        only_invoice_id: int | None = None,
-    ) -> str:
-        """Start a browser's session; the token goes into its cookie and is kept only hashed."""
-        token, now = new_token(), self._clock.now()
-        self._session.add(
-            WebSession(
-                tenant_id=self._tenant,
-                token_hash=token_hash(token),
-                family_id=family_id,
-                account_id=account_id,
-                only_invoice_id=only_invoice_id,
-                created_at=now,
-                seen_at=now,
-            )
-        )
-        self._session.flush()
-        return token
-
-    def recognise(self, token: str) -> SignedIn | None:
-        """Who holds this token; None when its session ended (idle, too old, signed out)."""
-        now = self._clock.now()
-        row = read(
-            self._session,
-            _by_token(),
-            {
-                "tenant": self._tenant,
-                "token_hash": token_hash(token),
-                "seen_after": now - IDLE_END,
-                "created_after": now - ABSOLUTE_END,
-            },
-        ).one_or_none()
-        if row is None:
-            return None
-        if now - row.seen_at > TOUCH:
-            self._session.execute(
-                update(WebSession)
-                .where(WebSession.tenant_id == self._tenant, WebSession.id == row.id)
-                .values(seen_at=now)
-            )
-        family = FamilyInfo(row.family_id, row.code, row.name, row.language)
-        return SignedIn(row.id, family, row.account_id, row.only_invoice_id)
-
     def switch(self, signed_in: SignedIn, family_id: int) -> None:
         """Turn a session to another family of its account.
 
@@ -338,27 +230,7 @@ class SignIn:
         families = self.families_of(signed_in.account_id) if signed_in.account_id else []
         if family_id not in {family.id for family in families}:
             raise NotFoundError
-        self._session.execute(
-            update(WebSession)
-            .where(WebSession.tenant_id == self._tenant, WebSession.id == signed_in.session_id)
-            .values(family_id=family_id)
-        )
-
-    def attach_account(self, signed_in: SignedIn, account_id: int) -> None:
-        """Note that a session opened with codes is now its new account's."""
-        self._session.execute(
-            update(WebSession)
-            .where(WebSession.tenant_id == self._tenant, WebSession.id == signed_in.session_id)
-            .values(account_id=account_id)
-        )
-
-    def close(self, token: str) -> None:
-        """End the session of this token."""
-        self._session.execute(
-            delete(WebSession).where(
-                WebSession.tenant_id == self._tenant, WebSession.token_hash == token_hash(token)
-            )
-        )
+        self._web_sessions.turn_to(signed_in, family_id)
 
     # --- Links that work once ----------------------------------------------------------------
 
@@ -459,4 +331,4 @@ class SignIn:
             return None
         family_id, payload = redeemed
         invoice_id = int(payload["invoice_id"])
-        return self.open(family_id, only_invoice_id=invoice_id), invoice_id
+        return self._web_sessions.open(family_id, only_invoice_id=invoice_id), invoice_id

@@ -55,6 +55,7 @@ from core.services.reminders import Reminders
 from core.services.search import Search
 from core.services.sign_in import SignIn
 from core.services.uploads import Uploads
+from core.services.web_sessions import WebSessions
 from core.settings import Settings
 from core.signing import Links
 from core.tenancy.config import TenantConfig
@@ -321,8 +322,14 @@ class Town:
             throttle=self._throttle,
             families=self.families,
             notifications=self.notifications,
+            web_sessions=self.web_sessions,
             audit=self.audit,
         )
+
+    @cached_property
+    def web_sessions(self) -> WebSessions:
+        """Browsers that are signed in."""
+        return WebSessions(self.session, self.config.slug, self.clock)
 
     @cached_property
     def agents(self) -> Agents:

@@ -40,8 +40,8 @@ from core.services import (
     reminders,
     uploads,
 )
-from core.services.sign_in import ABSOLUTE_END
 from core.services.town import Town
+from core.services.web_sessions import ABSOLUTE_END
 from core.templating import PARIS
 
 HOUSEKEEPING = "housekeeping"

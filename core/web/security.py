@@ -14,7 +14,7 @@ from pyramid.session import SignedCookieSessionFactory
 from core import metrics
 from core.api.context import FamilyInfo
 from core.services.agents import SignedInAgent
-from core.services.sign_in import ABSOLUTE_END, SignedIn
+from core.services.web_sessions import ABSOLUTE_END, SignedIn
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +104,7 @@ def agent(request: Request) -> SignedInAgent | None:
 def signed_in(request: Request) -> SignedIn | None:
     """Who holds the cookie's token; None when nobody, or when the session ended."""
     token = request.cookies.get(cookie_name(request, COOKIE))
-    return request.ctx.sign_in.recognise(token) if token else None
+    return request.ctx.web_sessions.recognise(token) if token else None
 
 
 def session_ended(request: Request) -> bool:
@@ -153,7 +153,7 @@ def let_in(request: Request, response: Response, token: str) -> None:
     name = cookie_name(request, COOKIE)
     old = request.cookies.get(name)
     if old:
-        request.ctx.sign_in.close(old)
+        request.ctx.web_sessions.close(old)
     request.session.invalidate()
     response.set_cookie(
         name,
@@ -171,7 +171,7 @@ def let_out(request: Request, response: Response) -> None:
     name = cookie_name(request, COOKIE)
     token = request.cookies.get(name)
     if token:
-        request.ctx.sign_in.close(token)
+        request.ctx.web_sessions.close(token)
     request.session.invalidate()
     _delete_cookie(request, response, name)
 

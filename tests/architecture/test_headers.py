@@ -71,7 +71,7 @@ def test_the_policy_lets_nothing_in_from_elsewhere():
 
 def signed_in(app, portal):
     with portal.town() as town:
-        token = town.sign_in.open(town.families.by_code("F001").id)
+        token = town.web_sessions.open(town.families.by_code("F001").id)
     app.set_cookie("preau_family", token)
 
 

@@ -104,7 +104,7 @@ def test_an_error_of_the_database_quotes_no_value(portal, output):
     email = "nobody.else@exemple.fr"
     app = TestApp(pages_of(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
     with portal.town() as town:
-        token = town.sign_in.open(town.families.by_code("F002").id)
+        token = town.web_sessions.open(town.families.by_code("F002").id)
 
     def broken(alerts, family_id, address):
         alerts._session.execute(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from argon2 import extract_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.api.errors import UserError
 from core.services import passwords
-from core.services.passwords import hash_password, verify_password
+from core.services.passwords import NOBODY, hash_password, verify_password
 
 ABOUT = ("camille.durand@exemple.fr", "saint-cloud")
 
@@ -60,3 +61,10 @@ def test_a_guess_costs_what_owasp_asks_for(monkeypatch):
     kept = hash_password("héron cendré au bord", minimum=10)
     assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert passwords.COST == {"time_cost": 2, "memory_cost": 19_456, "parallelism": 1}
+
+
+def test_a_guess_at_nobody_s_password_costs_as_much(monkeypatch):
+    monkeypatch.undo()
+    kept = hash_password("héron cendré au bord", minimum=10)
+    assert extract_parameters(NOBODY) == extract_parameters(kept)
+    assert not verify_password(NOBODY, "héron cendré au bord")

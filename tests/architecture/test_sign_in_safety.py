@@ -216,7 +216,7 @@ def test_signing_out_ends_the_session_and_not_only_the_cookie(app, portal):
 def test_tokens_are_kept_hashed(portal):
     with portal.town() as town:
         family = town.families.by_code("F001").id
-        token = town.sign_in.open(family)
+        token = town.web_sessions.open(family)
         link = town.invoices.payment_link(1, family).rpartition("/")[2]
         town.session.flush()
         content = everything(town.session)

@@ -183,9 +183,9 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
     found.reference = portal.bank.last
     with portal.town(slug) as town:
         account = town.sign_in.create_account(family_id, f"{family}@{slug}.example", "a long one")
-        found.session = town.sign_in.open(family_id)
-        found.account_session = town.sign_in.open(family_id, account_id=account)
-        found.link_session = town.sign_in.open(family_id, only_invoice_id=invoices[1])
+        found.session = town.web_sessions.open(family_id)
+        found.account_session = town.web_sessions.open(family_id, account_id=account)
+        found.link_session = town.web_sessions.open(family_id, only_invoice_id=invoices[1])
         end = portal.clock.now() + timedelta(hours=1)
         found.tokens["lost"] = town.sign_in.one_time_token(LOST_CODES, family_id, end, {})
         link = town.invoices.payment_link(invoices[1], family_id)

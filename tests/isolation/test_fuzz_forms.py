@@ -79,8 +79,8 @@ def sessions(full, me):
         town.session.execute(
             text("UPDATE agent SET disabled_at = NULL, role = 'regisseur' WHERE id = :id"), {"id": me.ids["agent"]}
         )
-        me.session = town.sign_in.open(me.ids["family"])
-        me.account_session = town.sign_in.open(me.ids["family"])
+        me.session = town.web_sessions.open(me.ids["family"])
+        me.account_session = town.web_sessions.open(me.ids["family"])
         me.agent_session = town.agents.open(me.ids["agent"])
 
 

@@ -32,7 +32,7 @@ def homes(portal):
 
 def receipt(portal, reader, payment):
     with portal.town() as town:
-        token = town.sign_in.open(reader)
+        token = town.web_sessions.open(reader)
     app = TestApp(pages_of(portal.runtime))
     app.set_cookie("preau_family", token)
     return app.get(f"/valmont/paiements/{payment}/recu.pdf", expect_errors=True).status_int

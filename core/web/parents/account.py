@@ -91,7 +91,7 @@ def _do(request: Request, action: str, form: Any) -> Response:
         account_id = sign_in.create_account(
             request.family_id, form.email.data, form.password.data
         )
-        sign_in.attach_account(signed_in, account_id)
+        request.ctx.web_sessions.attach_account(signed_in, account_id)
         message = _("Votre compte est créé : vous pourrez vous connecter avec cette adresse.")
     elif action == "password":
         sign_in.change_password(

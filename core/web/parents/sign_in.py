@@ -56,7 +56,7 @@ def sign_in(request: Request) -> dict[str, Any] | Response:
             note_sign_in(request, "refused")
             form.form_errors.append(error.message)
         else:
-            return _enter(request, request.ctx.sign_in.open(family_id), form.next.data)
+            return _enter(request, request.ctx.web_sessions.open(family_id), form.next.data)
     request.response.status_int = 422
     return {"form": form}
 
@@ -84,7 +84,7 @@ def account(request: Request) -> dict[str, Any] | Response:
             note_sign_in(request, "refused")
             form.form_errors.append(error.message)
         else:
-            token = request.ctx.sign_in.open(family_id, account_id=account_id)
+            token = request.ctx.web_sessions.open(family_id, account_id=account_id)
             return _enter(request, token, form.next.data)
     request.response.status_int = 422
     return {"form": form}
