@@ -79,8 +79,13 @@ def notification_channels(  # type: ignore[empty-body]
 
 
 @hookspec
-def menu_entries(ctx: TenantContext, audience: Audience) -> Sequence[MenuEntry]:  # type: ignore[empty-body]
-    """Add entries to the menu or list of each `Audience`. Contained."""
+def menu_entries(  # type: ignore[empty-body]
+    ctx: TenantContext, audience: Audience
+) -> Sequence[MenuEntry]:
+    """Add entries to the menu or list of each `Audience`. Contained.
+
+    From the settings alone: the same for everybody, in the language of now. Kept for a minute.
+    """
 
 
 @hookspec

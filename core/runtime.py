@@ -16,6 +16,7 @@ from core.api.context import Clock
 from core.clock import SystemClock
 from core.db.session import make_engine, make_session_factory
 from core.extensions import Extensions, discovered
+from core.services.answers import Answers
 from core.services.town import Surroundings, Town
 from core.settings import Settings, get_settings
 from core.tenancy.config import TenantConfig
@@ -48,8 +49,9 @@ class Runtime:
             settings.redis_url, socket_connect_timeout=1, socket_timeout=1
         )
         self.clock = clock or SystemClock()
+        self.answers = Answers()
         self._surroundings = Surroundings(
-            settings, extensions, self.clock, Throttle(self.redis)
+            settings, extensions, self.clock, Throttle(self.redis), self.answers
         )
 
     def config(self, slug: str) -> TenantConfig:

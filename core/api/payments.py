@@ -149,7 +149,10 @@ class PaymentProvider(Protocol):
     label: str
 
     def capabilities(self, regie: str) -> Capabilities | None:
-        """What the provider can do for this régie; None when the régie does not take it."""
+        """What the provider can do for this régie; None when the régie does not take it.
+
+        From the settings alone, without waiting for anybody. Kept for a minute.
+        """
         ...
 
     def start(self, intent: PaymentIntent) -> Redirect:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from types import NoneType
 from typing import Any, get_args
 
 from sqlalchemy import select, update
@@ -18,7 +16,6 @@ from core.api.errors import PermanentError, RetryableError
 from core.api.payments import (
     Anomaly,
     Attempt,
-    Capabilities,
     Failed,
     InvoiceToPay,
     Outcome,
@@ -28,11 +25,12 @@ from core.api.payments import (
     Redirect,
     Settled,
 )
-from core.containment import consult, together
+from core.containment import consult
 from core.domain.payment_states import SOURCES, PaymentState, is_closed
 from core.i18n import gettext as _
 from core.models import Family, Invoice, Payment, PaymentAnswer, PaymentItem
 from core.services.audit import Audit
+from core.services.choices import Choice, Choices
 from core.services.errors import NotFoundError, NotPayableError, PaymentUnderWayError
 from core.services.invoices import Invoices
 from core.services.ledger import Ledger
@@ -50,14 +48,6 @@ LONGEST = 45.0
 """Seconds that a provider may take for an answer; its own time-outs should end it long before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The provider that takes a régie's payments in this town, and what it can do there."""
-
-    provider: PaymentProvider
-    capabilities: Capabilities
-
-
 class Attempts:
     """The online payments of one town, until they are settled."""
 
@@ -71,6 +61,7 @@ class Attempts:
         outbox: Outbox,
         invoices: Invoices,
         audit: Audit,
+        choices: Choices,
         providers: Callable[[], Mapping[str, PaymentProvider]],
         base_url: str,
     ) -> None:
@@ -81,25 +72,9 @@ class Attempts:
         self._outbox = outbox
         self._invoices = invoices
         self._audit = audit
+        self._choices = choices
         self._providers = providers
         self._base_url = base_url
-
-    def choices(self, regies: Collection[str]) -> dict[str, Choice | None]:
-        """Who takes payments of each régie; None for one that cannot be paid online."""
-        return together(lambda: {regie: self._choice(regie) for regie in regies})
-
-    def _choice(self, regie: str) -> Choice | None:
-        for provider in self._providers().values():
-            with suppress(RetryableError):  # It cannot say so now: as good as not installed.
-                capabilities = consult(
-                    provider.key,
-                    "capabilities",
-                    partial(provider.capabilities, regie),
-                    (Capabilities, NoneType),
-                )
-                if capabilities is not None:
-                    return Choice(provider, capabilities)
-        return None
 
     def check(self, invoices: Sequence[InvoiceInfo]) -> Choice:
         """Tell who takes these invoices together.
@@ -114,7 +89,7 @@ class Attempts:
                 _("Une facture choisie ne peut plus être payée en ligne : elle est déjà réglée.")
             )
         regie = invoices[0].regie
-        choice = self.choices([regie])[regie]
+        choice = self._choices.of([regie])[regie]
         if choice is None:
             raise NotPayableError(_("Cette facture ne peut pas être payée en ligne."))
         if len({invoice.regie for invoice in invoices}) > 1:
@@ -159,7 +134,7 @@ class Attempts:
             key=key,
             family_id=family_id,
             regie=invoices[0].regie,
-            provider=choice.provider.key,
+            provider=choice.provider,
             state=PaymentState.CREATED,
             amount=sum(invoice.balance for invoice in invoices),
             payer=select(Family.name)

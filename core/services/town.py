@@ -26,11 +26,13 @@ from core.extensions import Extensions
 from core.i18n import gettext as _
 from core.services.agents import Agents
 from core.services.alerts import Alerts
+from core.services.answers import Answers
 from core.services.attempts import Attempts
 from core.services.audit import Audit
 from core.services.billing import Billing
 from core.services.books import Accounts
 from core.services.certificates import Certificates
+from core.services.choices import Choices
 from core.services.corrections import Corrections
 from core.services.credits import Credits
 from core.services.desk import Desk
@@ -72,6 +74,7 @@ class Surroundings:
     extensions: Extensions
     clock: Clock
     throttle: Throttle
+    answers: Answers
 
 
 class Town:
@@ -95,8 +98,10 @@ class Town:
         self._throttle = surroundings.throttle
         self._secret_key = surroundings.settings.secret_key
         self._actor = actor
-        self._menus: dict[Audience, Sequence[MenuEntry]] = {}
+        self._answers = surroundings.answers.of(config.slug)
         self._brought_by_key: dict[str, dict[str, Any]] = {}
+        self._lacking: set[str] = set()
+        """Hooks to which not every plugin gave an answer."""
 
     @cached_property
     def town(self) -> TownInfo:
@@ -128,12 +133,16 @@ class Town:
         return self._keyed("invoice_sources")
 
     def menu(self, audience: Audience) -> Sequence[MenuEntry]:
-        """The plugins' entries of a menu, sorted; asked once."""
-        if audience not in self._menus:
-            found = self._brought("menu_entries", audience=audience)
-            entries = chain.from_iterable(entries for _plugin, entries in found)
-            self._menus[audience] = sorted(entries, key=lambda entry: (entry.order, entry.label))
-        return self._menus[audience]
+        """The plugins' entries of a menu, sorted; asked once a minute."""
+        known, unknown = self._answers.known("menu_entries", [audience])
+        if not unknown:
+            return known[audience]
+        found = self._brought("menu_entries", audience=audience)
+        entries = chain.from_iterable(entries for _plugin, entries in found)
+        menu = tuple(sorted(entries, key=lambda entry: (entry.order, entry.label)))
+        if "menu_entries" not in self._lacking:
+            self._answers.keep("menu_entries", audience, menu)
+        return menu
 
     def call_plugin(self, plugin: str, hook: str, **arguments: Any) -> Any:
         """Call a hook of one plugin; its exceptions pass."""
@@ -159,6 +168,8 @@ class Town:
 
     def _brought(self, hook: str, **arguments: Any) -> list[tuple[str, list[Any]]]:
         found = self._extensions.contained(self.config.enabled, hook, ctx=self, **arguments)
+        if len(found) < len(self._extensions.implementers(self.config.enabled, hook)):
+            self._lacking.add(hook)
         order = {name: rank for rank, name in enumerate(self.config.settings)}
         return sorted(found, key=lambda item: order[item[0]])
 
@@ -254,8 +265,18 @@ class Town:
             outbox=self.outbox,
             invoices=self.invoices,
             audit=self.audit,
+            choices=self.choices,
             providers=lambda: self.providers,
             base_url=self.base_url,
+        )
+
+    @cached_property
+    def choices(self) -> Choices:
+        """Who takes payments of which régie."""
+        return Choices(
+            self._answers,
+            providers=lambda: self.providers,
+            all_there=lambda: "payment_providers" not in self._lacking,
         )
 
     @cached_property

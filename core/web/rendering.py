@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 from markupsafe import Markup
 from pyramid.config import Configurator
@@ -17,13 +15,11 @@ from pyramid_jinja2 import add_jinja2_renderer, get_jinja2_environment
 
 import core.web
 from core.api.web import Audience, MenuEntry
-from core.containment import report_fault, together
+from core.containment import report_fault
 from core.i18n import gettext as _
 from core.markdown import render
 from core.templating import configure
 from core.web import words
-
-T = TypeVar("T")
 
 STATIC = Path(__file__).parent / "static"
 
@@ -78,17 +74,6 @@ def menu(request: Request) -> list[MenuEntry]:
         *leading(request, Audience.PARENTS),
     ]
     return sorted(entries, key=lambda entry: entry.order)
-
-
-def with_menu(request: Request, ask: Callable[[], T]) -> T:
-    """What a parents' page asks of plugins, and its menu, in one go."""
-
-    def both() -> T:
-        if request.family is not None:
-            request.ctx.menu(Audience.PARENTS)
-        return ask()
-
-    return together(both)
 
 
 def who(request: Request, actor: str) -> str:

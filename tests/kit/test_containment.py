@@ -16,15 +16,16 @@ from pyramid.response import Response
 from sqlalchemy import text
 from webtest import TestApp
 
-from core import containment, metrics
+from core import containment, i18n, metrics
 from core.api.errors import PermanentError, RetryableError, UserError
 from core.api.messages import Address, Delivered
 from core.api.payments import Capabilities, Failed, FailureKind, Pending, Redirect
 from core.api.plugin import HealthCheck, Plugin, PluginSettings, hookimpl
-from core.api.web import MenuEntry
+from core.api.web import Audience, MenuEntry
 from core.api.work import Consumer, Effect
 from core.cli.main import PreauGroup
 from core.cli.plugins import health
+from core.services import answers
 from core.testing.portal import make_portal, record, write_towns
 from core.web.app import make_app
 
@@ -207,9 +208,11 @@ def bad(house, monkeypatch):
     monkeypatch.setattr(containment, "PATIENCE", 0.2)
     released.clear()
     house[1].does.clear()
+    house[0].runtime.answers.forget()
     yield house[1]
     released.set()
     house[1].does.clear()
+    house[0].runtime.answers.forget()
     containment.forget_rests()
 
 
@@ -293,6 +296,82 @@ def test_a_key_that_is_taken_cannot_be_taken_over(portal, bad):
     assert counted("payment_providers") > 0
 
 
+def counting(answer):
+    """A hook's answer, and how often it was asked."""
+    asked = []
+    return asked, lambda *_arguments: (asked.append(1), answer)[1]
+
+
+@pytest.fixture
+def asked(bad):
+    """How often the plugin was asked for its menu, and for what can be paid."""
+    menu, bad.does["menu_entries"] = counting([MenuEntry("Une entrée", "bad.page")])
+    taken, capabilities = counting(Capabilities())
+    bad.does["payment_providers"] = lambda: [Provider(capabilities=capabilities)]
+    return lambda: (len(menu), len(taken))
+
+
+@pytest.fixture(scope="module")
+def garderie(house):
+    """An invoice of a régie whose payments only the bad provider takes."""
+    house[0].publish(record("kept", regie="GARDERIE"))
+
+
+@pytest.mark.usefixtures("garderie")
+def test_pages_ask_a_plugin_once_what_its_settings_tell(page, asked):
+    for _time in range(3):
+        assert "Une entrée" in page()
+    assert asked() == (1, 1)
+
+
+@pytest.mark.usefixtures("garderie")
+def test_answers_are_kept_for_a_minute(page, asked, monkeypatch):
+    page()
+    later = time.monotonic() + 59
+    monkeypatch.setattr(answers.time, "monotonic", lambda: later)
+    page()
+    assert asked() == (1, 1)
+    later += 2
+    page()
+    assert asked() == (2, 2)
+
+
+def test_answers_are_kept_in_the_readers_language(bad, portal):
+    labels = {"fr": "Une entrée", "en": "An entry"}
+    bad.does["menu_entries"] = lambda _audience: [MenuEntry(labels[i18n.current_locale()], "bad.page")]
+    for locale in ("fr", "en", "fr"):
+        with portal.town() as town, i18n.use(locale):
+            assert [entry.label for entry in town.menu(Audience.PARENTS)] == [labels[locale]]
+
+
+@pytest.mark.usefixtures("garderie")
+def test_what_failed_is_asked_again_by_the_next_page(bad, page, portal):
+    bad.does["menu_entries"] = bad.does["payment_providers"] = raises
+    page()
+    bad.does["menu_entries"] = lambda _audience: [MenuEntry("De retour", "bad.page")]
+    bad.does["payment_providers"] = lambda: [Provider(capabilities=raises)]
+    assert "De retour" in page()
+    bad.does["payment_providers"] = lambda: [Provider()]
+    with portal.town() as town:
+        assert town.choices.of(["GARDERIE"])["GARDERIE"].provider == "bad"
+
+
+def test_a_provider_that_cannot_say_now_is_asked_again(bad, portal):
+    def busy(_regie):
+        raise RetryableError("not now")
+
+    for capabilities, taken in ((busy, None), (lambda _regie: Capabilities(), "bad")):
+        bad.does["payment_providers"] = lambda does=capabilities: [Provider(capabilities=does)]
+        with portal.town() as town:
+            choice = town.choices.of(["GARDERIE"])["GARDERIE"]
+        assert (choice and choice.provider) == taken
+
+
+def test_one_towns_answers_are_not_anothers(page, asked):
+    page()
+    assert "Une entrée" not in page("brumes")
+
+
 # --- What the objects do -------------------------------------------------------------------------
 
 
@@ -335,8 +414,8 @@ def test_capabilities_that_fail_cost_its_payments_only(portal, bad, page, fault)
     bad.does["payment_providers"] = lambda: [Provider(capabilities=FAULTS[fault])]
     page()
     with portal.town() as town:
-        assert town.attempts.choices(["GARDERIE"])["GARDERIE"] is None
-        assert town.attempts.choices(["CANTINE"])["CANTINE"].provider.key == "fakepay"
+        assert town.choices.of(["GARDERIE"])["GARDERIE"] is None
+        assert town.choices.of(["CANTINE"])["CANTINE"].provider == "fakepay"
     assert counted("capabilities") > 0
 
 
@@ -737,13 +816,21 @@ def test_a_plugin_that_calls_another_answers_for_its_time():
     assert containment.together(partial(ask, asks_another, lambda: 2))[1] == 2
 
 
-def test_what_is_asked_together_wakes_one_thread(page, bad, monkeypatch):
+def test_what_is_asked_together_wakes_one_thread(portal, bad, monkeypatch):
     woken = []
     take = containment._take
     monkeypatch.setattr(containment, "_take", lambda: woken.append(1) or take())
     bad.does["menu_entries"] = lambda _audience: [MenuEntry("Une entrée", "bad.page")]
-    assert "Une entrée" in page()
-    assert len(woken) == 1
+    with portal.town() as town:
+        containment.together(lambda: (town.menu(Audience.PARENTS), town.choices.of(["CANTINE"])))
+        assert len(woken) == 1
+        assert [entry.label for entry in town.menu(Audience.PARENTS)] == ["Une entrée"]
+
+
+def test_a_page_like_the_last_one_wakes_no_thread(page, monkeypatch):
+    page()
+    monkeypatch.setattr(containment, "_take", None)
+    page()
 
 
 def test_a_hook_that_asks_itself_is_told_of_nothing(portal, bad):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -13,7 +12,6 @@ from pyramid.view import view_config
 
 from core.api.messages import Document
 from core.clock import today
-from core.web.rendering import with_menu
 
 T = "core:web/templates"
 
@@ -35,7 +33,7 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
     """What the page of unpaid invoices is given."""
     due = request.ctx.invoices.unpaid(request.family_id)
     regies = {invoice.regie for invoice in due}
-    choices = with_menu(request, partial(request.ctx.attempts.choices, regies))
+    choices = request.ctx.choices.of(regies)
     groups = []
     for key, found in groupby(sorted(due, key=lambda invoice: invoice.regie), lambda i: i.regie):
         choice = choices[key]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import structlog
@@ -21,12 +20,12 @@ from core.api.payments import Means
 from core.domain.payment_states import PaymentState, is_closed
 from core.i18n import gettext as _
 from core.models import Payment
-from core.services.attempts import RESTART_AFTER, Choice
+from core.services.attempts import RESTART_AFTER
+from core.services.choices import Choice
 from core.services.errors import NotFoundError, NotPayableError, PaymentUnderWayError
 from core.services.invoices import PAYMENT_LINK
 from core.web.forms import EmailForm, number
 from core.web.parents.invoices import pdf, unpaid_page
-from core.web.rendering import with_menu
 from core.web.security import let_in
 
 log = structlog.get_logger(__name__)
@@ -44,7 +43,7 @@ def checkout(request: Request) -> Response:
     """Step 2: what is to be paid, and the e-mail."""
     try:
         invoices = _seen(request, _wanted(request, request.GET.getall("invoice")))
-        choice = _choice(request, invoices)
+        choice = request.ctx.attempts.check(invoices)
     except NotPayableError as error:
         return _refused(request, error.message)
     under_way = [invoice.under_way for invoice in invoices if invoice.under_way]
@@ -72,7 +71,7 @@ def start(request: Request) -> Response:
             request.ctx.attempts.give_up(restart)
         if not form.validate():
             invoices = _seen(request, wanted)
-            response = _checkout_page(request, form, invoices, _choice(request, invoices))
+            response = _checkout_page(request, form, invoices, request.ctx.attempts.check(invoices))
             response.status_int = 422
             return response
         payment_id = request.ctx.attempts.create(
@@ -238,11 +237,6 @@ def _invoices(request: Request, payment: Payment) -> Sequence[InvoiceInfo]:
     return found
 
 
-def _choice(request: Request, invoices: Sequence[InvoiceInfo]) -> Choice:
-    """Who takes these invoices' payment."""
-    return with_menu(request, partial(request.ctx.attempts.check, invoices))
-
-
 def _checkout_page(
     request: Request, form: CheckoutForm, invoices: Sequence[InvoiceInfo], choice: Choice
 ) -> Response:
@@ -251,7 +245,7 @@ def _checkout_page(
         "invoices": invoices,
         "total": sum(invoice.balance for invoice in invoices),
         "direct_debit": choice.capabilities.direct_debit,
-        "provider": choice.provider.label,
+        "provider": choice.label,
     }
     return render_to_response(f"{T}/checkout.jinja2", context, request)
 
