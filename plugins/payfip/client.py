@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -30,6 +32,10 @@ MAX_ANSWER = 256 * 1024
 
 _LOST = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 """The connection broke while it was used, as a kept one does when the other side closed it."""
+
+
+_HERE = {"localhost", "127.0.0.1", "::1"}
+"""This machine, where only a simulator is: no proxy leads to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,15 @@ class ClientDetail:
         return " ".join(filter(None, (self.libelleN1, self.libelleN2, self.libelleN3)))
 
 
+def _proxy(endpoint: str) -> str | None:
+    """The outgoing proxy that the environment names for this service, as curl and pip read it."""
+    url = urlsplit(endpoint)
+    host = url.hostname or ""
+    if host in _HERE or proxy_bypass(host):
+        return None
+    return getproxies().get(url.scheme)
+
+
 class Client:
     """Talks with one PayFiP service. Safe between threads; one per process and service.
 
@@ -96,7 +111,9 @@ class Client:
         self._clock = clock
         self._http = httpx.Client(
             transport=httpx.HTTPTransport(
-                retries=1, limits=httpx.Limits(max_connections=20, keepalive_expiry=5.0)
+                proxy=_proxy(endpoint),
+                retries=1,
+                limits=httpx.Limits(max_connections=20, keepalive_expiry=5.0),
             ),
             timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
             headers={

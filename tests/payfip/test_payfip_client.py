@@ -78,7 +78,9 @@ class Line:
                 return
             with connection:
                 request = connection.recv(65536)
-                while b"Envelope>" not in request.split(b"\r\n\r\n", 1)[-1]:
+                while not request.startswith(b"CONNECT ") and (
+                    b"Envelope>" not in request.split(b"\r\n\r\n", 1)[-1]
+                ):
                     request += connection.recv(65536)
                 script = self.scripts[min(len(self.asked), len(self.scripts) - 1)]
                 self.asked.append(request)
@@ -107,6 +109,61 @@ def test_a_creation_sends_a_soap_1_1_post_with_an_empty_action() -> None:
     assert b'soapaction: ""' in head.lower()
     assert b"content-type: text/xml; charset=utf-8" in head.lower()
     assert content == contract.request(Operation.CREATE, dict(CREATION.items()))
+
+
+def through(proxy: Line, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A client made where the environment names a proxy."""
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, proxy.url)
+    return Client(endpoint, connect_timeout=0.5, read_timeout=0.4)
+
+
+def test_an_outgoing_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    with (
+        line(say(ok(Operation.CREATE, idOp=ID_OP))) as (proxy, _client),
+        through(proxy, "http://payfip.example/service", monkeypatch) as client,
+    ):
+        assert client.create(CREATION) == ID_OP
+    assert proxy.asked[0].startswith(b"POST http://payfip.example/service HTTP/1.1\r\n")
+
+
+def test_a_proxy_sees_of_https_only_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    with (
+        line(say(http(b"", "403 Forbidden"))) as (proxy, _client),
+        through(proxy, "https://payfip.example/service", monkeypatch) as client,
+        pytest.raises(UnavailableError),
+    ):
+        client.create(CREATION)
+    assert proxy.asked[0].startswith(b"CONNECT payfip.example:443 HTTP/1.1\r\n")
+    assert b"006382" not in proxy.asked[0]
+
+
+@pytest.mark.parametrize("exempt", ["127.0.0.1", "*"])
+def test_what_the_environment_exempts_is_asked_directly(
+    exempt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", exempt)
+    with (
+        line() as (proxy, _client),
+        line(say(ok(Operation.CREATE, idOp=ID_OP))) as (service, _other),
+        through(proxy, service.url, monkeypatch) as client,
+    ):
+        assert client.create(CREATION) == ID_OP
+    assert not proxy.asked
+
+
+def test_this_machine_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulator, where a proxy is set for the outside."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    with (
+        line() as (proxy, _client),
+        line(say(ok(Operation.CREATE, idOp=ID_OP))) as (service, _other),
+        through(proxy, service.url, monkeypatch) as client,
+    ):
+        assert client.create(CREATION) == ID_OP
+    assert not proxy.asked
 
 
 def test_no_answer_costs_the_read_time_out_and_no_second_question() -> None:
