@@ -27,7 +27,9 @@ help:  ## Show these commands
 run: $(VENV)/.run pango  ## Start the whole portal here, with its demonstration; Ctrl-C stops it
 	@exec $(BIN)/preau run $(ARGS)
 
-test: lint chromium servers telegram  ## Check everything: linters, types, layers, all tests
+test:  ## Check everything: linters, types, layers, all tests
+	@# What comes from Debian and what comes by pip wait for the network side by side.
+	@$(MAKE) --no-print-directory --jobs=2 lint chromium servers telegram
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: dev  ## Check style, types and layers only
@@ -77,7 +79,7 @@ pango: | $(BIN)/python
 	|| echo "Pango is not complete: PDF documents will fail, or be slow (docs/operating.md)." >&2
 
 # Real servers that stand around the portal in life: the tests of deploy/ start them.
-servers:
+servers: | chromium
 	@missing=; for tool in nginx:nginx-light pgbouncer:pgbouncer systemd-analyze:systemd \
 		openssl:openssl; do \
 		PATH=$$PATH:/usr/sbin command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; \
@@ -95,7 +97,8 @@ fuzz: dev  ## Hunt in the parsers for a minute each: make fuzz ARGS="SECONDS [PA
 	@mkdir -p $(VENV)/found && cd $(VENV)/found && PYTHONPATH=$(CURDIR)/$(VENV)/fuzz:$(CURDIR) \
 	$(CURDIR)/$(BIN)/python -W ignore $(CURDIR)/tests/fuzz/hunt.py $(ARGS)
 
-chromium:
+# One after the other, as apt-get wants it: pango, chromium, servers, telegram.
+chromium: | pango
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 	|| { echo "Installing Chromium"; $(APT) chromium >/dev/null; } \
 	|| echo "Chromium is missing: the browser's tests will fail." >&2
@@ -103,7 +106,7 @@ chromium:
 telegram: $(VENV)/.npm
 
 # The tests' second fake Telegram. Its folder goes with the environment; no lock file is kept.
-$(VENV)/.npm: requirements/npm.txt | $(BIN)/python
+$(VENV)/.npm: requirements/npm.txt | $(BIN)/python servers
 	@command -v npm >/dev/null \
 	|| { echo "Installing Node.js"; $(APT) nodejs npm >/dev/null; } || true
 	@npm install --prefix $(VENV)/npm --no-save --no-package-lock --no-audit --no-fund --silent \

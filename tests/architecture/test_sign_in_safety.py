@@ -130,9 +130,9 @@ def test_waits_grow_and_never_exceed_minutes(portal):
 
 def test_somebody_s_guesses_do_not_lock_a_family_out(portal):
     secret = code(portal, "F001")
-    for number in range(200):
+    for number in range(50):
         forget_the_wait(portal)
-        guess(portal, "F001", f"10.1.{number // 100}.{number % 100}")
+        guess(portal, "F001", f"10.1.0.{number}")
     waits = [int(portal.runtime.redis.ttl(key)) for key in portal.runtime.redis.scan_iter("preau:wait:*")]
     assert max(waits) <= 120
     forget_the_wait(portal)

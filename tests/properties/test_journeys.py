@@ -527,7 +527,7 @@ class Walk(RuleBasedStateMachine):
 
 TestWalk = Walk.TestCase
 TestWalk.settings = settings(
-    max_examples=int(os.environ.get("PREAU_TEST_WALKS", "40")),
+    max_examples=int(os.environ.get("PREAU_TEST_WALKS", "30")),
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
