@@ -75,6 +75,8 @@ class Attempts:
         self._choices = choices
         self._providers = providers
         self._base_url = base_url
+        # Sessions forget objects that nobody holds; the click that made it goes on with it.
+        self._made: Payment | None = None
 
     def check(self, invoices: Sequence[InvoiceInfo]) -> Choice:
         """Tell who takes these invoices together.
@@ -118,7 +120,7 @@ class Attempts:
         key = f"web/{family_id}/{key}"
         wanted = sorted(set(invoice_ids))
         # Before the look-up: a form sent twice at once waits here, and then finds the first.
-        self._ledger.lock_invoices(wanted)
+        self._ledger.hold(wanted)
         known = self._session.scalar(
             select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
         )
@@ -157,6 +159,7 @@ class Attempts:
             for invoice in invoices
         )
         self._session.flush()
+        self._made = payment
         return payment.id
 
     def go(self, payment_id: int) -> str:
@@ -332,7 +335,13 @@ class Attempts:
 
     def _to_pay(self, payment_id: int) -> tuple[InvoiceToPay, ...]:
         rows = self._session.execute(
-            select(Invoice, PaymentItem.amount)
+            select(
+                Invoice.number,
+                Invoice.payment_reference,
+                Invoice.label,
+                Invoice.fiscal_year,
+                PaymentItem.amount,
+            )
             .join(
                 PaymentItem,
                 (PaymentItem.tenant_id == Invoice.tenant_id)
@@ -341,16 +350,7 @@ class Attempts:
             .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
             .order_by(PaymentItem.id)
         )
-        return tuple(
-            InvoiceToPay(
-                number=invoice.number,
-                payment_reference=invoice.payment_reference,
-                label=invoice.label,
-                fiscal_year=invoice.fiscal_year,
-                amount=amount,
-            )
-            for invoice, amount in rows
-        )
+        return tuple(InvoiceToPay(**row) for row in rows.mappings())
 
     def _make_way(self, invoice_ids: Sequence[int]) -> None:
         """Clear away attempts that never left the house; refuse beside one that did."""

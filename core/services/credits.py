@@ -184,9 +184,7 @@ class Credits:
         if not 0 < amount <= left:
             raise UserError(_("Ce montant dépasse ce qui reste de l’avoir."))
         use_id = self._use(credit, amount, key=key, means=means, note=note)
-        self._journal.enter(
-            EntryKind.REFUNDED, self._payment(credit), -amount, means=means, credit_use_id=use_id
-        )
+        self._enter(EntryKind.REFUNDED, credit, -amount, means, use_id)
         self._audit.write(
             "credit.refunded", f"payment:{credit.payment_id}", amount=amount, note=note
         )
@@ -201,7 +199,7 @@ class Credits:
         if use is None:
             raise NotFoundError
         if use.invoice_id is not None:
-            self._ledger.lock_invoices([use.invoice_id])
+            self._ledger.hold([use.invoice_id])
         credit, _left = self._lock(use.credit_id)
         now = self._clock.now()
         undone = self._session.scalar(
@@ -217,13 +215,7 @@ class Credits:
         if undone is None:
             raise UserError(_("C’est déjà annulé."))
         if use.invoice_id is None:
-            self._journal.enter(
-                EntryKind.REFUND_UNDONE,
-                self._payment(credit),
-                use.amount,
-                means=use.means,
-                credit_use_id=use_id,
-            )
+            self._enter(EntryKind.REFUND_UNDONE, credit, use.amount, use.means, use_id)
         else:
             self._session.execute(
                 update(Allocation)
@@ -275,8 +267,19 @@ class Credits:
             .returning(CreditUse.id)
         ).one()
 
-    def _payment(self, credit: Credit) -> Payment:
-        return self._session.get_one(Payment, (self._tenant, credit.payment_id))
+    def _enter(
+        self, kind: EntryKind, credit: Credit, amount: int, means: str, use_id: int
+    ) -> None:
+        payment = self._session.get_one(Payment, (self._tenant, credit.payment_id))
+        self._journal.open(credit.regie).enter(
+            kind,
+            payment_id=payment.id,
+            family_id=payment.family_id,
+            receipt=payment.receipt_number,
+            means=means,
+            amount=amount,
+            credit_use_id=use_id,
+        )
 
     def _under_way(self, invoice_id: int) -> bool:
         found = self._session.scalar(

@@ -31,27 +31,16 @@ class Events:
     def emit_many(self, hook: str, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
         """Write one outbox row per plugin that implements `hook`, and a few for the messages.
 
-        So for each of `events`, which are ids and what happened; together they cost a statement per
-        plugin, and one. A plugin has a row for each event, so that one that fails neither blocks
-        nor repeats the others.
+        So for each of `events`, which are ids and what happened, in one statement. A plugin has a
+        row for each event, so that one that fails neither blocks nor repeats the others.
         """
-        bulk = hook in TO_MANY
-        for plugin in self._extensions.implementers(self._enabled, hook):
-            self._outbox.add_many(
-                TOPIC,
-                [
-                    ({"plugin": plugin, "hook": hook, "event": event}, f"{plugin}/{event_id}")
-                    for event_id, event in events
-                ],
-                bulk=bulk,
-            )
-        self._outbox.add_many(
-            NOTIFY,
-            [
-                ({"kind": hook, "events": [event for _id, event in together]}, together[0][0])
-                for together in (
-                    events[start : start + TOGETHER] for start in range(0, len(events), TOGETHER)
-                )
-            ],
-            bulk=bulk,
-        )
+        effects: list[tuple[str, dict[str, Any], str]] = [
+            (TOPIC, {"plugin": plugin, "hook": hook, "event": event}, f"{plugin}/{event_id}")
+            for plugin in self._extensions.implementers(self._enabled, hook)
+            for event_id, event in events
+        ]
+        for start in range(0, len(events), TOGETHER):
+            together = events[start : start + TOGETHER]
+            payload = {"kind": hook, "events": [event for _id, event in together]}
+            effects.append((NOTIFY, payload, together[0][0]))
+        self._outbox.add_many(effects, bulk=hook in TO_MANY)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import BindParameter, Select, bindparam, func, insert, select, true
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.clock import today
-from core.models import EntryKind, Family, JournalEntry, Payment
+from core.db.session import read
+from core.models import EntryKind, Family, JournalEntry
 from core.services.audit import Audit
 
 
@@ -44,7 +47,7 @@ class Facts:
 
 
 class Journal:
-    """Writes the journal of one town."""
+    """The journals of one town's régies."""
 
     def __init__(self, session: Session, tenant: str, clock: Clock, audit: Audit) -> None:
         self._session = session
@@ -52,59 +55,89 @@ class Journal:
         self._clock = clock
         self._audit = audit
 
-    def lock(self, regie: str) -> None:
-        """Let nobody else write in this régie's journal until the transaction ends."""
+    def open(self, regie: str) -> OpenJournal:
+        """The régie's journal, in which nobody else writes until the transaction ends."""
         name = func.hashtextextended(f"{self._tenant}/{regie}", 2)
         self._session.execute(select(func.pg_advisory_xact_lock(name)))
+        return OpenJournal(self._session, self._tenant, self._clock, self._audit, regie)
+
+
+class OpenJournal:
+    """The journal of one régie, held by the transaction that opened it."""
+
+    def __init__(
+        self, session: Session, tenant: str, clock: Clock, audit: Audit, regie: str
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._audit = audit
+        self._regie = regie
 
     def enter(
         self,
         kind: EntryKind,
-        payment: Payment,
-        amount: int,
         *,
-        means: str = "",
+        payment_id: int,
+        family_id: int,
+        receipt: str,
+        means: str,
+        amount: int,
         credit_use_id: int | None = None,
     ) -> None:
-        """Add an entry of `amount` cents, negative when money goes back, maybe by other `means`."""
-        self.lock(payment.regie)
+        """Add an entry of `amount` cents, negative when money goes back."""
         # Asked only now: an entry must not fall into a month that was closed while it waited.
         now = self._clock.now()
-        last = self._session.scalar(
-            select(JournalEntry)
-            .where(
-                JournalEntry.tenant_id == self._tenant,
-                JournalEntry.regie == payment.regie,
-                JournalEntry.year >= today(now).year,
-            )
-            .order_by(JournalEntry.year.desc(), JournalEntry.number.desc())
-            .limit(1)
-        )
-        at = max(now, last.at) if last else now
-        family_code = self._session.scalars(
-            select(Family.code).where(
-                Family.tenant_id == self._tenant, Family.id == payment.family_id
-            )
+        last = read(
+            self._session,
+            _family_and_last_entry(),
+            {
+                "tenant": self._tenant,
+                "family": family_id,
+                "regie": self._regie,
+                "year": today(now).year,
+            },
         ).one()
+        at = max(now, last.at) if last.at else now
         facts = Facts(
-            regie=payment.regie,
+            regie=self._regie,
             year=today(at).year,
-            number=last.number + 1 if last else 1,
+            number=(last.number or 0) + 1,
             at=at,
             kind=kind,
-            receipt=payment.receipt_number,
-            means=means or payment.means,
+            receipt=receipt,
+            means=means,
             amount=amount,
-            family_code=family_code,
+            family_code=last.family_code,
             actor=self._audit.actor,
         )
-        self._session.add(
-            JournalEntry(
+        self._session.execute(
+            insert(JournalEntry).values(
                 tenant_id=self._tenant,
-                payment_id=payment.id,
+                payment_id=payment_id,
                 credit_use_id=credit_use_id,
-                hash=facts.hash(last.hash if last else ""),
+                hash=facts.hash(last.hash or ""),
                 **{name: getattr(facts, name) for name in Facts.__slots__},
             )
         )
-        self._session.flush()
+
+
+@cache
+def _family_and_last_entry() -> Select[*tuple[Any, ...]]:
+    tenant: BindParameter[str] = bindparam("tenant")
+    last = (
+        select(JournalEntry.number, JournalEntry.at, JournalEntry.hash)
+        .where(
+            JournalEntry.tenant_id == tenant,
+            JournalEntry.regie == bindparam("regie"),
+            JournalEntry.year >= bindparam("year"),
+        )
+        .order_by(JournalEntry.year.desc(), JournalEntry.number.desc())
+        .limit(1)
+        .subquery()
+    )
+    return (
+        select(Family.code.label("family_code"), last.c.number, last.c.at, last.c.hash)
+        .join(last, true(), isouter=True)
+        .where(Family.tenant_id == tenant, Family.id == bindparam("family"))
+    )

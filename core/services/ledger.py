@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import cache
+from operator import attrgetter
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.api.payments import PaymentReversed, PaymentSettled
 from core.clock import today
+from core.db.session import read
 from core.domain.allocation import Due, allocate
 from core.domain.payment_states import SOURCES, PaymentState
 from core.models import (
@@ -28,6 +32,50 @@ from core.models import (
 )
 from core.services.events import Events
 from core.services.journal import Journal
+
+
+def owed(state: str, amount: int, paid: int) -> int:
+    """What an invoice still owes here, in cents: nothing unless it is published."""
+    return max(amount - paid, 0) if state == InvoiceState.PUBLISHED else 0
+
+
+@cache
+def _invoices_to_lock() -> Select[*tuple[Any, ...]]:
+    return (
+        select(Invoice.id)
+        .where(
+            Invoice.tenant_id == bindparam("tenant"),
+            Invoice.id == any_(bindparam("ids", type_=ARRAY(BigInteger))),
+        )
+        .order_by(Invoice.id)
+        .with_for_update()
+    )
+
+
+@cache
+def _dues_to_lock() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            PaymentItem.id.label("item"),
+            PaymentItem.invoice_id,
+            PaymentItem.amount.label("meant"),
+            Invoice.state,
+            Invoice.amount,
+            Invoice.paid,
+        )
+        .join(
+            Invoice,
+            and_(
+                Invoice.tenant_id == PaymentItem.tenant_id, Invoice.id == PaymentItem.invoice_id
+            ),
+        )
+        .where(
+            PaymentItem.tenant_id == bindparam("tenant"),
+            PaymentItem.payment_id == bindparam("payment"),
+        )
+        .order_by(Invoice.id)  # as `lock_invoices` does
+        .with_for_update(of=Invoice)
+    )
 
 
 class Ledger:
@@ -104,15 +152,23 @@ class Ledger:
             )
         self.release(payment_id)
         self._session.flush()
-        self._journal.lock(payment.regie)  # Before the receipt's number, as everywhere.
+        journal = self._journal.open(payment.regie)  # Before the receipt's number, as everywhere.
         year = today(now).year
         number = self.next_number(f"receipt/{payment.regie}/{year}")
+        receipt = f"{payment.regie}-{year}-{number:06d}"
         self._session.execute(
             update(Payment)
             .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
-            .values(receipt_number=f"{payment.regie}-{year}-{number:06d}")
+            .values(receipt_number=receipt)
         )
-        self._journal.enter(EntryKind.SETTLED, self._payment(payment_id), payment.amount)
+        journal.enter(
+            EntryKind.SETTLED,
+            payment_id=payment_id,
+            family_id=payment.family_id,
+            receipt=receipt,
+            means=means,
+            amount=payment.amount,
+        )
         event = PaymentSettled(
             id=f"settled-{payment_id}",
             payment_id=payment_id,
@@ -141,7 +197,13 @@ class Ledger:
                 Payment.state.in_(SOURCES[PaymentState.REVERSED]),
             )
             .values(state=PaymentState.REVERSED, reversed_at=now, reversal_reason=reason)
-            .returning(Payment.family_id, Payment.amount)
+            .returning(
+                Payment.family_id,
+                Payment.regie,
+                Payment.receipt_number,
+                Payment.means,
+                Payment.amount,
+            )
         ).one_or_none()
         if payment is None:
             return False
@@ -178,7 +240,14 @@ class Ledger:
                 )
                 .values(reversed_at=now)
             )
-        self._journal.enter(EntryKind.REVERSED, self._payment(payment_id), -payment.amount)
+        self._journal.open(payment.regie).enter(
+            EntryKind.REVERSED,
+            payment_id=payment_id,
+            family_id=payment.family_id,
+            receipt=payment.receipt_number,
+            means=payment.means,
+            amount=-payment.amount,
+        )
         event = PaymentReversed(
             id=f"reversed-{payment_id}",
             payment_id=payment_id,
@@ -219,28 +288,28 @@ class Ledger:
         )
         return {invoice.id: invoice for invoice in rows}
 
+    def hold(self, invoice_ids: Sequence[int]) -> None:
+        """Lock invoices as `lock_invoices` does, for those who need not look at them."""
+        read(
+            self._session, _invoices_to_lock(), {"tenant": self._tenant, "ids": list(invoice_ids)}
+        )
+
     def balances(self, invoices: Sequence[Invoice]) -> dict[int, int]:
         """What locked invoices still owe, in cents: nothing unless they are published."""
         return {
-            invoice.id: max(invoice.amount - invoice.paid, 0)
-            if invoice.state == InvoiceState.PUBLISHED
-            else 0
-            for invoice in invoices
+            invoice.id: owed(invoice.state, invoice.amount, invoice.paid) for invoice in invoices
         }
 
-    def _payment(self, payment_id: int) -> Payment:
-        return self._session.get_one(Payment, (self._tenant, payment_id), populate_existing=True)
-
     def _dues(self, payment_id: int) -> list[Due]:
-        items = self._session.execute(
-            select(PaymentItem.invoice_id, PaymentItem.amount)
-            .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
-            .order_by(PaymentItem.id)
+        """What the payment's invoices may take of it, locked, in the order of its items."""
+        rows = read(
+            self._session, _dues_to_lock(), {"tenant": self._tenant, "payment": payment_id}
         ).all()
-        invoices = self.lock_invoices([item.invoice_id for item in items])
-        balances = self.balances(list(invoices.values()))
         # Never more to an invoice than the payer meant for it, nor than it still owes.
-        return [Due(item.invoice_id, min(item.amount, balances[item.invoice_id])) for item in items]
+        return [
+            Due(row.invoice_id, min(row.meant, owed(row.state, row.amount, row.paid)))
+            for row in sorted(rows, key=attrgetter("item"))
+        ]
 
     def next_number(self, name: str) -> int:
         """The next number of a gap-free series: the row stays locked until the commit."""

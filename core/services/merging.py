@@ -114,7 +114,7 @@ class Merging:
                 Invoice.tenant_id == self._tenant, Invoice.family_id == gone_id
             )
         ).all()
-        self._ledger.lock_invoices(invoices)
+        self._ledger.hold(invoices)
         for model in (Invoice, Payment, Credit, MessageRow, OneTimeToken):
             self._session.execute(
                 update(model)

@@ -158,8 +158,8 @@ class Notifications:
             else:
                 groups.append([row.id])
         groups += (mails[start : start + TOGETHER] for start in range(0, len(mails), TOGETHER))
-        rows = [({"message_ids": ids}, str(ids[0])) for ids in groups]
-        self._outbox.add_many(SEND, rows, bulk=bulk)
+        rows = [(SEND, {"message_ids": ids}, str(ids[0])) for ids in groups]
+        self._outbox.add_many(rows, bulk=bulk)
 
     def reached(self, family_ids: Sequence[int], kind: str) -> dict[int, list[str]]:
         """How messages of this kind would reach families, in words: an address, or a channel."""

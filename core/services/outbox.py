@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import DateTime, String, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from core.api.context import Clock
 from core.models import OutboxRow, OutboxState
@@ -67,25 +68,22 @@ class Outbox:
         `bulk` lets all other effects pass: one of very many that nobody waits for in front of a
         screen.
         """
-        self.add_many(topic, [(payload, key)], after=after, bulk=bulk)
+        self.add_many([(topic, payload, key)], after=after, bulk=bulk)
 
     def add_many(
         self,
-        topic: str,
-        items: list[tuple[dict[str, Any], str]],
+        effects: Sequence[tuple[str, dict[str, Any], str]],
         *,
         after: datetime | None = None,
         bulk: bool = False,
     ) -> None:
-        """`add` for several payloads and their keys, in one statement."""
-        if not items:
+        """`add` for several effects (topic, payload, key), in one statement."""
+        if not effects:
             return
         available_at = after or self._clock.now()
         # Rows and call in one statement. PostgreSQL folds the calls of a transaction into one.
         self._session.execute(
-            insert(OutboxRow)
-            .on_conflict_do_nothing(index_elements=["tenant_id", "topic", "dedupe_key"])
-            .returning(func.pg_notify(CHANNEL, "")),
+            _asking(),
             [
                 {
                     "tenant_id": self._tenant,
@@ -96,7 +94,7 @@ class Outbox:
                     "available_at": available_at,
                     "bulk": bulk,
                 }
-                for payload, key in items
+                for topic, payload, key in effects
             ],
         )
 
@@ -159,7 +157,16 @@ class Outbox:
         return changed is not None
 
 
-# Put together once: each row that passes needs both.
+# Put together once: each row that passes needs all of them.
+
+
+@cache
+def _asking() -> ReturningInsert[Any]:
+    return (
+        insert(OutboxRow)
+        .on_conflict_do_nothing(index_elements=["tenant_id", "topic", "dedupe_key"])
+        .returning(func.pg_notify(CHANNEL, ""))
+    )
 
 
 @cache

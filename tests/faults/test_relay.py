@@ -115,7 +115,7 @@ def test_a_long_queue_is_not_made_longer(portal, relay, monkeypatch):
     relay._publish = lambda *row: queue.append(row)
     relay._waiting = lambda: len(queue)
     with portal.town() as town:
-        town.outbox.add_many("housekeeping", [({}, str(number)) for number in range(5)])
+        town.outbox.add_many([("housekeeping", {}, str(number)) for number in range(5)])
     assert (relay.once(), relay.once()) == (3, 0)
     portal.clock.pass_time(minutes=5)
     assert relay.once() == 0
@@ -131,12 +131,12 @@ def test_bulk_lets_all_others_pass(portal, relay, monkeypatch):
     relay._publish = lambda *row: queue.append(row)
     relay._waiting = lambda: len(queue)
     with portal.town() as town:
-        mailing = [({}, str(number)) for number in range(20)]
-        town.outbox.add_many("housekeeping", mailing, bulk=True)
+        mailing = [("housekeeping", {}, str(number)) for number in range(20)]
+        town.outbox.add_many(mailing, bulk=True)
     assert relay.once() == 2
     portal.clock.pass_time(seconds=1)
     with portal.town() as town:
-        town.outbox.add_many("housekeeping", [({}, "answer"), ({}, "another")])
+        town.outbox.add_many([("housekeeping", {}, key) for key in ("answer", "another")])
     assert relay.once() == 2, "the queue of bulk is full, that of others is not"
     del queue[:]
     assert relay.once() == 2

@@ -149,6 +149,25 @@ def test_choosing_many_invoices_costs_what_one_does(house):
     assert all(one <= most for one, most in zip(many, (5, 13, 28, 7), strict=True)), many
 
 
+def test_a_payment_at_the_counter_costs_what_one_invoice_does(house):
+    """A slip of two hundred cheques is two hundred of these, while an agent waits."""
+    portal, _browsers = house
+    costs = []
+    for count in (1, 10):
+        numbers = [f"counter{count}-{n}" for n in range(count)]
+        portal.publish(*(record(number, family="F030") for number in numbers))
+        with portal.town() as town:
+            invoices = [invoice for number in numbers for invoice in town.invoices.by_number(number)]
+            with statements(portal) as said:
+                town.payments.record(
+                    regie="CANTINE", family_id=invoices[0].family_id, means=Means.CASH,
+                    amount=sum(invoice.balance for invoice in invoices), paid_at=portal.clock.now(), payer="X",
+                    shares=[(invoice.id, invoice.balance) for invoice in invoices], key=numbers[0],
+                )  # fmt: skip
+        costs.append(len(said))
+    assert costs[0] == costs[1] <= 16, "\n".join(said)
+
+
 def test_an_outbox_row_costs_a_dozen_statements_at_most(house):
     """What is said when a batch is published: of one invoice to one family, of twenty to another.
 

@@ -54,7 +54,7 @@ class Closings:
             UserError: the month is not over, or closed already.
         """
         # An entry that is being written is counted here, or dated after this.
-        self._journal.lock(period.regie)
+        self._journal.open(period.regie)
         if next_month(period.month) > today(self._clock.now()):
             raise UserError(_("Ce mois n’est pas terminé."))
         entries, collected, returned, last = self._now(period)
