@@ -96,14 +96,11 @@ def together(ask: Callable[[], T]) -> T:
 
     Each has `PATIENCE`. One that hangs is a fault and rests, and all is asked once more without it:
     `ask` must do nothing but ask. What it raises passes.
-
-    Raises:
-        StuckError: `ask` hangs itself, between its questions.
     """
     if _gathering() is not None:
         return ask()
     told: set[tuple[str, str]] = set()
-    stuck: StuckError | None = None
+    stood_still = False
     while True:
         companion = _take()
         companion.gather(told)
@@ -114,10 +111,10 @@ def together(ask: Callable[[], T]) -> T:
             if error.asked is not None:
                 _resting[error.asked] = time.monotonic() + REST
                 report_fault(*error.asked, error)
-            elif stuck is not None:
-                raise
+            elif stood_still:
+                return ask()  # Here, where only the plugins' own calls are waited for.
             else:
-                stuck = error  # The machine may have been busy: once.
+                stood_still = True  # Between two questions: the machine is busy, not a plugin.
 
 
 def consult(

@@ -33,7 +33,7 @@ CALLERS = {
     "core/cli/doctor.py": {"smtplib"},
     "core/cli/run.py": {"httpx", "socket"},
     "core/db/embedded.py": {"socket"},
-    "plugins/payfip/client.py": {"httpx"},
+    "plugins/payfip/client.py": {"httpx", "urllib.request"},  # the latter: which proxy is set
     "plugins/telegram_bot/courier.py": {"httpx"},
 }
 NETWORK = {"httpx", "requests", "urllib.request", "urllib3", "aiohttp", "socket", "smtplib", "http.client", "ftplib", "zeep"}

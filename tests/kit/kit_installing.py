@@ -20,7 +20,9 @@ def install(folder: Path, target: Path) -> None:
     )  # fmt: skip
 
 
-def run(command: list[str], *, cwd: Path, path: Path | None = None, **variables: str) -> str:
+def run(
+    command: list[str], *, cwd: Path, path: Path | None = None, ends: int = 0, **variables: str
+) -> str:
     """Run in a process of its own that also finds what lies in `path`; what it said."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PREAU_", "PYTEST_"))
@@ -31,7 +33,7 @@ def run(command: list[str], *, cwd: Path, path: Path | None = None, **variables:
         command, check=False, cwd=cwd, env=environment | variables, capture_output=True, text=True,
         timeout=300,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == ends, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
 
@@ -41,7 +43,7 @@ def own_tests(folder: Path, target: Path) -> str:
     return run(command, cwd=folder, path=target)
 
 
-def preau(*arguments: str, cwd: Path, path: Path, **variables: str) -> str:
+def preau(*arguments: str, cwd: Path, path: Path, ends: int = 0, **variables: str) -> str:
     """The command ``preau`` with what lies in `path` installed."""
     code = "import warnings; warnings.simplefilter('ignore'); from core.cli.main import main; main()"
-    return run([sys.executable, "-P", "-c", code, *arguments], cwd=cwd, path=path, **variables)
+    return run([sys.executable, "-P", "-c", code, *arguments], cwd=cwd, path=path, ends=ends, **variables)

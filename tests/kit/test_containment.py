@@ -751,6 +751,22 @@ def test_one_of_several_that_hangs_is_left_out_and_rests():
     assert containment.together(partial(ask, *calls))[1] is None, "it rests"
 
 
+@pytest.mark.usefixtures("patience")
+def test_a_machine_that_stands_still_costs_no_answer():
+    """Between two questions it is no plugin's fault, and a page is not to fail for it."""
+    stalls = []
+
+    def slowly():
+        first = ask(lambda: 1)
+        if threading.current_thread().name == "plugin-call":
+            stalls.append(1)
+            time.sleep(0.7)
+        return first + ask(lambda: 2)
+
+    assert containment.together(slowly) == [1, 2]
+    assert len(stalls) == 2
+
+
 def let_go():
     """Let what hangs end."""
     released.set()

@@ -18,7 +18,7 @@ greeting = "Bonjour Valmont"
 """
 
 
-def test_a_new_plugin_passes_its_tests_and_serves_a_town(tmp_path):
+def test_a_new_plugin_passes_its_tests_and_serves_a_town(tmp_path, module_database):
     made = CliRunner().invoke(plugin, ["new", "cantine-plus", "--folder", str(tmp_path)])
     assert made.exit_code == 0, made.output
     folder, target = tmp_path / "preau-cantine-plus", tmp_path / "site"
@@ -34,6 +34,21 @@ def test_a_new_plugin_passes_its_tests_and_serves_a_town(tmp_path):
     listed = preau("plugins", "--quick", cwd=tmp_path, path=target, **settings)
     for word in ("cantine_plus", "Cantine plus", "preau-cantine-plus", "0.1.0", "valmont", "menu_entries"):
         assert word in listed
+
+    settings |= {
+        "PREAU_DATABASE_URL": module_database.database_url,
+        "PREAU_REDIS_URL": module_database.redis_url,
+    }
+    assert health(preau("plugins", cwd=tmp_path, path=target, **settings)) == "well"
+    (town / "tenant.toml").write_text(TOWN.replace("Bonjour Valmont", ""), "utf-8")
+    ill = preau("plugins", cwd=tmp_path, path=target, ends=1, **settings)
+    assert health(ill) == "valmont: greeting: the greeting is empty"
+
+
+def health(table: str) -> str:
+    """What the list says of the plugin's health: the last column of its row."""
+    (row,) = (line for line in table.splitlines() if "cantine_plus" in line)
+    return row.strip("│ ").rpartition("│")[2].strip()
 
 
 @pytest.mark.parametrize("name", ["Cantine", "9lives", "a b", "../x", "class", "payfip", ""])
