@@ -65,12 +65,19 @@ class InvoiceInfo:
     due_on: date
     payable: bool
     """Whether a parent may pay it online now."""
+    credited: int = 0
+    """Cents that credit notes took off `amount`."""
     closes_on: date | None = None
     """The last day to pay it here; the trésorerie collects what is left. None: no day is set."""
     handed_over: bool = False
     """Whether the trésorerie collects it now: still shown, no longer payable here."""
     under_way: int | None = None
     """The payment that a parent began and that may still settle it."""
+
+    @property
+    def is_credit_note(self) -> bool:
+        """Whether it asks for nothing, and takes `amount` off another invoice (an *avoir*)."""
+        return self.amount <= 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class InvoiceRecord:
     direct_debit: bool = False
     kind: InvoiceKind = InvoiceKind.INVOICE
     origin_number: str = ""
+    """The invoice of the same régie that a credit note corrects; it then owes that much less."""
     document: Attachment | None = None
     lines: tuple[LineRecord, ...] = field(default=())
     line_number: int = 0

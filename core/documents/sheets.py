@@ -86,6 +86,7 @@ class InvoiceSheet:
     period_end: date | None = None
     lines: tuple[InvoiceSheetLine, ...] = ()
     paid: int = 0
+    credited: int = 0
     kind: InvoiceKind = InvoiceKind.INVOICE
     origin_number: str = ""
     direct_debit: bool = False
@@ -99,7 +100,7 @@ class InvoiceSheet:
         """What is still due, in cents, never negative; a credit note asks for nothing."""
         if self.kind is InvoiceKind.CREDIT_NOTE:
             return 0
-        return max(self.amount - self.paid, 0)
+        return max(self.amount - self.credited - self.paid, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, TenantScoped
@@ -45,7 +46,7 @@ class Document(TenantScoped, Base):
 
 
 class Invoice(TenantScoped, Base):
-    """What a family owes. Its balance is `amount` less `paid`."""
+    """What a family owes: what is `left` of it. A credit note takes off the invoice it names."""
 
     __tablename__ = "invoice"
     __table_args__ = (
@@ -69,11 +70,18 @@ class Invoice(TenantScoped, Base):
         Index(
             "ix_invoice_unpaid",
             "tenant_id", "id",
-            postgresql_where=text("state = 'published' AND kind = 'facture' AND paid < amount"),
+            postgresql_where=text(
+                "state = 'published' AND kind = 'facture' AND amount - credited - paid > 0"
+            ),
         ),
         Index(None, "tenant_id", "state", "id"),
         Index(None, "tenant_id", "regie", "id"),
         Index(None, "tenant_id", "issued_on"),
+        Index(
+            "ix_invoice_credit_note",
+            "tenant_id", "regie", "origin_number",
+            postgresql_where=text("kind = 'avoir'"),
+        ),
     )  # fmt: skip
 
     family_id: Mapped[Reference]
@@ -92,6 +100,12 @@ class Invoice(TenantScoped, Base):
         server_default="0",
         comment="cents of euro: the allocations in force, which a trigger adds up",
     )
+    credited: Mapped[int] = mapped_column(
+        BigInteger,
+        default=0,
+        server_default="0",
+        comment="cents of euro: its published credit notes, which a trigger adds up",
+    )
     issued_on: Mapped[date]
     due_on: Mapped[date]
     period_start: Mapped[date | None]
@@ -104,6 +118,11 @@ class Invoice(TenantScoped, Base):
     )
     document_id: Mapped[ReferenceOrNone]
     content_hash: Mapped[str] = mapped_column(comment="of the record as imported")
+
+    @hybrid_property
+    def left(self) -> int:
+        """Cents that are neither paid nor taken off by credit notes; below zero: too much was."""
+        return self.amount - self.credited - self.paid
 
 
 class InvoiceLine(TenantScoped, Base):

@@ -33,7 +33,6 @@ from core.models import (
 )
 from core.services.audit import Audit
 from core.services.errors import NotFoundError
-from core.services.invoices import paid_amount
 from core.services.outbox import CHANNEL
 from core.templating import PARIS
 from core.tenancy.config import TenantConfig
@@ -86,7 +85,7 @@ class Desk:
             query = query.where(
                 Invoice.state == InvoiceState.PUBLISHED,
                 Invoice.kind == "facture",
-                Invoice.paid < Invoice.amount,
+                Invoice.left > 0,
             )
         if before is not None:
             query = query.where(Invoice.id < before)
@@ -289,9 +288,12 @@ class Desk:
 
 
 def invoice_rows(tenant: str) -> Select[Invoice, Family, int]:
-    """SQL: invoices of a town, each with its family and `paid` cents."""
+    """SQL: invoices of a town, each with its family and the cents that are `left` of it.
+
+    To be read beside the row: what a session holds of an invoice may be older.
+    """
     return (
-        select(Invoice, Family, paid_amount().label("paid"))
+        select(Invoice, Family, Invoice.left.label("left"))
         .join(
             Family, and_(Family.tenant_id == Invoice.tenant_id, Family.id == Invoice.family_id)
         )

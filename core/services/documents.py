@@ -90,7 +90,8 @@ class Documents:
                     )
                     for line in lines
                 ),
-                paid=invoice.amount - info.balance,
+                paid=invoice.paid,
+                credited=invoice.credited,
                 kind=InvoiceKind(invoice.kind),
                 origin_number=invoice.origin_number,
                 direct_debit=invoice.direct_debit,

@@ -119,7 +119,7 @@ class Figures:
     def _due(self) -> int:
         return int(
             self._session.scalar(
-                select(func.coalesce(func.sum(Invoice.amount - Invoice.paid), 0)).where(
+                select(func.coalesce(func.sum(Invoice.left), 0)).where(
                     *self._open()
                 )
             )
@@ -131,7 +131,7 @@ class Figures:
             Invoice.tenant_id == self._tenant,
             Invoice.state == InvoiceState.PUBLISHED,
             Invoice.kind == "facture",
-            Invoice.paid < Invoice.amount,
+            Invoice.left > 0,
         )
 
     def _settled(self) -> Sequence[ColumnElement[bool]]:
@@ -287,7 +287,7 @@ class Figures:
         age: Any = day - Invoice.due_on
         number = func.width_bucket(cast(age, Integer), array([end + 1 for end in AGES]))
         rows = self._session.execute(
-            select(number, func.count(), func.sum(Invoice.amount - Invoice.paid))
+            select(number, func.count(), func.sum(Invoice.left))
             .where(*self._open())
             .group_by(number)
         )

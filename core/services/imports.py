@@ -129,7 +129,9 @@ class Imports:
         Telling is one outbox row here; the families' messages are written by its consumer.
         """
         batch = self._batch(batch_id)
+        self._run(_one("publish_lock"), batch=batch_id)
         published = self._run(_one("publish"), batch=batch_id, now=self._clock.now()).rowcount
+        self._run(_one("publish_credited"), batch=batch_id)
         if batch.published_at is None and batch.undone_at is None:
             # Even if it only changed what families see already: it waits for nobody.
             batch.published_at = self._clock.now()

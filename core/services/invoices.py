@@ -75,14 +75,6 @@ class PaidInvoice:
     receipt_number: str
 
 
-def paid_amount() -> ColumnElement[int]:
-    """SQL: the cents allocated to `Invoice` and in force.
-
-    To be read beside the row: what a session holds of an invoice may be older.
-    """
-    return Invoice.paid.expression
-
-
 def closing_day() -> ColumnElement[date | None]:
     """SQL: the last day to pay `Invoice` here: its own, else by its régie's calendar, else NULL."""
     by_rule = (
@@ -156,15 +148,16 @@ _STATED = (
     Invoice.state,
     Invoice.kind,
     Invoice.direct_debit,
+    Invoice.credited,
 )
 """What is told of an invoice. Not the whole object: a list spends more on that than on asking."""
 
 
 # Its columns are what `_info` takes apart.
-def _select(paid: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+def _select() -> Select[*tuple[Any, ...]]:
     return select(
         *_STATED,
-        paid.label("paid"),
+        Invoice.left.label("left"),
         closing_day().label("closes_on"),
         _under_way().label("under_way"),
     )
@@ -177,7 +170,7 @@ def _select(paid: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
 def _several() -> Select[*tuple[Any, ...]]:
     ids = bindparam("ids", type_=ARRAY(BigInteger))
     return (
-        _select(paid_amount())
+        _select()
         .where(
             Invoice.tenant_id == bindparam("tenant"),
             Invoice.id == any_(ids),
@@ -194,18 +187,31 @@ def _seen() -> Select[*tuple[Any, ...]]:
 
 @cache
 def _unpaid() -> Select[*tuple[Any, ...]]:
-    paid = paid_amount()
     return (
-        _select(paid)
+        _select()
         .where(
             Invoice.tenant_id == bindparam("tenant"),
             visible_to(bindparam("tenant"), bindparam("family")),
             _IS_SHOWN,
             Invoice.kind == InvoiceKind.INVOICE,
-            Invoice.amount > paid,
+            Invoice.left > 0,
         )
         .order_by(Invoice.due_on, Invoice.id)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNote:
+    """An *avoir*: what the town takes back of an invoice. `amount` is in cents, zero or below."""
+
+    id: int
+    regie: str
+    number: str
+    label: str
+    amount: int
+    issued_on: date
+    origin_number: str
+    """The invoice that it corrects; "" for none."""
 
 
 class Invoices:
@@ -258,22 +264,43 @@ class Invoices:
     def by_number(self, number: str) -> Sequence[InvoiceInfo]:
         """The published invoices with this number."""
         return self._infos(
-            self._select(paid_amount()).where(Invoice.number == number, _IS_SHOWN)
+            self._select().where(Invoice.number == number, _IS_SHOWN)
         )
 
     def open_in(self, regie: str) -> Sequence[InvoiceInfo]:
         """Every published, unsettled invoice of a régie."""
-        paid = paid_amount()
         return self._infos(
-            self._select(paid)
+            self._select()
             .where(
                 Invoice.regie == regie,
                 Invoice.state == InvoiceState.PUBLISHED,
                 Invoice.kind == InvoiceKind.INVOICE,
-                Invoice.amount > paid,
+                Invoice.left > 0,
             )
             .order_by(Invoice.due_on, Invoice.id)
         )
+
+    def credit_notes(self, family_id: int) -> Sequence[CreditNote]:
+        """The published credit notes that this family sees, newest first."""
+        rows = self._session.execute(
+            select(
+                Invoice.id,
+                Invoice.regie,
+                Invoice.number,
+                Invoice.label,
+                Invoice.amount,
+                Invoice.issued_on,
+                Invoice.origin_number,
+            )
+            .where(
+                Invoice.tenant_id == self._tenant,
+                visible_to(self._tenant, family_id),
+                _IS_SHOWN,
+                Invoice.kind == InvoiceKind.CREDIT_NOTE,
+            )
+            .order_by(Invoice.issued_on.desc(), Invoice.id.desc())
+        )
+        return [CreditNote(**row) for row in rows.mappings()]
 
     def paid(
         self, family_id: int, *, year: int | None = None, regie: str | None = None
@@ -365,8 +392,8 @@ class Invoices:
         )
         return f"{self._base_url}/payer/{token}"
 
-    def _select(self, paid: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
-        return _select(paid).where(Invoice.tenant_id == self._tenant)
+    def _select(self) -> Select[*tuple[Any, ...]]:
+        return _select().where(Invoice.tenant_id == self._tenant)
 
     def _infos(self, query: Select[*tuple[Any, ...]], **values: Any) -> list[InvoiceInfo]:
         rows = read(self._session, query, {"tenant": self._tenant, **values}).all()
@@ -377,9 +404,9 @@ def _info(row: Row[*tuple[Any, ...]]) -> InvoiceInfo:
     # By place, not by name: names cost as much as asking, where rows are many.
     (
         id_, family_id, regie, number, reference, label, amount, issued_on, due_on, state, kind,
-        direct_debit, paid, closes_on, under_way,
+        direct_debit, credited, left, closes_on, under_way,
     ) = row  # fmt: skip
-    balance = max(amount - paid, 0)
+    balance = max(left, 0)
     return InvoiceInfo(
         id=id_,
         family_id=family_id,
@@ -397,6 +424,7 @@ def _info(row: Row[*tuple[Any, ...]]) -> InvoiceInfo:
             and kind == InvoiceKind.INVOICE
             and not direct_debit
         ),
+        credited=credited,
         closes_on=closes_on,
         handed_over=state == InvoiceState.HANDED_OVER,
         under_way=under_way,

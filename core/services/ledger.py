@@ -34,9 +34,9 @@ from core.services.events import Events
 from core.services.journal import Journal
 
 
-def owed(state: str, amount: int, paid: int) -> int:
+def owed(state: str, left: int) -> int:
     """What an invoice still owes here, in cents: nothing unless it is published."""
-    return max(amount - paid, 0) if state == InvoiceState.PUBLISHED else 0
+    return max(left, 0) if state == InvoiceState.PUBLISHED else 0
 
 
 @cache
@@ -60,8 +60,7 @@ def _dues_to_lock() -> Select[*tuple[Any, ...]]:
             PaymentItem.invoice_id,
             PaymentItem.amount.label("meant"),
             Invoice.state,
-            Invoice.amount,
-            Invoice.paid,
+            Invoice.left.label("left"),
         )
         .join(
             Invoice,
@@ -297,7 +296,7 @@ class Ledger:
     def balances(self, invoices: Sequence[Invoice]) -> dict[int, int]:
         """What locked invoices still owe, in cents: nothing unless they are published."""
         return {
-            invoice.id: owed(invoice.state, invoice.amount, invoice.paid) for invoice in invoices
+            invoice.id: owed(invoice.state, invoice.left) for invoice in invoices
         }
 
     def _dues(self, payment_id: int) -> list[Due]:
@@ -307,7 +306,7 @@ class Ledger:
         ).all()
         # Never more to an invoice than the payer meant for it, nor than it still owes.
         return [
-            Due(row.invoice_id, min(row.meant, owed(row.state, row.amount, row.paid)))
+            Due(row.invoice_id, min(row.meant, owed(row.state, row.left)))
             for row in sorted(rows, key=attrgetter("item"))
         ]
 

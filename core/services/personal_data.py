@@ -257,7 +257,7 @@ class PersonalData:
             Invoice.family_id == family_id,
             Invoice.state.in_((InvoiceState.DRAFT, InvoiceState.PUBLISHED)),
             Invoice.kind == "facture",
-            Invoice.amount > Invoice.paid,
+            Invoice.left > 0,
         )
         pays = exists().where(
             PaymentItem.tenant_id == self._tenant,

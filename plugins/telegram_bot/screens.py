@@ -165,9 +165,12 @@ def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None) -> str:
     if family is not None:
         first += f"{safe(family.name or family.code, 60)} – "
     first += f"<b>{safe(invoice.label)}</b> – {money(invoice.amount)}"
+    if invoice.is_credit_note:
+        return f"{first}\n" + _("avoir n° %(number)s") % {"number": safe(invoice.number, 40)}
     number = _("facture n° %(number)s") % {"number": safe(invoice.number, 40)}
     if invoice.balance <= 0:
-        return f"✓ {first}\n" + _("payée") + f" – {number}"
+        word = _("payée") if invoice.credited < invoice.amount else _("rien à payer")
+        return f"✓ {first}\n{word} – {number}"
     state = _("à payer avant le %(date)s") % {"date": day(invoice.due_on)}
     if invoice.balance < invoice.amount:
         state = _("reste %(amount)s") % {"amount": money(invoice.balance)} + f" – {state}"

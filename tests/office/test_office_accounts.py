@@ -105,7 +105,7 @@ def test_the_unpaid_are_those_that_are_late(books, portal):
     assert not statements(portal)["impayes"].rows
     portal.clock.pass_time(days=40)
     rows = statements(portal, APRIL)["impayes"].rows
-    assert {row[3]: row[11] for row in rows} == {"1": 3687, "7": 234, "9": 5687}
+    assert {row[3]: row[12] for row in rows} == {"1": 3687, "7": 234, "9": 5687}
 
 
 def test_a_month_is_closed_once_and_proves_itself(books, portal):

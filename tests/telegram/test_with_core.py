@@ -9,6 +9,7 @@ import structlog
 from bot_portals import SECRET, settle, token
 from sqlalchemy import text
 
+from core.api.invoices import InvoiceKind
 from core.logging import configure
 from core.plugin import LineRecord, TaxKind
 from core.services.reminders import Calendar
@@ -140,6 +141,20 @@ def test_a_reminder_comes_once_with_a_button_to_pay_and_turns_to_paid(portal, si
     count = len(phone.messages)
     phone.work()
     assert len(phone.messages) == count
+
+
+def test_a_credit_note_is_told_and_takes_off(portal, simulator):
+    portal.publish(record("1"))
+    phone = Phone(portal, simulator)
+    phone.link()
+    portal.publish(
+        record("A", amount=-1000, kind=InvoiceKind.CREDIT_NOTE, origin_number="1", label="AVOIR", lines=())
+    )
+    told = phone.work()
+    assert "AVOIR</b> – -10,00" in told["text"] or "AVOIR – -10,00" in told["text"]
+    assert "avoir n°" in told["text"]
+    assert "payée" not in told["text"]
+    assert "46,87" in phone.types("mes factures")["text"]
 
 
 def test_a_childs_other_home_reads_pays_and_sees_it_paid(portal, simulator):

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import pytest
 from sqlalchemy import text
 
+from core.api.invoices import InvoiceKind
 from core.testing.portal import make_portal, record
 
 PARENT = "camille@exemple.fr"
@@ -61,6 +62,40 @@ def test_new_invoices(portal, store):
     assert "GARDERIE &lt;b&gt;" in mail.html
     assert mail.unsubscribe.startswith("http://localhost/valmont/alertes/desabonner/")
     assert "DURAND" not in mail.header("Subject")
+
+
+def credit_note(number, **changes):
+    return record(
+        number, amount=-1000, kind=InvoiceKind.CREDIT_NOTE, label="AVOIR cantine", lines=(), **changes
+    )  # fmt: skip
+
+
+def test_a_credit_note_asks_for_nothing(portal, store):
+    portal.publish(record("0"))
+    register(portal)
+    portal.work()
+    store.clear()
+    portal.publish(credit_note("A", origin_number="0"))
+    portal.work()
+    (mail,) = store.mails(PARENT)
+    assert mail.header("Subject") == "Valmont – Un avoir est disponible"
+    assert "AVOIR cantine" in mail.text
+    assert "-10,00" in mail.text
+    assert "à régler" not in mail.text
+
+
+def test_invoices_and_credit_notes_come_in_one_mail(portal, store):
+    portal.publish(record("0"))
+    register(portal)
+    portal.work()
+    store.clear()
+    portal.publish(record("1"), credit_note("A", origin_number="1"))
+    portal.work()
+    (mail,) = store.mails(PARENT)
+    assert mail.header("Subject") == "Valmont – Une facture est disponible"
+    assert "46,87" in mail.text
+    assert "Un avoir diminue" in mail.text
+    assert "\n\n\n" not in mail.text
 
 
 def test_a_mailbox_finds_the_way_out_whole(portal, store, tmp_path):

@@ -18,7 +18,7 @@ from wtforms.validators import InputRequired
 from core import i18n, templating
 from core.api.context import FamilyInfo, InvoiceInfo, RegieInfo
 from core.api.web import MenuEntry
-from core.services.invoices import PaidInvoice
+from core.services.invoices import CreditNote, PaidInvoice
 from core.tenancy.config import TenantConfig, TenantFile
 
 TEMPLATES = Path(i18n.__file__).parent / "web" / "templates"
@@ -137,7 +137,7 @@ def invoice(number: int, label: str, regie: str, amount: int, **changes: Any) ->
 
 
 CANTEEN = invoice(1, "CANTINE", "EXTRA", 5687)
-CARE = invoice(2, "GARDERIE B", "PERI", 22780, due_on=date(2018, 11, 15))
+CARE = invoice(2, "GARDERIE B", "PERI", 22780, due_on=date(2018, 11, 15), balance=21580, credited=1200)
 BOTH = invoice(3, "CANTINE ET TRANSPORT NOVEMBRE 2018", "PERI", 17995, balance=10000)
 HELD = invoice(4, "GARDERIE OCTOBRE 2018", "PERI", 4200, under_way=7)
 TITLE = invoice(5, "TITRE RESTAURATION", "EAU", 123456, payable=False)
@@ -155,6 +155,11 @@ class Group:
     several: bool
     invoices: list[InvoiceInfo]
 
+
+CREDIT_NOTES = [
+    CreditNote(9, "PERI", "2018-010-000009", "AVOIR GARDERIE B", -1200, date(2018, 11, 3), "2018-010-000002"),
+    CreditNote(8, "EXTRA", "2018-009-000008", "AVOIR CANTINE : repas non pris, maladie", -460, date(2018, 10, 3), ""),
+]
 
 GROUPS = [
     Group("EXTRA", "REGIE EXTRASCOLAIRE", True, True, True, [CANTEEN]),
@@ -315,7 +320,7 @@ def samples() -> list[Sample]:
     account = SimpleNamespace(email="jamie.bond@exemple.example")
     paid_all = {
         "rows": PAID, "years": [2018, 2012], "regies": [RegieInfo("PERI", "REGIE PERISCOLAIRE", True)],
-        "year": None, "regie": None, "total": 127656,
+        "year": None, "regie": None, "total": 127656, "credit_notes": CREDIT_NOTES,
     }  # fmt: skip
     return [
         Sample("home", "home", {"news": NEWS, "notice": NOTICE}, VISITOR, "home"),
@@ -392,7 +397,13 @@ def samples() -> list[Sample]:
         Sample("paid-filtered", "paid", {**paid_all, "rows": [], "year": 2018, "regie": "PERI"}, PARENT, "paid"),
         Sample(
             "paid-none", "paid",
-            {"rows": [], "years": [], "regies": [], "year": None, "regie": None, "total": 0}, PARENT, "paid",
+            {"rows": [], "years": [], "regies": [], "year": None, "regie": None, "total": 0, "credit_notes": []},
+            PARENT, "paid",
+        ),
+        Sample(
+            "paid-credit-notes", "paid",
+            {"rows": [], "years": [], "regies": [], "year": None, "regie": None, "total": 0,
+             "credit_notes": CREDIT_NOTES}, PARENT, "paid",
         ),
         Sample(
             "certificates", "certificates",

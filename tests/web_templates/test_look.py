@@ -79,7 +79,7 @@ def test_the_button_tells_the_total(viewer: Viewer) -> None:
     assert button.inner_text() == "Procéder au paiement"
     form.get_by_label("GARDERIE B").check()
     form.get_by_label("CANTINE ET TRANSPORT").check()
-    assert " ".join(button.inner_text().split()) == "Procéder au paiement : 327,80 €"
+    assert " ".join(button.inner_text().split()) == "Procéder au paiement : 315,80 €"
 
 
 def test_the_waiting_page_watches_and_then_shows(viewer: Viewer) -> None:

@@ -43,8 +43,9 @@ class Owed:
             select(
                 Invoice,
                 Family,
-                Invoice.paid.label("paid"),
-                (Invoice.amount - Invoice.paid).label("left"),
+                Invoice.credited.expression.label("credited"),
+                Invoice.paid.expression.label("paid"),
+                Invoice.left.label("left"),
                 reminders.label("reminders"),
             )
             .join(
@@ -57,7 +58,7 @@ class Owed:
                 Invoice.state == InvoiceState.PUBLISHED,
                 Invoice.kind == "facture",
                 Invoice.due_on < min(next_month(period.month), today(self._clock.now())),
-                Invoice.paid < Invoice.amount,
+                Invoice.left > 0,
             )
             .order_by(Family.code, Invoice.due_on, Invoice.id)
         ).all()

@@ -222,7 +222,7 @@ class Statements:
                 row.Family.name, ", ".join(row.Family.address), row.Family.code,
                 row.Invoice.number, row.Invoice.payment_reference, row.Invoice.label,
                 row.Invoice.issued_on, row.Invoice.due_on, row.reminders,
-                Cents(row.Invoice.amount), Cents(row.paid), Cents(row.left),
+                Cents(row.Invoice.amount), Cents(row.credited), Cents(row.paid), Cents(row.left),
                 _("oui") if row.Family.id in small else "",
             )
             for row in found
@@ -232,11 +232,11 @@ class Statements:
             period,
             (
                 _("Débiteur"), _("Adresse"), _("Code famille"), _("Facture"), _("Référence"),
-                _("Objet"), _("Émise le"), _("Échéance"), _("Rappels"), _("Montant"), _("Payé"),
-                _("Reste dû"), _("Moins de 15 € en tout"),
+                _("Objet"), _("Émise le"), _("Échéance"), _("Rappels"), _("Montant"), _("Avoirs"),
+                _("Payé"), _("Reste dû"), _("Moins de 15 € en tout"),
             ),
             rows,
-            (_("Total"), *[None] * 8, *(_sum(rows, i) for i in (9, 10, 11)), None),
+            (_("Total"), *[None] * 8, *(_sum(rows, i) for i in (9, 10, 11, 12)), None),
             opens=[("invoice", row.Invoice.id) for row in found],
             brief=(0, 2, 3, 7, 8, 11, 12),
         )  # fmt: skip
