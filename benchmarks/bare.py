@@ -18,8 +18,10 @@ from core.web.routes import TOWN
 
 ROWS = text(
     """
-    SELECT id, regie, number, payment_reference, label, amount, due_on, amount - paid AS balance
-    FROM invoice WHERE tenant_id = :tenant AND family_id = :family AND amount > paid
+    SELECT id, regie, number, payment_reference, label, amount, due_on,
+           amount - credited - paid AS balance, credited
+    FROM invoice
+    WHERE tenant_id = :tenant AND family_id = :family AND amount - credited - paid > 0
     ORDER BY due_on, id
     """
 )
@@ -37,6 +39,7 @@ class Bill:
     amount: int
     due_on: date
     balance: int
+    credited: int
     payable: bool = True
     closes_on: date | None = None
     under_way: int | None = None

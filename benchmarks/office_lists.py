@@ -76,7 +76,7 @@ ROWS = """SELECT i.*, f.* FROM invoice i
 PAID = """SELECT p.*, f.* FROM payment p
     JOIN family f ON f.tenant_id = p.tenant_id AND f.id = p.family_id
     WHERE p.tenant_id = 'valmont' AND {where} ORDER BY p.id DESC LIMIT 51"""
-UNPAID = "i.state = 'published' AND i.kind = 'facture' AND i.paid < i.amount"
+UNPAID = "i.state = 'published' AND i.kind = 'facture' AND i.amount - i.credited - i.paid > 0"
 ENTRIES = """SELECT e.*, p.payer, p.authorisation, p.note FROM journal_entry e
     JOIN payment p ON p.tenant_id = e.tenant_id AND p.id = e.payment_id
     WHERE e.tenant_id = 'valmont' AND e.regie = 'CANTINE' AND e.at >= '2026-02-28T23:00Z'
@@ -195,7 +195,8 @@ def cases() -> list[Case]:
         Case(
             "dashboard: what waits",
             lambda t: t.figures.waiting(),
-            f"SELECT sum(amount - paid) FROM invoice i WHERE tenant_id = 'valmont' AND {UNPAID}",
+            "SELECT sum(amount - credited - paid) FROM invoice i"
+            f" WHERE tenant_id = 'valmont' AND {UNPAID}",
         ),
         Case(
             "dashboard: charts",

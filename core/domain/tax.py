@@ -7,7 +7,7 @@ payer, by date of payment (CHEQUES_AND_FORMATS 3.5).
 Where an invoice was paid in part, no one said which of its lines was paid. The rule here, which the
 certificate states: each payment pays every line in proportion to what is left of it, to the exact
 cent. So payments in full add up to each line's amount, whatever their number, and no line is ever
-paid more than it asks.
+paid more than it asks. What a credit note takes off an invoice is not asked for.
 """
 
 from __future__ import annotations
@@ -45,6 +45,14 @@ class TaxInvoice:
     id: int
     amount: int
     lines: tuple[TaxLine, ...]
+
+    def less(self, notes: Sequence[TaxInvoice]) -> TaxInvoice:
+        """What it asks for beside its credit notes, whose amounts and lines are below zero."""
+        return TaxInvoice(
+            self.id,
+            max(self.amount + sum(note.amount for note in notes), 0),
+            (*self.lines, *(line for note in notes for line in note.lines)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

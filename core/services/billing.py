@@ -69,7 +69,16 @@ class Billing:
         self._audit.write("invoice.taken_back", f"invoice:{invoice_id}")
 
     def _lock(self, invoice_id: int, *states: InvoiceState) -> Invoice:
-        invoice = self._ledger.lock_invoices([invoice_id]).get(invoice_id)
+        # With what it corrects, if it is a credit note: locks are taken in the order of ids.
+        known = self.get(invoice_id)
+        origins = self._session.scalars(
+            select(Invoice.id).where(
+                Invoice.tenant_id == self._tenant,
+                Invoice.regie == known.regie,
+                Invoice.number == known.origin_number,
+            )
+        ).all()
+        invoice = self._ledger.lock_invoices([invoice_id, *origins]).get(invoice_id)
         if invoice is None:
             raise NotFoundError
         if invoice.state not in states:

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from core import documents
 from core.api.context import Clock
-from core.api.invoices import TaxKind
 from core.api.messages import Document
 from core.clock import today
 from core.domain.tax import CareRow, TaxInvoice, TaxLine, TaxShare, care_paid
 from core.i18n import gettext as _
 from core.models import Allocation, Child, Family, Invoice, InvoiceLine, Payment
+from core.services.credit_notes import notes_on, tax_line
 from core.services.documents import Documents
 from core.tenancy.config import TenantConfig
 
@@ -151,11 +151,11 @@ class Certificates:
             )
             .order_by(Invoice.id, InvoiceLine.rank)
         ):
-            line = row.InvoiceLine
-            lines.setdefault((row.id, row.amount), []).append(
-                TaxLine(line.child_id, line.activity, line.tax_kind == TaxKind.CARE, line.amount)
-            )
+            lines.setdefault((row.id, row.amount), []).append(tax_line(row.InvoiceLine))
+        notes = notes_on(self._session, self._tenant, {share.invoice for share in shares})
         return [
-            TaxInvoice(invoice_id, amount, tuple(found))
+            TaxInvoice(invoice_id, amount, tuple(found)).less(
+                [note.what for note in notes[invoice_id]]
+            )
             for (invoice_id, amount), found in lines.items()
         ], shares

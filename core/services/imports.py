@@ -128,6 +128,8 @@ class Imports:
 
         Telling is one outbox row here; the families' messages are written by its consumer.
         """
+        # An invoice and its credit note that come at once would not see one another.
+        self._one_at_a_time()
         batch = self._batch(batch_id)
         self._run(_one("publish_lock"), batch=batch_id)
         published = self._run(_one("publish"), batch=batch_id, now=self._clock.now()).rowcount
@@ -328,6 +330,7 @@ class Imports:
             "duplicate": _("Ce numéro figure déjà plus haut dans le fichier, pour la même régie."),
             "paid": _("Cette facture a changé alors qu’elle est payée ou en cours de paiement."),
             "family": _("Cette facture existe déjà pour une autre famille."),
+            "origin": _("La facture d’origine de cet avoir est d’une autre famille."),
         }
         # A payment that begins now waits for us, and then sees what the invoice has become.
         self._run(_one("lock"))

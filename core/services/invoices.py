@@ -367,7 +367,9 @@ class Invoices:
 
     def document(self, invoice_id: int) -> FinishedDocument | None:
         """The invoice's PDF: the source's own, else rendered. None if it is not published."""
-        invoice = self._session.get(Invoice, (self._tenant, invoice_id))
+        invoice = self._session.get(
+            Invoice, (self._tenant, invoice_id), populate_existing=True
+        )
         if invoice is None or invoice.state not in SHOWN:
             return None
         if invoice.document_id is not None:

@@ -86,11 +86,20 @@ class Letters:
             letter = writers[row.kind](row)
             return letters.compose(letter) if letter else None
 
-    def _invoices_published(self, row: MessageRow) -> letters.Letter:
-        invoices = self._published(row)
-        return self._letter(
-            row, "factures", _("Voir mes factures"), {"invoices": invoices}, invoices=invoices
+    def _invoices_published(self, row: MessageRow) -> letters.Letter | None:
+        published = self._published(row)
+        # Not what a credit note covers whole, nor what was paid meanwhile: nothing of it is due.
+        invoices = [invoice for invoice in published if invoice.balance]
+        notes = [invoice for invoice in published if invoice.is_credit_note]
+        if not invoices and not notes:
+            return None
+        page, words = (
+            ("factures", _("Voir mes factures"))
+            if invoices
+            else ("factures/payees", _("Voir mes factures payées"))
         )
+        data: dict[str, object] = {"invoices": invoices, "notes": notes}
+        return self._letter(row, page, words, data, invoices=published)
 
     def _invoice_due(self, row: MessageRow) -> letters.Letter | None:
         invoices = [invoice for invoice in self._published(row) if invoice.payable]

@@ -104,7 +104,7 @@ class PersonalData:
             "comptes": [_fields(account, "email") for account in self._accounts(family_id)],
             "factures": self._all(
                 Invoice, family_id, "regie", "number", "label", "amount", "issued_on", "due_on",
-                "state",
+                "state", "kind", "origin_number", "credited",
             ),
             "paiements": self._all(
                 Payment, family_id, "regie", "receipt_number", "amount", "means", "state", "payer",

@@ -81,16 +81,18 @@ def _proxy(endpoint: str) -> str | None:
     host = url.hostname or ""
     if host in _HERE or proxy_bypass(host):
         return None
-    return getproxies().get(url.scheme)
+    proxies = getproxies()
+    found = proxies.get(url.scheme) or proxies.get("all")
+    return f"http://{found}" if found and "://" not in found else found
 
 
 class Client:
     """Talks with one PayFiP service. Safe between threads; one per process and service.
 
     Retries: establishing the connection is tried twice for every operation, since nothing was
-    sent yet. The two reads are also asked again once when the connection broke under them.
-    `create` never is: it answers with a new idOp each time. Time-outs are never retried here,
-    because somebody waits; the poller comes back.
+    sent yet (once through a proxy, which httpx asks no second time). The two reads are also asked
+    again once when the connection broke under them. `create` never is: it answers with a new idOp
+    each time. Time-outs are never retried here, because somebody waits; the poller comes back.
 
     Every method raises `PayFiPFaultError` for the service's own faults, `UnavailableError` when
     there was no usable answer, and `CircuitOpenError` without asking after a row of failures.

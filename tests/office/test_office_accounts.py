@@ -106,6 +106,10 @@ def test_the_unpaid_are_those_that_are_late(books, portal):
     portal.clock.pass_time(days=40)
     rows = statements(portal, APRIL)["impayes"].rows
     assert {row[3]: row[12] for row in rows} == {"1": 3687, "7": 234, "9": 5687}
+    page = books.enter(email="may@valmont.fr").get("/regie/comptes/etats/impayes?regie=CANTINE&mois=2026-04")
+    heads = [cell.get_text(strip=True) for cell in page.html.find("thead").find_all("th")]
+    assert heads[-2] == "Reste dû"
+    assert heads[-1].startswith("Moins de 15")
 
 
 def test_a_month_is_closed_once_and_proves_itself(books, portal):

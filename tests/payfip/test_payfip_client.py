@@ -128,6 +128,17 @@ def test_an_outgoing_proxy_of_the_environment_is_used(monkeypatch: pytest.Monkey
     assert proxy.asked[0].startswith(b"POST http://payfip.example/service HTTP/1.1\r\n")
 
 
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_a_proxy_may_be_named_without_its_scheme(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in ("no_proxy", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    with line(say(ok(Operation.CREATE, idOp=ID_OP))) as (proxy, _client):
+        monkeypatch.setenv(name, proxy.url.removeprefix("http://").rstrip("/"))
+        with Client("http://payfip.example/service") as client:
+            assert client.create(CREATION) == ID_OP
+    assert proxy.asked
+
+
 def test_a_proxy_sees_of_https_only_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("no_proxy", raising=False)
     with (

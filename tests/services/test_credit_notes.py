@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
+from dataclasses import replace
+from datetime import date
 
 import pytest
+from sqlalchemy import text
 
-from core.api.invoices import InvoiceKind
+from core.api.invoices import InvoiceKind, LineRecord, TaxKind
 from core.api.payments import Means
+from core.services.books.period import Period
 from core.testing.portal import Records, record
 
 
@@ -136,3 +141,133 @@ def test_two_that_are_published_at_once_both_count(portal):
     for thread in threads:
         thread.join()
     assert due(portal) == {"1": 1687}
+
+
+# --- What taxes and accounts say ----------------------------------------------------------------
+
+CARE = LineRecord(1, "Garderie", TaxKind.CARE, 6000, child="E001")
+MEALS = LineRecord(2, "Repas", TaxKind.MEAL, 4000, child="E001")
+
+
+def pay(portal, amount, number="1"):
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number(number)
+        town.payments.record(
+            regie="CANTINE", family_id=invoice.family_id, means=Means.CASH, amount=amount,
+            paid_at=portal.clock.now(), payer="X", shares=[(invoice.id, amount)], key=f"{number}/{amount}",
+        )  # fmt: skip
+
+
+def certified(portal):
+    with portal.town() as town:
+        years = town.certificates.years(town.families.by_code("F001").id)
+        return sum(year.total for year in years)
+
+
+def by_activity(portal):
+    with portal.town() as town:
+        parts = town.accounts.statements.activities.parts(Period("CANTINE", date(2026, 3, 1)))
+    sums = defaultdict(int)
+    for part in parts:
+        sums[part.activity] += part.amount
+    return {activity: cents for activity, cents in sums.items() if cents}
+
+
+def taken_off(portal, line):
+    portal.publish(
+        record("1", amount=10_000, lines=(CARE, MEALS)),
+        record(
+            "A", amount=-line.amount, kind=InvoiceKind.CREDIT_NOTE, origin_number="1",
+            lines=(replace(line, rank=1, amount=-line.amount),),
+        ),
+    )  # fmt: skip
+
+
+def test_care_that_was_taken_off_is_not_certified(portal):
+    taken_off(portal, CARE)
+    pay(portal, 4000)
+    assert certified(portal) == 0
+    assert by_activity(portal) == {"Repas": 4000}
+
+
+def test_care_is_certified_whole_where_meals_were_taken_off(portal):
+    taken_off(portal, MEALS)
+    pay(portal, 6000)
+    assert certified(portal) == 6000
+    assert by_activity(portal) == {"Garderie": 6000}
+
+
+def test_a_later_note_does_not_change_what_a_month_was_for(portal):
+    portal.publish(record("1", amount=10_000, lines=(CARE, MEALS)))
+    pay(portal, 5000)
+    before = by_activity(portal)
+    assert before == {"Garderie": 3000, "Repas": 2000}
+    portal.clock.pass_time(hours=1)
+    portal.publish(note("A", amount=-2000))
+    assert by_activity(portal) == before
+
+
+def test_a_note_without_lines_takes_off_in_proportion(portal):
+    portal.publish(record("1", amount=10_000, lines=(CARE, MEALS)), note("A", amount=-5000))
+    pay(portal, 5000)
+    assert certified(portal) == 3000
+
+
+# --- Whose invoice, and who waits for whom ------------------------------------------------------
+
+
+def test_another_familys_invoice_is_no_ones_to_correct(portal):
+    portal.publish(record("1"))
+    with portal.town() as town:
+        report = town.imports.run(Records(note("A", family="F002")), portal.file())
+    assert report.batch_id is None
+    assert "autre famille" in report.problems[0].message
+    portal.publish(note("B", family="F002", origin="2"), record("2"))
+    assert due(portal)["2"] == 5687, "in one file, it takes nothing off"
+
+
+def test_a_draft_locks_nothing(portal):
+    """Parents pay while an agent looks at what a file would do."""
+    portal.publish(record("1"))
+    with portal.town() as agent:
+        agent.imports.run(Records(note("A")), portal.file())
+        with portal.town() as parent:
+            parent.session.execute(text("SET LOCAL lock_timeout = '1s'"))
+            (invoice,) = parent.invoices.by_number("1")
+            parent.attempts.create(invoice.family_id, [invoice.id], email="", language="fr", key="k")
+
+
+def test_payments_and_credit_notes_of_the_same_invoices_never_block_each_other(portal):
+    portal.publish(*(record(str(n)) for n in range(8)))
+    with portal.town() as town:
+        family = town.families.by_code("F001").id
+        batches = [
+            town.imports.run(Records(*(note(f"{letter}{n}", origin=str(n)) for n in order)), portal.file()).batch_id
+            for letter, order in (("A", range(8)), ("B", reversed(range(8))))
+        ]  # fmt: skip
+    failed = []
+
+    def work(action):
+        try:
+            with portal.town() as town:
+                action(town)
+        except Exception as error:  # noqa: BLE001 - told below
+            failed.append(error)
+
+    def paying(number):
+        def action(town):
+            ids = [i.id for n in range(8) for i in town.invoices.by_number(str(n))]
+            town.attempts.create(family, ids, email="", language="fr", key=f"k{number}")
+
+        return action
+
+    actions = [lambda town, b=batch: town.imports.publish(b) for batch in batches]
+    actions += [paying(1)]
+    for _round in range(2):
+        threads = [threading.Thread(target=work, args=(action,)) for action in actions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        actions = [lambda town, b=batches[0]: town.imports.undo(b), paying(1)]
+    assert not [error for error in failed if "deadlock" in str(error)], failed

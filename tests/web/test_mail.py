@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from core.api.invoices import InvoiceKind
-from core.testing.portal import make_portal, record
+from core.testing.portal import Records, make_portal, record
 
 PARENT = "camille@exemple.fr"
 
@@ -94,7 +94,7 @@ def test_invoices_and_credit_notes_come_in_one_mail(portal, store):
     (mail,) = store.mails(PARENT)
     assert mail.header("Subject") == "Valmont – Une facture est disponible"
     assert "46,87" in mail.text
-    assert "Un avoir diminue" in mail.text
+    assert "Un avoir vous attend" in mail.text
     assert "\n\n\n" not in mail.text
 
 
@@ -179,3 +179,30 @@ def test_a_mail_server_that_hangs_up_loses_nothing(portal, store):
     portal.clock.pass_time(hours=1)
     portal.work()
     assert len(store.mails(PARENT)) == 1
+
+
+def test_what_a_credit_note_covers_whole_is_not_asked_for(portal, store):
+    portal.publish(record("0"))
+    register(portal)
+    portal.work()
+    store.clear()
+    portal.publish(record("1", amount=1000), credit_note("A", origin_number="1"))
+    portal.work()
+    (mail,) = store.mails(PARENT)
+    assert mail.header("Subject") == "Valmont – Un avoir est disponible"
+    assert "0,00" not in mail.text.replace("-10,00", "")
+    assert "/factures/payees" in mail.text
+
+
+def test_of_a_batch_that_was_taken_back_nothing_is_told(portal, store):
+    portal.publish(record("0"))
+    register(portal)
+    portal.work()
+    store.clear()
+    with portal.town() as town:
+        batch = town.imports.run(Records(record("1")), portal.file()).batch_id
+        town.imports.publish(batch)
+    with portal.town() as town:
+        town.imports.undo(batch)
+    portal.work()
+    assert not store.mails(PARENT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ from core.models import (
     Payment,
 )
 from core.services.books.period import Period
+from core.services.credit_notes import notes_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class _Move:
     payment_id: int
     invoice_id: int | None
     amount: int
+    allocated_at: datetime | None = None
+    """When the invoice took it: by the credit notes of then, it is shared."""
 
 
 class Activities:
@@ -69,6 +72,7 @@ class Activities:
             key=lambda move: (move.at, move.payment_id),
         )
         invoices = self._invoices({m.invoice_id for m in moves if m.invoice_id is not None})
+        notes = notes_on(self._session, self._tenant, invoices)
         payments = self._payments({move.payment_id for move in moves})
         found = []
         for move in moves:
@@ -77,7 +81,14 @@ class Activities:
                 number, shares = "", [(unsorted(), move.amount)]
             else:
                 number, invoice = invoices[move.invoice_id]
-                shares = _shared(invoice, move.amount)
+                then = [
+                    note.what
+                    for note in notes[move.invoice_id]
+                    if move.allocated_at and note.since <= move.allocated_at
+                ]
+                shares = _shared(
+                    _by_activity(invoice.less(then)) if then else invoice, move.amount
+                )
             found += [
                 Part(move.at, move.payment_id, receipt, payer, number, activity, cents)
                 for activity, cents in shares
@@ -100,6 +111,7 @@ class Activities:
                 Allocation.payment_id,
                 Allocation.invoice_id,
                 Allocation.amount,
+                Allocation.created_at,
             )
             .join(
                 Allocation,
@@ -119,7 +131,9 @@ class Activities:
         )
         for row in allocated:
             sign = 1 if row.kind == EntryKind.SETTLED else -1
-            yield _Move(row.at, row.payment_id, row.invoice_id, sign * row.amount)
+            yield _Move(
+                row.at, row.payment_id, row.invoice_id, sign * row.amount, row.created_at
+            )
         yield from self._unsorted(within)
 
     def _unsorted(self, within: tuple[Any, ...]) -> Iterator[_Move]:
@@ -189,7 +203,9 @@ class Activities:
             undone = use.reversed_at if use.reversed_at != with_payment else None
             for at, sign in ((use.created_at, 1), (undone, -1)):
                 if at is not None and period.since <= at < period.until:
-                    yield _Move(at, payment_id, use.invoice_id, sign * use.amount)
+                    yield _Move(
+                        at, payment_id, use.invoice_id, sign * use.amount, use.created_at
+                    )
                     yield _Move(at, payment_id, None, -sign * use.amount)
 
     def _invoices(self, ids: set[int]) -> dict[int, tuple[str, TaxInvoice]]:
@@ -233,10 +249,23 @@ def _of_entry() -> Any:
     )
 
 
+def _by_activity(invoice: TaxInvoice) -> TaxInvoice:
+    """Let what is taken off lower the lines of the same activity first."""
+    names = [line.activity for line in invoice.lines]
+    return replace(
+        invoice,
+        lines=tuple(
+            replace(line, child=names.index(line.activity), care=False) for line in invoice.lines
+        ),
+    )
+
+
 def _shared(invoice: TaxInvoice, signed: int) -> list[tuple[str, int]]:
     weights = line_weights(invoice)
     weights.append(max(invoice.amount - sum(weights), 0))
     names = [line.activity for line in invoice.lines] + [_("Sans détail")]
+    if not any(weights):  # Paid, though nothing was asked for.
+        return [(_("Sans détail"), signed)]
     parts = split_pro_rata(abs(signed), weights)
     sign = 1 if signed >= 0 else -1
     return [(name, sign * part) for name, part in zip(names, parts, strict=True)]

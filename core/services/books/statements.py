@@ -238,7 +238,7 @@ class Statements:
             rows,
             (_("Total"), *[None] * 8, *(_sum(rows, i) for i in (9, 10, 11, 12)), None),
             opens=[("invoice", row.Invoice.id) for row in found],
-            brief=(0, 2, 3, 7, 8, 11, 12),
+            brief=(0, 2, 3, 7, 8, 12, 13),
         )  # fmt: skip
 
     def unsorted(self, period: Period) -> Table:

@@ -12,15 +12,25 @@ WITH marked AS (
                          AND a.reversed_at IS NULL)
                OR EXISTS (SELECT FROM payment_item p
                           WHERE p.tenant_id = i.tenant_id AND p.invoice_id = i.id AND p.live)
-           ) AS paid
+           ) AS paid,
+           s.kind = 'avoir' AND o.id IS NOT NULL AND g.code <> s.family_code AND NOT EXISTS (
+               SELECT FROM family d
+               WHERE d.tenant_id = o.tenant_id AND d.code = s.family_code
+                 AND d.merged_into = g.id) AS strange
     FROM staged_invoice s
     LEFT JOIN invoice i
         ON i.tenant_id = :tenant AND i.regie = s.regie AND i.number = s.number
     LEFT JOIN family f ON f.tenant_id = i.tenant_id AND f.id = i.family_id
+    -- What a credit note corrects.
+    LEFT JOIN invoice o
+        ON o.tenant_id = :tenant AND s.kind = 'avoir' AND o.regie = s.regie
+       AND o.number = s.origin_number
+    LEFT JOIN family g ON g.tenant_id = o.tenant_id AND g.id = o.family_id
 )
 SELECT number, line_number,
-       CASE WHEN repeated THEN 'duplicate' WHEN elsewhere THEN 'family' ELSE 'paid' END AS problem
+       CASE WHEN repeated THEN 'duplicate' WHEN elsewhere THEN 'family' WHEN strange THEN 'origin'
+            ELSE 'paid' END AS problem
 FROM marked
-WHERE repeated OR elsewhere OR paid
+WHERE repeated OR elsewhere OR strange OR paid
 ORDER BY rank
 ;

@@ -1,0 +1,74 @@
+"""What published credit notes take off invoices, line by line."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session, aliased
+
+from core.api.invoices import InvoiceKind, TaxKind
+from core.domain.tax import TaxInvoice, TaxLine
+from core.models import Invoice, InvoiceLine, InvoiceState
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A credit note, its amounts below zero, and since when it counts."""
+
+    since: datetime
+    what: TaxInvoice
+
+
+def notes_on(
+    session: Session, tenant: str, invoice_ids: Collection[int]
+) -> Mapping[int, list[Note]]:
+    """The published credit notes on each of these invoices, as `Invoice.credited` adds them up."""
+    origin = aliased(Invoice)
+    rows = session.execute(
+        select(
+            origin.id.label("origin"), Invoice.id, Invoice.amount, Invoice.published_at, InvoiceLine
+        )
+        .select_from(Invoice)
+        .join(
+            origin,
+            and_(
+                origin.tenant_id == Invoice.tenant_id,
+                origin.regie == Invoice.regie,
+                origin.number == Invoice.origin_number,
+                origin.family_id == Invoice.family_id,
+            ),
+        )
+        .outerjoin(
+            InvoiceLine,
+            and_(
+                InvoiceLine.tenant_id == Invoice.tenant_id, InvoiceLine.invoice_id == Invoice.id
+            ),
+        )
+        .where(
+            Invoice.tenant_id == tenant,
+            Invoice.kind == InvoiceKind.CREDIT_NOTE,
+            Invoice.state.in_((InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)),
+            Invoice.origin_number != "",
+            origin.id.in_(invoice_ids),
+        )
+        .order_by(Invoice.id, InvoiceLine.rank)
+    ).all()
+    lines: dict[int, list[TaxLine]] = defaultdict(list)
+    for row in rows:
+        if row.InvoiceLine is not None:
+            lines[row.id].append(tax_line(row.InvoiceLine))
+    found: dict[int, dict[int, Note]] = defaultdict(dict)
+    for row in rows:
+        found[row.origin][row.id] = Note(
+            row.published_at, TaxInvoice(row.id, row.amount, tuple(lines[row.id]))
+        )
+    return defaultdict(list, {number: list(notes.values()) for number, notes in found.items()})
+
+
+def tax_line(line: InvoiceLine) -> TaxLine:
+    """A line as taxes see it."""
+    return TaxLine(line.child_id, line.activity, line.tax_kind == TaxKind.CARE, line.amount)
