@@ -176,6 +176,10 @@ class Attempts:
         if payment.state != PaymentState.CREATED:
             return self._back(payment)
         provider = self._provider(payment)
+        if payment is not self._made and self._ledger.due(payment_id) < payment.amount:
+            # A credit note came, or a cheque, since it was made: too much must not be asked for.
+            self._close(payment_id, PaymentState.CANCELLED)
+            return self._page(payment_id)
         intent = PaymentIntent(
             payment_id=payment.id,
             regie=payment.regie,

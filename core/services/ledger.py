@@ -276,6 +276,10 @@ class Ledger:
             .with_for_update(key_share=True)
         )
 
+    def due(self, payment_id: int) -> int:
+        """How many cents of the payment its invoices may still take; they stay locked."""
+        return sum(due.balance for due in self._dues(payment_id))
+
     def lock_invoices(self, invoice_ids: Sequence[int]) -> dict[int, Invoice]:
         """Lock invoices, always in the order of their ids so that two payments cannot deadlock."""
         rows = self._session.scalars(

@@ -107,6 +107,8 @@ def _without_check(raw: str) -> str:
 def _why(info: InvoiceInfo, regie: str) -> Elsewhere:
     if info.regie != regie:
         return Elsewhere(_("facture d’une autre régie (%s).") % info.regie, info.family_id)
+    if info.credited >= info.amount:
+        return Elsewhere(_("facture couverte par un avoir."), info.family_id)
     if info.balance <= 0:
         return Elsewhere(_("facture déjà payée."), info.family_id, info.amount)
     return Elsewhere(_("facture transmise à la trésorerie."), info.family_id)

@@ -94,6 +94,23 @@ def test_a_payment_asks_for_what_is_left(portal):
         assert town.payments.row(payment).amount == 4687
 
 
+def test_what_was_made_before_the_note_is_not_announced(portal):
+    """The provider was away, and the parent clicks again."""
+    portal.publish(record("1"))
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        payment = town.attempts.create(invoice.family_id, [invoice.id], email="", language="fr", key="k")
+    portal.publish(note("A"))
+    with portal.town() as town:
+        assert town.attempts.go(payment).endswith(f"/paiements/{payment}")
+        assert town.payments.row(payment).state == "cancelled"
+    assert not portal.bank.intents
+    with portal.town() as town:
+        again = town.attempts.create(invoice.family_id, [invoice.id], email="", language="fr", key="l")
+        town.attempts.go(again)
+    assert [intent.amount for intent in portal.bank.intents.values()] == [4687]
+
+
 def test_a_note_that_comes_while_its_invoice_is_paid_leaves_a_credit(portal):
     portal.publish(record("1"))
     with portal.town() as town:
