@@ -138,8 +138,9 @@ class Certificates:
             )
         ]
         lines: dict[tuple[int, int], list[TaxLine]] = {}
+        credited: set[int] = set()
         for row in self._session.execute(
-            select(Invoice.id, Invoice.amount, InvoiceLine)
+            select(Invoice.id, Invoice.amount, Invoice.credited, InvoiceLine)
             .join(
                 InvoiceLine,
                 (InvoiceLine.tenant_id == Invoice.tenant_id)
@@ -152,10 +153,12 @@ class Certificates:
             .order_by(Invoice.id, InvoiceLine.rank)
         ):
             lines.setdefault((row.id, row.amount), []).append(tax_line(row.InvoiceLine))
-        notes = notes_on(self._session, self._tenant, {share.invoice for share in shares})
+            if row.credited:
+                credited.add(row.id)
+        notes = notes_on(self._session, self._tenant, credited)
         return [
             TaxInvoice(invoice_id, amount, tuple(found)).less(
-                [note.what for note in notes[invoice_id]]
+                [note.what for note in notes.get(invoice_id, ())]
             )
             for (invoice_id, amount), found in lines.items()
         ], shares

@@ -27,6 +27,8 @@ def notes_on(
     session: Session, tenant: str, invoice_ids: Collection[int]
 ) -> Mapping[int, list[Note]]:
     """The published credit notes on each of these invoices, as `Invoice.credited` adds them up."""
+    if not invoice_ids:
+        return {}
     origin = aliased(Invoice)
     rows = session.execute(
         select(
@@ -66,7 +68,7 @@ def notes_on(
         found[row.origin][row.id] = Note(
             row.published_at, TaxInvoice(row.id, row.amount, tuple(lines[row.id]))
         )
-    return defaultdict(list, {number: list(notes.values()) for number, notes in found.items()})
+    return {number: list(notes.values()) for number, notes in found.items()}
 
 
 def tax_line(line: InvoiceLine) -> TaxLine:

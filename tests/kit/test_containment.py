@@ -506,9 +506,10 @@ def mailed(portal):
 
 def told(portal, family_id):
     with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
         town.notifications.fan_out(
             "invoices_published",
-            {"id": f"e{next(_numbers)}", "family_id": family_id, "invoice_ids": []},
+            {"id": f"e{next(_numbers)}", "family_id": family_id, "invoice_ids": [invoice.id]},
         )
 
 

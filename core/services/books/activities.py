@@ -72,7 +72,8 @@ class Activities:
             key=lambda move: (move.at, move.payment_id),
         )
         invoices = self._invoices({m.invoice_id for m in moves if m.invoice_id is not None})
-        notes = notes_on(self._session, self._tenant, invoices)
+        credited = [number for number, found in invoices.items() if found[2]]
+        notes = notes_on(self._session, self._tenant, credited)
         payments = self._payments({move.payment_id for move in moves})
         found = []
         for move in moves:
@@ -80,10 +81,10 @@ class Activities:
             if move.invoice_id is None:
                 number, shares = "", [(unsorted(), move.amount)]
             else:
-                number, invoice = invoices[move.invoice_id]
+                number, invoice, _credited = invoices[move.invoice_id]
                 then = [
                     note.what
-                    for note in notes[move.invoice_id]
+                    for note in notes.get(move.invoice_id, ())
                     if move.allocated_at and note.since <= move.allocated_at
                 ]
                 shares = _shared(
@@ -208,7 +209,8 @@ class Activities:
                     )
                     yield _Move(at, payment_id, None, -sign * use.amount)
 
-    def _invoices(self, ids: set[int]) -> dict[int, tuple[str, TaxInvoice]]:
+    def _invoices(self, ids: set[int]) -> dict[int, tuple[str, TaxInvoice, int]]:
+        """Number, lines and what credit notes took off, by id."""
         lines: dict[int, list[TaxLine]] = defaultdict(list)
         for line in self._session.execute(
             select(InvoiceLine.invoice_id, InvoiceLine.activity, InvoiceLine.amount)
@@ -219,9 +221,13 @@ class Activities:
                 TaxLine(None, line.activity, care=False, amount=line.amount)
             )
         return {
-            row.id: (row.number, TaxInvoice(row.id, row.amount, tuple(lines[row.id])))
+            row.id: (
+                row.number,
+                TaxInvoice(row.id, row.amount, tuple(lines[row.id])),
+                row.credited,
+            )
             for row in self._session.execute(
-                select(Invoice.id, Invoice.number, Invoice.amount).where(
+                select(Invoice.id, Invoice.number, Invoice.amount, Invoice.credited).where(
                     Invoice.tenant_id == self._tenant, Invoice.id.in_(ids)
                 )
             )
