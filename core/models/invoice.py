@@ -84,6 +84,9 @@ class Invoice(TenantScoped, Base):
         Index(None, "tenant_id", "regie", "id"),
         Index(None, "tenant_id", "issued_on"),
         Index(
+            "ix_invoice_credited", "tenant_id", "id", postgresql_where=text("credited > 0")
+        ),
+        Index(
             "ix_invoice_credit_note",
             "tenant_id", "regie", "origin_number",
             postgresql_where=text("kind = 'avoir'"),

@@ -68,10 +68,14 @@ class Desk:
         family_id: int | None = None,
         batch_id: int | None = None,
         unpaid: bool = False,
+        overpaid: bool = False,
         before: int | None = None,
         limit: int = PAGE,
     ) -> Page:
-        """Invoices with their family and what was paid, the newest first."""
+        """Invoices with their family and what is left of them, the newest first.
+
+        `overpaid`: those that were paid before a credit note came, so that money is to go back.
+        """
         query = invoice_rows(self._tenant)
         if state:
             query = query.where(Invoice.state == state)
@@ -87,6 +91,8 @@ class Desk:
                 Invoice.kind == "facture",
                 Invoice.left > 0,
             )
+        if overpaid:
+            query = query.where(Invoice.credited > 0, Invoice.left < 0, Invoice.paid > 0)
         if before is not None:
             query = query.where(Invoice.id < before)
         return self._page(query.order_by(Invoice.id.desc()), limit, lambda row: row.Invoice.id)

@@ -55,6 +55,12 @@ def upgrade() -> None:
         ["tenant_id", "regie", "origin_number"],
         postgresql_where=sa.text("kind = 'avoir'"),
     )
+    op.create_index(
+        "ix_invoice_credited",
+        "invoice",
+        ["tenant_id", "id"],
+        postgresql_where=sa.text("credited > 0"),
+    )
     op.execute(CREDITED)
     # A trigger for each way, so that invoices that are no credit notes cost nothing.
     for way, when in (
@@ -89,4 +95,5 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER credited_{way} ON invoice")
     op.execute("DROP FUNCTION invoice_credited()")
     op.drop_index("ix_invoice_credit_note", table_name="invoice")
+    op.drop_index("ix_invoice_credited", table_name="invoice")
     op.drop_column("invoice", "credited")

@@ -17,18 +17,19 @@ from core.web.office import asked
 from core.web.parents.invoices import pdf
 
 T = "core:web/templates/office"
-UNPAID = "unpaid"
+UNPAID, OVERPAID = "unpaid", "overpaid"
 
 
 @view_config(route_name="office_invoices", renderer=f"{T}/invoices.jinja2", permission="office")
 def invoices(request: Request) -> dict[str, Any]:
     """All invoices, by state and régie."""
-    state = asked.word(request, "etat", {*InvoiceState, UNPAID})
+    state = asked.word(request, "etat", {*InvoiceState, UNPAID, OVERPAID})
     regie = asked.word(request, "regie", request.town.file.regies)
     page = request.ctx.desk.invoices(
-        state="" if state == UNPAID else state,
+        state="" if state in {UNPAID, OVERPAID} else state,
         regie=regie,
         unpaid=state == UNPAID,
+        overpaid=state == OVERPAID,
         before=asked.number(request, "avant"),
     )
     return {
