@@ -29,6 +29,15 @@ def register(portal, address=PARENT, family="F001"):
         town.session.execute(text("DELETE FROM message"))
 
 
+@pytest.fixture
+def told(portal, store):
+    """A family that has invoice 0 and was written to, so that the next mail is of what comes."""
+    portal.publish(record("0"))
+    register(portal)
+    portal.work()
+    store.clear()
+
+
 def pay(portal, email=PARENT):
     with portal.town() as town:
         (invoice,) = town.invoices.by_number("1")
@@ -43,13 +52,8 @@ def pay(portal, email=PARENT):
     return payment
 
 
+@pytest.mark.usefixtures("told")
 def test_new_invoices(portal, store):
-    with portal.town() as town:
-        town.imports  # noqa: B018
-    portal.publish(record("0"))
-    register(portal)
-    portal.work()
-    store.clear()
     portal.publish(record("1"), record("2", label="GARDERIE <b>"))
     portal.work()
     (mail,) = store.mails(PARENT)
@@ -70,11 +74,8 @@ def credit_note(number, **changes):
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("told")
 def test_a_credit_note_asks_for_nothing(portal, store):
-    portal.publish(record("0"))
-    register(portal)
-    portal.work()
-    store.clear()
     portal.publish(credit_note("A", origin_number="0"))
     portal.work()
     (mail,) = store.mails(PARENT)
@@ -84,11 +85,8 @@ def test_a_credit_note_asks_for_nothing(portal, store):
     assert "à régler" not in mail.text
 
 
+@pytest.mark.usefixtures("told")
 def test_invoices_and_credit_notes_come_in_one_mail(portal, store):
-    portal.publish(record("0"))
-    register(portal)
-    portal.work()
-    store.clear()
     portal.publish(record("1"), credit_note("A", origin_number="1"))
     portal.work()
     (mail,) = store.mails(PARENT)
@@ -181,11 +179,8 @@ def test_a_mail_server_that_hangs_up_loses_nothing(portal, store):
     assert len(store.mails(PARENT)) == 1
 
 
+@pytest.mark.usefixtures("told")
 def test_what_a_credit_note_covers_whole_is_not_asked_for(portal, store):
-    portal.publish(record("0"))
-    register(portal)
-    portal.work()
-    store.clear()
     portal.publish(record("1", amount=1000), credit_note("A", origin_number="1"))
     portal.work()
     (mail,) = store.mails(PARENT)
@@ -194,11 +189,8 @@ def test_what_a_credit_note_covers_whole_is_not_asked_for(portal, store):
     assert "/factures/payees" in mail.text
 
 
+@pytest.mark.usefixtures("told")
 def test_of_a_batch_that_was_taken_back_nothing_is_told(portal, store):
-    portal.publish(record("0"))
-    register(portal)
-    portal.work()
-    store.clear()
     with portal.town() as town:
         batch = town.imports.run(Records(record("1")), portal.file()).batch_id
         town.imports.publish(batch)
