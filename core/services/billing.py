@@ -10,7 +10,7 @@ from core.i18n import gettext as _
 from core.models import Allocation, Invoice, InvoiceState, PaymentItem
 from core.services.audit import Audit
 from core.services.errors import NotFoundError
-from core.services.ledger import Ledger
+from core.services.ledger import Ledger, owed
 
 
 class Billing:
@@ -54,7 +54,7 @@ class Billing:
             UserError: it is not published, or a payment for it may still settle.
         """
         invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
-        if not self._ledger.balances([invoice])[invoice_id]:
+        if not owed(invoice.state, invoice.left):
             raise UserError(_("Cette facture est réglée : il n’y a rien à transmettre."))
         invoice.state = InvoiceState.HANDED_OVER
         self._audit.write("invoice.handed_over", f"invoice:{invoice_id}")

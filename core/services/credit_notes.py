@@ -6,13 +6,16 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session, aliased
 
 from core.api.invoices import InvoiceKind, TaxKind
 from core.domain.tax import TaxInvoice, TaxLine
-from core.models import Invoice, InvoiceLine, InvoiceState
+from core.models import Invoice, InvoiceLine
+from core.services.invoices import is_shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +56,19 @@ def notes_on(
         .where(
             Invoice.tenant_id == tenant,
             Invoice.kind == InvoiceKind.CREDIT_NOTE,
-            Invoice.state.in_((InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)),
+            is_shown(),
             Invoice.origin_number != "",
             origin.id.in_(invoice_ids),
         )
         .order_by(Invoice.id, InvoiceLine.rank)
     ).all()
-    lines: dict[int, list[TaxLine]] = defaultdict(list)
-    for row in rows:
-        if row.InvoiceLine is not None:
-            lines[row.id].append(tax_line(row.InvoiceLine))
-    found: dict[int, dict[int, Note]] = defaultdict(dict)
-    for row in rows:
-        found[row.origin][row.id] = Note(
-            row.published_at, TaxInvoice(row.id, row.amount, tuple(lines[row.id]))
-        )
-    return {number: list(notes.values()) for number, notes in found.items()}
+    found: dict[int, list[Note]] = defaultdict(list)
+    for _id, group in groupby(rows, key=attrgetter("id")):
+        of_note = list(group)
+        lines = tuple(tax_line(row.InvoiceLine) for row in of_note if row.InvoiceLine is not None)
+        note = of_note[0]
+        found[note.origin].append(Note(note.published_at, TaxInvoice(note.id, note.amount, lines)))
+    return found
 
 
 def tax_line(line: InvoiceLine) -> TaxLine:

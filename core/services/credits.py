@@ -30,7 +30,7 @@ from core.models import (
 from core.services.audit import Audit
 from core.services.errors import NotFoundError
 from core.services.journal import Journal
-from core.services.ledger import Ledger
+from core.services.ledger import Ledger, owed
 
 REFUND_MEANS = (Means.TRANSFER, Means.CASH, Means.CHEQUE)
 
@@ -153,7 +153,7 @@ class Credits:
             raise UserError(_("L’avoir d’une régie ne paie pas les factures d’une autre."))
         if self._under_way(invoice_id):
             raise UserError(_("Un paiement est déjà en cours pour cette facture."))
-        due = self._ledger.balances([invoice])[invoice_id]
+        due = owed(invoice.state, invoice.left)
         if not 0 < amount <= min(left, due):
             raise UserError(_("Ce montant dépasse ce qui reste de l’avoir ou de la facture."))
         use_id = self._use(credit, amount, key=key, invoice_id=invoice_id)

@@ -24,7 +24,6 @@ from core.models import (
     ContactEmail,
     Family,
     Invoice,
-    InvoiceState,
     OutboxRow,
     OutboxState,
     Payment,
@@ -33,6 +32,7 @@ from core.models import (
 )
 from core.services.audit import Audit
 from core.services.errors import NotFoundError
+from core.services.invoices import is_due
 from core.services.outbox import CHANNEL
 from core.templating import PARIS
 from core.tenancy.config import TenantConfig
@@ -86,11 +86,7 @@ class Desk:
         if batch_id is not None:
             query = query.where(Invoice.batch_id == batch_id)
         if unpaid:
-            query = query.where(
-                Invoice.state == InvoiceState.PUBLISHED,
-                Invoice.kind == "facture",
-                Invoice.left > 0,
-            )
+            query = query.where(is_due())
         if overpaid:
             query = query.where(Invoice.credited > 0, Invoice.left < 0, Invoice.paid > 0)
         if before is not None:

@@ -32,6 +32,7 @@ from core.models import (
     OutboxState,
     Payment,
 )
+from core.services.invoices import is_due
 from core.templating import PARIS
 
 YEAR = 12
@@ -119,20 +120,13 @@ class Figures:
     def _due(self) -> int:
         return int(
             self._session.scalar(
-                select(func.coalesce(func.sum(Invoice.left), 0)).where(
-                    *self._open()
-                )
+                select(func.coalesce(func.sum(Invoice.left), 0)).where(*self._open())
             )
             or 0
         )
 
     def _open(self) -> Sequence[ColumnElement[bool]]:
-        return (
-            Invoice.tenant_id == self._tenant,
-            Invoice.state == InvoiceState.PUBLISHED,
-            Invoice.kind == "facture",
-            Invoice.left > 0,
-        )
+        return Invoice.tenant_id == self._tenant, is_due()
 
     def _settled(self) -> Sequence[ColumnElement[bool]]:
         return (Payment.tenant_id == self._tenant, Payment.state == PaymentState.SETTLED)

@@ -52,8 +52,6 @@ AT_HAND = timedelta(seconds=5)
 """How long what was read together is true enough to be written to a family."""
 
 SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
-# Not `in_`: SQLAlchemy would put its values into the statement anew at each execution.
-_IS_SHOWN = or_(*(Invoice.state == state for state in SHOWN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,21 @@ class PaidInvoice:
     paid_at: datetime
     authorisation: str
     receipt_number: str
+
+
+def is_shown() -> ColumnElement[bool]:
+    """SQL: families see `Invoice`."""
+    # Not `in_`: SQLAlchemy would put its values into the statement anew at each execution.
+    return or_(*(Invoice.state == state for state in SHOWN))
+
+
+def is_due() -> ColumnElement[bool]:
+    """SQL: `Invoice` is published and not settled (what the index ix_invoice_left holds)."""
+    return and_(
+        Invoice.state == InvoiceState.PUBLISHED,
+        Invoice.kind == InvoiceKind.INVOICE,
+        Invoice.left > 0,
+    )
 
 
 def closing_day() -> ColumnElement[date | None]:
@@ -174,7 +187,7 @@ def _several() -> Select[*tuple[Any, ...]]:
         .where(
             Invoice.tenant_id == bindparam("tenant"),
             Invoice.id == any_(ids),
-            _IS_SHOWN,
+            is_shown(),
         )
         .order_by(Invoice.due_on, Invoice.id)
     )
@@ -192,7 +205,7 @@ def _unpaid() -> Select[*tuple[Any, ...]]:
         .where(
             Invoice.tenant_id == bindparam("tenant"),
             visible_to(bindparam("tenant"), bindparam("family")),
-            _IS_SHOWN,
+            is_shown(),
             Invoice.kind == InvoiceKind.INVOICE,
             Invoice.left > 0,
         )
@@ -263,20 +276,13 @@ class Invoices:
 
     def by_number(self, number: str) -> Sequence[InvoiceInfo]:
         """The published invoices with this number."""
-        return self._infos(
-            self._select().where(Invoice.number == number, _IS_SHOWN)
-        )
+        return self._infos(self._select().where(Invoice.number == number, is_shown()))
 
     def open_in(self, regie: str) -> Sequence[InvoiceInfo]:
         """Every published, unsettled invoice of a régie."""
         return self._infos(
             self._select()
-            .where(
-                Invoice.regie == regie,
-                Invoice.state == InvoiceState.PUBLISHED,
-                Invoice.kind == InvoiceKind.INVOICE,
-                Invoice.left > 0,
-            )
+            .where(Invoice.regie == regie, is_due())
             .order_by(Invoice.due_on, Invoice.id)
         )
 
@@ -295,7 +301,7 @@ class Invoices:
             .where(
                 Invoice.tenant_id == self._tenant,
                 visible_to(self._tenant, family_id),
-                _IS_SHOWN,
+                is_shown(),
                 Invoice.kind == InvoiceKind.CREDIT_NOTE,
             )
             .order_by(Invoice.issued_on.desc(), Invoice.id.desc())

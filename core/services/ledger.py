@@ -297,12 +297,6 @@ class Ledger:
             self._session, _invoices_to_lock(), {"tenant": self._tenant, "ids": list(invoice_ids)}
         )
 
-    def balances(self, invoices: Sequence[Invoice]) -> dict[int, int]:
-        """What locked invoices still owe, in cents: nothing unless they are published."""
-        return {
-            invoice.id: owed(invoice.state, invoice.left) for invoice in invoices
-        }
-
     def _dues(self, payment_id: int) -> list[Due]:
         """What the payment's invoices may take of it, locked, in the order of its items."""
         rows = read(

@@ -72,8 +72,7 @@ class Activities:
             key=lambda move: (move.at, move.payment_id),
         )
         invoices = self._invoices({m.invoice_id for m in moves if m.invoice_id is not None})
-        credited = [number for number, found in invoices.items() if found[2]]
-        notes = notes_on(self._session, self._tenant, credited)
+        notes = notes_on(self._session, self._tenant, invoices)
         payments = self._payments({move.payment_id for move in moves})
         found = []
         for move in moves:
@@ -81,7 +80,7 @@ class Activities:
             if move.invoice_id is None:
                 number, shares = "", [(unsorted(), move.amount)]
             else:
-                number, invoice, _credited = invoices[move.invoice_id]
+                number, invoice = invoices[move.invoice_id]
                 then = [
                     note.what
                     for note in notes.get(move.invoice_id, ())
@@ -209,8 +208,7 @@ class Activities:
                     )
                     yield _Move(at, payment_id, None, -sign * use.amount)
 
-    def _invoices(self, ids: set[int]) -> dict[int, tuple[str, TaxInvoice, int]]:
-        """Number, lines and what credit notes took off, by id."""
+    def _invoices(self, ids: set[int]) -> dict[int, tuple[str, TaxInvoice]]:
         lines: dict[int, list[TaxLine]] = defaultdict(list)
         for line in self._session.execute(
             select(InvoiceLine.invoice_id, InvoiceLine.activity, InvoiceLine.amount)
@@ -221,13 +219,9 @@ class Activities:
                 TaxLine(None, line.activity, care=False, amount=line.amount)
             )
         return {
-            row.id: (
-                row.number,
-                TaxInvoice(row.id, row.amount, tuple(lines[row.id])),
-                row.credited,
-            )
+            row.id: (row.number, TaxInvoice(row.id, row.amount, tuple(lines[row.id])))
             for row in self._session.execute(
-                select(Invoice.id, Invoice.number, Invoice.amount, Invoice.credited).where(
+                select(Invoice.id, Invoice.number, Invoice.amount).where(
                     Invoice.tenant_id == self._tenant, Invoice.id.in_(ids)
                 )
             )

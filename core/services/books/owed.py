@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.clock import today
-from core.models import Credit, Family, Invoice, InvoiceState, Payment, Reminder
+from core.models import Credit, Family, Invoice, Payment, Reminder
 from core.services.books.period import Period, next_month
 from core.services.credits import credit_left
+from core.services.invoices import is_due
 
 THRESHOLD = 1500
 """Cents below which the trésorerie takes no single debt (CGCT art. D1611-1: 15 €)."""
@@ -43,8 +44,8 @@ class Owed:
             select(
                 Invoice,
                 Family,
-                Invoice.credited.expression.label("credited"),
-                Invoice.paid.expression.label("paid"),
+                Invoice.credited.label("credited"),
+                Invoice.paid.label("paid"),
                 Invoice.left.label("left"),
                 reminders.label("reminders"),
             )
@@ -55,10 +56,8 @@ class Owed:
             .where(
                 Invoice.tenant_id == self._tenant,
                 Invoice.regie == period.regie,
-                Invoice.state == InvoiceState.PUBLISHED,
-                Invoice.kind == "facture",
                 Invoice.due_on < min(next_month(period.month), today(self._clock.now())),
-                Invoice.left > 0,
+                is_due(),
             )
             .order_by(Family.code, Invoice.due_on, Invoice.id)
         ).all()
