@@ -88,8 +88,9 @@ class Letters:
 
     def _invoices_published(self, row: MessageRow) -> letters.Letter | None:
         published = self._published(row)
-        # Not what a credit note covers whole, nor what was paid meanwhile: nothing of it is due.
-        invoices = [invoice for invoice in published if invoice.balance]
+        # Not what a credit note covers whole: nobody is to pay it. What was paid meanwhile is told
+        # all the same, so that a mail that is written again, after a crash, is the same mail.
+        invoices = [invoice for invoice in published if invoice.credited < invoice.amount]
         notes = [invoice for invoice in published if invoice.is_credit_note]
         if not invoices and not notes:
             return None

@@ -198,3 +198,12 @@ def test_of_a_batch_that_was_taken_back_nothing_is_told(portal, store):
         town.imports.undo(batch)
     portal.work()
     assert not store.mails(PARENT)
+
+
+@pytest.mark.usefixtures("told")
+def test_what_was_paid_meanwhile_is_told_all_the_same(portal, store):
+    """Else a mail that left before a worker died would be noted as one that did not."""
+    portal.publish(record("1"))
+    pay(portal, email="")
+    portal.work()
+    assert "Valmont – Une facture est disponible" in [m.header("Subject") for m in store.mails(PARENT)]
