@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, get_args
 
-from sqlalchemy import select, update
+from sqlalchemy import any_, func, select, update
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, InvoiceInfo
@@ -358,22 +358,22 @@ class Attempts:
 
     def _make_way(self, invoice_ids: Sequence[int]) -> None:
         """Clear away attempts that never left the house; refuse beside one that did."""
-        payments = self._session.scalars(
-            select(Payment)
-            .join(
-                PaymentItem,
-                (PaymentItem.tenant_id == Payment.tenant_id)
-                & (PaymentItem.payment_id == Payment.id),
-            )
-            .where(
+        # An array that is filled first: where PostgreSQL does not know yet how many payments a town
+        # has, it would hold each of them against each item.
+        held = func.array(
+            select(PaymentItem.payment_id).where(
                 PaymentItem.tenant_id == self._tenant,
                 PaymentItem.invoice_id.in_(invoice_ids),
                 PaymentItem.live,
-            )
+            ).scalar_subquery()
+        )
+        payments = self._session.scalars(
+            select(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.id == any_(held))
             .order_by(Payment.id)
             .with_for_update(of=Payment, key_share=True)
             .execution_options(populate_existing=True)
-        ).unique()
+        ).all()
         for payment in payments:
             if payment.state != PaymentState.CREATED:
                 raise PaymentUnderWayError(payment.id)

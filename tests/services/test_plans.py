@@ -115,3 +115,25 @@ def test_an_import_goes_through_the_town_once_whatever_the_statistics_say(new_to
         after = rows_read(town)
     for table, rows in after.items():
         assert rows - before.get(table, 0) < 30 * MANY, table
+
+
+# --- A payment in a town of whose payments PostgreSQL knows nothing yet --------------------------
+
+
+def test_a_payment_is_not_held_against_each_other_one(new_town):
+    before_it = 100
+    new_town.publish(*(record(f"{n}", family="F0001") for n in range(before_it + 1)))
+    with new_town.town() as town:
+        family = town.families.by_code("F0001").id
+        *others, last = [invoice.id for invoice in town.invoices.unpaid(family)]
+
+        def start(invoice):
+            town.attempts.create(family, [invoice], email="", language="fr", key=f"k{invoice}")
+
+        for invoice in others:
+            start(invoice)
+        before = rows_read(town)
+        start(last)
+        after = rows_read(town)
+    for table in ("payment", "payment_item"):
+        assert after[table] - before[table] < 10 * before_it, table
