@@ -107,7 +107,8 @@ class Invoice(TenantScoped, Base):
         BigInteger,
         default=0,
         server_default="0",
-        comment="cents of euro: the allocations in force, which a trigger adds up",
+        comment="cents of euro: the allocations in force less what became credits, which a trigger"
+        " adds up",
     )
     credited: Mapped[int] = mapped_column(
         BigInteger,

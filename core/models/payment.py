@@ -112,7 +112,7 @@ class PaymentItem(TenantScoped, Base):
 class Allocation(TenantScoped, Base):
     """Cents of a settled payment that pay an invoice. In force until `reversed_at`.
 
-    A trigger keeps their sum in `Invoice.paid`.
+    A trigger keeps their sum in `Invoice.paid`, less the credits that came out of it.
     """
 
     __tablename__ = "allocation"
@@ -144,19 +144,34 @@ class Allocation(TenantScoped, Base):
 
 
 class Credit(TenantScoped, Base):
-    """Cents that no invoice could take: the family's, in that régie, for the régisseur to see."""
+    """Cents of a payment that are the family's, in that régie, for the régisseur to see.
+
+    No invoice could take them when it settled, or one gave them back after a credit note; a trigger
+    takes the latter off `Invoice.paid`.
+    """
 
     __tablename__ = "credit"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "payment_id"),
         ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"]),
         ForeignKeyConstraint(["tenant_id", "family_id"], ["family.tenant_id", "family.id"]),
         CheckConstraint("amount > 0", name="positive"),
+        Index(
+            "uq_credit_excess",
+            "tenant_id", "payment_id",
+            unique=True,
+            postgresql_where=text("invoice_id IS NULL"),
+        ),
+        Index(None, "tenant_id", "payment_id"),
+        Index(None, "tenant_id", "invoice_id", postgresql_where=text("invoice_id IS NOT NULL")),
         Index(None, "tenant_id", "family_id"),
         Index(None, "tenant_id", "regie", "created_at"),
-    )
+    )  # fmt: skip
 
     payment_id: Mapped[Reference]
+    invoice_id: Mapped[ReferenceOrNone] = mapped_column(
+        comment="the invoice that gave it back after a credit note; NULL: none took it"
+    )
     family_id: Mapped[Reference]
     regie: Mapped[str]
     amount: Mapped[Cents]

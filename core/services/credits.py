@@ -1,7 +1,8 @@
 """What was paid too much: kept for its family, used for its invoices, or given back.
 
-A credit is never more than a part of its payment: a use for an invoice is an allocation of that
-payment, dated today; only a refund moves money, and only a refund is an entry of the journal.
+A credit is never more than a part of its payment: what no invoice took of it, or what one that a
+credit note corrected later gave back. A use for an invoice is an allocation of that payment, dated
+today; only a refund moves money, and only a refund is an entry of the journal.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ def credit_left() -> ColumnElement[int]:
         .scalar_subquery()
     )
     return case((Credit.reversed_at.is_(None), Credit.amount), else_=0) - used
+
+
+def too_much(invoice: Invoice) -> int:
+    """The cents that an invoice was paid beyond what its credit notes leave of it."""
+    return max(min(-invoice.left, invoice.paid), 0)
 
 
 class Credits:
@@ -115,13 +121,59 @@ class Credits:
             raise NotFoundError
         return found.Credit, int(found.left)
 
-    def of_payment(self, payment_id: int) -> Credit | None:
-        """What was too much of a payment, if anything was."""
-        return self._session.scalar(
-            select(Credit).where(
-                Credit.tenant_id == self._tenant, Credit.payment_id == payment_id
+    def of_payment(self, payment_id: int) -> Sequence[Credit]:
+        """What was too much of a payment, at once or after a credit note, in that order."""
+        return self._session.scalars(
+            select(Credit)
+            .where(Credit.tenant_id == self._tenant, Credit.payment_id == payment_id)
+            .order_by(Credit.invoice_id.is_not(None), Credit.id)
+        ).all()
+
+    def from_invoice(self, invoice_id: int) -> Sequence[Credit]:
+        """What an invoice gave back after a credit note, and whose payment is still in force."""
+        return self._session.scalars(
+            select(Credit)
+            .where(
+                Credit.tenant_id == self._tenant,
+                Credit.invoice_id == invoice_id,
+                Credit.reversed_at.is_(None),
             )
-        )
+            .order_by(Credit.id)
+        ).all()
+
+    def free(self, invoice_id: int) -> int:
+        """Make credits of what an invoice was paid before its credit note came; their cents.
+
+        It gives back what was paid last, as the tax certificate counts what was paid first.
+
+        Raises:
+            UserError: nothing is to be given back.
+        """
+        invoice = self._ledger.lock_invoices([invoice_id]).get(invoice_id)
+        if invoice is None:
+            raise NotFoundError
+        wanted = left = too_much(invoice)
+        if not wanted:
+            raise UserError(_("Rien n’est à rendre sur cette facture."))
+        for payment in self._given(invoice_id):
+            cents = min(payment.given, left)
+            if not cents:
+                continue
+            self._session.add(
+                Credit(
+                    tenant_id=self._tenant,
+                    payment_id=payment.id,
+                    invoice_id=invoice_id,
+                    family_id=payment.family_id,  # who paid it, if that is a second home
+                    regie=invoice.regie,
+                    amount=cents,
+                    created_at=self._clock.now(),
+                )
+            )
+            left -= cents
+        self._session.flush()
+        self._audit.write("credit.freed", f"invoice:{invoice_id}", amount=wanted - left)
+        return wanted - left
 
     def uses(self, credit_id: int) -> Sequence[Any]:
         """What became of a credit: each use with its invoice (None: it was refunded), in order."""
@@ -193,7 +245,7 @@ class Credits:
         """Take a use back: the cents are the family's credit again.
 
         Raises:
-            UserError: it was taken back already.
+            UserError: it was taken back already, or its invoice gave some of it back itself.
         """
         use = self._session.get(CreditUse, (self._tenant, use_id))
         if use is None:
@@ -201,6 +253,12 @@ class Credits:
         if use.invoice_id is not None:
             self._ledger.hold([use.invoice_id])
         credit, _left = self._lock(use.credit_id)
+        if use.invoice_id is not None and use.reversed_at is None:
+            given = {row.id: row.given for row in self._given(use.invoice_id)}
+            if given.get(credit.payment_id, 0) < use.amount:
+                raise UserError(
+                    _("Une partie de cette somme a déjà été rendue par la facture, après un avoir.")
+                )
         now = self._clock.now()
         undone = self._session.scalar(
             update(CreditUse)
@@ -225,6 +283,40 @@ class Credits:
                 .values(reversed_at=now)
             )
         self._audit.write("credit.undone", f"payment:{credit.payment_id}", reason=reason)
+
+    def _given(self, invoice_id: int) -> Sequence[Any]:
+        """An invoice's payments and what each still gives it (`given`), the last one first."""
+        freed = (
+            select(func.coalesce(func.sum(Credit.amount), 0))
+            .where(
+                Credit.tenant_id == Payment.tenant_id,
+                Credit.payment_id == Payment.id,
+                Credit.invoice_id == invoice_id,
+                Credit.reversed_at.is_(None),
+            )
+            .correlate(Payment)
+            .scalar_subquery()
+        )
+        return self._session.execute(
+            select(
+                Payment.id,
+                Payment.family_id,
+                cast(func.sum(Allocation.amount) - freed, BigInteger).label("given"),
+            )
+            .join(
+                Allocation,
+                and_(
+                    Allocation.tenant_id == Payment.tenant_id, Allocation.payment_id == Payment.id
+                ),
+            )
+            .where(
+                Allocation.tenant_id == self._tenant,
+                Allocation.invoice_id == invoice_id,
+                Allocation.reversed_at.is_(None),
+            )
+            .group_by(Payment.tenant_id, Payment.id)
+            .order_by(Payment.paid_at.desc(), Payment.id.desc())
+        ).all()
 
     def _lock(self, credit_id: int) -> tuple[Credit, int]:
         """The credit, held until the end: two agents who spend it wait for one another."""

@@ -149,7 +149,9 @@ class Documents:
         )
         excess = self._session.scalar(
             select(Credit.amount).where(
-                Credit.tenant_id == self._tenant, Credit.payment_id == payment.id
+                Credit.tenant_id == self._tenant,
+                Credit.payment_id == payment.id,
+                Credit.invoice_id.is_(None),
             )
         )
         return documents.ReceiptSheet(

@@ -206,8 +206,8 @@ class Ledger:
         ).one_or_none()
         if payment is None:
             return False
-        # The credit first: a use of it that is being written is waited for, then taken back too.
-        credit_id = self._session.scalar(
+        # The credits first: a use that is being written is waited for, then taken back too.
+        credit_ids = self._session.scalars(
             update(Credit)
             .where(
                 Credit.tenant_id == self._tenant,
@@ -216,7 +216,7 @@ class Ledger:
             )
             .values(reversed_at=now)
             .returning(Credit.id)
-        )
+        ).all()
         invoice_ids = self._session.scalars(
             update(Allocation)
             .where(
@@ -227,13 +227,13 @@ class Ledger:
             .values(reversed_at=now)
             .returning(Allocation.invoice_id)
         ).all()
-        if credit_id is not None:
+        if credit_ids:
             # A refund stays: that money did go back.
             self._session.execute(
                 update(CreditUse)
                 .where(
                     CreditUse.tenant_id == self._tenant,
-                    CreditUse.credit_id == credit_id,
+                    CreditUse.credit_id.in_(credit_ids),
                     CreditUse.invoice_id.is_not(None),
                     CreditUse.reversed_at.is_(None),
                 )

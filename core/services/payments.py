@@ -168,6 +168,7 @@ class Payments:
                 select(Credit.amount).where(
                     Credit.tenant_id == self._tenant,
                     Credit.payment_id == payment_id,
+                    Credit.invoice_id.is_(None),
                     Credit.reversed_at.is_(None),
                 )
             )

@@ -171,7 +171,8 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
             regie="CANTINE", family_id=family_id, means=Means.CASH, amount=100,
             paid_at=portal.clock.now(), payer="x", shares=[], key=f"cash-{family}",
         )  # fmt: skip
-        found.ids["credit"] = town.credits.of_payment(cash.payment_id).id
+        (credit,) = town.credits.of_payment(cash.payment_id)
+        found.ids["credit"] = credit.id
         town.credits.refund(
             found.ids["credit"], 1, means=Means.CASH, note="x", key=f"back-{family}"
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from core.api.invoices import InvoiceKind
 from core.api.payments import Means
-from core.testing.portal import record
+from core.models import Role
+from core.testing.portal import Records, record
 
 
 def correct(portal, number, amount=-1000):
@@ -53,3 +54,125 @@ def test_what_was_paid_before_is_to_be_given_back(work, portal):
 
 def test_where_there_is_nothing_to_give_back(work):
     assert "Aucune facture pour ce choix" in work.get("/regie/factures?etat=overpaid")
+
+
+# --- What was paid before a credit note is given back --------------------------------------------
+
+
+def give_back(work, invoice):
+    return work.press(work.get(f"/regie/factures/{invoice}"), "free")
+
+
+def test_what_was_paid_too_much_becomes_a_credit_that_pays_another_invoice(work, portal):
+    portal.publish(record("N1"), record("N2"))
+    paid = pay(portal, "N1", 5687)
+    correct(portal, "N1")
+    page = give_back(work, paid)
+    assert "10,00\N{NO-BREAK SPACE}€ sont en avoir pour la famille" in page
+    assert "sont à rendre" not in page
+    assert "Aucune facture pour ce choix" in work.get("/regie/factures?etat=overpaid")
+    credit = page.click("Avoir de 10,00")
+    assert "Rendu par la facture N1" in words(credit)
+    with portal.town() as town:
+        (other,) = town.invoices.by_number("N2")
+    assert "L’avoir a payé la facture" in work.press(credit, "pay", invoice=str(other.id))
+    with portal.town() as town:
+        assert town.invoices.get(other.id).balance == 4687
+        (first,) = town.invoices.by_number("N1")
+        assert first.balance == 0
+
+
+def test_it_is_given_back_once(work, portal):
+    portal.publish(record("N1"))
+    paid = pay(portal, "N1", 5687)
+    correct(portal, "N1")
+    page = work.get(f"/regie/factures/{paid}")
+    work.press(page, "free")
+    again = work.press(page, "free")
+    assert again.status_int == 422
+    assert "Rien n’est à rendre sur cette facture" in again
+    with portal.town() as town:
+        assert sum(row.left for row in town.credits.waiting()) == 1000
+
+
+def test_the_payment_that_came_last_gives_back_first(work, portal):
+    portal.publish(record("N1"))
+    pay(portal, "N1", 5000)
+    portal.clock.pass_time(minutes=1)
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("N1")
+        town.payments.record(
+            regie="CANTINE", family_id=invoice.family_id, means=Means.CHEQUE, amount=687,
+            paid_at=portal.clock.now(), payer="X", shares=[(invoice.id, 687)], key="second",
+        )  # fmt: skip
+    correct(portal, "N1")
+    give_back(work, invoice.id)
+    with portal.town() as town:
+        found = [(row.Payment.means, row.left) for row in town.credits.waiting()]
+    assert sorted(found) == [("cash", 313), ("cheque", 687)]
+
+
+def test_a_payment_that_bounces_takes_what_was_given_back_too(work, portal):
+    portal.publish(record("N1"))
+    paid = pay(portal, "N1", 5687)
+    correct(portal, "N1")
+    give_back(work, paid)
+    with portal.town() as town:
+        ((payment, _given),) = town.desk.payments_of(paid)
+        town.payments.reverse(payment.id, reason="Sans provision")
+        assert list(town.credits.waiting()) == []
+        (invoice,) = town.invoices.by_number("N1")
+        assert invoice.balance == 4687
+    assert "rendus le" not in work.get(f"/regie/factures/{paid}")
+
+
+def test_a_note_that_is_taken_back_makes_the_invoice_due_and_the_credit_pays_it(work, portal):
+    portal.publish(record("N1"))
+    paid = pay(portal, "N1", 5687)
+    with portal.town() as town:
+        batch = town.imports.run(
+            Records(record("A", amount=-1000, kind=InvoiceKind.CREDIT_NOTE, origin_number="N1", lines=())),
+            portal.file(),
+        ).batch_id  # fmt: skip
+        town.imports.publish(batch)
+    give_back(work, paid)
+    with portal.town() as town:
+        town.imports.undo(batch)
+        (invoice,) = town.invoices.by_number("N1")
+        assert invoice.balance == 1000
+        (row,) = town.credits.waiting()
+        town.credits.pay(row.Credit.id, invoice.id, 1000, key="back")
+        assert town.invoices.by_number("N1")[0].balance == 0
+    correct(portal, "N1")
+    give_back(work, paid)
+    with portal.town() as town:
+        assert [row.left for row in town.credits.waiting()] == [1000]
+
+
+def test_a_use_whose_invoice_gave_some_of_it_back_is_not_undone(work, portal):
+    portal.publish(record("N1", amount=2000), record("N2"))
+    with portal.town() as town:
+        (first,) = town.invoices.by_number("N1")
+        (other,) = town.invoices.by_number("N2")
+        payment = town.payments.record(
+            regie="CANTINE", family_id=first.family_id, means=Means.CASH, amount=5000,
+            paid_at=portal.clock.now(), payer="X", shares=[(first.id, 2000)], key="k",
+        ).payment_id  # fmt: skip
+        (credit,) = town.credits.of_payment(payment)
+        town.credits.pay(credit.id, other.id, 3000, key="use")
+    correct(portal, "N2", amount=-4000)
+    give_back(work, other.id)
+    page = work.get(f"/regie/avoirs/{credit.id}")
+    answer = work.press(page, "undo", reason="x")
+    assert answer.status_int == 422
+    assert "a déjà été rendue par la facture" in answer
+    with portal.town() as town:
+        assert [(row.Credit.invoice_id, row.left) for row in town.credits.waiting()] == [(other.id, 1313)]
+
+
+def test_who_only_reads_gives_nothing_back(portal, make_office):
+    portal.publish(record("N1"))
+    paid = pay(portal, "N1", 5687)
+    correct(portal, "N1")
+    reader = make_office().enter(Role.READER)
+    assert "en avoir</button>" not in reader.get(f"/regie/factures/{paid}")

@@ -24,7 +24,8 @@ from redis import Redis
 from sqlalchemy import create_engine, text
 
 import core.models  # noqa: F401 - completes the metadata
-from core.api.errors import RetryableError
+from core.api.errors import RetryableError, UserError
+from core.api.invoices import InvoiceKind
 from core.api.payments import Failed, FailureKind, Means
 from core.db.base import Base
 from core.services.errors import (
@@ -165,6 +166,34 @@ class Walk(RuleBasedStateMachine):
             )  # fmt: skip
         # One key, one payment: the first.
         assert self.counter_payments.setdefault(key, recorded.payment_id) == recorded.payment_id
+
+    @rule(
+        data=st.data(),
+        cents=st.sampled_from(AMOUNTS),
+        give_back=st.sampled_from([True, True, False]),
+        cut=st.booleans(),
+    )
+    def credit_note(self, data, cents, give_back, cut):
+        """On what was paid, if anything was; it comes back out of the invoice, or waits."""
+        paid = [n for (n,) in self._rows("SELECT number FROM invoice WHERE paid > 0 ORDER BY 1")]
+        number = data.draw(st.sampled_from(paid or NUMBERS))
+        invoice = self._invoice(number)
+        if invoice is None:
+            return
+        note = record(
+            f"{number}/A", family=number[:4], amount=-cents, regie=invoice.regie,
+            kind=InvoiceKind.CREDIT_NOTE, origin_number=number, lines=(),
+        )  # fmt: skip
+        with suppress(PowerCut), self.portal.town() as town:
+            report = town.imports.run(Records(note), self.portal.file())
+            if report.batch_id:
+                town.imports.publish(report.batch_id)
+                self.batches.append(report.batch_id)
+        with suppress(PowerCut, UserError), self.portal.town() as town:
+            if give_back:
+                town.credits.free(invoice.id)
+            if cut:
+                raise PowerCut
 
     @rule(data=st.data(), cut=st.booleans())
     def take_back(self, data, cut):
@@ -385,9 +414,18 @@ class Walk(RuleBasedStateMachine):
         wrong = self._rows(
             "SELECT p.id FROM payment p WHERE p.state IN ('settled', 'reversed') AND p.amount <>"
             " (SELECT coalesce(sum(amount), 0) FROM allocation a WHERE a.payment_id = p.id)"
-            " + (SELECT coalesce(sum(amount), 0) FROM credit c WHERE c.payment_id = p.id)"
+            " + (SELECT coalesce(sum(amount), 0) FROM credit c"
+            " WHERE c.payment_id = p.id AND c.invoice_id IS NULL)"
         )
         assert wrong == [], "cents were lost or made"
+        drifted = self._rows(
+            "SELECT i.id FROM invoice i WHERE i.paid < 0 OR i.paid <>"
+            " (SELECT coalesce(sum(amount), 0) FROM allocation a"
+            " WHERE a.invoice_id = i.id AND a.reversed_at IS NULL)"
+            " - (SELECT coalesce(sum(amount), 0) FROM credit c"
+            " WHERE c.invoice_id = i.id AND c.reversed_at IS NULL)"
+        )
+        assert drifted == [], "an invoice does not say what it was paid"
         early = self._rows(
             "SELECT p.id FROM payment p JOIN allocation a ON a.payment_id = p.id"
             " WHERE p.state NOT IN ('settled', 'reversed')"
@@ -489,7 +527,9 @@ class Walk(RuleBasedStateMachine):
         event(f"settled: {min(len(self.settled), 5)}")
         event(f"reversed: {min(len(self.reversed), 3)}")
         event(f"undone: {min(len(self.undone), 3)}")
-        event(f"credits: {bool(self._rows('SELECT id FROM credit'))}")
+        event(f"credits: {bool(self._rows('SELECT id FROM credit WHERE invoice_id IS NULL'))}")
+        freed = self._rows("SELECT id FROM credit WHERE invoice_id IS NOT NULL")
+        event(f"given back by invoices: {bool(freed)}")
         event(f"messages: {min(len(self.sent), 5)}")
 
     # --- Pieces ------------------------------------------------------------------------------

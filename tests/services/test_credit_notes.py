@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 
 import pytest
 from sqlalchemy import text
 
+from core.api.errors import UserError
 from core.api.invoices import InvoiceKind, LineRecord, TaxKind
 from core.api.payments import Means
 from core.services.books.period import Period
@@ -228,6 +231,77 @@ def test_a_note_without_lines_takes_off_in_proportion(portal):
     portal.publish(record("1", amount=10_000, lines=(CARE, MEALS)), note("A", amount=-5000))
     pay(portal, 5000)
     assert certified(portal) == 3000
+
+
+def give_back(portal, number="1"):
+    """Make a credit of what was paid too much; its cents."""
+    with portal.town() as town:
+        return town.credits.free(town.invoices.by_number(number)[0].id)
+
+
+def test_what_is_given_back_comes_off_what_the_note_took_off(portal):
+    portal.publish(record("1", amount=10_000, lines=(CARE, MEALS)))
+    pay(portal, 10_000)
+    portal.clock.pass_time(minutes=1)
+    portal.publish(replace(note("A", amount=-1500), lines=(replace(MEALS, rank=1, amount=-1500),)))
+    assert give_back(portal) == 1500
+    assert by_activity(portal) == {"Garderie": 6000, "Repas": 2500, "Recettes à classer": 1500}
+
+
+def test_what_is_given_back_comes_off_in_proportion_where_the_note_has_no_lines(portal):
+    portal.publish(record("1", amount=10_000, lines=(CARE, MEALS)))
+    pay(portal, 10_000)
+    portal.clock.pass_time(minutes=1)
+    portal.publish(note("A", amount=-1500))
+    give_back(portal)
+    assert by_activity(portal) == {"Garderie": 5100, "Repas": 3400, "Recettes à classer": 1500}
+
+
+def test_what_was_given_back_is_certified_where_it_pays_care(portal):
+    portal.publish(record("1", amount=10_000, lines=(CARE, MEALS)), record("2", amount=6000, lines=(CARE,)))
+    pay(portal, 10_000)
+    portal.clock.pass_time(minutes=1)
+    portal.publish(note("A", amount=-1000))
+    assert certified(portal) == 5400
+    give_back(portal)
+    assert certified(portal) == 5400
+    with portal.town() as town:
+        (row,) = town.credits.waiting()
+        town.credits.pay(row.Credit.id, town.invoices.by_number("2")[0].id, 1000, key="k")
+    assert certified(portal) == 6400
+
+
+def test_nothing_is_given_back_of_what_was_not_paid(portal):
+    portal.publish(record("1"), note("A", amount=-9000))
+    with pytest.raises(UserError):
+        give_back(portal)
+
+
+def test_two_agents_give_back_once(portal):
+    portal.publish(record("1"))
+    pay(portal, 5687)
+    portal.publish(note("A"))
+
+    def press(_time):
+        with suppress(UserError):
+            return give_back(portal)
+        return 0
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(press, range(4))) == [0, 0, 0, 1000]
+
+
+def test_the_receipt_stays_what_was_given(portal):
+    portal.publish(record("1"))
+    pay(portal, 5687)
+    portal.publish(note("A"))
+    give_back(portal)
+    with portal.town() as town:
+        (row,) = town.credits.waiting()
+        assert town.payments.excess(row.Payment.id) == 0
+        sheet = town.documents._receipt_sheet(row.Payment)
+    assert sheet.excess == 0
+    assert [share.amount for share in sheet.shares] == [5687]
 
 
 # --- Whose invoice, and who waits for whom ------------------------------------------------------

@@ -30,7 +30,7 @@ from core.models import (
     Payment,
 )
 from core.services.books.period import Period
-from core.services.credit_notes import notes_on
+from core.services.credit_notes import Note, notes_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class _Move:
     amount: int
     allocated_at: datetime | None = None
     """When the invoice took it: by the credit notes of then, it is shared."""
+    freed: bool = False
+    """The invoice gave it back, for its credit notes: by what these took off, it is shared."""
 
 
 class Activities:
@@ -68,7 +70,7 @@ class Activities:
     def parts(self, period: Period) -> list[Part]:
         """Every part of a period, in the order of time. They add up to the journal's total."""
         moves = sorted(
-            (*self._entered(period), *self._used(period)),
+            (*self._entered(period), *self._freed(period), *self._used(period)),
             key=lambda move: (move.at, move.payment_id),
         )
         invoices = self._invoices({m.invoice_id for m in moves if m.invoice_id is not None})
@@ -81,14 +83,8 @@ class Activities:
                 number, shares = "", [(unsorted(), move.amount)]
             else:
                 number, invoice = invoices[move.invoice_id]
-                then = [
-                    note.what
-                    for note in notes.get(move.invoice_id, ())
-                    if move.allocated_at and note.since <= move.allocated_at
-                ]
-                shares = _shared(
-                    _by_activity(invoice.less(then)) if then else invoice, move.amount
-                )
+                asks = _asked_of(move, invoice, notes.get(move.invoice_id, ()))
+                shares = _shared(asks, move.amount)
             found += [
                 Part(move.at, move.payment_id, receipt, payer, number, activity, cents)
                 for activity, cents in shares
@@ -138,7 +134,42 @@ class Activities:
 
     def _unsorted(self, within: tuple[Any, ...]) -> Iterator[_Move]:
         """The money too much of the entries: what came, what was left when it went, refunds."""
-        still_used = (
+        refunds = self._session.execute(
+            select(JournalEntry.at, JournalEntry.payment_id, JournalEntry.amount).where(
+                *within, JournalEntry.credit_use_id.is_not(None)
+            )
+        )
+        for refund in refunds:
+            yield _Move(refund.at, refund.payment_id, None, refund.amount)
+        rows = self._session.execute(
+            select(JournalEntry.at, JournalEntry.kind, Credit)
+            .join(
+                Credit,
+                and_(
+                    Credit.tenant_id == JournalEntry.tenant_id,
+                    Credit.payment_id == JournalEntry.payment_id,
+                ),
+            )
+            .where(
+                *within,
+                # What an invoice gave back later was not too much when it came.
+                (JournalEntry.kind == EntryKind.SETTLED) & Credit.invoice_id.is_(None)
+                | (JournalEntry.kind == EntryKind.REVERSED),
+            )
+        ).all()
+        used = self._still_used({row.Credit.id for row in rows if row.Credit.reversed_at})
+        for at, kind, credit in rows:
+            if kind == EntryKind.SETTLED:
+                yield _Move(at, credit.payment_id, None, credit.amount)
+                continue
+            yield _Move(at, credit.payment_id, None, used[credit.id] - credit.amount)
+            if credit.invoice_id is not None:  # It goes out with all that the invoice had taken.
+                yield _from_invoice(at, credit, credit.amount)
+
+    def _still_used(self, credit_ids: set[int]) -> dict[int, int]:
+        """What credits had paid of invoices when they went with their payments."""
+        used: dict[int, int] = defaultdict(int)
+        for credit_id, cents in self._session.execute(
             select(CreditUse.credit_id, CreditUse.amount)
             .join(
                 Credit,
@@ -150,35 +181,25 @@ class Activities:
                 CreditUse.tenant_id == self._tenant,
                 CreditUse.invoice_id.is_not(None),
                 CreditUse.reversed_at == Credit.reversed_at,
+                CreditUse.credit_id.in_(credit_ids),
             )
-        )
-        rows = self._session.execute(
-            select(JournalEntry, Credit)
-            .outerjoin(
-                Credit,
-                and_(
-                    Credit.tenant_id == JournalEntry.tenant_id,
-                    Credit.payment_id == JournalEntry.payment_id,
-                ),
-            )
-            .where(
-                *within, Credit.id.is_not(None) | JournalEntry.credit_use_id.is_not(None)
-            )
-        ).all()
-        went = {row.Credit.id for row in rows if row.JournalEntry.kind == EntryKind.REVERSED}
-        used: dict[int, int] = defaultdict(int)
-        for credit_id, cents in self._session.execute(
-            still_used.where(CreditUse.credit_id.in_(went))
         ):
             used[credit_id] += cents
-        for entry, credit in rows:
-            if entry.kind == EntryKind.SETTLED:
-                cents = credit.amount
-            elif entry.kind == EntryKind.REVERSED:
-                cents = used[credit.id] - credit.amount
-            else:
-                cents = entry.amount
-            yield _Move(entry.at, entry.payment_id, None, cents)
+        return used
+
+    def _freed(self, period: Period) -> Iterator[_Move]:
+        """What invoices gave back after a credit note: no money moved."""
+        for credit in self._session.scalars(
+            select(Credit).where(
+                Credit.tenant_id == self._tenant,
+                Credit.regie == period.regie,
+                Credit.invoice_id.is_not(None),
+                Credit.created_at >= period.since,
+                Credit.created_at < period.until,
+            )
+        ):
+            yield _from_invoice(credit.created_at, credit, -credit.amount)
+            yield _Move(credit.created_at, credit.payment_id, None, credit.amount)
 
     def _used(self, period: Period) -> Iterator[_Move]:
         """Credits that paid invoices, and such uses that were undone: no money moved."""
@@ -260,12 +281,47 @@ def _by_activity(invoice: TaxInvoice) -> TaxInvoice:
     )
 
 
-def _shared(invoice: TaxInvoice, signed: int) -> list[tuple[str, int]]:
+def _from_invoice(at: datetime, credit: Credit, signed: int) -> _Move:
+    return _Move(
+        at, credit.payment_id, credit.invoice_id, signed, credit.created_at, freed=True
+    )
+
+
+def _asked_of(
+    move: _Move, invoice: TaxInvoice, notes: Iterable[Note]
+) -> list[tuple[str, int]]:
+    """What the invoice of a move is paid for, by the credit notes of then."""
+    then = [note.what for note in notes if move.allocated_at and note.since <= move.allocated_at]
+    if not then:
+        return _asks(invoice)
+    asks = _asks(_by_activity(invoice.less(then)))
+    return _taken_off(_asks(_by_activity(invoice)), asks) if move.freed else asks
+
+
+def _asks(invoice: TaxInvoice) -> list[tuple[str, int]]:
+    """What each line asks for, and what the invoice asks beyond them."""
     weights = line_weights(invoice)
-    weights.append(max(invoice.amount - sum(weights), 0))
-    names = [line.activity for line in invoice.lines] + [_("Sans détail")]
+    names = [line.activity for line in invoice.lines]
+    rest = max(invoice.amount - sum(weights), 0)
+    return [*zip(names, weights, strict=True), (_("Sans détail"), rest)]
+
+
+def _taken_off(
+    before: list[tuple[str, int]], after: list[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """What credit notes took off each line, and off what is beyond them."""
+    # Between those, `after` has the notes' own lines, which ask for nothing.
+    left = [*after[: len(before) - 1], after[-1]]
+    return [
+        (name, max(asked - still, 0))
+        for (name, asked), (_name, still) in zip(before, left, strict=True)
+    ]
+
+
+def _shared(asks: list[tuple[str, int]], signed: int) -> list[tuple[str, int]]:
+    weights = [weight for _name, weight in asks]
     if not any(weights):  # Paid, though nothing was asked for.
         return [(_("Sans détail"), signed)]
     parts = split_pro_rata(abs(signed), weights)
     sign = 1 if signed >= 0 else -1
-    return [(name, sign * part) for name, part in zip(names, parts, strict=True)]
+    return [(name, sign * part) for (name, _weight), part in zip(asks, parts, strict=True)]

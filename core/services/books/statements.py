@@ -248,7 +248,7 @@ class Statements:
         rows = [
             (
                 row.Credit.created_at, row.Family.code, row.Family.name, row.Payment.receipt_number,
-                _means(row.Payment.means), _why(row.left),
+                _means(row.Payment.means), _why(row),
                 (day - today(row.Credit.created_at)).days, Cents(row.left),
             )
             for row in found
@@ -374,9 +374,11 @@ def kind_label(kind: str) -> str:
     }[EntryKind(kind)]
 
 
-def _why(left: int) -> str:
-    if left < 0:
+def _why(row: Any) -> str:
+    if row.left < 0:
         return _("Remboursé, puis règlement rejeté : à récupérer")
+    if row.Credit.invoice_id is not None:
+        return _("Avoir sur une facture déjà réglée")
     return _("Trop-perçu")
 
 

@@ -13,6 +13,8 @@ from pyramid.view import view_config
 from core.api.errors import UserError
 from core.i18n import gettext as _
 from core.models import InvoiceState
+from core.services.credits import too_much
+from core.templating import money
 from core.web.office import asked
 from core.web.parents.invoices import pdf
 
@@ -49,7 +51,7 @@ def invoice(request: Request) -> Response:
 
 @view_config(route_name="office_invoice", request_method="POST", permission="office")
 def act(request: Request) -> Response:
-    """Cancel it, hand it over, or take it back."""
+    """Cancel it, hand it over, take it back, or give back what was paid before its credit note."""
     invoice_id = int(request.matchdict["id"])
     action, reason = request.POST.get("action", ""), request.POST.get("reason", "").strip()
     billing = request.ctx.billing
@@ -65,6 +67,9 @@ def act(request: Request) -> Response:
         elif action == "take_back":
             billing.take_back(invoice_id)
             message = _("La facture est de nouveau payable ici.")
+        elif action == "free":
+            freed = request.ctx.credits.free(invoice_id)
+            message = _("%(amount)s sont en avoir pour la famille.") % {"amount": money(freed)}
         else:
             raise HTTPNotFound
     except UserError as error:
@@ -83,6 +88,8 @@ def _invoice(request: Request, error: str = "") -> Response:
         "family": request.ctx.families.get(found.family_id),
         "lines": request.ctx.invoices.lines(found.id),
         "payments": request.ctx.desk.payments_of(found.id),
+        "too_much": too_much(found),
+        "given_back": request.ctx.credits.from_invoice(found.id),
         "changes": request.ctx.corrections.of_invoice(found.id),
         "credits": [
             row

@@ -121,8 +121,11 @@ def _payment(request: Request, error: str = "") -> Response:
         "payment": found,
         "family": request.ctx.families.get(found.family_id),
         "items": request.ctx.desk.invoices_of(found.id),
-        "excess": request.ctx.payments.excess(found.id),
-        "credit": request.ctx.credits.of_payment(found.id),
+        "credits": [
+            credit
+            for credit in request.ctx.credits.of_payment(found.id)
+            if credit.reversed_at is None
+        ],
         "natures": _natures(),
         "typed": request.POST,
         "answers": request.ctx.desk.answers(found.id),
