@@ -257,7 +257,7 @@ class Credits:
             given = {row.id: row.given for row in self._given(use.invoice_id)}
             if given.get(credit.payment_id, 0) < use.amount:
                 raise UserError(
-                    _("Une partie de cette somme a déjà été rendue par la facture, après un avoir.")
+                    _("Une partie de cette somme a déjà été mise en avoir, depuis la facture.")
                 )
         now = self._clock.now()
         undone = self._session.scalar(

@@ -65,39 +65,8 @@ class Uploads:
         """
         if source not in self._sources():
             raise UserError(_("Ce format de fichier n’est pas connu ici."))
-        upload = Upload(
-            tenant_id=self._tenant,
-            source=source,
-            file_name=_bare(name),
-            size=0,
-            sha256="",
-            actor=self._audit.actor,
-            state=UploadState.CHECKING,
-            created_at=self._clock.now(),
-        )
-        self._session.add(upload)
-        self._session.flush()
-        digest = hashlib.sha256()
-        rank = 0
-        while content := stream.read(_PART):
-            upload.size += len(content)
-            if upload.size > LIMIT:
-                raise UserError(
-                    _("Ce fichier dépasse %(limit)s Mo : coupez-le en plusieurs.")
-                    % {"limit": LIMIT // 1024 // 1024}
-                )
-            digest.update(content)
-            part = UploadPart(
-                tenant_id=self._tenant, upload_id=upload.id, rank=rank, content=content
-            )
-            self._session.add(part)
-            self._session.flush()
-            self._session.expunge(part)  # Not to hold the whole file in memory.
-            rank += 1
-        if not upload.size:
-            raise UserError(_("Choisissez un fichier à importer : celui-ci est vide."))
-        upload.sha256 = digest.hexdigest()
-        self._session.flush()
+        with self._session.begin_nested():  # What is refused must not wait among the others.
+            upload = self._keep(stream, name, source)
         self._go(upload, CHECK, self.check)
         return upload.id
 
@@ -163,6 +132,42 @@ class Uploads:
         for state in (UploadState.CHECKING, UploadState.CHECKED):
             if self._pass(upload_id, state, UploadState.ABANDONED):
                 self._forget_content(upload_id)
+
+    def _keep(self, stream: BinaryIO, name: str, source: str) -> Upload:
+        upload = Upload(
+            tenant_id=self._tenant,
+            source=source,
+            file_name=_bare(name),
+            size=0,
+            sha256="",
+            actor=self._audit.actor,
+            state=UploadState.CHECKING,
+            created_at=self._clock.now(),
+        )
+        self._session.add(upload)
+        self._session.flush()
+        digest = hashlib.sha256()
+        rank = 0
+        while content := stream.read(_PART):
+            upload.size += len(content)
+            if upload.size > LIMIT:
+                raise UserError(
+                    _("Ce fichier dépasse %(limit)s Mo : coupez-le en plusieurs.")
+                    % {"limit": LIMIT // 1024 // 1024}
+                )
+            digest.update(content)
+            part = UploadPart(
+                tenant_id=self._tenant, upload_id=upload.id, rank=rank, content=content
+            )
+            self._session.add(part)
+            self._session.flush()
+            self._session.expunge(part)  # Not to hold the whole file in memory.
+            rank += 1
+        if not upload.size:
+            raise UserError(_("Choisissez un fichier à importer : celui-ci est vide."))
+        upload.sha256 = digest.hexdigest()
+        self._session.flush()
+        return upload
 
     def _go(self, upload: Upload, topic: str, now: Callable[[int], None]) -> None:
         if upload.size <= AT_ONCE:

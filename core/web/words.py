@@ -34,7 +34,7 @@ def actions() -> dict[str, str]:
         "codes.issued": _("Code donné"),
         "codes.renewed": _("Code renouvelé par la famille"),
         "codes.revoked": _("Code retiré"),
-        "credit.freed": _("Somme rendue par une facture"),
+        "credit.freed": _("Somme mise en avoir"),
         "credit.refunded": _("Avoir remboursé"),
         "credit.undone": _("Emploi d’avoir annulé"),
         "credit.used": _("Avoir employé"),

@@ -72,7 +72,7 @@ def test_what_was_paid_too_much_becomes_a_credit_that_pays_another_invoice(work,
     assert "sont à rendre" not in page
     assert "Aucune facture pour ce choix" in work.get("/regie/factures?etat=overpaid")
     credit = page.click("Avoir de 10,00")
-    assert "Rendu par la facture N1" in words(credit)
+    assert "Facture déjà réglée N1" in words(credit)
     with portal.town() as town:
         (other,) = town.invoices.by_number("N2")
     assert "L’avoir a payé la facture" in work.press(credit, "pay", invoice=str(other.id))
@@ -123,7 +123,7 @@ def test_a_payment_that_bounces_takes_what_was_given_back_too(work, portal):
         assert list(town.credits.waiting()) == []
         (invoice,) = town.invoices.by_number("N1")
         assert invoice.balance == 4687
-    assert "rendus le" not in work.get(f"/regie/factures/{paid}")
+    assert "mis en avoir le" not in work.get(f"/regie/factures/{paid}")
 
 
 def test_a_note_that_is_taken_back_makes_the_invoice_due_and_the_credit_pays_it(work, portal):
@@ -165,7 +165,7 @@ def test_a_use_whose_invoice_gave_some_of_it_back_is_not_undone(work, portal):
     page = work.get(f"/regie/avoirs/{credit.id}")
     answer = work.press(page, "undo", reason="x")
     assert answer.status_int == 422
-    assert "a déjà été rendue par la facture" in answer
+    assert "a déjà été mise en avoir" in answer
     with portal.town() as town:
         assert [(row.Credit.invoice_id, row.left) for row in town.credits.waiting()] == [(other.id, 1313)]
 

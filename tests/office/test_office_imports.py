@@ -76,6 +76,7 @@ def test_bad_lines_are_told_and_nothing_comes_in(office, portal):
 def test_rubbish_is_refused_with_a_word(office, portal, content, name):
     page = send(office, content, name)
     assert page.html.select("[role=alert]")
+    assert "Fichiers en attente" not in page
     assert states(portal) == {}
 
 
