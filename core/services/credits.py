@@ -7,7 +7,8 @@ today; only a refund moves money, and only a refund is an entry of the journal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select, update
@@ -105,6 +106,13 @@ class Credits:
         if before is not None:
             query = query.where(Credit.id < before)
         return self._session.execute(query.order_by(Credit.id.desc()).limit(limit)).all()
+
+    def left_of(self, family_id: int) -> Mapping[str, int]:
+        """The cents that each régie holds for a family, where it holds any."""
+        found: dict[str, int] = defaultdict(int)
+        for row in self.waiting(family_id=family_id, limit=None):
+            found[row.Credit.regie] += max(row.left, 0)
+        return {regie: cents for regie, cents in sorted(found.items()) if cents}
 
     def get(self, credit_id: int) -> tuple[Credit, int]:
         """A credit and the cents that are left of it.

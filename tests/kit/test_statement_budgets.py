@@ -25,7 +25,7 @@ PAGES = {
     "/connexion": 2,
     "/menu": 3,
     "/factures": 4,
-    "/factures/payees": 4,
+    "/factures/payees": 5,
     "/attestations": 4,
     "/alertes": 3,
     "/compte": 2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.api.invoices import InvoiceKind
+from core.api.payments import Means
 from core.testing.portal import record
 
 
@@ -44,3 +45,22 @@ def test_another_familys_is_nobody_elses(browser, another):
     assert "Mes avoirs" in page
     address = next(a["href"] for a in page.html.find_all("a") if "Avoir (PDF)" in a.get_text())
     assert browser.app.get(address, expect_errors=True).status_int == 404
+
+
+def test_what_the_regie_holds_for_a_family_is_told(browser, portal):
+    browser.sign_in()
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        town.payments.record(
+            regie="CANTINE", family_id=invoice.family_id, means=Means.CASH, amount=invoice.balance,
+            paid_at=portal.clock.now(), payer="X", shares=[(invoice.id, invoice.balance)], key="k",
+        )  # fmt: skip
+    publish_note(browser, origin_number="1")
+    assert "en avoir" not in browser.get("/factures/payees")
+    with portal.town() as town:
+        town.credits.free(invoice.id)
+    assert "Vous avez 10,00\N{NO-BREAK SPACE}€ en avoir (" in browser.get("/factures/payees")
+    with portal.town() as town:
+        (row,) = town.credits.waiting()
+        town.credits.refund(row.Credit.id, 1000, means=Means.CASH, note="x", key="b")
+    assert "en avoir" not in browser.get("/factures/payees")

@@ -321,6 +321,7 @@ def samples() -> list[Sample]:
     paid_all = {
         "rows": PAID, "years": [2018, 2012], "regies": [RegieInfo("PERI", "REGIE PERISCOLAIRE", True)],
         "year": None, "regie": None, "total": 127656, "credit_notes": CREDIT_NOTES,
+        "credits": [("REGIE PERISCOLAIRE", 2100)],
     }  # fmt: skip
     return [
         Sample("home", "home", {"news": NEWS, "notice": NOTICE}, VISITOR, "home"),
@@ -397,13 +398,13 @@ def samples() -> list[Sample]:
         Sample("paid-filtered", "paid", {**paid_all, "rows": [], "year": 2018, "regie": "PERI"}, PARENT, "paid"),
         Sample(
             "paid-none", "paid",
-            {"rows": [], "years": [], "regies": [], "year": None, "regie": None, "total": 0, "credit_notes": []},
-            PARENT, "paid",
+            {"rows": [], "years": [], "regies": [], "year": None, "regie": None, "total": 0, "credit_notes": [],
+             "credits": []}, PARENT, "paid",
         ),
         Sample(
             "paid-credit-notes", "paid",
             {"rows": [], "years": [], "regies": [], "year": None, "regie": None, "total": 0,
-             "credit_notes": CREDIT_NOTES}, PARENT, "paid",
+             "credit_notes": CREDIT_NOTES, "credits": []}, PARENT, "paid",
         ),
         Sample(
             "certificates", "certificates",

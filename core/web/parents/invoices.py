@@ -72,6 +72,10 @@ def paid(request: Request) -> dict[str, Any]:
     known = {row.regie for row in everything}
     return {
         "rows": rows,
+        "credits": [
+            (request.town.regie_label(regie), cents)
+            for regie, cents in request.ctx.credits.left_of(request.family_id).items()
+        ],
         "credit_notes": request.ctx.invoices.credit_notes(request.family_id),
         "years": sorted({today(row.paid_at).year for row in everything}, reverse=True),
         "regies": [info for info in request.ctx.town.regies if info.key in known],
