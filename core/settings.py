@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=".env",
-        # The same .env may hold the variables that tenant.toml files refer to.
+        # The same .env may hold what other programs want.
         extra="ignore",
         frozen=True,
         # An error message must not quote a password to the log.

@@ -57,7 +57,7 @@ SERVICES = (
     ),
     Service(
         "telegram",
-        ("telegram-simulator", "--port", "{telegram}"),
+        ("telegram-simulator", "--port", "{telegram}", "--state", "{data}/telegram.json"),
         port="telegram",
         plugin="telegram_bot",
         title="Telegram, simulated",

@@ -149,6 +149,8 @@ def test_first_start_serves_and_ctrl_c_ends_everything(start, data_dir):
     assert httpx.get(f"{environment['MAILBOX_URL']}/api/mails", trust_env=False).json() == []
     assert environment["PREAU_PUBLIC_BASE_URL"].endswith(str(portal.port))
     assert (data_dir / "run.json").stat().st_mode & 0o077 == 0
+    phones = environment["TELEGRAM_SIMULATOR_URL"]
+    httpx.post(f"{phones}/personnes", data={"nom": "Solène", "langue": "fr"}, trust_env=False)
 
     # A second one on the same folder is refused, and disturbs nothing.
     other = start(data_dir)
@@ -168,6 +170,8 @@ def test_second_start_is_quick_and_a_process_that_dies_ends_all(start, data_dir)
     portal = start(data_dir, "--no-demo")
     portal.said("Préau is ready")
     took = portal.processor_seconds()
+    phones = portal.state()["environment"]["TELEGRAM_SIMULATOR_URL"]
+    assert "Solène" in httpx.get(phones, trust_env=False).text, "who was there, and what was said"
     started = portal.family()
     relay = next(
         pid for pid in started if "\0relay\0" in Path(f"/proc/{pid}/cmdline").read_text()
