@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from core.api.errors import UserError
@@ -43,6 +43,10 @@ class Billing:
         if self._paid(invoice_id):
             raise UserError(
                 _("Un règlement y est affecté : annulez-le d’abord, ou établissez un avoir.")
+            )
+        if self._counted(invoice_id):
+            raise UserError(
+                _("Sa facture a été réglée d’après cet avoir : établissez une autre facture.")
             )
         invoice.state = InvoiceState.CANCELLED
         self._audit.write("invoice.cancelled", f"invoice:{invoice_id}", reason=reason)
@@ -94,6 +98,16 @@ class Billing:
         ):
             raise UserError(_("Un paiement est déjà en cours pour cette facture."))
         return invoice
+
+    def _counted(self, invoice_id: int) -> bool:
+        """Whether this is a credit note that the books go by (see migration 0014)."""
+        return bool(
+            self._session.scalar(
+                select(func.credit_note_counted(literal_column("invoice"))).where(
+                    Invoice.tenant_id == self._tenant, Invoice.id == invoice_id
+                )
+            )
+        )
 
     def _paid(self, invoice_id: int) -> bool:
         return bool(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import documents
@@ -13,7 +13,7 @@ from core.api.messages import Document
 from core.clock import today
 from core.domain.tax import CareRow, TaxInvoice, TaxLine, TaxShare, care_paid
 from core.i18n import gettext as _
-from core.models import Allocation, Child, Family, Invoice, InvoiceLine, Payment
+from core.models import Allocation, Child, Credit, Family, Invoice, InvoiceLine, Payment
 from core.services.credit_notes import notes_on, tax_line
 from core.services.documents import Documents
 from core.tenancy.config import TenantConfig
@@ -104,19 +104,31 @@ class Certificates:
         )
 
     def _paid(self, family_id: int) -> tuple[list[TaxInvoice], list[TaxShare]]:
+        # What an invoice gave back after a credit note is not paid any more.
+        freed = (
+            select(func.coalesce(func.sum(Credit.amount), 0))
+            .where(
+                Credit.tenant_id == Allocation.tenant_id,
+                Credit.payment_id == Allocation.payment_id,
+                Credit.invoice_id == Allocation.invoice_id,
+                Credit.reversed_at.is_(None),
+            )
+            .correlate(Allocation)
+            .scalar_subquery()
+        )
         shares = [
             TaxShare(
                 payment=row.payment_id,
                 invoice=row.invoice_id,
                 paid_on=today(row.paid_at),
                 payer=row.payer,
-                amount=row.amount,
+                amount=int(row.amount),
             )
             for row in self._session.execute(
                 select(
                     Allocation.payment_id,
                     Allocation.invoice_id,
-                    Allocation.amount,
+                    (func.sum(Allocation.amount) - freed).label("amount"),
                     Payment.paid_at,
                     Payment.payer,
                 )
@@ -135,7 +147,15 @@ class Certificates:
                     Invoice.family_id == family_id,
                     Allocation.reversed_at.is_(None),
                 )
+                .group_by(
+                    Allocation.tenant_id,
+                    Allocation.payment_id,
+                    Allocation.invoice_id,
+                    Payment.paid_at,
+                    Payment.payer,
+                )
             )
+            if row.amount
         ]
         lines: dict[tuple[int, int], list[TaxLine]] = {}
         credited: set[int] = set()

@@ -11,13 +11,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Date, and_, case, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.api.errors import UserError
 from core.api.payments import Means
+from core.clock import PARIS
 from core.i18n import gettext as _
 from core.models import (
     Allocation,
@@ -323,7 +324,10 @@ class Credits:
                 Allocation.reversed_at.is_(None),
             )
             .group_by(Payment.tenant_id, Payment.id)
-            .order_by(Payment.paid_at.desc(), Payment.id.desc())
+            # By days, as the certificate counts.
+            .order_by(
+                cast(func.timezone(PARIS.key, Payment.paid_at), Date).desc(), Payment.id.desc()
+            )
         ).all()
 
     def _lock(self, credit_id: int) -> tuple[Credit, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Integer, and_, cast, func, select
+from sqlalchemy import ColumnElement, Date, Integer, and_, cast, exists, func, select
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,8 @@ from core.i18n import gettext as _
 from core.models import (
     Allocation,
     ContactEmail,
+    Credit,
+    CreditUse,
     ImportBatch,
     Invoice,
     InvoiceState,
@@ -259,6 +261,7 @@ class Figures:
                 Payment.paid_at >= _midnight(since),
                 Payment.paid_at < _midnight(until),
                 Allocation.reversed_at.is_(None),
+                ~_paid_again(),
             )
             .group_by(days)
             .order_by(days)
@@ -295,6 +298,17 @@ class Figures:
         )
         labels[0] = _("pas encore échu")
         return [Slice(label, *classes[index]) for index, label in enumerate(labels)]
+
+
+def _paid_again() -> ColumnElement[bool]:
+    """SQL: `Allocation` is of money that another invoice gave back, where it counts already."""
+    return exists().where(
+        CreditUse.tenant_id == Allocation.tenant_id,
+        CreditUse.id == Allocation.credit_use_id,
+        Credit.tenant_id == CreditUse.tenant_id,
+        Credit.id == CreditUse.credit_id,
+        Credit.invoice_id.is_not(None),
+    )
 
 
 def _labels(ends: Sequence[int], between: str, beyond: str) -> list[str]:

@@ -328,6 +328,7 @@ class Imports:
     def _check(self, report: ImportReport) -> None:
         messages = {
             "duplicate": _("Ce numéro figure déjà plus haut dans le fichier, pour la même régie."),
+            "counted": _("Cet avoir a changé alors que sa facture a été réglée d’après lui."),
             "paid": _("Cette facture a changé alors qu’elle est payée ou en cours de paiement."),
             "family": _("Cette facture existe déjà pour une autre famille."),
             "origin": _("La facture d’origine de cet avoir est d’une autre famille."),

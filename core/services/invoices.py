@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    cast,
     func,
     or_,
     select,
@@ -32,6 +33,7 @@ from core.db.session import read
 from core.models import (
     Allocation,
     Child,
+    Credit,
     FamilyChild,
     Invoice,
     InvoiceLine,
@@ -56,7 +58,10 @@ SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
 
 @dataclass(frozen=True, slots=True)
 class PaidInvoice:
-    """A line of *factures déjà payées*: an invoice, and one payment that went to it (cents)."""
+    """A line of *factures déjà payées*: an invoice, and one payment that went to it (cents).
+
+    `freed` of it became a credit, after a credit note.
+    """
 
     invoice_id: int
     payment_id: int
@@ -71,6 +76,7 @@ class PaidInvoice:
     paid_at: datetime
     authorisation: str
     receipt_number: str
+    freed: int = 0
 
 
 def is_shown() -> ColumnElement[bool]:
@@ -312,6 +318,17 @@ class Invoices:
         self, family_id: int, *, year: int | None = None, regie: str | None = None
     ) -> Sequence[PaidInvoice]:
         """What was paid on invoices that this family sees, newest first."""
+        freed = (
+            select(cast(func.coalesce(func.sum(Credit.amount), 0), BigInteger))
+            .where(
+                Credit.tenant_id == Invoice.tenant_id,
+                Credit.invoice_id == Invoice.id,
+                Credit.payment_id == Payment.id,
+                Credit.reversed_at.is_(None),
+            )
+            .correlate(Invoice, Payment)
+            .scalar_subquery()
+        )
         query = (
             select(
                 Invoice.id.label("invoice_id"),
@@ -327,6 +344,7 @@ class Invoices:
                 Payment.paid_at,
                 Payment.authorisation,
                 Payment.receipt_number,
+                freed.label("freed"),
             )
             .join(
                 Allocation,
@@ -350,7 +368,8 @@ class Invoices:
             query = query.where(func.extract("year", local) == year)
         if regie is not None:
             query = query.where(Invoice.regie == regie)
-        return [PaidInvoice(**row._mapping) for row in self._session.execute(query)]  # noqa: SLF001
+        rows = [PaidInvoice(**row._mapping) for row in self._session.execute(query)]  # noqa: SLF001
+        return _freed_once(rows)
 
     def lines(self, invoice_id: int) -> Sequence[LineInfo]:
         """The lines of an invoice, in order."""
@@ -406,6 +425,18 @@ class Invoices:
     def _infos(self, query: Select[*tuple[Any, ...]], **values: Any) -> list[InvoiceInfo]:
         rows = read(self._session, query, {"tenant": self._tenant, **values}).all()
         return [_info(row) for row in rows]
+
+
+def _freed_once(rows: list[PaidInvoice]) -> list[PaidInvoice]:
+    """Tell what an invoice gave back of a payment at one of the rows that the two have together."""
+    left = {(row.payment_id, row.invoice_id): row.freed for row in rows}
+    found = []
+    for row in rows:
+        key = row.payment_id, row.invoice_id
+        cents = min(left[key], row.paid)
+        left[key] -= cents
+        found.append(replace(row, freed=cents) if cents != row.freed else row)
+    return found
 
 
 def _info(row: Row[*tuple[Any, ...]]) -> InvoiceInfo:

@@ -129,7 +129,8 @@ class Letters:
         )
 
     def _payment_reversed(self, row: MessageRow) -> letters.Letter:
-        invoices = self._published(row)
+        # Not what a credit note covers whole meanwhile: nobody is to pay it.
+        invoices = [invoice for invoice in self._published(row) if invoice.balance]
         data = {
             "amount": row.payload["amount"],
             "reason": row.payload["reason"],

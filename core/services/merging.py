@@ -12,6 +12,7 @@ from core.api.errors import UserError
 from core.i18n import gettext as _
 from core.models import (
     AccountFamily,
+    Allocation,
     Child,
     ContactEmail,
     Credit,
@@ -105,16 +106,17 @@ class Merging:
             text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 1))"),
             {"tenant": self._tenant},
         )
-        kept, gone = self._locked(kept_id, gone_id)
-        self._ask_plugins("families_merged", {"kept": kept_id, "gone": gone_id})
-        self._move_addresses(kept_id, gone_id)
-        # Invoices before payments, as everywhere: two who wait for one another never end.
+        # Invoices before families and payments, as everywhere: two who wait for one another never
+        # end. Those that it paid of others too: what they give back is its own.
         invoices = self._session.scalars(
             select(Invoice.id).where(
                 Invoice.tenant_id == self._tenant, Invoice.family_id == gone_id
             )
         ).all()
-        self._ledger.hold(invoices)
+        self._ledger.hold([*invoices, *self._paid_by(gone_id)])
+        kept, gone = self._locked(kept_id, gone_id)
+        self._ask_plugins("families_merged", {"kept": kept_id, "gone": gone_id})
+        self._move_addresses(kept_id, gone_id)
         for model in (Invoice, Payment, Credit, MessageRow, OneTimeToken):
             self._session.execute(
                 update(model)
@@ -169,6 +171,19 @@ class Merging:
         if len(rows) != 2:
             raise NotFoundError
         return rows[kept_id], rows[gone_id]
+
+    def _paid_by(self, family_id: int) -> Sequence[int]:
+        return self._session.scalars(
+            select(Allocation.invoice_id)
+            .join(
+                Payment,
+                and_(
+                    Payment.tenant_id == Allocation.tenant_id, Payment.id == Allocation.payment_id
+                ),
+            )
+            .where(Allocation.tenant_id == self._tenant, Payment.family_id == family_id)
+            .distinct()
+        ).all()
 
     def _move_addresses(self, kept_id: int, gone_id: int) -> None:
         known = self._session.scalars(

@@ -37,6 +37,7 @@ from core.models import (
     WebSession,
 )
 from core.services.audit import Audit
+from core.services.credits import credit_left
 from core.services.errors import NotFoundError
 from core.tenancy.config import TenantConfig
 
@@ -129,7 +130,10 @@ class PersonalData:
         family = self._get(family_id)
         if self._session.scalar(select(self._busy(family_id))):
             raise UserError(
-                _("Cette famille doit encore quelque chose, ou un paiement est en cours.")
+                _(
+                    "Cette famille doit encore quelque chose, un avoir lui reste, ou un paiement"
+                    " est en cours."
+                )
             )
         self._ask_plugins("family_erased", {"family_id": family_id})
         for duplicate in self._session.scalars(
@@ -251,7 +255,7 @@ class PersonalData:
         return family
 
     def _busy(self, family_id: Any) -> ColumnElement[bool]:
-        """SQL: the family still owes something here, or a payment of it may still settle."""
+        """SQL: the family owes something or is owed it here, or one of its payments may settle."""
         owes = exists().where(
             Invoice.tenant_id == self._tenant,
             Invoice.family_id == family_id,
@@ -266,7 +270,10 @@ class PersonalData:
             Payment.id == PaymentItem.payment_id,
             Payment.family_id == family_id,
         )
-        return or_(owes, pays)
+        left = exists().where(
+            Credit.tenant_id == self._tenant, Credit.family_id == family_id, credit_left() > 0
+        )
+        return or_(owes, pays, left)
 
     def _children(self, family_id: int) -> Iterator[Child]:
         yield from self._session.scalars(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.api.invoices import InvoiceKind
 from core.api.payments import Means
 from core.models import Role
-from core.testing.portal import Records, record
+from core.testing.portal import record
 
 
 def correct(portal, number, amount=-1000):
@@ -124,29 +124,6 @@ def test_a_payment_that_bounces_takes_what_was_given_back_too(work, portal):
         (invoice,) = town.invoices.by_number("N1")
         assert invoice.balance == 4687
     assert "mis en avoir le" not in work.get(f"/regie/factures/{paid}")
-
-
-def test_a_note_that_is_taken_back_makes_the_invoice_due_and_the_credit_pays_it(work, portal):
-    portal.publish(record("N1"))
-    paid = pay(portal, "N1", 5687)
-    with portal.town() as town:
-        batch = town.imports.run(
-            Records(record("A", amount=-1000, kind=InvoiceKind.CREDIT_NOTE, origin_number="N1", lines=())),
-            portal.file(),
-        ).batch_id  # fmt: skip
-        town.imports.publish(batch)
-    give_back(work, paid)
-    with portal.town() as town:
-        town.imports.undo(batch)
-        (invoice,) = town.invoices.by_number("N1")
-        assert invoice.balance == 1000
-        (row,) = town.credits.waiting()
-        town.credits.pay(row.Credit.id, invoice.id, 1000, key="back")
-        assert town.invoices.by_number("N1")[0].balance == 0
-    correct(portal, "N1")
-    give_back(work, paid)
-    with portal.town() as town:
-        assert [row.left for row in town.credits.waiting()] == [1000]
 
 
 def test_a_use_whose_invoice_gave_some_of_it_back_is_not_undone(work, portal):

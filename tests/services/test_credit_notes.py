@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -15,7 +16,10 @@ from sqlalchemy import text
 from core.api.errors import UserError
 from core.api.invoices import InvoiceKind, LineRecord, TaxKind
 from core.api.payments import Means
+from core.domain.tax import care_paid
+from core.models import MessageRow
 from core.services.books.period import Period
+from core.services.errors import ImportRefusedError
 from core.testing.portal import Records, record
 
 
@@ -304,6 +308,159 @@ def test_the_receipt_stays_what_was_given(portal):
     assert [share.amount for share in sheet.shares] == [5687]
 
 
+def pay_as(portal, payer, amount, *, at=None, family="F001"):
+    """Pay a part of invoice 1; the payment's id."""
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        portal.clock.pass_time(minutes=1)
+        return town.payments.record(
+            regie="CANTINE", family_id=town.families.by_code(family).id, means=Means.CASH, amount=amount,
+            paid_at=at or portal.clock.now(), payer=payer, shares=[(invoice.id, amount)], key=payer,
+        ).payment_id  # fmt: skip
+
+
+def care_by_payer(portal):
+    with portal.town() as town:
+        invoices, shares = town.certificates._paid(town.families.by_code("F001").id)
+        sums = defaultdict(int)
+        for year in {share.paid_on.year for share in shares}:
+            for row in care_paid(year, invoices, shares):
+                sums[row.payer] += row.amount
+        return dict(sums)
+
+
+ALL_CARE = replace(CARE, amount=10_000)
+
+
+def test_what_was_given_back_is_never_certified_again_where_it_was(portal):
+    portal.publish(record("1", amount=10_000, lines=(ALL_CARE,)), record("2", amount=10_000, lines=(ALL_CARE,)))
+    bounces = pay_as(portal, "MERE", 6000)
+    pay_as(portal, "PERE", 4000)
+    portal.publish(note("A", amount=-4000))
+    give_back(portal)
+    with portal.town() as town:
+        (row,) = town.credits.waiting()
+        town.credits.pay(row.Credit.id, town.invoices.by_number("2")[0].id, 4000, key="k")
+        town.payments.reverse(bounces, reason="x")
+    assert care_by_payer(portal) == {"PERE": 4000}
+
+
+def test_what_was_refunded_is_not_certified(portal):
+    portal.publish(record("1", amount=10_000, lines=(ALL_CARE,)))
+    bounces = pay_as(portal, "MERE", 6000)
+    pay_as(portal, "PERE", 4000)
+    portal.publish(note("A", amount=-4000))
+    give_back(portal)
+    with portal.town() as town:
+        (row,) = town.credits.waiting()
+        town.credits.refund(row.Credit.id, 4000, means=Means.CASH, note="x", key="k")
+        town.payments.reverse(bounces, reason="x")
+    assert care_by_payer(portal) == {}
+    pay_as(portal, "TANTE", 6000)
+    assert care_by_payer(portal) == {"TANTE": 6000}
+
+
+def test_of_two_who_paid_on_one_day_the_certificate_and_the_credit_mean_the_same_one(portal):
+    portal.publish(record("1", amount=10_000, lines=(ALL_CARE,)))
+    noon = portal.clock.now()
+    pay_as(portal, "MERE", 5000, at=noon)
+    pay_as(portal, "PERE", 5000, at=noon - timedelta(hours=1))
+    portal.publish(note("A", amount=-4000))
+    before = care_by_payer(portal)
+    give_back(portal)
+    assert care_by_payer(portal) == before
+    with portal.town() as town:
+        (row,) = town.credits.waiting()
+    assert before[row.Payment.payer] == 1000
+
+
+def test_each_time_what_is_given_back_is_what_the_last_note_took_off(portal):
+    portal.publish(record("1", amount=10_000, lines=(CARE, MEALS)))
+    pay(portal, 10_000)
+    portal.clock.pass_time(minutes=1)
+    portal.publish(replace(note("A", amount=-6000), lines=(replace(CARE, amount=-6000),)))
+    give_back(portal)
+    assert by_activity(portal) == {"Repas": 4000, "Recettes à classer": 6000}
+    portal.clock.pass_time(minutes=1)
+    portal.publish(replace(note("B", amount=-1000), lines=(replace(MEALS, rank=1, amount=-1000),)))
+    give_back(portal)
+    assert by_activity(portal) == {"Repas": 3000, "Recettes à classer": 7000}
+
+
+def test_what_a_note_took_off_before_the_payment_is_not_given_back(portal):
+    portal.publish(
+        record("1", amount=10_000, lines=(CARE, MEALS)),
+        replace(note("A", amount=-6000), lines=(replace(CARE, amount=-6000),)),
+    )
+    portal.clock.pass_time(minutes=1)
+    pay(portal, 4000)
+    portal.clock.pass_time(minutes=1)
+    portal.publish(replace(note("B", amount=-1000), lines=(replace(MEALS, rank=1, amount=-1000),)))
+    give_back(portal)
+    assert by_activity(portal) == {"Repas": 3000, "Recettes à classer": 1000}
+
+
+def test_the_same_money_is_shown_as_paid_once(portal):
+    portal.publish(record("1"), record("2"))
+    pay(portal, 5687)
+    portal.clock.pass_time(minutes=1)
+    portal.publish(note("A"))
+    give_back(portal)
+    with portal.town() as town:
+        (row,) = town.credits.waiting()
+        town.credits.pay(row.Credit.id, town.invoices.by_number("2")[0].id, 1000, key="k")
+        rows = town.invoices.paid(row.Family.id)
+        assert [(r.number, r.paid, r.freed) for r in rows] == [("2", 1000, 0), ("1", 5687, 1000)]
+        _median, delays = town.figures._delays(date(2026, 1, 1), date(2027, 1, 1))
+        assert sum(part.cents for part in delays) == 5687
+
+
+def test_a_note_that_the_books_go_by_stays(portal):
+    portal.publish(record("1", amount=10_000, lines=(CARE, MEALS)))
+    with portal.town() as town:
+        batch = town.imports.run(Records(note("A", amount=-3000)), portal.file()).batch_id
+        town.imports.publish(batch)
+    pay(portal, 7000)
+    with portal.town() as town:
+        (found,) = town.invoices.by_number("A")
+        with pytest.raises(UserError, match="réglée d’après cet avoir"):
+            town.billing.cancel(found.id, reason="x")
+        with pytest.raises(ImportRefusedError, match="La facture 1 a été payée"):
+            town.imports.undo(batch)
+        changed = town.imports.run(Records(note("A", amount=-2000)), portal.file())
+    assert "réglée d’après lui" in changed.problems[0].message
+    assert left(portal) == (7000, 0)
+
+
+def test_a_note_that_came_after_the_payment_may_go_until_money_was_given_back(portal):
+    portal.publish(record("1"))
+    pay(portal, 5687)
+    portal.clock.pass_time(minutes=1)
+    portal.publish(note("A"), note("B", amount=-500))
+    with portal.town() as town:
+        town.billing.cancel(town.invoices.by_number("B")[0].id, reason="x")
+    assert give_back(portal) == 1000
+    with portal.town() as town, pytest.raises(UserError):
+        town.billing.cancel(town.invoices.by_number("A")[0].id, reason="x")
+
+
+def test_a_bounce_asks_for_nothing_that_a_note_covers(portal):
+    portal.publish(record("1"))
+    payment = pay_as(portal, "MERE", 5687)
+    portal.publish(note("A", amount=-5687))
+    give_back(portal)
+    with portal.town() as town:
+        town.payments.reverse(payment, reason="x")
+        (invoice,) = town.invoices.by_number("1")
+        row = MessageRow(
+            kind="payment_reversed", language="fr", family_id=invoice.family_id, address="a@exemple.fr",
+            payload={"invoice_ids": [invoice.id], "amount": 5687, "reason": "x"},
+        )  # fmt: skip
+        words = town.letters.render(row).text
+    assert "56,87" in words
+    assert "de nouveau à régler" not in words
+
+
 # --- Whose invoice, and who waits for whom ------------------------------------------------------
 
 
@@ -362,3 +519,94 @@ def test_payments_and_credit_notes_of_the_same_invoices_never_block_each_other(p
             thread.join()
         actions = [lambda town, b=batches[0]: town.imports.undo(b), paying(1)]
     assert not [error for error in failed if "deadlock" in str(error)], failed
+
+
+def merging(portal, gone, errors, *, before=None, after=None, at_payments=None):
+    """A thread that merges `gone` into F003, and calls these on its way."""
+
+    def run():
+        try:
+            with portal.town() as town:
+                ids = [town.families.by_code(code).id for code in ("F003", gone)]
+                if before:
+                    before()
+                execute = town.session.execute
+
+                def watched(statement, *rest, **options):
+                    result = execute(statement, *rest, **options)
+                    if at_payments and str(statement).startswith("UPDATE payment"):
+                        at_payments()
+                    return result
+
+                town.session.execute = watched
+                town.merging.merge(*ids)
+                if after:
+                    after()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test fails
+            errors.append(error)
+
+    return threading.Thread(target=run)
+
+
+def test_merging_who_paid_and_giving_back_never_block_each_other(portal):
+    portal.publish(record("1"), record("3", family="F003"))
+    pay(portal, 5687)
+    portal.publish(note("A"))
+    errors, locked = [], threading.Event()
+    merge = merging(portal, "F001", errors, before=locked.wait)
+    merge.start()
+    with portal.town() as town:
+        given = town.credits._given
+
+        def slow(invoice_id):
+            locked.set()
+            time.sleep(0.5)
+            return given(invoice_id)
+
+        town.credits._given = slow
+        assert town.credits.free(town.invoices.by_number("1")[0].id) == 1000
+    merge.join()
+    assert errors == []
+
+
+def test_what_is_given_back_while_who_paid_is_merged_belongs_to_who_stays(portal):
+    portal.publish(record("1"), record("2", family="F002"), record("3", family="F003"))
+    pay_as(portal, "X", 5687, family="F002")
+    portal.publish(note("A"))
+    errors, merged = [], threading.Event()
+
+    def linger():
+        merged.set()
+        time.sleep(0.5)
+
+    merge = merging(portal, "F002", errors, after=linger)
+    merge.start()
+    merged.wait()
+    give_back(portal)
+    merge.join()
+    assert errors == []
+    with portal.town() as town:
+        assert [row.Family.code for row in town.credits.waiting()] == ["F003"]
+
+
+def test_merging_who_paid_and_a_bounce_never_block_each_other(portal):
+    portal.publish(record("1"), record("2", family="F002"), record("3", family="F003"))
+    payment = pay_as(portal, "X", 5687, family="F002")
+    portal.publish(note("A"))
+    give_back(portal)
+    errors, moved = [], threading.Event()
+
+    def linger():
+        moved.set()
+        time.sleep(0.5)
+
+    merge = merging(portal, "F002", errors, at_payments=linger)
+    merge.start()
+    moved.wait()
+    with portal.town() as town:
+        town.payments.reverse(payment, reason="x")
+    merge.join()
+    assert errors == []
+    with portal.town() as town:
+        assert town.payments.row(payment).state == "reversed"
+        assert town.invoices.by_number("1")[0].balance == 4687

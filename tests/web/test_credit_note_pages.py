@@ -56,11 +56,14 @@ def test_what_the_regie_holds_for_a_family_is_told(browser, portal):
             paid_at=portal.clock.now(), payer="X", shares=[(invoice.id, invoice.balance)], key="k",
         )  # fmt: skip
     publish_note(browser, origin_number="1")
-    assert "en avoir" not in browser.get("/factures/payees")
+    assert "Vous avez" not in browser.get("/factures/payees")
     with portal.town() as town:
         town.credits.free(invoice.id)
-    assert "Vous avez 10,00\N{NO-BREAK SPACE}€ en avoir (" in browser.get("/factures/payees")
+    page = browser.get("/factures/payees")
+    assert "Vous avez 10,00\N{NO-BREAK SPACE}€ en avoir (" in page
+    assert "dont 10,00\N{NO-BREAK SPACE}€ mis en avoir" in page
+    assert "pour 46,87" in page
     with portal.town() as town:
         (row,) = town.credits.waiting()
         town.credits.refund(row.Credit.id, 1000, means=Means.CASH, note="x", key="b")
-    assert "en avoir" not in browser.get("/factures/payees")
+    assert "Vous avez" not in browser.get("/factures/payees")

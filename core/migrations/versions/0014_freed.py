@@ -22,6 +22,22 @@ BEGIN
     RETURN NULL;
 END $$
 """
+COUNTED = """
+CREATE FUNCTION credit_note_counted(note invoice) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT note.kind = 'avoir' AND note.state IN ('published', 'handed_over') AND EXISTS (
+        SELECT FROM invoice o
+        WHERE o.tenant_id = note.tenant_id AND o.regie = note.regie
+          AND o.number = note.origin_number AND o.family_id = note.family_id
+          AND o.kind = 'facture'
+          AND (EXISTS (SELECT FROM allocation a
+                       WHERE a.tenant_id = o.tenant_id AND a.invoice_id = o.id
+                         AND a.created_at >= note.published_at)
+               OR EXISTS (SELECT FROM credit c
+                          WHERE c.tenant_id = o.tenant_id AND c.invoice_id = o.id
+                            AND c.created_at >= note.published_at)))
+$$
+"""
+"""Whether its invoice was paid, or gave money back, as the note says: the books then go by it."""
 
 
 def upgrade() -> None:
@@ -57,13 +73,17 @@ def upgrade() -> None:
         postgresql_where=sa.text("invoice_id IS NOT NULL"),
     )
     op.execute(FREED)
+    op.execute(COUNTED)
     for way, when in (
         ("INSERT", "NEW.invoice_id IS NOT NULL"),
-        ("UPDATE", "OLD.invoice_id IS NOT NULL OR NEW.invoice_id IS NOT NULL"),
+        (
+            "UPDATE OF amount, invoice_id, reversed_at",
+            "OLD.invoice_id IS NOT NULL OR NEW.invoice_id IS NOT NULL",
+        ),
         ("DELETE", "OLD.invoice_id IS NOT NULL"),
     ):
         op.execute(
-            f"CREATE TRIGGER freed_{way.lower()} AFTER {way} ON credit"
+            f"CREATE TRIGGER freed_{way[:6].lower()} AFTER {way} ON credit"
             f" FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION credit_freed()"
         )
     _say_of_paid(" less what became credits")
@@ -80,6 +100,7 @@ def downgrade() -> None:
     for way in ("insert", "update", "delete"):
         op.execute(f"DROP TRIGGER freed_{way} ON credit")
     op.execute("DROP FUNCTION credit_freed()")
+    op.execute("DROP FUNCTION credit_note_counted(invoice)")
     op.drop_index(op.f("ix_credit_tenant_id_invoice_id"), table_name="credit")
     op.drop_index(op.f("ix_credit_tenant_id_payment_id"), table_name="credit")
     op.drop_index("uq_credit_excess", table_name="credit")

@@ -8,12 +8,12 @@ shares as it came in, so that what came back leaves nothing behind. Money too mu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from core.domain.money import split_pro_rata
@@ -56,8 +56,8 @@ class _Move:
     amount: int
     allocated_at: datetime | None = None
     """When the invoice took it: by the credit notes of then, it is shared."""
-    freed: bool = False
-    """The invoice gave it back, for its credit notes: by what these took off, it is shared."""
+    freed_since: datetime | None = None
+    """The invoice gave it back: by what credit notes took off from this moment on, it is shared."""
 
 
 class Activities:
@@ -158,13 +158,14 @@ class Activities:
             )
         ).all()
         used = self._still_used({row.Credit.id for row in rows if row.Credit.reversed_at})
+        since = self._freed_since(row.Credit for row in rows)
         for at, kind, credit in rows:
             if kind == EntryKind.SETTLED:
                 yield _Move(at, credit.payment_id, None, credit.amount)
                 continue
             yield _Move(at, credit.payment_id, None, used[credit.id] - credit.amount)
             if credit.invoice_id is not None:  # It goes out with all that the invoice had taken.
-                yield _from_invoice(at, credit, credit.amount)
+                yield _from_invoice(at, credit, credit.amount, since)
 
     def _still_used(self, credit_ids: set[int]) -> dict[int, int]:
         """What credits had paid of invoices when they went with their payments."""
@@ -189,7 +190,7 @@ class Activities:
 
     def _freed(self, period: Period) -> Iterator[_Move]:
         """What invoices gave back after a credit note: no money moved."""
-        for credit in self._session.scalars(
+        freed = self._session.scalars(
             select(Credit).where(
                 Credit.tenant_id == self._tenant,
                 Credit.regie == period.regie,
@@ -197,9 +198,51 @@ class Activities:
                 Credit.created_at >= period.since,
                 Credit.created_at < period.until,
             )
-        ):
-            yield _from_invoice(credit.created_at, credit, -credit.amount)
+        ).all()
+        since = self._freed_since(freed)
+        for credit in freed:
+            yield _from_invoice(credit.created_at, credit, -credit.amount, since)
             yield _Move(credit.created_at, credit.payment_id, None, credit.amount)
+
+    def _freed_since(self, credits_: Iterable[Credit]) -> dict[int, datetime]:
+        """Since when credit notes took off what each freed credit gave back.
+
+        That is since its payment went to the invoice, or the invoice gave something back last.
+        """
+        freed = [(credit, credit.invoice_id) for credit in credits_ if credit.invoice_id]
+        if not freed:
+            return {}
+        invoice_ids = {invoice_id for _credit, invoice_id in freed}
+        paid = {
+            (row.payment_id, row.invoice_id): row.at
+            for row in self._session.execute(
+                select(
+                    Allocation.payment_id,
+                    Allocation.invoice_id,
+                    func.min(Allocation.created_at).label("at"),
+                )
+                .where(
+                    Allocation.tenant_id == self._tenant, Allocation.invoice_id.in_(invoice_ids)
+                )
+                .group_by(Allocation.payment_id, Allocation.invoice_id)
+            )
+        }
+        gave: dict[int | None, list[datetime]] = defaultdict(list)
+        for invoice_id, at in self._session.execute(
+            select(Credit.invoice_id, Credit.created_at).where(
+                Credit.tenant_id == self._tenant, Credit.invoice_id.in_(invoice_ids)
+            )
+        ):
+            gave[invoice_id].append(at)
+        return {
+            credit.id: max(
+                [
+                    paid[credit.payment_id, invoice_id],
+                    *(at for at in gave[invoice_id] if at < credit.created_at),
+                ]
+            )
+            for credit, invoice_id in freed
+        }
 
     def _used(self, period: Period) -> Iterator[_Move]:
         """Credits that paid invoices, and such uses that were undone: no money moved."""
@@ -270,6 +313,14 @@ def _of_entry() -> Any:
     )
 
 
+def _from_invoice(
+    at: datetime, credit: Credit, signed: int, since: Mapping[int, datetime]
+) -> _Move:
+    return _Move(
+        at, credit.payment_id, credit.invoice_id, signed, credit.created_at, since[credit.id]
+    )
+
+
 def _by_activity(invoice: TaxInvoice) -> TaxInvoice:
     """Let what is taken off lower the lines of the same activity first."""
     names = [line.activity for line in invoice.lines]
@@ -281,21 +332,20 @@ def _by_activity(invoice: TaxInvoice) -> TaxInvoice:
     )
 
 
-def _from_invoice(at: datetime, credit: Credit, signed: int) -> _Move:
-    return _Move(
-        at, credit.payment_id, credit.invoice_id, signed, credit.created_at, freed=True
-    )
-
-
 def _asked_of(
     move: _Move, invoice: TaxInvoice, notes: Iterable[Note]
 ) -> list[tuple[str, int]]:
     """What the invoice of a move is paid for, by the credit notes of then."""
-    then = [note.what for note in notes if move.allocated_at and note.since <= move.allocated_at]
-    if not then:
-        return _asks(invoice)
-    asks = _asks(_by_activity(invoice.less(then)))
-    return _taken_off(_asks(_by_activity(invoice)), asks) if move.freed else asks
+
+    def asks(then: datetime | None) -> list[tuple[str, int]]:
+        taken = [note.what for note in notes if then and note.since <= then]
+        return _asks(_by_activity(invoice.less(taken)) if taken else invoice)
+
+    if move.freed_since is None:
+        return asks(move.allocated_at)
+    before = asks(move.freed_since)
+    taken = _taken_off(len(invoice.lines), before, asks(move.allocated_at))
+    return taken if any(cents for _name, cents in taken) else before
 
 
 def _asks(invoice: TaxInvoice) -> list[tuple[str, int]]:
@@ -307,15 +357,12 @@ def _asks(invoice: TaxInvoice) -> list[tuple[str, int]]:
 
 
 def _taken_off(
-    before: list[tuple[str, int]], after: list[tuple[str, int]]
+    lines: int, before: list[tuple[str, int]], after: list[tuple[str, int]]
 ) -> list[tuple[str, int]]:
-    """What credit notes took off each line, and off what is beyond them."""
-    # Between those, `after` has the notes' own lines, which ask for nothing.
-    left = [*after[: len(before) - 1], after[-1]]
-    return [
-        (name, max(asked - still, 0))
-        for (name, asked), (_name, still) in zip(before, left, strict=True)
-    ]
+    """What credit notes took off each of the invoice's lines, and off what is beyond them."""
+    # Between those stand the notes' own lines, which ask for nothing.
+    pairs = zip([*before[:lines], before[-1]], [*after[:lines], after[-1]], strict=True)
+    return [(name, max(asked - left, 0)) for (name, asked), (_name, left) in pairs]
 
 
 def _shared(asks: list[tuple[str, int]], signed: int) -> list[tuple[str, int]]:

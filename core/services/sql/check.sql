@@ -13,6 +13,8 @@ WITH marked AS (
                OR EXISTS (SELECT FROM payment_item p
                           WHERE p.tenant_id = i.tenant_id AND p.invoice_id = i.id AND p.live)
            ) AS paid,
+           i.id IS NOT NULL AND i.content_hash <> s.content_hash AND credit_note_counted(i)
+               AS counted,
            s.kind = 'avoir' AND o.id IS NOT NULL AND g.code <> s.family_code AND NOT EXISTS (
                SELECT FROM family d
                WHERE d.tenant_id = o.tenant_id AND d.code = s.family_code
@@ -29,8 +31,8 @@ WITH marked AS (
 )
 SELECT number, line_number,
        CASE WHEN repeated THEN 'duplicate' WHEN elsewhere THEN 'family' WHEN strange THEN 'origin'
-            ELSE 'paid' END AS problem
+            WHEN counted THEN 'counted' ELSE 'paid' END AS problem
 FROM marked
-WHERE repeated OR elsewhere OR strange OR paid
+WHERE repeated OR elsewhere OR strange OR counted OR paid
 ORDER BY rank
 ;

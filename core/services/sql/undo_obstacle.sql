@@ -1,10 +1,12 @@
-SELECT i.number
+-- Of a credit note that the books go by, the invoice is told.
+SELECT CASE WHEN i.kind = 'avoir' THEN i.origin_number ELSE i.number END AS number
 FROM invoice i
 WHERE i.tenant_id = :tenant
   AND (i.batch_id = :batch
        OR i.id IN (SELECT invoice_id FROM invoice_change
                    WHERE tenant_id = :tenant AND batch_id = :batch))
-  AND (EXISTS (SELECT FROM allocation a
+  AND (credit_note_counted(i)
+       OR EXISTS (SELECT FROM allocation a
                WHERE a.tenant_id = :tenant AND a.invoice_id = i.id)
        OR EXISTS (SELECT FROM payment_item p
                   WHERE p.tenant_id = :tenant AND p.invoice_id = i.id AND p.live)

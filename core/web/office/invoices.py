@@ -69,7 +69,9 @@ def act(request: Request) -> Response:
             message = _("La facture est de nouveau payable ici.")
         elif action == "free":
             freed = request.ctx.credits.free(invoice_id)
-            message = _("%(amount)s sont en avoir pour la famille.") % {"amount": money(freed)}
+            message = _("%(amount)s sont en avoir pour la famille qui les a payés.") % {
+                "amount": money(freed)
+            }
         else:
             raise HTTPNotFound
     except UserError as error:

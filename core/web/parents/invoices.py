@@ -81,7 +81,7 @@ def paid(request: Request) -> dict[str, Any]:
         "regies": [info for info in request.ctx.town.regies if info.key in known],
         "year": year,
         "regie": regie,
-        "total": sum(row.paid for row in rows),
+        "total": sum(row.paid - row.freed for row in rows),
     }
 
 
