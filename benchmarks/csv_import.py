@@ -127,7 +127,9 @@ def empty(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         tables = "invoice, import_batch, family, child, outbox, document, audit_entry"
         connection.execute(f"TRUNCATE {tables} CASCADE")
-        connection.execute("VACUUM")
+        # Analysed too: else autovacuum may do it while a COPY is under way, see no row of it, and
+        # let each foreign key be looked up in the wrong index.
+        connection.execute("VACUUM ANALYZE")
 
 
 def superuser(portal: Portal) -> str:

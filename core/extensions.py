@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import cache, partial
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,16 @@ class Extensions:
     @classmethod
     def discover(cls) -> Extensions:
         """Load every plugin that an installed distribution declares by entry point."""
-        plugins = {}
+        plugins: dict[str, Plugin[Any]] = {}
+        homes: dict[str, str] = {}
         for point in entry_points(group=GROUP):
-            try:
-                plugins[point.name] = point.load()
-            except Exception as error:
-                raise PluginLoadError(f"plugin {point.name!r} does not load: {error}") from error
+            home = point.dist.name if point.dist else "?"
+            if homes.setdefault(point.name, home) != home:
+                # Either could stand in for the other, unseen: a payment plugin above all.
+                raise PluginLoadError(
+                    f"plugin {point.name!r} is installed twice, by {homes[point.name]} and {home}"
+                )
+            plugins[point.name] = _loaded(point)
             _add_words(plugins[point.name])
         return cls(plugins)
 
@@ -60,8 +64,11 @@ class Extensions:
         manager.add_hookspecs(hookspecs)
         # Sorted, so that the order of calls is the same in every process.
         for name in sorted(enabled):
-            manager.register(self.plugins[name], name)
-        manager.check_pending()
+            try:
+                manager.register(self.plugins[name], name)
+                manager.check_pending()
+            except pluggy.PluginValidationError as error:
+                raise PluginLoadError(f"plugin {name!r} does not load: {error}") from error
         return manager
 
     def manager_for(self, enabled: frozenset[str]) -> pluggy.PluginManager:
@@ -175,6 +182,33 @@ def _is_meant(hook: str, item: Any) -> bool:
             return all(
                 isinstance(getattr(item, name, None), str) for name in ("key", "label")
             ) and all(callable(getattr(item, name, None)) for name in _MEMBERS[hook])
+
+
+def _loaded(point: EntryPoint) -> Plugin[Any]:
+    try:
+        plugin = point.load()
+    except (Exception, SystemExit) as error:
+        raise PluginLoadError(
+            f"plugin {point.name!r} does not load: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(plugin, Plugin):
+        raise PluginLoadError(
+            f"plugin {point.name!r} does not load: {point.value} is no instance of Plugin"
+        )
+    if not isinstance(getattr(plugin, "label", None), str) or not _is_model(plugin):
+        raise PluginLoadError(
+            f"plugin {point.name!r} does not load: it has no `label`, or no model `Settings`"
+        )
+    if getattr(plugin, "name", None) != point.name:
+        raise PluginLoadError(
+            f"plugin {point.name!r} does not load: it calls itself {getattr(plugin, 'name', '')!r}"
+        )
+    return plugin
+
+
+def _is_model(plugin: Plugin[Any]) -> bool:
+    model = getattr(plugin, "Settings", None)
+    return isinstance(model, type) and issubclass(model, BaseModel)
 
 
 def _add_words(plugin: Plugin[Any]) -> None:

@@ -68,7 +68,10 @@ def invoice_sources(ctx: TenantContext) -> Sequence[InvoiceSource]:  # type: ign
 
 @hookspec
 def payment_providers(ctx: TenantContext) -> Sequence[PaymentProvider]:  # type: ignore[empty-body]
-    """Give the ways to pay online. Contained. Core chooses by régie and key, never by order."""
+    """Give the ways to pay online; each one's key is the plugin's name. Contained.
+
+    Where several take a régie, the plugin that the town's tenant.toml names first has it.
+    """
 
 
 @hookspec

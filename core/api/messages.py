@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from core.api.checked import Checked
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -44,7 +46,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class Address(Checked):
     """Where a message goes: an e-mail address, a chat's number, as its channel writes it."""
 
     value: str
@@ -52,14 +54,14 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Checked):
     """The other side took the message; `reference` is its name for it, when it has one."""
 
     reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Checked):
     """Not now; the same message, under the same key, may pass after `after`."""
 
     reason: str
@@ -67,7 +69,7 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class Dead:
+class Dead(Checked):
     """The address refuses for good; the family's file shows `reason`."""
 
     reason: str

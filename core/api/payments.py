@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from core.api.checked import Checked
+
 
 class Means(StrEnum):
     """How the money came. The text is stable: the database and the exports keep it."""
@@ -23,6 +25,11 @@ class Means(StrEnum):
     """Bank card, at the counter."""
     DIRECT_DEBIT = "direct_debit"
     """Recurring direct debit by the régie."""
+
+
+def _web_page(url: str) -> None:
+    if not url.startswith(("https://", "http://")):
+        raise ValueError(f"{url!r:.80} is no address of a web page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +61,23 @@ class PaymentIntent:
 
 
 @dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Checked):
     """Where to send the parent, and the provider's name for the attempt."""
 
     reference: str
     url: str
     asked: Mapping[str, str] = field(default_factory=dict)
     """What the provider was asked, kept to be compared with what it will answer."""
+
+    def __post_init__(self) -> None:
+        """Look at every field; a browser may be sent to `url`.
+
+        Raises:
+            TypeError: see `Checked`.
+            ValueError: it is no address of a web page.
+        """
+        Checked.__post_init__(self)
+        _web_page(self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +93,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Checked):
     """No final outcome yet.
 
     `resumable` tells that the provider's page still takes the parent, at `resume_url`; `detail`
@@ -89,9 +106,20 @@ class Pending:
     detail: str = ""
     raw: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Look at every field, as `Redirect` does; `resume_url` may be "".
+
+        Raises:
+            TypeError: see `Checked`.
+            ValueError: it is no address of a web page.
+        """
+        Checked.__post_init__(self)
+        if self.resume_url:
+            _web_page(self.resume_url)
+
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Checked):
     """The provider says that `amount` cents were paid (or, for a direct debit, promised)."""
 
     amount: int
@@ -110,7 +138,7 @@ class FailureKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Checked):
     """The attempt is surely over and brought no money."""
 
     kind: FailureKind
@@ -118,7 +146,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Anomaly:
+class Anomaly(Checked):
     """The answer does not fit what was asked. It never settles; the régisseur reads `reason`."""
 
     reason: str
@@ -129,7 +157,7 @@ Outcome = Pending | Settled | Failed | Anomaly
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(Checked):
     """What a provider can do for one régie. Amounts are cents."""
 
     several_invoices: bool = False

@@ -16,12 +16,12 @@ from redis import Redis
 from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.pool import NullPool
 
-from core.api.plugin import HealthCheck
-from core.containment import bounded
+from core.cli.plugins import health
 from core.extensions import discovered
 from core.models import OutboxRow, OutboxState
 from core.runtime import get_runtime, read_towns
 from core.settings import Settings, get_settings, unknown_variables
+from core.tasks.consumers import TwoConsumersError, check_work
 
 SECONDS = 5
 """How long a server may take to answer a question."""
@@ -146,25 +146,19 @@ def check_towns(settings: Settings) -> Iterator[Finding]:
 
 def check_plugins(_settings: Settings) -> Iterator[Finding]:
     """What the plugins have to say about each town."""
+    try:
+        check_work(discovered())
+    except (TwoConsumersError, RuntimeError) as error:
+        yield bad(str(error))
     runtime = get_runtime()
     for config in runtime.registry:
-        problems = []
-        with runtime.unit_of_work(config.slug, actor="cli") as town:
-            answers = runtime.extensions.contained(config.enabled, "health_checks", ctx=town)
-            for plugin, questions in answers:
-                for question in questions:
-                    problem = _ask(question)
-                    if problem:
-                        problems.append(doubtful(f"{config.slug}, {plugin}: {problem}"))
+        problems = [
+            doubtful(f"{config.slug}, {plugin}: {problem}")
+            for plugin in sorted(config.enabled)
+            for problem in health(runtime, config.slug, plugin)
+        ]
         yield from problems or [good(f"{config.slug}: plugins are well")]
     runtime.close()
-
-
-def _ask(question: HealthCheck) -> str:
-    try:
-        return str(bounded(SECONDS, question.check))
-    except Exception as error:  # noqa: BLE001  (a plugin's question that fails is its answer)
-        return f"{question.name}: {error}"
 
 
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (

@@ -62,13 +62,15 @@ def import_(town_slug: str, path: Path, source: str, *, publish: bool, dry_run: 
         if report.refused:
             _explain(report)
             sys.exit(1)
-        counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())
-        click.echo(f"{'Would import' if dry_run else 'Imported'}: {counts}")
-        if report.batch_id is None:
-            return
-        if publish:
-            published = town.imports.publish(report.batch_id)
-            click.echo(f"Published {published} invoices.")
+        published = (
+            town.imports.publish(report.batch_id) if publish and report.batch_id else None
+        )
+    # Told once it is so: whoever reads it may be gone, and must not take it back.
+    counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())
+    click.echo(f"{'Would import' if dry_run else 'Imported'}: {counts}")
+    if published is not None:
+        click.echo(f"Published {published} invoices.")
+    if report.batch_id is not None:
         click.echo(f"Batch {report.batch_id}; undo with: preau invoices undo {town_slug} "
                    f"{report.batch_id}")  # fmt: skip
 

@@ -8,7 +8,8 @@ from importlib import import_module
 import click
 
 from core.cli import addresses
-from core.settings import SettingsError
+from core.logging import configure
+from core.settings import SettingsError, get_settings
 
 COMMANDS = {
     "agents": "core.cli.agents:agents",
@@ -95,6 +96,8 @@ def preau(ctx: click.Context) -> None:
         return
     try:
         addresses.join()
+        # Before anything is told: unconfigured, a fault would show what was at hand.
+        configure(get_settings())
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
 
@@ -103,7 +106,15 @@ def main() -> None:
     """Entry point of the console script."""
     # Pyramid's own debt, and nothing that an operator could act on.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    preau(prog_name="preau")
+    try:
+        preau(prog_name="preau")
+    except Exception as error:
+        from core.extensions import PluginLoadError
+
+        if not isinstance(error, PluginLoadError):
+            raise
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(1) from error
 
 
 if __name__ == "__main__":

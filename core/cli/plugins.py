@@ -138,6 +138,10 @@ def plugins(quick: bool) -> None:
         table.add_row(*row)
     console = Console()
     console.print(table, markup=False)
+    for wrong in registry.broken.values():
+        for problem in wrong:
+            console.print(f"In maintenance: {problem}", markup=False)
+        ill += 1
     console.print(f"Hook specification {VERSION}. Counted faults: preau_plugin_faults_total.")
     if runtime:
         runtime.close()

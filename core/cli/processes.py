@@ -12,6 +12,21 @@ from core import metrics
 from core.settings import get_settings
 
 
+def check_plugins() -> None:
+    """Refuse to start where plugins claim each other's work: Celery would start, and do nothing.
+
+    Raises:
+        ClickException: one fails, or claims a topic that another has.
+    """
+    from core.extensions import discovered
+    from core.tasks.consumers import TwoConsumersError, check_work
+
+    try:
+        check_work(discovered())
+    except (TwoConsumersError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
+
+
 def become(module: str, *arguments: str) -> NoReturn:
     """Replace this process by ``python -m module arguments``: signals reach it directly.
 
@@ -56,6 +71,7 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
 @click.option("--metrics-port", type=int, help="Show Prometheus metrics on this local port.")
 def worker(concurrency: int, metrics_port: int | None) -> None:
     """Do the work that leaves after the commit: mails, receipts, questions to PayFiP."""
+    check_plugins()
     metrics.share()
     if metrics_port:
         os.environ[metrics.PORT] = str(metrics_port)
@@ -77,6 +93,7 @@ def worker(concurrency: int, metrics_port: int | None) -> None:
 @click.command()
 def beat() -> None:
     """Ask for the periodic work: one of it, or several that write the same rows."""
+    check_plugins()
     settings = get_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     become(

@@ -281,6 +281,18 @@ def _answers(name: str, port: int) -> bool:
         return False
 
 
+def _problems(settings: Settings) -> list[str]:
+    """What is wrong with the towns' files, for whoever looks at their pages and wonders."""
+    from core.extensions import PluginLoadError, discovered
+    from core.runtime import read_towns
+
+    try:
+        broken = read_towns(settings, discovered()).broken
+    except PluginLoadError as error:
+        return [str(error)]
+    return [str(problem) for problems in broken.values() for problem in problems]
+
+
 def _welcome(
     services: Sequence[Service], ports: Mapping[str, int], settings: Settings, *, demo: bool
 ) -> None:
@@ -289,6 +301,8 @@ def _welcome(
     places += [(s.title, f"http://127.0.0.1:{ports[s.port]}/") for s in services if s.title]
     lines = [f"Ctrl-C stops it; the data stay in {settings.data_dir}/", ""]
     lines += [f"  {title:<21}{url}" for title, url in places]
+    broken = [f"  In maintenance: {problem}" for problem in _problems(settings)]
+    lines += ["", *broken] if broken else []
     if demo:
         from core.cli.demo import access_lines
 

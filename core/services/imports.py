@@ -20,9 +20,11 @@ from sqlalchemy.types import TypeEngine
 
 from core.api.context import Clock
 from core.api.invoices import InvoiceRecord, InvoiceSource, SourceFile, SourceProblem
+from core.containment import FaultError
 from core.domain import access_codes
 from core.i18n import gettext as _
 from core.models import Document, ImportBatch
+from core.services import reading
 from core.services.audit import Audit
 from core.services.errors import ImportRefusedError, NotFoundError
 from core.services.fingerprints import fingerprint
@@ -110,10 +112,11 @@ class Imports:
         """
         report = ImportReport()
         with self._session.begin_nested() as attempt:
-            self._one_at_a_time()
             for statement in _statements("staging"):
                 self._session.execute(text(statement))
             self._stage(source, file, report, progress)
+            # Not before: a source that hangs must not keep all others waiting.
+            self._one_at_a_time()
             self._check(report)
             if not report.refused:
                 self._merge(source, file, report)
@@ -234,9 +237,22 @@ class Imports:
         report: ImportReport,
         progress: Callable[[int], None],
     ) -> None:
+        try:
+            self._stage_all(source, file, report, progress)
+        except FaultError:
+            words = _("Le format « %(name)s » a échoué : rien n’a été importé.")
+            report.add(SourceProblem(words % {"name": source.label}, file=file.name))
+
+    def _stage_all(
+        self,
+        source: InvoiceSource,
+        file: SourceFile,
+        report: ImportReport,
+        progress: Callable[[int], None],
+    ) -> None:
         read = 0
         chunk: list[tuple[InvoiceRecord, int | None, str]] = []
-        for item in source.read(file):
+        for item in reading.read(source, file):
             if isinstance(item, SourceProblem):
                 report.add(item)
                 continue
@@ -246,7 +262,7 @@ class Imports:
             if report.refused:
                 chunk.clear()  # The rest is read for its problems only.
                 continue
-            chunk.append(self._staged(item))
+            chunk.append(self._staged(source, item))
             if len(chunk) == _CHUNK:
                 self._copy(chunk)
                 progress(read)
@@ -279,10 +295,12 @@ class Imports:
                 record.number,
             )
 
-    def _staged(self, record: InvoiceRecord) -> tuple[InvoiceRecord, int | None, str]:
+    def _staged(
+        self, source: InvoiceSource, record: InvoiceRecord
+    ) -> tuple[InvoiceRecord, int | None, str]:
         document_id, digest = None, ""
-        if record.document is not None:
-            content = record.document.read()
+        content = reading.document(source, record)
+        if record.document is not None and content is not None:
             digest = hashlib.sha256(content).hexdigest()
             document = Document(
                 tenant_id=self._tenant,

@@ -179,7 +179,10 @@ class Town:
             by_key: dict[str, Any] = {}
             for plugin, items in self._brought(hook):
                 for item in items:
-                    if by_key.setdefault(item.key, item) is not item:
+                    if hook == "payment_providers" and item.key != plugin:
+                        # Payments under way are asked for under this name, for years.
+                        report_fault(plugin, hook, NonsenseError(f"key {item.key!r}, not its name"))
+                    elif by_key.setdefault(item.key, item) is not item:
                         report_fault(plugin, hook, NonsenseError(f"key {item.key!r} is taken"))
             self._brought_by_key[hook] = by_key
         return self._brought_by_key[hook]

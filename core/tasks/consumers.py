@@ -251,7 +251,10 @@ def all_consumers(extensions: Extensions) -> Mapping[str, tuple[str, Consumer]]:
     for name, consumers in [("", OWN), *_brought(extensions, "consumers", Consumer)]:
         for consumer in consumers:
             if consumer.topic in found:
-                raise TwoConsumersError(f"topic {consumer.topic!r} has two consumers")
+                other = found[consumer.topic][0] or "core"
+                raise TwoConsumersError(
+                    f"topic {consumer.topic!r} has two consumers: of {other} and of {name}"
+                )
             found[consumer.topic] = (name, consumer)
     return found
 
@@ -262,6 +265,17 @@ def all_periodics(extensions: Extensions) -> list[tuple[str, Periodic]]:
     for name, periodics in _brought(extensions, "schedule", Periodic):
         found += [(name, periodic) for periodic in periodics]
     return found
+
+
+def check_work(extensions: Extensions) -> None:
+    """Look whether the plugins' work fits together.
+
+    Raises:
+        TwoConsumersError: two plugins claim one topic.
+        RuntimeError: one of them fails, by name.
+    """
+    all_consumers(extensions)
+    all_periodics(extensions)
 
 
 def _brought(extensions: Extensions, hook: str, kind: type[T]) -> Iterator[tuple[str, list[T]]]:

@@ -405,6 +405,7 @@ FAULTS = {
     "None": lambda _a: None,
     "a number": lambda _a: 42,
     "True": lambda _a: True,
+    "a wrong field": lambda _a: Redirect("r", "javascript:alert(1)"),
 }
 
 

@@ -1,0 +1,52 @@
+"""Answers that are what they say: a value with a wrong field is not made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+
+class Checked:
+    """For dataclasses that a plugin answers with: each field is what its annotation says.
+
+    Without it, a text where `Means` is promised would be written to the accounts, and every page
+    that reads them fail from then on.
+    """
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        """Look at every field.
+
+        Raises:
+            TypeError: one is something else; a moment without a time zone is one too.
+        """
+        # mypy takes a class of ours for one of its own instances.
+        for name, kind in _fields(type(self)):  # type: ignore[arg-type]
+            value = getattr(self, name)
+            if not _is(value, kind):
+                raise TypeError(f"{type(self).__name__}.{name} is {value!r:.80}, not {kind}")
+
+
+@cache
+def _fields(owner: type) -> tuple[tuple[str, Any], ...]:
+    return tuple(get_type_hints(owner).items())
+
+
+def _is(value: object, kind: Any) -> bool:
+    origin = get_origin(kind)
+    if origin in {Union, UnionType}:
+        return any(_is(value, one) for one in get_args(kind))
+    if origin is Mapping:
+        key, held = get_args(kind)
+        return isinstance(value, Mapping) and all(
+            _is(name, key) and _is(one, held) for name, one in value.items()
+        )
+    if kind in {int, bool}:
+        return type(value) is kind  # A bool is no amount.
+    if kind is datetime:
+        return isinstance(value, datetime) and value.tzinfo is not None
+    return isinstance(value, kind)
