@@ -90,9 +90,10 @@ def main() -> int:
     else:
         print(table(Result.from_json(line) for line in lines))
     if not options.quick:
+        RESULTS.write_text(json.dumps(kept(lines), ensure_ascii=False, indent=1) + "\n")
+        # After what took so long to measure: what draws may not be installed.
         from benchmarks import plots
 
-        RESULTS.write_text(json.dumps(kept(lines), ensure_ascii=False, indent=1) + "\n")
         plots.draw([Result.from_json(line) for line in kept(lines)], PLOTS)
     if failed:
         print(f"These broke: {', '.join(failed)}", file=sys.stderr)

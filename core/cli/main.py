@@ -63,14 +63,26 @@ class PreauGroup(click.Group):
             return
         self._plugins_asked = True
         # Imported here: `preau run` has to work while a plugin is broken.
-        from core.extensions import installed
+        from core.extensions import PluginLoadError, discovered
 
         try:
-            installed().hook.commands(cli=self)
-        except Exception as error:  # noqa: BLE001  (whatever a plugin raises, core's commands stay)
+            extensions = discovered()
+        except PluginLoadError as error:
             click.echo(f"The plugins' commands are missing: {error}", err=True)
-        for taken in COMMANDS.keys() & self.commands.keys():
-            raise click.ClickException(f"A plugin adds the command {taken}, which is core's.")
+            return
+        everything = frozenset(extensions.plugins)
+        for name in extensions.implementers(everything, "commands"):
+            own = click.Group()
+            try:
+                extensions.call_one(everything, name, "commands", cli=own)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  (the others' commands stay)
+                click.echo(f"The commands of plugin {name!r} are missing: {error}", err=True)
+                continue
+            for command, found in own.commands.items():
+                if command in COMMANDS or command in self.commands:
+                    click.echo(f"Plugin {name!r}: the command {command!r} is taken", err=True)
+                else:
+                    self.add_command(found, command)
 
 
 def _broken(name: str, error: Exception) -> click.Command:

@@ -56,6 +56,8 @@ class ProviderState:
     label: str
     answered_at: datetime | None
     watched: int
+    is_there: bool = True
+    """Whether a plugin brings it: else its payments wait until one does again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +128,18 @@ class Health:
         ]
 
     def providers(self) -> list[ProviderState]:
-        """Each way to pay online."""
+        """Each way to pay online, those included that are gone while payments wait for them."""
+        rows = self._session.execute(
+            select(Payment.provider, func.count().label("watched"))
+            .where(Payment.tenant_id == self._tenant, Payment.state == PaymentState.PENDING)
+            .group_by(Payment.provider)
+        )
+        watched = {row.provider: row.watched for row in rows}
+        labels = {key: provider.label for key, provider in self._providers().items()}
         return [
             ProviderState(
                 key,
-                provider.label,
+                labels.get(key, key),
                 self._session.scalar(
                     select(func.max(Payment.answered_at)).where(
                         Payment.tenant_id == self._tenant,
@@ -138,15 +147,10 @@ class Health:
                         Payment.answered_at.is_not(None),
                     )
                 ),
-                self._session.scalars(
-                    select(func.count()).where(
-                        Payment.tenant_id == self._tenant,
-                        Payment.provider == key,
-                        Payment.state == PaymentState.PENDING,
-                    )
-                ).one(),
+                watched.get(key, 0),
+                key in labels,
             )
-            for key, provider in self._providers().items()
+            for key in [*labels, *sorted(watched.keys() - labels.keys())]
         ]
 
     def plugins(self) -> list[PluginState]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import date, timedelta
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeVar, cast
@@ -12,10 +13,11 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import delete, select
 
 from core.api.context import TenantContext
-from core.api.errors import RetryableError
+from core.api.errors import PreauError, RetryableError
 from core.api.payments import InvoiceDue, InvoicesPublished, PaymentReversed, PaymentSettled
 from core.api.work import Consumer, Effect, Periodic
 from core.clock import today
+from core.containment import contain
 from core.domain.polling import poll_interval, spread, still_watched
 from core.domain.reminders import is_hour_to_write
 from core.extensions import Extensions
@@ -101,7 +103,13 @@ def _event(town: Town, payload: dict[str, Any]) -> None:
     """Hand an event to one plugin."""
     fields = payload["event"]
     event = _EVENTS[payload["hook"]](**{**fields, "invoice_ids": tuple(fields["invoice_ids"])})
-    town.call_plugin(payload["plugin"], payload["hook"], event=event)
+    contain(
+        payload["plugin"],
+        payload["hook"],
+        partial(town.call_plugin, payload["plugin"], payload["hook"], event=event),
+        passing=(PreauError,),
+        here=True,  # The worker ends it with its lease.
+    )
 
 
 def _notify(town: Town, payload: dict[str, Any]) -> None:

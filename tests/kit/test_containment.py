@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
+import click
 import pytest
 from click.testing import CliRunner
 from pyramid.response import Response
@@ -543,7 +544,7 @@ def test_a_message_is_not_sent_because_nothing_was_said(portal, bad, patient, ma
 @pytest.mark.parametrize("fault", [raises, leaves, lambda *_a: 42])
 def test_an_event_that_one_plugin_fails_at_reaches_the_others(portal, bad, mailed, fault):
     bad.does["payment_settled"] = fault
-    before = len(portal.plugin.events)
+    before, faults = len(portal.plugin.events), counted("payment_settled")
     with portal.town() as town:
         town.events.emit(
             "payment_settled",
@@ -555,6 +556,7 @@ def test_an_event_that_one_plugin_fails_at_reaches_the_others(portal, bad, maile
     states = {row.dedupe_key.partition("/")[0]: row.state for row in portal.outbox() if row.topic == "event"}
     assert states["fakepay"] == "done"
     assert states["bad"] == ("done" if fault.__name__ == "<lambda>" else "ready")
+    assert (counted("payment_settled") > faults) == (fault.__name__ != "<lambda>")
 
 
 def test_work_that_hangs_is_ended_with_its_lease(portal, bad, mailed):
@@ -658,11 +660,25 @@ def test_commands_that_fail_leave_cores(portal, bad, monkeypatch, fault):
     from core import extensions
 
     bad.does["commands"] = fault
-    monkeypatch.setattr(extensions, "installed", lambda: portal.runtime.extensions.installed)
+    monkeypatch.setattr(extensions, "discovered", lambda: portal.runtime.extensions)
     listed = CliRunner().invoke(PreauGroup("preau", context_settings={}), ["--help"])
     assert listed.exit_code == 0
     assert "doctor" in listed.output
-    assert "plugins' commands are missing" in listed.output
+    assert "The commands of plugin 'bad' are missing" in listed.output
+
+
+@pytest.mark.parametrize("taken", ["web", "outbox"])
+def test_a_command_that_is_taken_stays_whose_it_is(portal, bad, monkeypatch, taken):
+    from core import extensions
+
+    bad.does["commands"] = lambda cli: [cli.add_command(click.Command(name)) for name in (taken, "bad")]
+    monkeypatch.setattr(extensions, "discovered", lambda: portal.runtime.extensions)
+    group = PreauGroup("preau", context_settings={})
+    listed = CliRunner().invoke(group, ["--help"])
+    assert listed.exit_code == 0
+    assert f"Plugin 'bad': the command '{taken}' is taken" in listed.output
+    assert "bad" in group.commands
+    assert group.get_command(None, taken).help
 
 
 # --- Health --------------------------------------------------------------------------------------

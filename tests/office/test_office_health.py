@@ -72,6 +72,23 @@ def test_the_last_answer_of_the_provider_is_known(work, portal):
     assert (state.answered_at, state.watched) == (asked, 1)
 
 
+def test_payments_that_wait_for_a_plugin_that_is_gone_are_told(portal, work):
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        payment = town.attempts.create(
+            invoice.family_id, [invoice.id], email="a@b.fr", language="fr", key="k"
+        )
+        town.attempts.go(payment)
+    page = work.get("/regie/etat")
+    assert "des paiements l’attendent" not in page
+    with portal.town() as town:
+        town.session.execute(
+            text("UPDATE payment SET provider = 'tirelire' WHERE id = :id"), {"id": payment}
+        )
+    page = work.get("/regie/etat")
+    assert "tirelire absent, des paiements l’attendent" in " ".join(page.html.get_text(" ").split())
+
+
 def test_a_channel_shows_what_it_delivered_and_what_was_refused(portal, work):
     with portal.town() as town:
         family = town.families.by_code("F001")
