@@ -26,10 +26,11 @@ from core.api.payments import (
 )
 from core.api.plugin import Plugin, PluginSettings, hookimpl
 from core.api.work import Consumer, Effect
-from core.cli import processes
+from core.cli import doctor, plugins, processes, run
 from core.cli.main import preau
 from core.extensions import Extensions, PluginLoadError
-from core.testing.portal import Records, record
+from core.settings import load
+from core.testing.portal import Records, make_portal, record
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -219,3 +220,44 @@ def test_a_command_that_meets_a_fault_shows_nothing_that_was_at_hand(monkeypatch
     assert answer.exit_code == 0
     assert "ZeroDivisionError" in answer.output
     assert "s3cr3t" not in answer.output.replace('password = "s3cr3t"', "")
+
+
+# --- Being told ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def town_with_a_typo(tmp_path):
+    folder = tmp_path / "tenants" / "valmont"
+    folder.mkdir(parents=True)
+    (folder / "tenant.toml").write_text(
+        '[tenant]\nname = "Valmont"\n[contact]\nemail = "a@b.fr"\n[regies.R]\nlabel = "R"\n[plugins.payfipp]\n'
+    )
+    return load(tenants_dir=tmp_path / "tenants", data_dir=tmp_path / "data")
+
+
+def test_a_town_in_maintenance_is_told_where_its_operator_looks(town_with_a_typo, monkeypatch):
+    monkeypatch.setattr(plugins, "get_settings", lambda: town_with_a_typo)
+    answer = CliRunner().invoke(plugins.plugins, ["--quick"])
+    assert answer.exit_code == 1
+    assert "In maintenance" in answer.output
+    assert "payfipp" in answer.output
+    (problem,) = run._problems(town_with_a_typo)
+    assert "payfipp" in problem
+
+
+class Ill(Plugin[NoSettings]):
+    """Fails where it is asked how it is."""
+
+    name, label, Settings = "ill", "Ill", NoSettings
+
+    @hookimpl
+    def health_checks(self):
+        raise KeyError("DURAND")
+
+
+def test_the_doctor_sees_what_fails_at_its_own_question(database, redis, tmp_path, monkeypatch):
+    portal = make_portal(database, tmp_path, plugins={"ill": Ill()}, toml="[plugins.ill]\n")
+    monkeypatch.setattr(doctor, "get_runtime", lambda: portal.runtime)
+    monkeypatch.setattr(doctor, "discovered", lambda: portal.runtime.extensions)
+    found = [finding for finding in doctor.check_plugins(portal.runtime.settings) if "valmont" in finding.text]
+    assert any("ill: health_checks fails" in finding.text for finding in found)
