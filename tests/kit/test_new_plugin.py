@@ -42,7 +42,7 @@ def test_a_new_plugin_passes_its_tests_and_serves_a_town(tmp_path, module_databa
     assert health(preau("plugins", cwd=tmp_path, path=target, **settings)) == "well"
     (town / "tenant.toml").write_text(TOWN.replace("Bonjour Valmont", ""), "utf-8")
     ill = preau("plugins", cwd=tmp_path, path=target, ends=1, **settings)
-    assert health(ill) == "valmont: greeting: the greeting is empty"
+    assert health(ill) == "valmont: Message d’accueil: Le message d’accueil est vide."
 
 
 def health(table: str) -> str:

@@ -8,8 +8,7 @@ from preau_pes_recette import plugin
 from webtest import TestApp
 
 from core.plugin import SourceFile
-from core.testing.portal import make_portal
-from core.web.app import make_app
+from core.testing.portal import make_portal, pages_of
 
 TOWN = """\
 [plugins.pes_recette]
@@ -46,7 +45,7 @@ def test_a_family_sees_its_invoice_and_the_pdf_of_the_billing_software(portal, t
     assert (report.problems, report.counts["created"]) == ([], 1)
     assert run(portal, content, tmp_path).batch_id is None, "the same file again changes nothing"
 
-    browser = TestApp(make_app(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
+    browser = TestApp(pages_of(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
     forms = browser.get("/valmont/connexion").forms.values()
     form = next(form for form in forms if "family_code" in form.fields)
     form["family_code"], form["child_code"] = "F01207", portal.codes("F01207")
