@@ -13,9 +13,10 @@ from core.api.messages import Document
 from core.clock import today
 from core.domain.tax import CareRow, TaxInvoice, TaxLine, TaxShare, care_paid
 from core.i18n import gettext as _
-from core.models import Allocation, Child, Credit, Family, Invoice, InvoiceLine, Payment
+from core.models import Allocation, Child, Family, Invoice, InvoiceLine, Payment
 from core.services.credit_notes import notes_on, tax_line
 from core.services.documents import Documents
+from core.services.invoices import freed
 from core.tenancy.config import TenantConfig
 
 
@@ -105,17 +106,7 @@ class Certificates:
 
     def _paid(self, family_id: int) -> tuple[list[TaxInvoice], list[TaxShare]]:
         # What an invoice gave back after a credit note is not paid any more.
-        freed = (
-            select(func.coalesce(func.sum(Credit.amount), 0))
-            .where(
-                Credit.tenant_id == Allocation.tenant_id,
-                Credit.payment_id == Allocation.payment_id,
-                Credit.invoice_id == Allocation.invoice_id,
-                Credit.reversed_at.is_(None),
-            )
-            .correlate(Allocation)
-            .scalar_subquery()
-        )
+        back = freed(self._tenant, Allocation.payment_id, Allocation.invoice_id)
         shares = [
             TaxShare(
                 payment=row.payment_id,
@@ -128,7 +119,7 @@ class Certificates:
                 select(
                     Allocation.payment_id,
                     Allocation.invoice_id,
-                    (func.sum(Allocation.amount) - freed).label("amount"),
+                    (func.sum(Allocation.amount) - back).label("amount"),
                     Payment.paid_at,
                     Payment.payer,
                 )

@@ -32,6 +32,7 @@ from core.models import (
 )
 from core.services.audit import Audit
 from core.services.errors import NotFoundError
+from core.services.invoices import freed
 from core.services.journal import Journal
 from core.services.ledger import Ledger, owed
 
@@ -295,22 +296,12 @@ class Credits:
 
     def _given(self, invoice_id: int) -> Sequence[Any]:
         """An invoice's payments and what each still gives it (`given`), the last one first."""
-        freed = (
-            select(func.coalesce(func.sum(Credit.amount), 0))
-            .where(
-                Credit.tenant_id == Payment.tenant_id,
-                Credit.payment_id == Payment.id,
-                Credit.invoice_id == invoice_id,
-                Credit.reversed_at.is_(None),
-            )
-            .correlate(Payment)
-            .scalar_subquery()
-        )
+        back = freed(self._tenant, Payment.id, invoice_id)
         return self._session.execute(
             select(
                 Payment.id,
                 Payment.family_id,
-                cast(func.sum(Allocation.amount) - freed, BigInteger).label("given"),
+                cast(func.sum(Allocation.amount) - back, BigInteger).label("given"),
             )
             .join(
                 Allocation,

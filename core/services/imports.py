@@ -299,8 +299,8 @@ class Imports:
         self, source: InvoiceSource, record: InvoiceRecord
     ) -> tuple[InvoiceRecord, int | None, str]:
         document_id, digest = None, ""
-        content = reading.document(source, record)
-        if record.document is not None and content is not None:
+        if record.document is not None:
+            content = reading.document(source, record.document)
             digest = hashlib.sha256(content).hexdigest()
             document = Document(
                 tenant_id=self._tenant,

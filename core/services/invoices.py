@@ -79,6 +79,20 @@ class PaidInvoice:
     freed: int = 0
 
 
+def freed(tenant: str, payment_id: Any, invoice_id: Any) -> ColumnElement[int]:
+    """SQL: the cents of a payment that an invoice gave back after a credit note, in force still."""
+    return (
+        select(cast(func.coalesce(func.sum(Credit.amount), 0), BigInteger))
+        .where(
+            Credit.tenant_id == tenant,
+            Credit.payment_id == payment_id,
+            Credit.invoice_id == invoice_id,
+            Credit.reversed_at.is_(None),
+        )
+        .scalar_subquery()
+    )
+
+
 def is_shown() -> ColumnElement[bool]:
     """SQL: families see `Invoice`."""
     # Not `in_`: SQLAlchemy would put its values into the statement anew at each execution.
@@ -318,17 +332,6 @@ class Invoices:
         self, family_id: int, *, year: int | None = None, regie: str | None = None
     ) -> Sequence[PaidInvoice]:
         """What was paid on invoices that this family sees, newest first."""
-        freed = (
-            select(cast(func.coalesce(func.sum(Credit.amount), 0), BigInteger))
-            .where(
-                Credit.tenant_id == Invoice.tenant_id,
-                Credit.invoice_id == Invoice.id,
-                Credit.payment_id == Payment.id,
-                Credit.reversed_at.is_(None),
-            )
-            .correlate(Invoice, Payment)
-            .scalar_subquery()
-        )
         query = (
             select(
                 Invoice.id.label("invoice_id"),
@@ -344,7 +347,7 @@ class Invoices:
                 Payment.paid_at,
                 Payment.authorisation,
                 Payment.receipt_number,
-                freed.label("freed"),
+                freed(self._tenant, Payment.id, Invoice.id).label("freed"),
             )
             .join(
                 Allocation,

@@ -7,6 +7,7 @@ from datetime import date
 
 from core.api.errors import PreauError
 from core.api.invoices import (
+    Attachment,
     InvoiceKind,
     InvoiceRecord,
     InvoiceSource,
@@ -36,17 +37,13 @@ def read(source: InvoiceSource, file: SourceFile) -> Iterator[InvoiceRecord | So
         raise FaultError(f"source {source.key!r} failed: {type(error).__name__}") from error
 
 
-def document(source: InvoiceSource, record: InvoiceRecord) -> bytes | None:
-    """The PDF that came with an invoice, or None.
+def document(source: InvoiceSource, attachment: Attachment) -> bytes:
+    """The PDF that came with an invoice.
 
     Raises:
         FaultError: reading it failed.
     """
-    if record.document is None:
-        return None
-    return contain(
-        source.key, "document", record.document.read, passing=(PreauError,), here=True
-    )
+    return contain(source.key, "document", attachment.read, passing=(PreauError,), here=True)
 
 
 def _look_at(item: object) -> None:

@@ -548,6 +548,17 @@ def merging(portal, gone, errors, *, before=None, after=None, at_payments=None):
     return threading.Thread(target=run)
 
 
+def lingering():
+    """An event, and what sets it and stays there for the others to come."""
+    reached = threading.Event()
+
+    def linger():
+        reached.set()
+        time.sleep(0.5)
+
+    return reached, linger
+
+
 def test_merging_who_paid_and_giving_back_never_block_each_other(portal):
     portal.publish(record("1"), record("3", family="F003"))
     pay(portal, 5687)
@@ -573,12 +584,7 @@ def test_what_is_given_back_while_who_paid_is_merged_belongs_to_who_stays(portal
     portal.publish(record("1"), record("2", family="F002"), record("3", family="F003"))
     pay_as(portal, "X", 5687, family="F002")
     portal.publish(note("A"))
-    errors, merged = [], threading.Event()
-
-    def linger():
-        merged.set()
-        time.sleep(0.5)
-
+    errors, (merged, linger) = [], lingering()
     merge = merging(portal, "F002", errors, after=linger)
     merge.start()
     merged.wait()
@@ -594,12 +600,7 @@ def test_merging_who_paid_and_a_bounce_never_block_each_other(portal):
     payment = pay_as(portal, "X", 5687, family="F002")
     portal.publish(note("A"))
     give_back(portal)
-    errors, moved = [], threading.Event()
-
-    def linger():
-        moved.set()
-        time.sleep(0.5)
-
+    errors, (moved, linger) = [], lingering()
     merge = merging(portal, "F002", errors, at_payments=linger)
     merge.start()
     moved.wait()

@@ -172,12 +172,7 @@ class Activities:
         used: dict[int, int] = defaultdict(int)
         for credit_id, cents in self._session.execute(
             select(CreditUse.credit_id, CreditUse.amount)
-            .join(
-                Credit,
-                and_(
-                    Credit.tenant_id == CreditUse.tenant_id, Credit.id == CreditUse.credit_id
-                ),
-            )
+            .join(Credit, _of_use())
             .where(
                 CreditUse.tenant_id == self._tenant,
                 CreditUse.invoice_id.is_not(None),
@@ -248,12 +243,7 @@ class Activities:
         """Credits that paid invoices, and such uses that were undone: no money moved."""
         rows = self._session.execute(
             select(CreditUse, Credit.payment_id, Credit.reversed_at.label("credit_reversed_at"))
-            .join(
-                Credit,
-                and_(
-                    Credit.tenant_id == CreditUse.tenant_id, Credit.id == CreditUse.credit_id
-                ),
-            )
+            .join(Credit, _of_use())
             .where(
                 CreditUse.tenant_id == self._tenant,
                 Credit.regie == period.regie,
@@ -311,6 +301,10 @@ def _of_entry() -> Any:
     return and_(
         Payment.tenant_id == JournalEntry.tenant_id, Payment.id == JournalEntry.payment_id
     )
+
+
+def _of_use() -> Any:
+    return and_(Credit.tenant_id == CreditUse.tenant_id, Credit.id == CreditUse.credit_id)
 
 
 def _from_invoice(
