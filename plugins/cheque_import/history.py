@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from core.plugin import TenantContext, UserError
 from core.plugin import gettext as _
@@ -47,21 +49,38 @@ def locked(ctx: TenantContext, cheque_id: int) -> Cheque:
     return cheque
 
 
+def hold(ctx: TenantContext, regie: str) -> None:
+    """Wait until nobody else imports, matches or decides cheques of the régie; hold it to the end.
+
+    Everyone takes it first: before cheques, invoices and the journal, in this order.
+    """
+    _counter(ctx, f"hold/{regie}")
+
+
 def next_number(ctx: TenantContext, name: str) -> int:
     """The next number of a series; taken back if the transaction is."""
-    counter = ctx.session.scalars(
+    counter = _counter(ctx, name)
+    counter.value += 1
+    ctx.session.flush()
+    return counter.value
+
+
+def _counter(ctx: TenantContext, name: str) -> ChequeCounter:
+    """The row of a series, locked; made when it is new."""
+    query = (
         select(ChequeCounter)
         .where(ChequeCounter.tenant_id == ctx.town.slug, ChequeCounter.name == name)
         .with_for_update()
         .execution_options(populate_existing=True)
-    ).one_or_none()
+    )
+    counter = ctx.session.scalars(query).one_or_none()
     if counter is None:
-        # Two first ones at once: the unique constraint refuses one, and no number is lost.
-        counter = ChequeCounter(tenant_id=ctx.town.slug, name=name, value=0)
-        ctx.session.add(counter)
-    counter.value += 1
-    ctx.session.flush()
-    return counter.value
+        # Two first ones at once: one waits for the other's row, and takes it.
+        with suppress(IntegrityError), ctx.session.begin_nested():
+            ctx.session.add(ChequeCounter(tenant_id=ctx.town.slug, name=name, value=0))
+            ctx.session.flush()
+        counter = ctx.session.scalars(query).one()
+    return counter
 
 
 def collecting(ctx: TenantContext, regie: str) -> None:

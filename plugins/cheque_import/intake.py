@@ -18,11 +18,19 @@ from plugins.cheque_import.models import (
     Cheque,
     ChequeAccount,
     ChequeBatch,
+    ChequeEvent,
     ChequeLayout,
     ChequeState,
 )
 from plugins.cheque_import.readers import PARSER_VERSION, read_file
-from plugins.cheque_import.records import KEY_VERSION, ChequeProblem, ChequeRecord, Hasher
+from plugins.cheque_import.records import (
+    KEY_VERSION,
+    ChequeProblem,
+    ChequeRecord,
+    Hasher,
+    place_of,
+    plain,
+)
 
 _CHUNK = 500
 _LAYOUT = "xlsx"
@@ -64,18 +72,23 @@ class Intake:
         """
         history.collecting(self._ctx, regie)
         digest = hashlib.sha256(content).hexdigest()
-        before = self._batch(regie, digest)
         read = read_file(name, content, mapping=self.layout(), slip=slip)
-        lines = tuple((one.line, self._hasher.natural_key(one)) for one in read.records)
+        history.hold(self._ctx, regie)
+        before = self._batch(regie, digest)
+        if read.problems and before is None:
+            return Imported(problems=read.problems)
+        wanted, repeated, problems = self._once(read.records, regie, name)
+        existing, taken = self._known(wanted, regie, name)
+        lines = tuple(
+            (one.line, existing[key].natural_key if key in existing else key)
+            for one in read.records
+            for key in [self._hasher.natural_key(one, regie)]
+        )
         if before is not None:
             return Imported(before.id, already=True, known=len(lines), lines=lines)
-        if read.problems:
-            return Imported(problems=read.problems)
-        wanted, known, problems = self._once(read.records, name)
-        existing = self._existing(wanted)
-        corrections, refused = _corrections(wanted, existing, name)
-        if problems or refused:
-            return Imported(problems=(*problems, *refused))
+        corrections, refused = self._corrections(wanted, existing, regie, name)
+        if problems or taken or refused:
+            return Imported(problems=(*problems, *taken, *refused))
         batch = ChequeBatch(
             tenant_id=self._ctx.town.slug, regie=regie, source=read.source, file_name=name[:200],
             sha256=digest, parser_version=PARSER_VERSION, actor=actor,
@@ -88,7 +101,7 @@ class Intake:
             self._correct(cheque, record, actor)
         fresh = {key: record for key, record in wanted.items() if key not in existing}
         self._store(batch, fresh, actor)
-        known += len(wanted) - len(fresh) - len(corrections)
+        known = repeated + len(wanted) - len(fresh) - len(corrections)
         return Imported(
             batch.id, new=len(fresh), known=known, corrected=len(corrections), lines=lines
         )
@@ -106,6 +119,7 @@ class Intake:
         history.collecting(self._ctx, regie)
         if not name.strip():
             raise UserError(_("Donnez un nom à la remise, par exemple la date du jour."))
+        history.hold(self._ctx, regie)
         digest = _sitting_digest(name)
         batch = self._batch(regie, digest)
         if batch is None:
@@ -129,14 +143,15 @@ class Intake:
         Raises:
             UserError: it is already there.
         """
+        history.hold(self._ctx, batch.regie)
         last = self._ctx.session.scalar(
             select(func.max(Cheque.rank)).where(
                 Cheque.tenant_id == self._ctx.town.slug, Cheque.batch_id == batch.id
             )
         )
         record = replace(record, slip=batch.file_name, rank=(last or 0) + 1)
-        key = self._hasher.natural_key(record)
-        known = self._existing({key: record}).get(key)
+        key = self._hasher.natural_key(record, batch.regie)
+        known = self._existing([key]).get(key)
         if known is not None:
             raise UserError(
                 _("Ce chèque est déjà enregistré : n° %(number)s, %(amount)s.")
@@ -175,12 +190,12 @@ class Intake:
         ).one_or_none()
 
     def _once(
-        self, records: Sequence[ChequeRecord], name: str
+        self, records: Sequence[ChequeRecord], regie: str, name: str
     ) -> tuple[dict[str, ChequeRecord], int, list[ChequeProblem]]:
         wanted: dict[str, ChequeRecord] = {}
         known, problems = 0, []
         for record in records:
-            key = self._hasher.natural_key(record)
+            key = self._hasher.natural_key(record, regie)
             first = wanted.setdefault(key, record)
             if first is record:
                 continue
@@ -212,6 +227,104 @@ class Intake:
             found |= {cheque.natural_key: cheque for cheque in rows}
         return found
 
+    def _known(
+        self, wanted: dict[str, ChequeRecord], regie: str, name: str
+    ) -> tuple[dict[str, Cheque], list[ChequeProblem]]:
+        """The cheques that are here already, by the key of their record; and places taken.
+
+        A cheque without a magnetic line is also known at its place, when it says the same. A place
+        where another cheque stands is never read as a correction of that one.
+        """
+        known = self._existing(wanted)
+        placed = self._placed(
+            regie, {place_of(one.slip) for key, one in wanted.items() if key not in known}
+        )
+        taken = []
+        for key, record in wanted.items():
+            there = placed.get((place_of(record.slip), record.rank), ())
+            if key in known or not there:
+                continue
+            same = next((cheque for cheque in there if _says_the_same(cheque, record)), None)
+            if same is not None:
+                known[key] = same
+            elif record.zones is None:
+                taken.append(_taken(there[0], record, name))
+        return known, taken
+
+    def _placed(self, regie: str, slips: set[str]) -> dict[tuple[str, int], list[Cheque]]:
+        found: dict[tuple[str, int], list[Cheque]] = {}
+        ordered = sorted(slips)
+        for start in range(0, len(ordered), _CHUNK):
+            rows = self._ctx.session.scalars(
+                select(Cheque)
+                .where(
+                    Cheque.tenant_id == self._ctx.town.slug,
+                    Cheque.regie == regie,
+                    func.upper(Cheque.slip).in_(ordered[start : start + _CHUNK]),
+                )
+                .order_by(Cheque.id)
+            )
+            for cheque in rows:
+                found.setdefault((place_of(cheque.slip), cheque.rank), []).append(cheque)
+        return found
+
+    def _corrections(
+        self, wanted: dict[str, ChequeRecord], existing: dict[str, Cheque], regie: str, name: str
+    ) -> tuple[list[tuple[Cheque, ChequeRecord]], list[ChequeProblem]]:
+        """Known cheques that come back with another amount: corrected while nothing was decided.
+
+        An amount that was corrected before does not come back with an older file.
+        """
+        corrections, refused = [], []
+        before = self._amounts_before(existing.values())
+        for key, cheque in existing.items():
+            record = wanted[key]
+            if cheque.regie != regie:
+                refused.append(self._elsewhere(cheque, record, name))
+            elif record.amount == cheque.amount or record.amount in before.get(cheque.id, ()):
+                continue
+            elif cheque.state in PENDING and cheque.deposit_id is None:
+                corrections.append((cheque, record))
+            else:
+                refused.append(
+                    ChequeProblem(
+                        _("Le chèque %(number)s est déjà traité pour %(amount)s.")
+                        % {"number": cheque.number, "amount": euros(cheque.amount)},
+                        name, record.line, "montant", euros(record.amount),
+                    )
+                )  # fmt: skip
+        return corrections, refused
+
+    def _elsewhere(self, cheque: Cheque, record: ChequeRecord, name: str) -> ChequeProblem:
+        labels = {regie.key: regie.label for regie in self._ctx.town.regies}
+        return ChequeProblem(
+            _(
+                "Le chèque n° %(number)s est déjà enregistré dans une autre régie : %(regie)s, "
+                "remise « %(slip)s »."
+            )
+            % {
+                "number": cheque.number, "regie": labels.get(cheque.regie, cheque.regie),
+                "slip": cheque.slip,
+            },
+            name, record.line, "cheque", record.number,
+        )  # fmt: skip
+
+    def _amounts_before(self, cheques: Iterable[Cheque]) -> dict[int, set[int]]:
+        """The amounts that corrected cheques had, in cents."""
+        found: dict[int, set[int]] = {}
+        ids = sorted(cheque.id for cheque in cheques)
+        for start in range(0, len(ids), _CHUNK):
+            rows = self._ctx.session.scalars(
+                select(ChequeEvent).where(
+                    ChequeEvent.tenant_id == self._ctx.town.slug,
+                    ChequeEvent.cheque_id.in_(ids[start : start + _CHUNK]),
+                    ChequeEvent.action == "corrected",
+                )
+            )
+            for event in rows:
+                found.setdefault(event.cheque_id, set()).add(event.detail["before"])
+        return found
+
     def _correct(self, cheque: Cheque, record: ChequeRecord, actor: str) -> None:
         history.note(
             self._ctx, cheque, actor, "corrected", before=cheque.amount, after=record.amount
@@ -221,7 +334,7 @@ class Intake:
     def _store(
         self, batch: ChequeBatch, records: dict[str, ChequeRecord], actor: str
     ) -> list[Cheque]:
-        near = self._near(records.values())
+        near = self._near(records)
         cheques = [
             Cheque(
                 tenant_id=self._ctx.town.slug, batch_id=batch.id, regie=batch.regie,
@@ -242,9 +355,13 @@ class Intake:
         self._ctx.session.flush()
         return cheques
 
-    def _near(self, records: Iterable[ChequeRecord]) -> dict[str, list[str]]:
+    def _near(self, records: dict[str, ChequeRecord]) -> dict[str, list[str]]:
         """For lines that may be misread, the known accounts one digit away: only these are kept."""
-        doubtful = [record for record in records if record.key in {KeyState.BAD, KeyState.ABSENT}]
+        doubtful = {
+            key: record
+            for key, record in records.items()
+            if record.zones is not None and record.key in {KeyState.BAD, KeyState.ABSENT}
+        }
         if not doubtful:
             return {}
         known = set(
@@ -255,8 +372,8 @@ class Intake:
             )
         )
         return {
-            self._hasher.natural_key(record): sorted(known & self._hasher.near_accounts(record))
-            for record in doubtful
+            key: sorted(known & self._hasher.near_accounts(record))
+            for key, record in doubtful.items()
             if known and self._hasher.account(record) not in known
         }
 
@@ -265,23 +382,27 @@ def _sitting_digest(name: str) -> str:
     return hashlib.sha256(f"sitting\x1f{name.strip().upper()}".encode()).hexdigest()
 
 
-def _corrections(
-    wanted: dict[str, ChequeRecord], existing: dict[str, Cheque], name: str
-) -> tuple[list[tuple[Cheque, ChequeRecord]], list[ChequeProblem]]:
-    """Known cheques that come back with another amount: corrected while nothing was decided."""
-    corrections, refused = [], []
-    for key, cheque in existing.items():
-        record = wanted[key]
-        if record.amount == cheque.amount:
-            continue
-        if cheque.state in PENDING and cheque.deposit_id is None:
-            corrections.append((cheque, record))
-        else:
-            refused.append(
-                ChequeProblem(
-                    _("Le chèque %(number)s est déjà traité pour %(amount)s.")
-                    % {"number": cheque.number, "amount": euros(cheque.amount)},
-                    name, record.line, "montant", euros(record.amount),
-                )
-            )  # fmt: skip
-    return corrections, refused
+def _says_the_same(cheque: Cheque, record: ChequeRecord) -> bool:
+    """Whether a record at a cheque's place is that cheque: what only one of them tells agrees."""
+    both_lines = record.zones is not None and bool(cheque.account)
+    issuers = {plain(cheque.issuer), plain(record.issuer)} - {""}
+    return (
+        not both_lines  # Two magnetic lines that differ are two cheques.
+        and (cheque.number, cheque.amount) == (record.number, record.amount)
+        and len(issuers) < 2
+    )
+
+
+def _taken(cheque: Cheque, record: ChequeRecord, name: str) -> ChequeProblem:
+    return ChequeProblem(
+        _(
+            "Le rang %(rank)s de la remise « %(slip)s » est déjà celui du chèque n° %(number)s "
+            "(%(amount)s, %(issuer)s). Si c’est une nouvelle remise, donnez-lui un autre nom ; si "
+            "c’est le même chèque, corrigez-le sur sa page."
+        )
+        % {
+            "rank": record.rank, "slip": record.slip, "number": cheque.number,
+            "amount": euros(cheque.amount), "issuer": cheque.issuer or "–",
+        },
+        name, record.line, "rang", str(record.rank),
+    )  # fmt: skip

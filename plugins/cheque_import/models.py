@@ -19,6 +19,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -77,6 +78,7 @@ class Cheque(TenantScoped, Base):
         CheckConstraint("amount > 0", name="positive"),
         Index("ix_cheque_queue", "tenant_id", "regie", "state"),
         Index("ix_cheque_number", "tenant_id", "number"),
+        Index("ix_cheque_place", "tenant_id", "regie", text("upper(slip)")),
         Index("ix_cheque_batch", "tenant_id", "batch_id"),
     )
 

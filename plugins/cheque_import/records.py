@@ -11,8 +11,11 @@ from datetime import date
 from core.plugin import gettext as _
 from plugins.cheque_import.cmc7 import KeyState, Zones
 
-KEY_VERSION = 1
-"""Of the hashes below. A change of theirs never re-imports old files: the version is stored."""
+KEY_VERSION = 2
+"""Of the natural key. A change of it never re-imports old files: a cheque is found at its place."""
+
+_SECRET_VERSION = 1
+"""Of the secret of all hashes: a change of it would forget every known account."""
 
 _SEPARATORS = re.compile(r"[+,;\s]+")
 _PRINTED_CHECK = re.compile(r"\s*/\s*(\S)(?=$|[+,;\s])")
@@ -72,14 +75,20 @@ class Hasher:
 
     def __init__(self, secret: str, town: str) -> None:
         self._key = hashlib.blake2b(
-            f"cheque/{KEY_VERSION}/{town}".encode(), key=secret.encode()[:64], digest_size=32
+            f"cheque/{_SECRET_VERSION}/{town}".encode(), key=secret.encode()[:64], digest_size=32
         ).digest()
 
-    def natural_key(self, record: ChequeRecord) -> str:
-        """The same for one cheque in any file: its three zones, else its place in its slip."""
+    def natural_key(self, record: ChequeRecord, regie: str) -> str:
+        """The same for one cheque in any file: its three zones, else its place and what it says.
+
+        A place alone says too little: the next month's file has the same name, and another régie
+        a pile of the same day.
+        """
         if record.zones is not None:
             return self._hash("cheque", record.zones.digits)
-        return self._hash("place", f"{record.slip.strip().upper()}\x1f{record.rank}")
+        place = (regie, place_of(record.slip), record.rank)
+        says = (record.number, plain(record.issuer), record.amount)
+        return self._hash("place", "\x1f".join(map(str, (*place, *says))))
 
     def account(self, record: ChequeRecord) -> str:
         """The account's fingerprint; "" when no line was read, or when its key is wrong."""
@@ -104,6 +113,16 @@ class Hasher:
 
     def _hash(self, purpose: str, value: str) -> str:
         return hmac.digest(self._key, f"{purpose}\x1f{value}".encode(), "sha256").hex()
+
+
+def place_of(slip: str) -> str:
+    """A pile's name as it is compared: however it was typed."""
+    return slip.strip().upper()
+
+
+def plain(name: str) -> str:
+    """An issuer's name as it is compared: however it was spaced and capitalised."""
+    return " ".join(name.split()).upper()
 
 
 def split_references(text: str) -> tuple[str, ...]:

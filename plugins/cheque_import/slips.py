@@ -161,7 +161,7 @@ class Slips:
             UserError: a cheque of the slip is in none of the files.
         """
         zones = {
-            hasher.natural_key(record): record.zones
+            hasher.natural_key(record, deposit.regie): record.zones
             for content in files
             for record in read_file("lecteur", content).records
         }

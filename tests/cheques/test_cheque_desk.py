@@ -22,6 +22,7 @@ from plugins.cheque_import.models import (
     ChequeState,
 )
 from plugins.cheque_import.readers import tlmc
+from plugins.cheque_import.records import ChequeRecord
 from plugins.cheque_import.validity import expires_on
 
 
@@ -113,6 +114,111 @@ def test_one_cheque_with_two_amounts_in_a_file_is_refused(town):
 def test_a_bad_line_stores_nothing(town):
     assert town.load(line(ref=ref(10)), line(2, amount="")).problems
     assert cheques(town) == []
+
+
+# --- Cheques whose magnetic line was not read: their place, and what they say -----------------
+
+
+def plain(rank=1, number="0001234", amount="56,87", issuer="MARTIN PAUL", slip="cheques.xlsx"):
+    return line(rank, number, "", amount, issuer=issuer, slip=slip)
+
+
+def seen(town):
+    return sorted((c.regie, c.slip, c.rank, c.number, c.issuer, c.amount) for c in cheques(town))
+
+
+def test_next_month_s_file_of_the_same_name_loses_and_rewrites_nothing(town):
+    town.load(plain(), plain(2, "0001235", "30,00"))
+    before = seen(town)
+    done = town.load(plain(1, "7654321", "239,82", "LEROY CELINE"), plain(2, "0001235", "30,00"),
+                     name="decembre.csv")  # fmt: skip
+    (problem,) = done.problems
+    for told in ("cheques.xlsx", "0001234", "56,87", "MARTIN PAUL", "nouvelle remise"):
+        assert told in problem.message
+    assert (problem.line, problem.column) == (2, "rang")
+    assert seen(town) == before
+    renamed = (plain(1, "7654321", "239,82", "LEROY CELINE", slip="décembre"),)
+    assert town.load(*renamed, name="decembre.csv").new == 1
+    assert len(seen(town)) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"number": "7654321"},
+        {"amount": "65,87"},
+        {"issuer": "LEROY CELINE"},
+        {"number": "7654321", "slip": " CHEQUES.xlsx"},
+    ],
+)
+def test_a_known_place_with_another_content_is_named_and_never_corrected(town, other):
+    town.load(plain())
+    before = seen(town)
+    assert town.load(plain(**other), name="b.csv").problems
+    assert seen(town) == before
+
+
+def test_a_second_regie_has_a_pile_of_the_same_name(town):
+    town.load(plain())
+    done = town.load(plain(), regie="GARDERIE", name="b.csv")
+    assert (done.new, done.problems) == (1, ())
+    for regie in ("CANTINE", "GARDERIE"):
+        intake = town.intake()
+        batch = intake.sitting(regie, actor="a", name="24/11")
+        record = ChequeRecord(slip="", rank=0, amount=100, number="0000001")
+        assert intake.enter(batch, record, actor="a").regie == regie
+    assert len(seen(town)) == 4
+
+
+def test_a_cheque_s_line_belongs_to_one_regie_and_the_other_is_told(town):
+    town.load(line())
+    for amount in ("56,87", "1,00"):
+        done = town.load(line(amount=amount), regie="GARDERIE", name=f"{amount}.csv")
+        assert "Régie cantine" in done.problems[0].message
+    assert [(c.regie, c.amount) for c in cheques(town)] == [("CANTINE", 5687)]
+
+
+def test_the_same_pile_again_is_known_whatever_else_a_machine_then_reads(town):
+    town.load(plain(slip="R1"), plain(2, "0001235", "30,00", "", slip="R1"))
+    again = town.load(plain(slip="r1"), plain(2, "0001235", "30,00", "MARTIN", slip="R1"), name="b.csv")
+    assert (again.new, again.known) == (0, 2)
+    scanned = town.load(line(slip="R1"), line(2, "0001235", amount="30,00", slip="R1"), name="c.csv")
+    assert (scanned.new, scanned.known) == (0, 2)
+    assert len(cheques(town)) == 2
+    found = town.intake().cheques(again.lines)
+    assert [(number, cheque.number) for number, cheque in found] == [(2, "0001234"), (3, "0001235")]
+
+
+def test_an_amount_that_a_person_corrected_stays_when_the_file_comes_again(town):
+    town.load(plain(amount="65,87"), line(2, "0000002", amount="58,67"))
+    one, two = cheques(town)
+    town.desk().correct(one.id, 5687)
+    town.desk().correct(two.id, 5687)
+    old = town.load(plain(amount="65,87"), line(2, "0000002", amount="58,67"), plain(3), name="b.csv")
+    assert (old.new, old.known, old.corrected, old.problems) == (1, 2, 0, ())
+    right = town.load(plain(), line(2, "0000002"), name="c.csv")
+    assert (right.new, right.known, right.problems) == (0, 2, ())
+    assert {cheque.amount for cheque in cheques(town)} == {5687}
+
+
+CELLS = st.builds(
+    plain, st.integers(1, 3), st.sampled_from(["0000001", "0000002"]),
+    st.sampled_from(["1,00", "2,00"]), st.sampled_from(["", "LEROY", "MARTIN"]),
+    st.sampled_from(["R1", "R2"]),
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(["CANTINE", "GARDERIE"]), st.lists(CELLS, min_size=1, max_size=3)), max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_no_file_rewrites_a_cheque_and_none_is_lost(files):
+    with fake_town() as town:
+        kept = []
+        for number, (regie, rows) in enumerate(files):
+            done = town.load(*rows, regie=regie, name=f"{number}.csv")
+            now = seen(town)
+            assert all(row in now for row in kept)
+            assert done.problems or done.already or done.new + done.known == len(rows)
+            kept = now
 
 
 @pytest.mark.parametrize("regie", ["CRECHE", "NOWHERE"])
@@ -256,8 +362,6 @@ def test_a_misread_line_proposes_the_known_account_one_digit_away(town):
 
 
 def test_typed_cheques_follow_one_another_in_their_sitting(town):
-    from plugins.cheque_import.records import ChequeRecord
-
     intake = town.intake()
     batch = intake.sitting("CANTINE", actor="a", name="24/11", control_count=2)
     assert intake.sitting("CANTINE", actor="a", name=" 24/11 ").id == batch.id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,18 +86,31 @@ def record(digits: str, **changes) -> ChequeRecord:
 @given(lines, lines)
 def test_a_cheque_is_its_three_zones_wherever_it_stands(one, other):
     hasher = Hasher("k" * 32, "ville")
-    key = hasher.natural_key(record(one))
-    assert hasher.natural_key(record(one, slip="R9", rank=7, amount=1)) == key
-    assert (hasher.natural_key(record(other)) == key) == (one == other)
+    key = hasher.natural_key(record(one), "CANTINE")
+    assert hasher.natural_key(record(one, slip="R9", rank=7, amount=1), "GARDERIE") == key
+    assert (hasher.natural_key(record(other), "CANTINE") == key) == (one == other)
     assert one[7:] not in key
 
 
-def test_without_a_line_a_cheque_is_its_place_and_another_town_or_key_changes_all():
+@pytest.mark.parametrize(
+    "other",
+    [{"rank": 2}, {"slip": "R2"}, {"number": "7654321"}, {"issuer": "LEROY"}, {"amount": 1}],
+)
+def test_without_a_line_a_cheque_is_its_place_and_what_it_says(other):
+    """Place alone once lost the next month's cheques, and rewrote another person's."""
     hasher = Hasher("k" * 32, "ville")
     digits = "0001234099999000015012345678906"
-    plain = record(digits, zones=None)
-    assert hasher.natural_key(plain) == hasher.natural_key(record(digits, zones=None, slip="r1 "))
-    assert hasher.natural_key(plain) != hasher.natural_key(record(digits, zones=None, rank=2))
+    one = record(digits, zones=None, issuer="M MARTIN")
+    same = record(digits, zones=None, issuer=" m  Martin", slip="r1 ")
+    key = hasher.natural_key(one, "CANTINE")
+    assert hasher.natural_key(same, "CANTINE") == key
+    assert hasher.natural_key(one, "GARDERIE") != key
+    assert hasher.natural_key(replace(one, **other), "CANTINE") != key
+
+
+def test_another_town_or_secret_changes_all():
+    digits = "0001234099999000015012345678906"
+    hasher = Hasher("k" * 32, "ville")
     for other in (Hasher("k" * 32, "bourg"), Hasher("l" * 32, "ville")):
         assert other.account(record(digits)) != hasher.account(record(digits))
 
