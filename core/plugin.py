@@ -71,7 +71,8 @@ from core.api.work import Consumer, Effect, Periodic
 from core.db.base import Base, TenantScoped
 from core.db.rls import protect
 from core.documents import render_pdf
-from core.domain.money import AmountError, decimal_text, parse_amount
+from core.domain.dates import DateError, in_bounds, is_surprising, parse_day
+from core.domain.money import AmountError, decimal_text, parse_amount, parse_decimal
 from core.domain.references import bare, check_character
 from core.i18n import gettext, ngettext, use
 from core.runtime import UnknownTownError, enabled_towns, town_context
@@ -90,4 +91,5 @@ __all__ = [
     "TaxKind", "TenantContext", "TenantScoped", "TownInfo", "UnknownTownError", "UserError",
     "WebConfig", "bare", "check_character", "day", "decimal_text", "enabled_towns", "gettext",
     "hookimpl", "money", "ngettext", "parse_amount", "protect", "render_pdf", "town_context", "use",
+    "DateError", "in_bounds", "is_surprising", "parse_day", "parse_decimal",
 ]  # fmt: skip

@@ -8,6 +8,8 @@ from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from core.domain.dates import YEARS
+
 
 class Checked:
     """For dataclasses that a plugin answers with: each field is what its annotation says.
@@ -22,7 +24,8 @@ class Checked:
         """Look at every field.
 
         Raises:
-            TypeError: one is something else; a moment without a time zone is one too.
+            TypeError: one is something else; a moment without a time zone,
+                or one before 2000 or after 2100, is one too.
         """
         # mypy takes a class of ours for one of its own instances.
         for name, kind in _fields(type(self)):  # type: ignore[arg-type]
@@ -48,5 +51,7 @@ def _is(value: object, kind: Any) -> bool:
     if kind in {int, bool}:
         return type(value) is kind  # A bool is no amount.
     if kind is datetime:
-        return isinstance(value, datetime) and value.tzinfo is not None
+        return (
+            isinstance(value, datetime) and value.tzinfo is not None and value.year in YEARS
+        )
     return isinstance(value, kind)

@@ -7,8 +7,24 @@ import re
 MAX_CENTS = 10**11
 """No invoice of a canteen reaches a thousand million euros; a larger figure is a damaged file."""
 
-_SPACES = dict.fromkeys(map(ord, " \u00a0\u202f\u2009\t"))
-_AMOUNT = re.compile(r"(?P<sign>[+-]?)(?P<euros>\d{1,12})(?:[.,](?P<cents>\d{1,2}))?\Z", re.ASCII)
+MAX_DIGITS = len(str(MAX_CENTS // 100))
+
+_SPACES = " \u00a0\u202f\u2009"
+"""What may stand between thousands: a space, and the no-break and thin ones of typography."""
+
+_AMOUNT = re.compile(
+    rf"""
+    (?P<sign>[+\-\u2212]?) [{_SPACES}]?
+    (?P<euros> \d{{1,12}} | [1-9]\d{{0,2}} (?:[{_SPACES}]\d{{3}}){{1,3}} )
+    (?:[.,](?P<cents>\d{{1,2}}))?
+    (?:[{_SPACES}]* (?:€|eur|euros?) )?
+    """,
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
+_DECIMAL = re.compile(
+    r"(?P<sign>[+-]?)(?=\.?\d)(?P<euros>\d*)(?:\.(?P<cents>\d{0,2})0*)?", re.ASCII
+)
+_NOT_DIGITS = dict.fromkeys(map(ord, _SPACES))
 
 
 class AmountError(ValueError):
@@ -18,17 +34,32 @@ class AmountError(ValueError):
 def parse_amount(text: str) -> int:
     """Read ``56,87``, ``1 234,56 €`` or ``56.87`` as cents (5687, 123456, 5687).
 
-    A third decimal, an English thousands separator, an exponent or anything else that would need
-    a guess raises `AmountError`: an amount is never rounded and never invented.
+    Every text has one reading, or none: a space that does not part groups of three digits, a third
+    decimal, an English thousands separator, an exponent or anything else that would need a guess
+    raises `AmountError`. An amount is never rounded and never invented. All accepted spellings
+    stand in ``docs/amounts-and-dates.md``.
     """
-    bare = text.translate(_SPACES).removesuffix("€").removesuffix("EUR")
-    match = _AMOUNT.match(bare)
+    return _cents(text, _AMOUNT.fullmatch(text.strip(_SPACES + "\t")))
+
+
+def parse_decimal(text: str) -> int:
+    """Read an amount as XML and programs write it (``xs:decimal``): ``56.87``, ``.50``, ``2.500``.
+
+    Zeros after the cents say nothing; any other third decimal raises `AmountError`.
+    """
+    return _cents(text, _DECIMAL.fullmatch(text.strip(" \t\r\n")))
+
+
+def _cents(text: str, match: re.Match[str] | None) -> int:
     if match is None:
         raise AmountError(text)
-    cents = int(match["euros"]) * 100 + int((match["cents"] or "0").ljust(2, "0"))
+    euros, fraction = match["euros"].translate(_NOT_DIGITS), match["cents"] or ""
+    if len(euros.lstrip("0")) > MAX_DIGITS:  # Before int(): it takes the square of a long text.
+        raise AmountError(text)
+    cents = int(euros or "0") * 100 + int(fraction.ljust(2, "0"))
     if cents > MAX_CENTS:
         raise AmountError(text)
-    return -cents if match["sign"] == "-" else cents
+    return -cents if match["sign"] in {"-", "\N{MINUS SIGN}"} else cents
 
 
 def decimal_text(cents: int) -> str:

@@ -76,6 +76,8 @@ class Corrections:
         record = self._record(invoice, change)
         if record.amount <= 0 and invoice.kind == InvoiceKind.INVOICE:
             raise UserError(_("Le montant d’une facture est positif : annulez-la plutôt."))
+        if change.due_on < min(invoice.issued_on, invoice.due_on):
+            raise UserError(_("L’échéance précède la date de facture."))
         same = self._same(invoice, change)
         name = _("Correction de la facture %(number)s") % {"number": invoice.number}
         published = invoice.state == InvoiceState.PUBLISHED

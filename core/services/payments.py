@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from core.api.context import AskedInfo, Clock, PaymentInfo, Recorded
 from core.api.messages import Document
 from core.api.payments import Means
+from core.domain.dates import in_bounds
 from core.domain.payment_states import PaymentState
 from core.i18n import gettext as _
 from core.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
@@ -69,7 +70,9 @@ class Payments:
         Raises:
             NotPayableError: the trésorerie collects this régie, a share is not of it, or the
                 shares exceed the amount.
+            DateError: it was paid in no year that there is.
         """
+        in_bounds(paid_at)
         if not self._town.collects(regie):
             raise NotPayableError(
                 _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")

@@ -16,6 +16,7 @@ from core.api.invoices import (
     SourceProblem,
 )
 from core.containment import FaultError, NonsenseError, contain, report_fault
+from core.domain.dates import YEARS
 
 
 def read(source: InvoiceSource, file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem]:
@@ -58,8 +59,11 @@ def _look_at(item: object) -> None:
         and type(item.amount) is int
         and type(item.fiscal_year) is int
         and isinstance(item.kind, InvoiceKind)
-        and isinstance(item.issued_on, date)
-        and isinstance(item.due_on, date)
+        and item.fiscal_year in YEARS
+        and _is_day(item.issued_on)
+        and _is_day(item.due_on)
+        and (item.period_start is None or _is_day(item.period_start))
+        and (item.period_end is None or _is_day(item.period_end))
         and isinstance(item.regie, str)
         and isinstance(item.number, str)
         and isinstance(item.family_code, str)
@@ -68,3 +72,7 @@ def _look_at(item: object) -> None:
     ):
         # Without what it holds: a log may not name a family.
         raise NonsenseError(f"gave a {type(item).__name__} that is no sound InvoiceRecord")
+
+
+def _is_day(value: object) -> bool:
+    return isinstance(value, date) and value.year in YEARS

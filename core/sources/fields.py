@@ -10,17 +10,14 @@ from functools import lru_cache
 
 from core.api.context import RegieInfo
 from core.api.invoices import InvoiceKind, TaxKind
+from core.domain.dates import YEARS, DateError, parse_day
 from core.domain.money import AmountError, parse_amount
 from core.i18n import gettext as _
 from core.sources.columns import normalise
 from core.sources.problems import CellError
 
-YEARS = range(1990, 2100)
-
 _FORMULA = frozenset("=+-@＝＋－＠")
 _REFERENCE = re.compile(r"[^\W_][\w ./°-]*\Z")
-_FRENCH_DATE = re.compile(r"(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d{4})\Z", re.ASCII)
-_ISO_DATE = re.compile(r"(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\Z", re.ASCII)
 _QUANTITY = re.compile(r"-?\d{1,9}([.,]\d{1,3})?\Z", re.ASCII)
 _NOT_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|]|^\.')
 
@@ -71,13 +68,10 @@ def money(value: str) -> int:
 @lru_cache(1024)
 def day(value: str) -> date:
     """A date, ``25/11/2025`` or ``2025-11-25``."""
-    match = _FRENCH_DATE.match(value) or _ISO_DATE.match(value)
     try:
-        if match and int(match["year"]) in YEARS:
-            return date(int(match["year"]), int(match["month"]), int(match["day"]))
-    except ValueError:
-        pass
-    raise CellError(_("Date attendue sous la forme 25/11/2025 ou 2025-11-25."))
+        return parse_day(value)
+    except DateError:
+        raise CellError(_("Date attendue sous la forme 25/11/2025 ou 2025-11-25.")) from None
 
 
 def year(value: str) -> int:

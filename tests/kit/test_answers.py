@@ -43,6 +43,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         lambda: Settled(True, Means.CARD, NOW),
         lambda: Settled(5687, "card", NOW),
         lambda: Settled(5687, Means.CARD, NOW.replace(tzinfo=None)),
+        lambda: Settled(5687, Means.CARD, NOW.replace(year=1)),
+        lambda: Settled(5687, Means.CARD, NOW.replace(year=2101)),
         lambda: Settled(5687, Means.CARD, NOW, raw={"a": 1}),
         lambda: Failed("boum"),
         lambda: Redirect("r", None),

@@ -135,6 +135,14 @@ def test_publication_at_a_moment(office, portal):
     assert states(portal) == {"1": "published"}
 
 
+@pytest.mark.parametrize("at", ["", "0001-01-01T00:00", "9999-12-31T23:00", "2101-01-01T08:00", "demain"])
+def test_publication_is_never_in_another_age(office, portal, at):
+    page = office.press(office.press(send(office, csv(record("1"))), "import"), "later", at=at)
+    assert page.status_int == 422
+    assert "entre 2000 et 2100" in page or "à venir" in page
+    assert office.get("/regie/imports").status_int == 200
+
+
 def test_publication_can_be_called_off(office, portal):
     page = office.press(send(office, csv(record("1"))), "import")
     page = office.press(page, "later", at="2026-03-11T08:00")

@@ -68,7 +68,8 @@ def test_a_line_goes_and_the_dashboard_waits_for_nothing(desk, portal):
 @pytest.mark.parametrize(
     ("values", "word"),
     [({}, "Rien n’a changé"), ({"amount_1": "beaucoup"}, "Saisissez un montant"), ({"label": ""}, "Saisissez le libellé"),
-     ({"due_on": ""}, "Saisissez l’échéance"), ({"amount_1": "-99"}, "annulez-la plutôt"), ({"reason": ""}, "Saisissez le motif")],
+     ({"due_on": ""}, "Saisissez l’échéance"), ({"due_on": "0001-01-01"}, "entre 2000 et 2100"), ({"due_on": "2101-01-01"}, "entre 2000 et 2100"),
+     ({"due_on": "2026-02-30"}, "n’existe pas"), ({"due_on": "2000-01-01"}, "précède la date"), ({"amount_1": "36 4"}, "Saisissez un montant"), ({"amount_1": "-99"}, "annulez-la plutôt"), ({"reason": ""}, "Saisissez le motif")],
 )  # fmt: skip
 def test_a_wrong_correction_is_told_and_changes_nothing(desk, portal, values, word):
     before = state(portal)

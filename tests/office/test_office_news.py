@@ -166,3 +166,11 @@ def test_a_date_that_is_none_is_told(work):
     assert page.status_int == 422
     assert "Cette date n’existe pas" in page
     assert "Rentrée" not in front(work)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00", "1999-12-31T23:59", "9999-12-31T23:59", "2101-01-01T00:00", "2026-11-25T08:30+05:00"])
+def test_a_date_far_away_shows_nothing_and_breaks_no_page(work, at):
+    page = work.press(write(work, title="Rentrée", body="x"), "show", at=at)
+    assert page.status_int == 422
+    assert "entre 2000 et 2100" in page
+    assert front(work).status_int == work.get("/regie/actualites").status_int == 200

@@ -16,6 +16,7 @@ from pyramid.view import view_config
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.clock import today
+from core.domain.dates import DateError, parse_day
 from core.i18n import gettext as _
 from core.services.books.entries import Chosen
 from core.services.books.period import Period, next_month
@@ -140,7 +141,7 @@ def asked_period(request: Request) -> Period:
         raise HTTPNotFound
     day = asked.day(request, "jour")
     month = day or asked.day(request, "mois") or _month(request.GET.get("mois", ""))
-    if month is None or not 2000 <= month.year <= 2100:
+    if month is None:
         month, day = today(request.ctx.clock.now()), None
     regie = asked.word(request, "regie", set(regies)) or regies[0]
     return Period(regie, month.replace(day=1), day)
@@ -148,8 +149,8 @@ def asked_period(request: Request) -> Period:
 
 def _month(typed: str) -> date | None:
     try:
-        return date.fromisoformat(f"{typed}-01")
-    except ValueError:
+        return parse_day(f"{typed}-01")
+    except DateError:
         return None
 
 

@@ -7,6 +7,8 @@ from datetime import date
 
 from pyramid.request import Request
 
+from core.domain.dates import DateError, parse_day
+
 
 def number(request: Request, name: str) -> int | None:
     """A whole number of the query, or None."""
@@ -24,8 +26,8 @@ def word(request: Request, name: str, known: Container[str] | None = None) -> st
 def day(request: Request, name: str) -> date | None:
     """A day of the query (``2026-03-31``), or None."""
     try:
-        return date.fromisoformat(request.GET.get(name, ""))
-    except ValueError:
+        return parse_day(request.GET.get(name, ""))
+    except DateError:
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
@@ -12,10 +11,11 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.errors import UserError
-from core.domain.money import AmountError, decimal_text, parse_amount
+from core.domain.money import decimal_text
 from core.i18n import gettext as _
 from core.models import Invoice
 from core.services.corrections import Corrected, Line
+from core.web.forms import amount, day
 
 T = "core:web/templates/office"
 
@@ -50,24 +50,16 @@ def _change(request: Request) -> Corrected:
     label = request.POST.get("label", "").strip()[:200]
     if not label:
         raise UserError(_("Saisissez le libellé."))
-    try:
-        due_on = date.fromisoformat(request.POST.get("due_on", ""))
-    except ValueError:
-        raise UserError(_("Saisissez l’échéance.")) from None
+    if not request.POST.get("due_on", "").strip():
+        raise UserError(_("Saisissez l’échéance."))
+    due_on = day(request.POST["due_on"])
     lines = []
     for line in request.ctx.invoices.lines(int(request.matchdict["id"])):
         activity = request.POST.get(f"activity-{line.rank}", "").strip()[:200]
-        amount = request.POST.get(f"amount-{line.rank}", "").strip()
-        lines.append(Line(line.rank, activity or line.activity, _cents(amount) if amount else None))
-    whole = None if lines else _cents(request.POST.get("amount", ""))
+        typed = request.POST.get(f"amount-{line.rank}", "").strip()
+        lines.append(Line(line.rank, activity or line.activity, amount(typed) if typed else None))
+    whole = None if lines else amount(request.POST.get("amount", ""))
     return Corrected(label, due_on, tuple(lines), whole)
-
-
-def _cents(typed: str) -> int:
-    try:
-        return parse_amount(typed)
-    except AmountError:
-        raise UserError(_("Saisissez un montant, comme 56,87.")) from None
 
 
 def _invoice(request: Request) -> Invoice:

@@ -13,11 +13,10 @@ from pyramid.view import view_config
 
 from core.api.errors import UserError
 from core.api.payments import Means
-from core.domain.money import AmountError, parse_amount
 from core.i18n import gettext as _
 from core.models import Credit
 from core.services.credits import REFUND_MEANS
-from core.web.forms import number
+from core.web.forms import amount, number
 from core.web.office import asked
 
 T = "core:web/templates/office"
@@ -88,10 +87,7 @@ def _act(request: Request, found: Credit) -> str:
 
 
 def _amount(request: Request) -> int:
-    try:
-        return parse_amount(request.POST.get("amount", ""))
-    except AmountError:
-        raise UserError(_("Saisissez un montant, comme 56,87.")) from None
+    return amount(request.POST.get("amount", ""))
 
 
 def _credit(request: Request, error: str = "") -> Response:

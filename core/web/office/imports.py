@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
@@ -15,7 +14,7 @@ from core.api.errors import UserError
 from core.i18n import gettext as _
 from core.models import ImportBatch, Upload, UploadState
 from core.services.desk import PAGE
-from core.templating import PARIS
+from core.web.forms import moment as typed_moment
 from core.web.office import asked
 
 T = "core:web/templates/office"
@@ -143,7 +142,8 @@ def _act(request: Request, batch_id: int, action: str) -> str:
         count = imports.publish(batch_id)
         return _("Factures publiées : %(count)s. Les familles sont averties.") % {"count": count}
     if action == "later":
-        moment = _moment(request.POST.get("at", ""))
+        typed = request.POST.get("at", "")
+        moment = typed_moment(typed) if typed else None
         if moment is None or moment <= request.ctx.clock.now():
             raise UserError(_("Choisissez un moment à venir."))
         imports.publish_at(batch_id, moment)
@@ -155,13 +155,6 @@ def _act(request: Request, batch_id: int, action: str) -> str:
         count = imports.undo(batch_id)
         return _("Import annulé : %(count)s factures retirées ou rétablies.") % {"count": count}
     raise UserError(_("Cette action n’est pas permise"))
-
-
-def _moment(typed: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(typed).replace(tzinfo=PARIS)
-    except ValueError:
-        return None
 
 
 def _batch(request: Request, error: str = "") -> Response:

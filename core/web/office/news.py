@@ -19,7 +19,7 @@ from core.markdown import picture_line
 from core.models import News
 from core.services.news import NEWS, NOTICE
 from core.services.pictures import LARGEST
-from core.templating import PARIS
+from core.web.forms import moment as typed_moment
 from core.web.forms import required
 from core.web.office import asked
 from core.web.rendering import markdown
@@ -110,10 +110,7 @@ def _moment(request: Request) -> datetime:
     if not text:
         now: datetime = request.ctx.clock.now()
         return now
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=PARIS)
-    except ValueError:
-        raise UserError(_("Cette date n’existe pas.")) from None
+    return typed_moment(text)
 
 
 def _write(request: Request, item: News | None) -> Response:

@@ -12,7 +12,7 @@ from pyramid.renderers import render_to_response
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from wtforms import BooleanField, DateField, Form, HiddenField, SelectField, StringField
+from wtforms import BooleanField, Form, HiddenField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from core.api.context import InvoiceInfo
@@ -26,7 +26,7 @@ from core.i18n import gettext as _
 from core.models import Family, Payment
 from core.services.errors import NotFoundError
 from core.templating import PARIS
-from core.web.forms import number
+from core.web.forms import DayField, number
 from core.web.office import asked
 from core.web.parents.invoices import pdf
 
@@ -159,7 +159,7 @@ class CounterForm(Form):
     amount = StringField(
         validators=[InputRequired("Saisissez le montant reçu."), Length(max=30)]
     )
-    paid_on = DateField(validators=[InputRequired("Saisissez la date du règlement.")])
+    paid_on = DayField(validators=[InputRequired("Saisissez la date du règlement.")])
     payer = StringField(validators=[Length(max=200, message="Cette saisie est trop longue.")])
     note = StringField(validators=[Length(max=200, message="Cette saisie est trop longue.")])
     keep = BooleanField()

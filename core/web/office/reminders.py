@@ -20,6 +20,7 @@ from core.services.desk import PAGE
 from core.services.errors import NotFoundError
 from core.services.reminders import Calendar
 from core.templating import PARIS
+from core.web.forms import day as typed_day
 from core.web.office import asked
 
 T = "core:web/templates/office"
@@ -174,7 +175,4 @@ def _day(text: str) -> date | None:
     Raises:
         UserError: it is no day.
     """
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise UserError(_("Cette date n’existe pas.")) from None
+    return typed_day(text) if text else None
