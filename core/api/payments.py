@@ -99,12 +99,16 @@ class Pending(Checked):
     `resumable` tells that the provider's page still takes the parent, at `resume_url`; `detail`
     keeps what was answered. The parent is told of a try that failed and may be repeated: then
     `detail` is the value of a `FailureKind`.
+
+    `watched` tells that the provider answered something that nobody here understands and that may
+    be money: nothing is begun beside it while it stands, and the régisseur reads `detail`.
     """
 
     resumable: bool
     resume_url: str = ""
     detail: str = ""
     raw: Mapping[str, str] = field(default_factory=dict)
+    watched: bool = False
 
     def __post_init__(self) -> None:
         """Look at every field, as `Redirect` does; `resume_url` may be "".

@@ -20,6 +20,8 @@ SERVICE = (
     "http://securite.service.tpa.cp.finances.gouv.fr/services/mas_securite/"
     "contrat_paiement_securise/PaiementSecuriseService"
 )
+REQUESTS = "http://securite.service.tpa.cp.finances.gouv.fr/requete"
+ANSWERS = "http://securite.service.tpa.cp.finances.gouv.fr/reponse"
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 MEDIA_TYPE = "text/xml; charset=utf-8"
 WSDL = Path(__file__).with_name("contract.wsdl")
@@ -58,6 +60,9 @@ SIGNATURES = {
     ),
     Operation.CLIENT: Signature(("numCli",), ("libelleN1", "libelleN2", "libelleN3", "numcli")),
 }  # fmt: skip
+_QUALIFICATIONS = ("", f"{{{ANSWERS}}}", f"{{{SERVICE}}}", f"{{{REQUESTS}}}")
+"""How a name below an operation's element may be written: bare, as the interface says, or in one of
+the service's own namespaces, as its next version may. Nobody else's names are read."""
 FAULT_FIELDS = ("code", "descriptif", "libelle", "message", "severite")
 
 
@@ -96,7 +101,13 @@ def parse(content: bytes) -> etree._Element:
         MalformedAnswerError: the content is not a SOAP 1.1 message.
     """
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        # A comment inside a field would hide the text that follows it.
+        remove_comments=True,
+        remove_pis=True,
     )
     try:
         root = etree.fromstring(content, parser)
@@ -116,21 +127,26 @@ def answer(operation: Operation, content: bytes) -> dict[str, str]:
 
     Raises:
         PayFiPFaultError: the service answered one of its faults.
-        MalformedAnswerError: the answer is none of this interface.
+        MalformedAnswerError: the answer is none of this interface, or holds none of its fields.
     """
     element = parse(content)
     if element.tag == f"{{{ENVELOPE}}}Fault":
         raise PayFiPFaultError(_fault(element))
-    result = element.find("return") if element.tag == f"{{{SERVICE}}}{operation}Response" else None
+    answers = element.tag == f"{{{SERVICE}}}{operation}Response"
+    result = _child(element, "return") if answers else None
     if result is None:
         raise MalformedAnswerError(f"no answer of {operation}")
-    return {name: _text(result, name) for name in SIGNATURES[operation].answer}
+    values = {name: _text(result, name) for name in SIGNATURES[operation].answer}
+    if not any(values.values()):
+        # Nothing was said of this payment, which is not the same as something wrong.
+        raise MalformedAnswerError(f"an empty answer of {operation}")
+    return values
 
 
 def _fault(element: etree._Element) -> FaultDetail:
     detail = element.find("detail")
     for kind in FaultKind:
-        found = None if detail is None else detail.find(f"{{{SERVICE}}}{kind}")
+        found = None if detail is None else _child(detail, kind)
         if found is not None:
             return FaultDetail(kind, *(_text(found, name) for name in FAULT_FIELDS))
     # A fault of the SOAP stack itself, before PayFiP's own code was reached.
@@ -138,5 +154,11 @@ def _fault(element: etree._Element) -> FaultDetail:
     return FaultDetail(FaultKind.PROTOCOL, message=" ".join(filter(None, words)))
 
 
+def _child(parent: etree._Element, name: str) -> etree._Element | None:
+    found = (parent.find(f"{where}{name}") for where in _QUALIFICATIONS)
+    return next((one for one in found if one is not None), None)
+
+
 def _text(parent: etree._Element, name: str) -> str:
-    return (parent.findtext(name) or "").strip()
+    element = _child(parent, name)
+    return "" if element is None else (element.text or "").strip()

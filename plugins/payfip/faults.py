@@ -76,7 +76,7 @@ class PayFiPFaultError(Exception):
     @property
     def code(self) -> str:
         """PayFiP's short code, such as ``P5``."""
-        return self.detail.code
+        return self.detail.code.upper()
 
 
 class UnavailableError(RetryableError):

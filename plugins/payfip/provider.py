@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from core.plugin import (
     Anomaly,
@@ -31,21 +30,18 @@ from core.plugin import gettext as _
 from plugins.payfip import faults, fields
 from plugins.payfip.faults import PayFiPFaultError, UnavailableError
 from plugins.payfip.settings import Exercise, Mode, PayFiPSettings, ReferenceRule, Regie
+from plugins.payfip.weighing import COMPARED, NOTED, PARIS, believable, cents, differences
 
 if TYPE_CHECKING:
     from plugins.payfip.client import Client, PaymentDetail
 
 KEY = "payfip"
-PARIS = ZoneInfo("Europe/Paris")
 
 PAGE_LIFE = timedelta(minutes=14)
 """How long a parent is led back to PayFiP's page. It lives for about 15 minutes; the minute less
 keeps a parent from arriving at a page that has just closed."""
 MAY_SETTLE = timedelta(hours=2)
 """How long after its creation an idOp may still get an outcome, or a better one."""
-
-COMPARED = ("numcli", "exer", "refdet", "montant", "saisie")
-"""What must come back as it was asked, or nothing is settled."""
 
 _MEANS = {"P": Means.CARD, "V": Means.ONLINE_DEBIT}
 _FAILURES = {
@@ -100,7 +96,7 @@ class PayFiPProvider:
             id_op = self._client.create(creation)
         except PayFiPFaultError as fault:
             raise faults.to_start_error(fault, regie=intent.regie, numcli=own.numcli) from fault
-        asked = {name: getattr(creation, name) for name in (*COMPARED, "objet")}
+        asked = {name: getattr(creation, name) for name in (*COMPARED, *NOTED, "objet")}
         return Redirect(
             reference=id_op,
             url=self._page(id_op),
@@ -140,44 +136,62 @@ class PayFiPProvider:
     def _with_result(self, attempt: Attempt, detail: PaymentDetail) -> Outcome:
         raw = detail.raw()
         result = detail.resultrans.upper()
-        if reason := self._misfit(attempt, detail):
+        dead = self._age(attempt) >= MAY_SETTLE
+        if not result and not (detail.dattrans or detail.numauto):
+            if dead:
+                return Failed(FailureKind.EXPIRED, raw)
+            return self._pending(attempt, "", raw, page=True)
+        if reason := self._misfit(attempt, detail, money=result not in _FAILURES):
             return Anomaly(reason, raw)
         if result in _MEANS:
-            if self._stale_test(attempt):
-                return Anomaly(
-                    _("Paiement d’essai (mode T) dans une régie qui n’est plus en essai."), raw
-                )
-            return Settled(
-                amount=int(detail.montant),
-                means=_MEANS[result],
-                paid_at=paid_at(detail.dattrans, detail.heurtrans) or self._clock.now(),
-                authorisation=detail.numauto,
-                raw=raw,
-            )
+            return self._settled(attempt, detail, _MEANS[result])
         if result in _FAILURES:
             # On the same page the parent may try again: until the idOp is surely dead, a refusal
             # or a cancellation is news, not an end.
-            if self._age(attempt) >= MAY_SETTLE:
+            if dead:
                 return Failed(_FAILURES[result], raw)
             return self._pending(attempt, _FAILURES[result].value, raw, page=True)
-        if not result:
-            if self._age(attempt) >= MAY_SETTLE:
-                return Failed(FailureKind.EXPIRED, raw)
-            return self._pending(attempt, "", raw, page=True)
-        return Anomaly(_("PayFiP annonce un résultat inconnu : « %s ».") % detail.resultrans, raw)
+        # Another means of payment, maybe. It may be money: never an end, and nothing beside it.
+        words = _("PayFiP annonce un résultat inconnu : « %s ».") % detail.resultrans
+        return Pending(resumable=False, detail=words, raw=raw, watched=True)
 
-    def _misfit(self, attempt: Attempt, detail: PaymentDetail) -> str:
-        asked = dict(attempt.asked)
+    def _settled(self, attempt: Attempt, detail: PaymentDetail, means: Means) -> Outcome:
+        raw = detail.raw()
+        if self._stale_test(attempt):
+            return Anomaly(
+                _("Paiement d’essai (mode T) dans une régie qui n’est plus en essai."), raw
+            )
+        noted = ", ".join(
+            f"{name} {attempt.asked.get(name, '')} > {raw[name]}"
+            for name in differences(attempt.asked, raw, NOTED)
+        )
+        now = self._clock.now()
+        when = believable(
+            detail.dattrans, detail.heurtrans, earliest=self._opened(attempt), latest=now
+        )
+        return Settled(
+            amount=cents(detail.montant) or 0,
+            means=means,
+            paid_at=when or now,
+            authorisation=detail.numauto,
+            raw=raw | {"noted": noted} if noted else raw,
+        )
+
+    def _misfit(self, attempt: Attempt, detail: PaymentDetail, *, money: bool) -> str:
+        """Name what the answer says otherwise than it was asked; "" when it fits.
+
+        Where there is `money`, what the answer leaves out does not fit either.
+        """
         # The amount that core stores is the truth; `asked` is only its copy.
-        asked["montant"] = str(attempt.amount)
+        asked = {**attempt.asked, "montant": str(attempt.amount), "idOp": attempt.reference}
         answered = detail.raw()
         wrong = [
             _("%(field)s demandé « %(asked)s », répondu « %(answered)s »")
             % {"field": name, "asked": asked.get(name, ""), "answered": answered[name]}
-            for name in COMPARED
-            if not _same(name, asked.get(name, ""), answered[name])
+            for name in differences(asked, answered, COMPARED)
+            if money or answered[name]
         ]
-        if detail.idOp.lower() != attempt.reference.lower():
+        if (money or detail.idOp) and any(differences(asked, answered, ("idOp",))):
             wrong.append(_("la réponse porte sur un autre paiement"))
         if wrong:
             return _("La réponse de PayFiP ne correspond pas à la demande : %s.") % ", ".join(wrong)
@@ -204,12 +218,14 @@ class PayFiPProvider:
         )
 
     def _age(self, attempt: Attempt) -> timedelta:
-        """How long PayFiP has known the attempt: from when it was asked, if that was kept."""
+        return self._clock.now() - self._opened(attempt)
+
+    def _opened(self, attempt: Attempt) -> datetime:
+        """The moment from which PayFiP knows the attempt: when it was asked, if that was kept."""
         try:
-            created = datetime.fromisoformat(attempt.asked["created_at"])
+            return datetime.fromisoformat(attempt.asked["created_at"])
         except (KeyError, ValueError):
-            created = attempt.created_at
-        return self._clock.now() - created
+            return attempt.created_at
 
     def _page(self, id_op: str) -> str:
         return f"{self._settings.page_url}?{urlencode({'idop': id_op})}"
@@ -234,18 +250,6 @@ def creation_for(intent: PaymentIntent, regie: Regie, now: datetime) -> fields.C
     )
 
 
-def paid_at(dattrans: str, heurtrans: str) -> datetime | None:
-    """Read PayFiP's ``DDMMYYYY`` and ``HHMM`` (legal time in France) as UTC; None if unreadable.
-
-    A payment with a broken date is still paid: the caller takes the present instead.
-    """
-    try:
-        local = datetime.strptime(f"{dattrans} {heurtrans or '0000'}", "%d%m%Y %H%M")  # noqa: DTZ007
-    except ValueError:
-        return None
-    return local.replace(tzinfo=PARIS).astimezone(UTC)
-
-
 def _exercise(intent: PaymentIntent, regie: Regie, now: datetime) -> int:
     if regie.exercise_rule is Exercise.CURRENT or not intent.invoices:
         return now.astimezone(PARIS).year
@@ -266,11 +270,3 @@ def _reference(intent: PaymentIntent, regie: Regie) -> str:
     # The day keeps apart the payments of a portal whose numbering once starts again.
     day = intent.created_at.astimezone(PARIS).strftime("%Y%m%d")
     return f"{regie.prefix}{day}{intent.payment_id:08d}"
-
-
-def _same(field: str, asked: str, answered: str) -> bool:
-    if field == "montant":
-        # Digits only: int() would also take "+5 687", "5_687" and other scripts' digits.
-        digits = answered.isascii() and answered.isdigit()
-        return digits and int(answered) == int(asked)
-    return bool(asked) and asked == answered

@@ -164,9 +164,38 @@ def test_missing_fields_are_empty_and_unknown_ones_ignored() -> None:
 
 
 @pytest.mark.parametrize(
+    "namespace",
+    [
+        contract.ANSWERS,
+        contract.SERVICE,
+        contract.REQUESTS,
+    ],
+)
+def test_names_in_the_services_own_namespaces_are_the_same_names(namespace: str) -> None:
+    inner = f'<x:resultrans xmlns:x="{namespace}">P</x:resultrans><montant>5687</montant>'
+    read = contract.answer(Operation.PAYMENT, answer_of(Operation.PAYMENT, inner))
+    assert (read["resultrans"], read["montant"]) == ("P", "5687")
+    whole = answer_of(Operation.PAYMENT, "<resultrans>P</resultrans>").replace(
+        b"<return>", f'<return xmlns="{namespace}">'.encode()
+    )
+    assert contract.answer(Operation.PAYMENT, whole)["resultrans"] == "P"
+
+
+def test_a_comment_hides_no_part_of_a_field() -> None:
+    inner = "<montant>56<!-- x -->87<?y z?>00</montant>"
+    read = contract.answer(Operation.PAYMENT, answer_of(Operation.PAYMENT, inner))
+    assert read["montant"] == "568700"
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"",
+        # Nothing is said of the payment, which is to be asked again and is no anomaly.
+        answer_of(Operation.PAYMENT, ""),
+        answer_of(Operation.PAYMENT, "<resultrans/><montant> </montant>"),
+        answer_of(Operation.PAYMENT, '<resultrans xmlns="urn:x">P</resultrans>'),
+        answer_of(Operation.PAYMENT, "<Resultrans>P</Resultrans>"),
         b"<html><body>502</body></html>",
         b"<S:Envelope",
         b'{"error": 1}',

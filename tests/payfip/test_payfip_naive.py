@@ -17,7 +17,8 @@ from pyramid.response import Response
 from core.plugin import Failed, FailureKind, Means, Pending, RetryableError, Settled
 from plugins.payfip.client import Client
 from plugins.payfip.faults import PayFiPFaultError
-from plugins.payfip.provider import PayFiPProvider, paid_at
+from plugins.payfip.provider import PayFiPProvider
+from plugins.payfip.weighing import paid_at
 
 pytestmark = pytest.mark.xfail(strict=True, reason="what a naive implementation gets wrong")
 
