@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -168,6 +169,33 @@ class Capabilities(Checked):
     minimum: int = 1
     maximum: int = 10**11
     direct_debit: bool = False
+    reference_pattern: str = ""
+    """A regular expression that an invoice's payment reference must match whole, where the provider
+    sends it as it is; "" where any reference, or none, will do. An import that brings another one
+    is refused by core."""
+    reference_rule: str = ""
+    """The same rule in words, as a sentence for the agent who imports."""
+
+    def __post_init__(self) -> None:
+        """Look at every field.
+
+        Raises:
+            TypeError: see `Checked`.
+            ValueError: the pattern is no regular expression, or nothing says it in words.
+        """
+        Checked.__post_init__(self)
+        try:
+            re.compile(self.reference_pattern)
+        except re.error as error:
+            raise ValueError(f"reference_pattern: {error}") from error
+        if self.reference_pattern and not self.reference_rule:
+            raise ValueError("a reference_pattern without a reference_rule")
+
+    def takes_reference(self, reference: str) -> bool:
+        """Whether an invoice with this payment reference can be paid here."""
+        return not self.reference_pattern or bool(
+            re.fullmatch(self.reference_pattern, reference)
+        )
 
 
 class PaymentProvider(Protocol):

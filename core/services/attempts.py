@@ -100,6 +100,12 @@ class Attempts:
             )
         if len(invoices) > 1 and not choice.capabilities.several_invoices:
             raise NotPayableError(_("Les factures se paient une par une."))
+        for invoice in invoices:
+            if not choice.capabilities.takes_reference(invoice.payment_reference):
+                raise NotPayableError(
+                    _("La facture %(number)s n’a pas de référence que le paiement en ligne accepte"
+                      " : adressez-vous à la régie.") % {"number": invoice.number}
+                )  # fmt: skip
         total = sum(invoice.balance for invoice in invoices)
         if not choice.capabilities.minimum <= total <= choice.capabilities.maximum:
             raise NotPayableError(

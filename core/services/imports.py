@@ -19,13 +19,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from core.api.context import Clock
-from core.api.invoices import InvoiceRecord, InvoiceSource, SourceFile, SourceProblem
+from core.api.invoices import InvoiceKind, InvoiceRecord, InvoiceSource, SourceFile, SourceProblem
 from core.containment import FaultError
 from core.domain import access_codes
 from core.i18n import gettext as _
 from core.models import Document, ImportBatch
 from core.services import reading
 from core.services.audit import Audit
+from core.services.choices import Choice, Choices
 from core.services.errors import ImportRefusedError, NotFoundError
 from core.services.fingerprints import fingerprint
 from core.services.outbox import Outbox
@@ -88,7 +89,14 @@ class Imports:
     """The imports of one town."""
 
     def __init__(
-        self, session: Session, town: TenantConfig, clock: Clock, outbox: Outbox, audit: Audit
+        self,
+        session: Session,
+        town: TenantConfig,
+        clock: Clock,
+        *,
+        outbox: Outbox,
+        audit: Audit,
+        choices: Choices,
     ) -> None:
         self._session = session
         self._town = town
@@ -96,6 +104,9 @@ class Imports:
         self._clock = clock
         self._outbox = outbox
         self._audit = audit
+        self._choices = choices
+        self._online: dict[str, Choice | None] = {}
+        """The ways to pay online by régie, while a file is read."""
 
     def run(
         self,
@@ -111,6 +122,8 @@ class Imports:
         nothing is kept.
         """
         report = ImportReport()
+        # Asked once, and before anything is read or held: a plugin may take its time.
+        self._online = self._choices.of(list(self._town.file.regies))
         with self._session.begin_nested() as attempt:
             for statement in _statements("staging"):
                 self._session.execute(text(statement))
@@ -294,6 +307,14 @@ class Imports:
                 "montant",
                 record.number,
             )
+        choice = self._online.get(record.regie)
+        if choice is not None and _is_refused_online(record, choice):
+            yield problem(
+                _("La facture %(number)s ne pourra pas être payée en ligne. %(rule)s")
+                % {"number": record.number, "rule": choice.capabilities.reference_rule},
+                "ref_tipi",
+                record.payment_reference,
+            )
 
     def _staged(
         self, source: InvoiceSource, record: InvoiceRecord
@@ -390,6 +411,20 @@ class Imports:
         self._session.flush()
         report.batch_id = batch.id
         self._audit.write("import.done", f"batch:{batch.id}", file=file.name, **counts)
+
+
+def _is_refused_online(record: InvoiceRecord, choice: Choice) -> bool:
+    """Whether nobody could pay this invoice online because of the reference that it brings.
+
+    One that brings none is meant for another way to pay, as is one that is debited.
+    """
+    return (
+        record.kind is InvoiceKind.INVOICE
+        and record.amount > 0
+        and not record.direct_debit
+        and record.payment_reference != ""
+        and not choice.capabilities.takes_reference(record.payment_reference)
+    )
 
 
 def _child_code(family_code: str, child: str) -> str | None:

@@ -232,7 +232,14 @@ class Town:
     @cached_property
     def imports(self) -> Imports:
         """Imports of invoices."""
-        return Imports(self.session, self.config, self.clock, self.outbox, self.audit)
+        return Imports(
+            self.session,
+            self.config,
+            self.clock,
+            outbox=self.outbox,
+            audit=self.audit,
+            choices=self.choices,
+        )
 
     @cached_property
     def uploads(self) -> Uploads:

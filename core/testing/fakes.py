@@ -45,6 +45,7 @@ class FakeBank:
         self.outcomes: dict[str, Outcome] = {}
         self.questions: list[str] = []
         self.down: Exception | None = None
+        self.reference_pattern = ""
 
     @property
     def last(self) -> str:
@@ -77,7 +78,11 @@ class FakeProvider:
         """All that is asked, in the régies of the settings."""
         if regie not in self._regies:
             return None
-        return Capabilities(several_invoices=self._several)
+        pattern = self._bank.reference_pattern
+        rule = f"La référence doit être de la forme {pattern}." if pattern else ""
+        return Capabilities(
+            several_invoices=self._several, reference_pattern=pattern, reference_rule=rule
+        )
 
     def start(self, intent: PaymentIntent) -> Redirect:
         """Note the intent."""

@@ -18,7 +18,8 @@ MIN_CENTS = 100
 MAX_CENTS = 10_000_000
 """1,00 € to 100 000,00 €: the limits of the web service (the old URL mode ends earlier)."""
 OBJECT_LENGTH = 100
-REFERENCE_LENGTH = 30
+REFERENCE_LENGTHS = range(6, 31)
+"""The guide says from 1; the service was seen to refuse four characters (R3) and to take six."""
 EMAIL_LENGTHS = range(6, 81)
 URL_LENGTH = 250
 
@@ -26,9 +27,13 @@ _LIGATURES = str.maketrans(
     {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss", "ø": "o", "Ø": "O", "€": " euros "}
 )
 _NOT_OBJECT = re.compile(r"[^A-Za-z0-9]+")
-_SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212./_]+")
+_SEPARATOR = r"[\s\-\u2010-\u2015\u2212./_]"
 """What people and printers put between the parts of a reference; it carries no meaning."""
-_REFERENCE = re.compile(rf"[A-Za-z0-9]{{1,{REFERENCE_LENGTH}}}")
+REFERENCE_PATTERN = (
+    rf"{_SEPARATOR}*(?:[A-Za-z0-9]{_SEPARATOR}*)"
+    f"{{{REFERENCE_LENGTHS.start},{REFERENCE_LENGTHS.stop - 1}}}"
+)
+"""A reference that `refdet` takes."""
 _CLIENT = re.compile(r"[0-9]{6}")
 _EXERCISE = re.compile(r"20[0-9]{2}")
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]{2,}")
@@ -59,14 +64,23 @@ def refdet(reference: str) -> str:
     >>> refdet("2012-TS-00-3000314")
     '2012TS003000314'
     """
-    bare = _SEPARATORS.sub("", reference)
-    if not _REFERENCE.fullmatch(bare):
+    if not is_refdet(reference):
         raise FieldError(
             "refdet",
-            _("la référence « %(value)s » doit tenir en 1 à 30 lettres sans accent et chiffres.")
+            _("la référence « %(value)s » doit tenir en 6 à 30 lettres sans accent et chiffres.")
             % {"value": reference},
         )
-    return bare
+    return bare_reference(reference)
+
+
+def is_refdet(reference: str) -> bool:
+    """Whether PayFiP takes this reference, without its separators."""
+    return re.fullmatch(REFERENCE_PATTERN, reference) is not None
+
+
+def bare_reference(reference: str) -> str:
+    """Take the separators out of a reference, whatever else stands in it."""
+    return re.sub(_SEPARATOR, "", reference)
 
 
 def montant(cents: int) -> str:

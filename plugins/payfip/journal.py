@@ -271,10 +271,10 @@ def _line(
     on = _date(cells["date"])
     if on is None:
         return problem(_("date illisible"), "date")
-    try:
-        refdet = fields.refdet(cells["refdet"])
-    except fields.FieldError as error:
-        return problem(error.reason, "refdet")
+    # Of any length: the journal also holds what other programs sent, under other rules.
+    refdet = fields.bare_reference(cells["refdet"])
+    if not re.fullmatch(r"[A-Za-z0-9]+", refdet):
+        return problem(_("référence illisible"), "refdet")
     try:
         amount = parse_amount(cells["amount"])
     except AmountError:

@@ -75,6 +75,13 @@ class PayFiPProvider:
             minimum=fields.MIN_CENTS,
             maximum=fields.MAX_CENTS,
             direct_debit=own.direct_debit,
+            reference_pattern=fields.REFERENCE_PATTERN if own.sends_titres else "",
+            reference_rule=_(
+                "Sa référence doit être celle de la trésorerie : 6 à 30 lettres sans accent et"
+                " chiffres."
+            )
+            if own.sends_titres
+            else "",
         )
 
     def start(self, intent: PaymentIntent) -> Redirect:
@@ -258,15 +265,16 @@ def _exercise(intent: PaymentIntent, regie: Regie, now: datetime) -> int:
 
 def _reference(intent: PaymentIntent, regie: Regie) -> str:
     known = intent.invoices[0].payment_reference if len(intent.invoices) == 1 else ""
-    if regie.reference is ReferenceRule.TITRE:
+    if regie.sends_titres:
         if not known:
             raise fields.FieldError(
                 "refdet",
                 _("un titre se paie seul et avec la référence que connaît la trésorerie."),
             )
         return known
-    if known and regie.reference is ReferenceRule.REGIE:
+    if regie.reference is ReferenceRule.REGIE and fields.is_refdet(known):
         return known
+    # Nobody but the régie needs to know it, so one that PayFiP would refuse is replaced as well.
     # The day keeps apart the payments of a portal whose numbering once starts again.
     day = intent.created_at.astimezone(PARIS).strftime("%Y%m%d")
     return f"{regie.prefix}{day}{intent.payment_id:08d}"

@@ -42,7 +42,8 @@ class ReferenceRule(StrEnum):
     TITRE = "titre"
     """The trésorerie knows the debt: its reference exactly, or no payment. One at a time."""
     REGIE = "regie"
-    """The régie is free: the invoice's payment reference, else one made for the payment."""
+    """The régie is free: the invoice's payment reference if PayFiP takes it, else one that is made
+    for the payment."""
     UNIQUE = "unique"
     """Always a reference made for the payment."""
 
@@ -71,12 +72,17 @@ class Regie(PluginSettings):
         """The rule in force: the invoice's year for a *titre*, the current one for a régie."""
         if self.exercise is not None:
             return self.exercise
-        return Exercise.INVOICE if self.reference is ReferenceRule.TITRE else Exercise.CURRENT
+        return Exercise.INVOICE if self.sends_titres else Exercise.CURRENT
+
+    @property
+    def sends_titres(self) -> bool:
+        """Whether the trésorerie's references must be sent as they are."""
+        return self.reference is ReferenceRule.TITRE
 
     @property
     def several_invoices(self) -> bool:
         """Whether one payment may carry several invoices: PayFiP itself takes one reference."""
-        return self.reference is not ReferenceRule.TITRE
+        return not self.sends_titres
 
 
 class PayFiPSettings(PluginSettings):
@@ -108,7 +114,7 @@ class PayFiPSettings(PluginSettings):
         seen: dict[tuple[str, str], str] = {}
         for key, regie in regies.items():
             other = seen.setdefault((regie.numcli, regie.mode), key)
-            if other != key and regie.reference is not ReferenceRule.TITRE:
+            if other != key and not regie.sends_titres:
                 raise ValueError(
                     f"{other} and {key} share the client number {regie.numcli}: the payments of "
                     "one could not be told from those of the other"

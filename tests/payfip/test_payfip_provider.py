@@ -418,6 +418,25 @@ class TestCreation:
         several = replace(intent, invoices=intent.invoices * 3)
         assert self.make(several).refdet == "PREAU2026112400000042"
 
+    @pytest.mark.parametrize("known", ["1", "ABCD", "A-B-C", "N°2026/12", "É2026001", "x" * 31, " "])
+    @pytest.mark.parametrize("prefix", ["PREAU", "", "DEMO1234"])
+    def test_a_regies_reference_that_payfip_refuses_is_replaced(
+        self, known: str, prefix: str, intent: PaymentIntent
+    ) -> None:
+        invoice = replace(intent.invoices[0], payment_reference=known)
+        made = self.make(replace(intent, invoices=(invoice,)), prefix=prefix)
+        assert made.refdet == f"{prefix}2026112400000042"
+        assert 6 <= len(made.refdet) <= 30
+
+    @pytest.mark.parametrize("known", ["1", "ABCD", "A-B-C", "N°2026/12", "x" * 31])
+    def test_the_tresoreries_reference_is_never_replaced(
+        self, known: str, intent: PaymentIntent
+    ) -> None:
+        invoice = replace(intent.invoices[0], payment_reference=known)
+        with pytest.raises(FieldError) as caught:
+            self.make(replace(intent, invoices=(invoice,)), reference="titre")
+        assert caught.value.field == "refdet"
+
     def test_the_year_is_that_of_france(self, intent: PaymentIntent) -> None:
         eve = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
         assert creation_for(intent, Regie(numcli="006382"), eve).exer == "2027"
@@ -453,6 +472,11 @@ def test_capabilities_say_what_the_regie_can_do() -> None:
     assert peri.several_invoices
     assert peri.direct_debit
     assert not provider.capabilities("TITRE").several_invoices
+    # Only what the trésorerie knows is bound to a form; a régie's references are made anew.
+    assert all(peri.takes_reference(text) for text in ("", "1", "N°2026/12", "2018-TS-00-1000001"))
+    titre = provider.capabilities("TITRE")
+    assert titre.takes_reference("2018-TS-00-1000001")
+    assert not any(titre.takes_reference(text) for text in ("", "1", "ABCD", "N°2026/12", "x" * 31))
     assert provider.capabilities("AUTRE") is None
     with pytest.raises(PermanentError):
         provider.start(replace(INTENT, regie="AUTRE"))

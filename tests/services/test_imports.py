@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from core.api.invoices import LineRecord, SourceProblem, TaxKind
+from core.api.invoices import InvoiceKind, LineRecord, SourceProblem, TaxKind
 from core.services.errors import ImportRefusedError
 from core.testing.portal import Records, record
 
@@ -208,3 +208,37 @@ def test_amounts_are_integers(portal):
         (invoice,) = town.invoices.by_number("1")
         assert type(invoice.balance) is int
         assert invoice.balance == 4687
+
+
+@pytest.fixture
+def titres(portal):
+    """A provider that sends the invoice's reference as it is."""
+    portal.bank.reference_pattern = "[A-Z]{6}"
+    portal.runtime.answers.forget()
+    yield
+    portal.bank.reference_pattern = ""
+    portal.runtime.answers.forget()
+
+
+@pytest.mark.parametrize("reference", ["ABCD", "ABCDEFG", "N°2026/12"])
+def test_a_reference_that_could_never_be_paid_with_is_refused_by_name(portal, titres, reference):
+    report = run(
+        portal,
+        record("1", payment_reference="ABCDEF"),
+        record("2", payment_reference=reference),
+    )
+    (problem,) = report.problems
+    assert (problem.column, problem.value) == ("ref_tipi", reference)
+    assert "La facture 2 " in problem.message
+    assert "[A-Z]{6}" in problem.message
+    assert report.batch_id is None
+
+
+def test_an_invoice_that_is_not_paid_online_may_bring_any_reference(portal, titres):
+    report = run(
+        portal,
+        record("1", payment_reference="ABCD", direct_debit=True),
+        record("2", payment_reference=""),
+        record("3", payment_reference="ABCD", kind=InvoiceKind.CREDIT_NOTE),
+    )
+    assert not report.refused

@@ -128,6 +128,15 @@ def test_what_cannot_be_paid_together_is_refused(portal, invoices, numbers, erro
         create(portal, invoices, *numbers)
 
 
+def test_an_invoice_whose_reference_the_provider_refuses_is_not_offered_to_it(portal, invoices):
+    portal.bank.reference_pattern = "[A-Z]{6}"
+    portal.runtime.answers.forget()
+    with pytest.raises(NotPayableError) as refusal:
+        create(portal, invoices, "1")
+    assert "La facture 1 " in str(refusal.value)
+    assert portal.bank.intents == {}
+
+
 def test_the_provider_being_away_leaves_the_payment_as_it_was(portal, invoices):
     payment = create(portal, invoices, "1")
     portal.bank.down = RetryableError("away")
