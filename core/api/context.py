@@ -203,6 +203,15 @@ class Payments(Protocol):
         """
         ...
 
+    def hold(self, invoice_ids: Sequence[int]) -> None:
+        """Keep everyone else from paying these invoices until the transaction ends.
+
+        What is looked at afterwards still holds when a payment is recorded. Hold all that the
+        transaction will pay at once, before it records the first: two who hold one invoice each and
+        wait for the other's never end.
+        """
+        ...
+
     def record(
         self,
         *,
@@ -216,12 +225,16 @@ class Payments(Protocol):
         key: str,
         authorisation: str = "",
         note: str = "",
+        excess: int | None = None,
+        alone: bool = False,
     ) -> Recorded:
         """Record a payment made outside a provider, shared over `shares` (invoice id, cents).
 
         Settles at once: allocations, receipt number, event and messages in this transaction. The
         same `key` again returns what was recorded and does nothing. Cents beyond what an invoice
-        still owes become a credit of the family.
+        still owes become a credit of the family: at most `excess` of them, which a person
+        confirmed (None: any number), else `UserError`. With `alone`, an invoice that a parent is
+        paying online is refused too.
         """
         ...
 

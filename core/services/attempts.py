@@ -136,7 +136,7 @@ class Attempts:
         if len(invoices) != len(wanted):
             raise NotFoundError
         choice = self.check(invoices)
-        self._make_way(wanted)
+        self.make_way(wanted)
         payment = Payment(
             tenant_id=self._tenant,
             key=key,
@@ -362,8 +362,12 @@ class Attempts:
         )
         return tuple(InvoiceToPay(**row) for row in rows.mappings())
 
-    def _make_way(self, invoice_ids: Sequence[int]) -> None:
-        """Clear away attempts that never left the house; refuse beside one that did."""
+    def make_way(self, invoice_ids: Sequence[int]) -> None:
+        """Clear away attempts that never left the house; refuse beside one that did.
+
+        Raises:
+            PaymentUnderWayError: a provider knows one, which may still settle.
+        """
         # An array that is filled first: where PostgreSQL does not know yet how many payments a town
         # has, it would hold each of them against each item.
         held = func.array(

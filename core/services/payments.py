@@ -20,7 +20,8 @@ from core.services.attempts import Attempts
 from core.services.audit import Audit
 from core.services.documents import Documents
 from core.services.errors import NotFoundError, NotPayableError
-from core.services.ledger import Ledger
+from core.services.ledger import Ledger, owed
+from core.templating import money
 from core.tenancy.config import TenantConfig
 
 
@@ -51,6 +52,10 @@ class Payments:
         """See `Attempts.ask_again`."""
         return self._attempts.ask_again(provider, reference)
 
+    def hold(self, invoice_ids: Sequence[int]) -> None:
+        """See `core.api.context.Payments.hold`."""
+        self._ledger.hold(invoice_ids)
+
     def record(
         self,
         *,
@@ -64,12 +69,15 @@ class Payments:
         key: str,
         authorisation: str = "",
         note: str = "",
+        excess: int | None = None,
+        alone: bool = False,
     ) -> Recorded:
         """Record a payment made at the counter or by cheque. See `core.api.context.Payments`.
 
         Raises:
-            NotPayableError: the trésorerie collects this régie, a share is not of it, or the
-                shares exceed the amount.
+            NotPayableError: the trésorerie collects this régie, a share is not of it, the shares
+                exceed the amount, or more than `excess` would be left over.
+            PaymentUnderWayError: it is to be `alone`, and a parent is paying online.
             DateError: it was paid in no year that there is.
         """
         in_bounds(paid_at)
@@ -106,6 +114,21 @@ class Payments:
                 select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
             ).one()
             return Recorded(payment_id, self.excess(payment_id))
+        # Only now: the invoices are locked, and this is not the same payment asked for again.
+        if alone:
+            self._attempts.make_way([invoice_id for invoice_id, _cents in shares])
+        taken = sum(
+            min(cents, owed(invoices[invoice_id].state, invoices[invoice_id].left))
+            for invoice_id, cents in shares
+        )
+        if excess is not None and amount - taken > excess:
+            raise NotPayableError(
+                _(
+                    "Une facture a été réglée entre-temps : %s resteraient sans facture. "
+                    "Rechargez la page."
+                )
+                % money(amount - taken - excess)
+            )
         self._session.add_all(
             PaymentItem(
                 tenant_id=self._tenant, payment_id=payment_id, invoice_id=invoice_id, amount=cents

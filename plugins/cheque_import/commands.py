@@ -119,7 +119,7 @@ def match(town: str, file: Path, *, regie: str, slip: str, dry_run: bool, as_jso
         applied = 0
         if not dry_run:
             work.matching.rematch(regie)
-            applied = _accept_all(work.desk, regie)
+            applied = _accept_all(work, regie)
         if as_json:
             click.echo(json.dumps({"dry_run": dry_run, "applied": applied, "new": done.new,
                                    "known": done.known, "cheques": report},
@@ -184,11 +184,13 @@ def _problems(problems: Sequence[ChequeProblem]) -> str:
     return "\n".join(("nothing was stored:", *(f"  {problem}" for problem in problems)))
 
 
-def _accept_all(desk: Desk, regie: str) -> int:
+def _accept_all(work: _Work, regie: str) -> int:
     """Accept, learn and match anew until nothing more is certain: order still changes nothing."""
     applied = 0
-    while accepted := desk.accept_certain(regie):
+    while accepted := work.desk.accept_certain(regie):
         applied += accepted
+        # The journal is let go before other invoices are held: others take them the other way.
+        work.ctx.session.commit()
     return applied
 
 

@@ -42,21 +42,27 @@ class Desk:
 
         An invoice that was paid since the match takes its cheque back to review.
         """
-        ids = self._ctx.session.scalars(
-            select(Cheque.id)
+        history.hold(self._ctx, regie)
+        found = self._ctx.session.execute(
+            select(Cheque, ChequeProposal)
+            .join(
+                ChequeProposal,
+                (ChequeProposal.tenant_id == Cheque.tenant_id)
+                & (ChequeProposal.cheque_id == Cheque.id)
+                & (ChequeProposal.rank == 1),
+            )
             .where(
                 Cheque.tenant_id == self._ctx.town.slug,
                 Cheque.regie == regie,
                 Cheque.state == ChequeState.CERTAIN,
             )
             .order_by(Cheque.id)
+            .with_for_update(of=Cheque)
+            .execution_options(populate_existing=True)
         ).all()
+        self._postings.hold(proposal.shares for _cheque, proposal in found)
         accepted = 0
-        for cheque_id in ids:
-            cheque = history.locked(self._ctx, cheque_id)
-            if cheque.state != ChequeState.CERTAIN:
-                continue
-            proposal = self._proposal(cheque, 1)
+        for cheque, proposal in found:
             if self._postings.problem(cheque, proposal.shares):
                 continue
             self._post(cheque, proposal.family_id, proposal.shares, _explained(proposal))
@@ -66,7 +72,7 @@ class Desk:
 
     def accept(self, cheque_id: int, rank: int = 1, *, keep_excess: bool = False) -> Cheque:
         """Accept one proposal. Raises `UserError` as `split` does."""
-        cheque = history.locked(self._ctx, cheque_id)
+        cheque = self._locked(cheque_id)
         proposal = self._proposal(cheque, rank)
         self._postings.check(cheque, proposal.shares, keep_excess=keep_excess)
         self._post(cheque, proposal.family_id, proposal.shares, _explained(proposal))
@@ -82,7 +88,7 @@ class Desk:
             UserError: the cheque is decided or out of date, an invoice is paid or of another
                 régie, the shares exceed the cheque, or leave something over without `keep_excess`.
         """
-        cheque = history.locked(self._ctx, cheque_id)
+        cheque = self._locked(cheque_id)
         if self._ctx.families.get(family_id) is None:
             raise UserError(_("Cette famille n’existe pas, ou plus."))
         merged: dict[int, int] = defaultdict(int)
@@ -124,7 +130,7 @@ class Desk:
         A bounce that was noted by mistake too: the cheque is still in the bank's hands, and its
         account is no longer flagged unless another of its cheques bounced.
         """
-        cheque = history.locked(self._ctx, cheque_id)
+        cheque = self._locked(cheque_id)
         if cheque.state not in {*IN_PORTFOLIO, ChequeState.RETURNED, ChequeState.BOUNCED}:
             raise UserError(_("Rien n’est à annuler pour ce chèque."))
         if cheque.state == ChequeState.BOUNCED:
@@ -142,14 +148,14 @@ class Desk:
         )
         if cheque_id is None:
             return
-        cheque = history.locked(self._ctx, cheque_id)
+        cheque = self._locked(cheque_id)
         if cheque.payment_id == payment_id:
             self._take_back(cheque, why)
             self._move(cheque, ChequeState.REVIEW, "undone", why or _("Paiement annulé"))
 
     def bounce(self, cheque_id: int, reason: str, detail: str = "") -> Cheque:
         """The bank sent the cheque back: its payment is reversed and its account flagged."""
-        cheque = history.locked(self._ctx, cheque_id)
+        cheque = self._locked(cheque_id)
         if cheque.deposit_id is None or cheque.state not in IN_PORTFOLIO:
             raise UserError(_("Seul un chèque remis en banque peut revenir impayé."))
         if reason not in labels.bounce_reasons():
@@ -161,7 +167,7 @@ class Desk:
 
     def represent(self, cheque_id: int, why: str) -> Cheque:
         """Take a bounced cheque up again, for another deposit."""
-        cheque = history.locked(self._ctx, cheque_id)
+        cheque = self._locked(cheque_id)
         if cheque.state != ChequeState.BOUNCED:
             raise UserError(_("Seul un chèque revenu impayé peut être présenté à nouveau."))
         cheque.attempt += 1
@@ -175,8 +181,19 @@ class Desk:
             cheque.attempt += 1
         cheque.family_id = None
 
+    def _locked(self, cheque_id: int) -> Cheque:
+        """The cheque, and its régie's others, for this agent alone until the transaction ends."""
+        regie = self._ctx.session.scalar(
+            select(Cheque.regie).where(
+                Cheque.tenant_id == self._ctx.town.slug, Cheque.id == cheque_id
+            )
+        )
+        if regie is not None:
+            history.hold(self._ctx, regie)
+        return history.locked(self._ctx, cheque_id)
+
     def _undecided(self, cheque_id: int) -> Cheque:
-        cheque = history.locked(self._ctx, cheque_id)
+        cheque = self._locked(cheque_id)
         if cheque.state not in {*PENDING, ChequeState.TO_CLASSIFY}:
             raise UserError(_("Ce chèque est déjà traité."))
         return cheque

@@ -30,6 +30,7 @@ class Matching:
         The whole queue at once: how files were cut or ordered then makes no difference. What a
         person left to classify gets fresh proposals, and stays where it was put.
         """
+        history.hold(self._ctx, regie)
         waiting = self.waiting(regie)
         found = self.matches(regie, waiting)
         self.forget([cheque.id for cheque in waiting])

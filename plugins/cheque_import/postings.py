@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from core.plugin import Means, TenantContext, UserError
 from core.plugin import gettext as _
@@ -22,12 +22,17 @@ class Postings:
         self._ctx = ctx
         self._settings = settings
 
+    def hold(self, shares: Iterable[Shares]) -> None:
+        """Lock all invoices of these postings, before they are looked at and the first is made."""
+        self._ctx.payments.hold(sorted({invoice for one in shares for invoice, _cents in one}))
+
     def check(self, cheque: Cheque, shares: Shares, *, keep_excess: bool) -> None:
         """Refuse a posting that `problem` forbids, or an excess that nobody confirmed.
 
         Raises:
             UserError: in words.
         """
+        self.hold([shares])
         problem = self.problem(cheque, shares)
         if problem:
             raise UserError(problem)
@@ -42,7 +47,7 @@ class Postings:
             )
 
     def problem(self, cheque: Cheque, shares: Shares) -> str:
-        """Why the cheque cannot be posted so, now; "" when it can."""
+        """Why the cheque cannot be posted so, now; "" when it can. Its invoices are held."""
         if cheque.state not in {*PENDING, ChequeState.TO_CLASSIFY}:
             return _("Ce chèque est déjà traité.")
         dated = validity.refusal(
@@ -63,6 +68,14 @@ class Postings:
                 )
             if cents <= 0:
                 return _("Chaque part est un montant positif.")
+            if info.under_way is not None:
+                return (
+                    _(
+                        "Un paiement en ligne est en cours pour la facture %s : attendez son "
+                        "issue, ou laissez le chèque en recettes à classer."
+                    )
+                    % info.number
+                )
             if cents > info.balance:
                 return _(
                     "La facture %(number)s ne doit plus que %(balance)s (déjà payée en ligne ?). "
@@ -85,6 +98,9 @@ class Postings:
             key=f"cheque/{cheque.id}/{cheque.attempt}",
             note=_("Chèque n° %(number)s %(bank)s")
             % {"number": cheque.number, "bank": cheque.bank},
+            # What was looked at is held still; this stands if it ever were not.
+            excess=cheque.amount - sum(cents for _invoice, cents in shares),
+            alone=True,
         )
         cheque.state, cheque.why = ChequeState.ACCEPTED, ""
         cheque.family_id, cheque.payment_id = family_id, recorded.payment_id

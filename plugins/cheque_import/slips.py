@@ -56,6 +56,7 @@ class Slips:
             UserError: there is none, or the control count or total (cents) differs.
         """
         history.collecting(self._ctx, regie)
+        history.hold(self._ctx, regie)
         cheques = self.ready(regie, lock=True)
         if not cheques:
             raise UserError(_("Aucun chèque n’est prêt à être remis."))

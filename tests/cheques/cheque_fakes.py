@@ -48,6 +48,7 @@ class FakeTown:
     invoice_rows: dict[int, InvoiceInfo] = field(default_factory=dict)
     handed_over: set[int] = field(default_factory=set)
     recorded: dict[str, FakePayment] = field(default_factory=dict)
+    held: set[int] = field(default_factory=set)
 
     town = TownInfo(
         "ville", "Ville de Démo", "http://localhost/ville", ("fr",),
@@ -91,8 +92,18 @@ class FakeTown:
         return FamilyInfo(family_id, code, names[0], "fr")
 
     # payments
-    def record(self, *, regie, family_id, means, amount, paid_at, payer, shares, key, note=""):
+    def hold(self, invoice_ids):
+        self.held |= set(invoice_ids)
+
+    def record(
+        self, *, regie, family_id, means, amount, paid_at, payer, shares, key, note="", excess=None,
+        alone=False,
+    ):  # fmt: skip
         from core.plugin import Recorded
+
+        assert alone
+        assert {invoice for invoice, _cents in shares} <= self.held
+        assert excess == amount - sum(cents for _invoice, cents in shares)
 
         assert amount > 0
         assert sum(c for _i, c in shares) <= amount

@@ -242,6 +242,7 @@ def _record(request: Request, form: Any, chosen: set[int]) -> Any:
         shares=[(share.invoice_id, share.amount) for share in split.shares],
         key=_key(family, form),
         note=form.note.data or "",
+        excess=split.excess,  # Confirmed above; another agent's payment leaves no more.
     )
 
 

@@ -1,0 +1,215 @@
+"""Many at once over PostgreSQL: an invoice is paid once, and no excess is born that nobody saw."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cheque_fakes import HEADER, SETTINGS, line
+from sqlalchemy import text
+
+from core.db.migrate import upgrade
+from core.plugin import Means, UserError
+from core.testing.portal import make_portal, record
+from plugins.cheque_import import plugin
+from plugins.cheque_import.desk import Desk
+from plugins.cheque_import.intake import Intake
+from plugins.cheque_import.matching import Matching
+from plugins.cheque_import.records import ChequeRecord, Hasher
+
+FEW, THOUSANDS = 60, 3000
+
+
+@pytest.fixture
+def portal(empty_database, redis, tmp_path):
+    upgrade(empty_database.owner_url, [plugin.migrations().directory])
+    made = make_portal(empty_database, tmp_path)
+    yield made
+    made.runtime.close()
+
+
+def invoice(number):
+    return f"2026-{number:05d}"
+
+
+def publish(portal, count):
+    portal.publish(*(
+        record(invoice(n), family=f"F{n % 40:03d}", debtor=f"FAMILLE {n % 40}") for n in range(count)
+    ))  # fmt: skip
+
+
+def load(town, *lines, name):
+    hasher = Hasher("k" * 32, town.town.slug)
+    content = "\n".join((HEADER, *lines)).encode()
+    done = Intake(town, hasher).import_file(name, content, regie="CANTINE", actor="agent:1")
+    assert done.problems == ()
+    return done
+
+
+def pile(town, number, count, first=0):
+    """A pile of cheques, one for each invoice; each pile of other accounts and numbers."""
+    load(
+        town,
+        *(
+            line(
+                n + 1, f"{number}{first + n:06d}", f"{number}{n:023d}",
+                ref=invoice(n), code=f"F{n % 40:03d}", slip=f"P{number}",
+            )
+            for n in range(count)
+        ),
+        name=f"pile{number}.csv",
+    )  # fmt: skip
+
+
+def rows(portal, statement):
+    with portal.town() as town:
+        return [tuple(row) for row in town.session.execute(text(statement))]
+
+
+def in_step(count, *works):
+    """Do each of `works(0)` … `works(count - 1)` at the same moment as the others; what failed."""
+    barrier = threading.Barrier(len(works))
+
+    def run(work):
+        failed = []
+        for number in range(count):
+            barrier.wait(60)
+            try:
+                work(number)
+            except Exception as error:  # noqa: BLE001 - it is looked at by the test
+                failed.append(error)
+        return failed
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [error for failed in pool.map(run, works) for error in failed]
+
+
+def split(portal, ids, agent):
+    def work(number):
+        with portal.town() as town:
+            (info,) = town.invoices.by_number(invoice(number))
+            Desk(town, SETTINGS, actor=agent).split(
+                ids[number], info.family_id, [(info.id, 5687)], keep_excess=False
+            )
+
+    return work
+
+
+def two_piles(portal, count):
+    publish(portal, count)
+    with portal.town() as town:
+        pile(town, 1, count)
+        pile(town, 2, count)
+    ids = rows(portal, "SELECT id FROM cheque ORDER BY slip, rank")
+    return [i for (i,) in ids[:count]], [i for (i,) in ids[count:]]
+
+
+def two_agents(portal, count):
+    """Two agents, each with another cheque for the same invoice, `count` times."""
+    ours, theirs = two_piles(portal, count)
+    failed = in_step(count, split(portal, ours, "agent:1"), split(portal, theirs, "agent:2"))
+    assert {type(error) for error in failed} <= {UserError} | set(UserError.__subclasses__())
+    assert len(failed) == count
+    paid_once(portal, count)
+
+
+def paid_once(portal, count):
+    assert rows(portal, "SELECT count(*) FROM credit") == [(0,)]
+    assert rows(portal, "SELECT count(*), sum(amount) FROM allocation") == [(count, count * 5687)]
+    assert rows(portal, "SELECT count(*) FROM cheque WHERE state = 'accepted'") == [(count,)]
+
+
+def test_two_agents_at_once_pay_an_invoice_once(portal):
+    two_agents(portal, FEW)
+
+
+@pytest.mark.faults
+def test_two_agents_at_once_pay_an_invoice_once_thousands_of_times(portal):
+    two_agents(portal, THOUSANDS)
+
+
+def test_two_matches_at_once_pay_an_invoice_once(portal):
+    """Two commands, or two agents who accept all that is certain, over two piles that overlap."""
+    publish(portal, FEW)
+
+    def work(number):
+        def match(_round):
+            with portal.town() as town:
+                pile(town, number, FEW)
+                Matching(town, SETTINGS).rematch("CANTINE")
+                Desk(town, SETTINGS, actor=f"agent:{number}").accept_certain("CANTINE")
+
+        return match
+
+    assert in_step(1, work(1), work(2)) == []
+    assert rows(portal, "SELECT count(*) FROM credit") == [(0,)]
+    assert rows(portal, "SELECT max(paid) FROM invoice") == [(5687,)]
+    paid_once(portal, FEW)
+
+
+def test_the_counter_pays_while_certain_cheques_are_accepted(portal):
+    """Each invoice is paid once, and nobody waits for one who waits for them."""
+    publish(portal, FEW)
+    with portal.town() as town:
+        pile(town, 1, FEW)
+        Matching(town, SETTINGS).rematch("CANTINE")
+
+    def certain(_round):
+        with portal.town() as town:
+            Desk(town, SETTINGS, actor="agent:1").accept_certain("CANTINE")
+
+    def cash(_round):
+        for number in reversed(range(FEW)):
+            with portal.town() as town:
+                (info,) = town.invoices.by_number(invoice(number))
+                if info.balance:
+                    town.payments.record(
+                        regie="CANTINE", family_id=info.family_id, means=Means.CASH, amount=5687,
+                        paid_at=town.clock.now(), payer="x", shares=[(info.id, 5687)],
+                        key=f"cash{number}", excess=0,
+                    )  # fmt: skip
+
+    failed = in_step(1, certain, cash)
+    assert {type(error) for error in failed} <= set(UserError.__subclasses__())
+    assert rows(portal, "SELECT count(*) FROM credit") == [(0,)]
+    assert rows(portal, "SELECT max(paid) FROM invoice") == [(5687,)]
+
+
+def test_an_invoice_that_a_parent_pays_online_takes_no_cheque(portal):
+    """Whichever comes first, the other is told: `count` times at the same moment."""
+    ours, _theirs = two_piles(portal, FEW)
+
+    def online(number):
+        with portal.town() as town:
+            (info,) = town.invoices.by_number(invoice(number))
+            payment = town.attempts.create(
+                info.family_id, [info.id], email="p@a.fr", language="fr", key=f"k{number}"
+            )
+        with portal.town() as town:
+            town.attempts.go(payment)
+
+    failed = in_step(FEW, split(portal, ours, "agent:1"), online)
+    assert {type(error) for error in failed} <= set(UserError.__subclasses__()) | {UserError}
+    both = """
+        SELECT count(*) FROM payment_item i JOIN payment p ON p.id = i.payment_id
+        WHERE i.live AND p.provider_reference <> ''
+        AND EXISTS (SELECT FROM allocation a WHERE a.invoice_id = i.invoice_id)
+    """
+    assert rows(portal, both) == [(0,)]
+
+
+def test_one_file_or_one_sitting_begun_twice_at_once_is_one(portal):
+    def begin(_round):
+        with portal.town() as town:
+            load(town, line(), name="pile.csv")
+            intake = Intake(town, Hasher("k" * 32, town.town.slug))
+            batch = intake.sitting("CANTINE", actor="a", name="24/11")
+            cheque = ChequeRecord(slip="", rank=0, amount=100, number="0000001")
+            intake.enter(batch, cheque, actor="a")
+
+    assert in_step(1, *[begin] * 4) == []
+    assert rows(portal, "SELECT count(*) FROM cheque_batch") == [(2,)]
+    assert rows(portal, "SELECT rank FROM cheque WHERE slip = '24/11' ORDER BY rank") == [
+        (1,), (2,), (3,), (4,),
+    ]  # fmt: skip
