@@ -127,9 +127,13 @@ class TelegramBot(Plugin[TelegramSettings]):
 
     @hookimpl
     def health_checks(self, ctx: TenantContext) -> Sequence[HealthCheck]:
-        """Whether Telegram knows the town's bot."""
+        """Whether sending is stopped, and whether Telegram knows the town's bot."""
         settings = self.settings(ctx)
-        return [HealthCheck("Telegram", lambda: commands.problem(self.bots, settings))]
+        # Read here: the check runs in a thread that has no business with the town's session.
+        stopped = commands.stopped(ctx)
+        return [
+            HealthCheck("Telegram", lambda: stopped or commands.problem(self.bots, settings))
+        ]
 
     def _answer(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
         work.answer(ctx, self.courier(ctx), payload)

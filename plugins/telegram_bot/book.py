@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Update, bindparam, delete, exists, func, or_, select, text, update
+from sqlalchemy import Update, bindparam, case, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from core.plugin import TenantContext
@@ -25,6 +25,15 @@ BOT_STEP = timedelta(seconds=1 / 25)
 """Telegram lets a bot write once a second in a chat and thirty times a second in all; five of these
 are kept for answers, which do not queue behind a mailing."""
 
+WAVE = 5
+"""Chats refused one after the other, with no message taken between, that stop the bot."""
+FIRST_PAUSE = timedelta(minutes=5)
+LONGEST_PAUSE = timedelta(hours=1)
+SECOND_LOOK = timedelta(minutes=2)
+"""After how long a message is tried again when Telegram refuses one chat after another."""
+CLOSED_KEPT = timedelta(days=7)
+"""How long a chat that Telegram closed may be taken back."""
+
 BOT = 0
 """Stands for the bot as a whole where a chat's number is asked for."""
 
@@ -32,7 +41,11 @@ BOT = 0
 # What every update needs, put together once: to do it each time costs as much as running it.
 _LINKS_OF_CHAT = (
     select(ChatLink)
-    .where(ChatLink.tenant_id == bindparam("town"), ChatLink.chat_id == bindparam("chat"))
+    .where(
+        ChatLink.tenant_id == bindparam("town"),
+        ChatLink.chat_id == bindparam("chat"),
+        ChatLink.closed_at.is_(None),
+    )
     .order_by(ChatLink.id)
 )
 _TAKE = text(
@@ -44,7 +57,7 @@ _BOOK = text(
     " VALUES (:town, :chat, :in_chat), (:town, :bot, :of_bot)"
     " ON CONFLICT (tenant_id, chat_id) DO UPDATE"
     " SET free_at = greatest(known.free_at, :now) + (excluded.free_at - :now)"
-    " RETURNING chat_id, free_at, held_until"
+    " RETURNING chat_id, free_at, held_until, trouble <> '' OR refused_chats <> '{}' AS ill"
 )
 _REMEMBER = text(
     "INSERT INTO telegram_message (tenant_id, chat_id, message_id, invoice_ids)"
@@ -65,6 +78,8 @@ class Book:
         self._session = ctx.session
         self._tenant = ctx.town.slug
         self._now = ctx.clock.now
+        self._may_be_ill = True
+        """Whether a message that is taken has to end a stop. Unknown is yes."""
 
     # --- links ---------------------------------------------------------------------------------
 
@@ -77,7 +92,11 @@ class Book:
         """The chats that see this family, oldest link first."""
         return self._session.scalars(
             select(ChatLink)
-            .where(ChatLink.tenant_id == self._tenant, ChatLink.family_id == family_id)
+            .where(
+                ChatLink.tenant_id == self._tenant,
+                ChatLink.family_id == family_id,
+                ChatLink.closed_at.is_(None),
+            )
             .order_by(ChatLink.id)
         ).all()
 
@@ -136,8 +155,13 @@ class Book:
             .returning(LinkToken.family_id)
         )
 
-    def link(self, chat_id: int, family_id: int, *, name: str, language: str) -> bool:
-        """Link a chat to a family. Linking twice is linking once; False when there are too many."""
+    def link(
+        self, chat_id: int, family_id: int, *, name: str, language: str, update: int = 0
+    ) -> bool:
+        """Link a chat to a family. Linking twice is linking once; False when there are too many.
+
+        `update` is the number of the update that asked for it.
+        """
         if (
             len(self.links_of_family(family_id)) >= CHATS_PER_FAMILY
             or len(self.links_of_chat(chat_id)) >= FAMILIES_PER_CHAT
@@ -151,10 +175,22 @@ class Book:
                 family_id=family_id,
                 name=name,
                 language=language,
+                since_update=update,
             )
-            .on_conflict_do_nothing(index_elements=["tenant_id", "chat_id", "family_id"])
+            .on_conflict_do_update(
+                index_elements=["tenant_id", "chat_id", "family_id"],
+                set_={"since_update": update, "closed_at": None, "created_at": func.now()},
+            )
         )
         return True
+
+    def still_linked(self, chat_id: int, family_id: int, number: int) -> None:
+        """Note that the parent presented a link again with update `number`: the chat is alive."""
+        self._session.execute(
+            self._of_chat(chat_id)
+            .where(ChatLink.family_id == family_id, ChatLink.since_update < number)
+            .values(since_update=number)
+        )
 
     def unlink(self, link_id: int, family_id: int) -> None:
         """Take one of a family's chats away, from the portal."""
@@ -176,6 +212,23 @@ class Book:
             self._session.execute(
                 delete(table).where(table.tenant_id == self._tenant, table.chat_id == chat_id)
             )
+
+    def blocked(self, chat_id: int, number: int, moment: int) -> None:
+        """Unlink a chat whose parent blocked the bot: what was linked before that.
+
+        `number` is the update's, `moment` its date in seconds; 0 where it has none. Updates may be
+        worked on late: the parent may have come back since, and linked anew.
+        """
+        later = ChatLink.since_update > number
+        if moment:
+            later |= func.date_trunc("second", ChatLink.created_at) > func.to_timestamp(moment)
+        self._session.execute(
+            delete(ChatLink).where(
+                ChatLink.tenant_id == self._tenant, ChatLink.chat_id == chat_id, ~later
+            )
+        )
+        if not self.links_of_chat(chat_id):
+            self.forget_chat(chat_id)
 
     def set_alerts(self, chat_id: int, *, on: bool) -> None:
         """Turn a chat's alerts on or off, for all its families."""
@@ -233,6 +286,7 @@ class Book:
                 exists().where(
                     ChatLink.tenant_id == self._tenant,
                     ChatLink.chat_id == ShownMessage.chat_id,
+                    ChatLink.closed_at.is_(None),
                 ),
             )
             .order_by(ShownMessage.id.desc())
@@ -291,6 +345,7 @@ class Book:
             },
         )  # fmt: skip
         booked = {row.chat_id: row for row in rows}
+        self._may_be_ill = booked[BOT].ill
         in_chat: datetime = booked[chat_id].free_at - CHAT_STEP
         of_bot: datetime = booked[BOT].free_at - BOT_STEP
         if answer:
@@ -319,6 +374,95 @@ class Book:
         )
         return max(until - self._now(), timedelta()) if until else timedelta()
 
+    # --- what Telegram refuses -----------------------------------------------------------------
+
+    def refused(self, chat_id: int, reason: str, *, over: bool) -> timedelta | None:
+        """Note that Telegram refuses a chat; `over` when it says that the chat is over.
+
+        Such a chat is unlinked in a way that can be taken back: when chat after chat is refused and
+        no message is taken, the fault lies with the bot. Then all chats that were so closed are
+        linked again, and sending stops.
+
+        Returns:
+            After how long the message may be tried again, or None when it need not be.
+        """
+        if not self.links_of_chat(chat_id):
+            return None
+        bot = self._bot_row()
+        now = self._now()
+        bot.refused_chats = [*(c for c in bot.refused_chats if c != chat_id), chat_id][-WAVE * 10 :]
+        bot.refused_since = bot.refused_since or now
+        if len(bot.refused_chats) < WAVE and not bot.trouble:
+            if over:
+                self._session.execute(self._of_chat(chat_id).values(closed_at=now))
+            self._session.flush()
+            # A second in a row may be the beginning of a wave: what it was told is not lost yet.
+            return SECOND_LOOK if len(bot.refused_chats) > 1 else None
+        self._session.execute(
+            update(ChatLink)
+            .where(ChatLink.tenant_id == self._tenant, ChatLink.closed_at >= bot.refused_since)
+            .values(closed_at=None)
+        )
+        return self.stop(reason)
+
+    def stop(self, reason: str) -> timedelta:
+        """Stop sending for a while, longer each time in a row; returns how long.
+
+        The next message after it is the trial: `taken` ends the stop, `stop` prolongs it.
+        """
+        bot = self._bot_row()
+        now = self._now()
+        if bot.trouble and bot.held_until is not None and bot.held_until > now:
+            return bot.held_until - now  # Another worker stopped it a moment ago.
+        pause = min(FIRST_PAUSE * 2**bot.stops, LONGEST_PAUSE)
+        bot.trouble = reason[:500]
+        bot.stops = min(bot.stops + 1, 10)
+        bot.held_until = now + pause
+        bot.free_at = max(bot.free_at, bot.held_until)
+        self._session.flush()
+        return pause
+
+    def taken(self) -> None:
+        """Note that Telegram took a message: whatever was wrong with the bot is over."""
+        if not self._may_be_ill:
+            return
+        ill = (Pace.trouble != "") | (Pace.refused_chats != [])
+        self._session.execute(
+            update(Pace)
+            .where(Pace.tenant_id == self._tenant, Pace.chat_id == BOT, ill)
+            .values(
+                held_until=case((Pace.trouble != "", None), else_=Pace.held_until),
+                free_at=case((Pace.trouble != "", self._now()), else_=Pace.free_at),
+                trouble="",
+                stops=0,
+                refused_chats=[],
+                refused_since=None,
+            )
+        )
+
+    def trouble(self) -> tuple[str, datetime | None]:
+        """Why sending is stopped, and until when; "" when it is not."""
+        row = self._session.execute(
+            select(Pace.trouble, Pace.held_until).where(
+                Pace.tenant_id == self._tenant, Pace.chat_id == BOT
+            )
+        ).one_or_none()
+        return (row.trouble, row.held_until) if row else ("", None)
+
+    def _bot_row(self) -> Pace:
+        """Lock the bot's row of paces, made if there is none."""
+        self._session.execute(
+            insert(Pace)
+            .values(tenant_id=self._tenant, chat_id=BOT, free_at=self._now())
+            .on_conflict_do_nothing(index_elements=["tenant_id", "chat_id"])
+        )
+        return self._session.scalars(
+            select(Pace)
+            .where(Pace.tenant_id == self._tenant, Pace.chat_id == BOT)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        ).one()
+
     def sweep(self, *, keep: timedelta) -> None:
         """Forget what is older than `keep` and of no use any more."""
         before = self._now() - keep
@@ -331,3 +475,11 @@ class Book:
             self._session.execute(
                 delete(table).where(table.tenant_id == self._tenant, moment < before)
             )
+        closed = self._now() - CLOSED_KEPT
+        for chat_id in self._session.scalars(
+            delete(ChatLink)
+            .where(ChatLink.tenant_id == self._tenant, ChatLink.closed_at < closed)
+            .returning(ChatLink.chat_id)
+        ).all():
+            if not self.links_of_chat(chat_id):
+                self.forget_chat(chat_id)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from telegram import Bot
-    from telegram.request import HTTPXRequest
 
     from plugins.telegram_bot.settings import TelegramSettings
+    from plugins.telegram_bot.transport import Transport
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Bots:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._request: HTTPXRequest | None = None
+        self._request: Transport | None = None
         self._bots: dict[tuple[str, str], tuple[Bot, float]] = {}
 
     def __len__(self) -> int:
@@ -62,7 +62,8 @@ class Bots:
         """Run `work` with the town's bot, and wait for it.
 
         Raises:
-            telegram.error.TelegramError: whatever the call raised.
+            CallError: the call was not taken, or nobody knows; it is a TelegramError.
+            TimeoutError: no end within `LONGEST_CALL`.
         """
 
         async def run() -> T:
@@ -103,10 +104,11 @@ class Bots:
         os.environ.setdefault("PTB_TIMEDELTA", "true")
         # Imported here: a quarter of a second that only who talks to Telegram should pay.
         from telegram import Bot  # noqa: PLC0415
-        from telegram.request import HTTPXRequest  # noqa: PLC0415
+
+        from plugins.telegram_bot.transport import Transport  # noqa: PLC0415
 
         if self._request is None:
-            self._request = HTTPXRequest(
+            self._request = Transport(
                 connection_pool_size=self._connections, read_timeout=15, pool_timeout=10
             )
         return Bot(

@@ -6,8 +6,15 @@ import time
 
 from core.plugin import Address, Dead, Delivered, Delivery, Message, Retry, TenantContext
 from plugins.telegram_bot import screens
+from plugins.telegram_bot.answers import Fate
 from plugins.telegram_bot.book import Book
-from plugins.telegram_bot.courier import PATIENCE, Courier, GoneError, NotSentError, UnknownError
+from plugins.telegram_bot.courier import (
+    PATIENCE,
+    ChatRefusedError,
+    Courier,
+    NotSentError,
+    UnknownError,
+)
 from plugins.telegram_bot.events import Button, Screen
 from plugins.telegram_bot.words import speaking
 
@@ -51,15 +58,21 @@ class TelegramChannel:
         time.sleep(wait.total_seconds())
         try:
             with speaking(link.language):
-                return Delivered(f"{chat_id}/{self._send(chat_id, link.family_id, message)}")
+                number = self._send(chat_id, link.family_id, message)
+            book.taken()
+            return Delivered(f"{chat_id}/{number}")
         except NotSentError as refusal:
             book.release(key)
             self._ctx.session.commit()
             return Retry(refusal.reason, refusal.after)
-        except GoneError:
-            book.forget_chat(chat_id)
+        except ChatRefusedError as refusal:
+            pause = book.refused(chat_id, refusal.reason, over=refusal.fate is Fate.CLOSED)
+            if pause or refusal.fate is Fate.FORBIDDEN:
+                book.release(key)
+                self._ctx.session.commit()
+                return Retry(refusal.reason, pause)
             self._ctx.session.commit()
-            return Dead("the chat is closed to the bot")
+            return Dead(refusal.reason)
         except UnknownError:
             return Delivered()
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from core.plugin import TenantContext, enabled_towns, town_context
+from core.plugin import PARIS, TenantContext, enabled_towns, town_context
 from core.plugin import gettext as _
 from plugins.telegram_bot import polling
+from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.settings import TELEGRAM, TelegramSettings
 
@@ -98,6 +99,20 @@ def simulator_command(towns: Callable[[], list[TelegramSettings]]) -> click.Comm
         simulator.serve()
 
     return simulate
+
+
+def stopped(ctx: TenantContext) -> str:
+    """Say why the town's bot sends nothing for the moment; "" when it is not stopped."""
+    reason, until = Book(ctx).trouble()
+    if not reason:
+        return ""
+    return _(
+        "Les envois sont arrêtés, aucune discussion n’est déliée. Réponse reçue : « %(reason)s ». "
+        "Prochain essai à %(time)s."
+    ) % {
+        "reason": reason,
+        "time": (until or ctx.clock.now()).astimezone(PARIS).strftime("%H:%M"),
+    }
 
 
 def problem(bots: Bots, settings: TelegramSettings) -> str:

@@ -46,7 +46,7 @@ class Conversation:
     def actions(self) -> list[Action]:
         """What to do about the update, in order."""
         if self._in.kind is Kind.BLOCKED:
-            self._book.forget_chat(self._in.chat_id)
+            self._book.blocked(self._in.chat_id, self._in.number, self._in.date)
             return []
         self._read_links()
         with speaking(self._language()):
@@ -102,6 +102,7 @@ class Conversation:
             return [Show(screens.said(text, (screens.portal(self._ctx.town),)))]
         if family.id in self._families:
             self._book.redeem(presented[0], self._in.chat_id)
+            self._book.still_linked(self._in.chat_id, family.id, self._in.number)
             return [Show(screens.said(_("Cette discussion est déjà reliée à ce dossier.")))]
         return [Show(screens.ask_to_link(family, presented[0]))]
 
@@ -189,7 +190,11 @@ class Conversation:
         language = self._links[0].language if self._links else family.language
         language = language if language in offered else offered[0]
         linked = self._book.link(
-            self._in.chat_id, family.id, name=self._in.name, language=language
+            self._in.chat_id,
+            family.id,
+            name=self._in.name,
+            language=language,
+            update=self._in.number,
         )
         with speaking(language):
             if not linked:

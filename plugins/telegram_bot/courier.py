@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.plugin import Document, PermanentError, TenantContext
+from plugins.telegram_bot.answers import Answer, Fate
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.events import Screen
@@ -19,13 +20,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 PATIENCE = timedelta(seconds=2)
 """How long a worker waits for its turn; beyond, the message goes back to the outbox."""
-
-_GONE = ("chat not found", "user is deactivated", "peer_id_invalid", "bot was blocked")
-_QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
-_NOT_MODIFIED = "message is not modified"
-_UNEDITABLE = ("message to edit not found", "message can't be edited", "there is no text")
 
 
 class NotSentError(Exception):
@@ -37,8 +35,13 @@ class NotSentError(Exception):
         self.after = after
 
 
-class GoneError(Exception):
-    """The chat is closed to us for good: blocked, deleted, unknown."""
+class ChatRefusedError(Exception):
+    """Telegram refuses this chat; `fate` says whether the chat is over, or only out of reach."""
+
+    def __init__(self, fate: Fate, reason: str) -> None:
+        super().__init__(reason)
+        self.fate = fate
+        self.reason = reason
 
 
 class UnknownError(Exception):
@@ -49,12 +52,16 @@ class UneditableError(Exception):
     """The message to edit is gone, or is none of ours."""
 
 
+class UnchangedError(Exception):
+    """The message already reads so."""
+
+
 class Courier:
     """Talks to Telegram for one town.
 
     Every method ends the transaction at hand before it speaks to Telegram: no lock is held over a
-    call. The caller has taken its turn. All raise `NotSentError`, `GoneError`, `UnknownError`, and
-    `PermanentError` for a mistake of ours (a wrong token, a message that Telegram does not take).
+    call. The caller has taken its turn. All raise `NotSentError`, `ChatRefusedError`,
+    `UnknownError`, and `PermanentError` for a message that Telegram does not take.
     """
 
     def __init__(self, ctx: TenantContext, settings: TelegramSettings, bots: Bots) -> None:
@@ -95,9 +102,8 @@ class Courier:
 
         try:
             self._call(chat_id, edit)
-        except PermanentError as refusal:
-            if _NOT_MODIFIED not in refusal.reason.lower():
-                raise
+        except UnchangedError:
+            return
 
     def document(self, chat_id: int, document: Document, caption: str) -> int:
         """Send a file; returns the message's number."""
@@ -117,7 +123,7 @@ class Courier:
         """Answer a tapped button. It only stops a little wheel: too late is no harm."""
         try:
             self._call(chat_id, lambda bot: bot.answer_callback_query(query_id, text or None))
-        except (PermanentError, NotSentError, UnknownError):
+        except (PermanentError, NotSentError, UnknownError, ChatRefusedError):
             return
 
     def leave(self, chat_id: int) -> None:
@@ -150,59 +156,41 @@ class Courier:
         time.sleep(max(wait.total_seconds(), 0))
 
     def _call(self, chat_id: int, work: Callable[[Bot], Awaitable[T]]) -> T:
-        from telegram import error  # noqa: PLC0415 - see Bots._make
+        from plugins.telegram_bot.transport import CallError  # noqa: PLC0415 - see Bots._make
 
         self._ctx.session.commit()
         try:
             return self._bots.call(self._settings, work)
-        except error.RetryAfter as refusal:
-            wait = _seconds(refusal.retry_after)
-            Book(self._ctx).hold(chat_id, wait)
-            self._ctx.session.commit()
-            raise NotSentError("Telegram asks to wait", wait) from None
-        except error.Forbidden as refusal:
-            raise GoneError(refusal.message) from None
-        except error.BadRequest as refusal:
-            raise _refused(refusal.message) from None
-        except (error.InvalidToken, error.Conflict) as refusal:
-            raise PermanentError(f"Telegram refuses the bot: {refusal.message}") from None
-        except error.NetworkError as failure:
-            raise _unanswered(failure) from None
+        except CallError as error:
+            answer = error.answer
         except TimeoutError:
-            raise UnknownError("no answer") from None
-        except error.TelegramError as refusal:
-            if isinstance(refusal.__cause__, ValueError):
-                # No JSON: somebody on the way answered, as with a page for maintenance.
-                raise NotSentError(refusal.message) from None
-            raise PermanentError(refusal.message) from None
+            answer = Answer(Fate.UNKNOWN, "no answer")
+        raise self._failure(chat_id, answer) from None
 
-
-def _refused(reason: str) -> Exception:
-    said = reason.lower()
-    if any(words in said for words in _GONE):
-        return GoneError(reason)
-    if any(words in said for words in _UNEDITABLE):
-        return UneditableError(reason)
-    # Telegram quotes what it refuses, as a link to pay: nothing for logs.
-    return PermanentError(_QUOTED.sub("'…'", reason))
-
-
-def _unanswered(failure: Exception) -> Exception:
-    """What a failed exchange means: before a connection stood, nothing was sent."""
-    import httpx  # noqa: PLC0415 - the client's own client: loaded with it
-
-    cause = failure.__cause__
-    if cause is None:
-        # An answer came, and it was an error of Telegram's own (5xx).
-        return NotSentError(str(failure))
-    if isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-        return NotSentError(type(cause).__name__)
-    return UnknownError(type(cause).__name__)
-
-
-def _seconds(value: float | timedelta) -> timedelta:
-    # python-telegram-bot gives one or the other, by its version and PTB_TIMEDELTA (see Bots).
-    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+    def _failure(self, chat_id: int, answer: Answer) -> Exception:
+        """Turn an answer into what the caller has to know, and note what concerns the whole bot."""
+        match answer.fate:
+            case Fate.WAIT:
+                Book(self._ctx).hold(chat_id, answer.after or PATIENCE)
+                self._ctx.session.commit()
+                return NotSentError("Telegram asks to wait", answer.after)
+            case Fate.BOT_REFUSED | Fate.BARRED:
+                pause = Book(self._ctx).stop(answer.reason)
+                self._ctx.session.commit()
+                log.error("telegram.stopped town=%s reason=%s", self._ctx.town.slug, answer.reason)
+                return NotSentError(answer.reason, pause)
+            case Fate.NOT_SENT:
+                return NotSentError(answer.reason)
+            case Fate.CLOSED | Fate.UNREACHABLE | Fate.FORBIDDEN:
+                return ChatRefusedError(answer.fate, answer.reason)
+            case Fate.UNEDITABLE:
+                return UneditableError(answer.reason)
+            case Fate.UNCHANGED:
+                return UnchangedError(answer.reason)
+            case Fate.UNKNOWN:
+                return UnknownError(answer.reason)
+            case _:
+                return PermanentError(answer.reason)
 
 
 def _markup(screen: Screen) -> InlineKeyboardMarkup | None:

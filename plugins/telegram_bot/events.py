@@ -53,6 +53,14 @@ class Incoming:
     language: str = ""
     message_id: int = 0
     query_id: str = ""
+    date: int = 0
+    """When a bot was blocked, in seconds since 1970; 0 where it is not said."""
+
+    @property
+    def number(self) -> int:
+        """The update's number: the bot's later updates have higher ones, but for quiet weeks."""
+        number = self.key.rpartition(":")[2]
+        return int(number) if number.isdecimal() else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,7 @@ class _Member(_Model):
 class _Membership(_Model):
     chat: _Chat
     new_chat_member: _Member
+    date: Annotated[int, Field(strict=True, ge=0, lt=2**40)] = 0
 
 
 class _Update(_Model):
@@ -206,4 +215,6 @@ def _membership(key: str, change: _Membership) -> Incoming | None:
     gone = change.new_chat_member.status in {"kicked", "left"}
     if change.chat.type != "private":
         return None if gone else Incoming(key, Kind.GROUP, change.chat.id)
-    return Incoming(key, Kind.BLOCKED, change.chat.id) if gone else None
+    if not gone:
+        return None
+    return Incoming(key, Kind.BLOCKED, change.chat.id, date=change.date)

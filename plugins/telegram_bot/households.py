@@ -13,7 +13,11 @@ from plugins.telegram_bot.models import ChatLink, LinkToken
 
 def data(ctx: TenantContext, family_id: int) -> dict[str, Any] | None:
     """The chats that see the family, for the person who asks."""
-    links = Book(ctx).links_of_family(family_id)
+    links = ctx.session.scalars(
+        select(ChatLink)
+        .where(ChatLink.tenant_id == ctx.town.slug, ChatLink.family_id == family_id)
+        .order_by(ChatLink.id)
+    ).all()
     if not links:
         return None
     return {
@@ -34,6 +38,11 @@ def erase(ctx: TenantContext, family_id: int) -> None:
     book = Book(ctx)
     for link in book.links_of_family(family_id):
         book.unlink(link.id, family_id)
+    ctx.session.execute(
+        delete(ChatLink).where(
+            ChatLink.tenant_id == ctx.town.slug, ChatLink.family_id == family_id
+        )
+    )
     _drop_tokens(ctx, family_id)
 
 

@@ -21,9 +21,11 @@ from core.plugin import Base, TenantScoped
 
 
 class ChatLink(TenantScoped, Base):
-    """A chat that sees a family's invoices. Unlinking deletes the row: no state to forget to read.
+    """A chat that sees a family's invoices.
 
-    A chat may be linked to several families, a family to several chats.
+    A chat may be linked to several families, a family to several chats. Unlinking deletes the row.
+    A row with `closed_at` is unlinked too: it is kept for days only because Telegram, and not the
+    parent, said that the chat is over, and a wave of such answers has to be taken back.
     """
 
     __tablename__ = "telegram_chat_link"
@@ -42,6 +44,13 @@ class ChatLink(TenantScoped, Base):
     alerts: Mapped[bool] = mapped_column(default=True, server_default=true())
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now()
+    )
+    since_update: Mapped[int] = mapped_column(
+        BigInteger, default=0, server_default="0",
+        comment="number of the update that linked; what Telegram sent before says nothing of it",
+    )  # fmt: skip
+    closed_at: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True), comment="Telegram said that the chat is over"
     )
 
 
@@ -108,4 +117,17 @@ class Pace(TenantScoped, Base):
     free_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     held_until: Mapped[datetime | None] = mapped_column(
         DateTime(timezone=True), comment="Telegram asked to wait until then"
+    )
+    refused_chats: Mapped[list[int]] = mapped_column(
+        ARRAY(BigInteger), default=list, server_default="{}",
+        comment="of the bot: chats refused since a message was last taken",
+    )  # fmt: skip
+    refused_since: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True), comment="when the first of these was refused"
+    )
+    trouble: Mapped[str] = mapped_column(
+        default="", server_default="", comment="of the bot: why sending is stopped"
+    )
+    stops: Mapped[int] = mapped_column(
+        default=0, server_default="0", comment="how often in a row it was stopped"
     )

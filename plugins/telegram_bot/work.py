@@ -8,12 +8,13 @@ from typing import Any
 
 from core.plugin import RetryableError, TenantContext
 from plugins.telegram_bot import screens
+from plugins.telegram_bot.answers import Fate
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.conversation import Conversation
 from plugins.telegram_bot.courier import (
     PATIENCE,
+    ChatRefusedError,
     Courier,
-    GoneError,
     NotSentError,
     UneditableError,
     UnknownError,
@@ -57,14 +58,20 @@ def answer(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> Non
                 spoken = True
             else:
                 _do(courier, incoming.chat_id, action)
+        if spoken:
+            book.taken()
     except NotSentError as refusal:
         if not spoken:
             book.release(key)
             ctx.session.commit()
         raise RetryableError(refusal.reason, refusal.after) from None
-    except GoneError:
-        book.forget_chat(incoming.chat_id)
+    except ChatRefusedError as refusal:
+        pause = book.refused(incoming.chat_id, refusal.reason, over=refusal.fate is Fate.CLOSED)
+        if pause and not spoken:
+            book.release(key)
         ctx.session.commit()
+        if pause and not spoken:
+            raise RetryableError(refusal.reason, pause) from None
     except UnknownError:
         # It may have been said; the parent can ask again, which is better than hearing it twice.
         return
@@ -108,8 +115,11 @@ def refresh(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> No
         courier.edit(chat_id, message_id, screen)
     except UneditableError:
         book.remember(chat_id, message_id, ())
-    except GoneError:
-        book.forget_chat(chat_id)
+    except ChatRefusedError as refusal:
+        pause = book.refused(chat_id, refusal.reason, over=refusal.fate is Fate.CLOSED)
+        if pause:
+            ctx.session.commit()
+            raise RetryableError(refusal.reason, pause) from None
     except NotSentError as refusal:
         raise RetryableError(refusal.reason, refusal.after) from None
     except UnknownError as failure:

@@ -34,7 +34,7 @@ CALLERS = {
     "core/cli/run.py": {"httpx", "socket"},
     "core/db/embedded.py": {"socket"},
     "plugins/payfip/client.py": {"httpx", "urllib.request"},  # the latter: which proxy is set
-    "plugins/telegram_bot/courier.py": {"httpx"},
+    "plugins/telegram_bot/transport.py": {"httpx"},
 }
 NETWORK = {"httpx", "requests", "urllib.request", "urllib3", "aiohttp", "socket", "smtplib", "http.client", "ftplib", "zeep"}
 

@@ -17,7 +17,6 @@ from core.plugin import (
     Link,
     Message,
     PaymentSettled,
-    PermanentError,
     Retry,
     RetryableError,
 )
@@ -25,7 +24,7 @@ from plugins.telegram_bot import plugin, polling, work
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.channel import TelegramChannel
-from plugins.telegram_bot.commands import problem
+from plugins.telegram_bot.commands import problem, stopped
 from plugins.telegram_bot.courier import Courier
 from plugins.telegram_bot.events import read_update
 from plugins.telegram_bot.inbox import UPDATE, Inbox
@@ -247,13 +246,14 @@ def test_what_errors_mean(parent, family, channel, fault, outcome):
     assert isinstance(channel.deliver(note("reminder", None), to(family), "k"), outcome)
 
 
-def test_a_wrong_token_is_for_a_person_to_mend(make_town, simulator, bots):
+def test_a_wrong_token_holds_what_was_to_be_sent(make_town, simulator, bots):
     town = make_town(base_url=simulator.url, token="99:not-known-there")
     family = town.add_family("Durand")
     Book(town).link(CHAT, family.id, name="", language="fr")
     channel = TelegramChannel(town, Courier(town, town.configured, bots))
-    with pytest.raises(PermanentError):
-        channel.deliver(note("reminder", None), to(family), "k")
+    assert isinstance(channel.deliver(note("reminder", None), to(family), "k"), Retry)
+    assert Book(town).links_of_chat(CHAT)
+    assert "Unauthorized" in stopped(town)
     assert "ne répond pas" in problem(bots, town.configured)
 
 
