@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from core.api.invoices import (
     SourceProblem,
 )
 from core.api.plugin import Plugin, PluginSettings, hookimpl
+from core.domain.money import decimal_text
 from core.i18n import gettext as _
 from core.sources import fields
 from core.sources.bundle import LINES, READ_ERRORS, Bundle, open_bundle
@@ -61,6 +63,10 @@ class CsvSource:
                 yield from refused.problems
             except READ_ERRORS:
                 yield problem(_("Ce fichier est illisible ou abîmé."), file.name)
+
+
+_TOTAL = re.compile(r"\W*(sous[- _]?)?tota(l|ux)(?![^\W\d_])", re.IGNORECASE)
+_NAMES_ONE = ("numero", "code_famille", "date_facture", "date_echeance")
 
 
 @dataclass(slots=True)
@@ -125,11 +131,18 @@ class _Import:
     def _plain(self, sheet: Sheet) -> Iterator[_Draft | SourceProblem]:
         """One row an invoice; its lines, if any, were put aside."""
         reading = Reading(sheet, self._invoice_readers, INVOICE)
+        total: int | None = 0
         for row in sheet.rows():
             if isinstance(row, SourceProblem):
+                total = None
                 yield row
                 continue
             cells = reading.read(row)
+            if is_total(row):
+                if problem_ := _wrong_total(cells, total):
+                    yield problem_
+                continue
+            total = None if total is None or cells.problems else total + cells.values["montant"]
             regie, number = cells.values.get("regie", ""), cells.values.get("numero", "")
             draft = _Draft(cells, (regie, number))
             if self._bundle.lines is not None:
@@ -152,6 +165,8 @@ class _Import:
         shared_of = itemgetter(*shared)
         before: tuple[str, ...] = ()
         for row in sheet.rows():
+            if isinstance(row, Row) and is_total(row):
+                continue  # Its two amounts may be those of lines or of invoices.
             if isinstance(row, SourceProblem):
                 if draft is not None:
                     draft.whole = False
@@ -213,6 +228,27 @@ def _check_repeated(draft: _Draft, file: str, row: Row, shared: Sequence[int]) -
                 "value": shown(first.cells[position]),
             }
             draft.problems.append(problem(message, file, row.line, row.header[position], value))
+
+
+def is_total(row: Row) -> bool:
+    """Whether a row says what the others come to: no number, no family, no day, and the word."""
+    return not any(row.get(name) for name in _NAMES_ONE) and any(map(_TOTAL.match, row.cells))
+
+
+def _wrong_total(cells: Cells, expected: int | None) -> SourceProblem | None:
+    """What is wrong with a line of totals; None too where a row above it could not be read."""
+    said = cells.values.get("montant")
+    if said is None or expected is None or said == expected or not _is_grand_total(cells.row):
+        return None
+    message = _("Cette ligne de total ne correspond pas aux factures du fichier : %(total)s.")
+    return problem(
+        message % {"total": decimal_text(expected)}, cells.file, cells.row.line, "montant",
+        cells.row.get("montant"),
+    )  # fmt: skip
+
+
+def _is_grand_total(row: Row) -> bool:
+    return not any(cell.casefold().startswith("sous") for cell in row.cells)
 
 
 def _too_many_lines() -> str:

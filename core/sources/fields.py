@@ -26,6 +26,8 @@ def text(limit: int) -> Callable[[str], str]:
     """A reader of words, at most `limit` characters."""
 
     def read(value: str) -> str:
+        if "\n" in value:  # Written over several lines, in a cell of a spreadsheet.
+            value = " ".join(value.split())
         # Spreadsheets run such cells when an export is opened: refused where they would come in.
         if value[0] in _FORMULA:
             raise CellError(_("Un texte ne commence pas par =, +, - ou @ (formule de tableur)."))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 
 from core.api.invoices import SourceProblem
 from core.i18n import gettext as _
 from core.sources.columns import Columns, header_problems, normalise
 from core.sources.problems import RefusedError, problem
-from core.sources.text import Opener, encoding_of, numbered_lines
+from core.sources.text import MAX_LINE, Opener, encoding_of, numbered_lines
 
-SEPARATORS = ";,\t"
+SEPARATORS = ";,\t|"
+
+MAX_LINES_OF_ROW = 20
+"""Lines that one row may take, its cells written over several."""
 
 _UTF8_TAILS = "".join(
     {chr(byte) for byte in range(0x80, 0xC0)}
@@ -90,7 +95,12 @@ class Sheet:
 
     def rows(self) -> Iterator[Row | SourceProblem]:
         """The rows below the header, blank ones left out; a problem for each that is damaged."""
-        for number, line in self._lines():
+        waiting: deque[tuple[int, str]] = deque()
+        lines = self._lines()
+        while True:
+            number, line = waiting.popleft() if waiting else next(lines, (0, ""))
+            if not number:
+                return
             if number <= self._header_line:
                 continue
             broken = self._broken(number, line)
@@ -99,13 +109,38 @@ class Sheet:
                 continue
             cells = _split(line, self._separator)
             if cells is None:
+                cells = self._split_over_lines(line, lines, waiting)
+            if cells is None:
                 message = _(
-                    "Guillemets mal fermés : une cellule tient sur une seule ligne et "
+                    "Guillemets mal fermés : une cellule commence et finit par un guillemet, et "
                     "double ses guillemets intérieurs."
                 )
                 yield problem(message, self.name, number, value=line)
             elif any(cells):
                 yield self._row(number, cells)
+
+    def _split_over_lines(
+        self, line: str, lines: Iterator[tuple[int, str]], waiting: deque[tuple[int, str]]
+    ) -> list[str] | None:
+        """The cells of a row one of which goes on in the lines that follow; None if none does so.
+
+        An open quote costs its own row and not the rest of the file: unless the lines end with as
+        many cells as the header has, they are given back to `waiting`, to be read for themselves.
+        """
+        taken: list[tuple[int, str]] = []
+        while line.count('"') % 2 and len(taken) < MAX_LINES_OF_ROW and len(line) < MAX_LINE:
+            number, more = waiting.popleft() if waiting else next(lines, (0, ""))
+            if not number:
+                break
+            taken.append((number, more))
+            if self._broken(number, more):
+                break
+            line += f"\n{more}"
+        cells = _split(line, self._separator)
+        if taken and cells is not None and len(cells) == len(self.header):
+            return cells
+        waiting.extendleft(reversed(taken))
+        return None
 
     def _row(self, number: int, cells: list[str]) -> Row | SourceProblem:
         header = self.header
@@ -149,9 +184,8 @@ class Sheet:
 def _split(line: str, separator: str) -> list[str] | None:
     if '"' not in line:  # What csv.reader would do, without making one for each line.
         return [cell.strip() for cell in line.split(separator)]
-    # Line by line, so that an open quote costs one row and not the rest of the file.
     try:
-        cells = next(csv.reader((line,), delimiter=separator, strict=True), [])
+        cells = next(csv.reader(StringIO(line, newline=""), delimiter=separator, strict=True), [])
     except csv.Error:
         return None
     return [cell.strip() for cell in cells]

@@ -128,7 +128,7 @@ WHOLE = [
     pytest.param(table(), 0, "aucune facture", id="header only"),
     pytest.param(table(header="a;b;c"), 1, "En-tête", id="no header"),
     pytest.param(table(row(), header=row()), 1, "En-tête", id="rows without header"),
-    pytest.param(table(header=HEADER.replace(";", "|")), 1, "En-tête", id="wrong separator"),
+    pytest.param(table(header=HEADER.replace(";", "~")), 1, "En-tête", id="wrong separator"),
     pytest.param(table(row().replace(";", ",")), 2, "cellules au lieu de", id="row separated else"),
     pytest.param(
         table(row().replace(";", ","), header=HEADER.replace(";", ",")), 2, "entre guillemets",
@@ -142,18 +142,19 @@ WHOLE = [
     pytest.param(table("PERISCOLAIRE;2"), 2, "cellules", id="too few"),
     pytest.param(table(row(libelle='"CANTINE')), 2, "Guillemets", id="open quote"),
     pytest.param(table(row(libelle='"CANTINE "DU" MOIS"')), 2, "Guillemets", id="bare quotes"),
-    pytest.param(table(row(libelle='"DEUX\nLIGNES"')), 2, "Guillemets", id="line feed in a cell"),
+    pytest.param(table(row(libelle='"DEUX\nLIGNES'), row(numero="2")), 2, "Guillemets", id="line feed in an open cell"),
+    pytest.param(table(row(libelle='"DEUX\nLIGNES"') + ";5"), 2, "Guillemets", id="line feed and a cell too many"),
+    pytest.param(table(row(numero='"12\n34"')), 2, "Lettres, chiffres", id="line feed in a number"),
     pytest.param(table(row(libelle="A\0B")), 2, "invisible", id="NUL byte"),
     pytest.param(table(row(libelle="A\x1bB")), 2, "invisible", id="escape"),
     pytest.param(table(row(libelle="A\u202eB")), 2, "invisible", id="right-to-left override"),
     pytest.param(table(row(libelle="A\u200bB")), 2, "invisible", id="zero-width space"),
     pytest.param(table(row(libelle="A\ufffdB")), 2, "Lettres", id="replacement character"),
-    pytest.param(table(row(), encoding="utf-16"), 0, "UTF-16", id="UTF-16"),
-    pytest.param(table(row(), encoding="utf-16-le"), 1, "invisible", id="UTF-16 without BOM"),
-    pytest.param(table(row(), encoding="utf-32"), 0, "UTF-32", id="UTF-32"),
     pytest.param(table(row(libelle="GOÛTER"), encoding="cp850"), 2, "UTF-8", id="DOS"),
+    pytest.param(table(row(debiteur="CÃ©line", libelle="GOÛTER")), 2, "Lettres accentuées", id="some encoded twice"),
+    pytest.param(table(row(debiteur="s½ur")+"\r\n"+row(numero="2", debiteur="\x80"), encoding="latin-1"), 3, "Windows-1252", id="ISO-8859-15 and Windows-1252"),
+    pytest.param(table(row(), encoding="utf-16")[:-1], 2, "illisible", id="half of UTF-16"),
     pytest.param(table(row(), encoding="mac_roman"), 2, "Lettres accentuées", id="Macintosh"),
-    pytest.param(table(row(debiteur="CÃ©line")), 2, "Lettres accentuées", id="encoded twice"),
     pytest.param(
         table(row()) + row(numero="2").encode("cp1252"), 2, "Lettres accentuées", id="mixed"
     ),
@@ -201,3 +202,27 @@ def test_a_bad_line_is_said_once_and_its_sum_is_not_judged(read):
 def test_a_file_that_is_gone_is_a_problem_too(tmp_path):
     gone = SourceFile(tmp_path / "gone.csv", "gone.csv", 0)
     assert [item.file for item in CsvSource().read(gone)] == ["gone.csv"]
+
+
+def test_an_open_quote_costs_its_own_row(read):
+    items = read(table(row(libelle='"CANTINE'), row(numero="2", ref_tipi=""), row(numero="3", ref_tipi="")))
+    assert [(i.line, i.value[:12]) for i in items if isinstance(i, SourceProblem)] == [(2, "PERISCOLAIRE")]
+    assert [i.number for i in items if isinstance(i, InvoiceRecord)] == ["2", "3"]
+
+
+@pytest.mark.parametrize("words", ["TOTAL", "Total général", "TOTAUX :", "total_periscolaire"])
+def test_a_line_of_totals_is_left_out_if_it_is_right(read, words):
+    total = ";".join(words if name == "libelle" else "113,74" if name == "montant" else "" for name in HEADER.split(";"))
+    whole = table(row(), row(numero="2", ref_tipi=""), total)
+    assert [type(item) for item in read(whole)] == [InvoiceRecord, InvoiceRecord]
+    wrong = read(whole.replace(b"113,74", b"170,61"))
+    assert [(i.line, i.column) for i in wrong if isinstance(i, SourceProblem)] == [(4, "montant")]
+    assert "113,74" in wrong[-1].message
+    # Below a row that could not be read there is nothing to compare it with.
+    damaged = read(table(row(), row(numero="2", date_facture="x"), total))
+    assert [(i.line, i.column) for i in damaged if isinstance(i, SourceProblem)] == [(3, "date_facture")]
+
+
+def test_a_row_without_number_is_no_total(read):
+    items = read(table(row(numero="", libelle="TOTAL"), row(libelle="TOTAL")))
+    assert [(i.line, i.column) for i in items if isinstance(i, SourceProblem)] == [(2, "numero")]
