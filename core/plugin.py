@@ -32,6 +32,7 @@ from core.api.invoices import (
     InvoiceSource,
     LineRecord,
     SourceFile,
+    SourceNotice,
     SourceProblem,
     TaxKind,
 )
@@ -88,10 +89,11 @@ __all__ = [
     "NotificationChannel", "Outbox", "Outcome", "PARIS", "PaymentInfo", "PaymentIntent",
     "PaymentProvider", "PaymentReversed", "PaymentSettled", "Payments", "Pending", "Periodic",
     "PermanentError", "Plugin", "PluginSettings", "PreauError", "Recorded", "Redirect", "RegieInfo",
-    "Retry", "RetryableError", "SettingsProblemError", "Settled", "SourceFile", "SourceProblem",
-    "TaxKind", "TenantContext", "TenantScoped", "TownInfo", "UnknownTownError", "UserError",
-    "WebConfig", "bare", "check_character", "day", "decimal_text", "enabled_towns", "gettext",
-    "hookimpl", "money", "ngettext", "parse_amount", "protect", "render_pdf", "town_context", "use",
+    "Retry", "RetryableError", "SettingsProblemError", "Settled", "SourceFile", "SourceNotice",
+    "SourceProblem", "TaxKind", "TenantContext", "TenantScoped", "TownInfo", "UnknownTownError",
+    "UserError", "WebConfig", "bare", "check_character", "day", "decimal_text", "enabled_towns",
+    "gettext", "hookimpl", "money", "ngettext", "parse_amount", "protect", "render_pdf",
+    "town_context", "use",
     "DateError", "DecodeError", "decode", "in_bounds", "is_surprising", "parse_day",
     "parse_decimal",
 ]  # fmt: skip

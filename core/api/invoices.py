@@ -93,6 +93,24 @@ class SourceProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceNotice:
+    """A fact about a file that an agent must know, and that does not stop its import.
+
+    With `left_out`, a part of the file was passed over on purpose and `amount` is what it comes to,
+    in cents: such notices are counted and added up by `message`, which therefore names the reason
+    and nothing of the part. The other fields are those of a `SourceProblem`.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: str = ""
+    value: str = ""
+    left_out: bool = False
+    amount: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SourceFile:
     """A file to import: where it lies, what it was called, and how large it is, in bytes."""
 
@@ -105,12 +123,13 @@ class InvoiceSource(Protocol):
     """Reads one format of invoice file.
 
     `read` is lazy, does not keep the whole file in memory, never guesses an amount, and yields a
-    `SourceProblem` in place of every record it cannot read; it raises nothing for bad content.
+    `SourceProblem` in place of every record it cannot read; it raises nothing for bad content. A
+    record that is not meant for the town's régies is passed over with a `SourceNotice`.
     """
 
     key: str
     label: str
 
-    def read(self, file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem]:
-        """Yield the records of `file` in its order, and its problems where they occur."""
+    def read(self, file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem | SourceNotice]:
+        """Yield the records of `file` in its order, its problems and notices where they occur."""
         ...

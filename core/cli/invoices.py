@@ -14,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from core.api.errors import UserError
 from core.api.invoices import SourceFile
+from core.domain.money import decimal_text
 from core.runtime import UnknownTownError, get_runtime
 from core.services.imports import ImportReport
 from core.services.town import Town
@@ -68,6 +69,12 @@ def import_(town_slug: str, path: Path, source: str, *, publish: bool, dry_run: 
     # Told once it is so: whoever reads it may be gone, and must not take it back.
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())
     click.echo(f"{'Would import' if dry_run else 'Imported'}: {counts}")
+    for reason, sums in report.left_out.items():
+        click.echo(f"Left out, {sums['count']}, {decimal_text(sums['cents'])} €: {reason}")
+    for notice in report.notices:
+        if not notice.left_out:
+            where = f" (line {notice.line})" if notice.line else ""
+            click.echo(f"Look at: {notice.message} {notice.value}".rstrip() + where)
     if published is not None:
         click.echo(f"Published {published} invoices.")
     if report.batch_id is not None:

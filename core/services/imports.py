@@ -19,7 +19,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from core.api.context import Clock
-from core.api.invoices import InvoiceKind, InvoiceRecord, InvoiceSource, SourceFile, SourceProblem
+from core.api.invoices import (
+    InvoiceKind,
+    InvoiceRecord,
+    InvoiceSource,
+    SourceFile,
+    SourceNotice,
+    SourceProblem,
+)
 from core.containment import FaultError
 from core.domain import access_codes
 from core.i18n import gettext as _
@@ -35,6 +42,9 @@ from core.tenancy.config import TenantConfig
 FANOUT = "publish.fanout"
 PUBLISH = "publish.batch"
 KEPT_PROBLEMS = 200
+KEPT_NOTICES = 200
+KEPT_REASONS = 50
+"""Reasons for which parts of one file are left out; a source has a handful."""
 _CHUNK = 2000
 _SQL = Path(__file__).parent / "sql"
 _KEY = re.compile(r"[A-Z]*\d+\Z")
@@ -72,6 +82,11 @@ class ImportReport:
     """To be held against the billing software: régie, `action`, `count`, `cents`."""
     changes: list[dict[str, Any]] = field(default_factory=list)
     """The first of the changed invoices: number, labels and cents before and after."""
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Parts of the file that are not for the town's régies: `count` and `cents`, by reason."""
+    notices: list[SourceNotice] = field(default_factory=list)
+    """The first of what an agent must know, by line; parts that were left out are among them."""
+    notice_count: int = 0
 
     @property
     def refused(self) -> bool:
@@ -83,6 +98,20 @@ class ImportReport:
         self.problem_count += 1
         if len(self.problems) < KEPT_PROBLEMS:
             self.problems.append(problem)
+
+    def note(self, notice: SourceNotice) -> None:
+        """Count a notice and keep it if there is room."""
+        self.notice_count += 1
+        if len(self.notices) < KEPT_NOTICES:
+            self.notices.append(notice)
+        if not notice.left_out:
+            return
+        reason = notice.message
+        if reason not in self.left_out and len(self.left_out) >= KEPT_REASONS:
+            reason = _("Pour d’autres raisons")
+        sums = self.left_out.setdefault(reason, {"count": 0, "cents": 0})
+        sums["count"] += 1
+        sums["cents"] += notice.amount
 
 
 class Imports:
@@ -137,6 +166,7 @@ class Imports:
                 report.batch_id = None
                 attempt.rollback()
         report.problems.sort(key=lambda problem: (problem.file, problem.line))
+        report.notices.sort(key=lambda notice: (notice.file, notice.line))
         return report
 
     def publish(self, batch_id: int) -> int:
@@ -269,6 +299,9 @@ class Imports:
             if isinstance(item, SourceProblem):
                 report.add(item)
                 continue
+            if isinstance(item, SourceNotice):
+                report.note(item)
+                continue
             read += 1
             for problem in self._problems_of(item, file):
                 report.add(problem)
@@ -282,7 +315,7 @@ class Imports:
                 chunk.clear()
         self._copy(chunk)
         progress(read)
-        if not read and not report.refused:
+        if not read and not report.refused and not report.left_out:
             report.add(SourceProblem(_("Ce fichier ne contient aucune facture."), file=file.name))
 
     def _problems_of(self, record: InvoiceRecord, file: SourceFile) -> Iterator[SourceProblem]:
@@ -400,6 +433,8 @@ class Imports:
         counts["unchanged"] = self._run(
             "SELECT count(*) FROM staged_invoice WHERE action = 'same'"
         ).scalar_one()
+        if report.left_out:
+            counts["left_out"] = sum(sums["count"] for sums in report.left_out.values())
         report.counts = counts
         for statement, found in zip(
             _statements("preview"), (report.totals, report.changes), strict=True

@@ -13,14 +13,17 @@ from core.api.invoices import (
     InvoiceSource,
     LineRecord,
     SourceFile,
+    SourceNotice,
     SourceProblem,
 )
 from core.containment import FaultError, NonsenseError, contain, report_fault
 from core.domain.dates import YEARS
 
 
-def read(source: InvoiceSource, file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem]:
-    """The records and problems of a file.
+def read(
+    source: InvoiceSource, file: SourceFile
+) -> Iterator[InvoiceRecord | SourceProblem | SourceNotice]:
+    """The records, problems and notices of a file.
 
     It may take its time: a file has a million lines. The caller holds no lock meanwhile.
 
@@ -53,6 +56,8 @@ def _look_at(item: object) -> None:
     Not by `Checked`, which takes longer than reading: a file has a million lines.
     """
     if isinstance(item, SourceProblem):
+        return
+    if isinstance(item, SourceNotice) and type(item.amount) is int:
         return
     if not (
         isinstance(item, InvoiceRecord)

@@ -236,6 +236,11 @@ class Uploads:
                     "counts": report.counts,
                     "totals": report.totals,
                     "changes": report.changes,
+                    "left_out": [
+                        {"reason": reason, **sums} for reason, sums in report.left_out.items()
+                    ],
+                    "notice_count": report.notice_count,
+                    "notices": [asdict(notice) for notice in report.notices],
                     "problem_count": report.problem_count,
                     "problems": [asdict(problem) for problem in report.problems],
                 },

@@ -22,6 +22,7 @@ from core.api.invoices import (
     InvoiceSource,
     LineRecord,
     SourceFile,
+    SourceNotice,
     SourceProblem,
     TaxKind,
 )
@@ -65,10 +66,10 @@ class Records:
     key = "records"
     label = "Records"
 
-    def __init__(self, *items: InvoiceRecord | SourceProblem) -> None:
+    def __init__(self, *items: InvoiceRecord | SourceProblem | SourceNotice) -> None:
         self._items = items
 
-    def read(self, _file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem]:
+    def read(self, _file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem | SourceNotice]:
         """Yield them."""
         yield from self._items
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 from sqlalchemy import text
 from webtest import Upload
 
+from core.api.invoices import SourceNotice
 from core.models import Role
-from core.services import uploads
+from core.services import reading, uploads
 from core.sources.writing import flat_rows
 from core.testing.portal import record
 
@@ -78,6 +81,26 @@ def test_rubbish_is_refused_with_a_word(office, portal, content, name):
     assert page.html.select("[role=alert]")
     assert "Fichiers en attente" not in page
     assert states(portal) == {}
+
+
+def test_what_is_left_out_of_a_file_is_shown_before_and_after(office, monkeypatch):
+    notices = [
+        SourceNotice("Produits d’autres services", "f", 3, "", "833 – LOYER", left_out=True, amount=70000),
+        SourceNotice("Cet avoir est seul.", "f", 9, "", "AV-1"),
+    ]
+    real = reading.read
+    monkeypatch.setattr(reading, "read", lambda *given: chain(notices, real(*given)))
+    page = send(office, csv(record("1")))
+    for said in ("Laissé de côté", "Produits d’autres services", "700,00", "833 – LOYER", "AV-1"):
+        assert said in page
+    page = office.press(page, "import")
+    assert "Éléments laissés de côté" in page
+
+
+def test_a_file_for_nobody_here_says_so(office, monkeypatch):
+    notice = SourceNotice("Produits d’autres services", left_out=True, amount=70000)
+    monkeypatch.setattr(reading, "read", lambda *_given: iter([notice]))
+    assert "Rien de ce fichier n’est pour vos régies" in send(office, csv(record("1")))
 
 
 def test_no_file_at_all(office):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from core.api.invoices import InvoiceKind, LineRecord, SourceProblem, TaxKind
+from core.api.invoices import InvoiceKind, LineRecord, SourceNotice, SourceProblem, TaxKind
 from core.services.errors import ImportRefusedError
 from core.testing.portal import Records, record
 
@@ -242,3 +242,24 @@ def test_an_invoice_that_is_not_paid_online_may_bring_any_reference(portal, titr
         record("3", payment_reference="ABCD", kind=InvoiceKind.CREDIT_NOTE),
     )
     assert not report.refused
+
+
+def test_what_a_source_leaves_out_is_counted_by_reason_and_stops_nothing(portal):
+    rent = SourceNotice("Autres services", line=3, value="LOYER", left_out=True, amount=70000)
+    report = run(portal, rent, record("1"), rent, SourceNotice("À savoir", line=1))
+    assert report.batch_id is not None
+    assert report.left_out == {"Autres services": {"count": 2, "cents": 140000}}
+    assert (report.notice_count, [one.line for one in report.notices]) == (3, [1, 3, 3])
+    assert report.counts["left_out"] == 2
+
+
+def test_a_file_of_other_services_only_is_no_error_and_no_import(portal):
+    report = run(portal, SourceNotice("Autres services", left_out=True, amount=1))
+    assert (report.refused, report.batch_id) == (False, None)
+
+
+def test_reasons_without_end_are_counted_together(portal):
+    report = run(portal, *(SourceNotice(f"r{n}", left_out=True, amount=1) for n in range(500)))
+    assert sum(sums["count"] for sums in report.left_out.values()) == 500
+    assert len(report.left_out) < 60
+    assert len(report.notices) == 200

@@ -26,18 +26,25 @@ def block(tag: str, values: dict[str, str], *inside: str) -> str:
 
 def line(
     amount: str = "41.60", label: str = "LEA - REPAS", *, product: str = "RS01", vat: str = "",
-    debtor: dict[str, str] | None = None, inside: str = "", rank: int = 1,
+    debtor: dict[str, str] | None = None, inside: str = "", rank: int = 1, beside: str = "",
+    attached: str = "",
 ) -> str:  # fmt: skip
+    """A line; `beside` are other ``Tiers``, `attached` its own ``PJRef``."""
     info = {
         "IdLigne": str(rank), "ObjLignePce": label, "CodProdLoc": product, "Nature": "7067",
         "Majo": "0", "TvaIntraCom": "0", "MtHT": amount,
     }  # fmt: skip
     if vat:
         info["MtTVA"] = vat
-    who = block("Tiers", {}, block("InfoTiers", DEBTOR | (debtor or {})), block("Adresse", ADDRESS))
-    return block(
-        "LigneDePiece", {}, block("BlocLignePiece", {}, block("InfoLignePiece", info), inside), who
-    )
+    who = tiers(**(debtor or {}))
+    inner = block("InfoLignePiece", info, attached)
+    return block("LigneDePiece", {}, block("BlocLignePiece", {}, inner, inside), who, beside)
+
+
+def tiers(**changes: str) -> str:
+    """A debtor; an empty value takes the datum away."""
+    values = {name: value for name, value in (DEBTOR | changes).items() if value}
+    return block("Tiers", {}, block("InfoTiers", values), block("Adresse", ADDRESS))
 
 
 def piece(*lines: str, number: int = 314, kind: str = "15", inside: str = "", **more: str) -> str:
@@ -113,8 +120,8 @@ def many(count: int) -> Iterator[str]:
     yield "</Bordereau></PES_RecetteAller></n:PES_Aller>"
 
 
-def write(folder: Path, content: str | Iterable[str]) -> Path:
+def write(folder: Path, content: str | Iterable[str], encoding: str = "iso-8859-1") -> Path:
     path = folder / "recette.xml"
-    with path.open("w", encoding="iso-8859-1") as out:
+    with path.open("w", encoding=encoding) as out:
         out.writelines([content] if isinstance(content, str) else content)
     return path

@@ -144,7 +144,6 @@ def test_each_slip_has_sums_of_its_own(read):
         (piece(line("41.605")), "MtHT"),
         (piece(line("41.60"), kind="99"), "TypPce"),
         (piece(), "LigneDePiece"),
-        (piece(line(product="ZZ99")), "CodProdLoc"),
         (piece(line(debtor={"RefTiers": ""})), "RefTiers"),
         (piece(line(), DebFact="2026-13-01"), "DebFact"),
         (piece(line(), NumeroFacture="", NumDette="", IdPce=""), "IdPce"),

@@ -23,8 +23,8 @@ class Product(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    regie: str
-    """The régie whose invoices have it on their first line."""
+    regie: str = ""
+    """The régie whose invoices have it on their first line; "": that of the settings."""
     tax: TaxKind = TaxKind.OTHER
     """What its lines are to the income tax. Nothing in PES says it, and nothing is guessed."""
 
@@ -33,9 +33,11 @@ class PesSettings(PluginSettings):
     """``[plugins.pes_recette]`` of a town's tenant.toml."""
 
     regie: str = ""
-    """The régie of products that are not listed; "": such an invoice is refused."""
+    """The régie of products that are not listed; "": those are left out, counted and shown."""
     products: Mapping[str, Product] = Field(default_factory=dict)
-    """By product code, as ``[plugins.pes_recette.products.RS01]``."""
+    """The régies' own products by code, as ``[plugins.pes_recette.products.RS01]``."""
+    only_listed: bool = False
+    """Whether `regie` is only for listed products that name none, and all others are left out."""
     days_to_pay: int = Field(default=30, ge=0, le=365)
     """PES has no due date: so many days after the notice (``DteAsp``), else after the slip."""
     income_code: str = Field(default="", pattern=r"^[A-Z0-9]{0,2}$")
@@ -47,6 +49,8 @@ class PesSettings(PluginSettings):
     def _leads_somewhere(self) -> PesSettings:
         if not self.regie and not self.products:
             raise ValueError("name a regie, or products")
+        if not self.regie and not all(product.regie for product in self.products.values()):
+            raise ValueError("a product without a regie needs one for all")
         return self
 
 

@@ -7,19 +7,15 @@ not XML, not PES recette, or larger than any piece could be, is a `PesError`.
 
 from __future__ import annotations
 
-import gzip
-import io
-import tempfile
-import zlib
-from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lxml import etree
 
 from core.plugin import gettext as _
+from preau_pes_recette import text
 
 ROOT = "{http://www.minefi.gouv.fr/cp/helios/pes_v2/Rev0/aller}PES_Aller"
 VERSION = "2"
@@ -28,26 +24,30 @@ DEEPEST = 40
 MOST_LINES = 1000
 """Lines of one piece; a year of a canteen has some hundreds."""
 MOST_REFERENCES = 50
+MOST_DEBTORS = 50
+"""Debtors of one line: the format sets no limit, a household has two."""
 LONGEST = 4000
 """Characters of one datum; the longest that the format knows has some hundred."""
-LARGEST = 20 * 2**20
-"""Bytes of one attachment, unpacked."""
 
 _KEPT = {
-    "EnTetePES": {"IdColl"},
+    "EnTetePES": {"IdColl", "CodBud"},
     "EnTeteRecette": {"IdVer"},
     "BlocBordereau": {
         "Exer", "IdBord", "DteBordEm", "TypBord", "NbrPce", "MtBordHt", "MtBordTVA", "DteAsp",
     },
     "BlocPiece": {
-        "IdPce", "TypPce", "ObjPce", "DteAsp", "DebFact", "FinFact", "NumDette", "Per",
+        "IdPce", "TypPce", "NatPce", "ObjPce", "DteAsp", "DebFact", "FinFact", "NumDette", "Per",
         "NumeroFacture",
     },
     "InfoLignePiece": {"IdLigne", "ObjLignePce", "CodProdLoc", "MtHT", "MtTVA"},
     "RattachPiece": {"ExerRat", "IdPceOrig"},
-    "InfoTiers": {"IdTiers", "RefTiers", "Civilite", "Nom", "ComplNom", "Prenom"},
-    "Adresse": {"Adr1", "Adr2", "Adr3", "CP", "Ville"},
+    "InfoTiers": {
+        "IdTiers", "NatIdTiers", "RefTiers", "CatTiers", "TypTiers", "Civilite", "Nom", "ComplNom",
+        "Prenom",
+    },
+    "Adresse": {"TypAdr", "Adr1", "Adr2", "Adr3", "CP", "Ville"},
     "PJRef": {"IdUnique", "NomPJ"},
+    "Recouvrement": {"MtReco", "IdEncaissement"},
 }  # fmt: skip
 """What is read of each block. Everything else may come and go with versions and publishers."""
 
@@ -66,13 +66,21 @@ class PesError(Exception):
 
 @dataclass(slots=True)
 class Line:
-    """A ``LigneDePiece``: its own data, its debtor, and what it corrects."""
+    """A ``LigneDePiece``: its own data, all whom it names, and what it corrects.
+
+    `tiers` are the principal debtor and whoever answers for the debt beside him, in the file's
+    order. `attached` are the keys of the line's own attachments.
+    """
 
     row: int
     values: Values = field(default_factory=dict)
-    debtor: Values = field(default_factory=dict)
+    tiers: list[Values] = field(default_factory=list)
     corrects: Values = field(default_factory=dict)
+    collected: Values = field(default_factory=dict)
     by_debit: bool = False
+    attached: list[str] = field(default_factory=list)
+    amount: int = 0
+    """Cents, VAT included; set once the amounts are read."""
 
 
 @dataclass(slots=True)
@@ -87,7 +95,7 @@ class Slip:
 
 @dataclass(slots=True)
 class Piece:
-    """A ``Piece``: one invoice of its slip. `attached` are the keys of its attachments."""
+    """A ``Piece`` of its slip. `attached` are the keys of attachments that concern all of it."""
 
     row: int
     slip: Slip
@@ -95,12 +103,18 @@ class Piece:
     lines: list[Line] = field(default_factory=list)
     attached: list[str] = field(default_factory=list)
 
+    @property
+    def has_attachments(self) -> bool:
+        """Whether it, or a line of it, refers to an attachment."""
+        return bool(self.attached) or any(line.attached for line in self.lines)
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The file's head was read."""
+    """The file's head was read: the SIRET of the town, and which of its budgets this is."""
 
     town: str
+    budget: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +130,15 @@ def read(path: Path) -> Iterator[Opened | Piece | Closed]:
     Raises:
         PesError: where reading ends.
     """
-    state = _State()
-    for happening, element, stack in _walk(path):
-        if happening == "start":
-            state.begin(element, stack)
-        elif (found := state.end(stack)) is not None:
+    state = State()
+    for happening, element, stack in walk(path):
+        if (found := state.take(happening, element, stack)) is not None:
             yield found
     if not state.pieces:
         raise PesError(_("Ce fichier PES ne contient aucune pièce de recette."))
 
 
-class _State:
+class State:
     """Where one is in the file."""
 
     def __init__(self) -> None:
@@ -138,12 +150,23 @@ class _State:
         self._piece: Piece | None = None
         self._line: Line | None = None
         self._reference: Values = {}
+        self._address: Values = {}
 
-    def begin(self, element: Any, stack: list[str]) -> None:
+    def take(
+        self, happening: str, element: Any, stack: list[str]
+    ) -> Opened | Piece | Closed | None:
+        """Go on by one event of `walk`: what is complete with it."""
+        if happening == "start":
+            self._begin(element, stack)
+            return None
+        return self._end(stack)
+
+    def _begin(self, element: Any, stack: list[str]) -> None:
         """An element begins; its attributes are known, its content is not."""
         tag, row = stack[-1], element.sourceline or 0
         match tag:
-            case "Bordereau":
+            # A file may hold the town's expenses beside its receipts, in blocks of the same names.
+            case "Bordereau" if "PES_RecetteAller" in stack:
                 self.slips += 1
                 self._slip = Slip(row, self.slips)
             case "Piece" if self._slip is not None:
@@ -154,8 +177,16 @@ class _State:
                     raise PesError(message, row)
                 self._line = Line(row)
                 self._piece.lines.append(self._line)
-            case "InfoPrelevementSEPA" if self._line is not None:
+            # The second since 2014; the first stays for debits that the town itself remits.
+            case "InfoPrelevement" | "InfoPrelevementSEPA" if self._line is not None:
                 self._line.by_debit = True
+            case "Tiers" if self._line is not None:
+                if len(self._line.tiers) == MOST_DEBTORS:
+                    message = _("Plus de %(limit)s débiteurs pour une ligne.")
+                    raise PesError(message % {"limit": MOST_DEBTORS}, row)
+                self._line.tiers.append({})
+            case "Adresse" if self._line is not None:
+                self._address = {}
             case "PJRef":
                 self._reference = {}
         parent = stack[-2] if len(stack) > 1 else ""
@@ -164,7 +195,7 @@ class _State:
             if target is not None:
                 if len(value) > LONGEST:
                     raise PesError(_("Cette donnée est trop longue."), row, tag, value)
-                target[tag] = value.strip()
+                target[tag] = _text(value, tag, row).strip()
 
     def _target(self, parent: str, stack: list[str]) -> Values | None:
         """The values that a datum of the block `parent` belongs to."""
@@ -186,22 +217,36 @@ class _State:
                 return self._line.values
             case "RattachPiece":
                 return self._line.corrects
-            case "InfoTiers" | "Adresse" if "Tiers" in stack:
-                return self._line.debtor
+            case "Recouvrement":
+                return self._line.collected
+            case "InfoTiers" if self._line.tiers and "Tiers" in stack:
+                return self._line.tiers[-1]
+            case "Adresse" if self._line.tiers and "Tiers" in stack:
+                return self._address
         return None
 
-    def end(self, stack: list[str]) -> Opened | Piece | Closed | None:
+    def _end(self, stack: list[str]) -> Opened | Piece | Closed | None:
         """An element ends: what it completes."""
         match stack[-1]:
             case "EnTeteRecette":
                 version = self._recette.get("IdVer", "")
                 if version != VERSION:
                     raise PesError(_("Version de PES recette inconnue."), 0, "IdVer", version)
-                return Opened(self._head.get("IdColl", ""))
+                return Opened(self._head.get("IdColl", ""), self._head.get("CodBud", ""))
             case "PJRef" if self._piece is not None:
                 key = self._reference.get("IdUnique", "")
-                if key and len(self._piece.attached) < MOST_REFERENCES:
-                    self._piece.attached.append(key)
+                attached = (self._line or self._piece).attached
+                if key and len(attached) < MOST_REFERENCES:
+                    attached.append(key)
+            case "Adresse" if self._line is not None and self._line.tiers:
+                known = self._line.tiers[-1]
+                # Of several addresses the principal one, else the first.
+                if "TypAdr" not in known or (
+                    self._address.get("TypAdr") == "1" != known.get("TypAdr")
+                ):
+                    for name in _KEPT["Adresse"]:
+                        known.pop(name, None)
+                    known.update({"TypAdr": ""} | self._address)
             case "LigneDePiece":
                 self._line = None
             case "Piece" if self._piece is not None:
@@ -215,7 +260,7 @@ class _State:
         return None
 
 
-def _walk(path: Path) -> Iterator[tuple[str, Any, list[str]]]:
+def walk(path: Path) -> Iterator[tuple[str, Any, list[str]]]:
     """Begin and end of each element, with the local names from the root down to it.
 
     Raises:
@@ -223,11 +268,13 @@ def _walk(path: Path) -> Iterator[tuple[str, Any, list[str]]]:
     """
     stack: list[str] = []
     try:
+        encoding = text.encoding_to_read(path)
         with path.open("rb") as file:
             # No entity is resolved, no other file or address opened, no text node above 10 MB.
             events = etree.iterparse(
                 file, events=("start", "end"), resolve_entities=False, no_network=True,
                 load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True,
+                encoding=encoding,
             )  # fmt: skip
             for happening, element in events:
                 if happening == "start":
@@ -248,6 +295,18 @@ def _walk(path: Path) -> Iterator[tuple[str, Any, list[str]]]:
         raise PesError(_("Le fichier XML est incomplet ou abîmé."), row) from error
     except OSError as error:
         raise PesError(_("Le fichier ne peut pas être lu.")) from error
+    except text.UnreadableError as error:
+        raise PesError(str(error)) from error
+
+
+def _text(value: str, tag: str, row: int) -> str:
+    try:
+        return text.repaired(value)
+    except text.UnreadableError:
+        raise PesError(
+            _("Ce texte est abîmé : son encodage n’est pas celui que le fichier annonce."),
+            row, tag, value,
+        ) from None  # fmt: skip
 
 
 def _check_root(element: Any) -> None:
@@ -262,67 +321,3 @@ def _forget(element: Any) -> None:
     if parent is not None:
         while element.getprevious() is not None:
             del parent[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An attachment that lies in the spool: which kind, what it is called, and where."""
-
-    kind: str
-    name: str
-    start: int
-    length: int
-
-
-class Attachments:
-    """The PDFs of a file, unpacked once into a temporary file and read from there when wanted.
-
-    PES puts them behind the pieces that refer to them: a second pass over the file finds them.
-    """
-
-    def __init__(self, path: Path) -> None:
-        # Open for as long as an invoice that was yielded may still be asked for its PDF.
-        self._spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._stored: dict[str, Stored] = {}
-        content: bytes | None = None
-        values: Values = {}
-        for happening, element, stack in _walk(path):
-            where = stack[-3:]
-            if happening == "end" and where[-2:] == ["Contenu", "Fichier"]:
-                content = _unpacked(element)
-            elif happening == "start" and where[-2:] == ["PES_PJ", "PJ"]:
-                content, values = None, {}
-            elif happening == "start" and where[:2] == ["PES_PJ", "PJ"]:
-                values[where[-1]] = (element.get("V") or "").strip()
-            elif happening == "end" and where[-2:] == ["PES_PJ", "PJ"] and content is not None:
-                self._keep(values, content)
-
-    def _keep(self, values: Values, content: bytes) -> None:
-        stored = Stored(
-            values.get("TypePJ", ""), values.get("NomPJ", "")[:200], self._spool.tell(),
-            len(content),
-        )  # fmt: skip
-        self._spool.write(content)
-        self._stored.setdefault(values.get("IdUnique", ""), stored)
-
-    def find(self, key: str) -> Stored | None:
-        """The attachment of this key, if it came with the file."""
-        return self._stored.get(key)
-
-    def content(self, stored: Stored) -> bytes:
-        """Its bytes."""
-        self._spool.seek(stored.start)
-        return self._spool.read(stored.length)
-
-
-def _unpacked(element: Any) -> bytes:
-    """Base64, and below it a gzip or the file itself; unpacked to `LARGEST` bytes at most."""
-    try:
-        content = b64decode("".join((element.text or "").split()), validate=True)
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(LARGEST + 1)
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise PesError(_("Une pièce jointe est abîmée."), element.sourceline or 0) from error
-    if len(content) > LARGEST:
-        raise PesError(_("Une pièce jointe est trop grande."), element.sourceline or 0)
-    return content
