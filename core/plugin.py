@@ -75,7 +75,7 @@ from core.documents import render_pdf
 from core.domain.dates import DateError, in_bounds, is_surprising, parse_day
 from core.domain.money import AmountError, decimal_text, parse_amount, parse_decimal
 from core.domain.references import bare, check_character
-from core.domain.tabular.decoding import DecodeError, decode
+from core.domain.tabular.decoding import DecodeError, Encoding, decode, detect
 from core.i18n import gettext, ngettext, use
 from core.runtime import UnknownTownError, enabled_towns, town_context
 from core.templating import PARIS, day, money
@@ -94,6 +94,6 @@ __all__ = [
     "UserError", "WebConfig", "bare", "check_character", "day", "decimal_text", "enabled_towns",
     "gettext", "hookimpl", "money", "ngettext", "parse_amount", "protect", "render_pdf",
     "town_context", "use",
-    "DateError", "DecodeError", "decode", "in_bounds", "is_surprising", "parse_day",
-    "parse_decimal",
+    "DateError", "DecodeError", "Encoding", "decode", "detect", "in_bounds", "is_surprising",
+    "parse_day", "parse_decimal",
 ]  # fmt: skip

@@ -46,7 +46,8 @@ def content_of(label, declared="ISO-8859-1"):
         (LABEL, "windows-1252", "cp1252"),
         (LABEL, "UTF-8", "utf-16"),
         ("REPAS ÉTÉ À 5 €, SŒUR ET CŒUR", "ISO-8859-15", "iso-8859-15"),
-        ("REPAS ÉTÉ À 5 €, SœUR ET CŒUR", "ISO-8859-1", "iso-8859-15"),
+        ("REPAS ÉTÉ À 5 €, SŒUR ET CŒUR", "ISO-8859-1", "iso-8859-15"),
+        ("REPAS ÉTÉ À 5 €, SŒUR ET CŒUR", "UTF-8", "iso-8859-15"),
         ("DÉJÀ ÉTÉ", "ISO-8859-1", "iso-8859-1"),
     ],
 )
@@ -71,7 +72,7 @@ def test_a_text_that_was_misread_twice_is_repaired_twice(tmp_path):
     assert invoice.label == "Céline"
 
 
-@pytest.mark.parametrize("label", ["CANTINE D�OCTOBRE", "CÃ©line MÜLLER", "REPAS \x81"])
+@pytest.mark.parametrize("label", ["CANTINE D�OCTOBRE", "CÃ©line MÜLLER"])
 def test_a_text_that_lost_letters_is_refused_by_name(tmp_path, label):
     declared = "ISO-8859-1" if label.isascii() or "�" not in label else "UTF-8"
     encoding = "latin-1" if declared == "ISO-8859-1" else "utf-8"

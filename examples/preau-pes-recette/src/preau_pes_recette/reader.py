@@ -268,7 +268,7 @@ def walk(path: Path) -> Iterator[tuple[str, Any, list[str]]]:
     """
     stack: list[str] = []
     try:
-        encoding = text.encoding_to_read(path)
+        encoding = text.encoding_of(path)
         with path.open("rb") as file:
             # No entity is resolved, no other file or address opened, no text node above 10 MB.
             events = etree.iterparse(
@@ -296,7 +296,8 @@ def walk(path: Path) -> Iterator[tuple[str, Any, list[str]]]:
     except OSError as error:
         raise PesError(_("Le fichier ne peut pas être lu.")) from error
     except text.UnreadableError as error:
-        raise PesError(str(error)) from error
+        row = int(str(error))
+        raise PesError(_("Ce fichier n’est pas un texte d’un encodage connu."), row) from error
 
 
 def _text(value: str, tag: str, row: int) -> str:
@@ -304,7 +305,7 @@ def _text(value: str, tag: str, row: int) -> str:
         return text.repaired(value)
     except text.UnreadableError:
         raise PesError(
-            _("Ce texte est abîmé : son encodage n’est pas celui que le fichier annonce."),
+            _("Ce texte est abîmé : son encodage n’est pas celui que le fichier annonce."),
             row, tag, value,
         ) from None  # fmt: skip
 

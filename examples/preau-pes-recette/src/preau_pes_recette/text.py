@@ -1,17 +1,18 @@
-"""Repair of text whose bytes were read in another encoding than they were written in.
+"""Text as it was written, whatever a file says of its encoding.
 
-Billing programs declare ISO-8859-1 and write Windows-1252, ISO-8859-15 or UTF-8. What such a text
-was is certain in the cases below, since the result of the mistake is no French text; everything
-else is left as it is, or refused where a letter is lost for good.
+Billing programs declare ISO-8859-1 and write Windows-1252, ISO-8859-15 or UTF-8; some mix them in
+one file. The file is therefore read by its bytes, and each text is looked at once more: where the
+result of a mistake is no French text it is undone, and where a letter is lost the text is refused.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from core.plugin import gettext as _
+from core.plugin import DecodeError, detect
 
 WRITTEN = frozenset(
     "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿŒœŸŠšŽž"
@@ -23,11 +24,11 @@ WRITTEN = frozenset(
 _MISREAD = re.compile("[ÂÃ][\u0080-\u00bf]|â(?:€|\u0080)")
 """What UTF-8 looks like when it was read byte by byte."""
 _CONTROL = re.compile("[\u0080-\u009f]")
-_LATIN9 = {"¼": "Œ", "½": "œ", "¾": "Ÿ"}
-_LATIN9_IN_WORD = re.compile(r"(?<=[^\W\d_])[¼½¾]|[¼½¾](?=[^\W\d_])")
-
-_DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
-_CHUNK = 1 << 16
+_NAMES = {
+    "utf-8-sig": "utf-8", "utf-16-le": "utf-16le", "utf-16-be": "utf-16be",
+    "cp1252": "windows-1252", "iso8859-15": "iso-8859-15",
+}  # fmt: skip
+_CHUNK_BYTES = 1 << 18
 
 
 class UnreadableError(ValueError):
@@ -50,41 +51,26 @@ def repaired(text: str) -> str:
     if _MISREAD.search(text):
         raise UnreadableError(text)
     # No program writes the control characters of ISO-8859-1: these bytes are of Windows-1252.
-    text = _CONTROL.sub(_windows, text)
-    # The currency sign, and fractions within a word, are those places of ISO-8859-15.
-    return _LATIN9_IN_WORD.sub(lambda found: _LATIN9[found[0]], text.replace("¤", "€"))
+    return _CONTROL.sub(_windows, text)
 
 
-def encoding_to_read(path: Path) -> str | None:
-    """The encoding to read an XML file in, against what it declares; None: as it declares.
+def encoding_of(path: Path) -> str:
+    """The encoding that an XML file is in, whatever it declares, as libxml2 calls it.
 
     Raises:
-        UnreadableError: it declares UTF-8, and its bytes are of no encoding that is certain.
+        UnreadableError: its bytes are of none, or of more than one.
     """
-    with path.open("rb") as file:
-        head = file.read(1024)
-        found = _DECLARED.search(head)
-        declared = found[1].decode().lower() if found else "utf-8"
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")) or declared not in {"utf-8", "utf8"}:
-            return None
-        file.seek(0)
-        if _decodes(file, "utf-8"):
-            return None
-        file.seek(0)
-        if _decodes(file, "cp1252"):
-            return "windows-1252"
-    raise UnreadableError(_("L’encodage de ce fichier n’est pas celui qu’il annonce."))
-
-
-def _decodes(file: object, encoding: str) -> bool:
-    decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        while chunk := file.read(_CHUNK):  # type: ignore[attr-defined]
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
+        codec = detect(partial(_chunks, path)).codec
+    except DecodeError as error:
+        raise UnreadableError(str(error.line)) from None
+    return _NAMES.get(codec, codec)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def _as_utf8(text: str) -> str | None:
