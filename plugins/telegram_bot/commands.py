@@ -47,13 +47,22 @@ def build(settings_of: SettingsOf) -> list[click.Command]:
     @click.option("--delete", is_flag=True, help="Take the webhook away.")
     def webhook(towns: tuple[str, ...], *, delete: bool) -> None:
         """Tell Telegram where to post the updates of TOWNS, and the commands to propose."""
-        bots = Bots()
+        from telegram.error import TelegramError  # noqa: PLC0415 - see Bots._make
+
+        bots, refused = Bots(), []
         for slug, (settings, base_url) in chosen(towns).items():
             url = "" if delete else f"{base_url}/+{NAME}/webhook"
-            polling.announce(bots, settings, url)
             done = url or _("webhook retiré")
+            try:
+                polling.announce(bots, settings, url)
+            except (TelegramError, TimeoutError) as error:
+                # The other towns' webhooks are set all the same.
+                refused.append(slug)
+                done = _("Telegram ne répond pas pour ce robot : %s") % error
             click.echo(f"{slug} : {done}")
         bots.close()
+        if refused:
+            raise click.exceptions.Exit(1)
 
     @telegram.command()
     @click.argument("towns", nargs=-1)
@@ -63,7 +72,7 @@ def build(settings_of: SettingsOf) -> list[click.Command]:
         found = {slug: problem(bots, settings) for slug, (settings, _url) in chosen(towns).items()}
         bots.close()
         for slug, words in found.items():
-            click.echo(f"{slug} : {words or 'OK'}")
+            click.echo(f"{slug} : {words or 'OK'}")
         if any(found.values()):
             raise click.exceptions.Exit(1)
 
@@ -106,12 +115,18 @@ def stopped(ctx: TenantContext) -> str:
     reason, until = Book(ctx).trouble()
     if not reason:
         return ""
+    now = ctx.clock.now()
+    if until is None or until <= now:
+        return _(
+            "Le dernier envoi a été refusé, aucune discussion n’est déliée. Réponse reçue : "
+            "« %(reason)s ». Le prochain message dira si c’est réparé."
+        ) % {"reason": reason}
     return _(
         "Les envois sont arrêtés, aucune discussion n’est déliée. Réponse reçue : « %(reason)s ». "
         "Prochain essai à %(time)s."
     ) % {
         "reason": reason,
-        "time": (until or ctx.clock.now()).astimezone(PARIS).strftime("%H:%M"),
+        "time": until.astimezone(PARIS).strftime("%H:%M"),
     }
 
 

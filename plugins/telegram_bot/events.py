@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from core.plugin import Document
 
@@ -25,6 +25,15 @@ def _is_a_chat(number: int) -> int:
     return number
 
 
+def _storable(text: Any) -> Any:
+    """Take out of a text what PostgreSQL keeps in none: NUL, and halves of characters."""
+    if not isinstance(text, str):
+        return text
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole.replace("\0", "")
+
+
+_Text = Annotated[str, BeforeValidator(_storable), Field(strict=True)]
 _ChatNumber = Annotated[
     int, Field(strict=True, ge=-(2**63), lt=2**63), AfterValidator(_is_a_chat)
 ]
@@ -124,22 +133,22 @@ class _Chat(_Model):
 
 class _User(_Model):
     is_bot: bool = False
-    first_name: str = ""
-    language_code: str = ""
+    first_name: _Text = ""
+    language_code: _Text = ""
 
 
 class _Message(_Model):
     message_id: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
     chat: _Chat
     sender: _User | None = Field(default=None, alias="from")
-    text: Annotated[str, Field(strict=True)] = ""
+    text: _Text = ""
 
 
 class _Query(_Model):
     id: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     sender: _User = Field(alias="from")
     message: _Message | None = None
-    data: Annotated[str, Field(strict=True, max_length=64)] = ""
+    data: Annotated[_Text, Field(max_length=64)] = ""
 
 
 class _Member(_Model):
@@ -188,9 +197,8 @@ def _typed(key: str, message: _Message) -> Incoming | None:
         key,
         Kind.TYPED,
         message.chat.id,
-        # PostgreSQL keeps no NUL in a text.
-        text=message.text[:LONGEST_TEXT].replace("\0", ""),
-        name=message.sender.first_name[:64].replace("\0", ""),
+        text=message.text[:LONGEST_TEXT],
+        name=message.sender.first_name[:64],
         language=message.sender.language_code[:2],
     )
 
@@ -203,8 +211,8 @@ def _tapped(key: str, query: _Query) -> Incoming | None:
         key,
         Kind.TAPPED,
         message.chat.id,
-        text=query.data.replace("\0", ""),
-        name=query.sender.first_name[:64].replace("\0", ""),
+        text=query.data,
+        name=query.sender.first_name[:64],
         language=query.sender.language_code[:2],
         message_id=message.message_id,
         query_id=query.id,

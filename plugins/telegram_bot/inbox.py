@@ -37,13 +37,23 @@ class Inbox:
 
         The same update again is the same row: Telegram repeats what it doubts was taken.
         """
-        incoming = read_update(settings.bot_id, raw)
+        incoming = self.admit(settings, raw)
         if incoming is None:
             return False
-        if not self._may_enter(settings.bot_id, str(incoming.chat_id)):
-            return False
-        ctx.outbox.add(UPDATE, asdict(incoming), key=incoming.key)
+        write(ctx, incoming)
         return True
+
+    def admit(self, settings: TelegramSettings, raw: Any) -> Incoming | None:
+        """Read and count an update, without a database; None for what is of no use or too much."""
+        incoming = read_update(settings.bot_id, raw)
+        if incoming is None or not self._may_enter(settings.bot_id, str(incoming.chat_id)):
+            return None
+        return incoming
+
+
+def write(ctx: TenantContext, incoming: Incoming) -> None:
+    """Write an admitted update down. The same update again is the same row."""
+    ctx.outbox.add(UPDATE, asdict(incoming), key=incoming.key)
 
 
 def from_payload(payload: dict[str, Any]) -> Incoming:

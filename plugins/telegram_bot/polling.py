@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import DataError
+
 from core.plugin import TenantContext
 from plugins.telegram_bot import screens
+from plugins.telegram_bot.answers import Answer, Fate
 from plugins.telegram_bot.bots import CONNECTIONS, Bots
-from plugins.telegram_bot.events import WANTED_UPDATES
-from plugins.telegram_bot.inbox import Inbox
+from plugins.telegram_bot.events import WANTED_UPDATES, Incoming
+from plugins.telegram_bot.inbox import Inbox, write
 from plugins.telegram_bot.settings import TelegramSettings
 from plugins.telegram_bot.words import speaking
 
@@ -25,7 +30,10 @@ OpenTown = Callable[[str], AbstractContextManager[TenantContext]]
 
 WAIT = 25
 """Seconds that Telegram holds a question for updates."""
-PAUSE = 3.0
+PAUSE_SECONDS = 3.0
+REFUSED_PAUSE_SECONDS = 60.0
+UNWRITABLE = (DataError, ValueError, TypeError)
+"""Faults of one update, which the next attempt would meet as well."""
 
 
 def announce(bots: Bots, settings: TelegramSettings, url: str) -> None:
@@ -60,46 +68,115 @@ def run(towns: Mapping[str, TelegramSettings], open_town: OpenTown) -> None:
 
 
 async def poll(bots: Bots, towns: Mapping[str, TelegramSettings], open_town: OpenTown) -> None:
-    """Poll for all `towns`: one waiting question each."""
+    """Poll for all `towns`: one waiting question each. Nothing in one town ends another's."""
     inbox = Inbox()
     async with asyncio.TaskGroup() as group:
         for slug, settings in towns.items():
-            bot = await bots.get(settings)
-            group.create_task(_poll_town(bot, slug, settings, inbox, open_town))
+            group.create_task(_Poller(bots, slug, settings, inbox, open_town).run())
 
 
-async def _poll_town(
-    bot: Bot, slug: str, settings: TelegramSettings, inbox: Inbox, open_town: OpenTown
-) -> None:
-    from telegram.error import InvalidToken, RetryAfter, TelegramError  # noqa: PLC0415
+class _Poller:
+    """One town's endless question for updates."""
 
-    def keep(updates: list[dict[str, Any]]) -> None:
-        with open_town(slug) as ctx:
-            for update in updates:
-                inbox.accept(ctx, settings, update)
+    def __init__(
+        self, bots: Bots, slug: str, settings: TelegramSettings, inbox: Inbox, open_town: OpenTown
+    ) -> None:
+        self._bots = bots
+        self._slug = slug
+        self._settings = settings
+        self._inbox = inbox
+        self._open_town = open_town
+        self._offset = 0
+        self._greeted = False
 
-    offset: int | None = None
-    greeted = False
-    while True:
+    async def run(self) -> None:
+        """Fetch and write down, until cancelled; whatever fails is tried again."""
+        while True:
+            try:
+                pause = await self._once()
+            except Exception:  # a fault in one town must not end the others
+                log.exception("telegram.polling_failed town=%s", self._slug)
+                pause = PAUSE_SECONDS
+            await asyncio.sleep(pause)
+
+    async def _once(self) -> float:
+        """Ask once; returns the seconds until the next question."""
+        from plugins.telegram_bot.transport import CallError, fetch_updates  # noqa: PLC0415 - see Bots._make
+
+        asked_at = time.monotonic()
         try:
-            if not greeted:
+            bot = await self._bots.get(self._settings)
+            if not self._greeted:
                 await bot.delete_webhook()
+                self._greeted = True
                 await propose_commands(bot)
-                greeted = True
-            updates = await bot.get_updates(
-                offset, timeout=WAIT, allowed_updates=list(WANTED_UPDATES)
+            # Raw: one update that the client cannot read must not hide the others.
+            found = await fetch_updates(
+                bot,
+                WAIT,
+                offset=str(self._offset),
+                allowed_updates=json.dumps(WANTED_UPDATES),
             )
-        except InvalidToken:
-            log.error("telegram.refused town=%s", slug)  # noqa: TRY400 - the trace tells no more
-            return
-        except RetryAfter:
-            await asyncio.sleep(PAUSE * 5)
-            continue
-        except TelegramError as error:
-            log.warning("telegram.unanswered town=%s error=%s", slug, type(error).__name__)
-            await asyncio.sleep(PAUSE)
-            continue
-        if updates:
+        except CallError as error:
+            return self._refused(error.answer)
+        numbers = [number for update in _dicts(found) if (number := _number(update)) is not None]
+        admitted = [
+            incoming
+            for update in _dicts(found)
+            if (_number(update) or self._offset) >= self._offset
+            and (incoming := self._inbox.admit(self._settings, update))
+        ]
+        if admitted:
             # Written down before the next question, which tells Telegram to forget them.
-            await asyncio.to_thread(keep, [update.to_dict() for update in updates])
-            offset = updates[-1].update_id + 1
+            await self._write(admitted)
+        fresh = max(numbers, default=-1) >= self._offset
+        if fresh:
+            self._offset = max(numbers) + 1
+        # Who answers nothing at once would be asked thousands of times a minute.
+        is_quick = time.monotonic() - asked_at < 1
+        return 1.0 if is_quick and not fresh else 0.0
+
+    async def _write(self, admitted: list[Incoming]) -> None:
+        """Write updates down, however long the database is away. One that cannot be is dropped."""
+        while admitted:
+            try:
+                await asyncio.to_thread(self._write_together, admitted)
+            except Exception as error:
+                log.exception("telegram.not_written town=%s", self._slug)
+                if len(admitted) > 1:
+                    for incoming in admitted:
+                        await self._write([incoming])
+                    return
+                if isinstance(error, UNWRITABLE):
+                    return
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                return
+
+    def _write_together(self, admitted: list[Incoming]) -> None:
+        with self._open_town(self._slug) as ctx:
+            for incoming in admitted:
+                write(ctx, incoming)
+
+    def _refused(self, answer: Answer) -> float:
+        log.warning(
+            "telegram.unanswered town=%s fate=%s reason=%s", self._slug, answer.fate, answer.reason
+        )
+        # Somebody set a webhook meanwhile, or this was the first call that failed.
+        self._greeted = self._greeted and "webhook" not in answer.reason.lower()
+        if answer.fate is Fate.WAIT and answer.after:
+            return answer.after.total_seconds()
+        if answer.fate in {Fate.BOT_REFUSED, Fate.BARRED}:
+            # A person has to act; *État du portail* says so, since its check asks Telegram too.
+            return REFUSED_PAUSE_SECONDS
+        return PAUSE_SECONDS
+
+
+def _dicts(found: Any) -> list[dict[str, Any]]:
+    listed = found if isinstance(found, list) else []
+    return [update for update in listed if isinstance(update, dict)]
+
+
+def _number(update: dict[str, Any]) -> int | None:
+    number = update.get("update_id")
+    return number if isinstance(number, int) and not isinstance(number, bool) else None

@@ -9,13 +9,18 @@ does so.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 from telegram.error import TelegramError
 from telegram.request import HTTPXRequest
 
 from plugins.telegram_bot.answers import Answer, Fate, read_answer, unanswered
+
+if TYPE_CHECKING:
+    from telegram import Bot
+    from telegram.request import RequestData
 
 NEVER_LEFT = (
     httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError,
@@ -57,3 +62,25 @@ class Transport(HTTPXRequest):
         if answer.fate is not Fate.TAKEN:
             raise CallError(answer)
         return status, body
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """The fields of a call, in the form of `RequestData`, which is made of typed objects only."""
+
+    json_parameters: dict[str, str]
+    multipart_data: None = None
+
+
+async def fetch_updates(bot: Bot, seconds: int, **fields: str) -> Any:
+    """Ask for updates and wait up to `seconds` for some; what comes is unread JSON.
+
+    `Bot.get_updates` reads every update into typed objects, and raises for all when it cannot read
+    one.
+
+    Raises:
+        CallError: nothing came.
+    """
+    data = cast("RequestData", _Fields({"timeout": str(seconds), **fields}))
+    url = f"{bot.base_url}/getUpdates"
+    return await bot.request.post(url, data, read_timeout=seconds + 10)
