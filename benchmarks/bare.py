@@ -14,7 +14,7 @@ from typing import Any
 from pyramid.config import Configurator
 from sqlalchemy import create_engine, text
 
-from core.web.routes import TOWN
+from core.processes.routes import TOWN
 
 ROWS = text(
     """
@@ -67,8 +67,8 @@ def make_bare(owner_url: str, tenant: Any, family_id: int, menu: list[Any], day:
         }  # fmt: skip
 
     config = Configurator()
-    config.include("core.web.rendering")
+    config.include("core.platform.web.rendering")
     for name, pattern in TOWN.items():
         config.add_route(name, pattern)
-    config.add_view(view, route_name="invoices", renderer="core:web/templates/invoices.jinja2")
+    config.add_view(view, route_name="invoices", renderer="invoices.jinja2")
     return config.make_wsgi_app()

@@ -8,7 +8,7 @@ from typing import Any
 
 from webtest import TestApp
 
-from core.logging import configure
+from core.platform.logging import configure
 
 
 def quiet_logs(runtime: Any) -> None:

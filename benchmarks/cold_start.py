@@ -35,7 +35,7 @@ label = "Accueil périscolaire de Ville {n}"
 OURS = """
 import json, os, sys
 os.environ.update(json.loads(sys.argv[1]))
-from core.web.wsgi import app
+from core.processes.wsgi import app
 from webob import Request
 assert Request.blank("/ville-1/").get_response(app).status_int == 200
 """
@@ -57,9 +57,9 @@ WEIGHT = """
 import json, os, sys
 os.environ.update(json.loads(sys.argv[1]))
 import resource
-from core.extensions import discovered
+from core.platform.plugins.discovery import discovered
 from core.runtime import read_towns
-from core.settings import get_settings
+from core.platform.settings import get_settings
 from core.tenancy import config  # noqa: F401
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()

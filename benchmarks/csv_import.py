@@ -28,8 +28,8 @@ from sqlalchemy.engine import make_url
 from benchmarks.measure import Aim, Result, compared, in_turns, main
 from benchmarks.portal import running
 from core.api.invoices import InvoiceRecord, LineRecord, SourceFile, TaxKind
-from core.sources.csv import CsvSource
-from core.sources.writing import flat_rows
+from core.imports.format.csv import CsvSource
+from core.imports.format.writing import flat_rows
 from core.testing.portal import Portal
 
 LINES_EACH = 4

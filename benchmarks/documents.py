@@ -18,7 +18,9 @@ import weasyprint
 
 from benchmarks.measure import Aim, Result, compared, in_turns, main, rate
 from core.api.payments import Means
-from core.documents import (
+from core.platform.documents.pdf import page
+from core.platform.documents.render import Paper, invoice, receipt, render_invoice, render_receipt
+from core.platform.documents.sheets import (
     Addressee,
     Coupon,
     InvoiceSheet,
@@ -26,11 +28,7 @@ from core.documents import (
     Letterhead,
     ReceiptShare,
     ReceiptSheet,
-    render_invoice,
-    render_receipt,
 )
-from core.documents.pdf import page
-from core.documents.render import Paper, invoice, receipt
 
 TOWN = Letterhead("Ville de Démo", ("1 place de la Mairie", "99000 Démoville"), ("01 99 00 00 00",))
 FAMILY = Addressee("MARTIN Céline", ("1 rue du Lavoir", "99000 Démoville"))
@@ -93,7 +91,7 @@ def bare(html: str, css: str) -> bytes:
 
 
 def measured(case: Case, papers: int, rounds: int) -> Result:
-    folder = resources.files("core.documents")
+    folder = resources.files("core.platform.documents")
     css = (folder / "templates" / "paper.css").read_text("utf-8")
     css = css.replace("preau-font:", (folder / "fonts").joinpath("").as_uri() + "/")
     composed = [case.compose(number) for number in range(papers)]

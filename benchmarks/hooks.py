@@ -13,8 +13,8 @@ from benchmarks.browser import asking, quiet_logs, signed_in
 from benchmarks.measure import Aim, Result, each, in_turns, main
 from benchmarks.portal import analysed, running
 from core.plugin import Audience, MenuEntry, Plugin, PluginSettings, hookimpl
+from core.processes.app import make_app
 from core.testing.portal import record
-from core.web.app import make_app
 
 
 class Nothing(Plugin[PluginSettings]):

@@ -22,9 +22,9 @@ from benchmarks.measure import Aim, Result, compared, in_turns, main, rate
 from benchmarks.portal import analysed, running
 from core.api.messages import Document
 from core.api.payments import Means
-from core.services.payments import Payments
+from core.payments.service import Payments
+from core.processes.app import make_app
 from core.testing.portal import Portal, record
-from core.web.app import make_app
 
 
 def paid(portal: Portal) -> int:

@@ -90,7 +90,7 @@ def in_turns(
 
     The order turns round every time, so that whatever warms up, fills up or slows down the machine
     meets all ways alike. One round before the first is thrown away; what it made is frozen, as
-    `core.web.wsgi` does after a start.
+    `core.processes.wsgi` does after a start.
     """
     kept: dict[str, list[float]] = {name: [] for name in ways}
     order = list(ways)

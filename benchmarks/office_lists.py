@@ -16,8 +16,8 @@ import psycopg
 
 from benchmarks.measure import Aim, Result, compared, each, in_turns, main
 from benchmarks.portal import running
-from core.services.books.entries import ALL
-from core.services.books.period import Period
+from core.books.entries import ALL
+from core.books.period import Period
 
 TOWN = "valmont"
 MARCH = Period("CANTINE", date(2026, 3, 1))

@@ -12,10 +12,10 @@ from benchmarks.bare import make_bare
 from benchmarks.browser import asking, quiet_logs, signed_in
 from benchmarks.measure import Aim, Result, compared, each, in_turns, main, p99
 from benchmarks.portal import analysed, running
-from core.clock import today
+from core.platform.clock import today
+from core.platform.web.rendering import menu
+from core.processes.app import make_app
 from core.testing.portal import record
-from core.web.app import make_app
-from core.web.rendering import menu
 
 INVOICES = 20
 

@@ -25,10 +25,10 @@ from benchmarks.measure import Aim, Result, compared, in_turns, main, seconds
 from benchmarks.payfip_client import bare
 from benchmarks.portal import analysed
 from benchmarks.portal import running as running_portal
-from core.tasks.consumers import all_consumers
-from core.tasks.deliver import deliver
+from core.platform.outbox.deliver import deliver
+from core.processes.app import make_app
+from core.processes.consumers import all_consumers
 from core.testing.portal import Portal, record
-from core.web.app import make_app
 from plugins.payfip import PayFiP
 from plugins.payfip.settings import SERVICE_PATH
 from plugins.payfip.simulator.app import Simulator, make_simulator, running

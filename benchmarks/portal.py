@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import create_engine, text
 
 from core.api.plugin import Plugin
-from core.db.embedded import Embedded
-from core.db.migrate import upgrade
-from core.db.rls import OWNER
-from core.extensions import installed
+from core.dev.embedded import Embedded
+from core.platform.db.migrate import upgrade
+from core.platform.db.rls import OWNER
+from core.platform.plugins.discovery import installed
 from core.testing.portal import Portal, make_portal
 
 DATABASE = "bench"

@@ -22,9 +22,9 @@ from sqlalchemy import create_engine, text
 
 from benchmarks.measure import Aim, Result, compared, in_turns, main
 from benchmarks.portal import DATABASE, servers
-from core.extensions import discovered
+from core.platform.plugins.discovery import discovered
+from core.platform.settings import load
 from core.runtime import Runtime, sync_towns
-from core.settings import load
 from core.testing.portal import Records, record
 
 TOWN = """\
@@ -96,7 +96,7 @@ class House:
         celery = ("-m", "celery", "--quiet", "--app")
         for command in (
             ("-c", "from core.cli.main import main; main()", "relay"),
-            (*celery, "core.tasks.app", *WORKER),
+            (*celery, "core.processes.worker", *WORKER),
             (*celery, "benchmarks.bare_mail", *WORKER),
         ):
             stack.enter_context(self._running(command))

@@ -16,10 +16,10 @@ from webtest import TestApp
 from benchmarks.browser import quiet_logs
 from benchmarks.measure import Aim, Result, compared, in_turns, main, rate
 from benchmarks.portal import analysed, running
-from core.services.families import slow_hash
-from core.signing import new_token, token_hash
+from core.families.service import slow_hash
+from core.platform.signing import new_token, token_hash
+from core.processes.app import make_app
 from core.testing.portal import Portal, record
-from core.web.app import make_app
 
 
 class Parents:

@@ -28,12 +28,12 @@ from benchmarks.measure import Result, compared, in_turns, main, p99, rate
 from benchmarks.portal import DATABASE, servers
 from core.api.invoices import SourceFile
 from core.api.work import Consumer, Effect
-from core.db.session import make_engine
-from core.extensions import discovered
+from core.platform.db.session import make_engine
+from core.platform.outbox.deliver import deliver
+from core.platform.plugins.discovery import discovered
+from core.platform.settings import load
+from core.processes.consumers import all_consumers
 from core.runtime import Runtime, sync_towns
-from core.settings import load
-from core.tasks.consumers import all_consumers
-from core.tasks.deliver import deliver
 from core.testing.portal import Records, record
 from plugins.telegram_bot import plugin
 from plugins.telegram_bot.book import Book

@@ -14,8 +14,8 @@ from sqlalchemy import create_engine, text
 from benchmarks.browser import asking, quiet_logs, signed_in
 from benchmarks.measure import Aim, Result, compared, each, in_turns, main, p99
 from benchmarks.portal import analysed, running
+from core.processes.app import make_app
 from core.testing.portal import Portal, record
-from core.web.app import make_app
 
 FILLING = """
 INSERT INTO tenant (id, name)

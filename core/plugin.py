@@ -69,16 +69,16 @@ from core.api.payments import (
 from core.api.plugin import HealthCheck, MigrationSource, Plugin, PluginSettings, hookimpl
 from core.api.web import Audience, MenuEntry, WebConfig
 from core.api.work import Consumer, Effect, Periodic
-from core.db.base import Base, TenantScoped
-from core.db.rls import protect
-from core.documents import render_pdf
 from core.domain.dates import DateError, in_bounds, is_surprising, parse_day
 from core.domain.money import AmountError, decimal_text, parse_amount, parse_decimal
 from core.domain.references import bare, check_character
 from core.domain.tabular.decoding import DecodeError, Encoding, decode, detect
-from core.i18n import gettext, ngettext, use
+from core.platform.db.base import Base, TenantScoped
+from core.platform.db.rls import protect
+from core.platform.documents.pdf import render_pdf
+from core.platform.i18n import gettext, ngettext, use
+from core.platform.templating import PARIS, day, money
 from core.runtime import UnknownTownError, enabled_towns, town_context
-from core.templating import PARIS, day, money
 
 __all__ = [
     "Address", "AskedInfo", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",

@@ -13,15 +13,15 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.api.context import Clock
-from core.clock import SystemClock
-from core.db.session import make_engine, make_session_factory
-from core.extensions import Extensions, discovered
-from core.services.answers import Answers
-from core.services.town import Surroundings, Town
-from core.settings import Settings, get_settings
-from core.tenancy.config import TenantConfig
-from core.tenancy.registry import Registry, load_registry
-from core.throttling import Throttle
+from core.platform.clock import SystemClock
+from core.platform.db.session import make_engine, make_session_factory
+from core.platform.plugins.cache import Answers
+from core.platform.plugins.discovery import Extensions, discovered
+from core.platform.settings import Settings, get_settings
+from core.platform.tenancy.config import TenantConfig
+from core.platform.tenancy.registry import Registry, load_registry
+from core.platform.throttling import Throttle
+from core.unit_of_work import Surroundings, Town
 
 
 class UnknownTownError(LookupError):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.settings import Settings, get_settings
+from core.platform.settings import Settings, get_settings
 
 STATE_FILE = "run.json"
 """In the data folder while `preau run` runs: its process id and its processes' environment."""

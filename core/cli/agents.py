@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from core.agents.models import Role
 from core.cli.invoices import town_work
-from core.models import Role
-from core.services.town import Town
+from core.unit_of_work import Town
 
 
 @click.group()

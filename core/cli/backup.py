@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
-from core.db.embedded import EmbeddedError, postgresql_binaries
-from core.settings import get_settings
+from core.dev.embedded import EmbeddedError, postgresql_binaries
+from core.platform.settings import get_settings
 
 LIBPQ = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT",
          "sslkey": "PGSSLKEY", "host": "PGHOST", "port": "PGPORT"}  # fmt: skip

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from core.db.migrate import upgrade
-from core.extensions import discovered, installed
+from core.platform.db.migrate import upgrade
+from core.platform.plugins.discovery import discovered, installed
+from core.platform.settings import Settings, get_settings
 from core.runtime import read_towns, sync_towns
-from core.settings import Settings, get_settings
 
 
 @click.group()

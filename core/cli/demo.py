@@ -12,15 +12,17 @@ import click
 from pyotp import TOTP
 from sqlalchemy import func, select
 
+from core.agents.models import Role
 from core.api.invoices import SourceFile
 from core.cli.database import migrate_all
 from core.cli.demo_data import DemoTown, town_files
-from core.clock import today
 from core.domain.access_codes import grouped
-from core.models import Family, News, Role
+from core.families.models import Family
+from core.news.models import News
+from core.platform.clock import today
+from core.platform.settings import Settings, get_settings
 from core.runtime import Runtime, get_runtime
-from core.services.town import Town
-from core.settings import Settings, get_settings
+from core.unit_of_work import Town
 
 TOWNS = ("ville-de-demo", "bourg-exemple")
 CODES_FILE = "demo-codes.json"

@@ -20,10 +20,10 @@ from markupsafe import Markup
 
 from core.api.invoices import Attachment, InvoiceKind, InvoiceRecord, LineRecord, TaxKind
 from core.api.payments import Means
-from core.documents.pdf import render_pdf
 from core.domain.money import decimal_text
-from core.sources.writing import write_zip
-from core.templating import PARIS
+from core.imports.format.writing import write_zip
+from core.platform.documents.pdf import render_pdf
+from core.platform.templating import PARIS
 
 MONTHS = (
     "JANVIER", "FÉVRIER", "MARS", "AVRIL", "MAI", "JUIN", "JUILLET", "AOÛT", "SEPTEMBRE",

@@ -17,11 +17,11 @@ from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.pool import NullPool
 
 from core.cli.plugins import health
-from core.extensions import discovered
-from core.models import OutboxRow, OutboxState
+from core.platform.outbox.models import OutboxRow, OutboxState
+from core.platform.plugins.discovery import discovered
+from core.platform.settings import Settings, get_settings, unknown_variables
+from core.processes.consumers import TwoConsumersError, check_work
 from core.runtime import get_runtime, read_towns
-from core.settings import Settings, get_settings, unknown_variables
-from core.tasks.consumers import TwoConsumersError, check_work
 
 SECONDS = 5
 """How long a server may take to answer a question."""

@@ -15,9 +15,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from core.api.errors import UserError
 from core.api.invoices import SourceFile
 from core.domain.money import decimal_text
+from core.imports.service import ImportReport
 from core.runtime import UnknownTownError, get_runtime
-from core.services.imports import ImportReport
-from core.services.town import Town
+from core.unit_of_work import Town
 
 SHOWN_PROBLEMS = 50
 

@@ -8,9 +8,9 @@ import sys
 import click
 from sqlalchemy.exc import OperationalError
 
-from core.channels.returns import read
+from core.messages.email.bounces import read
+from core.platform.settings import get_settings
 from core.runtime import UnknownTownError, get_runtime
-from core.settings import get_settings
 
 LARGEST = 2_000_000
 """Bytes read of a returned mail: what counts stands at its beginning."""

@@ -8,8 +8,8 @@ from importlib import import_module
 import click
 
 from core.cli import addresses
-from core.logging import configure
-from core.settings import SettingsError, get_settings
+from core.platform.logging import configure
+from core.platform.settings import SettingsError, get_settings
 
 COMMANDS = {
     "agents": "core.cli.agents:agents",
@@ -63,7 +63,7 @@ class PreauGroup(click.Group):
             return
         self._plugins_asked = True
         # Imported here: `preau run` has to work while a plugin is broken.
-        from core.extensions import PluginLoadError, discovered
+        from core.platform.plugins.discovery import PluginLoadError, discovered
 
         try:
             extensions = discovered()
@@ -121,7 +121,7 @@ def main() -> None:
     try:
         preau(prog_name="preau")
     except Exception as error:
-        from core.extensions import PluginLoadError
+        from core.platform.plugins.discovery import PluginLoadError
 
         if not isinstance(error, PluginLoadError):
             raise

@@ -17,12 +17,12 @@ from rich.table import Table
 
 from core.api.plugin import HealthCheck
 from core.api.web import Audience
-from core.containment import FaultError, NonsenseError, contain
-from core.extensions import GROUP, PluginLoadError, discovered
 from core.hookspecs import VERSION
+from core.platform.plugins.calls import FaultError, NonsenseError, contain
+from core.platform.plugins.discovery import GROUP, PluginLoadError, discovered
+from core.platform.settings import get_settings
 from core.runtime import Runtime, get_runtime, read_towns
-from core.services.town import Town
-from core.settings import get_settings
+from core.unit_of_work import Town
 
 TEMPLATE = Path(__file__).parent / "plugin_template"
 SECONDS = 5.0

@@ -8,8 +8,8 @@ from typing import NoReturn
 
 import click
 
-from core import metrics
-from core.settings import get_settings
+from core.platform import metrics
+from core.platform.settings import get_settings
 
 
 def check_plugins() -> None:
@@ -18,8 +18,8 @@ def check_plugins() -> None:
     Raises:
         ClickException: one fails, or claims a topic that another has.
     """
-    from core.extensions import discovered
-    from core.tasks.consumers import TwoConsumersError, check_work
+    from core.platform.plugins.discovery import discovered
+    from core.processes.consumers import TwoConsumersError, check_work
 
     try:
         check_work(discovered())
@@ -50,7 +50,7 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
     metrics.share()
     become(
         "gunicorn",
-        "--config", "python:core.web.serving",
+        "--config", "python:core.processes.serving",
         "--bind", f"{host}:{port}",
         "--workers", str(workers),
         "--threads", str(threads),
@@ -62,7 +62,7 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
         # The heartbeat file must not wait for a disk.
         *(["--worker-tmp-dir", "/dev/shm"] if os.path.isdir("/dev/shm") else []),  # noqa: PTH112, S108
         "--log-level", "warning",
-        "core.web.wsgi:app",
+        "core.processes.wsgi:app",
     )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def worker(concurrency: int, metrics_port: int | None) -> None:
         os.environ[metrics.PORT] = str(metrics_port)
     become(
         "celery",
-        "--app", "core.tasks.app",
+        "--app", "core.processes.worker",
         "--quiet",
         "worker",
         "--pool", "prefork",
@@ -98,7 +98,7 @@ def beat() -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     become(
         "celery",
-        "--app", "core.tasks.app",
+        "--app", "core.processes.worker",
         "--quiet",
         "beat",
         "--loglevel", settings.log_level,

@@ -6,18 +6,18 @@ import signal
 
 import click
 
-from core import metrics
-from core.clock import SystemClock
-from core.logging import configure
-from core.settings import get_settings
+from core.platform import metrics
+from core.platform.clock import SystemClock
+from core.platform.logging import configure
+from core.platform.settings import get_settings
 
 
 @click.command()
 @click.option("--metrics-port", type=int, help="Show Prometheus metrics on this local port.")
 def relay(metrics_port: int | None) -> None:
     """Relay due effects to the workers. One is enough; two do no harm."""
-    from core.tasks.app import deliver, waiting
-    from core.tasks.relay import Relay
+    from core.platform.outbox.relay import Relay
+    from core.processes.worker import deliver, waiting
 
     settings = get_settings()
     configure(settings)

@@ -21,8 +21,8 @@ import httpx
 
 from core.cli.addresses import PORTS, announced, tell
 from core.cli.supervisor import ProcessEndedError, Supervisor
-from core.db.embedded import Embedded, EmbeddedError, free_port
-from core.settings import Settings, SettingsError, get_settings, load
+from core.dev.embedded import Embedded, EmbeddedError, free_port
+from core.platform.settings import Settings, SettingsError, get_settings, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ def _answers(name: str, port: int) -> bool:
 
 def _problems(settings: Settings) -> list[str]:
     """What is wrong with the towns' files, for whoever looks at their pages and wonders."""
-    from core.extensions import PluginLoadError, discovered
+    from core.platform.plugins.discovery import PluginLoadError, discovered
     from core.runtime import read_towns
 
     try:

@@ -17,7 +17,7 @@ from typing import IO
 
 import click
 
-from core.db.embedded import die_with_parent
+from core.dev.embedded import die_with_parent
 
 STOP_SECONDS = 8.0
 """How long a process may take to finish what it is doing, once told to stop."""

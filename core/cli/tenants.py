@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from core.extensions import discovered
+from core.platform.plugins.discovery import discovered
+from core.platform.settings import get_settings
 from core.runtime import read_towns, sync_towns
-from core.settings import get_settings
 
 
 @click.group()

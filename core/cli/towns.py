@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from core.cli.invoices import town_work
+from core.platform.templating import PARIS
 from core.runtime import get_runtime
-from core.services.town import Town
-from core.templating import PARIS
+from core.unit_of_work import Town
 
 
 @click.command()

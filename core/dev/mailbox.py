@@ -35,7 +35,7 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 
-from core.settings import get_settings
+from core.platform.settings import get_settings
 
 PAGE_SIZE = 100
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'"

@@ -2,8 +2,8 @@
 
 from alembic import context
 
-import core.models  # noqa: F401  (completes the metadata)
-from core.db.base import Base
+import core.rooms  # noqa: F401  (completes the metadata)
+from core.platform.db.base import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -15,11 +15,11 @@ import pytest
 from redis import Redis
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.db.embedded import Addresses, Embedded
-from core.db.migrate import upgrade
-from core.db.rls import OWNER
-from core.db.session import make_engine, make_session_factory
-from core.extensions import installed
+from core.dev.embedded import Addresses, Embedded
+from core.platform.db.migrate import upgrade
+from core.platform.db.rls import OWNER
+from core.platform.db.session import make_engine, make_session_factory
+from core.platform.plugins.discovery import installed
 from core.testing.recycling import Stock
 
 TEMPLATE = "preau_template"

@@ -27,19 +27,19 @@ from core.api.invoices import (
     TaxKind,
 )
 from core.api.plugin import Plugin
-from core.channels.email import plugin as email
-from core.db.embedded import Addresses
-from core.extensions import Extensions
+from core.dev.embedded import Addresses
+from core.imports.format.csv import plugin as csv
+from core.messages.email.channel import plugin as email
+from core.platform import passwords
+from core.platform.outbox.deliver import deliver
+from core.platform.plugins.discovery import Extensions
+from core.platform.settings import load
+from core.processes.app import make_app
+from core.processes.consumers import all_consumers
 from core.runtime import Runtime, sync_towns
-from core.services import passwords
-from core.services.town import Town
-from core.settings import load
-from core.sources.csv import plugin as csv
-from core.tasks.consumers import all_consumers
-from core.tasks.deliver import deliver
 from core.testing.fakes import TOWN, TOWNS, FakeBank, FakeClock, FakePay
 from core.testing.recycling import engine_on
-from core.web.app import make_app
+from core.unit_of_work import Town
 
 
 def record(number: str = "2026-0001", family: str = "F001", **changes: Any) -> InvoiceRecord:

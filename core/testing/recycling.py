@@ -9,9 +9,9 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
-from core.db.embedded import SUPERUSER, Embedded
-from core.db.rls import APP
-from core.db.session import make_engine
+from core.dev.embedded import SUPERUSER, Embedded
+from core.platform.db.rls import APP
+from core.platform.db.session import make_engine
 
 _numbers = itertools.count(1)
 _SHAPE: LiteralString = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-import core.models  # noqa: F401 - completes the metadata
-from core.db.base import Base
+import core.rooms  # noqa: F401 - completes the metadata
+from core.platform.db.base import Base
 
 
 def everything(session) -> str:

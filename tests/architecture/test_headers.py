@@ -7,8 +7,8 @@ import re
 import pytest
 from webtest import TestApp
 
+from core.platform.web.headers import CSP
 from core.testing.portal import pages_of
-from core.web.headers import CSP
 
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -52,7 +52,7 @@ def test_an_error_of_ours_has_them_too_and_tells_nothing(app, portal, monkeypatc
     def broken(_self):
         raise RuntimeError("secret-detail-of-the-code")
 
-    monkeypatch.setattr("core.services.news.NewsDesk.notice", broken)
+    monkeypatch.setattr("core.news.service.NewsDesk.notice", broken)
     answer = app.get("/valmont/", expect_errors=True)
     assert answer.status_int == 500
     check(answer)

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from webtest import TestApp
 
 from core.api.errors import RetryableError
-from core.logging import configure
-from core.services.alerts import CONFIRM
+from core.messages.alerts import CONFIRM
+from core.platform.logging import configure
 from core.testing.portal import pages_of
 
 PASSWORD = "correct cheval pile"
@@ -119,7 +119,7 @@ def test_an_error_of_the_database_quotes_no_value(portal, output):
     form = form_of(app.get("/valmont/alertes"), "address")
     form["address"] = email
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.services.alerts.Alerts.add", broken)
+        patch.setattr("core.messages.alerts.Alerts.add", broken)
         answer = form.submit("action", value="add", expect_errors=True)
     assert answer.status_int == 500
     assert email not in answer.text

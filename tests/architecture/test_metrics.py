@@ -9,10 +9,10 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from webtest import TestApp
 
-from core import metrics
-from core.tasks.consumers import all_consumers
-from core.tasks.deliver import deliver
-from core.tasks.relay import Relay
+from core.platform import metrics
+from core.platform.outbox.deliver import deliver
+from core.platform.outbox.relay import Relay
+from core.processes.consumers import all_consumers
 from core.testing.portal import pages_of
 
 
@@ -108,7 +108,7 @@ def test_processes_that_fork_count_together(tmp_path):
     import sys
 
     script = (
-        "import os; from core import metrics\n"
+        "import os; from core.platform import metrics\n"
         "for _child in range(3):\n"
         "    if os.fork() == 0:\n"
         "        metrics.effects.labels('t', 'done').inc(2); os._exit(0)\n"

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from webtest import TestApp
 
-from core import signing
-from core.signing import LinkError, Links
+from core.platform import signing
+from core.platform.signing import LinkError, Links
 from core.testing.portal import pages_of
 from plugins.payfip.client import Client
 
@@ -28,11 +28,10 @@ SOURCES = {
 
 CALLERS = {
     # Everything that opens a connection, and to whom. A new one is a decision: docs/security.md.
-    "core/channels/email.py": {"smtplib"},
-    "core/channels/smtp.py": {"smtplib"},
+    "core/messages/email/channel.py": {"smtplib"},
+    "core/messages/email/smtp.py": {"smtplib"},
     "core/cli/doctor.py": {"smtplib"},
     "core/cli/run.py": {"httpx", "socket"},
-    "core/db/embedded.py": {"socket"},
     "plugins/payfip/client.py": {"httpx", "urllib.request"},  # the latter: which proxy is set
     "plugins/telegram_bot/transport.py": {"httpx"},
 }

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.api.errors import UserError
-from core.services import passwords
-from core.services.passwords import NOBODY, hash_password, verify_password
+from core.platform import passwords
+from core.platform.passwords import NOBODY, hash_password, verify_password
 
 ABOUT = ("camille.durand@exemple.fr", "saint-cloud")
 

@@ -10,8 +10,9 @@ import pytest
 from table_dump import everything
 from webtest import TestApp
 
-from core.services import families, sign_in
-from core.services.errors import ThrottledError, WrongCodesError
+from core.families import service as families
+from core.platform.errors import ThrottledError, WrongCodesError
+from core.sign_in import service as sign_in
 from core.testing.portal import pages_of
 
 

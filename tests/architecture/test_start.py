@@ -12,7 +12,7 @@ HEAVY = ("openpyxl", "pypdf", "weasyprint", "zeep", "telegram", "zxcvbn", "numpy
 def test_pages_start_without_what_only_some_of_them_need():
     """Each of these is a part of a second, and is loaded where it is first used."""
     code = (
-        "import sys, core.web.app; from core.extensions import Extensions; Extensions.discover();"
+        "import sys, core.processes.app; from core.platform.plugins.discovery import Extensions; Extensions.discover();"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     command = [sys.executable, "-W", "ignore", "-P", "-c", code]

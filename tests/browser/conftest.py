@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 from visitor import PATIENCE, PHONE, READY, Demo, Visitor
 
 from core.cli.addresses import ENVIRONMENT
-from core.db.embedded import free_port
+from core.dev.embedded import free_port
 
 
 @pytest.fixture(scope="module")

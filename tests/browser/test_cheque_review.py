@@ -10,11 +10,11 @@ from sqlalchemy import select
 from visitor import DESK, PHONE
 from waitress.server import create_server
 
-from core.db.embedded import free_port
-from core.db.migrate import upgrade
-from core.models import Role
+from core.agents.models import Role
+from core.dev.embedded import free_port
+from core.platform.db.migrate import upgrade
+from core.processes.app import make_app
 from core.testing.portal import make_portal, record
-from core.web.app import make_app
 from plugins.cheque_import import plugin
 from plugins.cheque_import.matcher.normalise import bare, check_character
 from plugins.cheque_import.models import Cheque, ChequeState

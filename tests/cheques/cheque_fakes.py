@@ -11,7 +11,7 @@ from sqlalchemy import MetaData, create_engine, event
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-import core.models  # noqa: F401  (completes the metadata: tables point to the town's)
+import core.rooms  # noqa: F401  (completes the metadata: tables point to the town's)
 from core.plugin import Base, FamilyInfo, InvoiceInfo, RegieInfo, TenantScoped, TownInfo
 from plugins.cheque_import.desk import Desk
 from plugins.cheque_import.intake import Intake

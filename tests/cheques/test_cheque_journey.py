@@ -12,10 +12,10 @@ from pypdf import PdfReader
 from sqlalchemy import select, text
 from webtest import TestApp
 
-from core.db.embedded import free_port
-from core.db.migrate import upgrade
+from core.agents.models import Role
+from core.dev.embedded import free_port
 from core.dev.mailbox import Receiver, Store
-from core.models import Role
+from core.platform.db.migrate import upgrade
 from core.testing.portal import make_portal, pages_of, record
 from plugins.cheque_import import plugin
 from plugins.cheque_import.models import Cheque

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from core.db.migrate import upgrade
-from core.models import Allocation, Credit, Invoice, Payment
+from core.invoices.models import Invoice
+from core.payments.models import Allocation, Credit, Payment
+from core.platform.db.migrate import upgrade
 from core.plugin import Means, UserError
 from core.testing.portal import make_portal, record
 from plugins.cheque_import import plugin

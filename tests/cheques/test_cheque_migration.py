@@ -8,8 +8,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from core.db.migrate import downgrade, upgrade
-from core.db.session import make_engine, make_session_factory, session_for
+from core.platform.db.migrate import downgrade, upgrade
+from core.platform.db.session import make_engine, make_session_factory, session_for
 from core.plugin import Base
 from plugins.cheque_import import models, plugin
 

@@ -15,7 +15,7 @@ from pyramid.events import BeforeRender
 from sqlalchemy import select
 from webtest import TestApp
 
-from core import templating
+from core.platform import templating
 from core.plugin import Audience, UserError
 from plugins.cheque_import import commands, coupon, plugin
 from plugins.cheque_import.matcher.normalise import bare, check_character
@@ -60,7 +60,7 @@ def app(town, tmp_path):
     layout.write_text("<title>{% block title %}{% endblock %}</title>{% block content %}{% endblock %}")
     config = Configurator(settings={"jinja2.undefined": "strict"})
     config.include("pyramid_jinja2")
-    config.override_asset("core:web/templates/office.jinja2", str(layout))
+    config.override_asset("office.jinja2", str(layout))
     config.add_request_method(lambda _request: town, "ctx", reify=True)
     agent = SimpleNamespace(may_write=True)
     config.add_request_method(lambda _request: agent, "agent", reify=True)

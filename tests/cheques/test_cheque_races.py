@@ -9,7 +9,7 @@ import pytest
 from cheque_fakes import HEADER, SETTINGS, line
 from sqlalchemy import text
 
-from core.db.migrate import upgrade
+from core.platform.db.migrate import upgrade
 from core.plugin import Means, UserError
 from core.testing.portal import make_portal, record
 from plugins.cheque_import import plugin

@@ -16,10 +16,10 @@ from deploy_tools import DEPLOY, program
 from prometheus_client.metrics import MetricWrapperBase
 from sqlalchemy import create_engine, text
 
-from core import metrics
 from core.cli.main import preau
-from core.db.embedded import postgresql_binaries
-from core.settings import Settings
+from core.dev.embedded import postgresql_binaries
+from core.platform import metrics
+from core.platform.settings import Settings
 
 ROOT = DEPLOY.parent
 UNITS = sorted((DEPLOY / "systemd").glob("preau-*.service"))
@@ -290,7 +290,7 @@ def test_every_measure_is_shown_or_watched():
 
 
 def test_values_of_labels_that_are_watched_exist():
-    from core.models import OutboxState
+    from core.platform.outbox.models import OutboxState
 
     for state in re.findall(r'state="([a-z]+)"', " ".join(EXPRESSIONS)):
         assert state in list(OutboxState)

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from deploy_tools import DEPLOY, program, until_it_listens
 
-from core.db.embedded import die_with_parent, free_port
+from core.dev.embedded import die_with_parent, free_port
 
 NAME = "portail.example.fr"
 

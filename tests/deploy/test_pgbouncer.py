@@ -18,10 +18,10 @@ from deploy_tools import DEPLOY, program, until_it_listens
 from sqlalchemy import make_url, text
 from webtest import TestApp
 
-from core.db.embedded import _Confinement, free_port
-from core.db.session import make_engine, make_session_factory
+from core.dev.embedded import _Confinement, free_port
+from core.platform.db.session import make_engine, make_session_factory
+from core.processes.app import make_app
 from core.testing.portal import make_portal, record
-from core.web.app import make_app
 
 CONNECTIONS = 2
 """So few that every session shares them with the others."""

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from deploy_tools import until_it_listens
 
-from core.db.embedded import die_with_parent, free_port
+from core.dev.embedded import die_with_parent, free_port
 from core.testing.portal import make_portal, record
 
 CLIENTS = 3

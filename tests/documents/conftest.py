@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from core.api.payments import Means
-from core.documents import (
+from core.platform.documents.sheets import (
     Addressee,
     CertificateRow,
     CertificateSheet,

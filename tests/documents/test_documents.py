@@ -15,23 +15,24 @@ from weasyprint.text.ffi import harfbuzz_subset
 
 from core.api.invoices import InvoiceKind
 from core.api.payments import Means
-from core.documents import (
+from core.domain.references import check_character
+from core.platform.documents.codes import coupon_code, qr_image
+from core.platform.documents.pdf import render_pdf
+from core.platform.documents.render import invoice as compose_invoice
+from core.platform.documents.render import (
+    means_label,
+    render_certificate,
+    render_invoice,
+    render_receipt,
+)
+from core.platform.documents.sheets import (
     Addressee,
     CertifiedPayer,
     InvoiceSheetLine,
     Logo,
     Reversal,
-    coupon_code,
-    means_label,
-    render_certificate,
-    render_invoice,
-    render_pdf,
-    render_receipt,
 )
-from core.documents.codes import qr_image
-from core.documents.render import invoice as compose_invoice
-from core.domain.references import check_character
-from core.i18n import use
+from core.platform.i18n import use
 
 HOSTILE = '<script>x</script><img src="http://127.0.0.1:9/x"><b>"\'&amp;</b>{{ 7*7 }}'
 PNG = bytes.fromhex(
@@ -379,7 +380,7 @@ class TestSetting:
         assert render_invoice(invoice_sheet).content == once
         html = compose_invoice(invoice_sheet).html
         program = (
-            "import sys, hashlib; from core.documents import render_pdf\n"
+            "import sys, hashlib; from core.platform.documents.pdf import render_pdf\n"
             "print(hashlib.sha256(render_pdf(sys.stdin.read(), title='t', language='fr')).hexdigest())"
         )
         hashes = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import create_engine, text
 
-from core.db.migrate import downgrade, upgrade
+from core.platform.db.migrate import downgrade, upgrade
 
 ROW = text(
     "INSERT INTO invoice (tenant_id, family_id, batch_id, regie, number, fiscal_year, label, kind,"

@@ -12,13 +12,13 @@ import pytest
 from redis import Redis
 from sqlalchemy import create_engine, text
 
-from core.db import embedded as module
-from core.db.embedded import Embedded, EmbeddedError
+from core.dev import embedded as module
+from core.dev.embedded import Embedded, EmbeddedError
 
 STARTER = """
 import sys, time
 from pathlib import Path
-from core.db.embedded import Embedded
+from core.dev.embedded import Embedded
 servers = Embedded(Path(sys.argv[1]), durable=False)
 servers.start()
 print(*(process.pid for process in servers.processes.values()), flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from core.db.session import make_engine
+from core.platform.db.session import make_engine
 
 
 def pid(engine):

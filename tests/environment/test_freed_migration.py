@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import create_engine, text
 
-from core.db.migrate import downgrade, upgrade
+from core.platform.db.migrate import downgrade, upgrade
 
 CREDIT = text(
     "INSERT INTO credit (tenant_id, payment_id, family_id, regie, amount, created_at)"

@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 import structlog
 
-from core.logging import configure
-from core.settings import load
+from core.platform.logging import configure
+from core.platform.settings import load
 
 EMAIL = "parent@example.org"
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from core.cli.main import COMMANDS, preau
 from core.cli.run import choose_ports
-from core.db.embedded import free_port
+from core.dev.embedded import free_port
 
 SECOND_START = 10
 """Seconds, by the specification, on two cores of one's own. Measured as processor time, because

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import DEVELOPMENT_KEY, Settings, SettingsError, load, unknown_variables
+from core.platform.settings import DEVELOPMENT_KEY, Settings, SettingsError, load, unknown_variables
 
 ROOT = Path(__file__).parents[2]
 GOOD = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.tenancy.config import Contact
-from core.tenancy.registry import load_registry
+from core.platform.tenancy.config import Contact
+from core.platform.tenancy.registry import load_registry
 
 GOOD = '[tenant]\nname = "Valmont"\nhosts = ["valmont.example"]\n\n[regies.CANTINE]\nlabel = "CANTINE"\n'
 

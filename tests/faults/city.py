@@ -22,8 +22,8 @@ from house import House
 from lxml import html
 
 from core.api.invoices import SourceFile
-from core.db.embedded import free_port
-from core.extensions import discovered
+from core.dev.embedded import free_port
+from core.platform.plugins.discovery import discovered
 from core.testing.portal import Records, record
 from plugins.payfip.simulator.app import Simulator, make_simulator, running
 from plugins.telegram_bot.book import Book

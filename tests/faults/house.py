@@ -22,11 +22,11 @@ from typing import Any
 from redis import Redis, RedisError
 from sqlalchemy import text
 
-from core.db.embedded import Embedded, _valkey_binary, die_with_parent, free_port
-from core.db.migrate import upgrade
-from core.extensions import Extensions, installed
+from core.dev.embedded import Embedded, _valkey_binary, die_with_parent, free_port
+from core.platform.db.migrate import upgrade
+from core.platform.plugins.discovery import Extensions, installed
+from core.platform.settings import load
 from core.runtime import Runtime, sync_towns
-from core.settings import load
 
 CUSTOMISE = """\
 import datetime, os, pathlib, sys
@@ -34,14 +34,14 @@ import datetime, os, pathlib, sys
 # `preau web` and the like become another program at once, which comes here again.
 becoming = "core.cli.main" in sys.orig_argv and {"web", "worker", "beat"} & {*sys.orig_argv}
 if "FAULTS_CLOCK" in os.environ and not becoming:
-    import core.clock
-    import core.services.outbox
+    import core.platform.clock
+    import core.platform.outbox.service
     from plugins.payfip.breaker import Breaker
 
     # A row that was handed to a broker which forgot it waits for a minute; here, for less.
-    core.services.outbox.PUBLISH_LEASE = datetime.timedelta(seconds=1.5)
+    core.platform.outbox.service.PUBLISH_LEASE = datetime.timedelta(seconds=1.5)
     # So does one whose worker gives no sign of life any more.
-    core.services.outbox.HELD = datetime.timedelta(seconds=3)
+    core.platform.outbox.service.HELD = datetime.timedelta(seconds=3)
     Breaker.__init__.__kwdefaults__.update(rest=0.5, longest=1.0)
     shift = pathlib.Path(os.environ["FAULTS_CLOCK"])
 
@@ -49,7 +49,7 @@ if "FAULTS_CLOCK" in os.environ and not becoming:
         ahead = datetime.timedelta(seconds=float(shift.read_text() or 0))
         return datetime.datetime.now(datetime.UTC) + ahead
 
-    core.clock.SystemClock.now = now
+    core.platform.clock.SystemClock.now = now
 """
 
 

@@ -18,9 +18,9 @@ import pytest
 from fault_plugin import SLOW, WORK, lines, note
 from house import House, folder
 
-from core.channels.email import plugin as email
-from core.extensions import Extensions
-from core.sources.csv import plugin as csv
+from core.imports.format.csv import plugin as csv
+from core.messages.email.channel import plugin as email
+from core.platform.plugins.discovery import Extensions
 from core.testing.portal import Records, record
 
 pytestmark = pytest.mark.faults
@@ -172,7 +172,7 @@ def test_one_message_of_the_broker_many_times(house):
     """What a broker may do at any time: hand the same id to many."""
     house.kill("relay")
     numbers = house.ask(4)
-    from core.tasks.app import app
+    from core.processes.worker import app
 
     ids = [str(i) for (i,) in house.rows("SELECT id FROM outbox WHERE state = 'ready'")]
     with app.connection_for_write(house.settings["redis_url"]) as connection:

@@ -14,10 +14,10 @@ from sqlalchemy import text
 
 from core.api.errors import UserError
 from core.api.payments import Failed, FailureKind, Means
-from core.services.errors import ImportRefusedError, PaymentUnderWayError, TooManyAddressesError
-from core.services.sign_in import LOST_CODES
-from core.tasks.consumers import all_consumers
-from core.tasks.deliver import deliver
+from core.platform.errors import ImportRefusedError, PaymentUnderWayError, TooManyAddressesError
+from core.platform.outbox.deliver import deliver
+from core.processes.consumers import all_consumers
+from core.sign_in.service import LOST_CODES
 from core.testing.portal import Records, record
 
 pytestmark = pytest.mark.faults

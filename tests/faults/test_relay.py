@@ -11,10 +11,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from core.services import outbox
-from core.tasks.consumers import all_consumers
-from core.tasks.deliver import deliver
-from core.tasks.relay import Relay
+from core.platform.outbox import service as outbox
+from core.platform.outbox.deliver import deliver
+from core.platform.outbox.relay import Relay
+from core.processes.consumers import all_consumers
 
 pytestmark = pytest.mark.faults
 
@@ -110,7 +110,7 @@ def test_a_row_that_the_broker_lost_is_published_again(portal, relay, consumers)
 
 def test_a_long_queue_is_not_made_longer(portal, relay, monkeypatch):
     """Else each row of a big mailing would be published again every minute until it is done."""
-    monkeypatch.setattr("core.tasks.relay.QUEUE", 3)
+    monkeypatch.setattr("core.platform.outbox.relay.QUEUE", 3)
     queue = []
     relay._publish = lambda *row: queue.append(row)
     relay._waiting = lambda: len(queue)
@@ -126,7 +126,7 @@ def test_a_long_queue_is_not_made_longer(portal, relay, monkeypatch):
 
 def test_bulk_lets_all_others_pass(portal, relay, monkeypatch):
     """A parent's answer in the chat does not wait for the town's mailing."""
-    monkeypatch.setattr("core.tasks.relay.BULK_QUEUE", 2)
+    monkeypatch.setattr("core.platform.outbox.relay.BULK_QUEUE", 2)
     queue = []
     relay._publish = lambda *row: queue.append(row)
     relay._waiting = lambda: len(queue)

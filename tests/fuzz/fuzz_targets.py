@@ -18,11 +18,11 @@ from pathlib import Path
 
 from core.api.context import RegieInfo
 from core.api.invoices import InvoiceRecord, SourceFile, SourceProblem
-from core.channels.returns import read as read_returned
-from core.markdown import render as markdown_html
-from core.signing import LinkError, Links
-from core.sources.csv import CsvSource
-from core.sources.pdf import pdf_problem
+from core.imports.format.csv import CsvSource
+from core.imports.format.pdf import pdf_problem
+from core.messages.email.bounces import read as read_returned
+from core.news.markdown import render as markdown_html
+from core.platform.signing import LinkError, Links
 from plugins.cheque_import.cmc7 import Cmc7Error, read_line
 from plugins.cheque_import.readers import ReadFile, read_file
 from plugins.payfip.contract import MalformedAnswerError, Operation, answer

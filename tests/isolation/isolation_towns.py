@@ -16,16 +16,16 @@ from PIL import Image
 from sqlalchemy import MetaData, Table, func, insert, select, text
 from sqlalchemy import types as sql
 
-import core.models  # noqa: F401 - completes the metadata
+import core.rooms  # noqa: F401 - completes the metadata
+from core.agents.models import Role
 from core.api.invoices import Attachment
 from core.api.payments import Means
-from core.db.base import Base
-from core.extensions import Extensions, discovered
-from core.models import Role
+from core.messages.alerts import CONFIRM, UNSUBSCRIBE
+from core.platform.db.base import Base
+from core.platform.plugins.discovery import Extensions, discovered
+from core.platform.settings import load
 from core.runtime import Runtime, sync_towns
-from core.services.alerts import CONFIRM, UNSUBSCRIBE
-from core.services.sign_in import LOST_CODES
-from core.settings import load
+from core.sign_in.service import LOST_CODES
 from core.testing.fakes import TOWNS, FakeClock, FakePay
 from core.testing.portal import Portal, Records, record, write_towns
 

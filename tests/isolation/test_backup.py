@@ -12,9 +12,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from core.cli import backup as module
-from core.db.rls import APP, MAINTENANCE, OWNER, RELAY
-from core.db.session import make_engine
-from core.settings import load
+from core.platform.db.rls import APP, MAINTENANCE, OWNER, RELAY
+from core.platform.db.session import make_engine
+from core.platform.settings import load
 
 
 def digests(url):

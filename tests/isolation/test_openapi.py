@@ -16,7 +16,7 @@ from schemathesis.generation import GenerationMode
 from test_routes import WITHOUT_CSRF
 from webtest import TestApp
 
-from core.web.app import make_app
+from core.processes.app import make_app
 
 FILE = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 SCHEMA = yaml.safe_load(FILE.read_text("utf-8"))

@@ -31,7 +31,7 @@ from route_table import (
 from sqlalchemy import text
 from webtest import TestApp
 
-from core.web.app import make_app
+from core.processes.app import make_app
 
 HERE, THERE = "valmont", "brumes"
 MODES = ("path", "host")

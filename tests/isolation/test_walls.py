@@ -8,8 +8,8 @@ from sqlalchemy import create_engine, delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from core.db.rls import APP, OWNER, RELAY
-from core.db.session import make_engine, make_session_factory, session_for
+from core.platform.db.rls import APP, OWNER, RELAY
+from core.platform.db.session import make_engine, make_session_factory, session_for
 from core.testing.portal import Records, record
 
 HERE, THERE = "valmont", "brumes"

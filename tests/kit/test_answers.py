@@ -12,7 +12,6 @@ import structlog
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from core import extensions, metrics
 from core.api.messages import Address, Delivered, Retry
 from core.api.payments import (
     Anomaly,
@@ -28,8 +27,10 @@ from core.api.plugin import Plugin, PluginSettings, hookimpl
 from core.api.work import Consumer, Effect
 from core.cli import doctor, plugins, processes, run
 from core.cli.main import preau
-from core.extensions import Extensions, PluginLoadError
-from core.settings import load
+from core.platform import metrics
+from core.platform.plugins import discovery as extensions
+from core.platform.plugins.discovery import Extensions, PluginLoadError
+from core.platform.settings import load
 from core.testing.portal import Records, make_portal, record
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -17,7 +17,6 @@ from pyramid.response import Response
 from sqlalchemy import text
 from webtest import TestApp
 
-from core import containment, i18n, metrics
 from core.api.errors import PermanentError, RetryableError, UserError
 from core.api.messages import Address, Delivered
 from core.api.payments import Capabilities, Failed, FailureKind, Pending, Redirect
@@ -26,9 +25,11 @@ from core.api.web import Audience, MenuEntry
 from core.api.work import Consumer, Effect
 from core.cli.main import PreauGroup
 from core.cli.plugins import health
-from core.services import answers
+from core.platform import i18n, metrics
+from core.platform.plugins import cache as answers
+from core.platform.plugins import calls as containment
+from core.processes.app import make_app
 from core.testing.portal import make_portal, record, write_towns
-from core.web.app import make_app
 
 HOOKS = (
     "configure_web", "commands", "consumers", "schedule", "migrations", "invoice_sources",
@@ -424,7 +425,8 @@ def test_capabilities_that_fail_cost_its_payments_only(portal, bad, page, fault)
 @pytest.fixture
 def patient(monkeypatch):
     """Core's patience with providers and channels, shortened."""
-    from core.services import attempts, notifications
+    from core.messages import service as notifications
+    from core.payments import attempts
 
     monkeypatch.setattr(attempts, "LONGEST", 0.2)
     monkeypatch.setattr(notifications, "LONGEST", 0.2)
@@ -647,7 +649,7 @@ def test_pages_that_do_not_load_stop_the_start_by_name(portal, bad, fault):
 @pytest.mark.parametrize("fault", [raises, lambda: 42, lambda: [object()]])
 @pytest.mark.parametrize("hook", ["consumers", "schedule"])
 def test_work_that_is_none_stops_the_start_by_name(portal, bad, hook, fault):
-    from core.tasks.consumers import all_consumers, all_periodics
+    from core.processes.consumers import all_consumers, all_periodics
 
     bad.does[hook] = fault
     read = all_consumers if hook == "consumers" else all_periodics
@@ -657,7 +659,7 @@ def test_work_that_is_none_stops_the_start_by_name(portal, bad, hook, fault):
 
 @pytest.mark.parametrize("fault", [raises, lambda cli: cli.add_command(42)])
 def test_commands_that_fail_leave_cores(portal, bad, monkeypatch, fault):
-    from core import extensions
+    from core.platform.plugins import discovery as extensions
 
     bad.does["commands"] = fault
     monkeypatch.setattr(extensions, "discovered", lambda: portal.runtime.extensions)
@@ -669,7 +671,7 @@ def test_commands_that_fail_leave_cores(portal, bad, monkeypatch, fault):
 
 @pytest.mark.parametrize("taken", ["web", "outbox"])
 def test_a_command_that_is_taken_stays_whose_it_is(portal, bad, monkeypatch, taken):
-    from core import extensions
+    from core.platform.plugins import discovery as extensions
 
     bad.does["commands"] = lambda cli: [cli.add_command(click.Command(name)) for name in (taken, "bad")]
     monkeypatch.setattr(extensions, "discovered", lambda: portal.runtime.extensions)
@@ -827,7 +829,7 @@ def test_who_is_called_away_leaves_nobody_asking(patience, monkeypatch):
 
 
 def test_a_plugin_speaks_for_itself_only(patience):
-    from core import i18n
+    from core.platform import i18n
 
     def speaks_english():
         i18n._current.set("en")
@@ -885,7 +887,7 @@ def test_what_asks_together_raises_is_raised():
 
 
 def test_words_are_those_of_the_reader():
-    from core import i18n
+    from core.platform import i18n
 
     with i18n.use("en"):
         assert containment.bounded(1, i18n.current_locale) == "en"

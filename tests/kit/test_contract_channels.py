@@ -9,9 +9,10 @@ from aiosmtpd.controller import Controller
 from sqlalchemy import text
 
 from core.api.messages import Address
-from core.channels import email, smtp
-from core.db.embedded import free_port
+from core.dev.embedded import free_port
 from core.dev.mailbox import Receiver, Store
+from core.messages.email import channel as email
+from core.messages.email import smtp
 from core.testing.conformance import NotificationChannelContract
 from core.testing.portal import make_portal, record
 from plugins.telegram_bot import TelegramBot

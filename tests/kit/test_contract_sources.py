@@ -12,8 +12,8 @@ import pytest
 from pypdf import PdfWriter
 
 from core.api.invoices import Attachment, InvoiceRecord, LineRecord, TaxKind
-from core.sources.csv import CsvSource
-from core.sources.writing import flat_rows, write_zip
+from core.imports.format.csv import CsvSource
+from core.imports.format.writing import flat_rows, write_zip
 from core.testing.conformance import InvoiceSourceContract
 
 PAGE = BytesIO()

@@ -13,11 +13,11 @@ from webtest import TestApp
 
 from core.api.messages import Address, Delivered
 from core.api.payments import Means
+from core.platform.outbox.deliver import deliver
 from core.plugin import Plugin, PluginSettings, hookimpl
-from core.tasks.consumers import all_consumers
-from core.tasks.deliver import deliver
+from core.processes.app import make_app
+from core.processes.consumers import all_consumers
 from core.testing.portal import due_rows, make_portal, record
-from core.web.app import make_app
 
 PAGES = {
     # path: statements, the session's own `set_config` and the recognition of who asks included

@@ -10,13 +10,13 @@ import pytest
 from openpyxl import load_workbook
 from sqlalchemy import text
 
+from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.invoices import LineRecord, TaxKind
 from core.api.payments import Means
-from core.models import Role
-from core.services.books.period import Period
-from core.services.books.statements import labels
-from core.services.tables import Cents, Table
+from core.books.period import Period
+from core.books.statements import labels
+from core.platform.tabular.writing import Cents, Table
 from core.testing.portal import record
 
 MARCH = Period("CANTINE", date(2026, 3, 1))
@@ -211,7 +211,7 @@ def test_an_empty_month_is_a_page_and_files_too(work):
 
 
 def test_entries_are_paged_by_number(books, monkeypatch):
-    from core.web.office import accounts as views
+    from core.books import office as views
 
     monkeypatch.setattr(views, "PAGE", 2)
     for address in ("/regie/comptes/ecritures", "/regie/comptes/etats/journal"):

@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.invoices import InvoiceKind, LineRecord, TaxKind
 from core.api.payments import Means
-from core.clock import today
-from core.models import Role
-from core.services.books.entries import Chosen
-from core.services.books.period import Period, next_month
-from core.services.books.statements import labels
-from core.services.tables import Cents
+from core.books.entries import Chosen
+from core.books.period import Period, next_month
+from core.books.statements import labels
+from core.platform.clock import today
+from core.platform.tabular.writing import Cents
 from core.testing.portal import Records, make_portal, record
 
 

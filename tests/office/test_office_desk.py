@@ -7,9 +7,9 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 
+from core.agents.models import Role
 from core.api.payments import Means
-from core.models import Role
-from core.services.alerts import CONFIRM
+from core.messages.alerts import CONFIRM
 from core.testing.portal import record
 
 

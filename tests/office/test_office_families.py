@@ -10,7 +10,7 @@ import pytest
 from pypdf import PdfReader
 from sqlalchemy import text
 
-from core.models import Role
+from core.agents.models import Role
 from core.testing.portal import record
 
 CODE = r"\w{4}-\w{4}-\w{4}"
@@ -21,7 +21,7 @@ def file_of(work, code="F001"):
 
 
 def opens(portal, secret, code="F001"):
-    from core.services.errors import WrongCodesError
+    from core.platform.errors import WrongCodesError
 
     with portal.town() as town:
         try:

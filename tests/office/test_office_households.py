@@ -8,11 +8,11 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 
+from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.invoices import LineRecord, TaxKind
 from core.api.payments import Means
-from core.models import Role
-from core.services.errors import NotFoundError
+from core.platform.errors import NotFoundError
 from core.testing.portal import Records, make_portal, record
 
 

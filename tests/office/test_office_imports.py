@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import text
 from webtest import Upload
 
+from core.agents.models import Role
 from core.api.invoices import SourceNotice
-from core.models import Role
-from core.services import reading, uploads
-from core.sources.writing import flat_rows
+from core.imports import reading, uploads
+from core.imports.format.writing import flat_rows
 from core.testing.portal import record
 
 
@@ -201,7 +201,7 @@ def test_only_the_regisseur_undoes(work, make_office):
 
 
 def test_the_history_is_paged(office, portal, monkeypatch):
-    from core.web.office import imports as views
+    from core.imports import office as views
 
     monkeypatch.setattr(views, "PAGE", 2)
     for number in range(5):

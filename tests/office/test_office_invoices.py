@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from office_browser import Office
 
+from core.agents.models import Role
 from core.api.invoices import LineRecord, TaxKind
 from core.api.payments import Means
-from core.models import Role
 from core.testing.portal import record
 
 LINES = (

@@ -10,8 +10,8 @@ from PIL import Image
 from webtest import Upload
 
 from core.api.errors import UserError
-from core.markdown import picture_line, render
-from core.services.pictures import WIDEST, prepare
+from core.news.markdown import picture_line, render
+from core.news.pictures import WIDEST, prepare
 
 
 def write(work, **values):

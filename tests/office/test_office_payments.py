@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 
+from core.agents.models import Role
 from core.api.payments import Anomaly, Means
-from core.models import Role
 from core.testing.portal import record
 
 

@@ -7,9 +7,9 @@ import re
 import pytest
 from office_browser import Office
 
-from core.models import Role
+from core.agents.models import Role
+from core.processes.app import make_app
 from core.testing.portal import record
-from core.web.app import make_app
 
 OPEN = {"office_sign_in", "office_sign_out", "office_invitation"}
 KEYS = {"office_agents", "office_agent", "office_audit", "office_audit_csv"}

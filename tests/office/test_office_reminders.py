@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.domain.reminders import GRACE, RuleError, parse_days, rule_that_applies
-from core.models import Role
-from core.services.reminders import DAILY, Calendar
-from core.tasks.consumers import OWN_SCHEDULE
-from core.tasks.schedule import tick
+from core.platform.outbox.schedule import tick
+from core.processes.consumers import OWN_SCHEDULE
+from core.reminders.service import DAILY, Calendar
 from core.testing.portal import record
 
 DUE = date(2026, 3, 31)

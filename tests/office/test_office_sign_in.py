@@ -7,7 +7,8 @@ import re
 from office_browser import PASSWORD
 from sqlalchemy import text
 
-from core.models import MessageRow, Role
+from core.agents.models import Role
+from core.messages.models import MessageRow
 
 
 def test_an_invitation_opens_once(office):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import core
-from core import i18n
-from core.web import words
+from core.platform import i18n
+from core.platform.web import labels as words
 
 ROOT = Path(core.__file__).parent
 

@@ -21,12 +21,12 @@ from aiosmtpd.controller import Controller
 from sqlalchemy import text
 from webtest import TestApp
 
-from core import documents
 from core.api.errors import PreauError
-from core.db.embedded import free_port
+from core.dev.embedded import free_port
+from core.platform.documents import kept
 from core.plugin import Document
+from core.processes.app import make_app
 from core.testing.portal import due_rows, make_portal, record
-from core.web.app import make_app
 from plugins.payfip import PayFiP
 from plugins.payfip.breaker import Breaker
 from plugins.payfip.client import Client
@@ -270,7 +270,7 @@ def world(module_database, tmp_path_factory, inbox):
     clock_of = {}
     simulator = make_simulator(clock=lambda: clock_of["clock"].now().timestamp())
     # Typesetting is a third of the time and tested elsewhere: the mails carry a receipt all the same.
-    drawn = mock.patch.object(documents, "render_receipt", return_value=RECEIPT)
+    drawn = mock.patch.object(kept, "render_receipt", return_value=RECEIPT)
     clients = Clients(lambda: Breaker(clock=lambda: clock_of["clock"].now().timestamp()))
     with running(simulator) as base, drawn:
         portal = make_portal(

@@ -23,12 +23,13 @@ from hypothesis.stateful import (
 from redis import Redis
 from sqlalchemy import create_engine, text
 
-import core.models  # noqa: F401 - completes the metadata
+import core.rooms  # noqa: F401 - completes the metadata
 from core.api.errors import RetryableError, UserError
 from core.api.invoices import InvoiceKind
 from core.api.payments import Failed, FailureKind, Means
-from core.db.base import Base
-from core.services.errors import (
+from core.messages.service import SEND
+from core.platform.db.base import Base
+from core.platform.errors import (
     ImportRefusedError,
     NotFoundError,
     NotPayableError,
@@ -36,9 +37,8 @@ from core.services.errors import (
     ThrottledError,
     WrongCodesError,
 )
-from core.services.notifications import SEND
-from core.tasks.consumers import all_consumers
-from core.tasks.deliver import deliver
+from core.platform.outbox.deliver import deliver
+from core.processes.consumers import all_consumers
 from core.testing.portal import Records, due_rows, make_portal, record
 
 FAMILIES = ("F001", "F002")

@@ -16,10 +16,10 @@ from sqlalchemy import text
 from core.api.errors import UserError
 from core.api.invoices import InvoiceKind, LineRecord, TaxKind
 from core.api.payments import Means
+from core.books.period import Period
 from core.domain.tax import care_paid
-from core.models import MessageRow
-from core.services.books.period import Period
-from core.services.errors import ImportRefusedError
+from core.messages.models import MessageRow
+from core.platform.errors import ImportRefusedError
 from core.testing.portal import Records, record
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from core.api.invoices import Attachment, InvoiceKind, LineRecord, TaxKind
-from core.services.fingerprints import fingerprint
+from core.imports.fingerprints import fingerprint
 from core.testing.portal import record
 
 RECORD = record(

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from core.api.invoices import InvoiceKind, LineRecord, SourceNotice, SourceProblem, TaxKind
-from core.services.errors import ImportRefusedError
+from core.platform.errors import ImportRefusedError
 from core.testing.portal import Records, record
 
 TABLES = ("family", "child", "family_child", "invoice", "invoice_line", "document", "import_batch")

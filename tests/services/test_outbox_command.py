@@ -27,7 +27,7 @@ def dead(portal, monkeypatch):
         raise PermanentError("it is broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr("core.services.notifications.Notifications.fan_out", broken)
+        patch.setattr("core.messages.service.Notifications.fan_out", broken)
         for slug, count in (("valmont", 3), ("brumes", 1)):
             with portal.town(slug) as town:
                 for number in range(count):
@@ -66,7 +66,7 @@ def test_one_effect_is_tried_again_and_the_trail_says_who_asked(run, portal):
 
 @pytest.mark.usefixtures("dead")
 def test_all_are_tried_again_in_one_town_only(run, portal, monkeypatch):
-    monkeypatch.setattr("core.services.desk.PAGE", 2)
+    monkeypatch.setattr("core.overview.lists.PAGE", 2)
     assert "3 effect(s)" in run("retry", "valmont", "--all").output
     portal.work()
     assert states(portal) == ["done"] * 3

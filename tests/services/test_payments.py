@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from core.api.errors import PermanentError, RetryableError
 from core.api.payments import Anomaly, Failed, FailureKind
-from core.services.errors import NotFoundError, NotPayableError, PaymentUnderWayError
+from core.platform.errors import NotFoundError, NotPayableError, PaymentUnderWayError
 from core.testing.portal import record
 
 

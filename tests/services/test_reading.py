@@ -1,8 +1,8 @@
-"""Columns that are read past the ORM (`core.db.session.read`)."""
+"""Columns that are read past the ORM (`core.platform.db.session.read`)."""
 
 from __future__ import annotations
 
-from core.models import Invoice
+from core.invoices.models import Invoice
 from core.testing.portal import record
 
 

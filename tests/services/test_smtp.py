@@ -8,11 +8,11 @@ from email.message import EmailMessage
 import pytest
 from aiosmtpd.controller import Controller
 
-from core.channels import smtp
-from core.channels.email import send
-from core.db.embedded import free_port
+from core.dev.embedded import free_port
+from core.messages.email import smtp
+from core.messages.email.channel import send
+from core.platform.settings import load
 from core.plugin import Delivered, Retry
-from core.settings import load
 
 
 class Post:

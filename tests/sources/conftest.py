@@ -2,7 +2,7 @@ import pytest
 
 from core.api.context import RegieInfo
 from core.api.invoices import SourceFile
-from core.sources.csv import CsvSource
+from core.imports.format.csv import CsvSource
 
 REGIES = (
     RegieInfo("PERISCOLAIRE", "Régie périscolaire", collects=True),

@@ -11,8 +11,8 @@ from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
 from core.api.invoices import InvoiceRecord, SourceFile, SourceProblem
-from core.sources import bundle
-from core.sources.csv import CsvSource
+from core.imports.format import bundle
+from core.imports.format.csv import CsvSource
 
 LINES_HEADER = "numero;rang;enfant;activite;nature_fiscale;quantite;prix_unitaire;montant"
 LINES = (

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from core.api.invoices import InvoiceKind, InvoiceRecord, LineRecord, SourceProblem, TaxKind
 from core.domain.money import AmountError, decimal_text, parse_amount
-from core.sources import fields
-from core.sources.csv import plugin
-from core.sources.problems import CellError
+from core.imports.format import fields
+from core.imports.format.csv import plugin
+from core.platform.tabular.problems import CellError
 
 
 def test_every_column_finds_its_place(read):

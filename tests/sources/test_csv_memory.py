@@ -6,7 +6,7 @@ import pytest
 from csv_building import FLAT_HEADER, HEADER, flat_row, row
 
 from core.api.invoices import InvoiceRecord, SourceFile
-from core.sources.csv import CsvSource
+from core.imports.format.csv import CsvSource
 
 LINES = 100_000
 

@@ -4,7 +4,7 @@ import pytest
 from csv_building import FLAT_ROWS, GOOD, HEADER, flat, flat_row, row, table
 
 from core.api.invoices import InvoiceRecord, SourceFile, SourceProblem
-from core.sources.csv import CsvSource
+from core.imports.format.csv import CsvSource
 
 
 def cell(column, value):

@@ -22,8 +22,8 @@ from core.api.invoices import (
     TaxKind,
 )
 from core.domain.references import bare
-from core.sources.csv import CsvSource
-from core.sources.writing import flat_rows, write_zip
+from core.imports.format.csv import CsvSource
+from core.imports.format.writing import flat_rows, write_zip
 
 
 def _blank_pdf():

@@ -10,9 +10,9 @@ from core.api.context import RegieInfo
 from core.api.invoices import InvoiceKind, InvoiceRecord, SourceFile, TaxKind
 from core.api.payments import Means
 from core.cli.demo_data import DemoPayment, town_files
-from core.extensions import Extensions
-from core.sources.csv import CsvSource
-from core.tenancy.registry import load_registry
+from core.imports.format.csv import CsvSource
+from core.platform.plugins.discovery import Extensions
+from core.platform.tenancy.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
 TOWNS = ROOT / "tenants"

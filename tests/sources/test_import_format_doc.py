@@ -7,7 +7,7 @@ import pytest
 from test_csv_archives import PDF
 
 from core.api.invoices import InvoiceRecord
-from core.sources.columns import FLAT, INVOICE, LINE
+from core.imports.format.columns import FLAT, INVOICE, LINE
 
 TEXT = (Path(__file__).parents[2] / "docs" / "import-format.md").read_text("utf-8")
 INVOICES_EXAMPLE, LINES_EXAMPLE, FLAT_EXAMPLE = [

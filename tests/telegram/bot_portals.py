@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.channels.email import plugin as email
-from core.db.embedded import Addresses
-from core.extensions import Extensions
+from core.dev.embedded import Addresses
+from core.imports.format.csv import plugin as csv
+from core.messages.email.channel import plugin as email
+from core.platform.plugins.discovery import Extensions
+from core.platform.settings import load
 from core.plugin import InvoiceInfo, Means
 from core.runtime import Runtime, sync_towns
-from core.settings import load
-from core.sources.csv import plugin as csv
 from core.testing.fakes import TOWN, TOWNS, FakeClock, FakePay
 from core.testing.portal import Portal
 from plugins.telegram_bot import plugin

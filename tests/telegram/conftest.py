@@ -16,10 +16,10 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 import plugins.telegram_bot as package
-from core.db.migrate import upgrade
-from core.db.rls import OWNER
-from core.db.session import make_engine, make_session_factory
-from core.extensions import installed
+from core.platform.db.migrate import upgrade
+from core.platform.db.rls import OWNER
+from core.platform.db.session import make_engine, make_session_factory
+from core.platform.plugins.discovery import installed
 from core.plugin import Document, FamilyInfo, InvoiceInfo, Means, PaymentInfo, TownInfo
 from core.testing.portal import Portal
 from plugins.telegram_bot import TelegramSettings

@@ -20,9 +20,9 @@ import pytest
 from bot_portals import SECRET, settle, token
 from waitress.server import create_server
 
-from core.db.embedded import free_port
+from core.dev.embedded import free_port
+from core.processes.app import make_app
 from core.testing.portal import record
-from core.web.app import make_app
 from plugins.telegram_bot import plugin, polling
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.bots import Bots

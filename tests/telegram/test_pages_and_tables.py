@@ -12,13 +12,13 @@ from jinja2 import ChoiceLoader, DictLoader, Environment, PackageLoader, StrictU
 from pyramid import testing
 from sqlalchemy import create_engine, text
 
-from core.db.base import Base
-from core.db.migrate import downgrade, upgrade
-from core.db.rls import OWNER
-from core.extensions import installed
-from core.i18n import use
+from core.platform.db.base import Base
+from core.platform.db.migrate import downgrade, upgrade
+from core.platform.db.rls import OWNER
+from core.platform.i18n import use
+from core.platform.plugins.discovery import installed
+from core.platform.templating import configure
 from core.plugin import Audience
-from core.templating import configure
 from plugins.telegram_bot import plugin
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.commands import simulator_command
@@ -128,9 +128,9 @@ def test_the_template_shows_it_all(pages, town, language, says):
         undefined=StrictUndefined,
         loader=ChoiceLoader([
             DictLoader({
-                "core:web/templates/layout.jinja2":
+                "layout.jinja2":
                     "{% block title %}{% endblock %}{% block content %}{% endblock %}",
-                "core:web/templates/macros.jinja2":
+                "macros.jinja2":
                     '{% macro csrf() %}<input name="csrf_token">{% endmacro %}'
                     "{% macro icon(name) %}{% endmacro %}",
             }),

@@ -10,9 +10,9 @@ from bot_portals import SECRET, settle, token
 from sqlalchemy import text
 
 from core.api.invoices import InvoiceKind
-from core.logging import configure
+from core.platform.logging import configure
 from core.plugin import LineRecord, TaxKind
-from core.services.reminders import Calendar
+from core.reminders.service import Calendar
 from core.testing.fakes import TOWNS
 from core.testing.portal import Records, record
 from plugins.telegram_bot import plugin

@@ -6,7 +6,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from webtest import TestApp
 
-from core.db.embedded import free_port
+from core.dev.embedded import free_port
 from core.dev.mailbox import Receiver, Store
 from core.testing.portal import pages_of, record
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from core.models import MessageRow
-from core.services.alerts import UNSUBSCRIBE
+from core.messages.alerts import UNSUBSCRIBE
+from core.messages.models import MessageRow
 from core.testing.portal import record
 
 

@@ -11,10 +11,10 @@ from webtest import TestApp
 
 from core.cli.demo import fill, load_news
 from core.cli.main import preau
-from core.extensions import discovered
+from core.platform.plugins.discovery import discovered
+from core.platform.settings import get_settings, load
+from core.processes.app import make_app
 from core.runtime import Runtime, sync_towns
-from core.settings import get_settings, load
-from core.web.app import make_app
 
 TENANTS = Path(__file__).parents[2] / "tenants"
 ADDRESSES = {"PAYFIP_SIMULATOR_URL": "http://127.0.0.1:9", "TELEGRAM_SIMULATOR_URL": "http://127.0.0.1:9"}

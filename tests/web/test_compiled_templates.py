@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from webtest import TestApp
 
+from core.processes.app import make_app
 from core.testing.portal import make_portal
-from core.web.app import make_app
 
 
 @pytest.fixture

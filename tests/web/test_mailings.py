@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import text
 
 from core.api.errors import PermanentError
-from core.channels import email
-from core.services import letters, notifications
-from core.services.outbox import HELD
+from core.messages import letters
+from core.messages import service as notifications
+from core.messages.email import channel as email
+from core.platform.outbox.service import HELD
 from core.testing.portal import make_portal, record
 
 FAMILIES = 45
@@ -132,14 +133,14 @@ def test_a_worker_that_dies_sends_nothing_again_but_what_it_had_in_hand(portal, 
 
 def test_one_that_cannot_be_written_is_shown_and_keeps_no_neighbour_off(portal, store, monkeypatch):
     publish(portal)
-    compose = letters.letters.compose
+    compose = letters.compose
 
     def broken(letter):
         if letter.unsubscribe_url and "new-9" in str(letter.data):
             raise ValueError("a fault of ours")
         return compose(letter)
 
-    monkeypatch.setattr(letters.letters, "compose", broken)
+    monkeypatch.setattr(letters, "compose", broken)
     portal.work(rounds=4)
     assert len(received(store)) == FAMILIES - 1
     (waiting,) = [row for row in rows(portal) if row.state != "done"]

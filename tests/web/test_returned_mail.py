@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.channels.returns import LONGEST_LOCAL_PART, Returned, read, sender_for
 from core.cli import mail
-from core.db.embedded import free_port
-from core.db.session import make_engine
+from core.dev.embedded import free_port
 from core.dev.mailbox import Receiver, Store, status_notification
+from core.messages.email.bounces import LONGEST_LOCAL_PART, Returned, read, sender_for
+from core.platform.db.session import make_engine
 from core.runtime import Runtime
 from core.testing.portal import make_portal, record
 

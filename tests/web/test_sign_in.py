@@ -87,7 +87,7 @@ def link_in_mail(portal, kind):
         row = town.session.execute(
             text("SELECT id FROM message WHERE kind = :kind ORDER BY id DESC LIMIT 1"), {"kind": kind}
         ).one()
-        from core.models import MessageRow
+        from core.messages.models import MessageRow
 
         message = town.letters.render(town.session.get(MessageRow, ("valmont", row.id)))
         return message.links[0].url.removeprefix("http://localhost/valmont")

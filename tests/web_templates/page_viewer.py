@@ -17,9 +17,8 @@ from typing import Any
 from axe_playwright_python.base import AxeResults
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, sync_playwright
-from template_samples import TEMPLATES, Pages, Sample, samples
+from template_samples import STATIC, Pages, Sample, samples
 
-STATIC = TEMPLATES.parent / "static"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ORIGIN = "http://portail.test"
 POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"

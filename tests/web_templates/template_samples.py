@@ -15,13 +15,23 @@ from pyramid.request import Request
 from wtforms import Form, HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired
 
-from core import i18n, templating
+from core import rooms
 from core.api.context import FamilyInfo, InvoiceInfo, RegieInfo
 from core.api.web import MenuEntry
-from core.services.invoices import CreditNote, PaidInvoice
-from core.tenancy.config import TenantConfig, TenantFile
+from core.invoices.service import CreditNote, PaidInvoice
+from core.platform import i18n, templating
+from core.platform.tenancy.config import TenantConfig, TenantFile
 
-TEMPLATES = Path(i18n.__file__).parent / "web" / "templates"
+CORE = Path(rooms.__file__).parent
+STATIC = CORE / "platform" / "web" / "static"
+FOLDERS = [CORE.joinpath(*folder.split(":")[1].split("/")) for folder in rooms.TEMPLATES]
+TEMPLATES = {
+    path.relative_to(folder).with_suffix("").as_posix(): path
+    for folder in FOLDERS
+    for path in folder.rglob("*.jinja2")
+    if "letters" not in path.parts
+}
+"""The pages' templates by their short names."""
 
 ROUTES = {
     "home": "/",
@@ -466,6 +476,8 @@ class Pages:
     def __init__(self) -> None:
         self._config = Configurator(settings={"jinja2.undefined": "strict"})
         self._config.include("pyramid_jinja2")
+        for folder in rooms.TEMPLATES:
+            self._config.add_jinja2_search_path(folder)
         self._config.commit()
         for name, pattern in ROUTES.items():
             self._config.add_route(name, pattern)
@@ -487,7 +499,7 @@ class Pages:
 
     def render(self, sample: Sample, language: str = "fr", asset_base: str = "/static/") -> str:
         """The page."""
-        template = self.environment.get_template(f"core:web/templates/{sample.template}.jinja2")
+        template = self.environment.get_template(f"{sample.template}.jinja2")
         with i18n.use(language):
             return template.render(
                 request=self.request(sample, language),

@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from template_samples import Pages, samples
 
 import core
-from core import i18n
+from core.platform import i18n
 
 ROOT = Path(core.__file__).parent.parent
 ROOTS = [ROOT / "core", *sorted(p.parent for p in ROOT.glob("plugins/*/__init__.py"))]

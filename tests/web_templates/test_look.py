@@ -44,7 +44,7 @@ def test_a_page_is_accessible(viewer: Viewer, sample) -> None:
 
 @pytest.mark.parametrize("accent", ["#ffe14d", "#10203f", "#d40058", "#8fd0ff"])
 def test_contrast_holds_with_a_towns_own_accent(viewer: Viewer, accent: str) -> None:
-    from core.tenancy.colours import ink_on
+    from core.platform.tenancy.colours import ink_on
 
     viewer.theme = f":root {{ --accent: {accent}; --accent-ink: {ink_on(accent)}; }}"
     try:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from core.db.rls import APP, RELAY, open_to_relay, protect
+from core.platform.db.rls import APP, RELAY, open_to_relay, protect
 
 revision = "0001"
 down_revision = None

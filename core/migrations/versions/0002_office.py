@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from core.db.rls import protect
+from core.platform.db.rls import protect
 
 revision = "0002"
 down_revision = "0001"

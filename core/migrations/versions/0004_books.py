@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from alembic import op
 
-from core.db.rls import protect
+from core.platform.db.rls import protect
 
 revision = "0004"
 down_revision = "0003"

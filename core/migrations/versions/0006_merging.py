@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from core.db.rls import protect
+from core.platform.db.rls import protect
 
 revision = "0006"
 down_revision = "0005"

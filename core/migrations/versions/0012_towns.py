@@ -1,9 +1,9 @@
-"""Never let PostgreSQL believe that a town has one row (`core.db.rls.share_of_towns`)."""
+"""Never let PostgreSQL believe that a town has one row (`core.platform.db.rls.share_of_towns`)."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from core.db.rls import forget_share_of_towns, share_of_towns
+from core.platform.db.rls import forget_share_of_towns, share_of_towns
 
 revision = "0012"
 down_revision = "0011"

@@ -1,0 +1,1 @@
+"""Agents of the régie: access, second factor, sessions and their pages."""

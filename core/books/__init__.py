@@ -1,0 +1,1 @@
+"""The books of a régie: statements, entries, closings and the bank."""

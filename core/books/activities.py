@@ -1,0 +1,361 @@
+"""What the journal's money was for: each cent under the activity that it pays.
+
+A payment of a part is shared over the lines of its invoice, in proportion; it goes out by the same
+shares as it came in, so that what came back leaves nothing behind. Money too much stands under
+*recettes à classer* until it is used, which moves it without moving the total.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from core.books.period import Period
+from core.domain.money import split_pro_rata
+from core.domain.tax import TaxInvoice, TaxLine, line_weights
+from core.invoices.credit_notes import Note, notes_on
+from core.invoices.models import Invoice, InvoiceLine
+from core.journal.models import EntryKind, JournalEntry
+from core.payments.models import Allocation, Credit, CreditUse, Payment
+from core.platform.i18n import gettext as _
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Signed cents of a payment under one activity, and the invoice they paid (None: none)."""
+
+    at: datetime
+    payment_id: int
+    receipt: str
+    payer: str
+    invoice: str
+    activity: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """Signed cents of a payment that went to an invoice, or to no one's (None)."""
+
+    at: datetime
+    payment_id: int
+    invoice_id: int | None
+    amount: int
+    allocated_at: datetime | None = None
+    """When the invoice took it: by the credit notes of then, it is shared."""
+    freed_since: datetime | None = None
+    """The invoice gave it back: by what credit notes took off from this moment on, it is shared."""
+
+
+class Activities:
+    """The activities of one town's money."""
+
+    def __init__(self, session: Session, tenant: str) -> None:
+        self._session = session
+        self._tenant = tenant
+
+    def parts(self, period: Period) -> list[Part]:
+        """Every part of a period, in the order of time. They add up to the journal's total."""
+        moves = sorted(
+            (*self._entered(period), *self._freed(period), *self._used(period)),
+            key=lambda move: (move.at, move.payment_id),
+        )
+        invoices = self._invoices({m.invoice_id for m in moves if m.invoice_id is not None})
+        notes = notes_on(self._session, self._tenant, invoices)
+        payments = self._payments({move.payment_id for move in moves})
+        found = []
+        for move in moves:
+            receipt, payer = payments[move.payment_id]
+            if move.invoice_id is None:
+                number, shares = "", [(unsorted(), move.amount)]
+            else:
+                number, invoice = invoices[move.invoice_id]
+                asks = _asked_of(move, invoice, notes.get(move.invoice_id, ()))
+                shares = _shared(asks, move.amount)
+            found += [
+                Part(move.at, move.payment_id, receipt, payer, number, activity, cents)
+                for activity, cents in shares
+                if cents
+            ]
+        return found
+
+    def _entered(self, period: Period) -> Iterator[_Move]:
+        """What the journal's entries moved."""
+        within = (
+            JournalEntry.tenant_id == self._tenant,
+            JournalEntry.regie == period.regie,
+            JournalEntry.at >= period.since,
+            JournalEntry.at < period.until,
+        )
+        allocated = self._session.execute(
+            select(
+                JournalEntry.at,
+                JournalEntry.kind,
+                Allocation.payment_id,
+                Allocation.invoice_id,
+                Allocation.amount,
+                Allocation.created_at,
+            )
+            .join(
+                Allocation,
+                and_(
+                    Allocation.tenant_id == JournalEntry.tenant_id,
+                    Allocation.payment_id == JournalEntry.payment_id,
+                ),
+            )
+            .join(Payment, _of_entry())
+            .where(
+                *within,
+                # In came what the payment settled; out goes all that it pays by then.
+                (JournalEntry.kind == EntryKind.SETTLED) & Allocation.credit_use_id.is_(None)
+                | (JournalEntry.kind == EntryKind.REVERSED)
+                & (Allocation.reversed_at == Payment.reversed_at),
+            )
+        )
+        for row in allocated:
+            sign = 1 if row.kind == EntryKind.SETTLED else -1
+            yield _Move(
+                row.at, row.payment_id, row.invoice_id, sign * row.amount, row.created_at
+            )
+        yield from self._unsorted(within)
+
+    def _unsorted(self, within: tuple[Any, ...]) -> Iterator[_Move]:
+        """The money too much of the entries: what came, what was left when it went, refunds."""
+        refunds = self._session.execute(
+            select(JournalEntry.at, JournalEntry.payment_id, JournalEntry.amount).where(
+                *within, JournalEntry.credit_use_id.is_not(None)
+            )
+        )
+        for refund in refunds:
+            yield _Move(refund.at, refund.payment_id, None, refund.amount)
+        rows = self._session.execute(
+            select(JournalEntry.at, JournalEntry.kind, Credit)
+            .join(
+                Credit,
+                and_(
+                    Credit.tenant_id == JournalEntry.tenant_id,
+                    Credit.payment_id == JournalEntry.payment_id,
+                ),
+            )
+            .where(
+                *within,
+                # What an invoice gave back later was not too much when it came.
+                (JournalEntry.kind == EntryKind.SETTLED) & Credit.invoice_id.is_(None)
+                | (JournalEntry.kind == EntryKind.REVERSED),
+            )
+        ).all()
+        used = self._still_used({row.Credit.id for row in rows if row.Credit.reversed_at})
+        since = self._freed_since(row.Credit for row in rows)
+        for at, kind, credit in rows:
+            if kind == EntryKind.SETTLED:
+                yield _Move(at, credit.payment_id, None, credit.amount)
+                continue
+            yield _Move(at, credit.payment_id, None, used[credit.id] - credit.amount)
+            if credit.invoice_id is not None:  # It goes out with all that the invoice had taken.
+                yield _from_invoice(at, credit, credit.amount, since)
+
+    def _still_used(self, credit_ids: set[int]) -> dict[int, int]:
+        """What credits had paid of invoices when they went with their payments."""
+        used: dict[int, int] = defaultdict(int)
+        for credit_id, cents in self._session.execute(
+            select(CreditUse.credit_id, CreditUse.amount)
+            .join(Credit, _of_use())
+            .where(
+                CreditUse.tenant_id == self._tenant,
+                CreditUse.invoice_id.is_not(None),
+                CreditUse.reversed_at == Credit.reversed_at,
+                CreditUse.credit_id.in_(credit_ids),
+            )
+        ):
+            used[credit_id] += cents
+        return used
+
+    def _freed(self, period: Period) -> Iterator[_Move]:
+        """What invoices gave back after a credit note: no money moved."""
+        freed = self._session.scalars(
+            select(Credit).where(
+                Credit.tenant_id == self._tenant,
+                Credit.regie == period.regie,
+                Credit.invoice_id.is_not(None),
+                Credit.created_at >= period.since,
+                Credit.created_at < period.until,
+            )
+        ).all()
+        since = self._freed_since(freed)
+        for credit in freed:
+            yield _from_invoice(credit.created_at, credit, -credit.amount, since)
+            yield _Move(credit.created_at, credit.payment_id, None, credit.amount)
+
+    def _freed_since(self, credits_: Iterable[Credit]) -> dict[int, datetime]:
+        """Since when credit notes took off what each freed credit gave back.
+
+        That is since its payment went to the invoice, or the invoice gave something back last.
+        """
+        freed = [(credit, credit.invoice_id) for credit in credits_ if credit.invoice_id]
+        if not freed:
+            return {}
+        invoice_ids = {invoice_id for _credit, invoice_id in freed}
+        paid = {
+            (row.payment_id, row.invoice_id): row.at
+            for row in self._session.execute(
+                select(
+                    Allocation.payment_id,
+                    Allocation.invoice_id,
+                    func.min(Allocation.created_at).label("at"),
+                )
+                .where(
+                    Allocation.tenant_id == self._tenant, Allocation.invoice_id.in_(invoice_ids)
+                )
+                .group_by(Allocation.payment_id, Allocation.invoice_id)
+            )
+        }
+        gave: dict[int | None, list[datetime]] = defaultdict(list)
+        for invoice_id, at in self._session.execute(
+            select(Credit.invoice_id, Credit.created_at).where(
+                Credit.tenant_id == self._tenant, Credit.invoice_id.in_(invoice_ids)
+            )
+        ):
+            gave[invoice_id].append(at)
+        return {
+            credit.id: max(
+                [
+                    paid[credit.payment_id, invoice_id],
+                    *(at for at in gave[invoice_id] if at < credit.created_at),
+                ]
+            )
+            for credit, invoice_id in freed
+        }
+
+    def _used(self, period: Period) -> Iterator[_Move]:
+        """Credits that paid invoices, and such uses that were undone: no money moved."""
+        rows = self._session.execute(
+            select(CreditUse, Credit.payment_id, Credit.reversed_at.label("credit_reversed_at"))
+            .join(Credit, _of_use())
+            .where(
+                CreditUse.tenant_id == self._tenant,
+                Credit.regie == period.regie,
+                CreditUse.invoice_id.is_not(None),
+                (CreditUse.created_at >= period.since) & (CreditUse.created_at < period.until)
+                | (CreditUse.reversed_at >= period.since)
+                & (CreditUse.reversed_at < period.until),
+            )
+        )
+        for use, payment_id, with_payment in rows:
+            undone = use.reversed_at if use.reversed_at != with_payment else None
+            for at, sign in ((use.created_at, 1), (undone, -1)):
+                if at is not None and period.since <= at < period.until:
+                    yield _Move(
+                        at, payment_id, use.invoice_id, sign * use.amount, use.created_at
+                    )
+                    yield _Move(at, payment_id, None, -sign * use.amount)
+
+    def _invoices(self, ids: set[int]) -> dict[int, tuple[str, TaxInvoice]]:
+        lines: dict[int, list[TaxLine]] = defaultdict(list)
+        for line in self._session.execute(
+            select(InvoiceLine.invoice_id, InvoiceLine.activity, InvoiceLine.amount)
+            .where(InvoiceLine.tenant_id == self._tenant, InvoiceLine.invoice_id.in_(ids))
+            .order_by(InvoiceLine.invoice_id, InvoiceLine.rank)
+        ):
+            lines[line.invoice_id].append(
+                TaxLine(None, line.activity, care=False, amount=line.amount)
+            )
+        return {
+            row.id: (row.number, TaxInvoice(row.id, row.amount, tuple(lines[row.id])))
+            for row in self._session.execute(
+                select(Invoice.id, Invoice.number, Invoice.amount).where(
+                    Invoice.tenant_id == self._tenant, Invoice.id.in_(ids)
+                )
+            )
+        }
+
+    def _payments(self, ids: Iterable[int]) -> dict[int, tuple[str, str]]:
+        return {
+            row.id: (row.receipt_number, row.payer)
+            for row in self._session.execute(
+                select(Payment.id, Payment.receipt_number, Payment.payer).where(
+                    Payment.tenant_id == self._tenant, Payment.id.in_(list(ids))
+                )
+            )
+        }
+
+
+def unsorted() -> str:
+    """What money is called that no invoice took."""
+    return _("Recettes à classer")
+
+
+def _of_entry() -> Any:
+    return and_(
+        Payment.tenant_id == JournalEntry.tenant_id, Payment.id == JournalEntry.payment_id
+    )
+
+
+def _of_use() -> Any:
+    return and_(Credit.tenant_id == CreditUse.tenant_id, Credit.id == CreditUse.credit_id)
+
+
+def _from_invoice(
+    at: datetime, credit: Credit, signed: int, since: Mapping[int, datetime]
+) -> _Move:
+    return _Move(
+        at, credit.payment_id, credit.invoice_id, signed, credit.created_at, since[credit.id]
+    )
+
+
+def _by_activity(invoice: TaxInvoice) -> TaxInvoice:
+    """Let what is taken off lower the lines of the same activity first."""
+    names = [line.activity for line in invoice.lines]
+    return replace(
+        invoice,
+        lines=tuple(
+            replace(line, child=names.index(line.activity), care=False) for line in invoice.lines
+        ),
+    )
+
+
+def _asked_of(
+    move: _Move, invoice: TaxInvoice, notes: Iterable[Note]
+) -> list[tuple[str, int]]:
+    """What the invoice of a move is paid for, by the credit notes of then."""
+
+    def asks(then: datetime | None) -> list[tuple[str, int]]:
+        taken = [note.what for note in notes if then and note.since <= then]
+        return _asks(_by_activity(invoice.less(taken)) if taken else invoice)
+
+    if move.freed_since is None:
+        return asks(move.allocated_at)
+    before = asks(move.freed_since)
+    taken = _taken_off(len(invoice.lines), before, asks(move.allocated_at))
+    return taken if any(cents for _name, cents in taken) else before
+
+
+def _asks(invoice: TaxInvoice) -> list[tuple[str, int]]:
+    """What each line asks for, and what the invoice asks beyond them."""
+    weights = line_weights(invoice)
+    names = [line.activity for line in invoice.lines]
+    rest = max(invoice.amount - sum(weights), 0)
+    return [*zip(names, weights, strict=True), (_("Sans détail"), rest)]
+
+
+def _taken_off(
+    lines: int, before: list[tuple[str, int]], after: list[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """What credit notes took off each of the invoice's lines, and off what is beyond them."""
+    # Between those stand the notes' own lines, which ask for nothing.
+    pairs = zip([*before[:lines], before[-1]], [*after[:lines], after[-1]], strict=True)
+    return [(name, max(asked - left, 0)) for (name, asked), (_name, left) in pairs]
+
+
+def _shared(asks: list[tuple[str, int]], signed: int) -> list[tuple[str, int]]:
+    weights = [weight for _name, weight in asks]
+    if not any(weights):  # Paid, though nothing was asked for.
+        return [(_("Sans détail"), signed)]
+    parts = split_pro_rata(abs(signed), weights)
+    sign = 1 if signed >= 0 else -1
+    return [(name, sign * part) for (name, _weight), part in zip(asks, parts, strict=True)]

@@ -1,0 +1,90 @@
+"""Holding the account's statement against what was paid online."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from core.api.errors import UserError
+from core.books.office import asked_period, period_query
+from core.domain.bank import StatementError, read_statement
+from core.platform.i18n import gettext as _
+from core.platform.tabular.writing import Table
+from core.platform.web.files import download
+
+T = "office"
+LIMIT = 5 * 1024 * 1024
+
+
+@view_config(
+    route_name="office_bank", request_method="GET", renderer=f"{T}/bank.jinja2", permission="office"
+)
+def bank(request: Request) -> dict[str, Any]:
+    """What the account should have received, and the form for its statement."""
+    return _page(request, _table(request, b""))
+
+
+@view_config(
+    route_name="office_bank",
+    request_method="POST",
+    renderer=f"{T}/bank.jinja2",
+    permission="office",
+)
+def compare(request: Request) -> dict[str, Any] | Response:
+    """Both sides, on the page or as a file. The statement is read and not kept."""
+    try:
+        table = _table(request, _given(request))
+    except UserError as error:
+        request.response.status_int = 422
+        return _page(request, _table(request, b""), error.message)
+    kind = request.POST.get("as", "")
+    if kind == "pdf":
+        return download(table.pdf(request.town.name, language=request.language))
+    if kind in {"csv", "xlsx"}:
+        return download(table.csv() if kind == "csv" else table.xlsx())
+    return _page(request, table)
+
+
+def _given(request: Request) -> bytes:
+    given = request.POST.get("file")
+    if not hasattr(given, "file"):
+        raise UserError(_("Choisissez le relevé du compte."))
+    content: bytes = given.file.read(LIMIT + 1)
+    if not content:
+        raise UserError(_("Choisissez le relevé du compte."))
+    if len(content) > LIMIT:
+        raise UserError(_("Ce relevé est trop grand : prenez un seul mois."))
+    return content
+
+
+def _table(request: Request, content: bytes) -> Table:
+    period = asked_period(request)
+    try:
+        credits_ = read_statement(content) if content else []
+    except StatementError as error:
+        if error.line:
+            raise UserError(
+                _("La ligne %(line)s de ce relevé ne se lit pas.") % {"line": error.line}
+            ) from None
+        raise UserError(
+            _("Ce fichier n’est pas un relevé : CFONB 120, ou CSV avec date, libellé et montant.")
+        ) from None
+    label = request.town.regie_label(period.regie)
+    table: Table = request.ctx.accounts.matching.table(label, period, credits_)
+    return table
+
+
+def _page(request: Request, table: Table, error: str = "") -> dict[str, Any]:
+    period = asked_period(request)
+    return {
+        "period": period,
+        "regie": period.regie,
+        "where": period_query(period),
+        "table": table,
+        "rows": [(row, None) for row in table.rows],
+        "compared": request.method == "POST" and not error,
+        "error": error,
+    }

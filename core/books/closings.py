@@ -1,0 +1,114 @@
+"""Closing a month: what it came to is noted for ever, and can be proved later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.api.errors import UserError
+from core.books.entries import Entries
+from core.books.models import Closing
+from core.books.period import Period, next_month
+from core.journal.service import Journal
+from core.platform.audit.service import Audit
+from core.platform.clock import today
+from core.platform.i18n import gettext as _
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A closed month, and whether the journal still says what it said then."""
+
+    closing: Closing
+    holds: bool
+
+
+class Closings:
+    """The closed months of one town's régies."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        *,
+        entries: Entries,
+        journal: Journal,
+        audit: Audit,
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._entries = entries
+        self._journal = journal
+        self._audit = audit
+
+    def close(self, period: Period) -> None:
+        """Note for ever what a month came to.
+
+        Raises:
+            UserError: the month is not over, or closed already.
+        """
+        # An entry that is being written is counted here, or dated after this.
+        self._journal.open(period.regie)
+        if next_month(period.month) > today(self._clock.now()):
+            raise UserError(_("Ce mois n’est pas terminé."))
+        entries, collected, returned, last = self._now(period)
+        closed = self._session.scalar(
+            insert(Closing)
+            .values(
+                tenant_id=self._tenant,
+                regie=period.regie,
+                month=period.month,
+                entries=entries,
+                collected=collected,
+                returned=returned,
+                hash=last,
+                actor=self._audit.actor,
+                closed_at=self._clock.now(),
+            )
+            .on_conflict_do_nothing(index_elements=["tenant_id", "regie", "month"])
+            .returning(Closing.id)
+        )
+        if closed is None:
+            raise UserError(_("Ce mois est déjà arrêté."))
+        self._audit.write(
+            "month.closed",
+            f"closing:{closed}",
+            regie=period.regie,
+            month=period.month.isoformat(),
+        )
+
+    def get(self, period: Period) -> Closing | None:
+        """The closing of a month; None while it is open."""
+        return self._session.scalar(
+            select(Closing).where(
+                Closing.tenant_id == self._tenant,
+                Closing.regie == period.regie,
+                Closing.month == period.month,
+            )
+        )
+
+    def checked(self, period: Period) -> Checked | None:
+        """The closing of a month, held against the journal; None while it is open."""
+        found = self.get(period)
+        if found is None:
+            return None
+        noted = found.entries, found.collected, found.returned, found.hash
+        return Checked(
+            found, noted == self._now(period) and self._entries.chain_holds(period)
+        )
+
+    def _now(self, period: Period) -> tuple[int, int, int, str]:
+        sums = self._entries.sums(period)
+        _first, last = self._entries.ends(period)
+        return (
+            sums.count,
+            sums.came,
+            -sums.went,
+            last.hash if last else self._entries.hash_before(period),
+        )

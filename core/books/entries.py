@@ -1,0 +1,286 @@
+"""Reading the journal: entries with who paid what, their sums, and whether the chain holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, func, literal, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import Session
+
+from core.books.period import Period, midnight
+from core.invoices.models import Invoice
+from core.journal.models import EntryKind, JournalEntry
+from core.journal.service import Facts
+from core.payments.models import Allocation, CreditUse, Payment
+from core.platform.templating import PARIS
+
+CAME = JournalEntry.kind == EntryKind.SETTLED
+"""SQL: money came in; every other entry takes some back, or undoes that."""
+
+OF_PAYMENT = and_(
+    Payment.tenant_id == JournalEntry.tenant_id, Payment.id == JournalEntry.payment_id
+)
+OF_CREDIT_USE = and_(
+    CreditUse.tenant_id == JournalEntry.tenant_id, CreditUse.id == JournalEntry.credit_use_id
+)
+"""SQL: what an entry was written for. Every entry has a payment, a few have the use of a credit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the journal. `amount` is in cents, negative when money went back."""
+
+    number: int
+    at: datetime
+    kind: EntryKind
+    payment_id: int
+    receipt: str
+    means: str
+    amount: int
+    family_code: str
+    actor: str
+    payer: str
+    reference: str
+    invoices: str
+    reason: str
+    hash: str
+    settled_at: datetime | None
+
+    @property
+    def came(self) -> int:
+        """The cents that came in."""
+        return self.amount if self.kind == EntryKind.SETTLED else 0
+
+    @property
+    def went(self) -> int:
+        """The cents that went back, as they stand in sums: negative."""
+        return 0 if self.kind == EntryKind.SETTLED else self.amount
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which entries of a period: "" and None take all."""
+
+    means: str = ""
+    came: bool | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.means:
+            found.append(JournalEntry.means == self.means)
+        if self.came is not None:
+            found.append(CAME if self.came else ~CAME)
+        return found
+
+
+ALL = Chosen()
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What entries come to: how many, and cents that came and went (negative)."""
+
+    count: int = 0
+    came: int = 0
+    went: int = 0
+
+    @property
+    def net(self) -> int:
+        """What stays, in cents."""
+        return self.came + self.went
+
+
+class Entries:
+    """The journals of one town, to be read."""
+
+    def __init__(self, session: Session, tenant: str) -> None:
+        self._session = session
+        self._tenant = tenant
+
+    def read(
+        self,
+        period: Period,
+        chosen: Chosen = ALL,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> list[Entry]:
+        """Entries by number, those that follow the number `after`."""
+        rows = self._session.execute(
+            select(
+                JournalEntry,
+                Payment.payer,
+                Payment.authorisation,
+                Payment.note,
+                Payment.settled_at,
+                Payment.reversal_reason,
+                CreditUse.note.label("refund_note"),
+                self._numbers().label("invoices"),
+            )
+            .join(Payment, OF_PAYMENT)
+            .outerjoin(CreditUse, OF_CREDIT_USE)
+            .where(*self._within(period), *chosen.conditions(), JournalEntry.number > after)
+            .order_by(JournalEntry.number)
+            .limit(limit)
+        )
+        return [_entry(row) for row in rows]
+
+    def sums(self, period: Period, chosen: Chosen = ALL) -> Sums:
+        """What they come to."""
+        row = self._session.execute(
+            select(*_sums()).where(*self._within(period), *chosen.conditions())
+        ).one()
+        return Sums(*map(int, row))
+
+    def by_means(self, period: Period) -> dict[str, Sums]:
+        """What each means of payment comes to."""
+        rows = self._session.execute(
+            select(JournalEntry.means, *_sums())
+            .where(*self._within(period))
+            .group_by(JournalEntry.means)
+            .order_by(JournalEntry.means)
+        )
+        return {means: Sums(*map(int, rest)) for means, *rest in rows}
+
+    def by_day(self, period: Period, means: Sequence[str]) -> dict[tuple[date, str], Sums]:
+        """What came in by day and means, of these means."""
+        day = func.date(func.timezone(PARIS.key, JournalEntry.at))
+        rows = self._session.execute(
+            select(day, JournalEntry.means, *_sums())
+            .where(*self._within(period), CAME, JournalEntry.means.in_(means))
+            .group_by(day, JournalEntry.means)
+            .order_by(day, JournalEntry.means)
+        )
+        return {(on, name): Sums(*map(int, rest)) for on, name, *rest in rows}
+
+    def since_new_year(self, period: Period) -> dict[str, int]:
+        """Cents of each means from the first of January to the period's beginning."""
+        rows = self._session.execute(
+            select(JournalEntry.means, func.sum(JournalEntry.amount))
+            .where(
+                JournalEntry.tenant_id == self._tenant,
+                JournalEntry.regie == period.regie,
+                JournalEntry.at >= midnight(period.month.replace(month=1)),
+                JournalEntry.at < period.since,
+            )
+            .group_by(JournalEntry.means)
+        )
+        return {means: int(cents) for means, cents in rows}
+
+    def ends(self, period: Period) -> tuple[JournalEntry | None, JournalEntry | None]:
+        """The first and the last entry of a period."""
+        first, last = (
+            self._session.scalar(
+                select(JournalEntry).where(*self._within(period)).order_by(order).limit(1)
+            )
+            for order in (JournalEntry.number, JournalEntry.number.desc())
+        )
+        return first, last
+
+    def hash_before(self, period: Period) -> str:
+        """The hash that the first entry of a period follows; "" when it begins the year."""
+        return (
+            self._session.scalar(
+                select(JournalEntry.hash)
+                .where(
+                    JournalEntry.tenant_id == self._tenant,
+                    JournalEntry.regie == period.regie,
+                    JournalEntry.year == period.month.year,
+                    JournalEntry.at < period.since,
+                )
+                .order_by(JournalEntry.number.desc())
+                .limit(1)
+            )
+            or ""
+        )
+
+    def chain_holds(self, period: Period) -> bool:
+        """Whether each entry follows the one before it, and says what its payment says."""
+        before, number = self.hash_before(period), None
+        rows = self._session.execute(
+            select(
+                *(getattr(JournalEntry, name) for name in Facts.__slots__),
+                JournalEntry.hash,
+                func.coalesce(CreditUse.amount, Payment.amount).label("moved"),
+            )
+            .join(Payment, OF_PAYMENT)
+            .outerjoin(CreditUse, OF_CREDIT_USE)
+            .where(*self._within(period))
+            .order_by(JournalEntry.number)
+        )
+        for *facts, written, moved in rows:
+            entry = Facts(*facts)
+            follows = number is None or entry.number == number + 1
+            if not follows or entry.hash(before) != written or abs(entry.amount) != moved:
+                return False
+            before, number = written, entry.number
+        return True
+
+    def _within(self, period: Period) -> list[ColumnElement[bool]]:
+        return [
+            JournalEntry.tenant_id == self._tenant,
+            JournalEntry.regie == period.regie,
+            JournalEntry.at >= period.since,
+            JournalEntry.at < period.until,
+        ]
+
+    def _numbers(self) -> ColumnElement[str]:
+        """SQL: the numbers of the invoices that the payment went to."""
+        return (
+            select(
+                func.string_agg(Invoice.number, aggregate_order_by(literal(" + "), Allocation.id))
+            )
+            .select_from(Allocation)
+            .join(
+                Invoice,
+                and_(
+                    Invoice.tenant_id == Allocation.tenant_id, Invoice.id == Allocation.invoice_id
+                ),
+            )
+            .where(
+                Allocation.tenant_id == JournalEntry.tenant_id,
+                Allocation.payment_id == JournalEntry.payment_id,
+                Allocation.credit_use_id.is_(None),
+            )
+            .correlate(JournalEntry)
+            .scalar_subquery()
+        )
+
+
+def _sums() -> tuple[ColumnElement[int], ...]:
+    return (
+        func.count(),
+        func.coalesce(func.sum(case((CAME, JournalEntry.amount), else_=0)), 0),
+        func.coalesce(func.sum(case((CAME, 0), else_=JournalEntry.amount)), 0),
+    )
+
+
+def _entry(row: Any) -> Entry:
+    entry: JournalEntry = row.JournalEntry
+    reason = ""
+    if entry.kind == EntryKind.REVERSED:
+        reason = row.reversal_reason
+    elif entry.kind != EntryKind.SETTLED:
+        reason = row.refund_note or ""
+    return Entry(
+        number=entry.number,
+        at=entry.at,
+        kind=EntryKind(entry.kind),
+        payment_id=entry.payment_id,
+        receipt=entry.receipt,
+        means=entry.means,
+        amount=entry.amount,
+        family_code=entry.family_code,
+        actor=entry.actor,
+        payer=row.payer,
+        reference=" ".join(filter(None, (row.authorisation, row.note))),
+        invoices=row.invoices or "",
+        reason=reason,
+        hash=entry.hash,
+        settled_at=row.settled_at,
+    )

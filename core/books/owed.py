@@ -1,0 +1,96 @@
+"""What is owed: by families after the due date, and to families who paid too much."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.books.period import Period, next_month
+from core.credits.service import credit_left
+from core.families.models import Family
+from core.invoices.models import Invoice
+from core.invoices.service import is_due
+from core.payments.models import Credit, Payment
+from core.platform.clock import today
+from core.reminders.models import Reminder
+
+THRESHOLD = 1500
+"""Cents below which the trésorerie takes no single debt (CGCT art. D1611-1: 15 €)."""
+
+
+class Owed:
+    """What families owe to one town's régies, and the other way round."""
+
+    def __init__(self, session: Session, tenant: str, clock: Clock) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+
+    def late(self, period: Period) -> Sequence[Any]:
+        """Invoices due before the period's end, with family, reminders and `left` cents.
+
+        Those of a debtor stand together, as the trésorerie groups them.
+        """
+        reminders = (
+            select(func.count())
+            .select_from(Reminder)
+            .where(Reminder.tenant_id == Invoice.tenant_id, Reminder.invoice_id == Invoice.id)
+            .correlate(Invoice)
+            .scalar_subquery()
+        )
+        return self._session.execute(
+            select(
+                Invoice,
+                Family,
+                Invoice.credited.label("credited"),
+                Invoice.paid.label("paid"),
+                Invoice.left.label("left"),
+                reminders.label("reminders"),
+            )
+            .join(
+                Family,
+                and_(Family.tenant_id == Invoice.tenant_id, Family.id == Invoice.family_id),
+            )
+            .where(
+                Invoice.tenant_id == self._tenant,
+                Invoice.regie == period.regie,
+                Invoice.due_on < min(next_month(period.month), today(self._clock.now())),
+                is_due(),
+            )
+            .order_by(Family.code, Invoice.due_on, Invoice.id)
+        ).all()
+
+    @staticmethod
+    def small(late: Sequence[Any]) -> set[int]:
+        """The families whose late invoices of a régie come to less than the threshold."""
+        sums: dict[int, int] = defaultdict(int)
+        for row in late:
+            sums[row.Family.id] += row.left
+        return {family_id for family_id, cents in sums.items() if cents < THRESHOLD}
+
+    def unsorted(self, period: Period) -> Sequence[Any]:
+        """Credits of the time before the period's end that are not used up, oldest first."""
+        left = credit_left()
+        return self._session.execute(
+            select(Credit, Family, Payment, left.label("left"))
+            .join(
+                Family,
+                and_(Family.tenant_id == Credit.tenant_id, Family.id == Credit.family_id),
+            )
+            .join(
+                Payment,
+                and_(Payment.tenant_id == Credit.tenant_id, Payment.id == Credit.payment_id),
+            )
+            .where(
+                Credit.tenant_id == self._tenant,
+                Credit.regie == period.regie,
+                Credit.created_at < period.until,
+                left != 0,
+            )
+            .order_by(Credit.id)
+        ).all()

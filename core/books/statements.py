@@ -1,0 +1,401 @@
+"""The statements that a régisseur hands over: each a table, made from rows that one can open."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.api.context import Clock
+from core.api.payments import Means
+from core.books.activities import Activities, Part
+from core.books.closings import Closings
+from core.books.entries import ALL, Chosen, Entries, Entry
+from core.books.owed import Owed
+from core.books.period import Period
+from core.journal.models import EntryKind
+from core.platform.clock import today
+from core.platform.documents.render import means_label, payment_slip, signatures
+from core.platform.i18n import gettext as _
+from core.platform.tabular.writing import Cents, Opens, Table
+from core.platform.tenancy.config import TenantConfig
+
+ONLINE = (Means.CARD, Means.ONLINE_DEBIT)
+
+
+def labels() -> dict[str, str]:
+    """What can be printed or exported, by name, in the order of the page."""
+    return {
+        "journal": _("Journal des encaissements"),
+        "versement": _("Bordereau de versement"),
+        "cheques": _("Bordereau de remise de chèques"),
+        "imputation": _("État par imputation"),
+        "annulations": _("Rejets, annulations et remboursements"),
+        "en-ligne": _("Paiements en ligne par jour"),
+        "impayes": _("Impayés à titrer"),
+        "avoirs": _("Recettes à classer"),
+        "arrete": _("Arrêté mensuel"),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The statements of one town. `names` are its agents, by actor."""
+
+    town: TenantConfig
+    clock: Clock
+    entries: Entries
+    activities: Activities
+    owed: Owed
+    closings: Closings
+    names: Callable[[], Mapping[str, str]]
+
+    def make(self, name: str, period: Period) -> Table:
+        """One of `labels`. Its foot adds up its rows, to the cent."""
+        made: dict[str, Callable[[Period], Table]] = {
+            "journal": self.journal,
+            "versement": self.payment_slip,
+            "cheques": self.cheques,
+            "imputation": self.imputation,
+            "annulations": self.returned,
+            "en-ligne": self.online,
+            "impayes": self.late,
+            "avoirs": self.unsorted,
+            "arrete": self.month,
+        }
+        return made[name](period)
+
+    def journal(self, period: Period) -> Table:
+        """Every entry, with the hash that chains it to the one before."""
+        found = self.entries.read(period)
+        last = found[-1].hash if found else self.entries.hash_before(period)
+        notes = [_("Empreinte de la dernière écriture : %(hash)s") % {"hash": last or "–"}]
+        closing = self.closings.get(period)
+        if closing:
+            notes.append(_("Mois arrêté le %(day)s.") % {"day": _date(closing.closed_at)})
+        names = self.names()
+        return self._table(
+            "journal",
+            period,
+            (
+                _("N°"), _("Date"), _("Reçu"), _("Nature"), _("Code famille"), _("Payeur"),
+                _("Moyen"), _("Référence"), _("Factures"), _("Motif"), _("Saisi par"),
+                _("Montant"), _("Empreinte"),
+            ),
+            [
+                (
+                    entry.number, entry.at, entry.receipt, kind_label(entry.kind),
+                    entry.family_code, entry.payer, _means(entry.means), entry.reference,
+                    entry.invoices, entry.reason, names.get(entry.actor, entry.actor),
+                    Cents(entry.amount), entry.hash[:16],
+                )
+                for entry in found
+            ],
+            (_("Total"), *[None] * 10, Cents(sum(entry.amount for entry in found)), None),
+            notes,
+            _payments(found),
+            brief=(0, 1, 2, 5, 6, 8, 10, 11),
+        )  # fmt: skip
+
+    def payment_slip(self, period: Period) -> Table:
+        """What each means of payment comes to; on paper, to be signed with a count of the cash."""
+        by_means = self.entries.by_means(period)
+        rows = [
+            (_means(means), sums.count, Cents(sums.came), Cents(sums.went), Cents(sums.net))
+            for means, sums in by_means.items()
+        ]
+        cash = by_means.get(Means.CASH)
+        return self._table(
+            "versement",
+            period,
+            (_("Moyen"), _("Nombre"), _("Encaissé"), _("Rendu"), _("Net")),
+            rows,
+            (_("Total"), sum(row[1] for row in rows), *(_sum(rows, i) for i in (2, 3, 4))),
+            opens=[("entries", f"moyen={means}") for means in by_means],
+            paper=payment_slip(
+                self._activity_sums(self.activities.parts(period)), cash.net if cash else 0
+            ),
+        )
+
+    def cheques(self, period: Period) -> Table:
+        """The cheques that came in, one a line, to go with them to the bank."""
+        found = self.entries.read(period, Chosen(means=Means.CHEQUE, came=True))
+        return self._table(
+            "cheques",
+            period,
+            (
+                _("Rang"), _("Date"), _("Reçu"), _("Émetteur"), _("N° et banque"), _("Montant"),
+            ),
+            [
+                (rank, entry.at, entry.receipt, entry.payer, entry.reference, Cents(entry.amount))
+                for rank, entry in enumerate(found, start=1)
+            ],
+            (
+                _("Total"), None, None, None,
+                _("Nombre de chèques : %(count)s") % {"count": len(found)},
+                Cents(sum(entry.amount for entry in found)),
+            ),
+            opens=_payments(found),
+            paper=signatures(),
+        )  # fmt: skip
+
+    def imputation(self, period: Period) -> Table:
+        """What each activity comes to, with the account that the town's file gives it."""
+        parts = self.activities.parts(period)
+        codes = self._codes(period.regie)
+        sums = self._activity_sums(parts)
+        rows = [(codes.get(name, ""), name, Cents(cents)) for name, cents in sums]
+        return self._table(
+            "imputation",
+            period,
+            (_("Imputation"), _("Prestation"), _("Net")),
+            rows,
+            (_("Total"), None, _sum(rows, 2)),
+            [_("Un règlement partiel est réparti entre les lignes de sa facture, au prorata.")],
+            [("activity", name) for name, _cents in sums],
+        )
+
+    def parts(self, period: Period, activity: str) -> Table:
+        """The rows that make one figure of `imputation`."""
+        found = [part for part in self.activities.parts(period) if part.activity == activity]
+        return self._table(
+            "imputation",
+            period,
+            (_("Date"), _("Reçu"), _("Payeur"), _("Facture"), _("Part")),
+            [
+                (part.at, part.receipt, part.payer, part.invoice, Cents(part.amount))
+                for part in found
+            ],
+            (_("Total"), None, None, None, Cents(sum(part.amount for part in found))),
+            opens=[("payment", part.payment_id) for part in found],
+        )
+
+    def returned(self, period: Period) -> Table:
+        """What came back or was given back: the payment it undoes, the day, the reason."""
+        found = self.entries.read(period, Chosen(came=False))
+        rows = [
+            (
+                entry.at, kind_label(entry.kind), entry.receipt, entry.settled_at,
+                entry.family_code, entry.payer, _means(entry.means), entry.reason,
+                Cents(entry.amount),
+            )
+            for entry in found
+        ]  # fmt: skip
+        return self._table(
+            "annulations",
+            period,
+            (
+                _("Date"), _("Nature"), _("Reçu"), _("Encaissé le"), _("Code famille"),
+                _("Payeur"), _("Moyen"), _("Motif"), _("Montant"),
+            ),
+            rows,
+            (_("Total"), *[None] * 7, _sum(rows, 8)),
+            opens=_payments(found),
+            brief=(0, 1, 2, 5, 6, 7, 8),
+        )  # fmt: skip
+
+    def online(self, period: Period) -> Table:
+        """What was paid online by day, to be held against the account."""
+        by_day = self.entries.by_day(period, ONLINE)
+        rows = [
+            (day, _means(means), sums.count, Cents(sums.came))
+            for (day, means), sums in by_day.items()
+        ]
+        return self._table(
+            "en-ligne",
+            period,
+            (_("Jour"), _("Moyen"), _("Nombre"), _("Montant")),
+            rows,
+            (_("Total"), None, sum(row[2] for row in rows), _sum(rows, 3)),
+            opens=[
+                ("entries", f"moyen={means}&jour={day}&sens=recu") for day, means in by_day
+            ],
+        )
+
+    def late(self, period: Period) -> Table:
+        """What is to become a *titre*, debtor by debtor."""
+        found = self.owed.late(period)
+        small = self.owed.small(found)
+        rows = [
+            (
+                row.Family.name, ", ".join(row.Family.address), row.Family.code,
+                row.Invoice.number, row.Invoice.payment_reference, row.Invoice.label,
+                row.Invoice.issued_on, row.Invoice.due_on, row.reminders,
+                Cents(row.Invoice.amount), Cents(row.credited), Cents(row.paid), Cents(row.left),
+                _("oui") if row.Family.id in small else "",
+            )
+            for row in found
+        ]  # fmt: skip
+        return self._table(
+            "impayes",
+            period,
+            (
+                _("Débiteur"), _("Adresse"), _("Code famille"), _("Facture"), _("Référence"),
+                _("Objet"), _("Émise le"), _("Échéance"), _("Rappels"), _("Montant"), _("Avoirs"),
+                _("Payé"), _("Reste dû"), _("Moins de 15 € en tout"),
+            ),
+            rows,
+            (_("Total"), *[None] * 8, *(_sum(rows, i) for i in (9, 10, 11, 12)), None),
+            opens=[("invoice", row.Invoice.id) for row in found],
+            brief=(0, 2, 3, 7, 8, 12, 13),
+        )  # fmt: skip
+
+    def unsorted(self, period: Period) -> Table:
+        """Money that pays nothing yet: whose it is, why, and since when."""
+        found = self.owed.unsorted(period)
+        day = today(self.clock.now())
+        rows = [
+            (
+                row.Credit.created_at, row.Family.code, row.Family.name, row.Payment.receipt_number,
+                _means(row.Payment.means), _why(row),
+                (day - today(row.Credit.created_at)).days, Cents(row.left),
+            )
+            for row in found
+        ]  # fmt: skip
+        return self._table(
+            "avoirs",
+            period,
+            (
+                _("Date"), _("Code famille"), _("Famille"), _("Reçu"), _("Moyen"), _("Motif"),
+                _("Âge (jours)"), _("Reste"),
+            ),
+            rows,
+            (_("Total"), *[None] * 6, _sum(rows, 7)),
+            opens=[("credit", row.Credit.id) for row in found],
+            brief=(0, 2, 3, 5, 6, 7),
+        )  # fmt: skip
+
+    def month(self, period: Period) -> Table:
+        """The month's closing: what each means came to before, in and after it."""
+        opening = self.entries.since_new_year(period)
+        by_means = self.entries.by_means(period)
+        rows = []
+        for means in sorted({*opening, *by_means}):
+            before = int(opening.get(means, 0))
+            sums = by_means.get(means)
+            came, went = (sums.came, sums.went) if sums else (0, 0)
+            rows.append(
+                (_means(means), Cents(before), Cents(came), Cents(went),
+                 Cents(before + came + went))
+            )  # fmt: skip
+        return self._table(
+            "arrete",
+            period,
+            (
+                _("Moyen"), _("Report depuis le 1er janvier"), _("Encaissé"), _("Rendu"),
+                _("Cumul"),
+            ),
+            rows,
+            (_("Total"), *(_sum(rows, i) for i in (1, 2, 3, 4))),
+            self._proof(period),
+            [("entries", f"moyen={means}") for means in sorted({*opening, *by_means})],
+            signatures(),
+        )  # fmt: skip
+
+    def _proof(self, period: Period) -> list[str]:
+        first, last = self.entries.ends(period)
+        notes = []
+        if first and last:
+            notes.append(
+                _("Écritures n° %(first)s à n° %(last)s ; dernier reçu : %(receipt)s.")
+                % {"first": first.number, "last": last.number, "receipt": last.receipt}
+            )
+        digest = last.hash if last else self.entries.hash_before(period)
+        notes.append(_("Empreinte de la dernière écriture : %(hash)s") % {"hash": digest or "–"})
+        closing = self.closings.get(period)
+        if closing:
+            who = self.names().get(closing.actor, closing.actor)
+            notes.append(
+                _("Arrêté le %(day)s par %(who)s.")
+                % {"day": _date(closing.closed_at), "who": who}
+            )
+        else:
+            notes.append(_("Mois non arrêté : ces chiffres sont provisoires."))
+        return notes
+
+    @staticmethod
+    def _activity_sums(parts: Sequence[Part]) -> list[tuple[str, int]]:
+        cents: dict[str, int] = defaultdict(int)
+        for part in parts:
+            cents[part.activity] += part.amount
+        return sorted((name, amount) for name, amount in cents.items())
+
+    def _codes(self, regie: str) -> Mapping[str, str]:
+        found = self.town.file.regies.get(regie)
+        return found.imputation if found else {}
+
+    def _table(
+        self,
+        name: str,
+        period: Period,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        foot: Sequence[Any],
+        notes: Sequence[str] = (),
+        opens: Sequence[Opens | None] = (),
+        paper: str = "",
+        brief: Sequence[int] = (),
+    ) -> Table:
+        title = f"{labels()[name]} – {self.town.regie_label(period.regie)} – {period}"
+        return Table(
+            f"{name}-{period.stamp}", title, columns, rows, foot, notes, opens, paper, brief
+        )
+
+
+def entry_table(found: Sequence[Entry], sums: Any) -> Table:
+    """Entries on a page, in and out apart; `sums` are those of all that were asked for."""
+    return Table(
+        "ecritures",
+        _("Écritures"),
+        (
+            _("N°"), _("Date"), _("Reçu"), _("Nature"), _("Payeur"), _("Moyen"), _("Encaissé"),
+            _("Rendu"),
+        ),
+        [
+            (
+                entry.number, entry.at, entry.receipt, kind_label(entry.kind), entry.payer,
+                _means(entry.means), Cents(entry.came), Cents(entry.went),
+            )
+            for entry in found
+        ],
+        (_("Total"), *[None] * 5, Cents(sums.came), Cents(sums.went)),
+        opens=_payments(found),
+    )  # fmt: skip
+
+
+def kind_label(kind: str) -> str:
+    """What an entry records, in words."""
+    return {
+        EntryKind.SETTLED: _("Encaissement"),
+        EntryKind.REVERSED: _("Annulation"),
+        EntryKind.REFUNDED: _("Remboursement"),
+        EntryKind.REFUND_UNDONE: _("Remboursement annulé"),
+    }[EntryKind(kind)]
+
+
+def _why(row: Any) -> str:
+    if row.left < 0:
+        return _("Remboursé, puis règlement rejeté : à récupérer")
+    if row.Credit.invoice_id is not None:
+        return _("Avoir sur une facture déjà réglée")
+    return _("Trop-perçu")
+
+
+def _means(means: str) -> str:
+    return means_label(Means(means))
+
+
+def _payments(found: Sequence[Entry]) -> list[Opens | None]:
+    return [("payment", entry.payment_id) for entry in found]
+
+
+def _sum(rows: Sequence[Sequence[Any]], column: int) -> Cents:
+    return Cents(sum(row[column] for row in rows))
+
+
+def _date(moment: Any) -> str:
+    return f"{today(moment):%d/%m/%Y}"
+
+
+__all__ = ["ALL", "ONLINE", "Statements", "entry_table", "kind_label", "labels"]

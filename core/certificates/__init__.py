@@ -1,0 +1,1 @@
+"""Yearly tax certificates."""

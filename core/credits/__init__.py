@@ -1,0 +1,1 @@
+"""Money paid too much: credits, their use and their refund."""

@@ -1,0 +1,1 @@
+"""Families, their children, access codes and addresses."""

@@ -1,0 +1,202 @@
+"""Families: reading their files, and giving them codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+from argon2.low_level import Type, hash_secret_raw
+from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, exists, func, select
+from sqlalchemy.orm import Session
+
+from core.api.context import FamilyInfo
+from core.domain import access_codes
+from core.families.models import AccessCode, Child, ContactEmail, Family, FamilyChild
+from core.platform.errors import NotFoundError
+from core.platform.passwords import COST
+from core.platform.signing import keyed_hash
+
+
+def slow_hash(secret_key: str, tenant: str, family_code: str, secret: str) -> str:
+    """Argon2id of a second code, salted by the family's name.
+
+    The salt is keyed and derived, so that an attempt costs exactly one hash whatever the number of
+    codes a family has, and the same for a family that does not exist: time tells nothing.
+    """
+    salt = keyed_hash(secret_key, "access-code-salt", f"{tenant}/{family_code}")[:16]
+    raw = hash_secret_raw(secret.encode(), salt, hash_len=32, type=Type.ID, **COST)
+    return raw.hex()
+
+
+@cache
+def _emails() -> Select[int, str]:
+    # Put together once: a publication asks for every family's.
+    return (
+        select(ContactEmail.family_id, ContactEmail.address)
+        .where(
+            ContactEmail.tenant_id == bindparam("tenant"),
+            ContactEmail.family_id == any_(bindparam("families", type_=ARRAY(BigInteger))),
+            ContactEmail.confirmed_at.is_not(None),
+            ContactEmail.refused_at.is_(None),
+        )
+        .order_by(ContactEmail.id)
+    )
+
+
+class Families:
+    """The families of one town."""
+
+    def __init__(self, session: Session, tenant: str, secret_key: str) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._secret_key = secret_key
+        self._emails_at_hand: dict[int, list[str]] = {}
+
+    def get(self, family_id: int) -> FamilyInfo | None:
+        """The family of this number, or None. A duplicate is what it became."""
+        return self._info(self._session.get(Family, (self._tenant, family_id)))
+
+    @contextmanager
+    def at_hand(self, family_ids: Iterable[int]) -> Iterator[None]:
+        """Read families together: in the block, `get` and `emails` of them ask no more."""
+        ids = list(family_ids)
+        rows = self._session.scalars(
+            select(Family).where(Family.tenant_id == self._tenant, Family.id.in_(ids))
+        ).all()
+        self._emails_at_hand = self._emails_of(ids)
+        try:
+            yield
+        finally:
+            self._emails_at_hand = {}
+            del rows  # The session remembers what somebody holds.
+
+    def by_code(self, code: str) -> FamilyInfo | None:
+        """The family of this printed code, however it was typed, or None. See `get`."""
+        return self._info(
+            self._session.scalar(
+                select(Family).where(
+                    Family.tenant_id == self._tenant,
+                    Family.code == access_codes.normalise(code),
+                )
+            )
+        )
+
+    def emails(self, family_id: int) -> Sequence[str]:
+        """The confirmed addresses that this family registered and that still accept mail."""
+        if family_id in self._emails_at_hand:
+            return self._emails_at_hand[family_id]
+        return self._emails_of([family_id])[family_id]
+
+    def _emails_of(self, family_ids: Sequence[int]) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {family_id: [] for family_id in family_ids}
+        values = {"tenant": self._tenant, "families": list(family_ids)}
+        for family_id, address in self._session.execute(_emails(), values):
+            found[family_id].append(address)
+        return found
+
+    def names(self) -> Sequence[tuple[int, str, Sequence[str]]]:
+        """For every family: id, code, and the names it may sign with (its own, its children's)."""
+        rows = self._session.execute(
+            select(
+                Family.id,
+                Family.code,
+                Family.name,
+                func.array_remove(func.array_agg(Child.label), None).label("children"),
+            )
+            .outerjoin(
+                FamilyChild,
+                (FamilyChild.tenant_id == Family.tenant_id) & (FamilyChild.family_id == Family.id),
+            )
+            .outerjoin(
+                Child, (Child.tenant_id == Family.tenant_id) & (Child.id == FamilyChild.child_id)
+            )
+            .where(Family.tenant_id == self._tenant, Family.merged_into.is_(None))
+            .group_by(Family.tenant_id, Family.id)
+            .order_by(Family.id)
+        )
+        return [(row.id, row.code, [row.name, *row.children]) for row in rows]
+
+    def without_code(self) -> Sequence[str]:
+        """Printed codes of the families that nobody can open yet."""
+        has_code = exists().where(
+            AccessCode.tenant_id == Family.tenant_id,
+            AccessCode.family_id == Family.id,
+            AccessCode.revoked_at.is_(None),
+        )
+        return self._session.scalars(
+            select(Family.code)
+            .where(Family.tenant_id == self._tenant, Family.merged_into.is_(None), ~has_code)
+            .order_by(Family.code)
+        ).all()
+
+    def children(self, family_id: int) -> Sequence[tuple[int, str]]:
+        """The family's children: id and label."""
+        rows = self._session.execute(
+            select(Child.id, Child.label)
+            .join(
+                FamilyChild,
+                (FamilyChild.tenant_id == Child.tenant_id) & (FamilyChild.child_id == Child.id),
+            )
+            .where(FamilyChild.tenant_id == self._tenant, FamilyChild.family_id == family_id)
+            .order_by(Child.label)
+        )
+        return [(row.id, row.label) for row in rows]
+
+    def share_child(self, family_id: int, child_code: str, *, sees_all: bool) -> None:
+        """Link a child to a (second) family; `sees_all` shows it the other household's invoices."""
+        child_id = self._session.scalar(
+            select(Child.id).where(Child.tenant_id == self._tenant, Child.code == child_code)
+        )
+        if child_id is None:
+            raise NotFoundError
+        link = self._session.scalar(
+            select(FamilyChild).where(
+                FamilyChild.tenant_id == self._tenant,
+                FamilyChild.family_id == family_id,
+                FamilyChild.child_id == child_id,
+            )
+        )
+        if link is None:
+            link = FamilyChild(tenant_id=self._tenant, family_id=family_id, child_id=child_id)
+            self._session.add(link)
+        link.sees_all = sees_all
+        self._session.flush()
+
+    def issue_code(self, family_id: int, *, holder: str = "") -> str:
+        """Give a holder of the family a new second code; returned once, kept only hashed.
+
+        Codes of other holders stay; an earlier one of the same holder stops working.
+        """
+        family = self._session.get_one(Family, (self._tenant, family_id))
+        for old in self._session.scalars(
+            select(AccessCode).where(
+                AccessCode.tenant_id == self._tenant,
+                AccessCode.family_id == family_id,
+                AccessCode.holder == holder,
+                AccessCode.revoked_at.is_(None),
+            )
+        ):
+            old.revoked_at = func.now()
+        secret = access_codes.new_secret()
+        self._session.add(
+            AccessCode(
+                tenant_id=self._tenant,
+                family_id=family_id,
+                holder=holder,
+                secret_hash=slow_hash(self._secret_key, self._tenant, family.code, secret),
+            )
+        )
+        self._session.flush()
+        return secret
+
+    def set_language(self, family_id: int, language: str) -> None:
+        """Write to the family in `language` from now on."""
+        self._session.get_one(Family, (self._tenant, family_id)).language = language
+
+    def _info(self, family: Family | None) -> FamilyInfo | None:
+        if family is not None and family.merged_into is not None:
+            family = self._session.get_one(Family, (self._tenant, family.merged_into))
+        if family is None:
+            return None
+        return FamilyInfo(family.id, family.code, family.name, family.language)

@@ -1,0 +1,1 @@
+"""Files of invoices: reading, preview, publication, undo and corrections."""

@@ -1,0 +1,1 @@
+"""The exchange format: CSV and archives, read and written."""

@@ -1,0 +1,63 @@
+"""Whether a PDF that came with invoices may be shown to parents."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+from pypdf import PdfReader
+from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject
+
+from core.platform.i18n import gettext as _
+
+_ACTIVE = frozenset(
+    {"/JavaScript", "/Launch", "/ImportData", "/SubmitForm", "/Rendition", "/Movie"}
+)
+
+# What pypdf would say of a damaged file is said in the problem.
+logging.getLogger("pypdf").addHandler(logging.NullHandler())
+
+
+def pdf_problem(content: bytes) -> str:
+    """Why `content` is refused as an invoice's PDF, or "".
+
+    Refused: what is no PDF, cannot be opened without a password, or holds scripts or actions that
+    a reader would run (CHEQUES_AND_FORMATS 2.8).
+    """
+    if not content.startswith(b"%PDF-"):
+        return _("Ce fichier n’est pas un PDF.")
+    try:
+        reader = PdfReader(BytesIO(content))
+        if reader.is_encrypted:
+            return _("Ce PDF est protégé par un mot de passe.")
+        if not len(reader.pages):
+            return _("Ce PDF n’a aucune page.")
+        active = any(_acts(item) for item in _dictionaries(reader))
+    except Exception:  # noqa: BLE001 - pypdf raises a dozen kinds of error on a damaged file
+        return _("Ce PDF est abîmé.")
+    if active:
+        return _("Ce PDF contient un script ou une action automatique.")
+    return ""
+
+
+def _dictionaries(reader: PdfReader) -> Iterator[DictionaryObject]:
+    """Every dictionary of the file, so that no corner of it need be known to be searched."""
+    names = {(number, 0) for number in reader.xref_objStm}
+    names |= {(number, generation) for generation, s in reader.xref.items() for number in s}
+    waiting: list[Any] = [
+        IndirectObject(number, generation, reader).get_object()
+        for number, generation in sorted(names)
+    ]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, DictionaryObject):
+            yield item
+            waiting.extend(item.values())
+        elif isinstance(item, ArrayObject):
+            waiting.extend(item)
+
+
+def _acts(item: DictionaryObject) -> bool:
+    return "/JS" in item or "/AA" in item or item.get("/S") in _ACTIVE

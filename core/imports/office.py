@@ -1,0 +1,172 @@
+"""Imports: send a file, look at what it would do, confirm, publish, undo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.renderers import render_to_response
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from core.api.errors import UserError
+from core.imports.models import ImportBatch
+from core.imports.upload_models import Upload, UploadState
+from core.overview.lists import PAGE
+from core.platform.i18n import gettext as _
+from core.platform.web import query_params as asked
+from core.platform.web.forms import moment as typed_moment
+
+T = "office"
+
+
+@view_config(
+    route_name="office_imports",
+    request_method="GET",
+    renderer=f"{T}/imports.jinja2",
+    permission="office",
+)
+def imports(request: Request) -> dict[str, Any]:
+    """The history, files on their way, and the form to send one."""
+    return _imports(request)
+
+
+@view_config(
+    route_name="office_uploads",
+    request_method="POST",
+    renderer=f"{T}/imports.jinja2",
+    permission="office",
+)
+def send(request: Request) -> dict[str, Any] | Response:
+    """Take a file in; the next page says what it would do."""
+    given = request.POST.get("file")
+    try:
+        if not hasattr(given, "file"):
+            raise UserError(_("Choisissez un fichier à importer."))  # noqa: TRY301
+        upload_id = request.ctx.uploads.receive(
+            given.file, given.filename, request.POST.get("source", "")
+        )
+    except UserError as error:
+        request.response.status_int = 422
+        return _imports(request, error.message)
+    return HTTPSeeOther(location=request.route_path("office_upload", id=upload_id))
+
+
+def _imports(request: Request, error: str = "") -> dict[str, Any]:
+    batches = request.ctx.imports.batches(
+        before=asked.number(request, "avant"), limit=PAGE + 1
+    )
+    more = batches[PAGE - 1].id if len(batches) > PAGE else None
+    return {
+        "batches": batches[:PAGE],
+        "names": request.ctx.agents.names(),
+        "uploads": request.ctx.uploads.waiting(),
+        "sources": list(request.ctx.sources.values()),
+        "error": error,
+        **({} if request.method == "POST" else asked.pages(request, more)),
+    }
+
+
+@view_config(
+    route_name="office_upload",
+    request_method="GET",
+    renderer=f"{T}/upload.jinja2",
+    permission="office",
+)
+def upload(request: Request) -> dict[str, Any]:
+    """How far a file is, and what was found in it."""
+    found = _upload(request)
+    return {
+        "upload": found,
+        "busy": found.state in {UploadState.CHECKING, UploadState.IMPORTING},
+        "seen_before": request.ctx.uploads.seen_before(found),
+    }
+
+
+@view_config(route_name="office_upload_state", renderer="json", permission="office")
+def upload_state(request: Request) -> dict[str, Any]:
+    """For the page that waits."""
+    state = UploadState(_upload(request).state)
+    return {"state": state, "final": state not in {UploadState.CHECKING, UploadState.IMPORTING}}
+
+
+@view_config(route_name="office_upload", request_method="POST", permission="office")
+def decide(request: Request) -> Response:
+    """Import the file, or give it up."""
+    found = _upload(request)
+    if request.POST.get("action") == "import":
+        request.ctx.uploads.confirm(found.id)
+    else:
+        request.ctx.uploads.abandon(found.id)
+    found = request.ctx.uploads.get(found.id)
+    if found.state == UploadState.ABANDONED:
+        request.session.flash(_("Le fichier est abandonné : rien n’a été importé."), "success")
+        return HTTPSeeOther(location=request.route_path("office_imports"))
+    if found.state == UploadState.IMPORTED and found.batch_id:
+        return HTTPSeeOther(location=request.route_path("office_import", id=found.batch_id))
+    return HTTPSeeOther(location=request.route_path("office_upload", id=found.id))
+
+
+def _upload(request: Request) -> Upload:
+    found: Upload = request.ctx.uploads.get(int(request.matchdict["id"]))
+    return found
+
+
+# --- What came in ------------------------------------------------------------------------------
+
+
+@view_config(route_name="office_import", request_method="GET", permission="office")
+def batch(request: Request) -> Response:
+    """One import and its invoices."""
+    return _batch(request)
+
+
+@view_config(route_name="office_import", request_method="POST", permission="office")
+def act(request: Request) -> Response:
+    """Publish, now or at a moment, or take back."""
+    batch_id = int(request.matchdict["id"])
+    action = request.POST.get("action", "")
+    try:
+        message = _act(request, batch_id, action)
+    except UserError as error:
+        response = _batch(request, error.message)
+        response.status_int = 422
+        return response
+    request.session.flash(message, "success")
+    return HTTPSeeOther(location=request.route_path("office_import", id=batch_id))
+
+
+def _act(request: Request, batch_id: int, action: str) -> str:
+    imports = request.ctx.imports
+    if action == "publish":
+        count = imports.publish(batch_id)
+        return _("Factures publiées : %(count)s. Les familles sont averties.") % {"count": count}
+    if action == "later":
+        typed = request.POST.get("at", "")
+        moment = typed_moment(typed) if typed else None
+        if moment is None or moment <= request.ctx.clock.now():
+            raise UserError(_("Choisissez un moment à venir."))
+        imports.publish_at(batch_id, moment)
+        return _("La publication est programmée.")
+    if action == "unschedule":
+        imports.publish_at(batch_id, None)
+        return _("La publication n’est plus programmée.")
+    if action == "undo" and request.agent.is_regisseur:
+        count = imports.undo(batch_id)
+        return _("Import annulé : %(count)s factures retirées ou rétablies.") % {"count": count}
+    raise UserError(_("Cette action n’est pas permise"))
+
+
+def _batch(request: Request, error: str = "") -> Response:
+    found: ImportBatch = request.ctx.imports.get(int(request.matchdict["id"]))
+    page = request.ctx.desk.invoices(batch_id=found.id, before=asked.number(request, "avant"))
+    context = {
+        "batch": found,
+        "names": request.ctx.agents.names(),
+        "rows": page.rows,
+        "changes": request.ctx.corrections.of_batch(found.id),
+        "error": error,
+        **asked.pages(request, page.more),
+    }
+    return render_to_response(f"{T}/import.jinja2", context, request)

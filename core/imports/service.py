@@ -1,0 +1,492 @@
+"""Imports of invoices: a file comes in whole or not at all, twice without effect, undone at will.
+
+The file is streamed into two temporary tables; everything after that is a handful of set-based
+statements, so that a hundred thousand lines cost seconds and no memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, String, bindparam, select, text
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
+
+from core.api.context import Clock
+from core.api.invoices import (
+    InvoiceKind,
+    InvoiceRecord,
+    InvoiceSource,
+    SourceFile,
+    SourceNotice,
+    SourceProblem,
+)
+from core.domain import access_codes
+from core.imports import reading
+from core.imports.fingerprints import fingerprint
+from core.imports.models import ImportBatch
+from core.invoices.models import Document
+from core.payments.selection import Choice, Choices
+from core.platform.audit.service import Audit
+from core.platform.errors import ImportRefusedError, NotFoundError
+from core.platform.i18n import gettext as _
+from core.platform.outbox.service import Outbox
+from core.platform.plugins.calls import FaultError
+from core.platform.tenancy.config import TenantConfig
+
+FANOUT = "publish.fanout"
+PUBLISH = "publish.batch"
+KEPT_PROBLEMS = 200
+KEPT_NOTICES = 200
+KEPT_REASONS = 50
+"""Reasons for which parts of one file are left out; a source has a handful."""
+_CHUNK = 2000
+_SQL = Path(__file__).parent / "sql"
+_KEY = re.compile(r"[A-Z]*\d+\Z")
+"""A child's number in the billing software, valid in the whole town; a bare first name is not."""
+
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "tenant": String(),
+    "batch": BigInteger(),
+    "language": String(),
+    "now": DateTime(timezone=True),
+}
+
+_INVOICE_COLUMNS = (
+    "regie", "number", "family_code", "label", "amount", "issued_on", "due_on", "fiscal_year",
+    "payment_reference", "debtor", "address", "period_start", "period_end", "direct_debit", "kind",
+    "origin_number", "content_hash", "line_number", "document_id",
+)  # fmt: skip
+_LINE_COLUMNS = (
+    "regie", "number", "rank", "activity", "tax_kind", "amount", "child_code", "child_label",
+    "quantity", "unit_price",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import did, or why it did nothing."""
+
+    batch_id: int | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    """``created``, ``changed``, ``unchanged`` invoices; new ``families`` and ``children``."""
+    problems: list[SourceProblem] = field(default_factory=list)
+    """The first of them, by line."""
+    problem_count: int = 0
+    totals: list[dict[str, Any]] = field(default_factory=list)
+    """To be held against the billing software: régie, `action`, `count`, `cents`."""
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    """The first of the changed invoices: number, labels and cents before and after."""
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Parts of the file that are not for the town's régies: `count` and `cents`, by reason."""
+    notices: list[SourceNotice] = field(default_factory=list)
+    """The first of what an agent must know, by line; parts that were left out are among them."""
+    notice_count: int = 0
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing was stored because something is wrong with the file."""
+        return self.problem_count > 0
+
+    def add(self, problem: SourceProblem) -> None:
+        """Count a problem and keep it if there is room."""
+        self.problem_count += 1
+        if len(self.problems) < KEPT_PROBLEMS:
+            self.problems.append(problem)
+
+    def note(self, notice: SourceNotice) -> None:
+        """Count a notice and keep it if there is room."""
+        self.notice_count += 1
+        if len(self.notices) < KEPT_NOTICES:
+            self.notices.append(notice)
+        if not notice.left_out:
+            return
+        reason = notice.message
+        if reason not in self.left_out and len(self.left_out) >= KEPT_REASONS:
+            reason = _("Pour d’autres raisons")
+        sums = self.left_out.setdefault(reason, {"count": 0, "cents": 0})
+        sums["count"] += 1
+        sums["cents"] += notice.amount
+
+
+class Imports:
+    """The imports of one town."""
+
+    def __init__(
+        self,
+        session: Session,
+        town: TenantConfig,
+        clock: Clock,
+        *,
+        outbox: Outbox,
+        audit: Audit,
+        choices: Choices,
+    ) -> None:
+        self._session = session
+        self._town = town
+        self._tenant = town.slug
+        self._clock = clock
+        self._outbox = outbox
+        self._audit = audit
+        self._choices = choices
+        self._online: dict[str, Choice | None] = {}
+        """The ways to pay online by régie, while a file is read."""
+
+    def run(
+        self,
+        source: InvoiceSource,
+        file: SourceFile,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[int], None] = lambda _count: None,
+    ) -> ImportReport:
+        """Import `file` as drafts, or refuse it whole.
+
+        `progress` is told how many invoices were read. With `dry_run` the report is true and
+        nothing is kept.
+        """
+        report = ImportReport()
+        # Asked once, and before anything is read or held: a plugin may take its time.
+        self._online = self._choices.of(list(self._town.file.regies))
+        with self._session.begin_nested() as attempt:
+            for statement in _statements("staging"):
+                self._session.execute(text(statement))
+            self._stage(source, file, report, progress)
+            # Not before: a source that hangs must not keep all others waiting.
+            self._one_at_a_time()
+            self._check(report)
+            if not report.refused:
+                self._merge(source, file, report)
+            if dry_run or report.refused or report.batch_id is None:
+                report.batch_id = None
+                attempt.rollback()
+        report.problems.sort(key=lambda problem: (problem.file, problem.line))
+        report.notices.sort(key=lambda notice: (notice.file, notice.line))
+        return report
+
+    def publish(self, batch_id: int) -> int:
+        """Show the drafts of a batch to their families and tell them. Returns how many.
+
+        Telling is one outbox row here; the families' messages are written by its consumer.
+        """
+        # An invoice and its credit note that come at once would not see one another.
+        self._one_at_a_time()
+        batch = self._batch(batch_id)
+        self._run(_one("publish_lock"), batch=batch_id)
+        published = self._run(_one("publish"), batch=batch_id, now=self._clock.now()).rowcount
+        self._run(_one("publish_credited"), batch=batch_id)
+        if batch.published_at is None and batch.undone_at is None:
+            # Even if it only changed what families see already: it waits for nobody.
+            batch.published_at = self._clock.now()
+        if published:
+            batch.published_at = self._clock.now()
+            self._outbox.add(FANOUT, {"batch_id": batch_id}, key=str(batch_id))
+            self._audit.write("import.published", f"batch:{batch_id}", invoices=published)
+        return int(published)
+
+    def publish_at(self, batch_id: int, moment: datetime | None) -> None:
+        """Publish a batch at `moment`, or, None, no longer by itself."""
+        batch = self._batch(batch_id)
+        batch.publish_at = moment
+        if moment is not None:
+            stamp = moment.isoformat()
+            self._outbox.add(
+                PUBLISH,
+                {"batch_id": batch_id, "at": stamp, "actor": self._audit.actor},
+                key=f"{batch_id}/{stamp}",
+                after=moment,
+            )
+            self._audit.write("import.scheduled", f"batch:{batch_id}", at=stamp)
+
+    def publish_due(self, batch_id: int, stamp: str) -> None:
+        """Publish a batch whose moment came, unless another moment was chosen since."""
+        batch = self._batch(batch_id)
+        if batch.publish_at is not None and batch.publish_at == datetime.fromisoformat(stamp):
+            self.publish(batch_id)
+
+    def undo(self, batch_id: int) -> int:
+        """Take a batch back: its invoices go, those it changed are as before. Returns how many.
+
+        Raises:
+            ImportRefusedError: something was paid, is being paid, or was changed since.
+        """
+        self._one_at_a_time()
+        batch = self._batch(batch_id)
+        if batch.undone_at is not None:
+            return 0
+        # From here on nobody pays these invoices; who was faster is seen by the next statement.
+        self._run(_one("undo_lock"), batch=batch_id)
+        obstacle = self._run(_one("undo_obstacle"), batch=batch_id).one_or_none()
+        if obstacle is not None:
+            raise ImportRefusedError(
+                _("La facture %(number)s a été payée ou modifiée depuis : l’import reste.")
+                % {"number": obstacle.number}
+            )
+        count = self._run(_one("undo_count"), batch=batch_id).scalar_one()
+        for statement in _statements("undo"):
+            self._run(statement, batch=batch_id)
+        batch.undone_at = self._clock.now()
+        self._audit.write("import.undone", f"batch:{batch_id}", invoices=count)
+        return int(count)
+
+    def get(self, batch_id: int) -> ImportBatch:
+        """One import.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return self._batch(batch_id)
+
+    def batches(
+        self, *, before: int | None = None, limit: int | None = None
+    ) -> list[ImportBatch]:
+        """The imports, newest first: `limit` of those older than the batch `before`."""
+        query = select(ImportBatch).where(ImportBatch.tenant_id == self._tenant)
+        if before is not None:
+            query = query.where(ImportBatch.id < before)
+        return list(self._session.scalars(query.order_by(ImportBatch.id.desc()).limit(limit)))
+
+    # --- Inside ------------------------------------------------------------------------------
+
+    def _one_at_a_time(self) -> None:
+        """Two imports of one town at a time would each miss the other's new families."""
+        self._run("SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 1))")
+
+    def _run(self, statement: str, **values: Any) -> Any:
+        """Execute a statement with those of `values`, and of the town's slug, that it names."""
+        given = {"tenant": self._tenant, **values}
+        named = {name: value for name, value in given.items() if f":{name}" in statement}
+        # Typed, so that PostgreSQL need not guess from where a parameter stands.
+        typed = [bindparam(name, type_=_TYPES[name]) for name in named]
+        return self._session.execute(text(statement).bindparams(*typed), named)
+
+    def _batch(self, batch_id: int) -> ImportBatch:
+        batch = self._session.get(
+            ImportBatch, (self._tenant, batch_id), populate_existing=True
+        )
+        if batch is None:
+            raise NotFoundError
+        return batch
+
+    def _stage(
+        self,
+        source: InvoiceSource,
+        file: SourceFile,
+        report: ImportReport,
+        progress: Callable[[int], None],
+    ) -> None:
+        try:
+            self._stage_all(source, file, report, progress)
+        except FaultError:
+            words = _("Le format « %(name)s » a échoué : rien n’a été importé.")
+            report.add(SourceProblem(words % {"name": source.label}, file=file.name))
+
+    def _stage_all(
+        self,
+        source: InvoiceSource,
+        file: SourceFile,
+        report: ImportReport,
+        progress: Callable[[int], None],
+    ) -> None:
+        read = 0
+        chunk: list[tuple[InvoiceRecord, int | None, str]] = []
+        for item in reading.read(source, file):
+            if isinstance(item, SourceProblem):
+                report.add(item)
+                continue
+            if isinstance(item, SourceNotice):
+                report.note(item)
+                continue
+            read += 1
+            for problem in self._problems_of(item, file):
+                report.add(problem)
+            if report.refused:
+                chunk.clear()  # The rest is read for its problems only.
+                continue
+            chunk.append(self._staged(source, item))
+            if len(chunk) == _CHUNK:
+                self._copy(chunk)
+                progress(read)
+                chunk.clear()
+        self._copy(chunk)
+        progress(read)
+        if not read and not report.refused and not report.left_out:
+            report.add(SourceProblem(_("Ce fichier ne contient aucune facture."), file=file.name))
+
+    def _problems_of(self, record: InvoiceRecord, file: SourceFile) -> Iterator[SourceProblem]:
+        """What no source may let through, whoever wrote it."""
+
+        def problem(message: str, column: str, value: object) -> SourceProblem:
+            return SourceProblem(message, file.name, record.line_number, column, str(value)[:80])
+
+        if record.regie not in self._town.file.regies:
+            known = ", ".join(self._town.file.regies)
+            yield problem(
+                _("Régie inconnue dans cette commune. Régies connues : %(known)s.")
+                % {"known": known},
+                "regie",
+                record.regie,
+            )
+        if not access_codes.normalise(record.family_code):
+            yield problem(_("Le code famille manque."), "code_famille", record.family_code)
+        if record.lines and sum(line.amount for line in record.lines) != record.amount:
+            yield problem(
+                _("La somme des lignes ne fait pas le montant de la facture."),
+                "montant",
+                record.number,
+            )
+        choice = self._online.get(record.regie)
+        if choice is not None and _is_refused_online(record, choice):
+            yield problem(
+                _("La facture %(number)s ne pourra pas être payée en ligne. %(rule)s")
+                % {"number": record.number, "rule": choice.capabilities.reference_rule},
+                "ref_tipi",
+                record.payment_reference,
+            )
+
+    def _staged(
+        self, source: InvoiceSource, record: InvoiceRecord
+    ) -> tuple[InvoiceRecord, int | None, str]:
+        document_id, digest = None, ""
+        if record.document is not None:
+            content = reading.document(source, record.document)
+            digest = hashlib.sha256(content).hexdigest()
+            document = Document(
+                tenant_id=self._tenant,
+                name=record.document.name,
+                media_type="application/pdf",
+                content=content,
+                sha256=digest,
+            )
+            self._session.add(document)
+            self._session.flush()
+            document_id = document.id
+            self._session.expunge(document)  # Not to hold every PDF of the file in memory.
+        return record, document_id, fingerprint(record, digest)
+
+    def _copy(self, chunk: list[tuple[InvoiceRecord, int | None, str]]) -> None:
+        if not chunk:
+            return
+        cursor = self._session.connection().connection.cursor()
+        with cursor.copy(f"COPY staged_invoice ({', '.join(_INVOICE_COLUMNS)}) FROM STDIN") as out:
+            for record, document_id, content_hash in chunk:
+                out.write_row(
+                    (
+                        record.regie, record.number, access_codes.normalise(record.family_code),
+                        record.label, record.amount, record.issued_on, record.due_on,
+                        record.fiscal_year, record.payment_reference, record.debtor,
+                        list(record.address), record.period_start, record.period_end,
+                        record.direct_debit, str(record.kind), record.origin_number, content_hash,
+                        record.line_number, document_id,
+                    )
+                )  # fmt: skip
+        with cursor.copy(f"COPY staged_line ({', '.join(_LINE_COLUMNS)}) FROM STDIN") as out:
+            for record, _document, _hash in chunk:
+                family_code = access_codes.normalise(record.family_code)
+                for line in record.lines:
+                    out.write_row(
+                        (
+                            record.regie, record.number, line.rank, line.activity,
+                            str(line.tax_kind), line.amount, _child_code(family_code, line.child),
+                            line.child, line.quantity, line.unit_price,
+                        )
+                    )  # fmt: skip
+
+    def _check(self, report: ImportReport) -> None:
+        messages = {
+            "duplicate": _("Ce numéro figure déjà plus haut dans le fichier, pour la même régie."),
+            "counted": _("Cet avoir a changé alors que sa facture a été réglée d’après lui."),
+            "paid": _("Cette facture a changé alors qu’elle est payée ou en cours de paiement."),
+            "family": _("Cette facture existe déjà pour une autre famille."),
+            "origin": _("La facture d’origine de cet avoir est d’une autre famille."),
+        }
+        # A payment that begins now waits for us, and then sees what the invoice has become.
+        self._run(_one("lock"))
+        for row in self._run(_one("check")):
+            report.add(
+                SourceProblem(messages[row.problem], "", row.line_number, "numero", row.number)
+            )
+
+    def _merge(self, source: InvoiceSource, file: SourceFile, report: ImportReport) -> None:
+        batch = ImportBatch(
+            tenant_id=self._tenant,
+            source=source.key,
+            file_name=file.name,
+            sha256=_sha256(file.path),
+            actor=self._audit.actor,
+            counts={},
+        )
+        self._session.add(batch)
+        self._session.flush()
+        counts = dict.fromkeys(("created", "changed", "unchanged", "families", "children"), 0)
+        language = self._town.languages[0]
+        for statement in _statements("merge"):
+            result = self._run(statement, batch=batch.id, language=language)
+            name = re.match(r"-- count (\w+)\n", statement)
+            if name:
+                counts[name[1]] = result.rowcount
+        counts["unchanged"] = self._run(
+            "SELECT count(*) FROM staged_invoice WHERE action = 'same'"
+        ).scalar_one()
+        if report.left_out:
+            counts["left_out"] = sum(sums["count"] for sums in report.left_out.values())
+        report.counts = counts
+        for statement, found in zip(
+            _statements("preview"), (report.totals, report.changes), strict=True
+        ):
+            found.extend(map(dict, self._run(statement, batch=batch.id).mappings()))
+        if not counts["created"] and not counts["changed"]:
+            return  # All of it was here already: no batch to list, nothing to undo.
+        batch.counts = counts
+        self._session.flush()
+        report.batch_id = batch.id
+        self._audit.write("import.done", f"batch:{batch.id}", file=file.name, **counts)
+
+
+def _is_refused_online(record: InvoiceRecord, choice: Choice) -> bool:
+    """Whether nobody could pay this invoice online because of the reference that it brings.
+
+    One that brings none is meant for another way to pay, as is one that is debited.
+    """
+    return (
+        record.kind is InvoiceKind.INVOICE
+        and record.amount > 0
+        and not record.direct_debit
+        and record.payment_reference != ""
+        and not choice.capabilities.takes_reference(record.payment_reference)
+    )
+
+
+def _child_code(family_code: str, child: str) -> str | None:
+    """A child's key in the town: its own number, else its first name within the family."""
+    if not child:
+        return None
+    return child if is_child_key(child) else f"{family_code}/{child.casefold()}"
+
+
+def is_child_key(child: str) -> bool:
+    """Whether it is a child's number in the billing software, and not a first name."""
+    return _KEY.match(child) is not None
+
+
+def _sha256(path: Path) -> str:
+    if path.is_dir():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _one(name: str) -> str:
+    return _statements(name)[0]
+
+
+def _statements(name: str) -> list[str]:
+    """The statements of a file below ``sql``, which are separated by a line ``;``."""
+    content = (_SQL / f"{name}.sql").read_text("utf-8")
+    return [part.strip() for part in content.split("\n;\n") if part.strip()]

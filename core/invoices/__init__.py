@@ -1,0 +1,1 @@
+"""Invoices: what families owe, their lines and papers."""

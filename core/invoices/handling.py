@@ -1,0 +1,124 @@
+"""What agents do to invoices that are out: cancel them, hand them to the trésorerie."""
+
+from __future__ import annotations
+
+from sqlalchemy import exists, func, literal_column, select
+from sqlalchemy.orm import Session
+
+from core.api.errors import UserError
+from core.invoices.models import Invoice, InvoiceState
+from core.payments.ledger import Ledger, owed
+from core.payments.models import Allocation, PaymentItem
+from core.platform.audit.service import Audit
+from core.platform.errors import NotFoundError
+from core.platform.i18n import gettext as _
+
+
+class Billing:
+    """The invoices of one town, in the hands of its agents."""
+
+    def __init__(self, session: Session, tenant: str, *, ledger: Ledger, audit: Audit) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._ledger = ledger
+        self._audit = audit
+
+    def get(self, invoice_id: int) -> Invoice:
+        """One invoice, published or not.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        invoice = self._session.get(Invoice, (self._tenant, invoice_id))
+        if invoice is None:
+            raise NotFoundError
+        return invoice
+
+    def cancel(self, invoice_id: int, *, reason: str) -> None:
+        """Take an invoice from its family's sight. Imported again, it comes back.
+
+        Raises:
+            UserError: something of it is paid or being paid, or it is not there to be cancelled.
+        """
+        invoice = self._lock(invoice_id, InvoiceState.DRAFT, InvoiceState.PUBLISHED)
+        if self._paid(invoice_id):
+            raise UserError(
+                _("Un règlement y est affecté : annulez-le d’abord, ou établissez un avoir.")
+            )
+        if self._counted(invoice_id):
+            raise UserError(
+                _("Sa facture a été réglée d’après cet avoir : établissez une autre facture.")
+            )
+        invoice.state = InvoiceState.CANCELLED
+        self._audit.write("invoice.cancelled", f"invoice:{invoice_id}", reason=reason)
+
+    def hand_over(self, invoice_id: int) -> None:
+        """Pass what is left of an invoice to the trésorerie: shown, no longer payable here.
+
+        Raises:
+            UserError: it is not published, or a payment for it may still settle.
+        """
+        invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
+        if not owed(invoice.state, invoice.left):
+            raise UserError(_("Cette facture est réglée : il n’y a rien à transmettre."))
+        invoice.state = InvoiceState.HANDED_OVER
+        self._audit.write("invoice.handed_over", f"invoice:{invoice_id}")
+
+    def take_back(self, invoice_id: int) -> None:
+        """Undo `hand_over`.
+
+        Raises:
+            UserError: it was not handed over.
+        """
+        self._lock(invoice_id, InvoiceState.HANDED_OVER).state = InvoiceState.PUBLISHED
+        self._audit.write("invoice.taken_back", f"invoice:{invoice_id}")
+
+    def _lock(self, invoice_id: int, *states: InvoiceState) -> Invoice:
+        # With what it corrects, if it is a credit note: locks are taken in the order of ids.
+        known = self.get(invoice_id)
+        origins = self._session.scalars(
+            select(Invoice.id).where(
+                Invoice.tenant_id == self._tenant,
+                Invoice.regie == known.regie,
+                Invoice.number == known.origin_number,
+            )
+        ).all()
+        invoice = self._ledger.lock_invoices([invoice_id, *origins]).get(invoice_id)
+        if invoice is None:
+            raise NotFoundError
+        if invoice.state not in states:
+            raise UserError(_("L’état de cette facture a changé entre-temps."))
+        if self._session.scalar(
+            select(
+                exists().where(
+                    PaymentItem.tenant_id == self._tenant,
+                    PaymentItem.invoice_id == invoice_id,
+                    PaymentItem.live,
+                )
+            )
+        ):
+            raise UserError(_("Un paiement est déjà en cours pour cette facture."))
+        return invoice
+
+    def _counted(self, invoice_id: int) -> bool:
+        """Whether this is a credit note that the books go by (see migration 0014)."""
+        return bool(
+            self._session.scalar(
+                select(func.credit_note_counted(literal_column("invoice"))).where(
+                    Invoice.tenant_id == self._tenant, Invoice.id == invoice_id
+                )
+            )
+        )
+
+    def _paid(self, invoice_id: int) -> bool:
+        return bool(
+            self._session.scalar(
+                select(
+                    exists().where(
+                        Allocation.tenant_id == self._tenant,
+                        Allocation.invoice_id == invoice_id,
+                        Allocation.reversed_at.is_(None),
+                    )
+                )
+            )
+        )

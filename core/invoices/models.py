@@ -1,0 +1,158 @@
+"""Invoices, their lines, and the documents that go with them."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Numeric,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.platform.db.base import Base, TenantScoped
+from core.platform.db.types import Cents, CreatedAt, MomentOrNone, Reference, ReferenceOrNone
+
+
+class InvoiceState(StrEnum):
+    """Where an invoice stands, apart from what was paid on it (which is derived)."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    CANCELLED = "cancelled"
+    HANDED_OVER = "handed_over"
+    """Passed to the trésorerie: still shown, no longer payable here."""
+
+
+class Document(TenantScoped, Base):
+    """A finished file. In the database, so that every web machine has it and a backup is whole."""
+
+    __tablename__ = "document"
+
+    name: Mapped[str]
+    media_type: Mapped[str]
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    sha256: Mapped[str]
+    created_at: Mapped[CreatedAt]
+
+
+class Invoice(TenantScoped, Base):
+    """What a family owes: what is `left` of it. A credit note takes off the invoice it names."""
+
+    __tablename__ = "invoice"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "regie", "number"),
+        ForeignKeyConstraint(["tenant_id", "family_id"], ["family.tenant_id", "family.id"]),
+        ForeignKeyConstraint(
+            ["tenant_id", "batch_id"], ["import_batch.tenant_id", "import_batch.id"]
+        ),
+        ForeignKeyConstraint(["tenant_id", "document_id"], ["document.tenant_id", "document.id"]),
+        CheckConstraint("amount > 0 OR kind = 'avoir'", name="positive"),
+        Index(None, "tenant_id", "family_id", "due_on"),
+        Index(None, "tenant_id", "batch_id", "id"),
+        Index(None, "tenant_id", "payment_reference"),
+        Index(None, "tenant_id", "number"),
+        Index(None, "tenant_id", "amount"),
+        Index(
+            "ix_invoice_published",
+            "tenant_id", "regie", "due_on",
+            postgresql_where=text("state = 'published'"),
+        ),
+        Index(
+            # What the version before `credited` reads; to go with the next migration.
+            "ix_invoice_unpaid",
+            "tenant_id", "id",
+            postgresql_where=text("state = 'published' AND kind = 'facture' AND paid < amount"),
+        ),
+        Index(
+            "ix_invoice_left",
+            "tenant_id", "id",
+            postgresql_where=text(
+                "state = 'published' AND kind = 'facture' AND amount - credited - paid > 0"
+            ),
+        ),
+        Index(None, "tenant_id", "state", "id"),
+        Index(None, "tenant_id", "regie", "id"),
+        Index(None, "tenant_id", "issued_on"),
+        Index(
+            "ix_invoice_credited", "tenant_id", "id", postgresql_where=text("credited > 0")
+        ),
+        Index(
+            "ix_invoice_credit_note",
+            "tenant_id", "regie", "origin_number",
+            postgresql_where=text("kind = 'avoir'"),
+        ),
+    )  # fmt: skip
+
+    family_id: Mapped[Reference]
+    batch_id: Mapped[Reference]
+    regie: Mapped[str]
+    number: Mapped[str]
+    payment_reference: Mapped[str] = mapped_column(default="", server_default="")
+    fiscal_year: Mapped[int]
+    label: Mapped[str]
+    kind: Mapped[str] = mapped_column(default="facture", server_default="facture")
+    origin_number: Mapped[str] = mapped_column(default="", server_default="")
+    amount: Mapped[Cents]
+    paid: Mapped[int] = mapped_column(
+        BigInteger,
+        default=0,
+        server_default="0",
+        comment="cents of euro: the allocations in force less what became credits, which a trigger"
+        " adds up",
+    )
+    credited: Mapped[int] = mapped_column(
+        BigInteger,
+        default=0,
+        server_default="0",
+        comment="cents of euro: its published credit notes, which a trigger adds up",
+    )
+    issued_on: Mapped[date]
+    due_on: Mapped[date]
+    period_start: Mapped[date | None]
+    period_end: Mapped[date | None]
+    direct_debit: Mapped[bool] = mapped_column(default=False, server_default="false")
+    state: Mapped[str] = mapped_column(default=InvoiceState.DRAFT, server_default="draft")
+    published_at: Mapped[MomentOrNone]
+    closes_on: Mapped[date | None] = mapped_column(
+        comment="last day to pay here, instead of the régie's rule"
+    )
+    document_id: Mapped[ReferenceOrNone]
+    content_hash: Mapped[str] = mapped_column(comment="of the record as imported")
+
+    @hybrid_property
+    def left(self) -> int:
+        """Cents that are neither paid nor taken off by credit notes; below zero: too much was."""
+        return self.amount - self.credited - self.paid
+
+
+class InvoiceLine(TenantScoped, Base):
+    """One line. Its tax nature decides whether it counts for the yearly certificate."""
+
+    __tablename__ = "invoice_line"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "invoice_id", "rank"),
+        ForeignKeyConstraint(
+            ["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(["tenant_id", "child_id"], ["child.tenant_id", "child.id"]),
+        Index(None, "tenant_id", "child_id"),
+    )
+
+    invoice_id: Mapped[Reference]
+    rank: Mapped[int]
+    activity: Mapped[str]
+    tax_kind: Mapped[str]
+    child_id: Mapped[ReferenceOrNone]
+    quantity: Mapped[Decimal | None] = mapped_column(Numeric(12, 3))
+    unit_price: Mapped[int | None] = mapped_column(BigInteger, comment="cents of euro")
+    amount: Mapped[Cents]

@@ -1,0 +1,111 @@
+"""Invoices: the list, and one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.renderers import render_to_response
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from core.api.errors import UserError
+from core.credits.service import too_much
+from core.invoices.models import InvoiceState
+from core.invoices.parents import pdf
+from core.platform.i18n import gettext as _
+from core.platform.templating import money
+from core.platform.web import query_params as asked
+
+T = "office"
+UNPAID, OVERPAID = "unpaid", "overpaid"
+
+
+@view_config(route_name="office_invoices", renderer=f"{T}/invoices.jinja2", permission="office")
+def invoices(request: Request) -> dict[str, Any]:
+    """All invoices, by state and régie."""
+    state = asked.word(request, "etat", {*InvoiceState, UNPAID, OVERPAID})
+    regie = asked.word(request, "regie", request.town.file.regies)
+    page = request.ctx.desk.invoices(
+        state="" if state in {UNPAID, OVERPAID} else state,
+        regie=regie,
+        unpaid=state == UNPAID,
+        overpaid=state == OVERPAID,
+        before=asked.number(request, "avant"),
+    )
+    return {
+        "rows": page.rows,
+        "state": state,
+        "regie": regie,
+        "regies": request.ctx.town.regies,
+        **asked.pages(request, page.more),
+    }
+
+
+@view_config(route_name="office_invoice", request_method="GET", permission="office")
+def invoice(request: Request) -> Response:
+    """One invoice: its lines, what was paid on it, what happened to it."""
+    return _invoice(request)
+
+
+@view_config(route_name="office_invoice", request_method="POST", permission="office")
+def act(request: Request) -> Response:
+    """Cancel it, hand it over, take it back, or give back what was paid before its credit note."""
+    invoice_id = int(request.matchdict["id"])
+    action, reason = request.POST.get("action", ""), request.POST.get("reason", "").strip()
+    billing = request.ctx.billing
+    try:
+        if action == "cancel":
+            if not reason:
+                raise UserError(_("Saisissez le motif."))  # noqa: TRY301
+            billing.cancel(invoice_id, reason=reason[:500])
+            message = _("La facture est annulée.")
+        elif action == "hand_over":
+            billing.hand_over(invoice_id)
+            message = _("La facture est transmise à la trésorerie.")
+        elif action == "take_back":
+            billing.take_back(invoice_id)
+            message = _("La facture est de nouveau payable ici.")
+        elif action == "free":
+            freed = request.ctx.credits.free(invoice_id)
+            message = _("%(amount)s sont en avoir pour la famille qui les a payés.") % {
+                "amount": money(freed)
+            }
+        else:
+            raise HTTPNotFound
+    except UserError as error:
+        response = _invoice(request, error.message)
+        response.status_int = 422
+        return response
+    request.session.flash(message, "success")
+    return HTTPSeeOther(location=request.route_path("office_invoice", id=invoice_id))
+
+
+def _invoice(request: Request, error: str = "") -> Response:
+    found = request.ctx.billing.get(int(request.matchdict["id"]))
+    context = {
+        "invoice": found,
+        "info": request.ctx.invoices.get(found.id),
+        "family": request.ctx.families.get(found.family_id),
+        "lines": request.ctx.invoices.lines(found.id),
+        "payments": request.ctx.desk.payments_of(found.id),
+        "too_much": too_much(found),
+        "given_back": request.ctx.credits.from_invoice(found.id),
+        "changes": request.ctx.corrections.of_invoice(found.id),
+        "credits": [
+            row
+            for row in request.ctx.credits.waiting(family_id=found.family_id, regie=found.regie)
+            if row.left > 0
+        ],
+        "trail": request.ctx.desk.audit(subject=f"invoice:{found.id}").rows,
+        "names": request.ctx.agents.names(),
+        "error": error,
+    }
+    return render_to_response(f"{T}/invoice.jinja2", context, request)
+
+
+@view_config(route_name="office_invoice_pdf", permission="office")
+def invoice_pdf(request: Request) -> Response:
+    """The invoice as the family has it."""
+    return pdf(request.ctx.invoices.document(int(request.matchdict["id"])))

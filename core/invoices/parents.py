@@ -1,0 +1,124 @@
+"""What is to be paid, what was paid, and the papers."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from core.api.messages import Document
+from core.platform.clock import today
+
+
+@view_config(route_name="menu", renderer="menu.jinja2", permission="parent")
+def menu(request: Request) -> dict[str, Any]:
+    """The menu, with what is due."""
+    due = request.ctx.invoices.unpaid(request.family_id)
+    return {"due_count": len(due), "due_total": sum(invoice.balance for invoice in due)}
+
+
+@view_config(route_name="invoices", renderer="invoices.jinja2", permission="parent")
+def invoices(request: Request) -> dict[str, Any]:
+    """The unpaid invoices, a group for each régie: the first of the four steps."""
+    return unpaid_page(request)
+
+
+def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
+    """What the page of unpaid invoices is given."""
+    due = request.ctx.invoices.unpaid(request.family_id)
+    regies = {invoice.regie for invoice in due}
+    choices = request.ctx.choices.of(regies)
+    groups = []
+    for key, found in groupby(sorted(due, key=lambda invoice: invoice.regie), lambda i: i.regie):
+        choice = choices[key]
+        groups.append(
+            {
+                "key": key,
+                "label": request.town.regie_label(key),
+                "collects": request.town.collects(key),
+                "tresorerie": request.town.pay_tresorerie(key),
+                "online": choice is not None,
+                "several": choice is not None and choice.capabilities.several_invoices,
+                "invoices": list(found),
+            }
+        )
+    return {
+        "groups": groups,
+        "due_total": sum(invoice.balance for invoice in due),
+        "today": today(request.ctx.clock.now()),
+        "error": error,
+    }
+
+
+@view_config(route_name="paid", renderer="paid.jinja2", permission="parent")
+def paid(request: Request) -> dict[str, Any]:
+    """*Factures déjà payées*, with a filter by year and régie."""
+    everything = request.ctx.invoices.paid(request.family_id)
+    year_text = request.GET.get("annee", "")
+    year = int(year_text) if year_text.isdecimal() and len(year_text) == 4 else None
+    regie = request.GET.get("regie") or None
+    rows = [
+        row
+        for row in everything
+        if (year is None or today(row.paid_at).year == year)
+        and (regie is None or row.regie == regie)
+    ]
+    known = {row.regie for row in everything}
+    return {
+        "rows": rows,
+        "credits": [
+            (request.town.regie_label(regie), cents)
+            for regie, cents in request.ctx.credits.left_of(request.family_id).items()
+        ],
+        "credit_notes": request.ctx.invoices.credit_notes(request.family_id),
+        "years": sorted({today(row.paid_at).year for row in everything}, reverse=True),
+        "regies": [info for info in request.ctx.town.regies if info.key in known],
+        "year": year,
+        "regie": regie,
+        "total": sum(row.paid - row.freed for row in rows),
+    }
+
+
+@view_config(route_name="invoice_pdf", permission="payer")
+def invoice_pdf(request: Request) -> Response:
+    """An invoice's PDF, before and after payment, for good."""
+    invoice_id = int(request.matchdict["id"])
+    only = request.signed_in.only_invoice_id
+    seen = request.ctx.invoices.seen_by(request.family_id, [invoice_id])
+    if not seen or (only and only != invoice_id):
+        raise HTTPNotFound
+    return pdf(request.ctx.invoices.document(invoice_id))
+
+
+@view_config(route_name="certificates", renderer="certificates.jinja2", permission="parent")
+def certificates(request: Request) -> dict[str, Any]:
+    """The years that have a tax certificate."""
+    return {"years": request.ctx.certificates.years(request.family_id)}
+
+
+@view_config(route_name="certificate_pdf", permission="parent")
+def certificate_pdf(request: Request) -> Response:
+    """The tax certificate of a year."""
+    return pdf(
+        request.ctx.certificates.document(request.family_id, int(request.matchdict["year"]))
+    )
+
+
+def pdf(document: Document | None) -> Response:
+    """A finished document, shown in the browser; 404 when there is none."""
+    if document is None:
+        raise HTTPNotFound
+    response = Response(document.content, content_type=document.media_type)
+    response.content_disposition = f'inline; filename="{_ascii(document.name)}"'
+    # A PDF from a billing software is somebody else's file: it runs nothing here.
+    response.headers["Content-Security-Policy"] = "default-src 'none'; object-src 'self'; sandbox"
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _ascii(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name if c.isascii())

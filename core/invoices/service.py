@@ -1,0 +1,465 @@
+"""Invoices as families see them: unpaid, paid, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock, InvoiceInfo
+from core.api.invoices import InvoiceKind
+from core.api.messages import Document as FinishedDocument
+from core.families.models import Child, FamilyChild
+from core.invoices.lines import LineInfo
+from core.invoices.models import Invoice, InvoiceLine, InvoiceState
+from core.payments.models import Allocation, Credit, Payment, PaymentItem
+from core.platform.db.session import read
+from core.platform.documents.kept import Documents
+from core.platform.signing import new_token, token_hash
+from core.reminders.models import RegieCalendar
+from core.sign_in.models import OneTimeToken
+
+PAYMENT_LINK = "payment-link"
+PAYMENT_LINK_LIFE = timedelta(minutes=30)
+
+AT_HAND = timedelta(seconds=5)
+"""How long what was read together is true enough to be written to a family."""
+
+SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
+
+
+@dataclass(frozen=True, slots=True)
+class PaidInvoice:
+    """A line of *factures déjà payées*: an invoice, and one payment that went to it (cents).
+
+    `freed` of it became a credit, after a credit note.
+    """
+
+    invoice_id: int
+    payment_id: int
+    number: str
+    payment_reference: str
+    label: str
+    regie: str
+    due_on: date
+    paid: int
+    payer: str
+    means: str
+    paid_at: datetime
+    authorisation: str
+    receipt_number: str
+    freed: int = 0
+
+
+def freed(tenant: str, payment_id: Any, invoice_id: Any) -> ColumnElement[int]:
+    """SQL: the cents of a payment that an invoice gave back after a credit note, in force still."""
+    return (
+        select(cast(func.coalesce(func.sum(Credit.amount), 0), BigInteger))
+        .where(
+            Credit.tenant_id == tenant,
+            Credit.payment_id == payment_id,
+            Credit.invoice_id == invoice_id,
+            Credit.reversed_at.is_(None),
+        )
+        .scalar_subquery()
+    )
+
+
+def is_shown() -> ColumnElement[bool]:
+    """SQL: families see `Invoice`."""
+    # Not `in_`: SQLAlchemy would put its values into the statement anew at each execution.
+    return or_(*(Invoice.state == state for state in SHOWN))
+
+
+def is_due() -> ColumnElement[bool]:
+    """SQL: `Invoice` is published and not settled (what the index ix_invoice_left holds)."""
+    return and_(
+        Invoice.state == InvoiceState.PUBLISHED,
+        Invoice.kind == InvoiceKind.INVOICE,
+        Invoice.left > 0,
+    )
+
+
+def closing_day() -> ColumnElement[date | None]:
+    """SQL: the last day to pay `Invoice` here: its own, else by its régie's calendar, else NULL."""
+    by_rule = (
+        select(Invoice.due_on + RegieCalendar.closing_days)
+        .where(
+            RegieCalendar.tenant_id == Invoice.tenant_id, RegieCalendar.regie == Invoice.regie
+        )
+        .correlate(Invoice)
+        .scalar_subquery()
+    )
+    return func.coalesce(Invoice.closes_on, by_rule)
+
+
+def _under_way() -> ColumnElement[int | None]:
+    """SQL: the payment that may still settle `Invoice`, and that a provider knows; else NULL."""
+    return (
+        select(PaymentItem.payment_id)
+        .join(
+            Payment,
+            (Payment.tenant_id == PaymentItem.tenant_id) & (Payment.id == PaymentItem.payment_id),
+        )
+        .where(
+            PaymentItem.tenant_id == Invoice.tenant_id,
+            PaymentItem.invoice_id == Invoice.id,
+            PaymentItem.live,
+            Payment.provider_reference != "",
+        )
+        .correlate(Invoice)
+        .scalar_subquery()
+    )
+
+
+def visible_to(
+    tenant: str | BindParameter[str], family_id: int | BindParameter[int]
+) -> ColumnElement[bool]:
+    """SQL: `Invoice` is this family's own, or concerns a child whose invoices it sees in full.
+
+    As an array, which PostgreSQL fills first: it then finds both kinds by their indexes, and does
+    not go through all invoices of the town.
+    """
+    shared = (
+        select(InvoiceLine.invoice_id)
+        .join(
+            FamilyChild,
+            and_(
+                FamilyChild.tenant_id == InvoiceLine.tenant_id,
+                FamilyChild.child_id == InvoiceLine.child_id,
+            ),
+        )
+        .where(
+            FamilyChild.tenant_id == tenant,
+            FamilyChild.family_id == family_id,
+            FamilyChild.sees_all,
+        )
+    )
+    return or_(
+        Invoice.family_id == family_id, Invoice.id == any_(func.array(shared.scalar_subquery()))
+    )
+
+
+_STATED = (
+    Invoice.id,
+    Invoice.family_id,
+    Invoice.regie,
+    Invoice.number,
+    Invoice.payment_reference,
+    Invoice.label,
+    Invoice.amount,
+    Invoice.issued_on,
+    Invoice.due_on,
+    Invoice.state,
+    Invoice.kind,
+    Invoice.direct_debit,
+    Invoice.credited,
+)
+"""What is told of an invoice. Not the whole object: a list spends more on that than on asking."""
+
+
+# Its columns are what `_info` takes apart.
+def _select() -> Select[*tuple[Any, ...]]:
+    return select(
+        *_STATED,
+        Invoice.left.label("left"),
+        closing_day().label("closes_on"),
+        _under_way().label("under_way"),
+    )
+
+
+# What is asked again and again is put together once: that takes as long as asking it.
+
+
+@cache
+def _several() -> Select[*tuple[Any, ...]]:
+    ids = bindparam("ids", type_=ARRAY(BigInteger))
+    return (
+        _select()
+        .where(
+            Invoice.tenant_id == bindparam("tenant"),
+            Invoice.id == any_(ids),
+            is_shown(),
+        )
+        .order_by(Invoice.due_on, Invoice.id)
+    )
+
+
+@cache
+def _seen() -> Select[*tuple[Any, ...]]:
+    return _several().where(visible_to(bindparam("tenant"), bindparam("family")))
+
+
+@cache
+def _unpaid() -> Select[*tuple[Any, ...]]:
+    return (
+        _select()
+        .where(
+            Invoice.tenant_id == bindparam("tenant"),
+            visible_to(bindparam("tenant"), bindparam("family")),
+            is_shown(),
+            Invoice.kind == InvoiceKind.INVOICE,
+            Invoice.left > 0,
+        )
+        .order_by(Invoice.due_on, Invoice.id)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNote:
+    """An *avoir*: what the town takes back of an invoice. `amount` is in cents, zero or below."""
+
+    id: int
+    regie: str
+    number: str
+    label: str
+    amount: int
+    issued_on: date
+    origin_number: str
+    """The invoice that it corrects; "" for none."""
+
+
+class Invoices:
+    """The invoices of one town."""
+
+    def __init__(
+        self, session: Session, tenant: str, clock: Clock, documents: Documents, base_url: str
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._documents = documents
+        self._base_url = base_url
+        self._in_hand: dict[int, InvoiceInfo | None] = {}
+        self._hand_until = self._clock.now()
+
+    def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
+        """What this family sees and still owes, oldest due date first."""
+        return self._infos(_unpaid(), family=family_id)
+
+    def get(self, invoice_id: int) -> InvoiceInfo | None:
+        """One published invoice, or None."""
+        return next(iter(self.several([invoice_id])), None)
+
+    def seen_by(self, family_id: int, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
+        """Those of `invoice_ids` that are published and that this family may see."""
+        return self._infos(_seen(), family=family_id, ids=list(invoice_ids))
+
+    def several(self, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
+        """Those of `invoice_ids` that are published, oldest due date first."""
+        if self._clock.now() < self._hand_until and self._in_hand.keys() >= set(invoice_ids):
+            found = [self._in_hand[number] for number in invoice_ids]
+            shown = [invoice for invoice in found if invoice is not None]
+            return sorted(shown, key=lambda invoice: (invoice.due_on, invoice.id))
+        return self._infos(_several(), ids=list(invoice_ids))
+
+    @contextmanager
+    def at_hand(self, invoice_ids: Collection[int]) -> Iterator[None]:
+        """Read invoices together: in the block, `several` of them asks no more for `AT_HAND`."""
+        self._in_hand = dict.fromkeys(invoice_ids)
+        if invoice_ids:
+            found = self._infos(_several(), ids=list(invoice_ids))
+            self._in_hand |= {invoice.id: invoice for invoice in found}
+        self._hand_until = self._clock.now() + AT_HAND
+        try:
+            yield
+        finally:
+            self._in_hand = {}
+
+    def by_number(self, number: str) -> Sequence[InvoiceInfo]:
+        """The published invoices with this number."""
+        return self._infos(self._select().where(Invoice.number == number, is_shown()))
+
+    def open_in(self, regie: str) -> Sequence[InvoiceInfo]:
+        """Every published, unsettled invoice of a régie."""
+        return self._infos(
+            self._select()
+            .where(Invoice.regie == regie, is_due())
+            .order_by(Invoice.due_on, Invoice.id)
+        )
+
+    def credit_notes(self, family_id: int) -> Sequence[CreditNote]:
+        """The published credit notes that this family sees, newest first."""
+        rows = self._session.execute(
+            select(
+                Invoice.id,
+                Invoice.regie,
+                Invoice.number,
+                Invoice.label,
+                Invoice.amount,
+                Invoice.issued_on,
+                Invoice.origin_number,
+            )
+            .where(
+                Invoice.tenant_id == self._tenant,
+                visible_to(self._tenant, family_id),
+                is_shown(),
+                Invoice.kind == InvoiceKind.CREDIT_NOTE,
+            )
+            .order_by(Invoice.issued_on.desc(), Invoice.id.desc())
+        )
+        return [CreditNote(**row) for row in rows.mappings()]
+
+    def paid(
+        self, family_id: int, *, year: int | None = None, regie: str | None = None
+    ) -> Sequence[PaidInvoice]:
+        """What was paid on invoices that this family sees, newest first."""
+        query = (
+            select(
+                Invoice.id.label("invoice_id"),
+                Payment.id.label("payment_id"),
+                Invoice.number,
+                Invoice.payment_reference,
+                Invoice.label,
+                Invoice.regie,
+                Invoice.due_on,
+                Allocation.amount.label("paid"),
+                Payment.payer,
+                Payment.means,
+                Payment.paid_at,
+                Payment.authorisation,
+                Payment.receipt_number,
+                freed(self._tenant, Payment.id, Invoice.id).label("freed"),
+            )
+            .join(
+                Allocation,
+                and_(
+                    Allocation.tenant_id == Invoice.tenant_id, Allocation.invoice_id == Invoice.id
+                ),
+            )
+            .join(
+                Payment,
+                and_(Payment.tenant_id == Invoice.tenant_id, Payment.id == Allocation.payment_id),
+            )
+            .where(
+                Invoice.tenant_id == self._tenant,
+                Allocation.reversed_at.is_(None),
+                visible_to(self._tenant, family_id),
+            )
+            .order_by(Payment.paid_at.desc(), Invoice.id.desc())
+        )
+        if year is not None:
+            local = func.timezone("Europe/Paris", Payment.paid_at)
+            query = query.where(func.extract("year", local) == year)
+        if regie is not None:
+            query = query.where(Invoice.regie == regie)
+        rows = [PaidInvoice(**row._mapping) for row in self._session.execute(query)]  # noqa: SLF001
+        return _freed_once(rows)
+
+    def lines(self, invoice_id: int) -> Sequence[LineInfo]:
+        """The lines of an invoice, in order."""
+        rows = self._session.execute(
+            select(InvoiceLine, Child.label)
+            .outerjoin(
+                Child,
+                and_(Child.tenant_id == InvoiceLine.tenant_id, Child.id == InvoiceLine.child_id),
+            )
+            .where(InvoiceLine.tenant_id == self._tenant, InvoiceLine.invoice_id == invoice_id)
+            .order_by(InvoiceLine.rank)
+        )
+        return [
+            LineInfo(
+                line.activity, label or "", line.tax_kind, line.quantity, line.unit_price,
+                line.amount, line.rank,
+            )
+            for line, label in rows
+        ]  # fmt: skip
+
+    def document(self, invoice_id: int) -> FinishedDocument | None:
+        """The invoice's PDF: the source's own, else rendered. None if it is not published."""
+        invoice = self._session.get(
+            Invoice, (self._tenant, invoice_id), populate_existing=True
+        )
+        if invoice is None or invoice.state not in SHOWN:
+            return None
+        if invoice.document_id is not None:
+            return self._documents.kept(invoice.document_id)
+        info = self.get(invoice_id)
+        if info is None:
+            return None
+        return self._documents.invoice(invoice, info, self.lines(invoice_id))
+
+    def payment_link(self, invoice_id: int, family_id: int) -> str:
+        """An absolute URL that opens on paying this invoice once, within half an hour."""
+        token = new_token()
+        self._session.add(
+            OneTimeToken(
+                tenant_id=self._tenant,
+                token_hash=token_hash(token),
+                purpose=PAYMENT_LINK,
+                family_id=family_id,
+                payload={"invoice_id": invoice_id},
+                expires_at=self._clock.now() + PAYMENT_LINK_LIFE,
+            )
+        )
+        return f"{self._base_url}/payer/{token}"
+
+    def _select(self) -> Select[*tuple[Any, ...]]:
+        return _select().where(Invoice.tenant_id == self._tenant)
+
+    def _infos(self, query: Select[*tuple[Any, ...]], **values: Any) -> list[InvoiceInfo]:
+        rows = read(self._session, query, {"tenant": self._tenant, **values}).all()
+        return [_info(row) for row in rows]
+
+
+def _freed_once(rows: list[PaidInvoice]) -> list[PaidInvoice]:
+    """Tell what an invoice gave back of a payment at one of the rows that the two have together."""
+    left = {(row.payment_id, row.invoice_id): row.freed for row in rows}
+    found = []
+    for row in rows:
+        key = row.payment_id, row.invoice_id
+        cents = min(left[key], row.paid)
+        left[key] -= cents
+        found.append(replace(row, freed=cents) if cents != row.freed else row)
+    return found
+
+
+def _info(row: Row[*tuple[Any, ...]]) -> InvoiceInfo:
+    # By place, not by name: names cost as much as asking, where rows are many.
+    (
+        id_, family_id, regie, number, reference, label, amount, issued_on, due_on, state, kind,
+        direct_debit, credited, left, closes_on, under_way,
+    ) = row  # fmt: skip
+    balance = max(left, 0)
+    return InvoiceInfo(
+        id=id_,
+        family_id=family_id,
+        regie=regie,
+        number=number,
+        payment_reference=reference,
+        label=label,
+        amount=amount,
+        balance=balance,
+        issued_on=issued_on,
+        due_on=due_on,
+        payable=(
+            balance > 0
+            and state == InvoiceState.PUBLISHED
+            and kind == InvoiceKind.INVOICE
+            and not direct_debit
+        ),
+        credited=credited,
+        closes_on=closes_on,
+        handed_over=state == InvoiceState.HANDED_OVER,
+        under_way=under_way,
+    )

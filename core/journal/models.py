@@ -1,0 +1,53 @@
+"""The journal of each régie: every cent that came in or went back, in one order, for ever."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.platform.db.base import Base, TenantScoped
+from core.platform.db.types import Cents, Moment, Reference, ReferenceOrNone
+
+
+class EntryKind(StrEnum):
+    """What an entry records."""
+
+    SETTLED = "settled"
+    REVERSED = "reversed"
+    REFUNDED = "refunded"
+    """Money that was too much went back to its family."""
+    REFUND_UNDONE = "refund_undone"
+
+
+class JournalEntry(TenantScoped, Base):
+    """One movement of money. Append-only; `hash` is over this row and the entry before it.
+
+    Who paid and what for are read from the payment: names may be erased, the proof stays.
+    """
+
+    __tablename__ = "journal_entry"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "regie", "year", "number"),
+        ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        ForeignKeyConstraint(
+            ["tenant_id", "credit_use_id"], ["credit_use.tenant_id", "credit_use.id"]
+        ),
+        Index(None, "tenant_id", "regie", "at"),
+        Index(None, "tenant_id", "payment_id"),
+    )
+
+    regie: Mapped[str]
+    year: Mapped[int]
+    number: Mapped[int] = mapped_column(comment="from 1 each year, without a gap")
+    at: Mapped[Moment] = mapped_column(comment="when it was recorded; never before its elder")
+    kind: Mapped[str]
+    payment_id: Mapped[Reference]
+    credit_use_id: Mapped[ReferenceOrNone] = mapped_column(comment="of a refund")
+    receipt: Mapped[str]
+    means: Mapped[str]
+    amount: Mapped[Cents] = mapped_column(comment="cents of euro; negative when money went back")
+    family_code: Mapped[str]
+    actor: Mapped[str]
+    hash: Mapped[str]

@@ -1,0 +1,1 @@
+"""Messages to families: rows, channels, wording, registered addresses, e-mail."""

@@ -1,0 +1,85 @@
+"""Composing a message: its subject, its text and its HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from core.api.messages import Document, Link, Message
+from core.platform import i18n
+from core.platform.templating import configure
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a message says, before it is put into words.
+
+    `kind` names the template, whose context is `data` and `town` (the town's name and accent
+    colour); `action` is the one thing to do.
+    """
+
+    kind: str
+    language: str
+    town: str
+    accent: str
+    accent_ink: str
+    action: Link | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    documents: tuple[Document, ...] = ()
+    invoice_ids: tuple[int, ...] = ()
+    unsubscribe_url: str = ""
+
+
+def compose(letter: Letter) -> Message:
+    """Put a letter into words, in its language."""
+    with i18n.use(letter.language):
+        title = _macro(letter, "subject", html=False)
+        html, text = (
+            _environment(html=as_html)
+            .get_template(f"_frame.{'html' if as_html else 'txt'}.jinja2")
+            .render(
+                letter=letter,
+                title=title,
+                paragraphs=_paragraphs(_macro(letter, "body", html=as_html)),
+            )
+            for as_html in (True, False)
+        )
+    return Message(
+        kind=letter.kind,
+        language=letter.language,
+        subject=f"{letter.town} – {title}",
+        text=text,
+        html=html,
+        links=(letter.action,) if letter.action else (),
+        documents=letter.documents,
+        invoice_ids=letter.invoice_ids,
+        unsubscribe_url=letter.unsubscribe_url,
+    )
+
+
+def _macro(letter: Letter, name: str, *, html: bool) -> str:
+    """What a macro of the letter's template says, escaped for HTML or plain."""
+    template = _environment(html=html).get_template(f"{letter.kind}.jinja2")
+    module = template.make_module({"letter": letter, **letter.data})
+    return str(getattr(module, name)()).strip()
+
+
+def _paragraphs(body: str) -> list[str]:
+    return [paragraph.strip() for paragraph in body.split("\n\n") if paragraph.strip()]
+
+
+@cache
+def _environment(*, html: bool) -> Environment:
+    env = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates" / "letters"),
+        autoescape=html,  # noqa: S701 - the other is plain text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    configure(env)
+    return env

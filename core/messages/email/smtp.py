@@ -1,0 +1,123 @@
+"""Connections to the mail server, kept for the next mail.
+
+A publication is thousands of mails: greeting, TLS and password for each of them would take longer
+than the mails. A connection that rested too long, carried enough, or was closed by the server is
+not used again; one on which anything went wrong is closed.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import smtplib
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from core.platform.settings import Settings
+
+TIMEOUT = 20
+"""Seconds that a mail server may take for one answer."""
+REST = 10.0
+"""Seconds for which an idle connection is kept: well below what servers wait for."""
+MOST_MAILS = 100
+"""Mails of one connection; some servers allow no more."""
+MOST_IDLE = 8
+"""Connections that are kept; threads that need more open their own."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A connection, and how it was opened: another server's is of no use."""
+
+    server: smtplib.SMTP
+    opened_for: tuple[object, ...]
+    mails: int = 0
+    since: float = 0.0
+
+    def is_good(self, wanted: tuple[object, ...]) -> bool:
+        """Whether the next mail may go over it."""
+        return (
+            self.opened_for == wanted
+            and self.mails < MOST_MAILS
+            and time.monotonic() - self.since < REST
+            and _is_silent(self.server)
+        )
+
+    def close(self) -> None:
+        """Hang up; that the server may not hear it does not matter."""
+        with suppress(OSError):
+            self.server.close()
+
+
+_idle: list[_Kept] = []
+# A forked worker must not speak on its parent's connections.
+os.register_at_fork(after_in_child=_idle.clear)
+
+
+@contextmanager
+def connection(installation: Settings) -> Iterator[smtplib.SMTP]:
+    """A connection that is ready for a mail. Kept afterwards, unless the block raises.
+
+    Raises:
+        smtplib.SMTPException, OSError: the server is away, or does not want us.
+    """
+    kept = _take(installation)
+    try:
+        yield kept.server
+    except BaseException:
+        kept.close()
+        raise
+    kept.mails += 1
+    kept.since = time.monotonic()
+    if len(_idle) < MOST_IDLE:
+        _idle.append(kept)
+    else:
+        kept.close()
+
+
+def forget() -> None:
+    """Close what is kept."""
+    while _idle:
+        _idle.pop().close()
+
+
+def _take(installation: Settings) -> _Kept:
+    wanted = (
+        installation.smtp_host,
+        installation.smtp_port,
+        installation.smtp_starttls,
+        installation.smtp_user,
+        installation.smtp_password,
+    )
+    with suppress(IndexError):  # Other threads take from it too.
+        while True:
+            kept = _idle.pop()
+            if kept.is_good(wanted):
+                return kept
+            kept.close()
+    return _Kept(_open(installation), wanted)
+
+
+def _open(installation: Settings) -> smtplib.SMTP:
+    server = smtplib.SMTP(installation.smtp_host, installation.smtp_port, timeout=TIMEOUT)
+    try:
+        if installation.smtp_starttls:
+            server.starttls(context=ssl.create_default_context())
+        if installation.smtp_user:
+            server.login(installation.smtp_user, installation.smtp_password)
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def _is_silent(server: smtplib.SMTP) -> bool:
+    """Whether the server said nothing meanwhile: it would say good-bye, or hang up."""
+    if server.sock is None:
+        return False
+    waiting = select.poll()
+    waiting.register(server.sock, select.POLLIN)
+    return not waiting.poll(0)

@@ -1,0 +1,208 @@
+"""What each kind of message says: gathered when it leaves, so that it is true when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, select
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock, InvoiceInfo
+from core.api.messages import Document, Link, Message
+from core.api.payments import Means
+from core.families.models import ContactEmail
+from core.invoices.service import Invoices
+from core.messages.alerts import CONFIRM, UNSUBSCRIBE
+from core.messages.compose import Letter, compose
+from core.messages.models import MessageRow
+from core.payments.service import Payments
+from core.platform import i18n
+from core.platform.clock import today
+from core.platform.i18n import gettext as _
+from core.platform.signing import Links, new_token, token_hash
+from core.platform.tenancy.colours import ink_on
+from core.platform.tenancy.config import TenantConfig
+from core.sign_in.models import OneTimeToken
+from core.sign_in.service import LOST_CODES, LOST_CODES_LIFE
+
+
+@cache
+def _registered() -> Select[int | None, str, int]:
+    # Put together once: every mail to a registered address asks it.
+    return select(ContactEmail.family_id, ContactEmail.address, ContactEmail.id).where(
+        ContactEmail.tenant_id == bindparam("tenant"),
+        ContactEmail.family_id == any_(bindparam("families", type_=ARRAY(BigInteger))),
+    )
+
+
+class Letters:
+    """Turns message rows of one town into messages."""
+
+    def __init__(
+        self,
+        session: Session,
+        town: TenantConfig,
+        clock: Clock,
+        *,
+        invoices: Invoices,
+        payments: Payments,
+        links: Links,
+        invite: Callable[[int], str],
+        base_url: str,
+    ) -> None:
+        self._session = session
+        self._town = town
+        self._tenant = town.slug
+        self._clock = clock
+        self._invoices = invoices
+        self._payments = payments
+        self._links = links
+        self._invite = invite
+        self._base_url = base_url
+        self._contacts: dict[tuple[int | None, str], int] = {}
+
+    @contextmanager
+    def at_hand(self, rows: Sequence[MessageRow]) -> Iterator[None]:
+        """Read together what messages will say: `render` of them asks no more for a while."""
+        wanted = {number for row in rows for number in row.payload.get("invoice_ids", ())}
+        with self._invoices.at_hand(wanted):
+            self._contacts = self._contacts_of(rows) if len(rows) > 1 else {}
+            try:
+                yield
+            finally:
+                self._contacts = {}
+
+    def render(self, row: MessageRow) -> Message | None:
+        """The message of a row, in its language; None when there is nothing left to say."""
+        writers: dict[str, Callable[[MessageRow], Letter | None]] = {
+            "invoices_published": self._invoices_published,
+            "invoice_due": self._invoice_due,
+            "payment_settled": self._payment_settled,
+            "payment_reversed": self._payment_reversed,
+            "address_confirmation": self._address_confirmation,
+            "lost_codes": self._lost_codes,
+            "agent_invitation": self._agent_invitation,
+        }
+        with i18n.use(row.language):
+            letter = writers[row.kind](row)
+            return compose(letter) if letter else None
+
+    def _invoices_published(self, row: MessageRow) -> Letter | None:
+        published = self._published(row)
+        # Not what a credit note covers whole: nobody is to pay it. What was paid meanwhile is told
+        # all the same, so that a mail that is written again, after a crash, is the same mail.
+        invoices = [invoice for invoice in published if invoice.credited < invoice.amount]
+        notes = [invoice for invoice in published if invoice.is_credit_note]
+        if not invoices and not notes:
+            return None
+        page, words = (
+            ("factures", _("Voir mes factures"))
+            if invoices
+            else ("factures/payees", _("Voir mes factures payées"))
+        )
+        data: dict[str, object] = {"invoices": invoices, "notes": notes}
+        return self._letter(row, page, words, data, invoices=published)
+
+    def _invoice_due(self, row: MessageRow) -> Letter | None:
+        invoices = [invoice for invoice in self._published(row) if invoice.payable]
+        if not invoices:
+            return None
+        data = {"invoices": invoices, "today": today(self._clock.now())}
+        return self._letter(row, "factures", _("Voir mes factures"), data, invoices=invoices)
+
+    def _payment_settled(self, row: MessageRow) -> Letter:
+        payment_id = int(row.payload["payment_id"])
+        receipt = self._payments.receipt(payment_id)
+        payment = self._payments.row(payment_id)
+        invoices = self._published(row)
+        return self._letter(
+            row,
+            "factures/payees",
+            _("Voir mes factures payées"),
+            {
+                "payment": payment,
+                "promised": payment.means == Means.ONLINE_DEBIT,
+                "excess": self._payments.excess(payment_id),
+                "invoices": invoices,
+            },
+            invoices=invoices,
+            documents=(receipt,) if receipt else (),
+        )
+
+    def _payment_reversed(self, row: MessageRow) -> Letter:
+        # Not what a credit note covers whole meanwhile: nobody is to pay it.
+        invoices = [invoice for invoice in self._published(row) if invoice.balance]
+        data = {
+            "amount": row.payload["amount"],
+            "reason": row.payload["reason"],
+            "invoices": invoices,
+        }
+        return self._letter(row, "factures", _("Voir mes factures"), data, invoices=invoices)
+
+    def _address_confirmation(self, row: MessageRow) -> Letter:
+        token = self._links.sign(CONFIRM, [row.payload["contact_id"], row.address])
+        return self._letter(row, f"alertes/confirmer/{token}", _("Confirmer cette adresse"), {})
+
+    def _lost_codes(self, row: MessageRow) -> Letter:
+        token = new_token()
+        self._session.add(
+            OneTimeToken(
+                tenant_id=self._tenant,
+                token_hash=token_hash(token),
+                purpose=LOST_CODES,
+                family_id=row.family_id or 0,
+                payload={},
+                expires_at=self._clock.now() + LOST_CODES_LIFE,
+            )
+        )
+        return self._letter(row, f"codes-perdus/{token}", _("Recevoir de nouveaux codes"), {})
+
+    def _agent_invitation(self, row: MessageRow) -> Letter:
+        token = self._invite(int(row.payload["agent_id"]))
+        return self._letter(row, f"regie/invitation/{token}", _("Ouvrir mon accès"), {})
+
+    def _published(self, row: MessageRow) -> Sequence[InvoiceInfo]:
+        return self._invoices.several([int(number) for number in row.payload["invoice_ids"]])
+
+    def _letter(
+        self,
+        row: MessageRow,
+        path: str,
+        label: str,
+        data: dict[str, object],
+        *,
+        invoices: Sequence[InvoiceInfo] = (),
+        documents: tuple[Document, ...] = (),
+    ) -> Letter:
+        accent = self._town.file.look.accent
+        return Letter(
+            kind=row.kind,
+            language=row.language,
+            town=self._town.name,
+            accent=accent,
+            accent_ink=ink_on(accent),
+            action=Link(label, f"{self._base_url}/{path}"),
+            data=data,
+            documents=documents,
+            invoice_ids=tuple(invoice.id for invoice in invoices),
+            unsubscribe_url=self._unsubscribe_url(row),
+        )
+
+    def _contacts_of(self, rows: Sequence[MessageRow]) -> dict[tuple[int | None, str], int]:
+        """The registered addresses of the messages' families, by family and address."""
+        values = {"tenant": self._tenant, "families": [row.family_id for row in rows]}
+        found = self._session.execute(_registered(), values)
+        return {(family_id, address): number for family_id, address, number in found}
+
+    def _unsubscribe_url(self, row: MessageRow) -> str:
+        """The way out of a registered address's messages; other mails were asked for one by one."""
+        if row.channel != "email" or row.kind in {"lost_codes", "address_confirmation"}:
+            return ""
+        contacts = self._contacts or self._contacts_of([row])
+        contact_id = contacts.get((row.family_id, row.address))
+        if contact_id is None:
+            return ""
+        token = self._links.sign(UNSUBSCRIBE, [contact_id, row.address])
+        return f"{self._base_url}/alertes/desabonner/{token}"

@@ -1,0 +1,119 @@
+"""*Être averti*: addresses that are told of new invoices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+from wtforms import Form, StringField
+from wtforms.validators import InputRequired, Length
+
+from core.api.web import Audience
+from core.messages.alerts import LIMIT
+from core.platform.errors import TooManyAddressesError
+from core.platform.i18n import gettext as _
+from core.platform.web.forms import is_email, number
+from core.platform.web.rendering import leading
+
+
+class AddressForm(Form):
+    """One more address."""
+
+    address = StringField(
+        filters=[lambda value: value.strip() if value else value],
+        validators=[InputRequired("Saisissez l’adresse à avertir."), Length(max=254), is_email],
+    )
+
+
+@view_config(
+    route_name="alerts", request_method="GET", renderer="alerts.jinja2", permission="parent"
+)
+def alerts_page(request: Request) -> dict[str, Any]:
+    """The family's addresses, and the ways to other channels."""
+    return _page(request, AddressForm())
+
+
+@view_config(
+    route_name="alerts", request_method="POST", renderer="alerts.jinja2", permission="parent"
+)
+def alerts(request: Request) -> dict[str, Any] | Response:
+    """Add, remove, or mail the link again."""
+    action, form = request.POST.get("action"), AddressForm(request.POST)
+    if action == "add":
+        if not form.validate():
+            request.response.status_int = 422
+            return _page(request, form)
+        try:
+            request.ctx.alerts.add(request.family_id, form.address.data)
+        except TooManyAddressesError as error:
+            form.form_errors.append(error.message)
+            request.response.status_int = 422
+            return _page(request, form)
+        message = _("Un message vient de partir vers cette adresse : ouvrez-le pour la confirmer.")
+    else:
+        contact_id = number(request.POST.get("id", ""))
+        if action == "remove":
+            request.ctx.alerts.remove(request.family_id, contact_id)
+            message = _("L’adresse est retirée.")
+        else:
+            request.ctx.alerts.resend(request.family_id, contact_id)
+            message = _("Le message de confirmation vient de repartir.")
+    request.session.flash(message, "success")
+    return HTTPSeeOther(location=request.route_path("alerts"))
+
+
+def _page(request: Request, form: AddressForm) -> dict[str, Any]:
+    return {
+        "addresses": request.ctx.alerts.addresses(request.family_id),
+        "form": form,
+        "limit": LIMIT,
+        "other_ways": leading(request, Audience.ALERTS),
+    }
+
+
+@view_config(
+    route_name="alert_confirm", request_method="GET", renderer="alert_confirm.jinja2"
+)
+def confirm_page(request: Request) -> dict[str, Any]:
+    """Ask: mail scanners open links, and must not confirm."""
+    address = request.ctx.alerts.pending(request.matchdict["token"])
+    if address is None:
+        request.response.status_int = 404
+    return {"state": "ask" if address else "invalid", "address": address or ""}
+
+
+@view_config(
+    route_name="alert_confirm", request_method="POST", renderer="alert_confirm.jinja2"
+)
+def confirm(request: Request) -> dict[str, Any]:
+    """Confirm the address."""
+    address = request.ctx.alerts.confirm(request.matchdict["token"])
+    if address is None:
+        request.response.status_int = 404
+    return {"state": "done" if address else "invalid", "address": address or ""}
+
+
+@view_config(
+    route_name="alert_unsubscribe", request_method="GET", renderer="alert_unsubscribed.jinja2"
+)
+def unsubscribe_page(request: Request) -> dict[str, Any]:
+    """Ask, for those who opened the link in a browser."""
+    address = request.ctx.alerts.subscribed(request.matchdict["token"])
+    if address is None:
+        request.response.status_int = 404
+    return {"state": "ask" if address else "invalid", "address": address or ""}
+
+
+@view_config(
+    route_name="alert_unsubscribe",
+    request_method="POST",
+    renderer="alert_unsubscribed.jinja2",
+    require_csrf=False,  # RFC 8058: mailboxes post here; the signed link is the proof.
+)
+def unsubscribe(request: Request) -> dict[str, Any]:
+    """Forget the address, in one click."""
+    address = request.ctx.alerts.unsubscribe(request.matchdict["token"])
+    return {"state": "done" if address else "invalid", "address": address or ""}

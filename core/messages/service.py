@@ -1,0 +1,386 @@
+"""Messages to families: a row before anything is sent, rendered when it leaves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from functools import cache, partial
+from typing import Any, Protocol, cast, get_args
+
+from sqlalchemy import Table, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from core.api.context import Clock, FamilyInfo
+from core.api.errors import PermanentError, RetryableError
+from core.api.messages import (
+    Address,
+    Dead,
+    Delivered,
+    Delivery,
+    Message,
+    NotificationChannel,
+    Retry,
+)
+from core.families.models import ContactEmail
+from core.families.service import Families
+from core.messages.models import MessageRow, MessageState
+from core.payments.models import Payment
+from core.platform.outbox.service import Outbox
+from core.platform.plugins.calls import FaultError, NonsenseError, consult, contain, together
+from core.platform.plugins.events import TO_MANY
+
+SEND = "message.send"
+EMAIL = "email"
+"""The channel that is core's own (`core.messages.email.channel`)."""
+TOGETHER = 20
+"""Mails of one mailing that a row of the outbox carries: each is sent and ended for itself."""
+AWAY = 3
+"""So many failures one after the other, and the other side is away: the rest comes later."""
+
+LONGEST = 50.0
+"""Seconds that a channel may take for one message: less than the lease of its row."""
+
+
+Places = dict[tuple[str, str], None]
+"""Where a message goes, each once and in order: (channel, address)."""
+
+
+class Writer(Protocol):
+    """Puts messages into words."""
+
+    def render(self, row: MessageRow) -> Message | None:
+        """What a message says; None when there is nothing left to say."""
+        ...
+
+    def at_hand(self, rows: Sequence[MessageRow]) -> AbstractContextManager[None]:
+        """Read together what these messages will say."""
+        ...
+
+
+class Notifications:
+    """The messages of one town."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        *,
+        outbox: Outbox,
+        families: Families,
+        channels: Callable[[], Mapping[str, NotificationChannel]],
+        writer: Writer,
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._outbox = outbox
+        self._families = families
+        self._channels = channels
+        self._writer = writer
+
+    def queue(
+        self,
+        kind: str,
+        *,
+        channel: str,
+        address: str,
+        family_id: int | None,
+        language: str,
+        payload: dict[str, Any],
+        key: str,
+    ) -> None:
+        """Ask for one message to one address. The same `key` again: the same message."""
+        self._queue(
+            kind,
+            [
+                {
+                    "key": key,
+                    "channel": channel,
+                    "address": address,
+                    "language": language,
+                    "family_id": family_id,
+                    "payload": payload,
+                }
+            ],
+        )
+
+    def fan_out(self, kind: str, *events: dict[str, Any]) -> None:
+        """Queue what events mean for each address of their families, over every channel."""
+        messages: list[dict[str, Any]] = []
+        failed = None
+        with self._families.at_hand(int(event["family_id"]) for event in events):
+            concerned = [
+                (family, event)
+                for event in events
+                if (family := self._families.get(int(event["family_id"]))) is not None
+            ]
+            asked = self._ask_channels(kind, [family.id for family, _event in concerned])
+            for (family, event), (found, fault) in zip(concerned, asked, strict=True):
+                failed = failed or fault
+                self._add_payer(found, family, kind, event)
+                messages += (
+                    {
+                        "key": f"{event['id']}/{channel}/{address}",
+                        "channel": channel,
+                        "address": address,
+                        "language": family.language,
+                        "family_id": family.id,
+                        "payload": event,
+                    }
+                    for channel, address in found
+                )
+        self._queue(kind, messages)
+        if failed is not None:
+            # The other channels' messages leave; the whole comes again, and they know their keys.
+            self._session.commit()
+            raise failed
+
+    def _queue(self, kind: str, messages: list[dict[str, Any]]) -> None:
+        if not messages:
+            return
+        given = [{"tenant_id": self._tenant, "kind": kind, **message} for message in messages]
+        new = self._session.execute(
+            insert(MessageRow)
+            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+            .returning(MessageRow.id, MessageRow.channel),
+            given,
+        ).all()
+        bulk = kind in TO_MANY
+        mails: list[int] = []
+        groups: list[list[int]] = []
+        for row in new:
+            # Chats have a pace of their own, and a person may wait for any other message.
+            if bulk and row.channel == EMAIL:
+                mails.append(row.id)
+            else:
+                groups.append([row.id])
+        groups += (mails[start : start + TOGETHER] for start in range(0, len(mails), TOGETHER))
+        rows = [(SEND, {"message_ids": ids}, str(ids[0])) for ids in groups]
+        self._outbox.add_many(rows, bulk=bulk)
+
+    def reached(self, family_ids: Sequence[int], kind: str) -> dict[int, list[str]]:
+        """How messages of this kind would reach families, in words: an address, or a channel."""
+        asked = self._ask_channels(kind, family_ids)
+        return {
+            family_id: list(
+                dict.fromkeys(
+                    address if channel == EMAIL else self._channels()[channel].label
+                    for channel, address in found
+                )
+            )
+            for family_id, (found, _fault) in zip(family_ids, asked, strict=True)
+        }
+
+    def _ask_channels(
+        self, kind: str, family_ids: Sequence[int]
+    ) -> list[tuple[Places, FaultError | None]]:
+        """Where messages go to each family, and what a channel failed with that could not say."""
+        channels = self._channels()
+        return together(lambda: [_places(channels, kind, family_id) for family_id in family_ids])
+
+    def _add_payer(
+        self, found: Places, family: FamilyInfo, kind: str, event: dict[str, Any]
+    ) -> None:
+        """What concerns a payment goes to who paid, too."""
+        if "payment_id" not in event:
+            return
+        payer = self._session.scalar(
+            select(Payment.email).where(
+                Payment.tenant_id == self._tenant, Payment.id == event["payment_id"]
+            )
+        )
+        if payer:
+            found[EMAIL, payer] = None
+        elif kind == "payment_settled":
+            # Paid by cheque or at the counter: nobody gave an address with the payment.
+            found |= dict.fromkeys((EMAIL, one) for one in self._families.emails(family.id))
+
+    def send(self, *message_ids: int) -> None:
+        """Send queued messages, each ended for itself. Commits before the other side is spoken to.
+
+        One that fails keeps the others off only if the other side seems to be away.
+
+        Raises:
+            RetryableError: some were not taken now. The same call sends those that are left.
+            PermanentError: those that are left will never be taken.
+        """
+        rows = self._queued(message_ids)
+        failures: list[Exception] = []
+        failed_last = 0
+        with self._writer.at_hand(rows):
+            for row in rows:
+                if failed_last == AWAY:
+                    break
+                try:
+                    self._send(row)
+                except Exception as error:
+                    if len(rows) == 1:
+                        raise
+                    self._session.rollback()
+                    failures.append(error)
+                    # Who refuses for good is there.
+                    failed_last += not isinstance(error, PermanentError)
+                else:
+                    failed_last = 0
+                    if len(rows) > 1:
+                        # Before the next one begins: what was sent is not sent again.
+                        self._session.commit()
+        if failures:
+            raise max(failures, key=_gravity)
+
+    def _queued(self, message_ids: Sequence[int]) -> list[MessageRow]:
+        """Those that still wait, in any order: what ends a worker leaves a chance to the rest."""
+        rows = list(
+            self._session.scalars(
+                select(MessageRow).where(
+                    MessageRow.tenant_id == self._tenant,
+                    MessageRow.id.in_(message_ids),
+                    MessageRow.state == MessageState.QUEUED,
+                ),
+                execution_options={"populate_existing": True},
+            )
+        )
+        random.shuffle(rows)
+        return rows
+
+    def _send(self, row: MessageRow) -> None:
+        channel = self._channels().get(row.channel)
+        if channel is None:
+            raise RetryableError(f"channel {row.channel!r} is not available", timedelta(hours=1))
+        message = self._writer.render(row)
+        if message is None:
+            self._end(row, state=MessageState.POINTLESS)
+            return
+        to = Address(row.address, row.family_id)
+        self._session.commit()
+        match consult(
+            row.channel,
+            "deliver",
+            partial(channel.deliver, message, to, row.key),
+            get_args(Delivery),
+            seconds=LONGEST,
+            here=row.channel == EMAIL,  # It bounds each of the server's answers.
+        ):
+            case Delivered(reference):
+                self._end(row, state=MessageState.SENT, reference=reference)
+            case Retry(reason, after):
+                raise RetryableError(reason, after)
+            case Dead(reason):
+                self._end(row, state=MessageState.REFUSED, problem=reason)
+                if row.channel == EMAIL:
+                    self._refuse(row, reason)
+
+    def returned(self, number: str, reason: str) -> bool:
+        """Note that a mail came back, on itself and on the family's file.
+
+        Args:
+            number: its Message-ID's part before the @.
+            reason: what the other server said, in its words.
+
+        Returns:
+            Whether such a mail left this town. Said twice, it is noted once.
+        """
+        row = self._session.scalar(
+            select(MessageRow)
+            .where(
+                MessageRow.tenant_id == self._tenant,
+                MessageRow.reference.startswith(f"<{number}@", autoescape=True),
+            )
+            .with_for_update()
+        )
+        if row is None:
+            return False
+        if row.state == MessageState.SENT:
+            row.state, row.problem = MessageState.REFUSED, reason
+            self._refuse(row, reason)
+        return True
+
+    def of_family(self, family_id: int, limit: int = 50) -> list[MessageRow]:
+        """What was sent to a family, newest first."""
+        return list(
+            self._session.scalars(
+                select(MessageRow)
+                .where(MessageRow.tenant_id == self._tenant, MessageRow.family_id == family_id)
+                .order_by(MessageRow.id.desc())
+                .limit(limit)
+            )
+        )
+
+    def _end(
+        self, row: MessageRow, *, state: MessageState, reference: str = "", problem: str = ""
+    ) -> None:
+        values = {"sent_at": self._clock.now(), "state": state}
+        values |= {"reference": reference, "problem": problem}
+        # On the table, not on the row, which has served.
+        self._session.execute(
+            _ending(), {"tenant": self._tenant, "message": row.id, **values}
+        )
+
+    def _refuse(self, row: MessageRow, reason: str) -> None:
+        """Show on the family's file that an address no longer takes mail."""
+        self._session.execute(
+            update(ContactEmail)
+            .where(
+                ContactEmail.tenant_id == self._tenant,
+                ContactEmail.family_id == row.family_id,
+                ContactEmail.address == row.address,
+            )
+            .values(refused_at=self._clock.now(), refusal=reason)
+        )
+
+
+def _gravity(failure: Exception) -> tuple[int, timedelta]:
+    """Of several failures the gravest is told: a fault of ours, then the longest wait.
+
+    What will never be taken is told when nothing else waits any more: its row ends by it.
+    """
+    match failure:
+        case PermanentError():
+            return 0, timedelta()
+        case RetryableError():
+            return 1, failure.after or timedelta()
+        case _:
+            return 2, timedelta()
+
+
+@cache
+def _ending() -> ReturningUpdate[Any]:
+    # Put together once: each message that leaves ends by it.
+    columns = ("sent_at", "state", "reference", "problem")
+    table = cast("Table", MessageRow.__table__)
+    return (
+        update(table)
+        .where(table.c.tenant_id == bindparam("tenant"), table.c.id == bindparam("message"))
+        .values({name: bindparam(name) for name in columns})
+        # Nobody waits for the disk: if a crash of PostgreSQL forgets the end of what was sent, it
+        # is as if the worker had died before, and the message comes once more.
+        .returning(func.set_config("synchronous_commit", "off", True))
+    )
+
+
+def _places(
+    channels: Mapping[str, NotificationChannel], kind: str, family_id: int
+) -> tuple[Places, FaultError | None]:
+    found: Places = {}
+    failed = None
+    for key, channel in channels.items():
+        try:
+            values = contain(key, "addresses", partial(_asked, channel, family_id, kind))
+        except FaultError as error:
+            failed = error
+        else:
+            found |= dict.fromkeys((key, value) for value in values)
+    return found, failed
+
+
+def _asked(channel: NotificationChannel, family_id: int, kind: str) -> list[str]:
+    addresses = list(channel.addresses(family_id, kind))
+    for address in addresses:
+        if not isinstance(address, Address) or not isinstance(address.value, str):
+            raise NonsenseError(f"gave {address!r:.80}")
+    return [address.value for address in addresses]

@@ -1,0 +1,1 @@
+"""News, pictures and the front page of a town."""

@@ -1,0 +1,1 @@
+"""Pages that look at all rooms: dashboard, search, health, audit trail."""

@@ -1,0 +1,324 @@
+"""The figures of the dashboard and of its monthly paper."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Date, Integer, and_, cast, exists, func, select
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.api.messages import NotificationChannel
+from core.api.payments import Means
+from core.domain.figures import AGES, DELAYS, Month, Report, Slice, Sum, months_until
+from core.domain.payment_states import PaymentState
+from core.families.models import ContactEmail
+from core.imports.models import ImportBatch
+from core.invoices.models import Invoice, InvoiceState
+from core.invoices.service import is_due
+from core.messages.models import MessageRow, MessageState
+from core.payments.models import Allocation, Credit, CreditUse, Payment
+from core.platform.clock import today
+from core.platform.documents.render import means_label
+from core.platform.i18n import gettext as _
+from core.platform.outbox.models import OutboxRow, OutboxState
+from core.platform.templating import PARIS
+
+YEAR = 12
+RECENT = 3
+"""Months whose payments make the shares and delays of the dashboard."""
+PUBLISHED = "invoices_published"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a person, and what came in. `due` is what families still owe, in cents."""
+
+    due: int
+    today: Sum
+    month: Sum
+    anomalies: int
+    pending: int
+    dead: int
+    refused: int
+    drafts: int
+    """Imports whose invoices wait to be published."""
+
+    @property
+    def todo(self) -> int:
+        """How many things wait for a person."""
+        return self.anomalies + self.dead + self.refused + self.drafts
+
+
+class Figures:
+    """The figures of one town."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        channels: Callable[[], Mapping[str, NotificationChannel]],
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._channels = channels
+
+    def waiting(self) -> Waiting:
+        """What the head of the dashboard shows."""
+        day = today(self._clock.now())
+        return Waiting(
+            due=self._due(),
+            today=self._collected(day),
+            month=self._collected(day.replace(day=1)),
+            anomalies=self._count(Payment, Payment.anomaly != ""),
+            pending=self._count(
+                Payment, Payment.state.in_((PaymentState.CREATED, PaymentState.PENDING))
+            ),
+            dead=self._count(OutboxRow, OutboxRow.state == OutboxState.DEAD),
+            refused=self._count(ContactEmail, ContactEmail.refused_at.is_not(None)),
+            drafts=self._count(
+                ImportBatch, ImportBatch.published_at.is_(None), ImportBatch.undone_at.is_(None)
+            ),
+        )
+
+    def report(self, month: date | None = None) -> Report:
+        """The charts: of a month for its paper, else of the last months for the dashboard.
+
+        What is unpaid is so today, whatever the month: the past is not kept.
+        """
+        day = today(self._clock.now())
+        last = month or day.replace(day=1)
+        since = last if month else months_until(last, RECENT)[0]
+        until = _next(last)
+        median, delays = self._delays(since, until)
+        channels = self._channels()
+        return Report(
+            day=day,
+            months=self._months(last, list(channels)),
+            means=self._means(since, until),
+            delays=delays,
+            delay=median,
+            unpaid=self._unpaid(day),
+            channels=[channel.label for channel in channels.values()],
+        )
+
+    # --- What came in ------------------------------------------------------------------------
+
+    def _due(self) -> int:
+        return int(
+            self._session.scalar(
+                select(func.coalesce(func.sum(Invoice.left), 0)).where(*self._open())
+            )
+            or 0
+        )
+
+    def _open(self) -> Sequence[ColumnElement[bool]]:
+        return Invoice.tenant_id == self._tenant, is_due()
+
+    def _settled(self) -> Sequence[ColumnElement[bool]]:
+        return (Payment.tenant_id == self._tenant, Payment.state == PaymentState.SETTLED)
+
+    def _collected(self, since: date) -> Sum:
+        count, cents = self._session.execute(
+            select(func.count(), func.coalesce(func.sum(Payment.amount), 0)).where(
+                *self._settled(), Payment.paid_at >= _midnight(since)
+            )
+        ).one()
+        return Sum(count, int(cents))
+
+    def _count(self, model: Any, *conditions: Any) -> int:
+        return self._session.scalars(
+            select(func.count())
+            .select_from(model)
+            .where(model.tenant_id == self._tenant, *conditions)
+        ).one()
+
+    # --- Charts ------------------------------------------------------------------------------
+
+    def _months(self, last: date, channels: Sequence[str]) -> list[Month]:
+        firsts = months_until(last, YEAR)
+        since, until = firsts[0], _next(last)
+        invoiced: dict[date, tuple[int, int]] = {}
+        # By family first: counting distinct ones would sort a million rows.
+        families = (
+            select(
+                _month(Invoice.issued_on).label("first"), func.sum(Invoice.amount).label("cents")
+            )
+            .where(
+                Invoice.tenant_id == self._tenant,
+                Invoice.state.in_((InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)),
+                Invoice.issued_on >= since,
+                Invoice.issued_on < until,
+            )
+            .group_by("first", Invoice.family_id)
+            .subquery()
+        )
+        for first, cents, count in self._session.execute(
+            select(families.c.first, func.sum(families.c.cents), func.count()).group_by(
+                families.c.first
+            )
+        ):
+            invoiced[first] = int(cents), count
+        paid = _month(func.timezone(PARIS.key, Payment.paid_at))
+        collected = {
+            first: int(cents)
+            for first, cents in self._session.execute(
+                select(paid, func.sum(Payment.amount))
+                .where(
+                    *self._settled(),
+                    Payment.paid_at >= _midnight(since),
+                    Payment.paid_at < _midnight(until),
+                )
+                .group_by(paid)
+            )
+        }
+        told = self._told(since, until)
+        return [
+            Month(
+                first,
+                invoiced.get(first, (0, 0))[0],
+                collected.get(first, 0),
+                invoiced.get(first, (0, 0))[1],
+                tuple(told[first, channel] for channel in channels),
+            )
+            for first in firsts
+        ]
+
+    def _told(self, since: date, until: date) -> Mapping[tuple[date, str], int]:
+        """Families that were written to of new invoices, by month and channel."""
+        families = (
+            select(
+                _month(func.timezone(PARIS.key, MessageRow.created_at)).label("first"),
+                MessageRow.channel,
+            )
+            .where(
+                MessageRow.tenant_id == self._tenant,
+                MessageRow.kind == PUBLISHED,
+                MessageRow.state.in_((MessageState.QUEUED, MessageState.SENT)),
+                MessageRow.created_at >= _midnight(since),
+                MessageRow.created_at < _midnight(until),
+            )
+            .group_by("first", MessageRow.channel, MessageRow.family_id)
+            .subquery()
+        )
+        found: dict[tuple[date, str], int] = defaultdict(int)
+        for first, channel, count in self._session.execute(
+            select(families.c.first, families.c.channel, func.count()).group_by(
+                families.c.first, families.c.channel
+            )
+        ):
+            found[first, channel] = count
+        return found
+
+    def _means(self, since: date, until: date) -> list[Slice]:
+        rows = self._session.execute(
+            select(Payment.means, func.count(), func.sum(Payment.amount))
+            .where(
+                *self._settled(),
+                Payment.paid_at >= _midnight(since),
+                Payment.paid_at < _midnight(until),
+            )
+            .group_by(Payment.means)
+        ).all()
+        found = [Slice(means_label(Means(row[0])), row[1], int(row[2])) for row in rows]
+        return sorted(found, key=lambda part: -part.cents)
+
+    def _delays(self, since: date, until: date) -> tuple[int | None, list[Slice]]:
+        """Days from an invoice's issue to each payment of it, their median and their classes."""
+        days: Any = cast(func.timezone(PARIS.key, Payment.paid_at), Date) - Invoice.issued_on
+        by_day = self._session.execute(
+            select(days, func.count(), func.sum(Allocation.amount))
+            .select_from(Payment)
+            .join(
+                Allocation,
+                and_(
+                    Allocation.tenant_id == Payment.tenant_id, Allocation.payment_id == Payment.id
+                ),
+            )
+            .join(
+                Invoice,
+                and_(
+                    Invoice.tenant_id == Allocation.tenant_id, Invoice.id == Allocation.invoice_id
+                ),
+            )
+            .where(
+                *self._settled(),
+                Payment.paid_at >= _midnight(since),
+                Payment.paid_at < _midnight(until),
+                Allocation.reversed_at.is_(None),
+                ~_paid_again(),
+            )
+            .group_by(days)
+            .order_by(days)
+        ).all()
+        classes: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        median: int | None = None
+        left = sum(count for _days, count, _cents in by_day) / 2
+        for taken, count, cents in by_day:
+            if median is None and left <= count:
+                median = taken
+            left -= count
+            index = sum(taken > end for end in DELAYS)
+            so_far = classes[index]
+            classes[index] = so_far[0] + count, so_far[1] + int(cents)
+        labels = _labels(DELAYS, _("%(first)s à %(last)s jours"), _("plus de %(last)s jours"))
+        return median, [Slice(label, *classes[index]) for index, label in enumerate(labels)]
+
+    def _unpaid(self, day: date) -> list[Slice]:
+        """What is owed, by days since it was due."""
+        age: Any = day - Invoice.due_on
+        number = func.width_bucket(cast(age, Integer), array([end + 1 for end in AGES]))
+        rows = self._session.execute(
+            select(number, func.count(), func.sum(Invoice.left))
+            .where(*self._open())
+            .group_by(number)
+        )
+        classes: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        for index, count, cents in rows:
+            classes[index] = count, int(cents)
+        labels = _labels(
+            AGES,
+            _("échu depuis %(first)s à %(last)s jours"),
+            _("échu depuis plus de %(last)s jours"),
+        )
+        labels[0] = _("pas encore échu")
+        return [Slice(label, *classes[index]) for index, label in enumerate(labels)]
+
+
+def _paid_again() -> ColumnElement[bool]:
+    """SQL: `Allocation` is of money that another invoice gave back, where it counts already."""
+    return exists().where(
+        CreditUse.tenant_id == Allocation.tenant_id,
+        CreditUse.id == Allocation.credit_use_id,
+        Credit.tenant_id == CreditUse.tenant_id,
+        Credit.id == CreditUse.credit_id,
+        Credit.invoice_id.is_not(None),
+    )
+
+
+def _labels(ends: Sequence[int], between: str, beyond: str) -> list[str]:
+    firsts = [0, *(end + 1 for end in ends)]
+    return [
+        *(between % {"first": firsts[index], "last": end} for index, end in enumerate(ends)),
+        beyond % {"last": ends[-1]},
+    ]
+
+
+def _month(day: Any) -> ColumnElement[date]:
+    """SQL: the first day of the month of a day."""
+    return cast(func.date_trunc("month", day), Date)
+
+
+def _next(month: date) -> date:
+    return (month + timedelta(days=31)).replace(day=1)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), PARIS)

@@ -1,0 +1,167 @@
+"""How a town's machinery is: its queue, its channels, its ways to pay, its plugins' own word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.api.messages import NotificationChannel
+from core.api.payments import PaymentProvider
+from core.api.plugin import HealthCheck
+from core.domain.payment_states import PaymentState
+from core.messages.models import MessageRow, MessageState
+from core.payments.models import Payment
+from core.platform.outbox.models import OutboxRow, OutboxState
+from core.platform.plugins.calls import bounded
+
+PATIENCE = 5.0
+"""Seconds for which a plugin's answer is waited for."""
+LATE = timedelta(minutes=10)
+"""What waits longer than this means that no relay or no worker runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The outbox: what is due, for how long the oldest has been, and what was given up."""
+
+    due: int
+    oldest: datetime | None
+    later: int
+    dead: int
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether something waits longer than it should."""
+        return self.oldest is not None and self.oldest < now - LATE
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """A notification channel: its last delivery, what waits, what was refused in a week."""
+
+    key: str
+    label: str
+    delivered_at: datetime | None
+    waiting: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    """A way to pay online: when it last answered, and how many payments it is asked about."""
+
+    key: str
+    label: str
+    answered_at: datetime | None
+    watched: int
+    is_there: bool = True
+    """Whether a plugin brings it: else its payments wait until one does again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginState:
+    """What a plugin says of itself; `problem` is empty when it is well."""
+
+    plugin: str
+    name: str
+    problem: str
+
+
+class Health:
+    """The health of one town."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        *,
+        channels: Callable[[], Mapping[str, NotificationChannel]],
+        providers: Callable[[], Mapping[str, PaymentProvider]],
+        checks: Callable[[], Sequence[tuple[str, HealthCheck]]],
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._channels = channels
+        self._providers = providers
+        self._checks = checks
+
+    def queue(self) -> Queue:
+        """The town's outbox."""
+        now = self._clock.now()
+        due = OutboxRow.available_at <= now
+        open_ = OutboxRow.state.in_((OutboxState.READY, OutboxState.RUNNING))
+        row = self._session.execute(
+            select(
+                func.count().filter(open_, due).label("due"),
+                func.min(OutboxRow.available_at).filter(open_, due).label("oldest"),
+                func.count().filter(open_, ~due).label("later"),
+                func.count().filter(OutboxRow.state == OutboxState.DEAD).label("dead"),
+            ).where(OutboxRow.tenant_id == self._tenant, OutboxRow.state != OutboxState.DONE)
+        ).one()
+        return Queue(row.due, row.oldest, row.later, row.dead)
+
+    def channels(self) -> list[ChannelState]:
+        """Each notification channel."""
+        week = self._clock.now() - timedelta(days=7)
+        found = {
+            row.channel: row
+            for row in self._session.execute(
+                select(
+                    MessageRow.channel,
+                    func.max(MessageRow.sent_at).filter(MessageRow.state == MessageState.SENT),
+                    func.count().filter(MessageRow.state == MessageState.QUEUED),
+                    func.count().filter(
+                        MessageRow.state == MessageState.REFUSED, MessageRow.sent_at > week
+                    ),
+                )
+                .where(MessageRow.tenant_id == self._tenant)
+                .group_by(MessageRow.channel)
+            )
+        }
+        return [
+            ChannelState(key, channel.label, *(found[key][1:] if key in found else (None, 0, 0)))
+            for key, channel in self._channels().items()
+        ]
+
+    def providers(self) -> list[ProviderState]:
+        """Each way to pay online, those included that are gone while payments wait for them."""
+        rows = self._session.execute(
+            select(Payment.provider, func.count().label("watched"))
+            .where(Payment.tenant_id == self._tenant, Payment.state == PaymentState.PENDING)
+            .group_by(Payment.provider)
+        )
+        watched = {row.provider: row.watched for row in rows}
+        labels = {key: provider.label for key, provider in self._providers().items()}
+        return [
+            ProviderState(
+                key,
+                labels.get(key, key),
+                self._session.scalar(
+                    select(func.max(Payment.answered_at)).where(
+                        Payment.tenant_id == self._tenant,
+                        Payment.provider == key,
+                        Payment.answered_at.is_not(None),
+                    )
+                ),
+                watched.get(key, 0),
+                key in labels,
+            )
+            for key in [*labels, *sorted(watched.keys() - labels.keys())]
+        ]
+
+    def plugins(self) -> list[PluginState]:
+        """What each plugin answers to its own questions, within `PATIENCE` seconds each."""
+        return [PluginState(plugin, check.name, _asked(check)) for plugin, check in self._checks()]
+
+
+def _asked(check: HealthCheck) -> str:
+    try:
+        return str(bounded(PATIENCE, check.check))
+    except Exception as error:  # noqa: BLE001 - a question that fails is its answer
+        return str(error) or type(error).__name__

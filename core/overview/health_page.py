@@ -1,0 +1,23 @@
+"""How the town's machinery is: for the régisseur who wonders, and the operator who is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.request import Request
+from pyramid.view import view_config
+
+T = "office"
+
+
+@view_config(route_name="office_health", renderer=f"{T}/health.jinja2", permission="office")
+def health(request: Request) -> dict[str, Any]:
+    """Queue, channels, ways to pay and plugins."""
+    state = request.ctx.health
+    return {
+        "queue": state.queue(),
+        "channels": state.channels(),
+        "providers": state.providers(),
+        "plugins": state.plugins(),
+        "now": request.ctx.clock.now(),
+    }

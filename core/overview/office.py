@@ -1,0 +1,127 @@
+"""The first page, finding things, effects that died, and the audit trail."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from core.domain.figures import share
+from core.overview.charts import CHARTS
+from core.overview.figures import RECENT
+from core.platform.clock import today
+from core.platform.errors import NotFoundError
+from core.platform.i18n import gettext as _
+from core.platform.tabular.writing import Table
+from core.platform.web import labels as words
+from core.platform.web import query_params as asked
+from core.platform.web.files import download
+
+T = "office"
+TRAIL_LIMIT = 100_000
+
+
+@view_config(route_name="office", renderer=f"{T}/dashboard.jinja2", permission="office")
+def dashboard(request: Request) -> dict[str, Any]:
+    """What came in, and what waits for a person."""
+    charts = CHARTS.get(request)
+    report = charts.report
+    return {
+        "figures": request.ctx.figures.waiting(),
+        "report": report,
+        "drawn_at": charts.at,
+        "labels": [f"{month.first:%m/%y}" for month in report.months],
+        "share": share,
+        "told": list(zip(*(month.told for month in report.months), strict=True)),
+        "recent": RECENT,
+        "uploads": request.ctx.uploads.waiting(),
+    }
+
+
+@view_config(route_name="office_report", permission="office")
+def report(request: Request) -> Response:
+    """The charts of a month on paper."""
+    month = date(int(request.matchdict["year"]), int(request.matchdict["month"]), 1)
+    if month > today(request.ctx.clock.now()):
+        raise NotFoundError
+    drawn = CHARTS.get(request, month).report
+    paper = request.ctx.documents.report(drawn, month, request.language)
+    return download(paper)
+
+
+@view_config(route_name="office_search", renderer=f"{T}/search.jinja2", permission="office")
+def search(request: Request) -> dict[str, Any] | Response:
+    """Find by anything that stands on paper; a single family is gone to at once."""
+    typed = asked.word(request, "q")
+    found = request.ctx.search.find(typed)
+    if len(found.families) == 1 and not found.invoices and not found.payments:
+        return HTTPSeeOther(location=request.route_path("office_family", id=found.families[0].id))
+    return {"q": typed, "found": found}
+
+
+@view_config(
+    route_name="office_outbox",
+    request_method="GET",
+    renderer=f"{T}/outbox.jinja2",
+    permission="office",
+)
+def outbox(request: Request) -> dict[str, Any]:
+    """Effects that were given up, and addresses that refuse mail."""
+    return {"rows": request.ctx.desk.dead(), "refused": request.ctx.desk.refused_addresses()}
+
+
+@view_config(route_name="office_outbox", request_method="POST", permission="office")
+def retry(request: Request) -> Response:
+    """Try one again."""
+    try:
+        row_id = uuid.UUID(request.POST.get("id", ""))
+    except ValueError:
+        raise NotFoundError from None
+    request.ctx.desk.retry(row_id)
+    request.session.flash(_("L’envoi est relancé."), "success")
+    return HTTPSeeOther(location=request.route_path("office_outbox"))
+
+
+@view_config(route_name="office_audit", renderer=f"{T}/audit.jinja2", permission="keys")
+def audit(request: Request) -> dict[str, Any]:
+    """Who did what, when."""
+    names = request.ctx.agents.names()
+    filters = _trail(request)
+    page = request.ctx.desk.audit(**filters, before=asked.number(request, "avant"))
+    return {"rows": page.rows, "names": names, **filters, **asked.pages(request, page.more)}
+
+
+@view_config(route_name="office_audit_csv", permission="keys")
+def audit_csv(request: Request) -> Response:
+    """The trail as a file."""
+    names = request.ctx.agents.names()
+    page = request.ctx.desk.audit(**_trail(request), limit=TRAIL_LIMIT)
+    table = Table(
+        "tracabilite",
+        _("Traçabilité"),
+        (_("Date"), _("Auteur"), _("Action"), _("Objet"), _("Détails")),
+        [
+            (
+                entry.at,
+                words.actor(entry.actor, names),
+                words.action(entry.action),
+                words.subject(entry.subject),
+                words.details(entry),
+            )
+            for entry in page.rows
+        ],
+    )
+    return download(table.csv())
+
+
+def _trail(request: Request) -> dict[str, str]:
+    return {
+        "actor": asked.word(request, "auteur"),
+        "subject": asked.word(request, "objet"),
+        "action": asked.word(request, "action"),
+    }

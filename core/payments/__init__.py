@@ -1,0 +1,1 @@
+"""Payments: ledger, online attempts, counter and receipts."""

@@ -1,0 +1,312 @@
+"""Recording money: one place where a payment becomes settled, and where it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.api.payments import PaymentReversed, PaymentSettled
+from core.domain.allocation import Due, allocate
+from core.domain.payment_states import SOURCES, PaymentState
+from core.invoices.models import Invoice, InvoiceState
+from core.journal.models import EntryKind
+from core.journal.service import Journal
+from core.payments.models import Allocation, Counter, Credit, CreditUse, Payment, PaymentItem
+from core.platform.clock import today
+from core.platform.db.session import read
+from core.platform.plugins.events import Events
+
+
+def owed(state: str, left: int) -> int:
+    """What an invoice still owes here, in cents: nothing unless it is published."""
+    return max(left, 0) if state == InvoiceState.PUBLISHED else 0
+
+
+@cache
+def _invoices_to_lock() -> Select[*tuple[Any, ...]]:
+    return (
+        select(Invoice.id)
+        .where(
+            Invoice.tenant_id == bindparam("tenant"),
+            Invoice.id == any_(bindparam("ids", type_=ARRAY(BigInteger))),
+        )
+        .order_by(Invoice.id)
+        .with_for_update()
+    )
+
+
+@cache
+def _dues_to_lock() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            PaymentItem.id.label("item"),
+            PaymentItem.invoice_id,
+            PaymentItem.amount.label("meant"),
+            Invoice.state,
+            Invoice.left.label("left"),
+        )
+        .join(
+            Invoice,
+            and_(
+                Invoice.tenant_id == PaymentItem.tenant_id, Invoice.id == PaymentItem.invoice_id
+            ),
+        )
+        .where(
+            PaymentItem.tenant_id == bindparam("tenant"),
+            PaymentItem.payment_id == bindparam("payment"),
+        )
+        .order_by(Invoice.id)  # as `lock_invoices` does
+        .with_for_update(of=Invoice)
+    )
+
+
+class Ledger:
+    """The only writer of settlements and receipt numbers; `Credits` uses what is left over."""
+
+    def __init__(
+        self, session: Session, tenant: str, clock: Clock, events: Events, journal: Journal
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._events = events
+        self._journal = journal
+
+    def settle(
+        self,
+        payment_id: int,
+        *,
+        means: str,
+        paid_at: datetime,
+        authorisation: str = "",
+        payer: str | None = None,
+    ) -> bool:
+        """Record that the payment's money is there. False when it already was: once, ever.
+
+        Each invoice takes at most what it still owes; the rest becomes a credit of the family.
+        """
+        now = self._clock.now()
+        # Invoices are locked before payments, everywhere: two who wait for one another never end.
+        dues = self._dues(payment_id)
+        values: dict[str, object] = {
+            "state": PaymentState.SETTLED,
+            "means": means,
+            "paid_at": paid_at,
+            "settled_at": now,
+            "authorisation": authorisation,
+            "anomaly": "",
+        }
+        if payer is not None:
+            values["payer"] = payer
+        payment = self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.id == payment_id,
+                Payment.state.in_(SOURCES[PaymentState.SETTLED]),
+            )
+            .values(**values)
+            .returning(Payment.family_id, Payment.regie, Payment.amount)
+        ).one_or_none()
+        if payment is None:
+            return False
+        split = allocate(payment.amount, dues)
+        for share in split.shares:
+            self._session.add(
+                Allocation(
+                    tenant_id=self._tenant,
+                    payment_id=payment_id,
+                    invoice_id=share.invoice_id,
+                    amount=share.amount,
+                    created_at=now,
+                )
+            )
+        if split.excess:
+            self._session.add(
+                Credit(
+                    tenant_id=self._tenant,
+                    payment_id=payment_id,
+                    family_id=payment.family_id,
+                    regie=payment.regie,
+                    amount=split.excess,
+                    created_at=now,
+                )
+            )
+        self.release(payment_id)
+        self._session.flush()
+        journal = self._journal.open(payment.regie)  # Before the receipt's number, as everywhere.
+        year = today(now).year
+        number = self.next_number(f"receipt/{payment.regie}/{year}")
+        receipt = f"{payment.regie}-{year}-{number:06d}"
+        self._session.execute(
+            update(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
+            .values(receipt_number=receipt)
+        )
+        journal.enter(
+            EntryKind.SETTLED,
+            payment_id=payment_id,
+            family_id=payment.family_id,
+            receipt=receipt,
+            means=means,
+            amount=payment.amount,
+        )
+        event = PaymentSettled(
+            id=f"settled-{payment_id}",
+            payment_id=payment_id,
+            family_id=payment.family_id,
+            invoice_ids=tuple(due.invoice_id for due in dues),
+            amount=payment.amount,
+        )
+        self._events.emit("payment_settled", event.id, asdict(event))
+        return True
+
+    def reverse(self, payment_id: int, *, reason: str) -> bool:
+        """Take a settled payment back; its invoices are due again. False when it is not settled."""
+        now = self._clock.now()
+        self.lock_invoices(
+            self._session.scalars(
+                select(Allocation.invoice_id).where(
+                    Allocation.tenant_id == self._tenant, Allocation.payment_id == payment_id
+                )
+            ).all()
+        )
+        payment = self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.id == payment_id,
+                Payment.state.in_(SOURCES[PaymentState.REVERSED]),
+            )
+            .values(state=PaymentState.REVERSED, reversed_at=now, reversal_reason=reason)
+            .returning(
+                Payment.family_id,
+                Payment.regie,
+                Payment.receipt_number,
+                Payment.means,
+                Payment.amount,
+            )
+        ).one_or_none()
+        if payment is None:
+            return False
+        # The credits first: a use that is being written is waited for, then taken back too.
+        credit_ids = self._session.scalars(
+            update(Credit)
+            .where(
+                Credit.tenant_id == self._tenant,
+                Credit.payment_id == payment_id,
+                Credit.reversed_at.is_(None),
+            )
+            .values(reversed_at=now)
+            .returning(Credit.id)
+        ).all()
+        invoice_ids = self._session.scalars(
+            update(Allocation)
+            .where(
+                Allocation.tenant_id == self._tenant,
+                Allocation.payment_id == payment_id,
+                Allocation.reversed_at.is_(None),
+            )
+            .values(reversed_at=now)
+            .returning(Allocation.invoice_id)
+        ).all()
+        if credit_ids:
+            # A refund stays: that money did go back.
+            self._session.execute(
+                update(CreditUse)
+                .where(
+                    CreditUse.tenant_id == self._tenant,
+                    CreditUse.credit_id.in_(credit_ids),
+                    CreditUse.invoice_id.is_not(None),
+                    CreditUse.reversed_at.is_(None),
+                )
+                .values(reversed_at=now)
+            )
+        self._journal.open(payment.regie).enter(
+            EntryKind.REVERSED,
+            payment_id=payment_id,
+            family_id=payment.family_id,
+            receipt=payment.receipt_number,
+            means=payment.means,
+            amount=-payment.amount,
+        )
+        event = PaymentReversed(
+            id=f"reversed-{payment_id}",
+            payment_id=payment_id,
+            family_id=payment.family_id,
+            invoice_ids=tuple(sorted(set(invoice_ids))),
+            amount=payment.amount,
+            reason=reason,
+        )
+        self._events.emit("payment_reversed", event.id, asdict(event))
+        return True
+
+    def release(self, payment_id: int) -> None:
+        """Let other attempts pay the invoices of this one."""
+        self._session.execute(
+            update(PaymentItem)
+            .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
+            .values(live=False)
+        )
+
+    def lock(self, payment_id: int) -> None:
+        """Lock the invoices of a payment, then the payment: whoever else writes on it waits."""
+        self._dues(payment_id)
+        self._session.execute(
+            select(Payment.id)
+            .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
+            # Rows that point to it may still come: they are written before and beside this.
+            .with_for_update(key_share=True)
+        )
+
+    def due(self, payment_id: int) -> int:
+        """How many cents of the payment its invoices may still take; they stay locked."""
+        return sum(due.balance for due in self._dues(payment_id))
+
+    def lock_invoices(self, invoice_ids: Sequence[int]) -> dict[int, Invoice]:
+        """Lock invoices, always in the order of their ids so that two payments cannot deadlock."""
+        rows = self._session.scalars(
+            select(Invoice)
+            .where(Invoice.tenant_id == self._tenant, Invoice.id.in_(invoice_ids))
+            .order_by(Invoice.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        return {invoice.id: invoice for invoice in rows}
+
+    def hold(self, invoice_ids: Sequence[int]) -> None:
+        """Lock invoices as `lock_invoices` does, for those who need not look at them."""
+        read(
+            self._session, _invoices_to_lock(), {"tenant": self._tenant, "ids": list(invoice_ids)}
+        )
+
+    def _dues(self, payment_id: int) -> list[Due]:
+        """What the payment's invoices may take of it, locked, in the order of its items."""
+        rows = read(
+            self._session, _dues_to_lock(), {"tenant": self._tenant, "payment": payment_id}
+        ).all()
+        # Never more to an invoice than the payer meant for it, nor than it still owes.
+        return [
+            Due(row.invoice_id, min(row.meant, owed(row.state, row.left)))
+            for row in sorted(rows, key=attrgetter("item"))
+        ]
+
+    def next_number(self, name: str) -> int:
+        """The next number of a gap-free series: the row stays locked until the commit."""
+        return self._session.scalars(
+            insert(Counter)
+            .values(tenant_id=self._tenant, name=name, value=1)
+            .on_conflict_do_update(
+                index_elements=["tenant_id", "name"], set_={"value": Counter.value + 1}
+            )
+            .returning(Counter.value)
+        ).one()

@@ -1,0 +1,238 @@
+"""Payments, which cents of them pay what, and what the provider answered."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.platform.db.base import Base, TenantScoped
+from core.platform.db.types import (
+    Cents,
+    CreatedAt,
+    Json,
+    Moment,
+    MomentOrNone,
+    Reference,
+    ReferenceOrNone,
+)
+
+
+class Payment(TenantScoped, Base):
+    """Money on its way or here, whatever its means. Only conditional UPDATEs change its state."""
+
+    __tablename__ = "payment"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        ForeignKeyConstraint(["tenant_id", "family_id"], ["family.tenant_id", "family.id"]),
+        ForeignKeyConstraint(["tenant_id", "receipt_id"], ["document.tenant_id", "document.id"]),
+        CheckConstraint("amount > 0", name="positive"),
+        Index(
+            "uq_payment_provider_reference",
+            "tenant_id", "provider", "provider_reference",
+            unique=True,
+            postgresql_where=text("provider_reference <> ''"),
+        ),
+        Index(None, "tenant_id", "family_id"),
+        Index(None, "tenant_id", "regie", "settled_at"),
+        Index(None, "tenant_id", "paid_at"),
+        Index(None, "tenant_id", "settled_at", "id"),
+        Index(None, "tenant_id", "state", "id"),
+        Index(
+            "ix_payment_authorisation",
+            "tenant_id", "authorisation",
+            postgresql_where=text("authorisation <> ''"),
+        ),
+        Index(None, "tenant_id", "receipt_number"),
+        Index(None, "tenant_id", "amount"),
+        Index(
+            "ix_payment_reversed",
+            "tenant_id", "regie", "reversed_at",
+            postgresql_where=text("reversed_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_payment_anomaly", "tenant_id", "id", postgresql_where=text("anomaly <> ''")
+        ),
+        Index(
+            "ix_payment_answered",
+            "tenant_id", "provider", "answered_at",
+            postgresql_where=text("answered_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_payment_open",
+            "tenant_id", "created_at",
+            postgresql_where=text("state IN ('created', 'pending')"),
+        ),
+    )  # fmt: skip
+
+    key: Mapped[str] = mapped_column(comment="asked for twice under one key is one payment")
+    family_id: Mapped[Reference]
+    regie: Mapped[str]
+    provider: Mapped[str] = mapped_column(default="", server_default="")
+    state: Mapped[str]
+    amount: Mapped[Cents]
+    means: Mapped[str] = mapped_column(default="", server_default="")
+    payer: Mapped[str] = mapped_column(default="", server_default="")
+    email: Mapped[str] = mapped_column(default="", server_default="")
+    language: Mapped[str] = mapped_column(default="fr", server_default="fr")
+    created_at: Mapped[Moment]
+    provider_reference: Mapped[str] = mapped_column(default="", server_default="")
+    provider_url: Mapped[str] = mapped_column(default="", server_default="")
+    answered_at: Mapped[MomentOrNone] = mapped_column(
+        comment="when the provider last answered, whatever it said"
+    )
+    asked: Mapped[Json]
+    paid_at: Mapped[MomentOrNone] = mapped_column(comment="when the payer paid")
+    settled_at: Mapped[MomentOrNone] = mapped_column(comment="when it was recorded here")
+    authorisation: Mapped[str] = mapped_column(default="", server_default="")
+    receipt_number: Mapped[str] = mapped_column(default="", server_default="")
+    receipt_id: Mapped[ReferenceOrNone]
+    anomaly: Mapped[str] = mapped_column(
+        default="", server_default="", comment="why a person must look at it"
+    )
+    reversed_at: Mapped[MomentOrNone]
+    reversal_reason: Mapped[str] = mapped_column(default="", server_default="")
+    note: Mapped[str] = mapped_column(default="", server_default="")
+
+
+class PaymentItem(TenantScoped, Base):
+    """What a payment was meant to pay. `live` while it may still settle: one per invoice."""
+
+    __tablename__ = "payment_item"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "payment_id", "invoice_id"),
+        ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"]),
+        Index(
+            "uq_payment_item_live",
+            "tenant_id", "invoice_id",
+            unique=True,
+            postgresql_where=text("live"),
+        ),
+        Index(None, "tenant_id", "invoice_id"),
+    )  # fmt: skip
+
+    payment_id: Mapped[Reference]
+    invoice_id: Mapped[Reference]
+    amount: Mapped[Cents]
+    live: Mapped[bool] = mapped_column(default=False, server_default="false")
+
+
+class Allocation(TenantScoped, Base):
+    """Cents of a settled payment that pay an invoice. In force until `reversed_at`.
+
+    A trigger keeps their sum in `Invoice.paid`, less the credits that came out of it.
+    """
+
+    __tablename__ = "allocation"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"]),
+        ForeignKeyConstraint(
+            ["tenant_id", "credit_use_id"], ["credit_use.tenant_id", "credit_use.id"]
+        ),
+        CheckConstraint("amount > 0", name="positive"),
+        # Once when the payment settles, and once for each use of what was too much of it.
+        Index(
+            "uq_allocation_settled",
+            "tenant_id", "payment_id", "invoice_id",
+            unique=True,
+            postgresql_where=text("credit_use_id IS NULL"),
+        ),
+        UniqueConstraint("tenant_id", "credit_use_id"),
+        Index(None, "tenant_id", "payment_id"),
+        Index(None, "tenant_id", "invoice_id"),
+    )  # fmt: skip
+
+    payment_id: Mapped[Reference]
+    invoice_id: Mapped[Reference]
+    credit_use_id: Mapped[ReferenceOrNone]
+    amount: Mapped[Cents]
+    created_at: Mapped[Moment]
+    reversed_at: Mapped[MomentOrNone]
+
+
+class Credit(TenantScoped, Base):
+    """Cents of a payment that are the family's, in that régie, for the régisseur to see.
+
+    No invoice could take them when it settled, or one gave them back after a credit note; a trigger
+    takes the latter off `Invoice.paid`.
+    """
+
+    __tablename__ = "credit"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"]),
+        ForeignKeyConstraint(["tenant_id", "family_id"], ["family.tenant_id", "family.id"]),
+        CheckConstraint("amount > 0", name="positive"),
+        Index(
+            "uq_credit_excess",
+            "tenant_id", "payment_id",
+            unique=True,
+            postgresql_where=text("invoice_id IS NULL"),
+        ),
+        Index(None, "tenant_id", "payment_id"),
+        Index(None, "tenant_id", "invoice_id", postgresql_where=text("invoice_id IS NOT NULL")),
+        Index(None, "tenant_id", "family_id"),
+        Index(None, "tenant_id", "regie", "created_at"),
+    )  # fmt: skip
+
+    payment_id: Mapped[Reference]
+    invoice_id: Mapped[ReferenceOrNone] = mapped_column(
+        comment="the invoice that gave it back after a credit note; NULL: none took it"
+    )
+    family_id: Mapped[Reference]
+    regie: Mapped[str]
+    amount: Mapped[Cents]
+    created_at: Mapped[Moment]
+    reversed_at: Mapped[MomentOrNone] = mapped_column(comment="with its payment")
+
+
+class CreditUse(TenantScoped, Base):
+    """Cents of a credit that pay an invoice, or, without one, went back to the family."""
+
+    __tablename__ = "credit_use"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        ForeignKeyConstraint(["tenant_id", "credit_id"], ["credit.tenant_id", "credit.id"]),
+        ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"]),
+        CheckConstraint("amount > 0", name="positive"),
+        Index(None, "tenant_id", "credit_id"),
+    )
+
+    key: Mapped[str] = mapped_column(comment="asked for twice under one key is one use")
+    credit_id: Mapped[Reference]
+    invoice_id: Mapped[ReferenceOrNone]
+    amount: Mapped[Cents]
+    means: Mapped[str] = mapped_column(
+        default="", server_default="", comment="how a refund went back"
+    )
+    note: Mapped[str] = mapped_column(default="", server_default="")
+    actor: Mapped[str]
+    created_at: Mapped[Moment]
+    reversed_at: Mapped[MomentOrNone] = mapped_column(comment="taken back, or with its payment")
+
+
+class PaymentAnswer(TenantScoped, Base):
+    """What the provider answered, word for word, each time it said something new. Append-only."""
+
+    __tablename__ = "payment_answer"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        Index(None, "tenant_id", "payment_id"),
+    )
+
+    payment_id: Mapped[Reference]
+    at: Mapped[CreatedAt]
+    outcome: Mapped[str]
+    detail: Mapped[str] = mapped_column(default="", server_default="")
+    raw: Mapped[Json]
+
+
+class Counter(TenantScoped, Base):
+    """A gap-free number, e.g. receipts of a régie and year: taken under the row's lock."""
+
+    __tablename__ = "counter"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    name: Mapped[str]
+    value: Mapped[int]

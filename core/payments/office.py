@@ -1,0 +1,288 @@
+"""Payments: the list, one of them, and money taken at the counter."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, time
+from typing import Any
+
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.renderers import render_to_response
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+from wtforms import BooleanField, Form, HiddenField, SelectField, StringField
+from wtforms.validators import InputRequired, Length, ValidationError
+
+from core.api.context import InvoiceInfo
+from core.api.errors import UserError
+from core.api.payments import Means
+from core.domain.allocation import Due, allocate
+from core.domain.money import AmountError, decimal_text, parse_amount
+from core.domain.payment_states import PaymentState
+from core.families.models import Family
+from core.invoices.parents import pdf
+from core.payments.models import Payment
+from core.platform.clock import today
+from core.platform.errors import NotFoundError
+from core.platform.i18n import gettext as _
+from core.platform.templating import PARIS
+from core.platform.web import query_params as asked
+from core.platform.web.forms import DayField, number
+
+T = "office"
+ANOMALY = "anomaly"
+COUNTER = (Means.CASH, Means.CHEQUE, Means.TERMINAL, Means.TRANSFER)
+NOON = time(12)
+
+
+@view_config(route_name="office_payments", renderer=f"{T}/payments.jinja2", permission="office")
+def payments(request: Request) -> dict[str, Any]:
+    """All payments, by state, régie, means and day of recording."""
+    state = asked.word(request, "etat", {*PaymentState, ANOMALY})
+    filters = {
+        "regie": asked.word(request, "regie", request.town.file.regies),
+        "means": asked.word(request, "moyen", set(Means)),
+        "since": asked.day(request, "du"),
+        "until": asked.day(request, "au"),
+    }
+    page = request.ctx.desk.payments(
+        state="" if state == ANOMALY else state,
+        anomalies=state == ANOMALY,
+        before=asked.number(request, "avant"),
+        **filters,
+    )
+    return {
+        "rows": page.rows,
+        "state": state,
+        "regies": request.ctx.town.regies,
+        "all_means": list(Means),
+        **filters,
+        **asked.pages(request, page.more),
+    }
+
+
+@view_config(route_name="office_payment", request_method="GET", permission="office")
+def payment(request: Request) -> Response:
+    """One payment: what it paid, what the provider said, what happened to it."""
+    return _payment(request)
+
+
+@view_config(route_name="office_payment", request_method="POST", permission="office")
+def act(request: Request) -> Response:
+    """Ask the provider, dismiss an anomaly, or take the payment back."""
+    found = _row(request)
+    reason = request.POST.get("reason", "").strip()[:500]
+    try:
+        message = _act(request, found, request.POST.get("action", ""), reason)
+    except UserError as error:
+        response = _payment(request, error.message)
+        response.status_int = 422
+        return response
+    request.session.flash(message, "success")
+    return HTTPSeeOther(location=request.route_path("office_payment", id=found.id))
+
+
+def _act(request: Request, found: Payment, action: str, reason: str) -> str:
+    if action == "ask":
+        request.ctx.payments.ask_again(found.provider, found.provider_reference)
+        return _("Le service de paiement est interrogé : actualisez cette page dans un instant.")
+    if action not in {"dismiss", "reverse"}:
+        raise HTTPNotFound
+    if not reason:
+        raise UserError(_("Saisissez le motif."))
+    if action == "dismiss":
+        request.ctx.payments.dismiss_anomaly(found.id, reason=reason)
+        return _("L’anomalie est classée.")
+    if not request.agent.is_regisseur:
+        raise UserError(_("Seul le régisseur annule un paiement."))
+    if found.state != PaymentState.SETTLED:
+        raise UserError(_("Ce paiement n’est pas, ou plus, encaissé."))
+    nature = request.POST.get("nature", "")
+    named = f"{nature}\u202f: {reason}" if nature in _natures()[:-1] else reason
+    request.ctx.payments.reverse(found.id, reason=named)
+    return _("Le paiement est annulé : ses factures sont de nouveau dues.")
+
+
+def _natures() -> list[str]:
+    """Why a payment is taken back; the last says nothing more than the reason does."""
+    return [
+        _("Chèque impayé"),
+        _("Prélèvement rejeté"),
+        _("Remboursement"),
+        _("Erreur de saisie"),
+        _("Autre"),
+    ]
+
+
+def _payment(request: Request, error: str = "") -> Response:
+    found = _row(request)
+    context = {
+        "payment": found,
+        "family": request.ctx.families.get(found.family_id),
+        "items": request.ctx.desk.invoices_of(found.id),
+        "credits": [
+            credit
+            for credit in request.ctx.credits.of_payment(found.id)
+            if credit.reversed_at is None
+        ],
+        "natures": _natures(),
+        "typed": request.POST,
+        "answers": request.ctx.desk.answers(found.id),
+        "trail": request.ctx.desk.audit(subject=f"payment:{found.id}").rows,
+        "names": request.ctx.agents.names(),
+        "error": error,
+    }
+    return render_to_response(f"{T}/payment.jinja2", context, request)
+
+
+def _row(request: Request) -> Payment:
+    found: Payment = request.ctx.desk.payment(int(request.matchdict["id"]))
+    return found
+
+
+@view_config(route_name="office_receipt", permission="office")
+def receipt(request: Request) -> Response:
+    """The receipt, as the family has it."""
+    return pdf(request.ctx.payments.receipt(_row(request).id))
+
+
+# --- At the counter ------------------------------------------------------------------------------
+
+
+class CounterForm(Form):
+    """Money that was just given. `key` makes a form that is sent twice one payment."""
+
+    key = HiddenField()
+    regie = HiddenField()
+    means = SelectField(choices=[str(means) for means in COUNTER])
+    amount = StringField(
+        validators=[InputRequired("Saisissez le montant reçu."), Length(max=30)]
+    )
+    paid_on = DayField(validators=[InputRequired("Saisissez la date du règlement.")])
+    payer = StringField(validators=[Length(max=200, message="Cette saisie est trop longue.")])
+    note = StringField(validators=[Length(max=200, message="Cette saisie est trop longue.")])
+    keep = BooleanField()
+
+    def validate_amount(self, field: StringField) -> None:
+        """Cents, of a positive amount."""
+        try:
+            self.cents = parse_amount(field.data or "")
+        except AmountError:
+            raise ValidationError(_("Saisissez un montant, comme 56,87.")) from None
+        if self.cents <= 0:
+            raise ValidationError(_("Saisissez un montant, comme 56,87."))
+
+
+@view_config(route_name="office_family_payment", request_method="GET", permission="office")
+def counter_page(request: Request) -> Response:
+    """What the family owes to a régie, and the form."""
+    family, due = _due(request)
+    regie = _regie(request, request.GET.get("regie", ""), due)
+    mine = [invoice for invoice in due if invoice.regie == regie]
+    form = CounterForm(
+        data={
+            "key": secrets.token_urlsafe(16),
+            "regie": regie,
+            "amount": decimal_text(sum(invoice.balance for invoice in mine)) if mine else "",
+            "paid_on": today(request.ctx.clock.now()),
+            "payer": family.name,
+        }
+    )
+    return _counter(request, form, {invoice.id for invoice in mine})
+
+
+@view_config(route_name="office_family_payment", request_method="POST", permission="office")
+def counter(request: Request) -> Response:
+    """Record it."""
+    form = CounterForm(request.POST)
+    chosen = {number(text) for text in request.POST.getall("invoice")}
+    if form.validate():
+        try:
+            recorded = _record(request, form, chosen)
+        except UserError as error:
+            form.form_errors.append(error.message)
+        else:
+            request.session.flash(_("Le règlement est enregistré."), "success")
+            if recorded.excess and not form.keep.data:
+                # Paid by somebody else while the form was open: nothing is lost, and it is said.
+                request.session.flash(
+                    _("Une facture a été réglée entre-temps : le trop-perçu est gardé en avoir."),
+                    "warning",
+                )
+            return HTTPSeeOther(
+                location=request.route_path("office_payment", id=recorded.payment_id)
+            )
+    response = _counter(request, form, chosen)
+    response.status_int = 422
+    return response
+
+
+def _record(request: Request, form: Any, chosen: set[int]) -> Any:
+    family, due = _due(request)
+    now, day = request.ctx.clock.now(), form.paid_on.data
+    if day > today(now):
+        raise UserError(_("Cette date n’est pas encore venue."))
+    regie = _regie(request, form.regie.data or "", due)
+    split = allocate(
+        form.cents,
+        [Due(i.id, i.balance) for i in due if i.regie == regie and i.id in chosen],
+    )
+    if split.excess and not form.keep.data and not _known(request, family, form):
+        raise UserError(
+            _("Le montant dépasse les factures choisies : cochez « Garder le reste en avoir ».")
+        )
+    return request.ctx.payments.record(
+        regie=regie,
+        family_id=family.id,
+        means=Means(form.means.data),
+        amount=form.cents,
+        paid_at=now if day == today(now) else datetime.combine(day, NOON, PARIS),
+        payer=form.payer.data or family.name,
+        shares=[(share.invoice_id, share.amount) for share in split.shares],
+        key=_key(family, form),
+        note=form.note.data or "",
+        excess=split.excess,  # Confirmed above; another agent's payment leaves no more.
+    )
+
+
+def _key(family: Family, form: Any) -> str:
+    return f"counter/{family.id}/{form.key.data or secrets.token_urlsafe(16)}"
+
+
+def _known(request: Request, family: Family, form: Any) -> bool:
+    """Whether this very form was recorded already: its invoices are paid, by itself."""
+    return bool(request.ctx.payments.recorded(_key(family, form)))
+
+
+def _due(request: Request) -> tuple[Family, Sequence[InvoiceInfo]]:
+    family: Family = request.ctx.files.get(int(request.matchdict["id"]))
+    unpaid = request.ctx.invoices.unpaid(family.id)
+    return family, [invoice for invoice in unpaid if invoice.family_id == family.id]
+
+
+def _regie(request: Request, wanted: str, due: Sequence[InvoiceInfo]) -> str:
+    """The régie asked for, else one whose money is taken here, else any that is owed to."""
+    owed = sorted(due, key=lambda invoice: not request.town.collects(invoice.regie))
+    return wanted or next((invoice.regie for invoice in owed), "")
+
+
+def _counter(request: Request, form: Any, chosen: set[int]) -> Response:
+    family, due = _due(request)
+    regie = _regie(request, form.regie.data or "", due)
+    mine = [invoice for invoice in due if invoice.regie == regie]
+    collected = [regie for regie in request.ctx.town.regies if regie.collects]
+    if regie and regie not in request.town.file.regies:
+        raise NotFoundError
+    context = {
+        "family": family,
+        "form": form,
+        "invoices": mine,
+        "chosen": chosen,
+        "regie": regie,
+        "regies": collected,
+        "collects": request.town.collects(regie),
+        "counter": COUNTER,
+    }
+    return render_to_response(f"{T}/counter.jinja2", context, request)

@@ -1,0 +1,296 @@
+"""The four steps of a payment, and coming back from it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
+from pyramid.renderers import render_to_response
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+from wtforms import HiddenField
+
+from core.api.context import InvoiceInfo
+from core.api.errors import PermanentError, RetryableError
+from core.api.payments import Means
+from core.domain.payment_states import PaymentState, is_closed
+from core.invoices.parents import pdf, unpaid_page
+from core.invoices.service import PAYMENT_LINK
+from core.payments.attempts import RESTART_AFTER
+from core.payments.models import Payment
+from core.payments.selection import Choice
+from core.platform.errors import NotFoundError, NotPayableError, PaymentUnderWayError
+from core.platform.i18n import gettext as _
+from core.platform.web.forms import EmailForm, number
+from core.platform.web.security import let_in
+
+log = structlog.get_logger(__name__)
+
+
+class CheckoutForm(EmailForm):
+    """The e-mail for the confirmation. `key` makes a form that is sent twice one payment."""
+
+    key = HiddenField()
+
+
+@view_config(route_name="checkout", permission="payer")
+def checkout(request: Request) -> Response:
+    """Step 2: what is to be paid, and the e-mail."""
+    try:
+        invoices = _seen(request, _wanted(request, request.GET.getall("invoice")))
+        choice = request.ctx.attempts.check(invoices)
+    except NotPayableError as error:
+        return _refused(request, error.message)
+    under_way = [invoice.under_way for invoice in invoices if invoice.under_way]
+    if under_way:
+        return _under_way(request, under_way[0])
+    form = CheckoutForm(
+        data={"email": _remembered_email(request), "key": secrets.token_urlsafe(16)}
+    )
+    return _checkout_page(request, form, invoices, choice)
+
+
+@view_config(route_name="payments", request_method="POST", permission="payer")
+def start(request: Request) -> Response:
+    """Note the payment, announce it, and send the parent to the provider.
+
+    In one request: on a telephone, each one more is a part of a second. Sent again, the form leads
+    to the same payment, announced or not.
+    """
+    form = CheckoutForm(request.POST)
+    try:
+        wanted = _wanted(request, request.POST.getall("invoice"))
+        if request.POST.get("restart"):
+            restart = number(request.POST["restart"])
+            request.ctx.payments.of_family(restart, request.family_id)
+            request.ctx.attempts.give_up(restart)
+        if not form.validate():
+            invoices = _seen(request, wanted)
+            response = _checkout_page(request, form, invoices, request.ctx.attempts.check(invoices))
+            response.status_int = 422
+            return response
+        payment_id = request.ctx.attempts.create(
+            request.family_id,
+            sorted(wanted),
+            email=form.email.data,
+            language=request.language,
+            key=form.key.data or secrets.token_urlsafe(16),
+        )
+    except NotPayableError as error:
+        return _refused(request, error.message)
+    except PaymentUnderWayError as error:
+        return _under_way(request, error.payment_id)
+    except RetryableError:
+        return _away(request)
+    return _announced(request, payment_id)
+
+
+@view_config(route_name="payment_go", permission="payer")
+def go(request: Request) -> Response:
+    """Go on with a payment that was noted: to the provider, announced if it was not yet."""
+    return _announced(request, _own(request).id)
+
+
+def _announced(request: Request, payment_id: int) -> Response:
+    """A plain redirection to the provider's page."""
+    try:
+        url = request.ctx.attempts.go(payment_id)
+    except RetryableError as error:
+        log.warning("payment.provider_away", reason=error.reason)
+        return _away(request)
+    except PermanentError as error:
+        log.error("payment.refused_at_start", reason=error.reason)  # noqa: TRY400 - expected
+        request.session.flash(
+            _("Le service de paiement a refusé cette opération. La régie en est avertie."), "error"
+        )
+        return HTTPSeeOther(location=request.route_path("payment", id=payment_id))
+    return HTTPSeeOther(location=url)
+
+
+@view_config(route_name="payment_return", permission="payer")
+def come_back(request: Request) -> Response:
+    """The parent comes back. What the address says proves nothing: the provider is asked."""
+    payment = _own(request)
+    try:
+        request.ctx.attempts.ask(payment.id)
+    except RetryableError as error:
+        log.warning("payment.provider_away", reason=error.reason)
+    except PermanentError as error:
+        log.error("payment.cannot_ask", reason=error.reason)  # noqa: TRY400 - expected
+    return HTTPSeeOther(location=request.route_path("payment", id=payment.id))
+
+
+@view_config(route_name="payment", permission="payer")
+def payment(request: Request) -> Response:
+    """Step 4, or the wait for it: what became of the payment."""
+    payment = _own(request)
+    invoices = _invoices(request, payment)
+    state = PaymentState(payment.state)
+    context: dict[str, Any] = {"payment": payment, "invoices": invoices}
+    if state in {PaymentState.SETTLED, PaymentState.REVERSED}:
+        context["promised"] = payment.means == Means.ONLINE_DEBIT
+        context["excess"] = request.ctx.payments.excess(payment.id)
+        name = "payment_done"
+    elif is_closed(state):
+        context["invoices"] = [invoice for invoice in invoices if invoice.payable]
+        name = "payment_failed"
+    else:
+        context["can_resume"] = state == PaymentState.CREATED or bool(payment.provider_url)
+        context["can_restart"] = not context["can_resume"] and request.ctx.attempts.may_restart(
+            payment
+        )
+        context["last_word"] = request.ctx.payments.last_word(payment.id)
+        name = "payment_waiting"
+    return render_to_response(f"{name}.jinja2", context, request)
+
+
+@view_config(route_name="payment_state", renderer="json", permission="payer")
+def payment_state(request: Request) -> dict[str, Any]:
+    """For the page that waits: where the payment stands. Reads a row, asks nobody."""
+    state = PaymentState(_own(request).state)
+    return {"state": state, "final": is_closed(state)}
+
+
+@view_config(route_name="receipt", permission="payer")
+def receipt(request: Request) -> Response:
+    """The receipt (*facturette*), for good."""
+    return pdf(request.ctx.payments.receipt_of(_own(request, readable=True)))
+
+
+@view_config(
+    route_name="payment_link", request_method="GET", renderer="payment_link.jinja2"
+)
+def payment_link_page(request: Request) -> dict[str, Any]:
+    """A link from a message: shown before it is used, since chats open links for previews."""
+    token = request.ctx.sign_in.peek(PAYMENT_LINK, request.matchdict["token"])
+    invoice = request.ctx.invoices.get(int(token.payload["invoice_id"])) if token else None
+    if invoice is None:
+        request.response.status_int = 404
+    return {"invoice": invoice}
+
+
+@view_config(
+    route_name="payment_link", request_method="POST", renderer="payment_link.jinja2"
+)
+def payment_link(request: Request) -> dict[str, Any] | Response:
+    """Use the link: this browser may now pay this invoice, and do nothing else."""
+    opened = request.ctx.sign_in.open_payment_link(request.matchdict["token"])
+    if opened is None:
+        request.response.status_int = 404
+        return {"invoice": None}
+    token, invoice_id = opened
+    response = HTTPSeeOther(
+        location=request.route_path("checkout", _query={"invoice": invoice_id})
+    )
+    let_in(request, response, token)
+    return response
+
+
+# --- Pieces ------------------------------------------------------------------------------------
+
+
+def _wanted(request: Request, numbers: Sequence[str]) -> set[int]:
+    """The ids that were chosen; who came by a payment link may choose that invoice only."""
+    wanted = {number(text) for text in numbers}
+    only = request.signed_in.only_invoice_id
+    if only and wanted - {only}:
+        raise NotFoundError
+    return wanted
+
+
+def _seen(request: Request, wanted: set[int]) -> Sequence[InvoiceInfo]:
+    """The invoices of these ids, if all are this visitor's to see."""
+    invoices: Sequence[InvoiceInfo] = request.ctx.invoices.seen_by(
+        request.family_id, sorted(wanted)
+    )
+    if len(invoices) != len(wanted):
+        raise NotFoundError
+    return invoices
+
+
+def _own(request: Request, *, readable: bool = False) -> Payment:
+    """The payment of the path, if it is this visitor's.
+
+    `readable`: also one that another household made, if this family sees every invoice of it.
+    """
+    payment_id = int(request.matchdict["id"])
+    only = request.signed_in.only_invoice_id
+    ids = request.ctx.payments.invoice_ids(payment_id)
+    if only and ids != [only]:
+        raise HTTPNotFound
+    if readable and len(request.ctx.invoices.seen_by(request.family_id, ids)) == len(ids) > 0:
+        found: Payment = request.ctx.payments.row(payment_id)
+        return found
+    own: Payment = request.ctx.payments.of_family(payment_id, request.family_id)
+    return own
+
+
+def _invoices(request: Request, payment: Payment) -> Sequence[InvoiceInfo]:
+    found: Sequence[InvoiceInfo] = request.ctx.invoices.several(
+        request.ctx.payments.invoice_ids(payment.id)
+    )
+    return found
+
+
+def _checkout_page(
+    request: Request, form: CheckoutForm, invoices: Sequence[InvoiceInfo], choice: Choice
+) -> Response:
+    context = {
+        "form": form,
+        "invoices": invoices,
+        "total": sum(invoice.balance for invoice in invoices),
+        "direct_debit": choice.capabilities.direct_debit,
+        "provider": choice.label,
+    }
+    return render_to_response("checkout.jinja2", context, request)
+
+
+def _under_way(request: Request, payment_id: int) -> Response:
+    """Another attempt may still settle: lead back to it rather than charge twice."""
+    payment = request.ctx.payments.row(payment_id)
+    if payment.family_id != request.family_id:
+        # The other household is paying it at this moment.
+        return _refused(request, _("L’autre foyer est en train de payer cette facture."))
+    pending = payment.state == PaymentState.PENDING
+    context = {
+        "payment": payment,
+        "invoices": _invoices(request, payment),
+        "can_resume": not pending or bool(payment.provider_url),
+        "can_restart": request.ctx.attempts.may_restart(payment),
+        "free_at": payment.created_at + RESTART_AFTER,
+    }
+    response = render_to_response("payment_under_way.jinja2", context, request)
+    response.status_int = 409
+    return response
+
+
+def _refused(request: Request, message: str) -> Response:
+    if request.family is None:
+        raise HTTPNotFound
+    response = render_to_response(
+        "invoices.jinja2", unpaid_page(request, error=message), request
+    )
+    response.status_int = 422
+    return response
+
+
+def _away(request: Request) -> Response:
+    request.session.flash(
+        _("Le service de paiement ne répond pas en ce moment. Rien n’a été débité : merci de"
+          " réessayer dans quelques minutes."),
+        "error",
+    )  # fmt: skip
+    route = "invoices" if request.family is not None else "home"
+    return HTTPSeeOther(location=request.route_path(route))
+
+
+def _remembered_email(request: Request) -> str:
+    """The e-mail of this family's last payment, else the first address it registered."""
+    last = request.ctx.payments.last_email(request.family_id)
+    addresses = request.ctx.families.emails(request.family_id)
+    return last or (addresses[0] if addresses else "")
+

@@ -1,0 +1,71 @@
+"""Who takes payments of which régie: asked of the plugins once a minute, for pages show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import NoneType
+
+from core.api.errors import RetryableError
+from core.api.payments import Capabilities, PaymentProvider
+from core.platform.plugins.cache import TownAnswers
+from core.platform.plugins.calls import consult, together
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The provider that takes a régie's payments in this town, and what it can do there."""
+
+    provider: str
+    """Its key."""
+    label: str
+    capabilities: Capabilities
+
+
+class Choices:
+    """What can be paid online in one town."""
+
+    def __init__(
+        self,
+        answers: TownAnswers,
+        *,
+        providers: Callable[[], Mapping[str, PaymentProvider]],
+        all_there: Callable[[], bool],
+    ) -> None:
+        """`all_there`: whether no plugin failed to give its `providers`."""
+        self._answers = answers
+        self._providers = providers
+        self._all_there = all_there
+
+    def of(self, regies: Collection[str]) -> dict[str, Choice | None]:
+        """Who takes payments of each régie; None for one that cannot be paid online."""
+        known, unknown = self._answers.known("capabilities", regies)
+        return known | together(partial(self._ask, unknown)) if unknown else known
+
+    def _ask(self, regies: Collection[str]) -> dict[str, Choice | None]:
+        found = {}
+        for regie in regies:
+            found[regie], certain = self._choose(regie)
+            if certain:
+                self._answers.keep("capabilities", regie, found[regie])
+        return found
+
+    def _choose(self, regie: str) -> tuple[Choice | None, bool]:
+        """The first provider that takes the régie, and whether all were there and could answer."""
+        certain = True
+        for provider in self._providers().values():
+            try:
+                capabilities = consult(
+                    provider.key,
+                    "capabilities",
+                    partial(provider.capabilities, regie),
+                    (Capabilities, NoneType),
+                )
+            except RetryableError:  # It cannot say so now: as good as not installed.
+                certain = False
+                continue
+            if capabilities is not None:
+                choice = Choice(provider.key, provider.label, capabilities)
+                return choice, certain and self._all_there()
+        return None, certain and self._all_there()

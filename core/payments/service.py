@@ -1,0 +1,322 @@
+"""Payments that are settled: recorded from elsewhere, reversed, read, with their receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.api.context import AskedInfo, Clock, PaymentInfo, Recorded
+from core.api.messages import Document
+from core.api.payments import Means
+from core.domain.dates import in_bounds
+from core.domain.payment_states import PaymentState
+from core.payments.attempts import Attempts
+from core.payments.ledger import Ledger, owed
+from core.payments.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
+from core.platform.audit.service import Audit
+from core.platform.documents.kept import Documents
+from core.platform.errors import NotFoundError, NotPayableError
+from core.platform.i18n import gettext as _
+from core.platform.templating import money
+from core.platform.tenancy.config import TenantConfig
+
+
+class Payments:
+    """The payments of one town."""
+
+    def __init__(
+        self,
+        session: Session,
+        town: TenantConfig,
+        clock: Clock,
+        *,
+        ledger: Ledger,
+        attempts: Attempts,
+        documents: Documents,
+        audit: Audit,
+    ) -> None:
+        self._session = session
+        self._town = town
+        self._tenant = town.slug
+        self._clock = clock
+        self._ledger = ledger
+        self._attempts = attempts
+        self._documents = documents
+        self._audit = audit
+
+    def ask_again(self, provider: str, reference: str) -> bool:
+        """See `Attempts.ask_again`."""
+        return self._attempts.ask_again(provider, reference)
+
+    def hold(self, invoice_ids: Sequence[int]) -> None:
+        """See `core.api.context.Payments.hold`."""
+        self._ledger.hold(invoice_ids)
+
+    def record(
+        self,
+        *,
+        regie: str,
+        family_id: int,
+        means: Means,
+        amount: int,
+        paid_at: datetime,
+        payer: str,
+        shares: Sequence[tuple[int, int]],
+        key: str,
+        authorisation: str = "",
+        note: str = "",
+        excess: int | None = None,
+        alone: bool = False,
+    ) -> Recorded:
+        """Record a payment made at the counter or by cheque. See `core.api.context.Payments`.
+
+        Raises:
+            NotPayableError: the trésorerie collects this régie, a share is not of it, the shares
+                exceed the amount, or more than `excess` would be left over.
+            PaymentUnderWayError: it is to be `alone`, and a parent is paying online.
+            DateError: it was paid in no year that there is.
+        """
+        in_bounds(paid_at)
+        if not self._town.collects(regie):
+            raise NotPayableError(
+                _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
+            )
+        if amount <= 0 or sum(cents for _id, cents in shares) > amount:
+            raise NotPayableError(_("La répartition dépasse le montant du règlement."))
+        invoices = self._ledger.lock_invoices([invoice_id for invoice_id, _cents in shares])
+        if any(
+            invoice_id not in invoices or invoices[invoice_id].regie != regie
+            for invoice_id, _cents in shares
+        ):
+            raise NotPayableError(_("Une facture de la répartition n’est pas de cette régie."))
+        payment_id = self._session.scalar(
+            insert(Payment)
+            .values(
+                tenant_id=self._tenant,
+                key=key,
+                family_id=family_id,
+                regie=regie,
+                state=PaymentState.CREATED,
+                amount=amount,
+                payer=payer,
+                created_at=self._clock.now(),
+                note=note,
+            )
+            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+            .returning(Payment.id)
+        )
+        if payment_id is None:
+            payment_id = self._session.scalars(
+                select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
+            ).one()
+            return Recorded(payment_id, self.excess(payment_id))
+        # Only now: the invoices are locked, and this is not the same payment asked for again.
+        if alone:
+            self._attempts.make_way([invoice_id for invoice_id, _cents in shares])
+        taken = sum(
+            min(cents, owed(invoices[invoice_id].state, invoices[invoice_id].left))
+            for invoice_id, cents in shares
+        )
+        if excess is not None and amount - taken > excess:
+            raise NotPayableError(
+                _(
+                    "Une facture a été réglée entre-temps : %s resteraient sans facture. "
+                    "Rechargez la page."
+                )
+                % money(amount - taken - excess)
+            )
+        self._session.add_all(
+            PaymentItem(
+                tenant_id=self._tenant, payment_id=payment_id, invoice_id=invoice_id, amount=cents
+            )
+            for invoice_id, cents in shares
+        )
+        self._session.flush()
+        self._ledger.settle(
+            payment_id, means=means, paid_at=paid_at, authorisation=authorisation
+        )
+        self._audit.write("payment.recorded", f"payment:{payment_id}", means=means, amount=amount)
+        return Recorded(payment_id, self.excess(payment_id))
+
+    def reverse(self, payment_id: int, *, reason: str) -> None:
+        """Take a settled payment back; asked twice, it is done once."""
+        if self._ledger.reverse(payment_id, reason=reason):
+            self._audit.write("payment.reversed", f"payment:{payment_id}", reason=reason)
+
+    def recorded(self, key: str) -> int | None:
+        """The id of the payment that was recorded under `key`, or None."""
+        return self._session.scalar(
+            select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
+        )
+
+    def dismiss_anomaly(self, payment_id: int, *, reason: str) -> None:
+        """Note that a person looked at an anomaly, and what was found."""
+        dismissed = self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant, Payment.id == payment_id, Payment.anomaly != ""
+            )
+            .values(anomaly="")
+            .returning(Payment.id)
+        ).one_or_none()
+        if dismissed is not None:
+            self._audit.write("payment.dismissed", f"payment:{payment_id}", reason=reason)
+
+    def of_family(self, payment_id: int, family_id: int) -> Payment:
+        """One payment of this family, whatever its state.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        payment = self._session.get(Payment, (self._tenant, payment_id))
+        if payment is None or payment.family_id != family_id:
+            raise NotFoundError
+        return payment
+
+    def invoice_ids(self, payment_id: int) -> list[int]:
+        """The invoices that a payment was meant for."""
+        return list(
+            self._session.scalars(
+                select(PaymentItem.invoice_id)
+                .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
+                .order_by(PaymentItem.id)
+            )
+        )
+
+    def excess(self, payment_id: int) -> int:
+        """The cents of a payment that no invoice took, kept as a credit."""
+        return (
+            self._session.scalar(
+                select(Credit.amount).where(
+                    Credit.tenant_id == self._tenant,
+                    Credit.payment_id == payment_id,
+                    Credit.invoice_id.is_(None),
+                    Credit.reversed_at.is_(None),
+                )
+            )
+            or 0
+        )
+
+    def history(self, family_id: int) -> Sequence[PaymentInfo]:
+        """The family's payments in force, newest first."""
+        rows = self._session.scalars(
+            select(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.family_id == family_id,
+                Payment.state == PaymentState.SETTLED,
+            )
+            .order_by(Payment.paid_at.desc(), Payment.id.desc())
+        ).all()
+        return self._infos(rows)
+
+    def asked(self, provider: str, since: datetime, until: datetime) -> Sequence[AskedInfo]:
+        """See `core.api.context.Payments.asked`. Oldest first."""
+        rows = self._session.scalars(
+            select(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.provider == provider,
+                Payment.provider_reference != "",
+                func.coalesce(Payment.paid_at, Payment.created_at).between(since, until),
+            )
+            .order_by(Payment.id)
+        )
+        return [
+            AskedInfo(
+                payment_id=payment.id,
+                family_id=payment.family_id,
+                regie=payment.regie,
+                reference=payment.provider_reference,
+                asked=payment.asked,
+                amount=payment.amount,
+                state=payment.state,
+                authorisation=payment.authorisation,
+                created_at=payment.created_at,
+                paid_at=payment.paid_at,
+            )
+            for payment in rows
+        ]
+
+    def get(self, payment_id: int) -> PaymentInfo | None:
+        """One settled payment of this town, or None."""
+        payment = self._session.get(Payment, (self._tenant, payment_id), populate_existing=True)
+        if payment is None or payment.state != PaymentState.SETTLED:
+            return None
+        return self._infos([payment])[0]
+
+    def last_email(self, family_id: int) -> str:
+        """The e-mail that the family gave with its last online payment; "" when there is none."""
+        return (
+            self._session.scalar(
+                select(Payment.email)
+                .where(
+                    Payment.tenant_id == self._tenant,
+                    Payment.family_id == family_id,
+                    Payment.email != "",
+                )
+                .order_by(Payment.id.desc())
+                .limit(1)
+            )
+            or ""
+        )
+
+    def row(self, payment_id: int) -> Payment:
+        """One payment of this town, whatever its state and family."""
+        return self._session.get_one(
+            Payment, (self._tenant, payment_id), populate_existing=True
+        )
+
+    def last_word(self, payment_id: int) -> str:
+        """The detail of what the provider answered last; "" when it was never asked."""
+        return (
+            self._session.scalar(
+                select(PaymentAnswer.detail)
+                .where(
+                    PaymentAnswer.tenant_id == self._tenant,
+                    PaymentAnswer.payment_id == payment_id,
+                )
+                .order_by(PaymentAnswer.id.desc())
+                .limit(1)
+            )
+            or ""
+        )
+
+    def receipt(self, payment_id: int) -> Document | None:
+        """The receipt of a payment that was settled, even if it came back later; else None."""
+        payment = self._session.get(Payment, (self._tenant, payment_id), populate_existing=True)
+        return self.receipt_of(payment) if payment is not None else None
+
+    def receipt_of(self, payment: Payment) -> Document | None:
+        """`receipt` of a payment that was just read."""
+        return self._documents.receipt(payment) if payment.receipt_number else None
+
+    def _infos(self, payments: Sequence[Payment]) -> list[PaymentInfo]:
+        shares: dict[int, list[int]] = {payment.id: [] for payment in payments}
+        for row in self._session.execute(
+            select(Allocation.payment_id, Allocation.invoice_id)
+            .where(
+                Allocation.tenant_id == self._tenant, Allocation.payment_id.in_(list(shares))
+            )
+            .order_by(Allocation.id)
+        ):
+            shares[row.payment_id].append(row.invoice_id)
+        return [
+            PaymentInfo(
+                id=payment.id,
+                family_id=payment.family_id,
+                regie=payment.regie,
+                amount=payment.amount,
+                means=Means(payment.means),
+                payer=payment.payer,
+                paid_at=payment.paid_at or payment.created_at,
+                authorisation=payment.authorisation,
+                receipt_number=payment.receipt_number,
+                invoice_ids=tuple(shares[payment.id]),
+            )
+            for payment in payments
+        ]

@@ -1,0 +1,1 @@
+"""Acts on a whole family: export, erasure, retention, merging."""

@@ -1,0 +1,323 @@
+"""The person's rights, and what time does: exporting, erasing, and keeping no longer than ruled.
+
+Invoices, payments and the journal stay when a family is erased, without a name: accounts are kept
+ten years. What must go before that is in `tenant.toml`, section ``retention``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.api.errors import UserError
+from core.credits.service import credit_left
+from core.families.models import AccessCode, Child, ContactEmail, Family, FamilyChild
+from core.invoices.models import Invoice, InvoiceState
+from core.messages.models import MessageRow, MessageState
+from core.payments.models import Credit, Payment, PaymentItem
+from core.platform.audit.service import Audit
+from core.platform.clock import months_before, today
+from core.platform.errors import NotFoundError
+from core.platform.i18n import gettext as _
+from core.platform.tenancy.config import TenantConfig
+from core.sign_in.models import Account, AccountFamily, OneTimeToken, WebSession
+
+RETENTION = "retention"
+AT_ONCE = 200
+"""Families erased in one run: the others are the next day's."""
+
+OWN = (ContactEmail, AccessCode, AccountFamily, WebSession, OneTimeToken, MessageRow)
+"""What is a family's alone, and goes with its name."""
+
+AskPlugins = Callable[[str, dict[str, Any]], Mapping[str, Any]]
+"""Calls a hook of every enabled plugin and gives the answers by plugin; exceptions pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What the rules no longer allow to keep, and from when on it counts (None: no rule)."""
+
+    families_before: date | None
+    families: int
+    first: Sequence[Family]
+    messages_before: date | None
+    messages: int
+
+
+class PersonalData:
+    """The personal data of one town's families."""
+
+    def __init__(
+        self,
+        session: Session,
+        town: TenantConfig,
+        clock: Clock,
+        *,
+        audit: Audit,
+        ask_plugins: AskPlugins,
+    ) -> None:
+        self._session = session
+        self._town = town
+        self._tenant = town.slug
+        self._clock = clock
+        self._audit = audit
+        self._ask_plugins = ask_plugins
+
+    # --- Access (GDPR, article 15) -----------------------------------------------------------
+
+    def export(self, family_id: int) -> dict[str, Any]:
+        """All that is held of a family, plugins included, for the person who asks.
+
+        Raises:
+            NotFoundError: there is no such family.
+        """
+        family = self._get(family_id)
+        self._audit.write("family.exported", f"family:{family_id}")
+        brought = self._ask_plugins("family_data", {"family_id": family_id})
+        return {
+            "famille": _fields(family, "code", "name", "address", "language", "created_at"),
+            "enfants": [
+                _fields(child, "code", "label") for child in self._children(family_id)
+            ],
+            "adresses": self._all(
+                ContactEmail, family_id, "address", "created_at", "confirmed_at", "refused_at"
+            ),
+            "codes": self._all(AccessCode, family_id, "holder", "created_at", "revoked_at"),
+            "comptes": [_fields(account, "email") for account in self._accounts(family_id)],
+            "factures": self._all(
+                Invoice, family_id, "regie", "number", "label", "amount", "issued_on", "due_on",
+                "state", "kind", "origin_number", "credited",
+            ),
+            "paiements": self._all(
+                Payment, family_id, "regie", "receipt_number", "amount", "means", "state", "payer",
+                "email", "paid_at", "reversed_at", "reversal_reason",
+            ),
+            "avoirs": self._all(Credit, family_id, "regie", "amount", "created_at"),
+            "messages": self._all(
+                MessageRow, family_id, "kind", "channel", "address", "state", "sent_at"
+            ),
+            **{name: answer for name, answer in brought.items() if answer},
+        }  # fmt: skip
+
+    # --- Erasure (article 17) ----------------------------------------------------------------
+
+    def erase(self, family_id: int) -> None:
+        """Forget who a family was; invoices and payments stay, as accounts must.
+
+        Raises:
+            NotFoundError: there is no such family.
+            UserError: something is still due or on its way.
+        """
+        family = self._get(family_id)
+        if self._session.scalar(select(self._busy(family_id))):
+            raise UserError(
+                _(
+                    "Cette famille doit encore quelque chose, un avoir lui reste, ou un paiement"
+                    " est en cours."
+                )
+            )
+        self._ask_plugins("family_erased", {"family_id": family_id})
+        for duplicate in self._session.scalars(
+            select(Family).where(Family.tenant_id == self._tenant, Family.merged_into == family_id)
+        ):
+            self._forget(duplicate)
+        self._forget(family)
+        self._audit.write("family.erased", f"family:{family_id}")
+
+    def _forget(self, family: Family) -> None:
+        for model in OWN:
+            self._session.execute(
+                delete(model).where(model.tenant_id == self._tenant, model.family_id == family.id)
+            )
+        self._session.execute(
+            delete(Account).where(
+                Account.tenant_id == self._tenant,
+                ~exists().where(
+                    AccountFamily.tenant_id == Account.tenant_id,
+                    AccountFamily.account_id == Account.id,
+                ),
+            )
+        )
+        self._session.execute(
+            update(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.family_id == family.id)
+            .values(payer="", email="")
+        )
+        for child in self._children(family.id):
+            if not self._lives_elsewhere(child.id, family.id):
+                # Its code may be a first name, too.
+                child.code, child.label = f"-/{child.id}", "–"
+        family.name, family.address = "", []
+        self._session.flush()
+
+    # --- Retention ---------------------------------------------------------------------------
+
+    def expired(self, limit: int = 50) -> Expired:
+        """What `retain` would do now: nothing is changed."""
+        families_before, messages_before = self._limits()
+        families = self._inactive(families_before)
+        return Expired(
+            families_before=families_before,
+            families=self._count(Family, families),
+            first=self._session.scalars(
+                select(Family).where(families).order_by(Family.id).limit(limit)
+            ).all(),
+            messages_before=messages_before,
+            messages=self._count(MessageRow, self._old_messages(messages_before)),
+        )
+
+    def retain(self) -> tuple[int, int]:
+        """Erase what the rules no longer allow to keep; how many families and messages."""
+        families_before, messages_before = self._limits()
+        ids = self._session.scalars(
+            select(Family.id)
+            .where(self._inactive(families_before))
+            .order_by(Family.id)
+            .limit(AT_ONCE)
+        ).all()
+        for family_id in ids:
+            self.erase(family_id)
+        expired = delete(MessageRow).where(self._old_messages(messages_before))
+        messages = len(self._session.scalars(expired.returning(MessageRow.id)).all())
+        if messages:
+            self._audit.write("messages.expired", "", count=messages)
+        return len(ids), messages
+
+    def _limits(self) -> tuple[date | None, date | None]:
+        rules, day = self._town.file.retention, today(self._clock.now())
+        return (
+            months_before(day, rules.families) if rules.families else None,
+            months_before(day, rules.messages) if rules.messages else None,
+        )
+
+    def _inactive(self, before: date | None) -> ColumnElement[bool]:
+        """SQL: a `Family` of which something is held, and nothing happened since `before`."""
+        if before is None:
+            return Family.id < 0
+        holds = [
+            exists().where(model.tenant_id == Family.tenant_id, model.family_id == Family.id)
+            for model in (AccessCode, ContactEmail, AccountFamily)
+        ]
+        lately = exists().where(
+            Invoice.tenant_id == Family.tenant_id,
+            Invoice.family_id == Family.id,
+            Invoice.due_on >= before,
+        )
+        paid = exists().where(
+            Payment.tenant_id == Family.tenant_id,
+            Payment.family_id == Family.id,
+            func.coalesce(Payment.settled_at, Payment.created_at) >= before,
+        )
+        return and_(
+            Family.tenant_id == self._tenant,
+            Family.merged_into.is_(None),
+            Family.created_at < before,
+            or_(Family.name != "", func.cardinality(Family.address) > 0, *holds),
+            ~lately,
+            ~paid,
+            ~self._busy(Family.id),
+        )
+
+    def _old_messages(self, before: date | None) -> ColumnElement[bool]:
+        if before is None:
+            return MessageRow.id < 0
+        return and_(
+            MessageRow.tenant_id == self._tenant,
+            MessageRow.created_at < before,
+            MessageRow.state != MessageState.QUEUED,
+        )
+
+    # --- Pieces ------------------------------------------------------------------------------
+
+    def _get(self, family_id: int) -> Family:
+        family = self._session.get(Family, (self._tenant, family_id))
+        if family is None:
+            raise NotFoundError
+        return family
+
+    def _busy(self, family_id: Any) -> ColumnElement[bool]:
+        """SQL: the family owes something or is owed it here, or one of its payments may settle."""
+        owes = exists().where(
+            Invoice.tenant_id == self._tenant,
+            Invoice.family_id == family_id,
+            Invoice.state.in_((InvoiceState.DRAFT, InvoiceState.PUBLISHED)),
+            Invoice.kind == "facture",
+            Invoice.left > 0,
+        )
+        pays = exists().where(
+            PaymentItem.tenant_id == self._tenant,
+            PaymentItem.live,
+            Payment.tenant_id == PaymentItem.tenant_id,
+            Payment.id == PaymentItem.payment_id,
+            Payment.family_id == family_id,
+        )
+        left = exists().where(
+            Credit.tenant_id == self._tenant, Credit.family_id == family_id, credit_left() > 0
+        )
+        return or_(owes, pays, left)
+
+    def _children(self, family_id: int) -> Iterator[Child]:
+        yield from self._session.scalars(
+            select(Child)
+            .join(
+                FamilyChild,
+                and_(FamilyChild.tenant_id == Child.tenant_id, FamilyChild.child_id == Child.id),
+            )
+            .where(FamilyChild.tenant_id == self._tenant, FamilyChild.family_id == family_id)
+            .order_by(Child.id)
+        ).all()
+
+    def _lives_elsewhere(self, child_id: int, family_id: int) -> bool:
+        """Whether another family, not erased itself, has this child."""
+        return bool(
+            self._session.scalar(
+                select(
+                    exists().where(
+                        FamilyChild.tenant_id == self._tenant,
+                        FamilyChild.child_id == child_id,
+                        FamilyChild.family_id != family_id,
+                        Family.tenant_id == FamilyChild.tenant_id,
+                        Family.id == FamilyChild.family_id,
+                        Family.name != "",
+                    )
+                )
+            )
+        )
+
+    def _accounts(self, family_id: int) -> Sequence[Account]:
+        return self._session.scalars(
+            select(Account)
+            .join(
+                AccountFamily,
+                and_(
+                    AccountFamily.tenant_id == Account.tenant_id,
+                    AccountFamily.account_id == Account.id,
+                ),
+            )
+            .where(AccountFamily.tenant_id == self._tenant, AccountFamily.family_id == family_id)
+        ).all()
+
+    def _count(self, model: Any, condition: ColumnElement[bool]) -> int:
+        return self._session.scalars(select(func.count()).select_from(model).where(condition)).one()
+
+    def _all(self, model: Any, family_id: int, *names: str) -> list[dict[str, Any]]:
+        rows = self._session.scalars(
+            select(model)
+            .where(model.tenant_id == self._tenant, model.family_id == family_id)
+            .order_by(model.id)
+        )
+        return [_fields(row, *names) for row in rows]
+
+
+def _fields(row: Any, *names: str) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in names}
+    return {
+        name: value.isoformat() if isinstance(value, date | datetime) else value
+        for name, value in values.items()
+    }

@@ -1,0 +1,1 @@
+"""The audit trail: its rows and its writer."""

@@ -1,0 +1,27 @@
+"""The time, injected, so that tests can set it."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from datetime import UTC, date, datetime
+
+from core.platform.templating import PARIS
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Now, in UTC, aware."""
+        return datetime.now(UTC)
+
+
+def today(moment: datetime) -> date:
+    """The date that `moment` is in France, which is what due dates and receipts mean."""
+    return moment.astimezone(PARIS).date()
+
+
+def months_before(day: date, months: int) -> date:
+    """The same day that many months earlier, or the last of its month."""
+    year, month = divmod(12 * day.year + day.month - 1 - months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))

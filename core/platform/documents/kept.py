@@ -1,0 +1,211 @@
+"""Papers: gathering what they say, and keeping receipts as they were first given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date
+from functools import cache
+
+from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy.orm import Session
+
+from core.api.context import InvoiceInfo
+from core.api.invoices import InvoiceKind
+from core.api.messages import Document as FinishedDocument
+from core.api.payments import Means
+from core.domain.figures import Report
+from core.families.models import Family
+from core.invoices.lines import LineInfo
+from core.invoices.models import Document, Invoice
+from core.payments.models import Allocation, Credit, Payment
+from core.platform.clock import today
+from core.platform.documents.render import render_invoice, render_receipt, render_report
+from core.platform.documents.sheets import (
+    Addressee,
+    Coupon,
+    InvoiceSheet,
+    InvoiceSheetLine,
+    Letterhead,
+    Logo,
+    ReceiptShare,
+    ReceiptSheet,
+    Reversal,
+)
+from core.platform.i18n import gettext as _
+from core.platform.tenancy.config import TenantConfig
+
+_LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
+
+
+@cache
+def _kept() -> Select[str, str, bytes]:
+    # The columns, not the object: its content is read apart, for lists that show no paper.
+    return select(Document.name, Document.media_type, Document.content).where(
+        Document.tenant_id == bindparam("tenant"), Document.id == bindparam("document")
+    )
+
+
+class Documents:
+    """The papers of one town."""
+
+    def __init__(self, session: Session, town: TenantConfig, base_url: str) -> None:
+        self._session = session
+        self._town = town
+        self._tenant = town.slug
+        self._base_url = base_url
+
+    def letterhead(self) -> Letterhead:
+        """The head of the town's papers."""
+        file = self._town.file
+        logo = None
+        if file.look.logo:
+            path = self._town.folder / file.look.logo
+            logo = Logo(path.read_bytes(), _LOGO_TYPES[path.suffix.lower()])
+        contact = tuple(
+            filter(None, (file.contact.phone, file.contact.email, file.contact.hours))
+        )
+        return Letterhead(
+            self._town.name, tuple(file.contact.address), contact, logo, file.look.accent
+        )
+
+    def addressee(self, family_id: int, name: str = "") -> Addressee:
+        """The family as it stands in an envelope's window; a payer may have another `name`."""
+        family = self._session.get_one(Family, (self._tenant, family_id))
+        if name and name != family.name:
+            return Addressee(name)
+        return Addressee(family.name or family.code, tuple(family.address))
+
+    def invoice(
+        self, invoice: Invoice, info: InvoiceInfo, lines: Sequence[LineInfo]
+    ) -> FinishedDocument:
+        """Print an invoice whose source gave no PDF, as it stands today."""
+        regie = self._town.file.regies.get(invoice.regie)
+        family = self._session.get_one(Family, (self._tenant, invoice.family_id))
+        return render_invoice(
+            InvoiceSheet(
+                town=self.letterhead(),
+                language=family.language,
+                regie=self._town.regie_label(invoice.regie),
+                number=invoice.number,
+                label=invoice.label,
+                issued_on=invoice.issued_on,
+                due_on=invoice.due_on,
+                amount=invoice.amount,
+                debtor=self.addressee(invoice.family_id),
+                payment_reference=invoice.payment_reference,
+                family_code=family.code,
+                period_start=invoice.period_start,
+                period_end=invoice.period_end,
+                lines=tuple(
+                    InvoiceSheetLine(
+                        line.activity, line.amount, line.child, line.quantity, line.unit_price
+                    )
+                    for line in lines
+                ),
+                paid=invoice.paid,
+                credited=invoice.credited,
+                kind=InvoiceKind(invoice.kind),
+                origin_number=invoice.origin_number,
+                direct_debit=invoice.direct_debit,
+                payment_url=f"{self._base_url}/factures" if info.payable else "",
+                pay_otherwise=self._pay_otherwise(info),
+                coupon=(
+                    Coupon(self._tenant, invoice.regie)
+                    if regie and regie.collects and not info.handed_over
+                    else None
+                ),
+            )
+        )
+
+    def _pay_otherwise(self, info: InvoiceInfo) -> tuple[str, ...]:
+        regie = self._town.file.regies.get(info.regie)
+        if info.handed_over:
+            return (
+                self._town.pay_tresorerie(info.regie)
+                or _("À la trésorerie, comme l’indique l’avis qu’elle vous envoie."),
+            )
+        return tuple(filter(None, (regie.pay_to,))) if regie else ()
+
+    def report(self, report: Report, month: date, language: str) -> FinishedDocument:
+        """The dashboard of a month."""
+        return render_report(self.letterhead(), report, month, language)
+
+    def kept(self, document_id: int) -> FinishedDocument:
+        """A paper as it was kept."""
+        values = {"tenant": self._tenant, "document": document_id}
+        return FinishedDocument(*self._session.execute(_kept(), values).one())
+
+    def receipt(self, payment: Payment) -> FinishedDocument:
+        """The receipt of a settled payment: kept as first given, and marked once it came back."""
+        if payment.receipt_id is not None and payment.reversed_at is None:
+            return self.kept(payment.receipt_id)
+        finished = render_receipt(self._receipt_sheet(payment))
+        if payment.reversed_at is None:
+            self._keep(payment, finished)
+        return finished
+
+    def _receipt_sheet(self, payment: Payment) -> ReceiptSheet:
+        rows = self._session.execute(
+            select(Invoice, Allocation.amount)
+            .join(
+                Allocation,
+                (Allocation.tenant_id == Invoice.tenant_id) & (Allocation.invoice_id == Invoice.id),
+            )
+            .where(
+                Allocation.tenant_id == self._tenant,
+                Allocation.payment_id == payment.id,
+                # As it was given: what the excess paid later is not part of it.
+                Allocation.credit_use_id.is_(None),
+            )
+            .order_by(Allocation.id)
+        )
+        excess = self._session.scalar(
+            select(Credit.amount).where(
+                Credit.tenant_id == self._tenant,
+                Credit.payment_id == payment.id,
+                Credit.invoice_id.is_(None),
+            )
+        )
+        return ReceiptSheet(
+            town=self.letterhead(),
+            language=payment.language,
+            regie=self._town.regie_label(payment.regie),
+            number=payment.receipt_number,
+            payer=self.addressee(payment.family_id, payment.payer),
+            amount=payment.amount,
+            means=Means(payment.means),
+            paid_at=payment.paid_at or payment.created_at,
+            shares=tuple(
+                ReceiptShare(
+                    invoice.number, invoice.label, amount, invoice.amount,
+                    invoice.payment_reference,
+                )
+                for invoice, amount in rows
+            ),
+            excess=excess or 0,
+            authorisation=payment.authorisation,
+            provider_reference=payment.provider_reference,
+            reversal=(
+                Reversal(today(payment.reversed_at), payment.reversal_reason)
+                if payment.reversed_at
+                else None
+            ),
+        )  # fmt: skip
+
+    def _keep(self, payment: Payment, finished: FinishedDocument) -> None:
+        document = Document(
+            tenant_id=self._tenant,
+            name=finished.name,
+            media_type=finished.media_type,
+            content=finished.content,
+            sha256=hashlib.sha256(finished.content).hexdigest(),
+        )
+        self._session.add(document)
+        self._session.flush()
+        # Two first readers at once each render the same bytes; the later one is kept.
+        self._session.execute(
+            update(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.id == payment.id)
+            .values(receipt_id=document.id)
+        )

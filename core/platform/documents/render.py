@@ -1,0 +1,251 @@
+"""Each document: its template, its words, its file name."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+from babel.numbers import format_decimal
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from core.api.invoices import InvoiceKind
+from core.api.messages import Document
+from core.api.payments import Means
+from core.domain.figures import Report, share
+from core.domain.tax import UNDER_AGE, ceiling
+from core.platform import i18n
+from core.platform.documents.codes import checked, coupon_code, qr_image
+from core.platform.documents.pdf import render_pdf
+from core.platform.documents.sheets import (
+    CertificateSheet,
+    CodesSheet,
+    InvoiceSheet,
+    Letterhead,
+    Logo,
+    ReceiptSheet,
+)
+from core.platform.i18n import gettext as _
+from core.platform.templating import PARIS, configure
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A document before it is set: the HTML of its body, and what its metadata say."""
+
+    name: str
+    html: str
+    title: str
+    language: str
+    author: str
+    created: date
+
+    def document(self) -> Document:
+        """Set it."""
+        content = render_pdf(
+            self.html,
+            title=self.title,
+            language=self.language,
+            author=self.author,
+            created=self.created,
+        )
+        return Document(f"{self.name}.pdf", "application/pdf", content)
+
+
+def render_invoice(data: InvoiceSheet) -> Document:
+    """Print an invoice, with its coupon, or a credit note."""
+    return invoice(data).document()
+
+
+def render_receipt(data: ReceiptSheet) -> Document:
+    """Print a receipt (*facturette*)."""
+    return receipt(data).document()
+
+
+def render_certificate(data: CertificateSheet) -> Document:
+    """Print a yearly tax certificate, a letter per payer."""
+    return certificate(data).document()
+
+
+def render_codes(data: CodesSheet) -> Document:
+    """Print letters with access codes, for window envelopes."""
+    return codes(data).document()
+
+
+def invoice(data: InvoiceSheet) -> Paper:
+    """Compose an invoice."""
+    is_credit = data.kind is InvoiceKind.CREDIT_NOTE
+    with i18n.use(data.language):
+        heading = (
+            _("Avoir n° %(number)s") if is_credit else _("Facture n° %(number)s")
+        ) % {"number": data.number}
+        coupon = ""
+        if data.coupon and data.balance and not data.direct_debit:
+            coupon = coupon_code(
+                data.coupon.town, data.coupon.regie, data.number, data.balance
+            )
+        return _paper(
+            "invoice",
+            data.town,
+            data.language,
+            heading,
+            name=_file_name("avoir" if is_credit else "facture", data.number),
+            created=data.issued_on,
+            context={
+                "sheet": data,
+                "is_credit": is_credit,
+                "coupon": coupon,
+                "checked": checked(data.number),
+            },
+        )
+
+
+def receipt(data: ReceiptSheet) -> Paper:
+    """Compose a receipt."""
+    with i18n.use(data.language):
+        return _paper(
+            "receipt",
+            data.town,
+            data.language,
+            _("Justificatif de paiement n° %(number)s") % {"number": data.number},
+            name=_file_name("justificatif", data.number),
+            created=data.paid_at.astimezone(PARIS).date(),
+            context={"sheet": data, "means": means_label(data.means)},
+        )
+
+
+def certificate(data: CertificateSheet) -> Paper:
+    """Compose a tax certificate."""
+    with i18n.use(data.language):
+        return _paper(
+            "certificate",
+            data.town,
+            data.language,
+            _("Attestation de frais de garde %(year)s") % {"year": data.year},
+            name=_file_name("attestation-frais-de-garde", str(data.year)),
+            created=data.issued_on,
+            context={
+                "sheet": data,
+                "born_since": data.year - UNDER_AGE,
+                "ceiling": ceiling(data.year),
+                "shared_ceiling": ceiling(data.year, shared_custody=True),
+            },
+        )
+
+
+def codes(data: CodesSheet) -> Paper:
+    """Compose letters with access codes, each in its family's language."""
+    template = _environment().get_template("codes.jinja2")
+    pages = []
+    for letter in data.letters:
+        with i18n.use(letter.language):
+            pages.append(template.render(sheet=data, letter=letter))
+    return Paper(
+        name=_file_name("codes-d-acces", data.written_on.isoformat()),
+        html="".join(pages),
+        title=f"{_('Codes d’accès')} – {data.town.name}",
+        language=data.letters[0].language,
+        author=data.town.name,
+        created=data.written_on,
+    )
+
+
+def render_report(town: Letterhead, report: Report, month: date, language: str) -> Document:
+    """Print the dashboard of a month; `month` is its first day."""
+    with i18n.use(language):
+        return _paper(
+            "report",
+            town,
+            language,
+            _("Tableau de bord, %(month)s") % {"month": f"{month:%m/%Y}"},
+            name=_file_name("tableau-de-bord", f"{month:%Y-%m}"),
+            created=report.day,
+            context={
+                "town": town,
+                "report": report,
+                "labels": [f"{one.first:%m/%y}" for one in report.months],
+                "share": share,
+                "told": list(zip(*(one.told for one in report.months), strict=True)),
+            },
+        ).document()
+
+
+def payment_slip(activities: Sequence[tuple[str, int]], cash: int) -> str:
+    """What a *bordereau de versement* has on paper only, as trusted HTML.
+
+    `activities` are names with net cents, `cash` the cents that should be in the till.
+    """
+    template = _environment().get_template("payment_slip.jinja2")
+    return template.render(activities=activities, cash=cash)
+
+
+def signatures() -> str:
+    """Where the régisseur and the accountant sign, as trusted HTML."""
+    return _environment().get_template("signatures.jinja2").render()
+
+
+def means_label(means: Means) -> str:
+    """How the money came, in the words that the pages use too."""
+    return {
+        Means.CARD: _("Paiement en ligne"),
+        Means.ONLINE_DEBIT: _("Prélèvement unique en ligne"),
+        Means.CHEQUE: _("Chèque bancaire"),
+        Means.CASH: _("Espèces"),
+        Means.TRANSFER: _("Virement"),
+        Means.TERMINAL: _("Carte bancaire au guichet"),
+        Means.DIRECT_DEBIT: _("Prélèvement automatique"),
+    }[means]
+
+
+def _paper(
+    template: str,
+    town: Letterhead,
+    language: str,
+    heading: str,
+    *,
+    name: str,
+    created: date,
+    context: Mapping[str, object],
+) -> Paper:
+    return Paper(
+        name=name,
+        html=_environment().get_template(f"{template}.jinja2").render(heading=heading, **context),
+        title=f"{heading} – {town.name}",
+        language=language,
+        author=town.name,
+        created=created,
+    )
+
+
+@cache
+def _environment() -> Environment:
+    env = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    configure(env)
+    env.filters.update(qr_image=qr_image, data_url=_data_url, quantity=_quantity)
+    return env
+
+
+def _data_url(logo: Logo) -> str:
+    return f"data:{logo.media_type};base64,{b64encode(logo.content).decode()}"
+
+
+def _quantity(value: Decimal) -> str:
+    return format_decimal(value, locale=i18n.formats())
+
+
+def _file_name(kind: str, number: str) -> str:
+    """A name that every mail program and disk takes."""
+    return f"{kind}-{_UNSAFE.sub('-', number).strip('-')}"

@@ -1,0 +1,53 @@
+"""What services refuse, named after the business fact. Each carries a sentence for the person."""
+
+from __future__ import annotations
+
+from core.api.errors import UserError
+from core.platform.i18n import gettext as _
+
+
+class NotFoundError(UserError):
+    """No such thing in this town, or not for this family: one answer, so nothing leaks."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Cette page n’existe pas, ou plus."))
+
+
+class PaymentUnderWayError(UserError):
+    """Another attempt for one of the invoices may still settle."""
+
+    def __init__(self, payment_id: int) -> None:
+        super().__init__(_("Un paiement est déjà en cours pour cette facture."))
+        self.payment_id = payment_id
+
+
+class NotPayableError(UserError):
+    """What was selected cannot be paid online together, or at all."""
+
+
+class WrongCodesError(UserError):
+    """The codes, or the e-mail and password, do not open anything. Which of the two is not told."""
+
+
+class ThrottledError(UserError):
+    """Too many wrong codes: wait `seconds`."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            _("Trop d’essais. Merci de patienter %(seconds)s secondes avant de recommencer.")
+            % {"seconds": seconds}
+        )
+        self.seconds = seconds
+
+
+class TooManyAddressesError(UserError):
+    """A family registers at most three addresses."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Trois adresses au plus peuvent être enregistrées. Retirez-en une d’abord.")
+        )
+
+
+class ImportRefusedError(UserError):
+    """An import or its undoing is not possible as a whole."""

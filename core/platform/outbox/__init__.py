@@ -1,0 +1,1 @@
+"""Effects that leave after the commit: rows, relay, delivery."""

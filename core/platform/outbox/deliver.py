@@ -1,0 +1,125 @@
+"""Doing one outbox row: claimed, handled, and finished in the transaction of its effect."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType
+
+import structlog
+
+from core.api.errors import PermanentError, RetryableError
+from core.api.work import Consumer
+from core.platform import metrics
+from core.platform.outbox.heartbeat import kept
+from core.platform.outbox.service import Claim, LostClaimError
+from core.runtime import Runtime, UnknownTownError
+from core.unit_of_work import Town
+
+log = structlog.get_logger(__name__)
+
+PARKED = timedelta(hours=1)
+"""How long a row waits whose plugin the town has disabled meanwhile: kept, not lost."""
+
+
+def deliver(
+    runtime: Runtime,
+    consumers: Mapping[str, tuple[str, Consumer]],
+    tenant: str,
+    row_id: uuid.UUID,
+) -> None:
+    """Handle a due row, if it is still due and nobody else has it."""
+    try:
+        town = runtime.open(tenant)
+    except UnknownTownError:
+        log.warning("outbox.no_town", tenant=tenant)
+        return
+    with town.session, structlog.contextvars.bound_contextvars(tenant=tenant, row=str(row_id)):
+        claim = town.outbox.claim(row_id)
+        town.session.commit()
+        if claim is None:
+            return
+        topic = claim.topic
+        plugin, consumer = consumers.get(topic, ("", None))
+        if consumer is None or (plugin and plugin not in town.config.enabled):
+            _end(town, claim, RetryableError(f"nobody handles {topic!r} here", PARKED), None)
+            return
+        if claim.attempt > consumer.attempts:
+            # Errors are counted below; who gets here died of it, and must not kill for ever.
+            _end(town, claim, PermanentError("its workers died"), consumer)
+            return
+        try:
+            with (
+                metrics.timed(metrics.effect_seconds, topic),
+                kept(runtime, tenant, claim, consumer.lease),
+                _time_limit(consumer.lease),
+            ):
+                consumer.handler(town, claim.payload)
+            town.outbox.finish(claim)
+            town.session.commit()
+            metrics.effects.labels(topic, "done").inc()
+        except LostClaimError:
+            town.session.rollback()
+            metrics.effects.labels(topic, "lost").inc()
+            log.warning("outbox.lost_claim", topic=topic)
+        except (Exception, SystemExit, OutOfTimeError) as error:  # noqa: BLE001 - the row must not be stuck
+            _end(town, claim, error, consumer)
+
+
+class OutOfTimeError(BaseException):
+    """The work took longer than its lease. What contains a plugin's faults lets it pass."""
+
+
+@contextmanager
+def _time_limit(lease: timedelta) -> Iterator[None]:
+    """End what takes longer than its lease, where a signal can: in a worker's main thread.
+
+    After the lease another worker may take the row, and work that hangs would eat them all.
+
+    Raises:
+        OutOfTimeError: anywhere inside the block.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise OutOfTimeError(f"not done within {lease}")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, lease.total_seconds())
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _end(town: Town, claim: Claim, error: BaseException, consumer: Consumer | None) -> None:
+    """Give the row back, or bury it where a person sees it."""
+    if isinstance(error, OutOfTimeError):
+        town.session.invalidate()  # It may have been stopped in the middle of a statement.
+    town.session.rollback()
+    attempts = consumer.attempts if consumer else 10_000
+    end = "later"
+    try:
+        if isinstance(error, PermanentError) or claim.attempt >= attempts:
+            log.error("outbox.dead", topic=claim.topic, reason=str(error))
+            town.outbox.bury(claim, str(error))
+            end = "dead"
+        elif isinstance(error, RetryableError):
+            log.info("outbox.later", topic=claim.topic, reason=error.reason)
+            town.outbox.postpone(claim, error.reason, error.after)
+        else:
+            log.error("outbox.fault", topic=claim.topic, exc_info=error)
+            town.outbox.postpone(claim, f"{type(error).__name__}: {error}", None)
+        town.session.commit()
+    except LostClaimError:
+        town.session.rollback()
+        end = "lost"
+        log.warning("outbox.lost_claim", topic=claim.topic)
+    metrics.effects.labels(claim.topic, end).inc()

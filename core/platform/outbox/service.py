@@ -1,0 +1,300 @@
+"""The outbox: asking for effects, claiming them, and finishing them once."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import DateTime, String, and_, bindparam, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+
+from core.api.context import Clock
+from core.platform.outbox.models import OutboxRow, OutboxState
+
+CHANNEL = "preau_outbox"
+"""The NOTIFY channel that wakes the relay. A notification leaves with the commit, never before."""
+
+PUBLISH_LEASE = timedelta(seconds=60)
+"""How long a published row waits for a worker before it is published again."""
+
+HELD = timedelta(seconds=60)
+"""How long a worker has a row without a sign of life (`Outbox.keep`); then another takes it."""
+
+_ROW_ONLY = {"synchronize_session": False}
+"""Nobody holds rows of the outbox as objects: a worker need not look for them, at every row."""
+
+
+class LostClaimError(Exception):
+    """Another worker finished the row, or took it over after the lease: roll back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row that this worker may work on; `attempt` fences it against slower workers."""
+
+    id: uuid.UUID
+    topic: str
+    payload: dict[str, Any]
+    attempt: int
+
+
+class Outbox:
+    """The outbox of one town, in one unit of work."""
+
+    def __init__(self, session: Session, tenant: str, clock: Clock) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+
+    def add(
+        self,
+        topic: str,
+        payload: dict[str, Any],
+        *,
+        key: str,
+        after: datetime | None = None,
+        bulk: bool = False,
+    ) -> None:
+        """Ask for an effect after the commit, not before `after`.
+
+        The same topic and key again is the same effect: one row, whatever its state. What is
+        `bulk` lets all other effects pass: one of very many that nobody waits for in front of a
+        screen.
+        """
+        self.add_many([(topic, payload, key)], after=after, bulk=bulk)
+
+    def add_many(
+        self,
+        effects: Sequence[tuple[str, dict[str, Any], str]],
+        *,
+        after: datetime | None = None,
+        bulk: bool = False,
+    ) -> None:
+        """`add` for several effects (topic, payload, key), in one statement."""
+        if not effects:
+            return
+        available_at = after or self._clock.now()
+        # Rows and call in one statement. PostgreSQL folds the calls of a transaction into one.
+        self._session.execute(
+            _asking(),
+            [
+                {
+                    "tenant_id": self._tenant,
+                    "id": uuid.uuid4(),
+                    "topic": topic,
+                    "dedupe_key": key,
+                    "payload": payload,
+                    "available_at": available_at,
+                    "bulk": bulk,
+                }
+                for topic, payload, key in effects
+            ],
+        )
+
+    def claim(self, row_id: uuid.UUID) -> Claim | None:
+        """Take a due row, for `HELD` unless it is kept; None when another has it or it is over."""
+        now = self._clock.now()
+        row = self._session.execute(
+            _claiming(),
+            {"tenant": self._tenant, "row": row_id, "now": now, "until": now + HELD},
+            execution_options=_ROW_ONLY,
+        ).one_or_none()
+        return Claim(row_id, row.topic, row.payload, row.attempts) if row else None
+
+    def keep(self, claim: Claim) -> bool:
+        """Hold a claimed row for `HELD` from now; False when it is over, or another's."""
+        return self._change(claim, until=self._clock.now() + HELD)
+
+    def finish(self, claim: Claim) -> None:
+        """Mark the claimed row done, in the transaction of its effect.
+
+        Raises:
+            LostClaimError: when the lease ran out and another worker took the row.
+        """
+        self._end(claim, state=OutboxState.DONE, last_error="")
+
+    def postpone(self, claim: Claim, reason: str, after: timedelta | None) -> None:
+        """Give the row back, to be taken again later."""
+        delay = after if after is not None else back_off(claim.attempt)
+        self._end(
+            claim,
+            state=OutboxState.READY,
+            available_at=self._clock.now() + delay,
+            last_error=reason[:2000],
+        )
+
+    def bury(self, claim: Claim, reason: str) -> None:
+        """Give up: the row is dead until a person retries it."""
+        self._end(claim, state=OutboxState.DEAD, last_error=reason[:2000])
+
+    def _end(
+        self,
+        claim: Claim,
+        state: OutboxState,
+        last_error: str,
+        available_at: datetime | None = None,
+    ) -> None:
+        if not self._change(claim, state=state, last_error=last_error, available_at=available_at):
+            raise LostClaimError(str(claim.id))
+
+    def _change(self, claim: Claim, **values: Any) -> bool:
+        """Change a row for as long as it is this claim's; whether it was."""
+        unchanged = dict.fromkeys(("until", "state", "last_error", "available_at"))
+        changed = self._session.execute(
+            _changing(),
+            unchanged
+            | {"tenant": self._tenant, "row": claim.id, "attempt": claim.attempt}
+            | values,
+            execution_options=_ROW_ONLY,
+        ).one_or_none()
+        return changed is not None
+
+
+# Put together once: each row that passes needs all of them.
+
+
+@cache
+def _asking() -> ReturningInsert[Any]:
+    return (
+        insert(OutboxRow)
+        .on_conflict_do_nothing(index_elements=["tenant_id", "topic", "dedupe_key"])
+        .returning(func.pg_notify(CHANNEL, ""))
+    )
+
+
+@cache
+def _claiming() -> ReturningUpdate[Any]:
+    now = bindparam("now", type_=DateTime(timezone=True))
+    return (
+        update(OutboxRow)
+        .where(
+            OutboxRow.tenant_id == bindparam("tenant"),
+            OutboxRow.id == bindparam("row"),
+            OutboxRow.available_at <= now,
+            or_(
+                OutboxRow.state == OutboxState.READY,
+                and_(OutboxRow.state == OutboxState.RUNNING, OutboxRow.lease_until <= now),
+            ),
+        )
+        .values(
+            state=OutboxState.RUNNING,
+            lease_until=bindparam("until"),
+            attempts=OutboxRow.attempts + 1,
+        )
+        .returning(
+            OutboxRow.topic,
+            OutboxRow.payload,
+            OutboxRow.attempts,
+            # Nobody waits for the disk: a claim that a crash of PostgreSQL forgets, with all that
+            # was connected, is a row that is ready again.
+            func.set_config("synchronous_commit", "off", True),
+        )
+    )
+
+
+@cache
+def _changing() -> ReturningUpdate[Any]:
+    return (
+        update(OutboxRow)
+        .where(
+            OutboxRow.tenant_id == bindparam("tenant"),
+            OutboxRow.id == bindparam("row"),
+            OutboxRow.state == OutboxState.RUNNING,
+            OutboxRow.attempts == bindparam("attempt"),
+        )
+        .values(
+            lease_until=bindparam("until"),
+            state=func.coalesce(bindparam("state", type_=String()), OutboxRow.state),
+            last_error=func.coalesce(bindparam("last_error", type_=String()), OutboxRow.last_error),
+            available_at=func.coalesce(
+                bindparam("available_at", type_=DateTime(timezone=True)), OutboxRow.available_at
+            ),
+        )
+        .returning(OutboxRow.id)
+    )
+
+
+def back_off(attempt: int) -> timedelta:
+    """5 s, 10 s, 20 s... up to half an hour, spread so that a herd does not come back as one."""
+    seconds = min(5 * 2 ** (attempt - 1), 1800)
+    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the outbox of all towns stands at a moment."""
+
+    rows: dict[str, int]
+    """By state, those that are done apart."""
+    late: timedelta
+    """How long the oldest due row has waited to be begun."""
+    watched: int
+    """Rows of the topic that was asked about, still open."""
+    watched_for: timedelta
+    """Age of the oldest of them."""
+
+
+def standing(session: Session, now: datetime, watched_topic: str) -> Standing:
+    """Look at the outbox of all towns (the relay's role only)."""
+    open_states = (OutboxState.READY, OutboxState.RUNNING)
+    rows = dict.fromkeys((*open_states, OutboxState.DEAD), 0) | {
+        row.state: row.number
+        for row in session.execute(
+            select(OutboxRow.state, func.count().label("number"))
+            .where(OutboxRow.state.in_((*open_states, OutboxState.DEAD)))
+            .group_by(OutboxRow.state)
+        )
+    }
+    oldest = session.scalar(
+        select(func.min(OutboxRow.available_at)).where(
+            OutboxRow.state == OutboxState.READY, OutboxRow.available_at <= now
+        )
+    )
+    watched, since = session.execute(
+        select(func.count(), func.min(OutboxRow.created_at)).where(
+            OutboxRow.state.in_(open_states), OutboxRow.topic == watched_topic
+        )
+    ).one()
+    return Standing(
+        {str(state): number for state, number in rows.items()},
+        now - (oldest or now),
+        watched,
+        now - (since or now),
+    )
+
+
+def take_due(
+    session: Session, now: datetime, limit: int, *, bulk: bool
+) -> list[tuple[str, uuid.UUID]]:
+    """Lease up to `limit` due rows of all towns for publication (the relay's role only).
+
+    Either those that are `bulk`, or all others.
+    """
+    due = (
+        select(OutboxRow.tenant_id, OutboxRow.id)
+        .where(
+            OutboxRow.state.in_((OutboxState.READY, OutboxState.RUNNING)),
+            OutboxRow.bulk.is_(bulk),
+            OutboxRow.available_at <= now,
+            func.coalesce(OutboxRow.lease_until, now) <= now,
+        )
+        .order_by(OutboxRow.available_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    rows = session.execute(
+        update(OutboxRow)
+        .where(OutboxRow.tenant_id == due.c.tenant_id, OutboxRow.id == due.c.id)
+        # A row whose worker outlived its lease is anyone's again; that worker can no longer end it.
+        .values(state=OutboxState.READY, lease_until=now + PUBLISH_LEASE)
+        .returning(OutboxRow.tenant_id, OutboxRow.id)
+    )
+    return [(row.tenant_id, row.id) for row in rows]

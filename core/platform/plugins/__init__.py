@@ -1,0 +1,1 @@
+"""Plugins: discovery, contained calls, cached answers, events."""

@@ -1,0 +1,230 @@
+"""Plugins: finding them, one manager for each set of enabled ones, and containing their faults."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import cache, partial
+from importlib.metadata import EntryPoint, entry_points
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pluggy
+from pydantic import BaseModel
+
+from core import hookspecs
+from core.api.plugin import PROJECT, HealthCheck, Plugin
+from core.api.web import MenuEntry
+from core.platform import i18n
+from core.platform.plugins.calls import FaultError, NonsenseError, contain, together
+
+GROUP = "preau.plugins"
+
+_asked: ContextVar[frozenset[str]] = ContextVar("_asked", default=frozenset())
+"""The hooks that are being asked, from here up."""
+
+
+class PluginLoadError(Exception):
+    """An installed plugin does not load. Nothing starts without it: its towns would be broken."""
+
+
+class Extensions:
+    """The installed plugins, and a manager for each set of enabled ones.
+
+    What is not registered with a manager cannot be called: a town's manager knows only the plugins
+    that the town enables.
+    """
+
+    def __init__(self, plugins: Mapping[str, Plugin[Any]]) -> None:
+        self.plugins = dict(sorted(plugins.items()))
+        self.installed = self._manager(frozenset(self.plugins))
+        self._managers: dict[frozenset[str], pluggy.PluginManager] = {}
+        self._callers: dict[tuple[frozenset[str], str], Mapping[str, pluggy.HookCaller]] = {}
+
+    @classmethod
+    def discover(cls) -> Extensions:
+        """Load every plugin that an installed distribution declares by entry point."""
+        plugins: dict[str, Plugin[Any]] = {}
+        homes: dict[str, str] = {}
+        for point in entry_points(group=GROUP):
+            home = point.dist.name if point.dist else "?"
+            if homes.setdefault(point.name, home) != home:
+                # Either could stand in for the other, unseen: a payment plugin above all.
+                raise PluginLoadError(
+                    f"plugin {point.name!r} is installed twice, by {homes[point.name]} and {home}"
+                )
+            plugins[point.name] = _loaded(point)
+            _add_words(plugins[point.name])
+        return cls(plugins)
+
+    def _manager(self, enabled: frozenset[str]) -> pluggy.PluginManager:
+        manager = pluggy.PluginManager(PROJECT)
+        manager.add_hookspecs(hookspecs)
+        # Sorted, so that the order of calls is the same in every process.
+        for name in sorted(enabled):
+            try:
+                manager.register(self.plugins[name], name)
+                manager.check_pending()
+            except pluggy.PluginValidationError as error:
+                raise PluginLoadError(f"plugin {name!r} does not load: {error}") from error
+        return manager
+
+    def manager_for(self, enabled: frozenset[str]) -> pluggy.PluginManager:
+        """The manager of exactly these plugins, made once a set."""
+        manager = self._managers.get(enabled)
+        if manager is None:
+            manager = self._managers[enabled] = self._manager(enabled)
+        return manager
+
+    def settings_models(self) -> dict[str, type[BaseModel]]:
+        """Each installed plugin's settings model, by name."""
+        return {name: plugin.Settings for name, plugin in self.plugins.items()}
+
+    def built_in(self) -> dict[str, BaseModel]:
+        """Default settings of the plugins that every town has."""
+        return {name: plugin.Settings() for name, plugin in self.plugins.items() if plugin.built_in}
+
+    def implementers(self, enabled: frozenset[str], hook: str) -> list[str]:
+        """Names of the enabled plugins that implement `hook`, sorted."""
+        return list(self._callers_of(enabled, hook))
+
+    def call_one(self, enabled: frozenset[str], name: str, hook: str, **kwargs: Any) -> Any:
+        """Call `hook` of one plugin; its exceptions pass. None if it does not implement it."""
+        caller = self._callers_of(enabled, hook).get(name)
+        results = caller(**kwargs) if caller else ()
+        return results[0] if results else None
+
+    def _callers_of(self, enabled: frozenset[str], hook: str) -> Mapping[str, pluggy.HookCaller]:
+        """What calls `hook` of each plugin that implements it, and of no other; made once."""
+        callers = self._callers.get((enabled, hook))
+        if callers is None:
+            manager = self.manager_for(enabled)
+            plugins = dict(manager.list_name_plugin())
+            found = sorted(i.plugin_name for i in getattr(manager.hook, hook).get_hookimpls())
+            callers = self._callers[enabled, hook] = {
+                name: manager.subset_hook_caller(hook, [p for n, p in plugins.items() if n != name])
+                for name in found
+            }
+        return callers
+
+    def contained(
+        self, enabled: frozenset[str], hook: str, *, only: str = "", **kwargs: Any
+    ) -> list[tuple[str, list[Any]]]:
+        """Call a hook that gives a list, plugin by plugin, or of the plugin `only`.
+
+        One that raises, hangs or answers nonsense is logged, counted and left out. What is built in
+        is code of our own: it is not waited for in another thread. A plugin that asks, in a hook,
+        what the hook gives is told of nothing: it would ask itself.
+        """
+        if hook in _asked.get():
+            return []
+
+        def ask(*, ours: bool) -> list[tuple[str, list[Any]]]:
+            found = []
+            for name in asked:
+                if self.plugins[name].built_in == ours:
+                    call = partial(self.call_one, enabled, name, hook, **kwargs)
+                    with suppress(FaultError):
+                        items = contain(name, hook, partial(_listed, hook, call), here=ours)
+                        found.append((name, items))
+            return found
+
+        asked = [name for name in self.implementers(enabled, hook) if only in {"", name}]
+        token = _asked.set(_asked.get() | {hook})
+        try:
+            found = ask(ours=True)
+            if not all(self.plugins[name].built_in for name in asked):
+                found += together(partial(ask, ours=False))
+            return found
+        finally:
+            _asked.reset(token)
+
+
+MOST = 200
+"""Things that a plugin may give at a time: a generator without end must not fill the memory."""
+
+_MEMBERS = {
+    "invoice_sources": ("read",),
+    "payment_providers": ("capabilities", "start", "outcome"),
+    "notification_channels": ("addresses", "deliver"),
+}
+"""What the objects that a hook gives must be able to do, besides having a key and a label."""
+
+
+def _listed(hook: str, call: Callable[[], Any]) -> list[Any]:
+    """What a hook gave, as far as it is what the hook's specification says.
+
+    Raises:
+        NonsenseError: a part of it is not.
+    """
+    items = list(islice(call() or (), MOST + 1))
+    if len(items) > MOST:
+        raise NonsenseError(f"gave more than {MOST}")
+    for item in items:
+        if not _is_meant(hook, item):
+            raise NonsenseError(f"gave {item!r:.80}")
+    return items
+
+
+def _is_meant(hook: str, item: Any) -> bool:
+    match hook:
+        case "menu_entries":
+            return isinstance(item, MenuEntry) and (
+                isinstance(item.label, str)
+                and isinstance(item.route, str)
+                and isinstance(item.order, int)
+            )
+        case "health_checks":
+            return isinstance(item, HealthCheck) and callable(item.check)
+        case _:
+            return all(
+                isinstance(getattr(item, name, None), str) for name in ("key", "label")
+            ) and all(callable(getattr(item, name, None)) for name in _MEMBERS[hook])
+
+
+def _loaded(point: EntryPoint) -> Plugin[Any]:
+    try:
+        plugin = point.load()
+    except (Exception, SystemExit) as error:
+        raise PluginLoadError(
+            f"plugin {point.name!r} does not load: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(plugin, Plugin):
+        raise PluginLoadError(
+            f"plugin {point.name!r} does not load: {point.value} is no instance of Plugin"
+        )
+    if not isinstance(getattr(plugin, "label", None), str) or not _is_model(plugin):
+        raise PluginLoadError(
+            f"plugin {point.name!r} does not load: it has no `label`, or no model `Settings`"
+        )
+    if getattr(plugin, "name", None) != point.name:
+        raise PluginLoadError(
+            f"plugin {point.name!r} does not load: it calls itself {getattr(plugin, 'name', '')!r}"
+        )
+    return plugin
+
+
+def _is_model(plugin: Plugin[Any]) -> bool:
+    model = getattr(plugin, "Settings", None)
+    return isinstance(model, type) and issubclass(model, BaseModel)
+
+
+def _add_words(plugin: Plugin[Any]) -> None:
+    """Let a plugin speak other languages: its catalogues lie in ``locale`` beside its module."""
+    file = sys.modules[type(plugin).__module__].__file__
+    if file and (directory := Path(file).parent / "locale").is_dir():
+        i18n.add_directory(directory)
+
+
+@cache
+def discovered() -> Extensions:
+    """The extensions of this process."""
+    return Extensions.discover()
+
+
+def installed() -> pluggy.PluginManager:
+    """The manager of all installed plugins, for process-wide hooks."""
+    return discovered().installed

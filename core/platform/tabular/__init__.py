@@ -1,0 +1,1 @@
+"""Tables as files: decoding, sheets, problems, writing."""

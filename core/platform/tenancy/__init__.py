@@ -1,0 +1,1 @@
+"""Tenants: reading their tenant.toml, and finding the one of a request."""

@@ -1,0 +1,268 @@
+"""A town's configuration: tenant.toml, read once, checked, never changed."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from core.api.context import RegieInfo, TownInfo
+from core.platform.tenancy.colours import BLACK, WHITE, contrast
+from core.platform.tenancy.secrets import SecretError, resolve
+
+SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
+RESERVED = frozenset({"static", "health", "metrics", "webhooks", "admin", "api"})
+LANGUAGES = ("fr", "en")
+MINIMUM_CONTRAST = 4.5
+"""WCAG 2.2, 1.4.3: text on the town's colour has to be readable."""
+
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=63)]
+RegieKey = Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,40}$")]
+Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Regie(_Section):
+    """One cash desk. ``collects = false``: the trésorerie collects (*titre* invoices)."""
+
+    label: str = Field(min_length=1)
+    collects: bool = True
+    pay_to: str = ""
+    """Where and how to pay otherwise, printed on invoices."""
+    pay_tresorerie: str = ""
+    """Where and how to pay what the régie handed over to the trésorerie."""
+    imputation: dict[str, str] = Field(default_factory=dict)
+    """The budget's account of each activity, for the accounts: ``"REPAS" = "7067"``."""
+
+
+class Contact(_Section):
+    """How parents reach the town."""
+
+    email: str = ""
+    phone: str = ""
+    address: list[str] = Field(default_factory=list)
+    hours: str = ""
+
+    @field_validator("hours")
+    @classmethod
+    def _kept_together(cls, value: str) -> str:
+        # "17 h 30" is one word to a reader: no line may end in the middle of it.
+        return re.sub(r"(?<=\d) h\b( (?=\d))?", lambda m: m[0].replace(" ", "\u00a0"), value)
+
+
+class Look(_Section):
+    """The town's own colours and logo over the portal's design."""
+
+    accent: Colour = "#8a3b12"
+    logo: str = ""
+
+    @field_validator("accent")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        if max(contrast(value, WHITE), contrast(value, BLACK)) < MINIMUM_CONTRAST:
+            raise ValueError("no text is readable on this colour")
+        return value
+
+
+class Mail(_Section):
+    """Who the town's mails come from."""
+
+    sender: str = ""
+    reply_to: str = ""
+
+
+class Legal(_Section):
+    """What the law asks a town to say on its site."""
+
+    publisher: str = ""
+    host: str = ""
+    data_protection: str = ""
+    accessibility: str = "non conforme"
+
+
+class Retention(_Section):
+    """For how many months what is personal is kept; 0: for as long as nobody erases it."""
+
+    families: int = Field(default=0, ge=0)
+    """After a family's last invoice or payment; invoices and payments stay, without its name."""
+    messages: int = Field(default=24, ge=0)
+    """After a message was written: which was sent where, and what became of it."""
+
+    @field_validator("families")
+    @classmethod
+    def _not_too_short(cls, value: int) -> int:
+        if 0 < value < 24:
+            raise ValueError("at least 24 months: last year's tax certificates are still asked for")
+        return value
+
+
+class TenantSection(_Section):
+    """The town itself."""
+
+    name: str = Field(min_length=1, max_length=120)
+    hosts: list[Host] = Field(default_factory=list)
+    languages: list[str] = Field(default_factory=lambda: ["fr", "en"], min_length=1)
+
+    @field_validator("languages")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        unknown = [language for language in value if language not in LANGUAGES]
+        if unknown:
+            raise ValueError(f"unknown language {unknown[0]!r}; known: {', '.join(LANGUAGES)}")
+        return value
+
+
+class TenantFile(_Section):
+    """The whole of tenant.toml; the plugins' sections are checked by their own models."""
+
+    tenant: TenantSection
+    contact: Contact = Contact()
+    look: Look = Look()
+    mail: Mail = Mail()
+    legal: Legal = Legal()
+    retention: Retention = Retention()
+    regies: dict[RegieKey, Regie] = Field(min_length=1)
+    plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a town's file: which file, which key, why."""
+
+    file: Path
+    key: str
+    reason: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (str(self.file), self.key, self.reason)))
+
+
+class TenantConfigError(Exception):
+    """A town's file is wrong; the other towns still serve."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class TenantConfig:
+    """A town, valid and frozen."""
+
+    slug: str
+    folder: Path
+    file: TenantFile
+    settings: Mapping[str, BaseModel]
+    """Each enabled plugin's settings, by plugin name; never shown by ``repr`` (secrets)."""
+
+    def __repr__(self) -> str:
+        return f"<TenantConfig {self.slug}: {', '.join(sorted(self.settings))}>"
+
+    @property
+    def name(self) -> str:
+        """The town's name as parents know it."""
+        return self.file.tenant.name
+
+    @property
+    def enabled(self) -> frozenset[str]:
+        """Names of the plugins this town enables, built-in ones included."""
+        return frozenset(self.settings)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The portal's languages in this town; the first is its default."""
+        return tuple(self.file.tenant.languages)
+
+    def regie_label(self, key: str) -> str:
+        """What the cash desk is called on paper; its key if the file no longer has it."""
+        regie = self.file.regies.get(key)
+        return regie.label if regie else key
+
+    def collects(self, key: str) -> bool:
+        """Whether the régisseur books payments of this régie here (else the trésorerie does)."""
+        regie = self.file.regies.get(key)
+        return regie is not None and regie.collects
+
+    def pay_tresorerie(self, key: str) -> str:
+        """How to pay what this cash desk handed over, in the town's own words; "" for ours."""
+        regie = self.file.regies.get(key)
+        return regie.pay_tresorerie if regie else ""
+
+    def info(self, base_url: str) -> TownInfo:
+        """The town as plugins see it."""
+        return TownInfo(
+            slug=self.slug,
+            name=self.name,
+            base_url=base_url,
+            languages=self.languages,
+            regies=tuple(
+                RegieInfo(key, regie.label, regie.collects)
+                for key, regie in self.file.regies.items()
+            ),
+        )
+
+
+def load(folder: Path, settings_models: Mapping[str, type[BaseModel]]) -> TenantConfig:
+    """Read ``<folder>/tenant.toml``.
+
+    `settings_models` are the installed plugins' settings models; built-in plugins are in it under
+    their names and enabled whether the file names them or not (`core.platform.plugins.discovery`).
+
+    Raises:
+        TenantConfigError: naming file, key and reason of everything that is wrong.
+    """
+    path = folder / "tenant.toml"
+    if not SLUG.match(folder.name) or folder.name in RESERVED or len(folder.name) > 63:
+        reason = "this folder name cannot be a town's address"
+        raise TenantConfigError([Problem(folder, "", reason)])
+    try:
+        with path.open("rb") as source:
+            raw = tomllib.load(source)
+    except FileNotFoundError:
+        raise TenantConfigError([Problem(path, "", "no such file")]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TenantConfigError([Problem(path, "", f"not valid TOML: {error}")]) from None
+    try:
+        file = TenantFile.model_validate(raw)
+    except ValidationError as error:
+        raise TenantConfigError(_problems(path, (), error)) from None
+    problems: list[Problem] = []
+    if file.look.logo and not _inside(folder, file.look.logo):
+        problems.append(Problem(path, "look.logo", f"no file {file.look.logo!r} in {folder.name}/"))
+    settings: dict[str, BaseModel] = {}
+    for name, section in file.plugins.items():
+        model = settings_models.get(name)
+        if model is None:
+            known = ", ".join(sorted(settings_models))
+            problems.append(Problem(path, f"plugins.{name}", f"not installed; known: {known}"))
+            continue
+        try:
+            settings[name] = model.model_validate(resolve(section))
+        except ValidationError as error:
+            problems.extend(_problems(path, ("plugins", name), error))
+        except SecretError as error:
+            problems.append(Problem(path, f"plugins.{name}.{error.key}", error.reason))
+    if problems:
+        raise TenantConfigError(problems)
+    return TenantConfig(folder.name, folder, file, settings)
+
+
+def _problems(path: Path, prefix: tuple[str, ...], error: ValidationError) -> list[Problem]:
+    return [
+        Problem(path, ".".join(map(str, (*prefix, *item["loc"]))), item["msg"])
+        for item in error.errors(include_input=False)
+    ]
+
+
+def _inside(folder: Path, name: str) -> bool:
+    target = (folder / name).resolve()
+    return target.is_relative_to(folder.resolve()) and target.is_file()

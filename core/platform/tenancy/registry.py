@@ -1,0 +1,61 @@
+"""All towns of the installation, found by slug or host name. Immutable: a reload swaps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from core.platform.tenancy.config import Problem, TenantConfig, TenantConfigError, load
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The towns that serve, and those whose file is wrong (they answer 503)."""
+
+    towns: Mapping[str, TenantConfig]
+    broken: Mapping[str, list[Problem]] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[TenantConfig]:
+        return iter(self.towns.values())
+
+    def get(self, slug: str) -> TenantConfig | None:
+        """The town of this slug, or None."""
+        return self.towns.get(slug)
+
+    def by_host(self, host: str) -> str | None:
+        """The slug of the town that this host name (port and case ignored) belongs to."""
+        return self.hosts.get(host.partition(":")[0].lower())
+
+
+def load_registry(
+    directory: Path,
+    settings_models: Mapping[str, type[BaseModel]],
+    built_in: Mapping[str, BaseModel],
+) -> Registry:
+    """Read every town below `directory`. A wrong file takes down its own town only."""
+    towns: dict[str, TenantConfig] = {}
+    broken: dict[str, list[Problem]] = {}
+    hosts: dict[str, str] = {}
+    folders = sorted(path.parent for path in directory.glob("*/tenant.toml"))
+    for folder in folders:
+        try:
+            config = load(folder, settings_models)
+            _claim(hosts, config)
+        except TenantConfigError as error:
+            broken[folder.name] = error.problems
+            continue
+        settings = {**built_in, **config.settings}
+        towns[config.slug] = TenantConfig(config.slug, config.folder, config.file, settings)
+    return Registry(towns, broken, hosts)
+
+
+def _claim(hosts: dict[str, str], config: TenantConfig) -> None:
+    taken = [host for host in config.file.tenant.hosts if host in hosts]
+    if taken:
+        reason = f"{taken[0]} already belongs to {hosts[taken[0]]}"
+        raise TenantConfigError([Problem(config.folder / "tenant.toml", "tenant.hosts", reason)])
+    hosts.update(dict.fromkeys(config.file.tenant.hosts, config.slug))

@@ -1,0 +1,202 @@
+"""The codes of the trail and of messages, in words that a régisseur reads.
+
+What a plugin writes under a name of its own stays as it is written.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from core.agents.models import Role
+from core.api.payments import Means
+from core.platform.audit.models import AuditEntry
+from core.platform.documents.render import means_label
+from core.platform.i18n import gettext as _
+from core.platform.templating import day, moment, money
+
+
+def actions() -> dict[str, str]:
+    """What was done, by the trail's name for it."""
+    return {
+        "account.created": _("Compte créé par la famille"),
+        "account.linked": _("Compte relié à la famille"),
+        "account.password_renewed": _("Mot de passe de compte renouvelé"),
+        "address.removed": _("Adresse retirée"),
+        "agent.changed": _("Agent modifié"),
+        "agent.codes_renewed": _("Codes de secours renouvelés"),
+        "agent.created": _("Agent ajouté"),
+        "agent.disabled": _("Accès d’agent fermé"),
+        "agent.enrolled": _("Accès d’agent ouvert"),
+        "agent.password_changed": _("Mot de passe d’agent changé"),
+        "agent.reset": _("Accès d’agent réinitialisé"),
+        "agent.signed_in": _("Connexion d’un agent"),
+        "child.shared": _("Enfant rattaché à un second foyer"),
+        "child.unshared": _("Enfant détaché d’un foyer"),
+        "codes.issued": _("Code donné"),
+        "codes.renewed": _("Code renouvelé par la famille"),
+        "codes.revoked": _("Code retiré"),
+        "credit.freed": _("Somme mise en avoir"),
+        "credit.refunded": _("Avoir remboursé"),
+        "credit.undone": _("Emploi d’avoir annulé"),
+        "credit.used": _("Avoir employé"),
+        "family.changed": _("Dossier corrigé"),
+        "family.created": _("Dossier ouvert"),
+        "family.erased": _("Données de la famille effacées"),
+        "family.exported": _("Données de la famille exportées"),
+        "family.merged": _("Doublon fusionné"),
+        "import.done": _("Fichier importé"),
+        "import.published": _("Import publié"),
+        "import.scheduled": _("Publication programmée"),
+        "import.undone": _("Import annulé"),
+        "invoice.cancelled": _("Facture annulée"),
+        "invoice.closing_set": _("Date de clôture changée"),
+        "invoice.corrected": _("Facture corrigée"),
+        "invoice.handed_over": _("Facture transmise à la trésorerie"),
+        "invoice.taken_back": _("Facture reprise à la trésorerie"),
+        "messages.expired": _("Anciens messages effacés"),
+        "month.closed": _("Mois arrêté"),
+        "news.hidden": _("Actualité retirée"),
+        "news.picture_added": _("Image ajoutée à une actualité"),
+        "news.shown": _("Actualité publiée"),
+        "news.written": _("Actualité écrite"),
+        "outbox.retried": _("Envoi relancé"),
+        "payment.dismissed": _("Anomalie de paiement classée"),
+        "payment.recorded": _("Paiement encaissé"),
+        "payment.reversed": _("Paiement annulé"),
+        "payment.superseded": _("Paiement remplacé par un autre"),
+        "reminders.changed": _("Rappels et clôture réglés"),
+        "reminders.sent": _("Rappels envoyés"),
+    }
+
+
+def action(name: str) -> str:
+    """One action in words."""
+    return actions().get(name, name)
+
+
+def actor(name: str, names: dict[str, str]) -> str:
+    """Who did it: an agent by name, else in words."""
+    if name in names:
+        return names[name]
+    kind, _colon, rest = name.partition(":")
+    words = {
+        "system": _("Automatique"),
+        "cli": _("Exploitant"),
+        "family": _("La famille"),
+        "agent": _("Ancien agent"),
+    }
+    if kind not in words:
+        return name
+    return f"{words[kind]} ({rest})" if kind == "cli" and rest else words[kind]
+
+
+ROUTES = {
+    "invoice": "office_invoice",
+    "family": "office_family",
+    "payment": "office_payment",
+    "batch": "office_import",
+    "news": "office_news",
+    "agent": "office_agent",
+}
+"""Where the page of a subject is."""
+
+
+def subject(name: str) -> str:
+    """What it was done to: ``invoice:12`` is *Facture 12*."""
+    kind, _colon, rest = name.partition(":")
+    words = {
+        "invoice": _("Facture"),
+        "family": _("Famille"),
+        "payment": _("Paiement"),
+        "batch": _("Import"),
+        "news": _("Actualité"),
+        "agent": _("Agent"),
+        "regie": _("Régie"),
+        "credit": _("Avoir"),
+        "day": _("Jour"),
+    }
+    return f"{words[kind]} {rest}" if kind in words else name
+
+
+def page_of(name: str) -> tuple[str, int] | None:
+    """The route and number of a subject's page, or None."""
+    kind, _colon, rest = name.partition(":")
+    return (ROUTES[kind], int(rest)) if kind in ROUTES and rest.isdecimal() else None
+
+
+def detail(key: str) -> str:
+    """The name of a detail."""
+    return {
+        "reason": _("motif"),
+        "file": _("fichier"),
+        "invoices": _("factures"),
+        "families": _("familles"),
+        "children": _("enfants"),
+        "created": _("nouvelles"),
+        "changed": _("modifiées"),
+        "unchanged": _("inchangées"),
+        "amount": _("montant"),
+        "code": _("code"),
+        "child": _("enfant"),
+        "all": _("voit tout"),
+        "holder": _("titulaire"),
+        "day": _("jour"),
+        "at": _("le"),
+        "role": _("rôle"),
+        "email": _("adresse"),
+        "count": _("nombre"),
+        "month": _("mois"),
+        "means": _("moyen"),
+        "reminders": _("jours de rappel"),
+        "closing_days": _("jours de clôture"),
+    }.get(key, key)
+
+
+def roles() -> dict[str, str]:
+    """What agents may be."""
+    return {
+        Role.REGISSEUR: _("Régisseur"),
+        Role.AGENT: _("Agent"),
+        Role.ADMINISTRATOR: _("Administrateur"),
+        Role.READER: _("Lecture seule"),
+    }
+
+
+def value(key: str, said: object) -> str:
+    """What a detail says: amounts, days and means as on paper."""
+    if isinstance(said, bool):
+        return _("oui") if said else _("non")
+    if key == "amount" and isinstance(said, int):
+        return money(said)
+    if key == "means" and said in set(Means):
+        return means_label(Means(str(said)))
+    if key == "role":
+        return roles().get(str(said), str(said))
+    try:
+        if key == "day":
+            return day(date.fromisoformat(str(said)))
+        if key == "at":
+            return moment(datetime.fromisoformat(str(said)))
+    except ValueError:
+        pass
+    return str(said)
+
+
+def details(entry: AuditEntry) -> str:
+    """What an entry of the trail says besides, in one line."""
+    return ", ".join(
+        f"{detail(key)} = {value(key, said)}" for key, said in entry.details.items()
+    )
+
+
+def message(kind: str) -> str:
+    """What a message to a family is about."""
+    return {
+        "invoices_published": _("Factures disponibles"),
+        "invoice_due": _("Rappel"),
+        "payment_settled": _("Paiement enregistré"),
+        "payment_reversed": _("Paiement revenu impayé"),
+        "address_confirmation": _("Confirmation d’adresse"),
+        "lost_codes": _("Codes perdus"),
+        "agent_invitation": _("Invitation d’un agent"),
+    }.get(kind, kind)

@@ -1,0 +1,134 @@
+"""What every template is given (core/platform/web/templates/README.md)."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache, partial
+from pathlib import Path
+
+from markupsafe import Markup
+from pyramid.config import Configurator
+from pyramid.csrf import get_csrf_token
+from pyramid.events import BeforeRender
+from pyramid.request import Request
+from pyramid_jinja2 import (
+    add_jinja2_renderer,
+    add_jinja2_search_path,
+    get_jinja2_environment,
+)
+
+import core
+from core.api.web import Audience, MenuEntry
+from core.news.markdown import render
+from core.platform.i18n import gettext as _
+from core.platform.plugins.calls import report_fault
+from core.platform.templating import configure
+from core.platform.web import labels as words
+
+STATIC = Path(__file__).parent / "static"
+
+
+def includeme(config: Configurator) -> None:
+    """Jinja2, its filters, and the variables of all templates."""
+    config.add_settings({"jinja2.undefined": "strict"})
+    # What including pyramid_jinja2 does, but for its search of the whole process for the package
+    # that includes it: a tenth of a start.
+    config.add_directive("add_jinja2_renderer", add_jinja2_renderer)
+    config.add_directive("get_jinja2_environment", get_jinja2_environment)
+    config.add_directive("add_jinja2_search_path", add_jinja2_search_path)
+    config.add_jinja2_renderer(".jinja2", package=core)
+    config.commit()
+    configure(config.get_jinja2_environment())
+    config.add_subscriber(_add_globals, BeforeRender)
+    config.add_request_method(
+        lambda request: request.ctx.agents.names(), "agent_names", reify=True
+    )
+
+
+def _add_globals(event: BeforeRender) -> None:
+    request: Request = event["request"]
+    event["asset"] = asset
+    if request is None or getattr(request, "ctx", None) is None:
+        return
+    event["csrf_token"] = get_csrf_token(request)
+    event["menu"] = menu(request)
+    event["words"] = words
+    event["office_menu"] = partial(office_menu, request)
+    event["who"] = partial(who, request)
+    event["flashes"] = [
+        (level, message)
+        for level in ("error", "warning", "success", "info")
+        # Taking what is not there would write the session's cookie anew.
+        if request.session.peek_flash(level)
+        for message in request.session.pop_flash(level)
+    ]
+    event["demo"] = not request.registry.runtime.settings.is_production
+
+
+def menu(request: Request) -> list[MenuEntry]:
+    """The signed-in family's menu: core's entries and the plugins'."""
+    if request.family is None:
+        return []
+    entries = [
+        MenuEntry(_("Factures à régler"), "invoices", 10),
+        MenuEntry(_("Factures déjà payées"), "paid", 20),
+        MenuEntry(_("Attestations fiscales"), "certificates", 30),
+        MenuEntry(_("Être averti"), "alerts", 40),
+        MenuEntry(_("Mon compte"), "account", 60),
+        MenuEntry(_("Aide"), "help", 90),
+        *leading(request, Audience.PARENTS),
+    ]
+    return sorted(entries, key=lambda entry: entry.order)
+
+
+def who(request: Request, actor: str) -> str:
+    """Who did something, as agents call each other; `actor` is as the trail keeps it."""
+    return words.actor(actor, request.agent_names)
+
+
+def office_menu(request: Request) -> list[MenuEntry]:
+    """The agent's menu: core's entries and the plugins'."""
+    if request.agent is None:
+        return []
+    entries = [
+        MenuEntry(_("Tableau de bord"), "office", 0),
+        MenuEntry(_("Familles"), "office_families", 10),
+        MenuEntry(_("Imports"), "office_imports", 20),
+        MenuEntry(_("Factures"), "office_invoices", 30),
+        MenuEntry(_("Paiements"), "office_payments", 40),
+        MenuEntry(_("Rappels"), "office_reminders", 50),
+        MenuEntry(_("Comptes"), "office_accounts", 60),
+        MenuEntry(_("Actualités"), "office_news_list", 70),
+        *leading(request, Audience.OFFICE),
+    ]
+    if request.agent.keeps_the_keys:
+        entries += [
+            MenuEntry(_("Agents"), "office_agents", 80),
+            MenuEntry(_("Traçabilité"), "office_audit", 90),
+        ]
+    return sorted(entries, key=lambda entry: entry.order)
+
+
+def leading(request: Request, audience: Audience) -> list[MenuEntry]:
+    """The plugins' entries that lead somewhere; a wrong route costs its entry, not the page."""
+    found = []
+    for entry in request.ctx.menu(audience):
+        try:
+            request.route_path(entry.route)
+        except KeyError as error:
+            report_fault(entry.route.partition(".")[0], "menu_entries", error)
+            continue
+        found.append(entry)
+    return found
+
+
+@cache
+def asset(path: str) -> str:
+    """The URL of a static file, the same for all towns, which changes with its content."""
+    digest = hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:10]
+    return f"/static/{path}?v={digest}"
+
+
+def markdown(request: Request, source: str) -> Markup:
+    """An agent's text as safe HTML, with the town's own pictures."""
+    return render(source, lambda number: request.route_path("news_image", id=number))

@@ -1,0 +1,92 @@
+"""Finding the town of a request, by host name or by the first segment of the path.
+
+The segment moves from PATH_INFO to SCRIPT_NAME, as a WSGI mount does: routes and generated URLs are
+the same in both ways, and no view ever sees the town's slug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pyramid.httpexceptions import HTTPNotFound, HTTPPermanentRedirect
+from pyramid.registry import Registry as PyramidRegistry
+from pyramid.request import Request
+from pyramid.response import Response
+
+from core.platform import i18n
+from core.platform.tenancy.config import RESERVED
+from core.platform.web.security import cookie_name
+
+if TYPE_CHECKING:
+    from core.runtime import Runtime
+
+Handler = Callable[[Request], Response]
+LANGUAGE_COOKIE = "preau_language"
+UNAVAILABLE = "/+unavailable"
+"""Where every page of a town leads whose file is wrong: the page for maintenance."""
+
+
+def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
+    """Give the request its town, its language and its unit of work; close it at the end."""
+
+    def tween(request: Request) -> Response:
+        runtime: Runtime = registry.runtime
+        request.town = request.ctx = None
+        request.language = i18n.SOURCE_LOCALE
+        try:
+            slug = _slug(request, runtime)
+        except UnicodeDecodeError:  # "%FF": an address that is not UTF-8 leads nowhere
+            return HTTPNotFound()
+        if slug is None:
+            return handler(request)
+        if isinstance(slug, Response):
+            return slug
+        if slug in runtime.registry.broken:
+            request.path_info = UNAVAILABLE
+            return handler(request)
+        request.town = runtime.config(slug)
+        request.language = _language(request)
+        request.ctx = runtime.open(slug, actor="web", base_url=request.application_url)
+        try:
+            with i18n.use(request.language):
+                return handler(request)
+        finally:
+            request.ctx.session.close()
+
+    return tween
+
+
+def _slug(request: Request, runtime: Runtime) -> str | Response | None:
+    """The town's slug; None outside any; a redirection where a slash is missing."""
+    slug = runtime.registry.by_host(request.host)
+    first, slash, rest = request.path_info.lstrip("/").partition("/")
+    if first in RESERVED:
+        return None
+    if slug is not None:
+        return slug
+    if runtime.settings.is_production and not _is_ours(request.host, runtime):
+        # A forged Host header must not end up in a mail's link.
+        return HTTPNotFound()
+    if first not in runtime.registry.towns and first not in runtime.registry.broken:
+        return None
+    if not slash:
+        query = f"?{request.query_string}" if request.query_string else ""
+        return HTTPPermanentRedirect(location=f"{request.script_name}/{first}/{query}")
+    request.script_name = f"{request.script_name}/{first}"
+    request.path_info = f"/{rest}"
+    return first
+
+
+def _is_ours(host: str, runtime: Runtime) -> bool:
+    return host.lower() == urlsplit(runtime.settings.public_base_url).netloc
+
+
+def _language(request: Request) -> str:
+    """The visitor's choice, else the browser's wish, else the town's first language."""
+    languages = request.town.languages
+    chosen = request.cookies.get(cookie_name(request, LANGUAGE_COOKIE))
+    if chosen in languages:
+        return str(chosen)
+    return str(request.accept_language.lookup(languages, default=languages[0]))

@@ -1,0 +1,114 @@
+"""What a person sees when something cannot be done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
+from pyramid.httpexceptions import HTTPException, HTTPSeeOther
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import (
+    exception_view_config,
+    forbidden_view_config,
+    notfound_view_config,
+    view_config,
+)
+from redis import RedisError
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from core.api.errors import UserError
+from core.platform.errors import NotFoundError, ThrottledError
+from core.platform.i18n import gettext as _
+from core.platform.web.security import asks_for_agent, at_work, note_sign_in
+
+log = structlog.get_logger(__name__)
+TEMPLATES = "errors"
+
+
+@notfound_view_config(renderer=f"{TEMPLATES}/404.jinja2", append_slash=False)
+@exception_view_config(NotFoundError, renderer=f"{TEMPLATES}/404.jinja2")
+def not_found(request: Request) -> dict[str, Any]:
+    """No such page, or not for this family: one answer for both."""
+    request.response.status_int = 404
+    return {}
+
+
+@forbidden_view_config(renderer=f"{TEMPLATES}/403.jinja2")
+def forbidden(request: Request) -> dict[str, Any] | Response:
+    """Visitors are led to sign in and come back; who is signed in is told no."""
+    of_the_office = asks_for_agent(request)
+    known = request.ctx is not None and (request.agent if of_the_office else request.signed_in)
+    if request.ctx is not None and known is None:
+        query = {} if request.method != "GET" else {"next": request.path_qs}
+        door = "office_sign_in" if of_the_office else "sign_in"
+        return HTTPSeeOther(location=request.route_path(door, _query=query))
+    request.response.status_int = 403
+    return {"office": of_the_office}
+
+
+@exception_view_config(BadCSRFOrigin)
+@exception_view_config(BadCSRFToken)
+def stale_form(request: Request) -> Response:
+    """The form was open for too long, or in another session: say so and show a fresh page."""
+    if request.ctx is None:
+        return Response(status=400)
+    request.session.flash(
+        _("Cette page était ouverte depuis trop longtemps. Merci de recommencer."), "warning"
+    )
+    route = "office" if at_work(request) else "home"
+    return HTTPSeeOther(location=request.route_path(route))
+
+
+@exception_view_config(UnicodeDecodeError)
+def not_text(_request: Request) -> Response:
+    """A query or a form that is not UTF-8, which no browser sends from our pages."""
+    return Response("400\n", status=400, content_type="text/plain")
+
+
+@exception_view_config(ThrottledError, renderer=f"{TEMPLATES}/429.jinja2")
+def throttled(error: ThrottledError, request: Request) -> dict[str, Any]:
+    """Too many attempts."""
+    note_sign_in(request, "slowed")
+    request.response.status_int = 429
+    request.response.headers["Retry-After"] = str(error.seconds)
+    return {"message": error.message}
+
+
+@exception_view_config(UserError)
+def refused(error: UserError, request: Request) -> Response:
+    """What cannot be done, told on the page that can be gone on from."""
+    request.session.flash(error.message, "error")
+    route = "invoices" if request.family is not None else "home"
+    if at_work(request):
+        route = "office"
+    return HTTPSeeOther(location=request.route_path(route))
+
+
+@exception_view_config(OperationalError, renderer=f"{TEMPLATES}/503.jinja2")
+@exception_view_config(InterfaceError, renderer=f"{TEMPLATES}/503.jinja2")
+@exception_view_config(RedisError, renderer=f"{TEMPLATES}/503.jinja2")
+def away(error: Exception, request: Request) -> dict[str, Any]:
+    """The database or Redis is away: back in a moment."""
+    log.error("web.unavailable", reason=type(error).__name__)
+    request.response.status_int = 503
+    request.response.headers["Retry-After"] = "60"
+    return {"retry_after": 1}
+
+
+@view_config(route_name="unavailable", renderer=f"{TEMPLATES}/503.jinja2")
+def unavailable(request: Request) -> dict[str, Any]:
+    """The town's file is wrong; the operator knows why (`preau tenants check`)."""
+    request.response.status_int = 503
+    return {"retry_after": None}
+
+
+@exception_view_config(Exception, renderer=f"{TEMPLATES}/500.jinja2")
+def broken(error: Exception, request: Request) -> dict[str, Any] | Response:
+    """A fault of ours: logged with the number that the page shows."""
+    if isinstance(error, HTTPException):
+        return error
+    log.error("web.fault", exc_info=error)
+    request.response.status_int = 500
+    return {"incident": request.number}

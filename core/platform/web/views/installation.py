@@ -1,0 +1,62 @@
+"""The installation's own pages: the list of towns, health, metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+from redis import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.platform import metrics as counted
+
+
+@view_config(route_name="towns", renderer="towns.jinja2")
+def towns(request: Request) -> dict[str, Any]:
+    """The towns of this installation, for those who typed its bare address."""
+    registry = request.registry.runtime.registry
+    return {
+        "towns": [
+            {"name": config.name, "url": f"{request.script_name}/{config.slug}/"}
+            for config in sorted(registry, key=lambda config: config.name)
+        ]
+    }
+
+
+@view_config(route_name="live")
+def live(_request: Request) -> Response:
+    """The process answers."""
+    return Response("ok\n", content_type="text/plain")
+
+
+@view_config(route_name="ready")
+def ready(request: Request) -> Response:
+    """What the process needs answers too. Redis away slows sign-in only: a word, not a failure."""
+    runtime = request.registry.runtime
+    lines, status = [], 200
+    try:
+        with runtime.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+        lines.append("database ok")
+    except SQLAlchemyError:
+        lines.append("database away")
+        status = 503
+    try:
+        runtime.redis.ping()
+        lines.append("redis ok")
+    except RedisError:
+        lines.append("redis away")
+    return Response("\n".join(lines) + "\n", content_type="text/plain", status=status)
+
+
+@view_config(route_name="metrics")
+def metrics(request: Request) -> Response:
+    """Counters in Prometheus's format, for who asks this very process: not through the proxy."""
+    if "X-Forwarded-For" in request.headers:
+        raise HTTPNotFound
+    return Response(counted.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,1 @@
+"""Processes: the web application, its routes, and the worker."""

@@ -1,0 +1,297 @@
+"""Who handles which topic: core's own consumers, then the plugins'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import date, timedelta
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import delete, select
+
+from core.agents.models import AgentSession
+from core.api.context import TenantContext
+from core.api.errors import PreauError, RetryableError
+from core.api.payments import InvoiceDue, InvoicesPublished, PaymentReversed, PaymentSettled
+from core.api.work import Consumer, Effect, Periodic
+from core.domain.polling import poll_interval, spread, still_watched
+from core.domain.reminders import is_hour_to_write
+from core.imports import service as imports
+from core.imports import uploads
+from core.imports.upload_models import Upload, UploadPart
+from core.invoices.models import Invoice, InvoiceState
+from core.messages import service as notifications
+from core.payments import attempts
+from core.payments.models import Payment
+from core.personal_data import service as personal_data
+from core.platform.clock import today
+from core.platform.outbox.models import OutboxRow, OutboxState
+from core.platform.plugins import events
+from core.platform.plugins.calls import contain
+from core.platform.plugins.discovery import Extensions
+from core.platform.templating import PARIS
+from core.reminders import service as reminders
+from core.sign_in.models import OneTimeToken
+from core.sign_in.models import WebSession as SignInSession
+from core.sign_in.sessions import ABSOLUTE_END
+from core.unit_of_work import Town
+
+HOUSEKEEPING = "housekeeping"
+KEEP_DONE = timedelta(days=30)
+TOGETHER = 1000
+"""Events that are written in one statement."""
+_EVENTS: dict[str, Callable[..., Any]] = {
+    "invoices_published": InvoicesPublished,
+    "invoice_due": InvoiceDue,
+    "payment_settled": PaymentSettled,
+    "payment_reversed": PaymentReversed,
+}
+
+Handler = Callable[[Town, dict[str, Any]], None]
+T = TypeVar("T")
+
+
+def _publish_fanout(town: Town, payload: dict[str, Any]) -> None:
+    """One event for each family of a batch: the import's own transaction stays short."""
+    rows = town.session.execute(
+        select(Invoice.family_id, Invoice.id)
+        .where(
+            Invoice.tenant_id == town.config.slug,
+            Invoice.batch_id == payload["batch_id"],
+            Invoice.state == InvoiceState.PUBLISHED,
+        )
+        .order_by(Invoice.family_id, Invoice.id)
+    )
+    published = []
+    for family_id, found in groupby(rows, key=attrgetter("family_id")):
+        event = InvoicesPublished(
+            id=f"published-{payload['batch_id']}-{family_id}",
+            family_id=family_id,
+            invoice_ids=tuple(row.id for row in found),
+        )
+        published.append((event.id, asdict(event)))
+    for start in range(0, len(published), TOGETHER):
+        town.events.emit_many("invoices_published", published[start : start + TOGETHER])
+
+
+def _publish(town: Town, payload: dict[str, Any]) -> None:
+    """A batch's moment came."""
+    town.audit.actor = payload["actor"]
+    town.imports.publish_due(int(payload["batch_id"]), payload["at"])
+
+
+def _check_upload(town: Town, payload: dict[str, Any]) -> None:
+    town.uploads.check(int(payload["upload_id"]))
+
+
+def _import_upload(town: Town, payload: dict[str, Any]) -> None:
+    town.audit.actor = payload["actor"]
+    town.uploads.import_(int(payload["upload_id"]))
+
+
+def _event(town: Town, payload: dict[str, Any]) -> None:
+    """Hand an event to one plugin."""
+    fields = payload["event"]
+    event = _EVENTS[payload["hook"]](**{**fields, "invoice_ids": tuple(fields["invoice_ids"])})
+    contain(
+        payload["plugin"],
+        payload["hook"],
+        partial(town.call_plugin, payload["plugin"], payload["hook"], event=event),
+        passing=(PreauError,),
+        here=True,  # The worker ends it with its lease.
+    )
+
+
+def _notify(town: Town, payload: dict[str, Any]) -> None:
+    # Rows of earlier versions have one event.
+    town.notifications.fan_out(payload["kind"], *payload.get("events", [payload.get("event")]))
+
+
+def _send(town: Town, payload: dict[str, Any]) -> None:
+    # Rows of earlier versions have one message.
+    ids = payload.get("message_ids") or [payload["message_id"]]
+    town.notifications.send(*map(int, ids))
+
+
+def _daily(town: Town, _payload: dict[str, Any]) -> None:
+    """Ask for the day's reminders, at an hour to write, and for its closing: once a day each."""
+    now = town.clock.now()
+    day = today(now).isoformat()
+    town.outbox.add(reminders.CLOSE, {"day": day}, key=day)
+    if is_hour_to_write(now.astimezone(PARIS)):
+        town.outbox.add(reminders.REMIND, {"day": day}, key=day)
+
+
+def _remind(town: Town, payload: dict[str, Any]) -> None:
+    town.reminders.remind(date.fromisoformat(payload["day"]))
+
+
+def _close(town: Town, payload: dict[str, Any]) -> None:
+    town.reminders.close(date.fromisoformat(payload["day"]))
+
+
+def _retain(town: Town, _payload: dict[str, Any]) -> None:
+    town.personal_data.retain()
+
+
+def _ask(town: Town, payload: dict[str, Any]) -> None:
+    town.attempts.ask(int(payload["payment_id"]))
+
+
+def _poll(town: Town, payload: dict[str, Any]) -> None:
+    """Ask how an attempt stands, and come back later until nothing can change any more."""
+    payment_id = int(payload["payment_id"])
+    payment = town.session.get_one(Payment, (town.config.slug, payment_id))
+    age = town.clock.now() - payment.created_at
+    interval = spread(poll_interval(age))
+    try:
+        state = town.attempts.ask(payment_id)
+    except RetryableError as error:
+        # The provider is away. A longer rest is heard; a shorter one (a circuit breaker's, say)
+        # would bring all polls back at once, and again and again.
+        after = max(interval, spread(error.after or timedelta()))
+        raise RetryableError(error.reason, after) from error
+    town.session.commit()
+    if still_watched(state, age):
+        raise RetryableError(state, interval)
+
+
+def _housekeeping(town: Town, _payload: dict[str, Any]) -> None:
+    """Forget what has served: ended sessions, used links, effects that are long done."""
+    now, tenant = town.clock.now(), town.config.slug
+    for statement in (
+        delete(SignInSession).where(
+            SignInSession.tenant_id == tenant, SignInSession.created_at < now - ABSOLUTE_END
+        ),
+        delete(AgentSession).where(
+            AgentSession.tenant_id == tenant, AgentSession.created_at < now - ABSOLUTE_END
+        ),
+        delete(UploadPart).where(
+            UploadPart.tenant_id == tenant,
+            UploadPart.upload_id.in_(
+                select(Upload.id).where(
+                    Upload.tenant_id == tenant, Upload.created_at < now - KEEP_DONE
+                )
+            ),
+        ),
+        delete(OneTimeToken).where(
+            OneTimeToken.tenant_id == tenant, OneTimeToken.expires_at < now - KEEP_DONE
+        ),
+        delete(OutboxRow).where(
+            OutboxRow.tenant_id == tenant,
+            OutboxRow.state == OutboxState.DONE,
+            OutboxRow.created_at < now - KEEP_DONE,
+        ),
+    ):
+        town.session.execute(statement)
+
+
+def _watch_again(town: Town, _payload: dict[str, Any]) -> None:
+    """Safety net: an open attempt whose poll row is gone gets one; else this does nothing."""
+    open_payments = town.session.execute(
+        select(Payment.id).where(
+            Payment.tenant_id == town.config.slug,
+            Payment.state == "pending",
+            Payment.provider_reference != "",
+        )
+    )
+    for row in open_payments:
+        town.outbox.add(attempts.POLL, {"payment_id": row.id}, key=str(row.id))
+
+
+def _own(
+    topic: str, handler: Handler, effect: Effect = Effect.DATABASE, **options: Any
+) -> Consumer:
+    handle = cast("Callable[[TenantContext, dict[str, Any]], None]", handler)
+    return Consumer(topic, handle, effect, **options)
+
+
+OWN = (
+    _own(imports.FANOUT, _publish_fanout, lease=timedelta(minutes=10)),
+    _own(imports.PUBLISH, _publish, lease=timedelta(minutes=10)),
+    _own(uploads.CHECK, _check_upload, lease=timedelta(minutes=30), attempts=3),
+    _own(uploads.IMPORT, _import_upload, lease=timedelta(minutes=30), attempts=3),
+    _own(events.TOPIC, _event),
+    _own(events.NOTIFY, _notify),
+    # As long as each of a mailing's mails may take.
+    _own(notifications.SEND, _send, Effect.EXTERNAL, attempts=20, lease=timedelta(minutes=20)),
+    _own(reminders.DAILY, _daily),
+    _own(reminders.REMIND, _remind, lease=timedelta(minutes=30)),
+    _own(reminders.CLOSE, _close, lease=timedelta(minutes=30)),
+    # Like the poll, until the provider answers: an outage needs no person to end it.
+    _own(personal_data.RETENTION, _retain, lease=timedelta(minutes=10)),
+    _own(attempts.ASK, _ask, Effect.EXTERNAL, attempts=10_000),
+    _own(attempts.POLL, _poll, Effect.EXTERNAL, attempts=10_000),
+    _own(HOUSEKEEPING, _housekeeping),
+    _own("payment.watch", _watch_again),
+)
+
+OWN_SCHEDULE = (
+    Periodic("housekeeping", timedelta(days=1), HOUSEKEEPING),
+    Periodic("retention", timedelta(days=1), personal_data.RETENTION),
+    # Every hour, for a day's work: beat may have been down in the morning.
+    Periodic("reminders", timedelta(hours=1), reminders.DAILY),
+    Periodic("payment-watch", timedelta(hours=1), "payment.watch"),
+)
+
+
+class TwoConsumersError(Exception):
+    """Two consumers claim one topic."""
+
+
+def all_consumers(extensions: Extensions) -> Mapping[str, tuple[str, Consumer]]:
+    """For each topic, the plugin that handles it ("" is core) and how.
+
+    Raises:
+        TwoConsumersError: the process must not start.
+    """
+    found: dict[str, tuple[str, Consumer]] = {}
+    for name, consumers in [("", OWN), *_brought(extensions, "consumers", Consumer)]:
+        for consumer in consumers:
+            if consumer.topic in found:
+                other = found[consumer.topic][0] or "core"
+                raise TwoConsumersError(
+                    f"topic {consumer.topic!r} has two consumers: of {other} and of {name}"
+                )
+            found[consumer.topic] = (name, consumer)
+    return found
+
+
+def all_periodics(extensions: Extensions) -> list[tuple[str, Periodic]]:
+    """All periodic work: the plugin it belongs to ("" is core), and what it is."""
+    found = [("", periodic) for periodic in OWN_SCHEDULE]
+    for name, periodics in _brought(extensions, "schedule", Periodic):
+        found += [(name, periodic) for periodic in periodics]
+    return found
+
+
+def check_work(extensions: Extensions) -> None:
+    """Look whether the plugins' work fits together.
+
+    Raises:
+        TwoConsumersError: two plugins claim one topic.
+        RuntimeError: one of them fails, by name.
+    """
+    all_consumers(extensions)
+    all_periodics(extensions)
+
+
+def _brought(extensions: Extensions, hook: str, kind: type[T]) -> Iterator[tuple[str, list[T]]]:
+    """What each installed plugin answers to a process-wide hook.
+
+    Raises:
+        RuntimeError: one of them fails, by name: the process must not start.
+    """
+    everything = frozenset(extensions.plugins)
+    for name in extensions.implementers(everything, hook):
+        try:
+            items = list(extensions.call_one(everything, name, hook) or ())
+        except Exception as error:
+            raise RuntimeError(f"plugin {name!r} fails in {hook}: {error}") from error
+        for item in items:
+            if not isinstance(item, kind):
+                raise RuntimeError(f"plugin {name!r} fails in {hook}: it gives {item!r:.80}")  # noqa: TRY004
+        yield name, items

@@ -1,0 +1,112 @@
+"""Every route of the portal, on one page. A town's routes are the same by path and by host."""
+
+from __future__ import annotations
+
+from pyramid.config import Configurator
+
+from core.platform.web.tenancy import UNAVAILABLE
+
+TOWN = {
+    "home": "/",
+    "news": r"/actualites/{id:[0-9]{1,18}}",
+    "news_image": r"/actualites/images/{id:[0-9]{1,18}}",
+    "sign_in": "/connexion",
+    "sign_in_account": "/connexion/compte",
+    "lost_codes": "/codes-perdus",
+    "new_code": "/codes-perdus/{token}",
+    "sign_out": "/deconnexion",
+    "menu": "/menu",
+    "invoices": "/factures",
+    "checkout": "/factures/recapitulatif",
+    "paid": "/factures/payees",
+    "invoice_pdf": r"/factures/{id:[0-9]{1,18}}.pdf",
+    "payments": "/paiements",
+    "payment": r"/paiements/{id:[0-9]{1,18}}",
+    "payment_go": r"/paiements/{id:[0-9]{1,18}}/aller",
+    "payment_state": r"/paiements/{id:[0-9]{1,18}}/etat",
+    "payment_return": r"/paiements/{id:[0-9]{1,18}}/retour",
+    "receipt": r"/paiements/{id:[0-9]{1,18}}/recu.pdf",
+    "payment_link": "/payer/{token}",
+    "certificates": "/attestations",
+    "certificate_pdf": r"/attestations/{year:\d{4}}.pdf",
+    "alerts": "/alertes",
+    "alert_confirm": "/alertes/confirmer/{token}",
+    "alert_unsubscribe": "/alertes/desabonner/{token}",
+    "account": "/compte",
+    "switch_family": "/famille",
+    "help": "/aide",
+    "guide": "/mode-d-emploi.pdf",
+    "language": "/langue",
+    "legal": "/mentions-legales",
+    "accessibility": "/accessibilite",
+    "theme": "/theme.css",
+    "logo": "/logo",
+}
+
+OFFICE = {
+    "office": "/regie",
+    "office_sign_in": "/regie/connexion",
+    "office_sign_out": "/regie/deconnexion",
+    "office_invitation": "/regie/invitation/{token}",
+    "office_account": "/regie/mon-acces",
+    "office_agents": "/regie/agents",
+    "office_agent": r"/regie/agents/{id:[0-9]{1,18}}",
+    "office_audit": "/regie/tracabilite",
+    "office_audit_csv": "/regie/tracabilite.csv",
+    "office_outbox": "/regie/envois",
+    "office_report": r"/regie/tableau-de-bord/{year:20\d\d}-{month:0[1-9]|1[0-2]}.pdf",
+    "office_health": "/regie/etat",
+    "office_search": "/regie/recherche",
+    "office_imports": "/regie/imports",
+    "office_import": r"/regie/imports/{id:[0-9]{1,18}}",
+    "office_uploads": "/regie/imports/fichiers",
+    "office_upload": r"/regie/imports/fichiers/{id:[0-9]{1,18}}",
+    "office_upload_state": r"/regie/imports/fichiers/{id:[0-9]{1,18}}/etat",
+    "office_invoices": "/regie/factures",
+    "office_invoice": r"/regie/factures/{id:[0-9]{1,18}}",
+    "office_invoice_closing": r"/regie/factures/{id:[0-9]{1,18}}/cloture",
+    "office_correction": r"/regie/factures/{id:[0-9]{1,18}}/corriger",
+    "office_invoice_pdf": r"/regie/factures/{id:[0-9]{1,18}}.pdf",
+    "office_families": "/regie/familles",
+    "office_family_new": "/regie/familles/nouvelle",
+    "office_family": r"/regie/familles/{id:[0-9]{1,18}}",
+    "office_family_codes": r"/regie/familles/{id:[0-9]{1,18}}/codes",
+    "office_family_letter": r"/regie/familles/{id:[0-9]{1,18}}/courrier.pdf",
+    "office_family_data": r"/regie/familles/{id:[0-9]{1,18}}/donnees.json",
+    "office_family_payment": r"/regie/familles/{id:[0-9]{1,18}}/encaisser",
+    "office_family_merge": r"/regie/familles/{id:[0-9]{1,18}}/fusion",
+    "office_retention": "/regie/conservation",
+    "office_letters": "/regie/familles/courriers.pdf",
+    "office_payments": "/regie/paiements",
+    "office_payment": r"/regie/paiements/{id:[0-9]{1,18}}",
+    "office_receipt": r"/regie/paiements/{id:[0-9]{1,18}}/recu.pdf",
+    "office_news_list": "/regie/actualites",
+    "office_news_new": "/regie/actualites/nouvelle",
+    "office_news": r"/regie/actualites/{id:[0-9]{1,18}}",
+    "office_reminders": "/regie/rappels",
+    "office_reminders_preview": "/regie/rappels/apercu",
+    "office_accounts": "/regie/comptes",
+    "office_account_table": "/regie/comptes/etats/{name}",
+    "office_bank": "/regie/comptes/rapprochement",
+    "office_entries": "/regie/comptes/ecritures",
+    "office_credits": "/regie/avoirs",
+    "office_credit": r"/regie/avoirs/{id:[0-9]{1,18}}",
+    "office_account_file": "/regie/comptes/{name}.{format:csv|xlsx|pdf}",
+}
+
+INSTALLATION = {
+    "towns": "/",
+    "live": "/health/live",
+    "ready": "/health/ready",
+    "metrics": "/metrics",
+    "unavailable": UNAVAILABLE,
+}
+
+
+def includeme(config: Configurator) -> None:
+    """Add them."""
+    config.add_static_view("static", "core.platform.web:static", cache_max_age=31_536_000)
+    for name, pattern in INSTALLATION.items():
+        config.add_route(name, pattern, in_town=False)
+    for name, pattern in (TOWN | OFFICE).items():
+        config.add_route(name, pattern, in_town=True)

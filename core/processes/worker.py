@@ -1,0 +1,109 @@
+"""The Celery application: one task that does a row, and beat's entries, which write rows.
+
+Celery carries ids only. Losing Redis, a worker or a message loses nothing: the relay finds the row
+again when its lease has run out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Mapping
+from functools import cache
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init, worker_ready, worker_shutdown
+from redis import Redis
+
+from core.api.work import Consumer
+from core.platform import metrics
+from core.platform.logging import configure as configure_logging
+from core.platform.outbox import broker
+from core.platform.outbox.deliver import deliver as deliver_row
+from core.platform.outbox.schedule import tick as write_rows
+from core.platform.settings import get_settings
+from core.processes.consumers import all_consumers, all_periodics
+from core.runtime import get_runtime
+
+broker.use()
+app = Celery("preau", broker=get_settings().redis_url or "memory://")
+app.conf.update(
+    task_ignore_result=True,
+    task_acks_late=True,
+    worker_prefetch_multiplier=4,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 5},
+    task_publish_retry=False,
+    worker_hijack_root_logger=False,
+    beat_schedule_filename="celerybeat-schedule",
+    timezone="Europe/Paris",
+)
+
+
+@cache
+def _consumers() -> Mapping[str, tuple[str, Consumer]]:
+    return all_consumers(get_runtime().extensions)
+
+
+@setup_logging.connect
+def _logging(**_options: object) -> None:
+    configure_logging(get_settings())
+    # A line for each row that comes and goes says nothing that the outbox does not know.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@worker_process_init.connect
+def _fresh_connections(**_options: object) -> None:
+    # A forked worker must not share its parent's sockets.
+    get_runtime().engine.dispose(close=False)
+
+
+@worker_ready.connect
+def _show_metrics(**_options: object) -> None:
+    if port := os.environ.get(metrics.PORT):
+        metrics.serve(int(port))
+
+
+@worker_shutdown.connect
+def _forget_metrics(**_options: object) -> None:
+    metrics.unshare()
+
+
+@cache
+def _broker() -> Redis:
+    return Redis.from_url(get_settings().redis_url, socket_connect_timeout=2, socket_timeout=5)
+
+
+def waiting() -> int:
+    """How many messages wait at the broker for a worker.
+
+    Asked without Kombu, which would try again for as long as the broker is away.
+    """
+    # Redis keeps a queue as a list under its name.
+    return _broker().llen(app.conf.task_default_queue)
+
+
+@app.task(name="preau.deliver")
+def deliver(tenant: str, row_id: str) -> None:
+    """Do an outbox row."""
+    deliver_row(get_runtime(), _consumers(), tenant, uuid.UUID(row_id))
+
+
+@app.task(name="preau.tick")
+def tick(name: str) -> None:
+    """Write the rows of a periodic work, in each town that has it."""
+    runtime = get_runtime()
+    plugin, periodic = next(
+        item for item in all_periodics(runtime.extensions) if item[1].name == name
+    )
+    write_rows(runtime, plugin, periodic)
+
+
+@app.on_after_configure.connect
+def _beat(sender: Celery, **_options: object) -> None:
+    for _plugin, periodic in all_periodics(get_runtime().extensions):
+        sender.add_periodic_task(
+            periodic.every.total_seconds(), tick.s(periodic.name), name=periodic.name
+        )

@@ -1,0 +1,1 @@
+"""Parents who sign in: accounts, sessions and their pages."""

@@ -1,0 +1,328 @@
+"""Signing in: codes, own accounts, and links that work once."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock, FamilyInfo
+from core.api.errors import UserError
+from core.domain import access_codes
+from core.families.models import AccessCode, ContactEmail, Family
+from core.families.service import Families, slow_hash
+from core.invoices.service import PAYMENT_LINK
+from core.messages.service import Notifications
+from core.platform.audit.service import Audit
+from core.platform.errors import NotFoundError, ThrottledError, WrongCodesError
+from core.platform.i18n import gettext as _
+from core.platform.passwords import NOBODY, hash_password, verify_password
+from core.platform.signing import new_token, token_hash
+from core.platform.throttling import Rule, Throttle
+from core.sign_in.models import Account, AccountFamily, OneTimeToken
+from core.sign_in.sessions import SignedIn, WebSessions
+
+LOST_CODES = "lost-codes"
+LOST_CODES_LIFE = timedelta(hours=2)
+MINIMUM_PASSWORD = 10
+
+
+class SignIn:
+    """Who comes into one town, and how."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        *,
+        secret_key: str,
+        throttle: Throttle,
+        families: Families,
+        notifications: Notifications,
+        web_sessions: WebSessions,
+        audit: Audit,
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._secret_key = secret_key
+        self._throttle = throttle
+        self._families = families
+        self._notifications = notifications
+        self._web_sessions = web_sessions
+        self._audit = audit
+
+    # --- Proving who one is ------------------------------------------------------------------
+
+    def by_codes(self, family_code: str, secret: str, address: str) -> int:
+        """The id of the family that these two codes open. `address` is the visitor's IP.
+
+        Raises:
+            ThrottledError: too many attempts on this code, from this address or in this town.
+            WrongCodesError: whatever is wrong, with one wording and after one hash.
+        """
+        code = access_codes.normalise(family_code)
+        forgive = self._attempt(f"codes:{code}", address)
+        given = slow_hash(self._secret_key, self._tenant, code, access_codes.normalise(secret))
+        family_id = None
+        for row in self._session.execute(
+            select(
+                # The codes of a duplicate open what it became.
+                func.coalesce(Family.merged_into, Family.id).label("family_id"),
+                AccessCode.secret_hash,
+            )
+            .join(
+                Family,
+                (Family.tenant_id == AccessCode.tenant_id) & (Family.id == AccessCode.family_id),
+            )
+            .where(
+                Family.tenant_id == self._tenant,
+                Family.code == code,
+                AccessCode.revoked_at.is_(None),
+            )
+        ):
+            if hmac.compare_digest(row.secret_hash, given):
+                family_id = row.family_id
+        if family_id is None:
+            raise WrongCodesError(
+                _("Ces deux codes ne vont pas ensemble. Vérifiez-les sur votre courrier.")
+            )
+        self._throttle.forgive(forgive)
+        return int(family_id)
+
+    def by_account(self, email: str, password: str, address: str) -> tuple[int, int]:
+        """The account's id and the family it opens first. Raises as `by_codes` does."""
+        forgive = self._attempt(f"account:{email.casefold()}", address)
+        account = self._session.scalar(
+            select(Account).where(
+                Account.tenant_id == self._tenant, Account.email == email.casefold()
+            )
+        )
+        families = self.families_of(account.id) if account else []
+        known = account.password_hash if account else NOBODY
+        if not verify_password(known, password) or not families:
+            raise WrongCodesError(_("L’adresse ou le mot de passe n’est pas le bon."))
+        assert account is not None  # noqa: S101 - nobody's password opens nothing
+        self._throttle.forgive(forgive)
+        return account.id, families[0].id
+
+    def _attempt(self, key: str, address: str) -> Rule:
+        minutes = timedelta(minutes=1)
+        pair = Rule(f"{self._tenant}:{key}", free=4, cap=2 * minutes)
+        wait = self._throttle.attempt(
+            [
+                pair,
+                Rule(f"{self._tenant}:address:{address}", free=20, cap=5 * minutes),
+                # A whole town is only slowed by seconds: mornings after a mailing are busy.
+                Rule(f"{self._tenant}:town", free=600, cap=timedelta(seconds=4), memory=minutes),
+            ]
+        )
+        if wait:
+            raise ThrottledError(wait)
+        return pair
+
+    # --- Own accounts --------------------------------------------------------------------------
+
+    def create_account(self, family_id: int, email: str, password: str) -> int:
+        """Let a parent sign in with an e-mail and a password from now on.
+
+        An account that opens this family, and no other, gets a new password instead: whoever has
+        the family's codes may see all that it opens.
+
+        Raises:
+            UserError: the password is too short, or the address has another account.
+        """
+        account_id = self._session.scalar(
+            insert(Account)
+            .values(
+                tenant_id=self._tenant,
+                email=email.casefold(),
+                password_hash=self._hash(password, email),
+            )
+            .on_conflict_do_nothing(index_elements=["tenant_id", "email"])
+            .returning(Account.id)
+        )
+        if account_id is None:
+            return self._renew(email.casefold(), family_id, password)
+        self._open_family(account_id, family_id)
+        self._audit.write("account.created", f"family:{family_id}")
+        return account_id
+
+    def _renew(self, email: str, family_id: int, password: str) -> int:
+        account = self._session.scalars(
+            select(Account).where(Account.tenant_id == self._tenant, Account.email == email)
+        ).one()
+        if {family.id for family in self.families_of(account.id)} != {family_id}:
+            raise UserError(
+                _("Cette adresse a déjà un compte : connectez-vous avec son mot de passe.")
+            )
+        account.password_hash = self._hash(password, email)
+        self._web_sessions.end_of(account.id)
+        self._audit.write("account.password_renewed", f"family:{family_id}")
+        return account.id
+
+    def change_password(
+        self, account_id: int, current: str, password: str, address: str, *, keep: int
+    ) -> None:
+        """Replace the password and end the account's other sessions than the session `keep`.
+
+        Raises:
+            ThrottledError: too many attempts; a session that was left open guesses no password.
+            UserError: the current password is wrong, or the new one too short or too plain.
+        """
+        account = self._session.get_one(Account, (self._tenant, account_id))
+        forgive = self._attempt(f"account:{account.email}", address)
+        if not verify_password(account.password_hash, current):
+            raise UserError(_("Le mot de passe actuel n’est pas le bon."))
+        self._throttle.forgive(forgive)
+        account.password_hash = self._hash(password, account.email)
+        self._web_sessions.end_of(account_id, keep)
+
+    def _hash(self, password: str, email: str) -> str:
+        return hash_password(password, minimum=MINIMUM_PASSWORD, about=(email, self._tenant))
+
+    def link_family(self, account_id: int, family_code: str, secret: str, address: str) -> int:
+        """Let an account open one more family, by its codes. Raises as `by_codes` does."""
+        family_id = self.by_codes(family_code, secret, address)
+        self._open_family(account_id, family_id)
+        self._audit.write("account.linked", f"family:{family_id}")
+        return family_id
+
+    def account(self, account_id: int) -> Account:
+        """The account of this number."""
+        return self._session.get_one(Account, (self._tenant, account_id))
+
+    def families_of(self, account_id: int) -> Sequence[FamilyInfo]:
+        """The families that an account opens, the first linked first."""
+        ids = self._session.scalars(
+            select(AccountFamily.family_id)
+            .where(AccountFamily.tenant_id == self._tenant, AccountFamily.account_id == account_id)
+            .order_by(AccountFamily.id)
+        )
+        found = (self._families.get(family_id) for family_id in ids)
+        return [family for family in found if family is not None]
+
+    def _open_family(self, account_id: int, family_id: int) -> None:
+        self._session.execute(
+            insert(AccountFamily)
+            .values(tenant_id=self._tenant, account_id=account_id, family_id=family_id)
+            .on_conflict_do_nothing()
+        )
+
+    def switch(self, signed_in: SignedIn, family_id: int) -> None:
+        """Turn a session to another family of its account.
+
+        Raises:
+            NotFoundError: the account does not open that family.
+        """
+        families = self.families_of(signed_in.account_id) if signed_in.account_id else []
+        if family_id not in {family.id for family in families}:
+            raise NotFoundError
+        self._web_sessions.turn_to(signed_in, family_id)
+
+    # --- Links that work once ----------------------------------------------------------------
+
+    def request_new_code(self, email: str, address: str) -> None:
+        """Mail a link to every family that confirmed this address; never tells whether any did.
+
+        Raises:
+            ThrottledError: too many requests for this e-mail or from this IP `address`.
+        """
+        self._attempt(f"lost:{email.casefold()}", address)
+        rows = self._session.execute(
+            select(Family.id, Family.language, ContactEmail.address)
+            .join(
+                ContactEmail,
+                (ContactEmail.tenant_id == Family.tenant_id)
+                & (ContactEmail.family_id == Family.id),
+            )
+            .where(
+                Family.tenant_id == self._tenant,
+                ContactEmail.address == email,
+                ContactEmail.confirmed_at.is_not(None),
+            )
+        ).all()
+        for row in rows:
+            # The link is signed when the mail is written (see notifications), so that no secret
+            # lies in the outbox; the minute makes a second click the same mail.
+            minute = self._clock.now().strftime("%Y%m%d%H%M")
+            self._notifications.queue(
+                "lost_codes",
+                channel="email",
+                address=row.address,
+                family_id=row.id,
+                language=row.language,
+                payload={},
+                key=f"lost_codes/{row.id}/{row.address}/{minute}",
+            )
+
+    def one_time_token(
+        self, purpose: str, family_id: int, expires_at: datetime, payload: dict[str, Any]
+    ) -> str:
+        """A token that works once, for one purpose and family."""
+        token = new_token()
+        self._session.add(
+            OneTimeToken(
+                tenant_id=self._tenant,
+                token_hash=token_hash(token),
+                purpose=purpose,
+                family_id=family_id,
+                payload=payload,
+                expires_at=expires_at,
+            )
+        )
+        self._session.flush()
+        return token
+
+    def peek(self, purpose: str, token: str) -> OneTimeToken | None:
+        """The token if it would still work. Mail scanners and previews open links: this is free."""
+        return self._session.scalar(
+            select(OneTimeToken).where(
+                OneTimeToken.tenant_id == self._tenant,
+                OneTimeToken.token_hash == token_hash(token),
+                OneTimeToken.purpose == purpose,
+                OneTimeToken.used_at.is_(None),
+                OneTimeToken.expires_at > self._clock.now(),
+            )
+        )
+
+    def _redeem(self, purpose: str, token: str) -> tuple[int, dict[str, Any]] | None:
+        row = self._session.execute(
+            update(OneTimeToken)
+            .where(
+                OneTimeToken.tenant_id == self._tenant,
+                OneTimeToken.token_hash == token_hash(token),
+                OneTimeToken.purpose == purpose,
+                OneTimeToken.used_at.is_(None),
+                OneTimeToken.expires_at > self._clock.now(),
+            )
+            .values(used_at=self._clock.now())
+            .returning(OneTimeToken.family_id, OneTimeToken.payload)
+        ).one_or_none()
+        return (row.family_id, row.payload) if row else None
+
+    def new_code(self, token: str) -> tuple[str, str] | None:
+        """Use a lost-codes link: the family's code and a new secret; None if it does not work."""
+        redeemed = self._redeem(LOST_CODES, token)
+        if redeemed is None:
+            return None
+        family_id = redeemed[0]
+        family = self._families.get(family_id)
+        secret = self._families.issue_code(family_id)
+        self._audit.write("codes.renewed", f"family:{family_id}")
+        return (family.code, secret) if family else None
+
+    def open_payment_link(self, token: str) -> tuple[str, int] | None:
+        """Use a payment link: a session token good for that invoice only, and the invoice's id."""
+        redeemed = self._redeem(PAYMENT_LINK, token)
+        if redeemed is None:
+            return None
+        family_id, payload = redeemed
+        invoice_id = int(payload["invoice_id"])
+        return self._web_sessions.open(family_id, only_invoice_id=invoice_id), invoice_id

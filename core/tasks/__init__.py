@@ -1,1 +1,0 @@
-"""Work outside requests: outbox rows, found by the relay, carried by Celery, done by consumers."""

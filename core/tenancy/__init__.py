@@ -1,1 +1,0 @@
-"""Towns: reading their tenant.toml, and finding which one a request is for."""

@@ -1,0 +1,497 @@
+"""One town in one unit of work: every service, made when it is first used.
+
+It satisfies `core.api.context.TenantContext`, so it is what hooks and consumers are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from core.agents.service import Agents
+from core.api.context import Clock, TownInfo
+from core.api.errors import UserError
+from core.api.invoices import InvoiceSource
+from core.api.messages import NotificationChannel
+from core.api.payments import PaymentProvider
+from core.api.plugin import HealthCheck, Plugin
+from core.api.web import Audience, MenuEntry
+from core.books.accounts import Accounts
+from core.certificates.service import Certificates
+from core.credits.service import Credits
+from core.families.editing import Files
+from core.families.service import Families
+from core.imports.corrections import Corrections
+from core.imports.service import Imports
+from core.imports.uploads import Uploads
+from core.invoices.handling import Billing
+from core.invoices.service import Invoices
+from core.journal.service import Journal
+from core.messages.alerts import Alerts
+from core.messages.letters import Letters
+from core.messages.service import Notifications
+from core.news.service import NewsDesk
+from core.overview.figures import Figures
+from core.overview.health import Health
+from core.overview.lists import Desk
+from core.overview.search import Search
+from core.payments.attempts import Attempts
+from core.payments.ledger import Ledger
+from core.payments.selection import Choices
+from core.payments.service import Payments
+from core.personal_data.merging import Merging
+from core.personal_data.service import PersonalData
+from core.platform.audit.service import Audit
+from core.platform.documents.kept import Documents
+from core.platform.i18n import gettext as _
+from core.platform.outbox.service import Outbox
+from core.platform.plugins.cache import Answers
+from core.platform.plugins.calls import NonsenseError, report_fault
+from core.platform.plugins.discovery import Extensions
+from core.platform.plugins.events import Events
+from core.platform.settings import Settings
+from core.platform.signing import Links
+from core.platform.tenancy.config import TenantConfig
+from core.platform.throttling import Throttle
+from core.reminders.service import Reminders
+from core.sign_in.service import SignIn
+from core.sign_in.sessions import WebSessions
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all units of work of a process share."""
+
+    settings: Settings
+    extensions: Extensions
+    clock: Clock
+    throttle: Throttle
+    answers: Answers
+
+
+class Town:
+    """One town, one session, one actor (``family:<id>``, ``agent:<id>``, ``cli:<user>``...)."""
+
+    def __init__(
+        self,
+        config: TenantConfig,
+        session: Session,
+        surroundings: Surroundings,
+        *,
+        base_url: str,
+        actor: str,
+    ) -> None:
+        self.config = config
+        self.session = session
+        self.clock = surroundings.clock
+        self.installation = surroundings.settings
+        self.base_url = base_url
+        self._extensions = surroundings.extensions
+        self._throttle = surroundings.throttle
+        self._secret_key = surroundings.settings.secret_key
+        self._actor = actor
+        self._answers = surroundings.answers.of(config.slug)
+        self._brought_by_key: dict[str, dict[str, Any]] = {}
+        self._lacking: set[str] = set()
+        """Hooks to which not every plugin gave an answer."""
+
+    @cached_property
+    def town(self) -> TownInfo:
+        """The town as plugins see it."""
+        return self.config.info(self.base_url)
+
+    def settings(self, plugin: Plugin[S]) -> S:
+        """The settings of `plugin` in this town."""
+        return cast("S", self.config.settings[plugin.name])
+
+    # --- What the enabled plugins bring ------------------------------------------------------
+
+    # Not cached_property: its lock is one for all towns (in Python 3.11), and would be held while a
+    # plugin hangs.
+
+    @property
+    def providers(self) -> Mapping[str, PaymentProvider]:
+        """Payment providers by key, in the order of the town's file."""
+        return self._keyed("payment_providers")
+
+    @property
+    def channels(self) -> Mapping[str, NotificationChannel]:
+        """Notification channels by key."""
+        return self._keyed("notification_channels")
+
+    @property
+    def sources(self) -> Mapping[str, InvoiceSource]:
+        """Invoice sources by key."""
+        return self._keyed("invoice_sources")
+
+    def menu(self, audience: Audience) -> Sequence[MenuEntry]:
+        """The plugins' entries of a menu, sorted; asked once a minute."""
+        known, unknown = self._answers.known("menu_entries", [audience])
+        if not unknown:
+            return known[audience]
+        found = self._brought("menu_entries", audience=audience)
+        entries = chain.from_iterable(entries for _plugin, entries in found)
+        menu = tuple(sorted(entries, key=lambda entry: (entry.order, entry.label)))
+        if "menu_entries" not in self._lacking:
+            self._answers.keep("menu_entries", audience, menu)
+        return menu
+
+    def call_plugin(self, plugin: str, hook: str, **arguments: Any) -> Any:
+        """Call a hook of one plugin; its exceptions pass."""
+        return self._extensions.call_one(self.config.enabled, plugin, hook, ctx=self, **arguments)
+
+    def ask_plugins(self, hook: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What each enabled plugin answers to a hook, in this transaction.
+
+        Raises:
+            UserError: one of them fails, so that the whole must not be done.
+        """
+        answers = {}
+        for name in self._extensions.implementers(self.config.enabled, hook):
+            try:
+                with self.session.begin_nested():  # A broken statement must not break the page.
+                    answers[name] = self.call_plugin(name, hook, **arguments)
+            except (Exception, SystemExit) as error:
+                report_fault(name, hook, error)
+                raise UserError(
+                    _("L’extension « %(name)s » a échoué : rien n’a été fait.") % {"name": name}
+                ) from error
+        return answers
+
+    def _brought(self, hook: str, **arguments: Any) -> list[tuple[str, list[Any]]]:
+        found = self._extensions.contained(self.config.enabled, hook, ctx=self, **arguments)
+        if len(found) < len(self._extensions.implementers(self.config.enabled, hook)):
+            self._lacking.add(hook)
+        order = {name: rank for rank, name in enumerate(self.config.settings)}
+        return sorted(found, key=lambda item: order[item[0]])
+
+    def _keyed(self, hook: str) -> dict[str, Any]:
+        """What the plugins bring, by key; asked once. A key that is taken cannot be taken over."""
+        if hook not in self._brought_by_key:
+            by_key: dict[str, Any] = {}
+            for plugin, items in self._brought(hook):
+                for item in items:
+                    if hook == "payment_providers" and item.key != plugin:
+                        # Payments under way are asked for under this name, for years.
+                        report_fault(plugin, hook, NonsenseError(f"key {item.key!r}, not its name"))
+                    elif by_key.setdefault(item.key, item) is not item:
+                        report_fault(plugin, hook, NonsenseError(f"key {item.key!r} is taken"))
+            self._brought_by_key[hook] = by_key
+        return self._brought_by_key[hook]
+
+    # --- Services ----------------------------------------------------------------------------
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The audit trail."""
+        return Audit(self.session, self.config.slug, self._actor)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Effects that leave after the commit."""
+        return Outbox(self.session, self.config.slug, self.clock)
+
+    @cached_property
+    def links(self) -> Links:
+        """Signed links."""
+        return Links(self._secret_key, self.config.slug)
+
+    @cached_property
+    def events(self) -> Events:
+        """What happened, for plugins and messages."""
+        return Events(self.outbox, self._extensions, self.config.enabled)
+
+    @cached_property
+    def families(self) -> Families:
+        """Families' files and codes."""
+        return Families(self.session, self.config.slug, self._secret_key)
+
+    @cached_property
+    def documents(self) -> Documents:
+        """Papers."""
+        return Documents(self.session, self.config, self.base_url)
+
+    @cached_property
+    def certificates(self) -> Certificates:
+        """Yearly tax certificates."""
+        return Certificates(self.session, self.config, self.clock, self.documents)
+
+    @cached_property
+    def invoices(self) -> Invoices:
+        """Published invoices."""
+        return Invoices(self.session, self.config.slug, self.clock, self.documents, self.base_url)
+
+    @cached_property
+    def imports(self) -> Imports:
+        """Imports of invoices."""
+        return Imports(
+            self.session,
+            self.config,
+            self.clock,
+            outbox=self.outbox,
+            audit=self.audit,
+            choices=self.choices,
+        )
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Files on their way in."""
+        return Uploads(
+            self.session,
+            self.config.slug,
+            self.clock,
+            sources=lambda: self.sources,
+            imports=self.imports,
+            outbox=self.outbox,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The only writer of settlements."""
+        return Ledger(self.session, self.config.slug, self.clock, self.events, self.journal)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The only writer of the régies' journals."""
+        return Journal(self.session, self.config.slug, self.clock, self.audit)
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        """Online payments until they are settled."""
+        return Attempts(
+            self.session,
+            self.config.slug,
+            self.clock,
+            ledger=self.ledger,
+            outbox=self.outbox,
+            invoices=self.invoices,
+            audit=self.audit,
+            choices=self.choices,
+            providers=lambda: self.providers,
+            base_url=self.base_url,
+        )
+
+    @cached_property
+    def choices(self) -> Choices:
+        """Who takes payments of which régie."""
+        return Choices(
+            self._answers,
+            providers=lambda: self.providers,
+            all_there=lambda: "payment_providers" not in self._lacking,
+        )
+
+    @cached_property
+    def payments(self) -> Payments:
+        """Payments that are settled."""
+        return Payments(
+            self.session,
+            self.config,
+            self.clock,
+            ledger=self.ledger,
+            attempts=self.attempts,
+            documents=self.documents,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def notifications(self) -> Notifications:
+        """Messages to families."""
+        return Notifications(
+            self.session,
+            self.config.slug,
+            self.clock,
+            outbox=self.outbox,
+            families=self.families,
+            channels=lambda: self.channels,
+            writer=self.letters,
+        )
+
+    @cached_property
+    def letters(self) -> Letters:
+        """What messages say."""
+        return Letters(
+            self.session,
+            self.config,
+            self.clock,
+            invoices=self.invoices,
+            payments=self.payments,
+            links=self.links,
+            # Asked for late: agents write by notifications, which write by letters.
+            invite=lambda agent_id: self.agents.new_invitation(agent_id),  # noqa: PLW0108
+            base_url=self.base_url,
+        )
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """Registered addresses."""
+        return Alerts(
+            self.session,
+            self.config.slug,
+            self.clock,
+            links=self.links,
+            notifications=self.notifications,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def sign_in(self) -> SignIn:
+        """Who comes in."""
+        return SignIn(
+            self.session,
+            self.config.slug,
+            self.clock,
+            secret_key=self._secret_key,
+            throttle=self._throttle,
+            families=self.families,
+            notifications=self.notifications,
+            web_sessions=self.web_sessions,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def web_sessions(self) -> WebSessions:
+        """Browsers that are signed in."""
+        return WebSessions(self.session, self.config.slug, self.clock)
+
+    @cached_property
+    def agents(self) -> Agents:
+        """Who works in the régie."""
+        return Agents(
+            self.session,
+            self.config,
+            self.clock,
+            secret_key=self._secret_key,
+            throttle=self._throttle,
+            notifications=self.notifications,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def desk(self) -> Desk:
+        """The office's lists and figures."""
+        return Desk(self.session, self.config, self.clock, self.audit)
+
+    @cached_property
+    def search(self) -> Search:
+        """Finding things."""
+        return Search(self.session, self.config.slug)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The dashboard."""
+        return Figures(self.session, self.config.slug, self.clock, channels=lambda: self.channels)
+
+    @cached_property
+    def billing(self) -> Billing:
+        """Invoices in the hands of agents."""
+        return Billing(self.session, self.config.slug, ledger=self.ledger, audit=self.audit)
+
+    @cached_property
+    def reminders(self) -> Reminders:
+        """What families are reminded of, and what goes to the trésorerie."""
+        return Reminders(
+            self.session,
+            self.config,
+            self.clock,
+            billing=self.billing,
+            events=self.events,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def personal_data(self) -> PersonalData:
+        """What families may ask for, and what time erases."""
+        return PersonalData(
+            self.session,
+            self.config,
+            self.clock,
+            audit=self.audit,
+            ask_plugins=self.ask_plugins,
+        )
+
+    @cached_property
+    def merging(self) -> Merging:
+        """Duplicates that become one."""
+        return Merging(
+            self.session,
+            self.config.slug,
+            families=self.families,
+            ledger=self.ledger,
+            audit=self.audit,
+            ask_plugins=self.ask_plugins,
+        )
+
+    def health_checks(self) -> list[tuple[str, HealthCheck]]:
+        """The plugins' questions about their own health, with the plugin that asks."""
+        return [
+            (plugin, check) for plugin, checks in self._brought("health_checks") for check in checks
+        ]
+
+    @cached_property
+    def health(self) -> Health:
+        """How the town's machinery is."""
+        return Health(
+            self.session,
+            self.config.slug,
+            self.clock,
+            channels=lambda: self.channels,
+            providers=lambda: self.providers,
+            checks=self.health_checks,
+        )
+
+    @cached_property
+    def files(self) -> Files:
+        """Families' files in the hands of agents."""
+        return Files(
+            self.session,
+            self.config.slug,
+            self.clock,
+            secret_key=self._secret_key,
+            base_url=self.base_url,
+            families=self.families,
+            documents=self.documents,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def corrections(self) -> Corrections:
+        """Invoices corrected by hand."""
+        return Corrections(self.session, self.config.slug, self.imports, self.audit)
+
+    @cached_property
+    def credits(self) -> Credits:
+        """What was paid too much."""
+        return Credits(
+            self.session,
+            self.config.slug,
+            self.clock,
+            ledger=self.ledger,
+            journal=self.journal,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """The régies' books."""
+        return Accounts(
+            self.session,
+            self.config,
+            self.clock,
+            journal=self.journal,
+            audit=self.audit,
+            names=lambda: self.agents.names(),  # noqa: PLW0108 - made late: few pages need agents
+        )
+
+    @cached_property
+    def news(self) -> NewsDesk:
+        """The town's news."""
+        return NewsDesk(self.session, self.config.slug, self.clock, self.audit)

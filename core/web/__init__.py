@@ -1,1 +1,0 @@
-"""The pages: a Pyramid application over the services."""

@@ -1,1 +1,0 @@
-"""The pages of parents, a module for each place of the menu."""
