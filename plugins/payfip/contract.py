@@ -64,6 +64,7 @@ _QUALIFICATIONS = ("", f"{{{ANSWERS}}}", f"{{{SERVICE}}}", f"{{{REQUESTS}}}")
 """How a name below an operation's element may be written: bare, as the interface says, or in one of
 the service's own namespaces, as its next version may. Nobody else's names are read."""
 FAULT_FIELDS = ("code", "descriptif", "libelle", "message", "severite")
+"""As the contract has them. In recorded faults `descriptif` is empty and `message` is not there."""
 
 
 class MalformedAnswerError(ValueError):

@@ -42,6 +42,7 @@ class Portal:
 
     base: str
     heard: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
     def wait(self, count: int, patience: float = 5.0) -> list[str]:
         end = time.monotonic() + patience
@@ -70,11 +71,13 @@ def clock(_clock: FakeClock) -> FakeClock:
 @pytest.fixture
 def portal() -> Iterator[Portal]:
     heard: list[str] = []
+    bodies: list[bytes] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            heard.append(parse_qs(body)["idOp"][0])
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            bodies.append(body)
+            heard.append(parse_qs(body.decode())["idOp"][0])
             self.send_response(200)
             self.end_headers()
 
@@ -85,7 +88,7 @@ def portal() -> Iterator[Portal]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
-        yield Portal(f"http://127.0.0.1:{server.server_port}", heard)
+        yield Portal(f"http://127.0.0.1:{server.server_port}", heard, bodies)
     finally:
         server.shutdown()
         thread.join()

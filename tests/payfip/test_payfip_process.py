@@ -15,7 +15,7 @@ import pytest
 from plugins.payfip.client import Client
 from plugins.payfip.fields import Creation
 
-CREATION = Creation("2026", "a@b.fr", "5687", "006382", "X", "ABC", "T", "http://x/n", "http://x/r")
+CREATION = Creation("2026", "a@b.fr", "5687", "006382", "X", "ABCDEF", "T", "http://x/n", "http://x/r")
 COMMAND = "import plugins.payfip.commands as c; c.simulator()"
 
 
@@ -41,15 +41,19 @@ def test_killed_and_started_again_it_remembers(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     state = tmp_path / "state.sqlite"
     process = start(port, state)
-    with Client(f"http://127.0.0.1:{port}/tpa/services/securite") as client:
-        id_op = client.create(CREATION)
-        httpx.post(
-            f"http://127.0.0.1:{port}/_simulator/api/operations/{id_op}/act",
-            json={"action": "accept"},
-        ).raise_for_status()
+    try:
+        with Client(f"http://127.0.0.1:{port}/tpa/services/securite") as client:
+            id_op = client.create(CREATION)
+            httpx.post(
+                f"http://127.0.0.1:{port}/_simulator/api/operations/{id_op}/act",
+                json={"action": "accept"},
+            ).raise_for_status()
+            process.kill()
+            process.wait()
+            process = start(port, state)
+            assert client.payment(id_op).resultrans == "P"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
         process.kill()
         process.wait()
-        process = start(port, state)
-        assert client.payment(id_op).resultrans == "P"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0

@@ -10,6 +10,8 @@ from plugins.payfip.simulator.store import Operation, Store
 
 LATER = 60.0
 """Seconds that a late notification or a slow result takes."""
+OTHER_RESULT = "I"
+"""No result that the interface knows: what a means of payment may bring that comes one day."""
 
 
 class Wakes(Protocol):
@@ -30,7 +32,7 @@ class Bank:
     def pay_by_card(self, operation: Operation) -> None:
         """Do as the card's scenario says."""
         scenario = Scenario(operation.scenario or Scenario.ACCEPT)
-        refuse = scenario is Scenario.REFUSE or (
+        refuse = scenario in {Scenario.REFUSE, Scenario.SINGLE_USE} or (
             scenario is Scenario.REFUSE_THEN_ACCEPT and operation.tries < 2
         )
         if refuse:
@@ -40,7 +42,7 @@ class Bank:
         done = self._store.finish(
             operation.id_op,
             "P",
-            numauto=f"{secrets.randbelow(10**6):06d}",
+            numauto=secrets.token_hex(3),
             told=told.get(scenario, ""),
             hidden=LATER if scenario is Scenario.SLOW_RESULT else 0,
         )
@@ -49,7 +51,8 @@ class Bank:
 
     def promise_debit(self, operation: Operation) -> None:
         """Take a mandate for one direct debit: money that comes in days."""
-        if self._store.finish(operation.id_op, "V"):
+        mandate = f"{secrets.randbelow(10**12):012d}-tip"
+        if self._store.finish(operation.id_op, "V", numauto=mandate):
             self._tell(operation, Scenario.ACCEPT)
 
     def refuse(self, operation: Operation, result: str = "R") -> None:
@@ -60,6 +63,11 @@ class Bank:
     def cancel(self, operation: Operation) -> None:
         """The parent gives up."""
         if self._store.finish(operation.id_op, "A"):
+            self._notify(operation)
+
+    def other(self, operation: Operation) -> None:
+        """End in a result that nobody knows."""
+        if self._store.finish(operation.id_op, OTHER_RESULT):
             self._notify(operation)
 
     def notify(self, operation: Operation) -> None:

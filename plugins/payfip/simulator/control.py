@@ -14,7 +14,7 @@ from pyramid.request import Request
 
 from plugins.payfip.contract import Operation as Call
 from plugins.payfip.simulator import rules, ticket
-from plugins.payfip.simulator.bank import Bank
+from plugins.payfip.simulator.bank import OTHER_RESULT, Bank
 from plugins.payfip.simulator.scenarios import AMOUNT_FAULTS, FaultKind, Scenario
 from plugins.payfip.simulator.store import ClientRow, Operation, Store
 
@@ -24,6 +24,7 @@ ACTIONS = {
     "refuse": "Refuser (carte)",
     "debit_refuse": "Refuser (prélèvement)",
     "cancel": "Annuler",
+    "unknown": "Autre moyen (code inconnu)",
     "notify": "Notifier encore",
     "age": "Vieillir",
     "forget": "Oublier (P1)",
@@ -36,6 +37,7 @@ RESULTS = {
     "R": "R, carte refusée",
     "Z": "Z, prélèvement refusé",
     "A": "A, annulé",
+    OTHER_RESULT: f"{OTHER_RESULT}, code inconnu",
 }
 FAULTS = {
     FaultKind.DELAY: "réponse en retard",
@@ -151,10 +153,11 @@ def _act(request: Request, id_op: str, values: Mapping[str, Any]) -> None:
     found = _find(request, id_op)
     try:
         action = str(values.get("action", ""))
-        if action == "accept":
-            scenario = Scenario(values.get("scenario") or Scenario.ACCEPT)
-            store.reach_bank(id_op)
+        scenario = Scenario(values.get("scenario") or Scenario.ACCEPT)
+        if scenario is not Scenario.ACCEPT or action == "accept":
             store.choose_card(id_op, brand="VISA", last4="0055", scenario=scenario)
+        if action == "accept":
+            store.reach_bank(id_op)
             bank.pay_by_card(_find(request, id_op))
         elif action == "debit":
             store.reach_bank(id_op)
@@ -164,6 +167,8 @@ def _act(request: Request, id_op: str, values: Mapping[str, Any]) -> None:
             bank.refuse(found, "R" if action == "refuse" else "Z")
         elif action == "cancel":
             bank.cancel(found)
+        elif action == "unknown":
+            bank.other(found)
         elif action == "notify":
             bank.notify(found)
         elif action == "age":

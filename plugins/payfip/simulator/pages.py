@@ -24,15 +24,16 @@ from plugins.payfip.simulator.store import Operation, Store
 class NotNowError(Exception):
     """This page cannot be shown for this idOp."""
 
-    def __init__(self, refusal: Refusal, back: str = "") -> None:
+    def __init__(self, refusal: Refusal, operation: Operation | None = None) -> None:
         super().__init__(refusal.code)
         self.refusal = refusal
-        self.back = back
+        self.back = operation.urlredirect if operation else ""
+        self.paid = operation is not None and (operation.paid or operation.open_ended)
 
 
 def not_now(error: NotNowError, request: Request) -> Response:
     """Say why, and lead back to the portal."""
-    values = {"refusal": error.refusal, "back": error.back}
+    values = {"refusal": error.refusal, "back": error.back, "paid": error.paid}
     response: Response = render_to_response(_template("stopped"), values, request=request)
     response.status = 404 if error.refusal is rules.P1 else 409
     return response
@@ -42,7 +43,7 @@ def choice(request: Request) -> Any:
     """M6a: what is to be paid, and by which means."""
     operation = _payable(request)
     if not _store(request).page_open(operation):
-        raise NotNowError(rules.P4, operation.urlredirect)
+        raise NotNowError(rules.P4, operation)
     who = rules.client(_store(request), operation.numcli)
     return {
         "operation": operation,
@@ -61,7 +62,7 @@ def choose(request: Request) -> Response:
         _bank(request).cancel(operation)
         return _to(request, "result", operation)
     if not _store(request).page_open(operation):
-        raise NotNowError(rules.P4, operation.urlredirect)
+        raise NotNowError(rules.P4, operation)
     _store(request).reach_bank(operation.id_op)
     return _to(request, "debit" if means == "prelevement" else "card", operation)
 
@@ -159,7 +160,7 @@ def result(request: Request) -> Any:
     return {
         "operation": operation,
         "rows": ticket.rows(_store(request), operation) if operation.paid else (),
-        "again": not operation.paid and _store(request).page_open(operation),
+        "again": not operation.used_up and _store(request).page_open(operation),
     }
 
 
@@ -167,7 +168,7 @@ def ticket_pdf(request: Request) -> Response:
     """*Impression PDF*."""
     operation = _operation(request)
     if not operation.paid:
-        raise NotNowError(rules.P5, operation.urlredirect)
+        raise NotNowError(rules.P5, operation)
     return Response(
         ticket.pdf(_store(request), operation),
         content_type="application/pdf",
@@ -207,8 +208,8 @@ def _operation(request: Request) -> Operation:
 
 def _payable(request: Request) -> Operation:
     operation = _operation(request)
-    if operation.paid:
-        raise NotNowError(rules.P3, operation.urlredirect)
+    if operation.used_up:
+        raise NotNowError(rules.P3, operation)
     return operation
 
 
@@ -216,7 +217,7 @@ def _at_bank(request: Request) -> Operation:
     """The operation of a page that is only reached by choosing, and outlives the first page."""
     operation = _payable(request)
     if not operation.at_bank or not _store(request).bank_open(operation):
-        raise NotNowError(rules.P4, operation.urlredirect)
+        raise NotNowError(rules.P4, operation)
     return operation
 
 

@@ -12,6 +12,8 @@ class Scenario(StrEnum):
     ACCEPT = "accept"
     REFUSE = "refuse"
     REFUSE_THEN_ACCEPT = "refuse_then_accept"
+    SINGLE_USE = "single_use"
+    """Refused, and the page takes no other try: what two public modules report of the service."""
     DROP = "drop"
     DOUBLE = "double"
     LATE = "late"
@@ -46,6 +48,10 @@ CARDS = {
         TestCard(
             "4970100000000238", "VISA", Scenario.REFUSE_THEN_ACCEPT,
             "Refusé au premier essai, accepté au second",
+        ),
+        TestCard(
+            "4970100000001053", "VISA", Scenario.SINGLE_USE,
+            "Refusé, et la page ne se rouvre pas",
         ),
         TestCard(
             "4970100000000329", "VISA", Scenario.DROP,

@@ -12,7 +12,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from plugins.payfip import contract
-from plugins.payfip.contract import ENVELOPE, FAULT_FIELDS, MEDIA_TYPE, SERVICE, SIGNATURES
+from plugins.payfip.contract import ENVELOPE, MEDIA_TYPE, SERVICE, SIGNATURES
 from plugins.payfip.simulator import rules
 from plugins.payfip.simulator.rules import Refusal
 from plugins.payfip.simulator.scenarios import AMOUNT_FAULTS, FaultKind
@@ -25,6 +25,8 @@ _TECHNICAL = {
     FaultKind.PROTOCOL: "TechProtocolaireErreur",
 }
 _OPERATIONS = {f"{{{SERVICE}}}{one}": one for one in contract.Operation}
+SEVERITY = "2"
+"""Of every fault that was recorded."""
 PATIENCE = 60.0
 """Seconds that an answer which never comes takes at most, so that a thread is not lost."""
 
@@ -129,6 +131,8 @@ def _payment(store: Store, id_op: str) -> dict[str, str] | Refusal:
                      "resultrans", "saisie")
     }  # fmt: skip
     answer |= {"idOp": id_op, "dattrans": at.strftime("%d%m%Y"), "heurtrans": at.strftime("%H%M")}
+    # As recorded: two digits of the year that was asked.
+    answer["exer"] = found.exer[:2]
     return _told_wrongly(answer, found)
 
 
@@ -141,7 +145,8 @@ def _told_wrongly(answer: dict[str, str], operation: Operation) -> dict[str, str
 
 
 def _fault(kind: str, code: str, words: str) -> Response:
-    values = zip(FAULT_FIELDS, (code, words, words, "", "2"), strict=True)
+    # As recorded: the description is empty, the words stand in the label, no message at all.
+    values = (("code", code), ("descriptif", ""), ("libelle", words), ("severite", SEVERITY))
     detail = etree.Element("detail")
     inner = etree.SubElement(detail, f"{{{SERVICE}}}{kind}", nsmap={"ns2": SERVICE})
     _fill(inner, values)

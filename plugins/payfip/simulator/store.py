@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from plugins.payfip.simulator.scenarios import Scenario
+
 Row = TypeVar("Row")
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -85,6 +87,18 @@ class Operation:
     def paid(self) -> bool:
         """Whether money was (in play) taken or promised."""
         return self.resultrans in {"P", "V"}
+
+    @property
+    def used_up(self) -> bool:
+        """Whether the parent's pages take no further try."""
+        return self.open_ended or self.paid or (
+            bool(self.resultrans) and self.scenario == Scenario.SINGLE_USE
+        )
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether the result is none that says whether money was taken."""
+        return self.resultrans not in {"", "P", "V", "R", "Z", "A"}
 
     @property
     def transaction(self) -> str:
