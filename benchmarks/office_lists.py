@@ -96,64 +96,68 @@ def cases() -> list[Case]:
     """All lists, on their first and on their last page, and finding things."""
     end = 60
     return [
-        Case("invoices", lambda t: t.desk.invoices(), ROWS.format(where="true")),
+        Case("invoices", lambda t: t.invoice_list.page(), ROWS.format(where="true")),
         Case(
             "invoices, last page",
-            lambda t: t.desk.invoices(before=end),
+            lambda t: t.invoice_list.page(before=end),
             ROWS.format(where=f"i.id < {end}"),
         ),
-        Case("invoices to pay", lambda t: t.desk.invoices(unpaid=True), ROWS.format(where=UNPAID)),
+        Case(
+            "invoices to pay",
+            lambda t: t.invoice_list.page(unpaid=True),
+            ROWS.format(where=UNPAID),
+        ),
         Case(
             "invoices to pay, last page",
-            lambda t: t.desk.invoices(unpaid=True, before=end * 50),
+            lambda t: t.invoice_list.page(unpaid=True, before=end * 50),
             ROWS.format(where=f"{UNPAID} AND i.id < {end * 50}"),
         ),
         Case(
             "invoices cancelled (none)",
-            lambda t: t.desk.invoices(state="cancelled"),
+            lambda t: t.invoice_list.page(state="cancelled"),
             ROWS.format(where="i.state = 'cancelled'"),
         ),
         Case(
             "invoices of a régie, last page",
-            lambda t: t.desk.invoices(regie="GARDERIE", before=end * 3),
+            lambda t: t.invoice_list.page(regie="GARDERIE", before=end * 3),
             ROWS.format(where=f"i.regie = 'GARDERIE' AND i.id < {end * 3}"),
         ),
         Case(
             "invoices of a family",
-            lambda t: t.desk.invoices(family_id=NEEDLE),
+            lambda t: t.invoice_list.page(family_id=NEEDLE),
             ROWS.format(where=f"i.family_id = {NEEDLE}"),
         ),
         Case(
             "invoices of an import",
-            lambda t: t.desk.invoices(batch_id=2),
+            lambda t: t.invoice_list.page(batch_id=2),
             ROWS.format(where="i.batch_id = 2"),
         ),
-        Case("payments", lambda t: t.desk.payments(), PAID.format(where="true")),
+        Case("payments", lambda t: t.payment_list.page(), PAID.format(where="true")),
         Case(
             "payments, last page",
-            lambda t: t.desk.payments(before=end),
+            lambda t: t.payment_list.page(before=end),
             PAID.format(where=f"p.id < {end}"),
         ),
         Case(
             "payments to look at (none)",
-            lambda t: t.desk.payments(anomalies=True),
+            lambda t: t.payment_list.page(anomalies=True),
             PAID.format(where="p.anomaly <> ''"),
         ),
         Case(
             "payments refused (none)",
-            lambda t: t.desk.payments(state="refused"),
+            lambda t: t.payment_list.page(state="refused"),
             PAID.format(where="p.state = 'refused'"),
         ),
         Case(
             "payments of one old day",
-            lambda t: t.desk.payments(since=date(2025, 3, 9), until=date(2025, 3, 9)),
+            lambda t: t.payment_list.page(since=date(2025, 3, 9), until=date(2025, 3, 9)),
             PAID.format(
                 where="p.settled_at >= '2025-03-08T23:00Z' AND p.settled_at < '2025-03-09T23:00Z'"
             ).replace("ORDER BY p.id", "ORDER BY p.settled_at DESC, p.id"),
         ),
         Case(
             "families",
-            lambda t: t.desk.families(after="F000900"),
+            lambda t: t.family_list.page(after="F000900"),
             "SELECT * FROM family WHERE tenant_id = 'valmont' AND code > 'F000900'"
             " ORDER BY code LIMIT 51",
         ),
@@ -173,7 +177,7 @@ def cases() -> list[Case]:
         ),
         Case(
             "audit trail",
-            lambda t: t.desk.audit(),
+            lambda t: t.trail.page(),
             "SELECT * FROM audit_entry WHERE tenant_id = 'valmont' ORDER BY id DESC LIMIT 51",
         ),
         Case(

@@ -26,11 +26,13 @@ from core.books.accounts import Accounts
 from core.certificates.service import Certificates
 from core.credits.service import Credits
 from core.families.editing import Files
+from core.families.lists import FamilyList
 from core.families.service import Families
 from core.imports.corrections import Corrections
 from core.imports.service import Imports
 from core.imports.uploads import Uploads
 from core.invoices.handling import Billing
+from core.invoices.lists import InvoiceList
 from core.invoices.service import Invoices
 from core.journal.service import Journal
 from core.messages.alerts import Alerts
@@ -39,17 +41,19 @@ from core.messages.service import Notifications
 from core.news.service import NewsDesk
 from core.overview.figures import Figures
 from core.overview.health import Health
-from core.overview.lists import Desk
 from core.overview.search import Search
 from core.payments.attempts import Attempts
 from core.payments.ledger import Ledger
+from core.payments.lists import PaymentList
 from core.payments.selection import Choices
 from core.payments.service import Payments
 from core.personal_data.merging import Merging
 from core.personal_data.service import PersonalData
 from core.platform.audit.service import Audit
+from core.platform.audit.trail import Trail
 from core.platform.documents.kept import Documents
 from core.platform.i18n import gettext as _
+from core.platform.outbox.dead import DeadEffects
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.cache import Answers
 from core.platform.plugins.calls import NonsenseError, report_fault
@@ -376,9 +380,29 @@ class Town:
         )
 
     @cached_property
-    def desk(self) -> Desk:
-        """The office's lists and figures."""
-        return Desk(self.session, self.config, self.clock, self.audit)
+    def invoice_list(self) -> InvoiceList:
+        """Lists of invoices."""
+        return InvoiceList(self.session, self.config.slug)
+
+    @cached_property
+    def payment_list(self) -> PaymentList:
+        """Lists of payments."""
+        return PaymentList(self.session, self.config.slug)
+
+    @cached_property
+    def family_list(self) -> FamilyList:
+        """Lists of families."""
+        return FamilyList(self.session, self.config.slug)
+
+    @cached_property
+    def trail(self) -> Trail:
+        """The audit trail, to read."""
+        return Trail(self.session, self.config.slug)
+
+    @cached_property
+    def dead_effects(self) -> DeadEffects:
+        """Effects that were given up."""
+        return DeadEffects(self.session, self.config.slug, self.clock, self.audit)
 
     @cached_property
     def search(self) -> Search:

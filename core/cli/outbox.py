@@ -23,7 +23,7 @@ def dead(town_slug: str) -> None:
     found = 0
     for slug in slugs:  # One after the other: nobody but the relay sees several towns at once.
         with town_work(slug) as town:
-            for row in town.desk.dead():
+            for row in town.dead_effects.page():
                 found += 1
                 since = f"{row.created_at:%Y-%m-%d %H:%M}"
                 click.echo("\t".join((slug, str(row.id), since, row.topic, row.last_error)))
@@ -50,7 +50,7 @@ def retry(town_slug: str, numbers: tuple[uuid.UUID, ...], topic: str, *, everyth
     while rows := list(numbers) or _next(town_slug, topic):
         with town_work(town_slug) as town:
             for number in rows:
-                town.desk.retry(number)
+                town.dead_effects.retry(number)
         done += len(rows)
         if numbers:
             break
@@ -59,4 +59,4 @@ def retry(town_slug: str, numbers: tuple[uuid.UUID, ...], topic: str, *, everyth
 
 def _next(town_slug: str, topic: str) -> list[uuid.UUID]:
     with town_work(town_slug) as town:
-        return town.desk.dead_ids(topic)
+        return town.dead_effects.ids(topic)

@@ -101,7 +101,7 @@ def _credit(request: Request, error: str = "") -> Response:
         "credit": found,
         "left": left,
         "family": request.ctx.families.get(found.family_id),
-        "payment": request.ctx.desk.payment(found.payment_id),
+        "payment": request.ctx.payment_list.get(found.payment_id),
         "origin": request.ctx.billing.get(found.invoice_id) if found.invoice_id else None,
         "uses": request.ctx.credits.uses(found.id),
         "due": due,

@@ -18,7 +18,7 @@ from core.api.messages import Document
 from core.domain.access_codes import grouped
 from core.families.models import Family
 from core.invoices.parents import pdf
-from core.overview.lists import PAGE
+from core.platform.db.paging import PAGE_ROWS
 from core.platform.errors import NotFoundError, TooManyAddressesError
 from core.platform.i18n import gettext as _
 from core.platform.web import query_params as asked
@@ -50,10 +50,10 @@ class NewFileForm(FileForm):
 def families(request: Request) -> dict[str, Any]:
     """All families, by code."""
     name = asked.word(request, "nom")
-    rows = request.ctx.desk.families(name=name, after=asked.word(request, "apres"))
-    more = rows[PAGE - 1].code if len(rows) > PAGE else None
+    rows = request.ctx.family_list.page(name=name, after=asked.word(request, "apres"))
+    more = rows[PAGE_ROWS - 1].code if len(rows) > PAGE_ROWS else None
     return {
-        "rows": rows[:PAGE],
+        "rows": rows[:PAGE_ROWS],
         "name": name,
         "without_code": len(request.ctx.families.without_code()),
         **asked.pages(request, more, name="apres"),
@@ -286,7 +286,7 @@ def _facts(request: Request, family: Family) -> dict[str, Any]:
         "family": family,
         "children": [child.label for child in ctx.files.children(family.id)],
         "addresses": [row.address for row in ctx.alerts.addresses(family.id)],
-        "invoices": [row.Invoice for row in ctx.desk.invoices(family_id=family.id).rows[:5]],
+        "invoices": [row.Invoice for row in ctx.invoice_list.page(family_id=family.id).rows[:5]],
     }
 
 
@@ -319,9 +319,9 @@ def _see(request: Request, family_id: int) -> Response:
 
 def _page(request: Request, *, form: Any = None, email: Any = None, error: str = "") -> Response:
     found = _family(request)
-    desk, files = request.ctx.desk, request.ctx.files
-    invoices = desk.invoices(family_id=found.id, before=asked.number(request, "factures"))
-    payments = desk.payments(family_id=found.id, before=asked.number(request, "paiements"))
+    uow, files = request.ctx, request.ctx.files
+    invoices = uow.invoice_list.page(family_id=found.id, before=asked.number(request, "factures"))
+    payments = uow.payment_list.page(family_id=found.id, before=asked.number(request, "paiements"))
     context = {
         "family": found,
         "form": form
@@ -347,7 +347,7 @@ def _page(request: Request, *, form: Any = None, email: Any = None, error: str =
         "addresses": request.ctx.alerts.addresses(found.id),
         "messages": request.ctx.notifications.of_family(found.id),
         "channels": request.ctx.channels,
-        "trail": desk.audit(subject=f"family:{found.id}").rows,
+        "trail": uow.trail.page(subject=f"family:{found.id}").rows,
         "names": request.ctx.agents.names(),
     }  # fmt: skip
     return render_to_response(f"{T}/family.jinja2", context, request)

@@ -13,7 +13,7 @@ from pyramid.view import view_config
 from core.api.errors import UserError
 from core.imports.models import ImportBatch
 from core.imports.upload_models import Upload, UploadState
-from core.overview.lists import PAGE
+from core.platform.db.paging import PAGE_ROWS
 from core.platform.i18n import gettext as _
 from core.platform.web import query_params as asked
 from core.platform.web.forms import moment as typed_moment
@@ -55,11 +55,11 @@ def send(request: Request) -> dict[str, Any] | Response:
 
 def _imports(request: Request, error: str = "") -> dict[str, Any]:
     batches = request.ctx.imports.batches(
-        before=asked.number(request, "avant"), limit=PAGE + 1
+        before=asked.number(request, "avant"), limit=PAGE_ROWS + 1
     )
-    more = batches[PAGE - 1].id if len(batches) > PAGE else None
+    more = batches[PAGE_ROWS - 1].id if len(batches) > PAGE_ROWS else None
     return {
-        "batches": batches[:PAGE],
+        "batches": batches[:PAGE_ROWS],
         "names": request.ctx.agents.names(),
         "uploads": request.ctx.uploads.waiting(),
         "sources": list(request.ctx.sources.values()),
@@ -160,7 +160,7 @@ def _act(request: Request, batch_id: int, action: str) -> str:
 
 def _batch(request: Request, error: str = "") -> Response:
     found: ImportBatch = request.ctx.imports.get(int(request.matchdict["id"]))
-    page = request.ctx.desk.invoices(batch_id=found.id, before=asked.number(request, "avant"))
+    page = request.ctx.invoice_list.page(batch_id=found.id, before=asked.number(request, "avant"))
     context = {
         "batch": found,
         "names": request.ctx.agents.names(),

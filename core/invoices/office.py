@@ -27,7 +27,7 @@ def invoices(request: Request) -> dict[str, Any]:
     """All invoices, by state and régie."""
     state = asked.word(request, "etat", {*InvoiceState, UNPAID, OVERPAID})
     regie = asked.word(request, "regie", request.town.file.regies)
-    page = request.ctx.desk.invoices(
+    page = request.ctx.invoice_list.page(
         state="" if state in {UNPAID, OVERPAID} else state,
         regie=regie,
         unpaid=state == UNPAID,
@@ -89,7 +89,7 @@ def _invoice(request: Request, error: str = "") -> Response:
         "info": request.ctx.invoices.get(found.id),
         "family": request.ctx.families.get(found.family_id),
         "lines": request.ctx.invoices.lines(found.id),
-        "payments": request.ctx.desk.payments_of(found.id),
+        "payments": request.ctx.payment_list.of_invoice(found.id),
         "too_much": too_much(found),
         "given_back": request.ctx.credits.from_invoice(found.id),
         "changes": request.ctx.corrections.of_invoice(found.id),
@@ -98,7 +98,7 @@ def _invoice(request: Request, error: str = "") -> Response:
             for row in request.ctx.credits.waiting(family_id=found.family_id, regie=found.regie)
             if row.left > 0
         ],
-        "trail": request.ctx.desk.audit(subject=f"invoice:{found.id}").rows,
+        "trail": request.ctx.trail.page(subject=f"invoice:{found.id}").rows,
         "names": request.ctx.agents.names(),
         "error": error,
     }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from core.api.context import Clock
 from core.families.models import ContactEmail, Family
 from core.messages.service import Notifications
 from core.platform.audit.service import Audit
+from core.platform.db.paging import PAGE_ROWS
 from core.platform.errors import NotFoundError, TooManyAddressesError
 from core.platform.signing import LinkError, Links
 
@@ -47,6 +49,22 @@ class Alerts:
             select(ContactEmail)
             .where(ContactEmail.tenant_id == self._tenant, ContactEmail.family_id == family_id)
             .order_by(ContactEmail.id)
+        ).all()
+
+    def refused(self) -> Sequence[Any]:
+        """List the addresses that refuse mail, the latest first, with their family."""
+        return self._session.execute(
+            select(ContactEmail, Family)
+            .join(
+                Family,
+                and_(
+                    Family.tenant_id == ContactEmail.tenant_id,
+                    Family.id == ContactEmail.family_id,
+                ),
+            )
+            .where(ContactEmail.tenant_id == self._tenant, ContactEmail.refused_at.is_not(None))
+            .order_by(ContactEmail.refused_at.desc())
+            .limit(PAGE_ROWS)
         ).all()
 
     def add(self, family_id: int, address: str) -> None:

@@ -75,7 +75,7 @@ def _paragraphs(body: str) -> list[str]:
 @cache
 def _environment(*, html: bool) -> Environment:
     env = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates" / "letters" / "letters"),
+        loader=FileSystemLoader(Path(__file__).parent / "templates" / "letters"),
         autoescape=html,  # noqa: S701 - the other is plain text
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -72,7 +72,7 @@ def search(request: Request) -> dict[str, Any] | Response:
 )
 def outbox(request: Request) -> dict[str, Any]:
     """Effects that were given up, and addresses that refuse mail."""
-    return {"rows": request.ctx.desk.dead(), "refused": request.ctx.desk.refused_addresses()}
+    return {"rows": request.ctx.dead_effects.page(), "refused": request.ctx.alerts.refused()}
 
 
 @view_config(route_name="office_outbox", request_method="POST", permission="office")
@@ -82,7 +82,7 @@ def retry(request: Request) -> Response:
         row_id = uuid.UUID(request.POST.get("id", ""))
     except ValueError:
         raise NotFoundError from None
-    request.ctx.desk.retry(row_id)
+    request.ctx.dead_effects.retry(row_id)
     request.session.flash(_("L’envoi est relancé."), "success")
     return HTTPSeeOther(location=request.route_path("office_outbox"))
 
@@ -92,7 +92,7 @@ def audit(request: Request) -> dict[str, Any]:
     """Who did what, when."""
     names = request.ctx.agents.names()
     filters = _trail(request)
-    page = request.ctx.desk.audit(**filters, before=asked.number(request, "avant"))
+    page = request.ctx.trail.page(**filters, before=asked.number(request, "avant"))
     return {"rows": page.rows, "names": names, **filters, **asked.pages(request, page.more)}
 
 
@@ -100,7 +100,7 @@ def audit(request: Request) -> dict[str, Any]:
 def audit_csv(request: Request) -> Response:
     """The trail as a file."""
     names = request.ctx.agents.names()
-    page = request.ctx.desk.audit(**_trail(request), limit=TRAIL_LIMIT)
+    page = request.ctx.trail.page(**_trail(request), limit=TRAIL_LIMIT)
     table = Table(
         "tracabilite",
         _("Traçabilité"),

@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from core.domain import access_codes
 from core.domain.money import AmountError, parse_amount
+from core.families.lists import named
 from core.families.models import Child, Family, FamilyChild
+from core.invoices.lists import invoice_rows
 from core.invoices.models import Invoice
-from core.overview.lists import invoice_rows, named, payment_rows
+from core.payments.lists import payment_rows
 from core.payments.models import Payment
 
 FOUND = 20

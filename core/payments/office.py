@@ -47,7 +47,7 @@ def payments(request: Request) -> dict[str, Any]:
         "since": asked.day(request, "du"),
         "until": asked.day(request, "au"),
     }
-    page = request.ctx.desk.payments(
+    page = request.ctx.payment_list.page(
         state="" if state == ANOMALY else state,
         anomalies=state == ANOMALY,
         before=asked.number(request, "avant"),
@@ -121,7 +121,7 @@ def _payment(request: Request, error: str = "") -> Response:
     context = {
         "payment": found,
         "family": request.ctx.families.get(found.family_id),
-        "items": request.ctx.desk.invoices_of(found.id),
+        "items": request.ctx.payment_list.invoices_of(found.id),
         "credits": [
             credit
             for credit in request.ctx.credits.of_payment(found.id)
@@ -129,8 +129,8 @@ def _payment(request: Request, error: str = "") -> Response:
         ],
         "natures": _natures(),
         "typed": request.POST,
-        "answers": request.ctx.desk.answers(found.id),
-        "trail": request.ctx.desk.audit(subject=f"payment:{found.id}").rows,
+        "answers": request.ctx.payment_list.answers(found.id),
+        "trail": request.ctx.trail.page(subject=f"payment:{found.id}").rows,
         "names": request.ctx.agents.names(),
         "error": error,
     }
@@ -138,7 +138,7 @@ def _payment(request: Request, error: str = "") -> Response:
 
 
 def _row(request: Request) -> Payment:
-    found: Payment = request.ctx.desk.payment(int(request.matchdict["id"]))
+    found: Payment = request.ctx.payment_list.get(int(request.matchdict["id"]))
     return found
 
 

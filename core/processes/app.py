@@ -47,8 +47,6 @@ def make_app(runtime: Runtime) -> Router:
     config.include("core.platform.web.rendering")
     for folder in rooms.TEMPLATES:
         config.add_jinja2_search_path(folder)
-    for folder in rooms.TEMPLATES:
-        config.add_jinja2_search_path(folder)
     config.include("core.platform.web.input_validation")
     config.include("core.processes.routes")
     config.scan("core.platform.web.views")

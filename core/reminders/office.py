@@ -13,8 +13,8 @@ from wtforms import Field, Form, StringField, ValidationError
 
 from core.api.errors import UserError
 from core.domain.reminders import FURTHEST, MOST, OPENS, RuleError, parse_days
-from core.overview.lists import PAGE
 from core.platform.clock import today
+from core.platform.db.paging import PAGE_ROWS
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.i18n import ngettext
@@ -119,8 +119,8 @@ def preview(request: Request) -> dict[str, Any]:
     """Who would be written to on a day, by which way and why, and what would be closed."""
     day = asked.day(request, "jour") or _next_day(request)
     reminders = request.ctx.reminders
-    planned = reminders.planned(day, after=asked.number(request, "rappels"), limit=PAGE)
-    closing = reminders.closing(day, after=asked.number(request, "clotures"), limit=PAGE)
+    planned = reminders.planned(day, after=asked.number(request, "rappels"), limit=PAGE_ROWS)
+    closing = reminders.closing(day, after=asked.number(request, "clotures"), limit=PAGE_ROWS)
     return {
         "day": day,
         "planned": planned,

@@ -118,7 +118,7 @@ def test_a_payment_that_bounces_takes_what_was_given_back_too(work, portal):
     correct(portal, "N1")
     give_back(work, paid)
     with portal.town() as town:
-        ((payment, _given),) = town.desk.payments_of(paid)
+        ((payment, _given),) = town.payment_list.of_invoice(paid)
         town.payments.reverse(payment.id, reason="Sans provision")
         assert list(town.credits.waiting()) == []
         (invoice,) = town.invoices.by_number("N1")

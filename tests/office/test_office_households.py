@@ -64,8 +64,8 @@ def test_two_files_become_one(two):
             "f001@exemple.fr", "f777@exemple.fr",
         }  # fmt: skip
         assert [child.label for child in town.files.children(kept)] == ["Lina"]
-        assert [family.code for family in town.desk.families()] == ["F001", "F002"]
-        (entry,) = town.desk.audit(subject=f"family:{kept}", action="family.merged").rows
+        assert [family.code for family in town.family_list.page()] == ["F001", "F002"]
+        (entry,) = town.trail.page(subject=f"family:{kept}", action="family.merged").rows
         assert entry.details == {"code": "F777", "invoices": 1}
 
 
@@ -245,7 +245,7 @@ def test_time_erases_what_nothing_needs(ruled):
     with ruled.town() as town:
         assert town.personal_data.retain() == (2, 0)  # The family's own messages went with it.
         assert town.personal_data.retain() == (0, 0)
-        (entry, _other) = town.desk.audit(action="family.erased").rows
+        (entry, _other) = town.trail.page(action="family.erased").rows
         assert entry.actor == "system"
     assert names(ruled) == [False, False, True]
 

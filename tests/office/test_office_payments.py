@@ -189,11 +189,11 @@ def test_payments_between_two_days_are_paged_by_the_moment(work, portal, monkeyp
             )  # fmt: skip
         seen, before = [], None
         while True:
-            page = town.desk.payments(since=date(2026, 3, 10), until=date(2026, 3, 10), before=before, limit=2)
+            page = town.payment_list.page(since=date(2026, 3, 10), until=date(2026, 3, 10), before=before, limit=2)
             seen += [row.Payment.amount for row in page.rows]
             before = page.more
             if before is None:
                 break
         assert seen == [104, 103, 102, 101, 100]
-        assert town.desk.payments(since=date(2026, 3, 11)).rows == []
-        assert town.desk.payments(before=0).rows == []
+        assert town.payment_list.page(since=date(2026, 3, 11)).rows == []
+        assert town.payment_list.page(before=0).rows == []

@@ -254,7 +254,7 @@ def test_what_is_left_after_its_closing_goes_to_the_tresorerie(owing):
     with owing.town() as town:
         (invoice,) = town.invoices.by_number("1")
         assert not invoice.payable
-        trail = town.desk.audit(subject=f"invoice:{invoice.id}").rows
+        trail = town.trail.page(subject=f"invoice:{invoice.id}").rows
     assert [(entry.actor, entry.action) for entry in trail] == [("system", "invoice.handed_over")]
 
 

@@ -66,7 +66,7 @@ def test_one_effect_is_tried_again_and_the_trail_says_who_asked(run, portal):
 
 @pytest.mark.usefixtures("dead")
 def test_all_are_tried_again_in_one_town_only(run, portal, monkeypatch):
-    monkeypatch.setattr("core.overview.lists.PAGE", 2)
+    monkeypatch.setattr("core.platform.outbox.dead.PAGE_ROWS", 2)
     assert "3 effect(s)" in run("retry", "valmont", "--all").output
     portal.work()
     assert states(portal) == ["done"] * 3

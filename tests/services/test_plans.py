@@ -44,7 +44,7 @@ LOOKS = {
     "paid": lambda town, family: town.invoices.paid(family),
     "one of its own": lambda town, family: town.invoices.seen_by(family, [1, 2, 3]),
     "credit notes": lambda town, family: town.invoices.credit_notes(family),
-    "to give back": lambda town, _family: town.desk.invoices(overpaid=True),
+    "to give back": lambda town, _family: town.invoice_list.page(overpaid=True),
 }
 
 

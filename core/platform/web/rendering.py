@@ -36,7 +36,6 @@ def includeme(config: Configurator) -> None:
     config.add_directive("add_jinja2_renderer", add_jinja2_renderer)
     config.add_directive("get_jinja2_environment", get_jinja2_environment)
     config.add_directive("add_jinja2_search_path", add_jinja2_search_path)
-    config.add_directive("add_jinja2_search_path", add_jinja2_search_path)
     config.add_jinja2_renderer(".jinja2", package=core)
     config.commit()
     configure(config.get_jinja2_environment())

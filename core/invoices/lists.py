@@ -1,0 +1,68 @@
+"""Lists of invoices for agents."""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, and_, select
+from sqlalchemy.orm import Session
+
+from core.families.models import Family
+from core.invoices.models import Invoice
+from core.invoices.service import is_due
+from core.platform.db.paging import PAGE_ROWS, Page, read_page
+
+
+class InvoiceList:
+    """The invoices of one tenant, page by page."""
+
+    def __init__(self, session: Session, tenant: str) -> None:
+        self._session = session
+        self._tenant = tenant
+
+    def page(
+        self,
+        *,
+        state: str = "",
+        regie: str = "",
+        family_id: int | None = None,
+        batch_id: int | None = None,
+        unpaid: bool = False,
+        overpaid: bool = False,
+        before: int | None = None,
+        limit: int = PAGE_ROWS,
+    ) -> Page:
+        """Invoices with their family and what is left of them, the newest first.
+
+        `overpaid`: those that were paid before a credit note came, so that money is to go back.
+        """
+        query = invoice_rows(self._tenant)
+        if state:
+            query = query.where(Invoice.state == state)
+        if regie:
+            query = query.where(Invoice.regie == regie)
+        if family_id is not None:
+            query = query.where(Invoice.family_id == family_id)
+        if batch_id is not None:
+            query = query.where(Invoice.batch_id == batch_id)
+        if unpaid:
+            query = query.where(is_due())
+        if overpaid:
+            query = query.where(Invoice.credited > 0, Invoice.left < 0, Invoice.paid > 0)
+        if before is not None:
+            query = query.where(Invoice.id < before)
+        return read_page(
+            self._session, query.order_by(Invoice.id.desc()), limit, lambda row: row.Invoice.id
+        )
+
+
+def invoice_rows(tenant: str) -> Select[Invoice, Family, int]:
+    """SQL: invoices of a town, each with its family and the cents that are `left` of it.
+
+    To be read beside the row: what a session holds of an invoice may be older.
+    """
+    return (
+        select(Invoice, Family, Invoice.left.label("left"))
+        .join(
+            Family, and_(Family.tenant_id == Invoice.tenant_id, Family.id == Invoice.family_id)
+        )
+        .where(Invoice.tenant_id == tenant)
+    )

@@ -1,0 +1,41 @@
+"""The audit trail, read by agents."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.platform.audit.models import AuditEntry
+from core.platform.db.paging import PAGE_ROWS, Page, read_page
+
+
+class Trail:
+    """The audit trail of one tenant, page by page."""
+
+    def __init__(self, session: Session, tenant: str) -> None:
+        self._session = session
+        self._tenant = tenant
+
+    def page(
+        self,
+        *,
+        actor: str = "",
+        subject: str = "",
+        action: str = "",
+        before: int | None = None,
+        limit: int = PAGE_ROWS,
+    ) -> Page:
+        """The audit trail, the newest first."""
+        query = select(AuditEntry).where(AuditEntry.tenant_id == self._tenant)
+        if actor:
+            query = query.where(AuditEntry.actor == actor)
+        if subject:
+            query = query.where(AuditEntry.subject == subject)
+        if action:
+            query = query.where(AuditEntry.action == action)
+        if before is not None:
+            query = query.where(AuditEntry.id < before)
+        page = read_page(
+            self._session, query.order_by(AuditEntry.id.desc()), limit, lambda row: row[0].id
+        )
+        return Page([row[0] for row in page.rows], page.more)
