@@ -216,7 +216,7 @@ class Payments(Protocol):
         self,
         *,
         regie: str,
-        family_id: int,
+        family_id: int | None,
         means: Means,
         amount: int,
         paid_at: datetime,
@@ -235,6 +235,25 @@ class Payments(Protocol):
         still owes become a credit of the family: at most `excess` of them, which a person
         confirmed (None: any number), else `UserError`. With `alone`, an invoice that a parent is
         paying online is refused too.
+
+        Without a family it is money that came before anybody knows whose it is (*recettes à
+        classer*): in the journal from now on, with nothing to share, and nobody is told.
+        """
+        ...
+
+    def classify(
+        self,
+        payment_id: int,
+        *,
+        family_id: int,
+        shares: Sequence[tuple[int, int]],
+        excess: int | None = None,
+        alone: bool = False,
+    ) -> Recorded:
+        """Say whose a payment is that was recorded without a family, and what it pays.
+
+        The journal does not move. What is left over is the family's credit, as in `record`; a share
+        that its invoice cannot take whole is refused.
         """
         ...
 

@@ -78,7 +78,7 @@ class Owed:
         left = credit_left()
         return self._session.execute(
             select(Credit, Family, Payment, left.label("left"))
-            .join(
+            .outerjoin(  # Nobody's yet: money that is to be classified.
                 Family,
                 and_(Family.tenant_id == Credit.tenant_id, Family.id == Credit.family_id),
             )

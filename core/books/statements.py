@@ -247,7 +247,8 @@ class Statements:
         day = today(self.clock.now())
         rows = [
             (
-                row.Credit.created_at, row.Family.code, row.Family.name, row.Payment.receipt_number,
+                row.Credit.created_at, row.Family.code if row.Family else "",
+                row.Family.name if row.Family else row.Payment.payer, row.Payment.receipt_number,
                 _means(row.Payment.means), _why(row),
                 (day - today(row.Credit.created_at)).days, Cents(row.left),
             )
@@ -379,6 +380,8 @@ def _why(row: Any) -> str:
         return _("Remboursé, puis règlement rejeté : à récupérer")
     if row.Credit.invoice_id is not None:
         return _("Avoir sur une facture déjà réglée")
+    if row.Family is None:
+        return _("Payeur à identifier")
     return _("Trop-perçu")
 
 

@@ -92,15 +92,16 @@ def _amount(request: Request) -> int:
 
 def _credit(request: Request, error: str = "") -> Response:
     found, left = request.ctx.credits.get(int(request.matchdict["id"]))
+    known = found.family_id  # None: money of which nobody knows yet whose it is
     due = [
         invoice
-        for invoice in request.ctx.invoices.unpaid(found.family_id)
-        if invoice.family_id == found.family_id and invoice.regie == found.regie
+        for invoice in (request.ctx.invoices.unpaid(known) if known is not None else ())
+        if invoice.family_id == known and invoice.regie == found.regie
     ]
     context = {
         "credit": found,
         "left": left,
-        "family": request.ctx.families.get(found.family_id),
+        "family": request.ctx.families.get(known) if known is not None else None,
         "payment": request.ctx.payment_list.get(found.payment_id),
         "origin": request.ctx.billing.get(found.invoice_id) if found.invoice_id else None,
         "uses": request.ctx.credits.uses(found.id),

@@ -81,11 +81,14 @@ class Credits:
         before: int | None = None,
         limit: int | None = 50,
     ) -> Sequence[Any]:
-        """Credits with something left (`left`, cents), family and payment; the newest first."""
+        """Credits with something left (`left`, cents), family and payment; the newest first.
+
+        The family is None where it is not known yet whose the payment is.
+        """
         left = credit_left()
         query = (
             select(Credit, Family, Payment, left.label("left"))
-            .join(
+            .outerjoin(
                 Family,
                 and_(Family.tenant_id == Credit.tenant_id, Family.id == Credit.family_id),
             )

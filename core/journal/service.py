@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, func, insert, select, true
+from sqlalchemy import BigInteger, BindParameter, Select, bindparam, func, insert, select, true
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
@@ -80,13 +80,16 @@ class OpenJournal:
         kind: EntryKind,
         *,
         payment_id: int,
-        family_id: int,
+        family_id: int | None,
         receipt: str,
         means: str,
         amount: int,
         credit_use_id: int | None = None,
     ) -> None:
-        """Add an entry of `amount` cents, negative when money goes back."""
+        """Add an entry of `amount` cents, negative when money goes back.
+
+        `family_id` is None while nobody knows whose it is.
+        """
         # Asked only now: an entry must not fall into a month that was closed while it waited.
         now = self._clock.now()
         last = read(
@@ -137,8 +140,12 @@ def _family_and_last_entry() -> Select[*tuple[Any, ...]]:
         .limit(1)
         .subquery()
     )
-    return (
-        select(Family.code.label("family_code"), last.c.number, last.c.at, last.c.hash)
-        .join(last, true(), isouter=True)
-        .where(Family.tenant_id == tenant, Family.id == bindparam("family"))
+    code = (
+        select(Family.code)
+        .where(Family.tenant_id == tenant, Family.id == bindparam("family", type_=BigInteger))
+        .scalar_subquery()
+    )
+    one = select(func.coalesce(code, "").label("family_code")).subquery()
+    return select(one.c.family_code, last.c.number, last.c.at, last.c.hash).join_from(
+        one, last, true(), isouter=True
     )

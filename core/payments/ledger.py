@@ -9,7 +9,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, select, update
+from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -160,15 +160,95 @@ class Ledger:
             means=means,
             amount=payment.amount,
         )
+        self._tell(payment_id, payment.family_id, [due.invoice_id for due in dues], payment.amount)
+        return True
+
+    def classify(
+        self, payment_id: int, family_id: int, shares: Sequence[tuple[int, int]], *, actor: str
+    ) -> bool:
+        """Say whose a settled payment without a family is, and what it pays: (invoice, cents).
+
+        The journal does not move: the money came before. What it pays counts from now on, as the
+        use of a credit does. The invoices are locked. False when it is someone's, or came back.
+        """
+        now = self._clock.now()
+        payment = self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.id == payment_id,
+                Payment.state == PaymentState.SETTLED,
+                Payment.family_id.is_(None),
+                # Some of it may have been given back meanwhile, to whomever brought it.
+                ~exists().where(
+                    CreditUse.tenant_id == Payment.tenant_id,
+                    CreditUse.credit_id == Credit.id,
+                    CreditUse.reversed_at.is_(None),
+                    Credit.tenant_id == Payment.tenant_id,
+                    Credit.payment_id == Payment.id,
+                ),
+            )
+            .values(family_id=family_id, classified_at=now)
+            .returning(Payment.amount)
+        ).one_or_none()
+        if payment is None:
+            return False
+        credit_id = self._session.scalars(
+            update(Credit)
+            .where(Credit.tenant_id == self._tenant, Credit.payment_id == payment_id)
+            .values(family_id=family_id)
+            .returning(Credit.id)
+        ).one()
+        for invoice_id, cents in shares:
+            use_id = self._session.scalars(
+                insert(CreditUse)
+                .values(
+                    tenant_id=self._tenant,
+                    key=f"classified/{payment_id}/{invoice_id}",
+                    credit_id=credit_id,
+                    invoice_id=invoice_id,
+                    amount=cents,
+                    actor=actor,
+                    created_at=now,
+                )
+                .returning(CreditUse.id)
+            ).one()
+            self._session.add_all(
+                (
+                    PaymentItem(
+                        tenant_id=self._tenant,
+                        payment_id=payment_id,
+                        invoice_id=invoice_id,
+                        amount=cents,
+                    ),
+                    Allocation(
+                        tenant_id=self._tenant,
+                        payment_id=payment_id,
+                        invoice_id=invoice_id,
+                        credit_use_id=use_id,
+                        amount=cents,
+                        created_at=now,
+                    ),
+                )
+            )
+        self._session.flush()
+        self._tell(payment_id, family_id, [invoice for invoice, _cents in shares], payment.amount)
+        return True
+
+    def _tell(
+        self, payment_id: int, family_id: int | None, invoice_ids: Sequence[int], amount: int
+    ) -> None:
+        """Say that a payment is there, once it is known whose: nobody else is to hear of it."""
+        if family_id is None:
+            return
         event = PaymentSettled(
             id=f"settled-{payment_id}",
             payment_id=payment_id,
-            family_id=payment.family_id,
-            invoice_ids=tuple(due.invoice_id for due in dues),
-            amount=payment.amount,
+            family_id=family_id,
+            invoice_ids=tuple(invoice_ids),
+            amount=amount,
         )
         self._events.emit("payment_settled", event.id, asdict(event))
-        return True
 
     def reverse(self, payment_id: int, *, reason: str) -> bool:
         """Take a settled payment back; its invoices are due again. False when it is not settled."""
@@ -239,6 +319,8 @@ class Ledger:
             means=payment.means,
             amount=-payment.amount,
         )
+        if payment.family_id is None:  # Nobody was told that it was there.
+            return True
         event = PaymentReversed(
             id=f"reversed-{payment_id}",
             payment_id=payment_id,

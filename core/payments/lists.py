@@ -122,10 +122,10 @@ class PaymentList:
 
 
 def payment_rows(tenant: str) -> Select[Payment, Family]:
-    """SQL: payments of a town, each with its family."""
+    """SQL: payments of a town, each with its family (None: not known yet)."""
     return (
         select(Payment, Family)
-        .join(
+        .outerjoin(
             Family, and_(Family.tenant_id == Payment.tenant_id, Family.id == Payment.family_id)
         )
         .where(Payment.tenant_id == tenant)

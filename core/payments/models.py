@@ -26,6 +26,11 @@ class Payment(TenantScoped, Base):
         ForeignKeyConstraint(["tenant_id", "family_id"], ["family.tenant_id", "family.id"]),
         ForeignKeyConstraint(["tenant_id", "receipt_id"], ["document.tenant_id", "document.id"]),
         CheckConstraint("amount > 0", name="positive"),
+        CheckConstraint(
+            "family_id IS NOT NULL"
+            " OR (provider = '' AND state IN ('created', 'settled', 'reversed'))",
+            name="someone",
+        ),
         Index(
             "uq_payment_provider_reference",
             "tenant_id", "provider", "provider_reference",
@@ -65,7 +70,7 @@ class Payment(TenantScoped, Base):
     )  # fmt: skip
 
     key: Mapped[str] = mapped_column(comment="asked for twice under one key is one payment")
-    family_id: Mapped[Reference]
+    family_id: Mapped[ReferenceOrNone] = mapped_column(comment="NULL: whose it is is not known yet")
     regie: Mapped[str]
     provider: Mapped[str] = mapped_column(default="", server_default="")
     state: Mapped[str]
@@ -92,6 +97,9 @@ class Payment(TenantScoped, Base):
     reversed_at: Mapped[MomentOrNone]
     reversal_reason: Mapped[str] = mapped_column(default="", server_default="")
     note: Mapped[str] = mapped_column(default="", server_default="")
+    classified_at: Mapped[MomentOrNone] = mapped_column(
+        comment="when it was found whose it is; NULL: it was known at once, or is not yet"
+    )
 
 
 class PaymentItem(TenantScoped, Base):
@@ -154,6 +162,8 @@ class Allocation(TenantScoped, Base):
 class Credit(TenantScoped, Base):
     """Cents of a payment that are the family's, in that régie, for the régisseur to see.
 
+    Without a family it is a whole payment of which nobody knows yet whose it is.
+
     No invoice could take them when it settled, or one gave them back after a credit note; a trigger
     takes the latter off `Invoice.paid`.
     """
@@ -180,7 +190,7 @@ class Credit(TenantScoped, Base):
     invoice_id: Mapped[ReferenceOrNone] = mapped_column(
         comment="the invoice that gave it back after a credit note; NULL: none took it"
     )
-    family_id: Mapped[Reference]
+    family_id: Mapped[ReferenceOrNone] = mapped_column(comment="NULL with its payment's")
     regie: Mapped[str]
     amount: Mapped[Cents]
     created_at: Mapped[Moment]

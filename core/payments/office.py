@@ -99,6 +99,8 @@ def _act(request: Request, found: Payment, action: str, reason: str) -> str:
         raise UserError(_("Seul le régisseur annule un paiement."))
     if found.state != PaymentState.SETTLED:
         raise UserError(_("Ce paiement n’est pas, ou plus, encaissé."))
+    if found.family_id is None:
+        raise UserError(_("Cette recette reste à classer : elle s’annule là où elle est née."))
     nature = request.POST.get("nature", "")
     named = f"{nature}\u202f: {reason}" if nature in _natures()[:-1] else reason
     request.ctx.payments.reverse(found.id, reason=named)
@@ -120,7 +122,7 @@ def _payment(request: Request, error: str = "") -> Response:
     found = _row(request)
     context = {
         "payment": found,
-        "family": request.ctx.families.get(found.family_id),
+        "family": request.ctx.families.get(found.family_id) if found.family_id else None,
         "items": request.ctx.payment_list.invoices_of(found.id),
         "credits": [
             credit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select, update
@@ -14,6 +14,7 @@ from core.api.messages import Document
 from core.api.payments import Means
 from core.domain.dates import in_bounds
 from core.domain.payment_states import PaymentState
+from core.invoices.models import Invoice
 from core.payments.attempts import Attempts
 from core.payments.ledger import Ledger, owed
 from core.payments.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
@@ -60,7 +61,7 @@ class Payments:
         self,
         *,
         regie: str,
-        family_id: int,
+        family_id: int | None,
         means: Means,
         amount: int,
         paid_at: datetime,
@@ -85,14 +86,12 @@ class Payments:
             raise NotPayableError(
                 _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
             )
-        if amount <= 0 or sum(cents for _id, cents in shares) > amount:
-            raise NotPayableError(_("La répartition dépasse le montant du règlement."))
-        invoices = self._ledger.lock_invoices([invoice_id for invoice_id, _cents in shares])
-        if any(
-            invoice_id not in invoices or invoices[invoice_id].regie != regie
-            for invoice_id, _cents in shares
-        ):
-            raise NotPayableError(_("Une facture de la répartition n’est pas de cette régie."))
+        invoices = self._held(regie, amount, shares)
+        # Only now: the same form sent twice at once waits above, and then finds the first.
+        known = self.recorded(key)
+        if known is not None:
+            return Recorded(known, self.excess(known))
+        self._share(invoices, amount, shares, excess=excess, alone=alone)
         payment_id = self._session.scalar(
             insert(Payment)
             .values(
@@ -114,7 +113,43 @@ class Payments:
                 select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
             ).one()
             return Recorded(payment_id, self.excess(payment_id))
-        # Only now: the invoices are locked, and this is not the same payment asked for again.
+        self._session.add_all(
+            PaymentItem(
+                tenant_id=self._tenant, payment_id=payment_id, invoice_id=invoice_id, amount=cents
+            )
+            for invoice_id, cents in shares
+        )
+        self._session.flush()
+        self._ledger.settle(
+            payment_id, means=means, paid_at=paid_at, authorisation=authorisation
+        )
+        self._audit.write("payment.recorded", f"payment:{payment_id}", means=means, amount=amount)
+        return Recorded(payment_id, self.excess(payment_id))
+
+    def _held(
+        self, regie: str, amount: int, shares: Sequence[tuple[int, int]]
+    ) -> Mapping[int, Invoice]:
+        """The invoices of a split, locked; refuse one that could never be."""
+        if amount <= 0 or sum(cents for _id, cents in shares) > amount:
+            raise NotPayableError(_("La répartition dépasse le montant du règlement."))
+        invoices = self._ledger.lock_invoices([invoice_id for invoice_id, _cents in shares])
+        if any(
+            invoice_id not in invoices or invoices[invoice_id].regie != regie
+            for invoice_id, _cents in shares
+        ):
+            raise NotPayableError(_("Une facture de la répartition n’est pas de cette régie."))
+        return invoices
+
+    def _share(
+        self,
+        invoices: Mapping[int, Invoice],
+        amount: int,
+        shares: Sequence[tuple[int, int]],
+        *,
+        excess: int | None,
+        alone: bool,
+    ) -> None:
+        """Refuse a split that leaves more than `excess` cents over, as its invoices stand now."""
         if alone:
             self._attempts.make_way([invoice_id for invoice_id, _cents in shares])
         taken = sum(
@@ -129,18 +164,33 @@ class Payments:
                 )
                 % money(amount - taken - excess)
             )
-        self._session.add_all(
-            PaymentItem(
-                tenant_id=self._tenant, payment_id=payment_id, invoice_id=invoice_id, amount=cents
-            )
-            for invoice_id, cents in shares
-        )
-        self._session.flush()
-        self._ledger.settle(
-            payment_id, means=means, paid_at=paid_at, authorisation=authorisation
-        )
-        self._audit.write("payment.recorded", f"payment:{payment_id}", means=means, amount=amount)
-        return Recorded(payment_id, self.excess(payment_id))
+
+    def classify(
+        self,
+        payment_id: int,
+        *,
+        family_id: int,
+        shares: Sequence[tuple[int, int]],
+        excess: int | None = None,
+        alone: bool = False,
+    ) -> Recorded:
+        """Say whose a payment is that was recorded without a family. See `core.api.context`.
+
+        Raises:
+            NotPayableError: as `record`, or it is someone's already, or was given back.
+            PaymentUnderWayError: as `record`.
+        """
+        payment = self.row(payment_id)
+        invoices = self._held(payment.regie, payment.amount, shares)
+        left = payment.amount - sum(cents for _id, cents in shares)
+        # Here each share has to fit its invoice: nothing is left over by itself.
+        excess = left if excess is None else min(left, excess)
+        self._share(invoices, payment.amount, shares, excess=excess, alone=alone)
+        if not self._ledger.classify(payment_id, family_id, shares, actor=self._audit.actor):
+            raise NotPayableError(_("Ce règlement est déjà imputé, rendu ou annulé."))
+        self._audit.write("payment.classified", f"payment:{payment_id}", family=family_id)
+        self._session.expire(payment)
+        return Recorded(payment_id, left)
 
     def reverse(self, payment_id: int, *, reason: str) -> None:
         """Take a settled payment back; asked twice, it is done once."""
@@ -240,12 +290,13 @@ class Payments:
                 paid_at=payment.paid_at,
             )
             for payment in rows
+            if payment.family_id is not None  # As all that a provider knows.
         ]
 
     def get(self, payment_id: int) -> PaymentInfo | None:
-        """One settled payment of this town, or None."""
+        """One settled payment of a family of this town, or None."""
         payment = self._session.get(Payment, (self._tenant, payment_id), populate_existing=True)
-        if payment is None or payment.state != PaymentState.SETTLED:
+        if payment is None or payment.state != PaymentState.SETTLED or payment.family_id is None:
             return None
         return self._infos([payment])[0]
 
@@ -287,13 +338,18 @@ class Payments:
         )
 
     def receipt(self, payment_id: int) -> Document | None:
-        """The receipt of a payment that was settled, even if it came back later; else None."""
+        """The receipt of a payment that was settled, even if it came back later; else None.
+
+        None too while nobody knows whose it is: there is nobody to give it to.
+        """
         payment = self._session.get(Payment, (self._tenant, payment_id), populate_existing=True)
         return self.receipt_of(payment) if payment is not None else None
 
     def receipt_of(self, payment: Payment) -> Document | None:
         """`receipt` of a payment that was just read."""
-        return self._documents.receipt(payment) if payment.receipt_number else None
+        if not payment.receipt_number or payment.family_id is None:
+            return None
+        return self._documents.receipt(payment)
 
     def _infos(self, payments: Sequence[Payment]) -> list[PaymentInfo]:
         shares: dict[int, list[int]] = {payment.id: [] for payment in payments}
@@ -319,4 +375,5 @@ class Payments:
                 invoice_ids=tuple(shares[payment.id]),
             )
             for payment in payments
+            if payment.family_id is not None
         ]

@@ -156,7 +156,7 @@ class Desk:
     def bounce(self, cheque_id: int, reason: str, detail: str = "") -> Cheque:
         """The bank sent the cheque back: its payment is reversed and its account flagged."""
         cheque = self._locked(cheque_id)
-        if cheque.deposit_id is None or cheque.state not in IN_PORTFOLIO:
+        if cheque.deposit_id is None or cheque.state not in {*PENDING, *IN_PORTFOLIO}:
             raise UserError(_("Seul un chèque remis en banque peut revenir impayé."))
         if reason not in labels.bounce_reasons():
             raise UserError(_("Choisissez un motif de rejet."))
@@ -176,10 +176,14 @@ class Desk:
         return self._move(cheque, ChequeState.REVIEW, "represented", why)
 
     def _take_back(self, cheque: Cheque, why: str) -> None:
-        if self._postings.reverse(cheque, why):
-            self._accounts.unlearn(cheque)
-            cheque.attempt += 1
-        cheque.family_id = None
+        """Take a posting back. What the bank has stays in the books: whose it is is open again."""
+        if cheque.family_id is not None:
+            if self._postings.reverse(cheque, why):
+                self._accounts.unlearn(cheque)
+                cheque.attempt += 1
+            cheque.family_id = None
+        if cheque.deposit_id is not None:
+            self._postings.bank(cheque)
 
     def _locked(self, cheque_id: int) -> Cheque:
         """The cheque, and its régie's others, for this agent alone until the transaction ends."""
@@ -201,8 +205,9 @@ class Desk:
     def _move(self, cheque: Cheque, state: ChequeState, action: str, why: str) -> Cheque:
         if not why.strip():
             raise UserError(_("Indiquez pourquoi."))
+        before = str(cheque.state)
         cheque.state, cheque.why = state, why.strip()[:400]
-        history.note(self._ctx, cheque, self._actor, action, why=cheque.why)
+        history.note(self._ctx, cheque, self._actor, action, why=cheque.why, before=before)
         self._matching.forget([cheque.id])
         self._ctx.session.flush()
         return cheque

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from core.plugin import Means, TenantContext, UserError
+from core.plugin import Means, Recorded, TenantContext, UserError
 from core.plugin import gettext as _
 from plugins.cheque_import import history, validity
 from plugins.cheque_import.matcher.explain import euros
@@ -86,28 +86,58 @@ class Postings:
     def post(self, cheque: Cheque, family_id: int, shares: Shares) -> dict[str, object]:
         """Record the payment; tells what the cheque's history keeps of it."""
         family = self._ctx.families.get(family_id)
-        recorded = self._ctx.payments.record(
-            regie=cheque.regie,
-            family_id=family_id,
-            means=Means.CHEQUE,
-            amount=cheque.amount,
-            paid_at=self._ctx.clock.now(),
-            payer=cheque.issuer or (family.name if family else ""),
-            shares=[(invoice, cents) for invoice, cents in shares],
-            # A second posting after an undoing is another payment, under another key.
-            key=f"cheque/{cheque.id}/{cheque.attempt}",
-            note=_("Chèque n° %(number)s %(bank)s")
-            % {"number": cheque.number, "bank": cheque.bank},
-            # What was looked at is held still; this stands if it ever were not.
-            excess=cheque.amount - sum(cents for _invoice, cents in shares),
-            alone=True,
-        )
+        split = [(invoice, cents) for invoice, cents in shares]
+        # What was looked at is held still; this stands if it ever were not.
+        left = cheque.amount - sum(cents for _invoice, cents in split)
+        if cheque.payment_id is not None:  # Banked before it was known whose it is.
+            recorded = self._ctx.payments.classify(
+                cheque.payment_id, family_id=family_id, shares=split, excess=left, alone=True
+            )
+        else:
+            payer = cheque.issuer or (family.name if family else "")
+            recorded = self._record(cheque, family_id, split, payer=payer, excess=left)
         cheque.state, cheque.why = ChequeState.ACCEPTED, ""
         cheque.family_id, cheque.payment_id = family_id, recorded.payment_id
         return {
             "payment": recorded.payment_id, "family": family_id,
             "shares": [list(share) for share in shares], "excess": recorded.excess,
         }  # fmt: skip
+
+    def bank(self, cheque: Cheque) -> None:
+        """Record a cheque that is banked before it is known whose it is: the money is there.
+
+        From that day it stands in the journal, in the régie's other books, and on no family's page.
+        """
+        if cheque.payment_id is None:
+            recorded = self._record(
+                cheque, None, (), payer=cheque.issuer, excess=cheque.amount
+            )
+            cheque.payment_id = recorded.payment_id
+
+    def _record(
+        self,
+        cheque: Cheque,
+        family_id: int | None,
+        split: Sequence[tuple[int, int]],
+        *,
+        payer: str,
+        excess: int,
+    ) -> Recorded:
+        return self._ctx.payments.record(
+            regie=cheque.regie,
+            family_id=family_id,
+            means=Means.CHEQUE,
+            amount=cheque.amount,
+            paid_at=self._ctx.clock.now(),
+            payer=payer,
+            shares=split,
+            # A second posting after an undoing is another payment, under another key.
+            key=f"cheque/{cheque.id}/{cheque.attempt}",
+            note=_("Chèque n° %(number)s %(bank)s")
+            % {"number": cheque.number, "bank": cheque.bank},
+            excess=excess,
+            alone=True,
+        )
 
     def reverse(self, cheque: Cheque, reason: str) -> bool:
         """Take the payment back with the same split; False when the cheque has none."""

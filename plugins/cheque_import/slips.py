@@ -13,7 +13,15 @@ from core.plugin import Document, TenantContext, UserError, decimal_text, render
 from core.plugin import gettext as _
 from plugins.cheque_import import history
 from plugins.cheque_import.matcher.explain import euros
-from plugins.cheque_import.models import IN_PORTFOLIO, Cheque, ChequeDeposit, ChequeDepositLine
+from plugins.cheque_import.models import (
+    IN_PORTFOLIO,
+    PENDING,
+    Cheque,
+    ChequeDeposit,
+    ChequeDepositLine,
+    ChequeState,
+)
+from plugins.cheque_import.postings import Postings
 from plugins.cheque_import.readers import read_file, tlmc
 from plugins.cheque_import.records import Hasher
 from plugins.cheque_import.settings import ChequeSettings, DepositAccount
@@ -28,6 +36,7 @@ class Slips:
         self._ctx = ctx
         self._settings = settings
         self._actor = actor
+        self._postings = Postings(ctx, settings)
 
     def ready(self, regie: str, *, lock: bool = False) -> Sequence[Cheque]:
         """Cheques that the next slip would take: decided or to classify, not deposited, not held.
@@ -66,6 +75,8 @@ class Slips:
                 _("Le contrôle ne tombe pas juste : %(count)s chèques pour %(total)s.")
                 % {"count": len(cheques), "total": euros(total)}
             )
+        for left in self._unbooked(regie):
+            self._postings.bank(left)
         today = history.today(self._ctx)
         account = self._settings.deposit.get(regie) or DepositAccount(depositor=self._label(regie))
         deposit = ChequeDeposit(
@@ -85,9 +96,25 @@ class Slips:
                 )
             )  # fmt: skip
             cheque.deposit_id = deposit.id
+            self._postings.bank(cheque)
             history.note(self._ctx, cheque, self._actor, "deposited", slip=name_of(deposit))
         self._ctx.session.flush()
         return deposit
+
+    def _unbooked(self, regie: str) -> Sequence[Cheque]:
+        """Cheques of earlier slips that are in no book: those of before they had to be."""
+        return self._ctx.session.scalars(
+            select(Cheque)
+            .where(
+                Cheque.tenant_id == self._ctx.town.slug,
+                Cheque.regie == regie,
+                Cheque.state.in_((*PENDING, ChequeState.TO_CLASSIFY)),
+                Cheque.deposit_id.is_not(None),
+                Cheque.payment_id.is_(None),
+            )
+            .order_by(Cheque.id)
+            .with_for_update()
+        ).all()
 
     def all(self) -> Sequence[ChequeDeposit]:
         """The slips, newest first."""

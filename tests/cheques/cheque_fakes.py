@@ -27,7 +27,7 @@ HEADER = "remise;date_remise;rang;cheque;z3;z2;cle;montant;emetteur;banque;ref;c
 @dataclass
 class FakePayment:
     id: int
-    family_id: int
+    family_id: int | None
     regie: str
     amount: int
     payer: str
@@ -104,6 +104,7 @@ class FakeTown:
         assert alone
         assert {invoice for invoice, _cents in shares} <= self.held
         assert excess == amount - sum(cents for _invoice, cents in shares)
+        assert family_id is not None or not shares
 
         assert amount > 0
         assert sum(c for _i, c in shares) <= amount
@@ -117,6 +118,19 @@ class FakeTown:
                 amount - sum(taken.values()), note=note,
             )
         payment = self.recorded[key]
+        return Recorded(payment.id, payment.credit)
+
+    def classify(self, payment_id, *, family_id, shares, excess=None, alone=False):
+        from core.plugin import Recorded
+
+        (payment,) = [p for p in self.in_force() if p.id == payment_id]
+        assert alone
+        assert payment.family_id is None
+        assert {invoice for invoice, _cents in shares} <= self.held
+        assert all(cents <= self.balance(invoice) for invoice, cents in shares)
+        payment.family_id, payment.allocations = family_id, dict(shares)
+        payment.credit = payment.amount - sum(payment.allocations.values())
+        assert excess == payment.credit
         return Recorded(payment.id, payment.credit)
 
     def reverse(self, payment_id, *, reason):

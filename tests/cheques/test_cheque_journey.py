@@ -168,3 +168,35 @@ def test_a_payment_taken_back_in_the_ledger_brings_its_cheque_to_review(portal, 
     with portal.town() as town:
         (cheque,) = town.session.scalars(select(Cheque)).all()
         assert (cheque.state, cheque.why, cheque.payment_id) == ("review", "erreur de famille", None)
+
+
+def test_a_banked_cheque_to_classify_is_shown_wherever_money_is(portal, office):
+    """A payment without a family: every page that lists payments shows it, and none fails."""
+    page = press(office.get(f"{ROOT}/saisie"), "ouvrir", remise="24/11")
+    form = form_with(page, "cmc7")
+    for name, typed in (("cheque", "0000001"), ("montant", "77,77"), ("emetteur", "M INCONNU")):
+        form[name] = typed
+    form.submit().follow()
+    with portal.town() as town:
+        cheque = town.session.scalars(select(Cheque)).one().id
+    page = office.get(f"{ROOT}/cheque/{cheque}")
+    press(page, "classer", pourquoi="payeur inconnu")
+    with portal.town() as town:
+        assert town.session.scalars(select(Cheque.state)).one() == "to_classify"
+    form_with(office.get(f"{ROOT}/remises"), "total").submit()
+    with portal.town() as town:
+        payment, credit = town.session.execute(
+            text("SELECT p.id, c.id FROM payment p JOIN credit c ON c.payment_id = p.id")
+        ).one()
+    root = "/valmont/regie"
+    for where, told in (
+        (f"{root}/paiements", "à identifier"),
+        (f"{root}/paiements/{payment}", "reste à identifier"),
+        (f"{root}/avoirs", "à identifier"),
+        (f"{root}/avoirs/{credit}", "reste à identifier"),
+    ):
+        page = office.get(where)
+        assert told in page.text, where
+    page = office.get(f"{root}/paiements/{payment}")
+    assert "Annuler ce paiement" not in page.text
+    assert "Reçu (PDF)" not in page.text

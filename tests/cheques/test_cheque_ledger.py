@@ -210,7 +210,13 @@ def check(town):
         assert town.session.get_one(Payment, (town.town.slug, payment)).amount == cents
     for invoice, cents in given.items():
         assert cents <= town.session.get_one(Invoice, (town.town.slug, invoice)).amount
-    accepted = town.session.scalars(select(Cheque).where(Cheque.state == "accepted")).all()
+    # Posted, or in the bank's hands: money that is there, whoever's it is.
+    accepted = town.session.scalars(
+        select(Cheque).where(
+            (Cheque.state == "accepted")
+            | Cheque.deposit_id.is_not(None) & (Cheque.state != "bounced")
+        )
+    ).all()
     cheques = town.session.scalars(
         select(Payment).where(Payment.state == "settled", Payment.means == Means.CHEQUE)
     ).all()

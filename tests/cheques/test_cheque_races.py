@@ -18,7 +18,7 @@ from plugins.cheque_import.intake import Intake
 from plugins.cheque_import.matching import Matching
 from plugins.cheque_import.records import ChequeRecord, Hasher
 
-FEW, THOUSANDS = 60, 3000
+FEW, THOUSANDS = 60, 2000
 
 
 @pytest.fixture

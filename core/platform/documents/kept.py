@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import cache
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import Select, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.api.context import InvoiceInfo
@@ -69,8 +69,10 @@ class Documents:
             self._town.name, tuple(file.contact.address), contact, logo, file.look.accent
         )
 
-    def addressee(self, family_id: int, name: str = "") -> Addressee:
+    def addressee(self, family_id: int | None, name: str = "") -> Addressee:
         """The family as it stands in an envelope's window; a payer may have another `name`."""
+        if family_id is None:
+            return Addressee(name or "–")
         family = self._session.get_one(Family, (self._tenant, family_id))
         if name and name != family.name:
             return Addressee(name)
@@ -156,10 +158,13 @@ class Documents:
                 Allocation.tenant_id == self._tenant,
                 Allocation.payment_id == payment.id,
                 # As it was given: what the excess paid later is not part of it.
-                Allocation.credit_use_id.is_(None),
+                or_(
+                    Allocation.credit_use_id.is_(None),
+                    Allocation.created_at == payment.classified_at,
+                ),
             )
             .order_by(Allocation.id)
-        )
+        ).all()
         excess = self._session.scalar(
             select(Credit.amount).where(
                 Credit.tenant_id == self._tenant,
@@ -167,6 +172,7 @@ class Documents:
                 Credit.invoice_id.is_(None),
             )
         )
+        classified = sum(amount for _invoice, amount in rows)
         return ReceiptSheet(
             town=self.letterhead(),
             language=payment.language,
@@ -183,7 +189,7 @@ class Documents:
                 )
                 for invoice, amount in rows
             ),
-            excess=excess or 0,
+            excess=(excess or 0) - (classified if payment.classified_at else 0),
             authorisation=payment.authorisation,
             provider_reference=payment.provider_reference,
             reversal=(

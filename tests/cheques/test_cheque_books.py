@@ -1,0 +1,260 @@
+"""Banked money stands in every book from that day: slip, journal, payment slip and closing agree."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from cheque_fakes import HEADER, SETTINGS, line
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from core.books.entries import Chosen
+from core.journal.models import JournalEntry
+from core.payments.models import Payment
+from core.platform.clock import today
+from core.platform.db.migrate import upgrade
+from core.platform.outbox.models import OutboxRow
+from core.plugin import Means, UserError
+from core.testing.portal import make_portal, record
+from plugins.cheque_import import plugin
+from plugins.cheque_import.desk import Desk
+from plugins.cheque_import.intake import Intake
+from plugins.cheque_import.matching import Matching
+from plugins.cheque_import.models import Cheque, ChequeEvent
+from plugins.cheque_import.records import Hasher
+from plugins.cheque_import.slips import Slips
+
+
+@pytest.fixture
+def portal(empty_database, redis, tmp_path):
+    upgrade(empty_database.owner_url, [plugin.migrations().directory])
+    made = make_portal(empty_database, tmp_path)
+    made.publish(
+        record("2026-0001"), record("2026-0002", amount=1000),
+        record("2026-0003", family="F002", amount=8000, debtor="MARTIN Léa"),
+    )  # fmt: skip
+    yield made
+    made.runtime.close()
+
+
+PILE = (
+    line(1, "0000001", "1" * 24, issuer="MME DURAND CAMILLE", ref="2026-0001"),
+    line(2, "0000002", "1" * 24, "10,00", issuer="DURAND", ref="2026-0002"),
+    line(3, "0000003", "2" * 24, "60,00", issuer="MARTIN LEA", ref="2026-0003"),
+    line(4, "0000004", "3" * 24, "77,77", issuer="M INCONNU"),
+)
+
+
+def load(town, *lines):
+    content = "\n".join((HEADER, *lines)).encode()
+    hasher = Hasher("k" * 32, town.town.slug)
+    done = Intake(town, hasher).import_file("pile.csv", content, regie="CANTINE", actor="agent:1")
+    assert done.problems == ()
+    Matching(town, SETTINGS).rematch("CANTINE")
+
+
+def desk(town):
+    return Desk(town, SETTINGS, actor="agent:1")
+
+
+def slips(town):
+    return Slips(town, SETTINGS, actor="agent:1")
+
+
+def cheques(town):
+    return town.session.scalars(select(Cheque).order_by(Cheque.rank)).all()
+
+
+def period(town, day=False):
+    now = today(town.clock.now())
+    return town.accounts.period("CANTINE", now.replace(day=1), now if day else None)
+
+
+def months(town):
+    """Every month of the year that has an entry, as the books' pages ask for them."""
+    days = town.session.scalars(select(JournalEntry.at)).all()
+    firsts = sorted({today(at).replace(day=1) for at in days})
+    return [town.accounts.period("CANTINE", first) for first in firsts]
+
+
+def foot(town, name, when, column):
+    return int(town.accounts.statements.make(name, when).foot[column])
+
+
+def books_agree(town):
+    """Cents of cheques, told by each book, and by the cheques themselves."""
+    everywhere = {
+        sum(e.amount for p in months(town) for e in town.accounts.entries.read(p, Chosen(means="cheque"))),
+        sum(s.net for p in months(town) for m, s in town.accounts.entries.by_means(p).items() if m == "cheque"),
+    }  # fmt: skip
+    journal = sum(foot(town, "journal", p, 11) for p in months(town))
+    assert journal == sum(foot(town, "versement", p, 4) for p in months(town))
+    assert journal == sum(foot(town, "imputation", p, 2) for p in months(town))
+    last = months(town)[-1:]
+    assert journal == sum(foot(town, "arrete", p, 4) for p in last)
+    for one in months(town):
+        assert town.accounts.entries.chain_holds(one)
+    rows = cheques(town)
+    banked = sum(c.amount for c in rows if c.deposit_id is not None and c.state != "bounced")
+    in_hand = sum(c.amount for c in rows if c.deposit_id is None and c.state == "accepted")
+    everywhere.add(banked + in_hand)
+    assert len(everywhere) == 1, everywhere
+    came_back = 0
+    for event in town.session.scalars(select(ChequeEvent).order_by(ChequeEvent.id)):
+        (cheque,) = [c for c in rows if c.id == event.cheque_id]
+        came_back += cheque.amount * (event.action == "bounced")
+        came_back -= cheque.amount * (event.detail.get("before") == "bounced")
+    assert sum(slip.total for slip in slips(town).all()) - came_back == banked
+
+
+def test_a_cheque_to_classify_is_in_every_book_from_the_day_it_is_banked(portal):
+    with portal.town() as town:
+        load(town, *PILE)
+        desk(town).accept_certain("CANTINE")
+        desk(town).classify(cheques(town)[3].id, "payeur inconnu")
+        before = foot(town, "journal", period(town), 11)
+        slip = slips(town).make("CANTINE")
+        day = period(town, day=True)
+        for name, column in (("journal", 11), ("versement", 4), ("arrete", 4), ("imputation", 2)):
+            assert foot(town, name, period(town), column) == slip.total, name
+        assert foot(town, "versement", day, 4) == slip.total == before + 7777
+        books_agree(town)
+        (row,) = town.accounts.statements.make("avoirs", period(town)).rows
+        assert row[1:3] == ("", "M INCONNU")
+        assert "identifier" in row[5]
+        (payment,) = town.session.scalars(select(Payment).where(Payment.family_id.is_(None)))
+        assert payment.payer == "M INCONNU"
+        assert town.payments.get(payment.id) is None
+        assert town.payments.receipt(payment.id) is None
+        told = town.session.scalars(select(OutboxRow.payload)).all()
+        assert not any(one.get("payment_id") == payment.id for one in told)
+
+
+def test_what_is_classified_later_moves_no_money_and_gives_its_receipt(portal):
+    with portal.town() as town:
+        load(town, *PILE)
+        cheque = cheques(town)[3]
+        desk(town).classify(cheque.id, "payeur inconnu")
+        slips(town).make("CANTINE")
+        banked = period(town)
+        then = town.accounts.statements.make("imputation", banked).rows
+    portal.clock.pass_time(days=40)
+    with portal.town() as town:
+        cheque = cheques(town)[3]
+        (invoice,) = town.invoices.by_number("2026-0003")
+        desk(town).split(cheque.id, invoice.family_id, [(invoice.id, 7777)])
+        assert town.invoices.get(invoice.id).balance == 8000 - 7777
+        assert town.session.scalars(select(JournalEntry.amount)).all() == [7777]
+        assert town.accounts.statements.make("imputation", banked).rows == then
+        now = dict(row[1:] for row in town.accounts.statements.make("imputation", period(town)).rows)
+        assert now == {"Repas": 7777, "Recettes à classer": -7777}
+        assert town.accounts.statements.make("avoirs", period(town)).rows == []
+        books_agree(town)
+        info = town.payments.get(cheque.payment_id)
+        assert (info.family_id, info.invoice_ids) == (invoice.family_id, (invoice.id,))
+        assert b"%PDF" in town.payments.receipt(cheque.payment_id).content
+        sheet = town.documents._receipt_sheet(town.payments.row(cheque.payment_id))
+        assert [(s.number, s.amount) for s in sheet.shares] == [("2026-0003", 7777)]
+        assert sheet.excess == 0
+        (paid,) = town.invoices.paid(invoice.family_id)
+        assert (paid.paid, paid.means) == (7777, "cheque")
+        # Undone: it is still in the bank, so it is still in the books.
+        desk(town).undo(cheque.id, "autre famille")
+        assert town.invoices.get(invoice.id).balance == 8000
+        books_agree(town)
+        desk(town).bounce(cheque.id, "sans provision")
+        assert foot(town, "arrete", period(town), 4) == 0
+        books_agree(town)
+
+
+def test_money_that_was_given_back_is_classified_no_more(portal):
+    with portal.town() as town:
+        load(town, *PILE)
+        cheque = cheques(town)[3]
+        desk(town).classify(cheque.id, "payeur inconnu")
+        slips(town).make("CANTINE")
+        (waiting,) = town.credits.waiting()
+        town.credits.refund(
+            waiting.Credit.id, 100, means=Means.TRANSFER, note="rendu", key="x"
+        )
+        (invoice,) = town.invoices.by_number("2026-0003")
+        with pytest.raises(UserError, match="rendu"):
+            desk(town).split(cheque.id, invoice.family_id, [(invoice.id, 7777)])
+
+
+def test_what_was_banked_before_enters_the_books_with_the_next_slip(portal):
+    """Slips of before held cheques to classify that stood in no book."""
+    with portal.town() as town:
+        load(town, *PILE)
+        cheque = cheques(town)[3]
+        desk(town).classify(cheque.id, "payeur inconnu")
+        slip = slips(town).make("CANTINE")
+        town.payments.reverse(cheque.payment_id, reason="as it was")
+        cheque.payment_id, cheque.attempt = None, 1
+        desk(town).accept_certain("CANTINE")
+        other = slips(town).make("CANTINE")
+        assert foot(town, "arrete", period(town), 4) == slip.total + other.total
+
+
+class _UndoneError(Exception):
+    """Takes an example back, so that the next one starts from the same town."""
+
+
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["certain", "accept", "split", "undo", "classify", "return", "deposit",
+                         "deposit", "bounce", "represent", "core", "later"]),
+        st.integers(0, len(PILE) - 1),
+    ),
+    min_size=6, max_size=25,
+)  # fmt: skip
+
+
+def act(portal, town, action, which):
+    cheque = cheques(town)[which]
+    match action:
+        case "certain":
+            desk(town).accept_certain("CANTINE")
+        case "accept":
+            desk(town).accept(cheque.id, keep_excess=True)
+        case "split":
+            (invoice,) = town.invoices.by_number("2026-0003")
+            desk(town).split(cheque.id, invoice.family_id, [(invoice.id, 100)], keep_excess=True)
+        case "undo":
+            desk(town).undo(cheque.id, "x")
+        case "classify":
+            desk(town).classify(cheque.id, "x")
+        case "return":
+            desk(town).give_back(cheque.id, "x")
+        case "deposit":
+            slips(town).make("CANTINE")
+        case "bounce":
+            desk(town).bounce(cheque.id, "autre")
+        case "represent":
+            desk(town).represent(cheque.id, "x")
+        case "core" if cheque.payment_id is not None and cheque.family_id is not None:
+            payment = cheque.payment_id
+            town.payments.reverse(payment, reason="x")
+            desk(town).reversed_elsewhere(payment, "x")
+        case "later":
+            portal.clock.pass_time(days=which * 9)
+
+
+@given(ACTS)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+def test_slip_journal_payment_slip_and_closing_agree_whatever_is_done(portal, acts):
+    began = portal.clock.now()
+    with contextlib.suppress(_UndoneError), portal.town() as town:
+        load(town, *PILE)
+        for action, which in acts:
+            with contextlib.suppress(UserError):
+                act(portal, town, action, which)
+            town.session.flush()
+            books_agree(town)
+        raise _UndoneError
+    portal.clock.pass_time(seconds=(began - portal.clock.now()).total_seconds())
