@@ -80,14 +80,10 @@ def account(request: Request) -> dict[str, Any] | Response:
 
 def _do(request: Request, action: str, form: Any) -> Response:
     if action == "password":
-        request.ctx.agents.change_password(
-            request.agent, form.current.data, form.password.data, request.address
-        )
+        request.ctx.agents.change_password(request.agent, form.current.data, form.password.data)
         request.session.flash(_("Le mot de passe est changé."), "success")
         return HTTPSeeOther(location=request.route_path("office_account"))
-    codes = request.ctx.agents.renew_recovery_codes(
-        request.agent, form.current.data, request.address
-    )
+    codes = request.ctx.agents.renew_recovery_codes(request.agent, form.current.data)
     return render_to_response(f"{T}/recovery_codes.jinja2", {"codes": codes}, request)
 
 

@@ -20,12 +20,13 @@ from core.api.errors import UserError
 from core.domain import access_codes
 from core.messages.service import Notifications
 from core.platform.audit.service import Audit
-from core.platform.errors import NotFoundError, ThrottledError, WrongCodesError
+from core.platform.doors import Doors
+from core.platform.errors import NotFoundError, WrongCodesError
 from core.platform.i18n import gettext as _
 from core.platform.passwords import NOBODY, hash_password, verify_password
 from core.platform.signing import keyed_hash, new_token, token_hash
 from core.platform.tenancy.config import TenantConfig
-from core.platform.throttling import Rule, Throttle
+from core.platform.throttling import Throttle
 from core.sign_in.sessions import ABSOLUTE_END, IDLE_END, TOUCH
 
 INVITATION = "agent_invitation"
@@ -97,7 +98,7 @@ class Agents:
         self._tenant = town.slug
         self._clock = clock
         self._secret_key = secret_key
-        self._throttle = throttle
+        self._doors = Doors(throttle, town.slug)
         self._notifications = notifications
         self._audit = audit
 
@@ -308,16 +309,19 @@ class Agents:
 
     # --- Coming in ---------------------------------------------------------------------------
 
-    def prove(self, email: str, password: str, code: str, address: str) -> int:
+    def prove(
+        self, email: str, password: str, code: str, address: str, *, browser: str = ""
+    ) -> int:
         """The id of the agent whose e-mail, password and second factor these are.
 
-        `code` is the telephone's, or a recovery code; either works once. `address` is the IP.
+        `code` is the telephone's, or a recovery code; either works once. `address` is the IP, and
+        `browser` names one that this agent came in by before. What others try stops nobody: see
+        `core.platform.doors`.
 
         Raises:
-            ThrottledError: too many attempts on this e-mail or from this address.
             WrongCodesError: whatever is wrong, with one wording and after one hash.
+            ThrottledError: wrong too, and too often from this address or browser.
         """
-        forgive = self._attempt(email, address)
         agent = self.by_email(email)
         known = agent.password_hash if agent and agent.password_hash else NOBODY
         if (
@@ -325,26 +329,25 @@ class Agents:
             or agent is None
             or not agent.password_hash
             or agent.disabled_at is not None
-            or not self._use_code(agent, code)
+            or not self._use_code(agent, code, browser)
         ):
-            raise WrongCodesError(
-                _("L’adresse, le mot de passe ou le code n’est pas le bon.")
+            self._doors.refuse(
+                _("L’adresse, le mot de passe ou le code n’est pas le bon."),
+                address,
+                browser,
             )
-        self._throttle.forgive(forgive)
         self._audit.actor = f"agent:{agent.id}"
         self._audit.write("agent.signed_in", f"agent:{agent.id}")
         return agent.id
 
-    def change_password(
-        self, signed_in: SignedInAgent, current: str, password: str, address: str
-    ) -> None:
+    def change_password(self, signed_in: SignedInAgent, current: str, password: str) -> None:
         """Replace one's own password, and end one's sessions elsewhere.
 
         Raises:
-            ThrottledError: too many attempts.
+            ThrottledError: too many wrong ones in this session.
             UserError: the current password is wrong, or the new one too short.
         """
-        self._check_password(signed_in, current, address)
+        self._check_password(signed_in, current)
         agent = self.get(signed_in.agent_id)
         agent.password_hash = hash_password(
             password, minimum=MINIMUM_PASSWORD, about=(agent.email, self._tenant)
@@ -352,11 +355,9 @@ class Agents:
         self.end_others(signed_in)
         self._audit.write("agent.password_changed", f"agent:{agent.id}")
 
-    def renew_recovery_codes(
-        self, signed_in: SignedInAgent, current: str, address: str
-    ) -> list[str]:
+    def renew_recovery_codes(self, signed_in: SignedInAgent, current: str) -> list[str]:
         """Draw new recovery codes instead of all older ones. Raises as `change_password` does."""
-        self._check_password(signed_in, current, address)
+        self._check_password(signed_in, current)
         self._audit.write("agent.codes_renewed", f"agent:{signed_in.agent_id}")
         return self._draw_recovery_codes(signed_in.agent_id)
 
@@ -372,26 +373,22 @@ class Agents:
             )
         ).one()
 
-    def _check_password(self, signed_in: SignedInAgent, current: str, address: str) -> None:
-        forgive = self._attempt(signed_in.email, address)
+    def _check_password(self, signed_in: SignedInAgent, current: str) -> None:
+        tries = self._doors.own_password(f"agent-session:{signed_in.session_id}")
         if not verify_password(self.get(signed_in.agent_id).password_hash, current):
             raise UserError(_("Le mot de passe actuel n’est pas le bon."))
-        self._throttle.forgive(forgive)
+        self._doors.give_back(tries)
 
-    def _attempt(self, email: str, address: str) -> Rule:
-        minutes = timedelta(minutes=1)
-        pair = Rule(f"{self._tenant}:agent:{email.casefold()}", free=4, cap=2 * minutes)
-        wait = self._throttle.attempt(
-            [pair, Rule(f"{self._tenant}:agents:{address}", free=20, cap=5 * minutes)]
-        )
-        if wait:
-            raise ThrottledError(wait)
-        return pair
-
-    def _use_code(self, agent: Agent, code: str) -> bool:
+    def _use_code(self, agent: Agent, code: str, browser: str) -> bool:
+        """Take the second factor of an agent whose password was right."""
         bare = access_codes.normalise(code)
         if _DIGITS.match(bare):
-            return self._use_totp(agent, bare)
+            tries = self._doors.second_factor_tries(agent.id, browser)
+            # The answer is the one to a wrong password: nobody learns that it was right.
+            if not self._doors.spend(tries) or not self._use_totp(agent, bare):
+                return False
+            self._doors.give_back(tries)
+            return True
         used = self._session.execute(
             update(RecoveryCode)
             .where(

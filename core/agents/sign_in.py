@@ -15,10 +15,18 @@ from wtforms.validators import EqualTo, InputRequired, Length
 
 from core.agents.service import MINIMUM_PASSWORD, Enrolment
 from core.api.errors import UserError
-from core.platform.errors import WrongCodesError
+from core.platform.errors import ThrottledError, WrongCodesError
 from core.platform.web.forms import EmailForm, NextForm, required
+from core.platform.web.known import agent as as_agent
+from core.platform.web.known import browser_of, remember
 from core.platform.web.links import inside
-from core.platform.web.security import forget_pages, let_agent_in, let_agent_out, note_sign_in
+from core.platform.web.security import (
+    forget_pages,
+    let_agent_in,
+    let_agent_out,
+    note_sign_in,
+    refuse_sign_in,
+)
 
 T = "office"
 
@@ -64,18 +72,21 @@ def sign_in_page(request: Request) -> dict[str, Any]:
 def sign_in(request: Request) -> dict[str, Any] | Response:
     """Check all three."""
     form = SignInForm(request.POST)
+    request.response.status_int = 422
     if form.validate():
         try:
             agent_id = request.ctx.agents.prove(
-                form.email.data, form.password.data, form.code.data, request.address
+                form.email.data,
+                form.password.data,
+                form.code.data,
+                request.address,
+                browser=browser_of(request, as_agent(form.email.data)),
             )
-        except WrongCodesError as error:
-            note_sign_in(request, "refused")
-            form.form_errors.append(error.message)
+        except (WrongCodesError, ThrottledError) as error:
+            refuse_sign_in(request, form, error)
         else:
             target = inside(request, form.next.data or "", otherwise="office")
             return _enter(request, HTTPSeeOther(location=target), agent_id)
-    request.response.status_int = 422
     return {"form": form}
 
 
@@ -128,5 +139,6 @@ def _invitation(request: Request, form: InvitationForm) -> dict[str, Any]:
 def _enter(request: Request, response: Response, agent_id: int) -> Response:
     token = request.ctx.agents.open(agent_id, request.user_agent or "")
     let_agent_in(request, response, token)
+    remember(request, response, as_agent(request.ctx.agents.get(agent_id).email))
     note_sign_in(request, "in")
     return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 
 from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, select
@@ -25,7 +26,10 @@ from core.platform.signing import Links, new_token, token_hash
 from core.platform.tenancy.colours import ink_on
 from core.platform.tenancy.config import TenantConfig
 from core.sign_in.models import OneTimeToken
-from core.sign_in.service import LOST_CODES, LOST_CODES_LIFE
+from core.sign_in.service import LOST_CODES, LOST_CODES_LIFE, WAY_IN, WAY_IN_LIFE
+
+NOT_ALERTS = frozenset({"lost_codes", "address_confirmation", "account_way_in"})
+"""Mails to whom asked for them, or whom they protect: nobody is unsubscribed from these."""
 
 
 @cache
@@ -83,6 +87,7 @@ class Letters:
             "payment_reversed": self._payment_reversed,
             "address_confirmation": self._address_confirmation,
             "lost_codes": self._lost_codes,
+            "account_way_in": self._account_way_in,
             "agent_invitation": self._agent_invitation,
         }
         with i18n.use(row.language):
@@ -146,18 +151,27 @@ class Letters:
         return self._letter(row, f"alertes/confirmer/{token}", _("Confirmer cette adresse"), {})
 
     def _lost_codes(self, row: MessageRow) -> Letter:
+        token = self._works_once(row, LOST_CODES, LOST_CODES_LIFE)
+        return self._letter(row, f"codes-perdus/{token}", _("Recevoir de nouveaux codes"), {})
+
+    def _account_way_in(self, row: MessageRow) -> Letter:
+        token = self._works_once(row, WAY_IN, WAY_IN_LIFE)
+        return self._letter(row, f"connexion/lien/{token}", _("Me connecter"), {})
+
+    def _works_once(self, row: MessageRow, purpose: str, life: timedelta) -> str:
+        """A link's token. Made when the mail is written: no secret lies in the outbox."""
         token = new_token()
         self._session.add(
             OneTimeToken(
                 tenant_id=self._tenant,
                 token_hash=token_hash(token),
-                purpose=LOST_CODES,
+                purpose=purpose,
                 family_id=row.family_id or 0,
-                payload={},
-                expires_at=self._clock.now() + LOST_CODES_LIFE,
+                payload=row.payload,
+                expires_at=self._clock.now() + life,
             )
         )
-        return self._letter(row, f"codes-perdus/{token}", _("Recevoir de nouveaux codes"), {})
+        return token
 
     def _agent_invitation(self, row: MessageRow) -> Letter:
         token = self._invite(int(row.payload["agent_id"]))
@@ -198,7 +212,7 @@ class Letters:
 
     def _unsubscribe_url(self, row: MessageRow) -> str:
         """The way out of a registered address's messages; other mails were asked for one by one."""
-        if row.channel != "email" or row.kind in {"lost_codes", "address_confirmation"}:
+        if row.channel != "email" or row.kind in NOT_ALERTS:
             return ""
         contacts = self._contacts or self._contacts_of([row])
         contact_id = contacts.get((row.family_id, row.address))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from core.api.errors import UserError
 from core.platform.i18n import gettext as _
+from core.platform.i18n import ngettext
 
 
 class NotFoundError(UserError):
@@ -30,13 +33,16 @@ class WrongCodesError(UserError):
 
 
 class ThrottledError(UserError):
-    """Too many wrong codes: wait `seconds`."""
+    """Too many wrong tries: `message` tells what was wrong, and to wait `seconds`, in minutes."""
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__(
-            _("Trop d’essais. Merci de patienter %(seconds)s secondes avant de recommencer.")
-            % {"seconds": seconds}
-        )
+    def __init__(self, seconds: int, message: str = "") -> None:
+        minutes = math.ceil(seconds / 60)
+        wait = ngettext(
+            "Trop d’essais : merci de patienter une minute avant le prochain.",
+            "Trop d’essais : merci de patienter %(num)s minutes avant le prochain.",
+            minutes,
+        ) % {"num": minutes}
+        super().__init__(f"{message} {wait}".strip())
         self.seconds = seconds
 
 

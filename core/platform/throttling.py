@@ -1,13 +1,16 @@
-"""Growing delays for those who guess codes, kept in Redis so that all web machines share them.
+"""Counts of wrong tries and of mails, kept in Redis so that all web machines share them.
 
-A delay, never a lock: whoever guesses at a family's code makes that family wait minutes at most.
+Only what went wrong is counted: a right code is checked before any count is read, and no count
+stops it. So nobody keeps a family out by guessing at its code, from one address or a thousand.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,91 +19,127 @@ from redis import Redis, RedisError
 
 log = structlog.get_logger(__name__)
 
+KEPT_IN_PROCESS = 10_000
+"""How many counts a process remembers while Redis is away."""
+
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """How attempts under `key` are slowed: free ones first, then 2, 4, 8... seconds up to `cap`.
-
-    Attempts are forgotten `memory` after the last one.
-    """
+class Allowance:
+    """How often something under `key` may happen within `window`, which begins with the first."""
 
     key: str
-    free: int
-    cap: timedelta
-    memory: timedelta = timedelta(hours=1)
-
-    def delay(self, attempts: int) -> int:
-        """Seconds to wait after this many attempts."""
-        if attempts <= self.free:
-            return 0
-        return min(2 ** min(attempts - self.free, 20), int(self.cap.total_seconds()))
+    limit: int
+    window: timedelta
 
 
 class Throttle:
-    """Counts attempts and tells how long to wait. Without Redis each process counts alone."""
+    """Counts, and tells when an allowance is used up. Without Redis each process counts alone."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._local: dict[str, tuple[int, float, float]] = {}
+        self._local: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
-    def attempt(self, rules: Sequence[Rule]) -> int:
-        """Count an attempt; 0 when it may be made now, else the seconds to wait (not counted).
+    def spend(self, allowance: Allowance) -> int:
+        """Count once more; 0 while the allowance lasts, else the seconds until it is fresh."""
+        return self._or_alone(
+            lambda: self._spend_in_redis(allowance), lambda: self._spend_alone(allowance)
+        )
 
-        Counted before the code is checked, so that a hundred guesses sent at once are a hundred.
-        """
+    def used_up(self, allowance: Allowance) -> int:
+        """What `spend` would say, without counting."""
+        return self._or_alone(
+            lambda: self._look_in_redis(allowance), lambda: self._look_alone(allowance)
+        )
+
+    def give_back(self, allowance: Allowance) -> None:
+        """Count once less: what was counted beforehand turned out right."""
+        self._or_alone(
+            lambda: self._give_back_in_redis(allowance), lambda: self._give_back_alone(allowance)
+        )
+
+    def _or_alone(self, together: Callable[[], int], alone: Callable[[], int]) -> int:
         try:
-            return self._in_redis(rules)
+            return together()
         except RedisError:
             log.warning("throttle.redis_away")
-            return self._in_process(rules)
+            with self._lock:
+                return alone()
 
-    def forgive(self, rule: Rule) -> None:
-        """Forget the attempts of someone who got in."""
-        try:
-            self._redis.delete(_count(rule), _block(rule))
-        except RedisError:
-            log.warning("throttle.redis_away")
-        with self._lock:
-            self._local.pop(rule.key, None)
+    # --- In Redis ------------------------------------------------------------------------------
 
-    def _in_redis(self, rules: Sequence[Rule]) -> int:
-        pipe = self._redis.pipeline(transaction=False)
-        for rule in rules:
-            pipe.ttl(_block(rule))
-        waits = [int(ttl) for ttl in pipe.execute()]
-        if max(waits) > 0:
-            return max(waits)
-        for rule in rules:
-            pipe.incr(_count(rule))
-            pipe.expire(_count(rule), rule.memory)
-        counts = [int(count) for count in pipe.execute()[::2]]
-        for rule, count in zip(rules, counts, strict=True):
-            if delay := rule.delay(count):
-                pipe.set(_block(rule), "", ex=delay)
+    def _spend_in_redis(self, allowance: Allowance) -> int:
+        key = _name(allowance)
+        # In one transaction: a count without an end would never be forgotten.
+        pipe = self._redis.pipeline()
+        pipe.set(key, 0, px=allowance.window, nx=True)
+        pipe.incr(key)
+        pipe.pttl(key)
+        _set, count, left_ms = pipe.execute()
+        return _seconds(left_ms / 1000) if int(count) > allowance.limit else 0
+
+    def _look_in_redis(self, allowance: Allowance) -> int:
+        key = _name(allowance)
+        pipe = self._redis.pipeline()
+        pipe.get(key)
+        pipe.pttl(key)
+        count, left_ms = pipe.execute()
+        return _seconds(left_ms / 1000) if int(count or 0) >= allowance.limit else 0
+
+    def _give_back_in_redis(self, allowance: Allowance) -> int:
+        key = _name(allowance)
+        pipe = self._redis.pipeline()
+        # The window may have ended meanwhile: nothing below zero, and nothing for ever.
+        pipe.set(key, 1, px=allowance.window, nx=True)
+        pipe.decr(key)
         pipe.execute()
         return 0
 
-    def _in_process(self, rules: Sequence[Rule]) -> int:
+    # --- In this process -----------------------------------------------------------------------
+
+    def _spend_alone(self, allowance: Allowance) -> int:
         now = time.monotonic()
-        with self._lock:
-            waits = [int(self._local.get(rule.key, (0, 0.0, 0.0))[1] - now) + 1 for rule in rules]
-            if max(waits) > 1:
-                return max(waits)
-            for rule in rules:
-                count, _until, forget = self._local.get(rule.key, (0, 0.0, 0.0))
-                count = count + 1 if now < forget else 1
-                self._local[rule.key] = (
-                    count,
-                    now + rule.delay(count),
-                    now + rule.memory.total_seconds(),
-                )
+        count, end = self._local.get(allowance.key, (0, 0.0))
+        if now >= end:
+            self._make_room(now)
+            count, end = 0, now + allowance.window.total_seconds()
+        self._local[allowance.key] = count + 1, end
+        return _seconds(end - now) if count + 1 > allowance.limit else 0
+
+    def _look_alone(self, allowance: Allowance) -> int:
+        now = time.monotonic()
+        count, end = self._local.get(allowance.key, (0, 0.0))
+        return _seconds(end - now) if now < end and count >= allowance.limit else 0
+
+    def _give_back_alone(self, allowance: Allowance) -> int:
+        count, end = self._local.get(allowance.key, (0, 0.0))
+        if count:
+            self._local[allowance.key] = count - 1, end
         return 0
 
+    def _make_room(self, now: float) -> None:
+        if len(self._local) >= KEPT_IN_PROCESS:
+            kept = {key: held for key, held in self._local.items() if held[1] > now}
+            # Forgetting all is better than a process that grows with each address it meets.
+            self._local = kept if len(kept) < KEPT_IN_PROCESS else {}
 
-def _count(rule: Rule) -> str:
-    return f"preau:attempts:{rule.key}"
+
+def network_of(address: str) -> str:
+    """Who is counted as one: an IPv4 address, or the /64 that one IPv6 line is given."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, 64), strict=False))
 
 
-def _block(rule: Rule) -> str:
-    return f"preau:wait:{rule.key}"
+def _name(allowance: Allowance) -> str:
+    return f"preau:tries:{allowance.key}"
+
+
+def _seconds(left: float) -> int:
+    return max(math.ceil(left), 1)

@@ -12,6 +12,7 @@ TOWN = {
     "news_image": r"/actualites/images/{id:[0-9]{1,18}}",
     "sign_in": "/connexion",
     "sign_in_account": "/connexion/compte",
+    "way_in": "/connexion/lien/{token}",
     "lost_codes": "/codes-perdus",
     "new_code": "/codes-perdus/{token}",
     "sign_out": "/deconnexion",

@@ -14,6 +14,7 @@ from wtforms.validators import EqualTo, InputRequired, Length
 from core.api.errors import UserError
 from core.platform.i18n import gettext as _
 from core.platform.web.forms import EmailForm, required
+from core.platform.web.known import browser_of
 from core.sign_in.service import MINIMUM_PASSWORD
 
 
@@ -96,7 +97,6 @@ def _do(request: Request, action: str, form: Any) -> Response:
             signed_in.account_id,
             form.current.data,
             form.password.data,
-            request.address,
             keep=signed_in.session_id,
         )
         message = _("Le mot de passe est changé.")
@@ -106,6 +106,7 @@ def _do(request: Request, action: str, form: Any) -> Response:
             form.family_code.data,
             form.child_code.data,
             request.address,
+            browser=browser_of(request),
         )
         message = _("La famille est rattachée : vous passez de l’une à l’autre en haut de la page.")
     request.session.flash(message, "success")

@@ -13,11 +13,13 @@ from wtforms import PasswordField
 from wtforms.validators import InputRequired
 
 from core.domain.access_codes import grouped
-from core.platform.errors import WrongCodesError
+from core.platform.errors import ThrottledError, WrongCodesError
 from core.platform.web.forms import EmailForm, NextForm, number, required
+from core.platform.web.known import account as as_account
+from core.platform.web.known import browser_of, remember
 from core.platform.web.links import inside
-from core.platform.web.security import forget_pages, let_in, let_out, note_sign_in
-from core.sign_in.service import LOST_CODES
+from core.platform.web.security import forget_pages, let_in, let_out, note_sign_in, refuse_sign_in
+from core.sign_in.service import LOST_CODES, WAY_IN
 
 
 class CodesForm(NextForm):
@@ -45,17 +47,19 @@ def sign_in_page(request: Request) -> Response:
 def sign_in(request: Request) -> dict[str, Any] | Response:
     """Check the codes."""
     form = CodesForm(request.POST)
+    request.response.status_int = 422
     if form.validate():
         try:
             family_id = request.ctx.sign_in.by_codes(
-                form.family_code.data, form.child_code.data, request.address
+                form.family_code.data,
+                form.child_code.data,
+                request.address,
+                browser=browser_of(request),
             )
-        except WrongCodesError as error:
-            note_sign_in(request, "refused")
-            form.form_errors.append(error.message)
+        except (WrongCodesError, ThrottledError) as error:
+            refuse_sign_in(request, form, error)
         else:
             return _enter(request, request.ctx.web_sessions.open(family_id), form.next.data)
-    request.response.status_int = 422
     return {"form": form}
 
 
@@ -73,26 +77,56 @@ def account_page(request: Request) -> dict[str, Any]:
 def account(request: Request) -> dict[str, Any] | Response:
     """Check the e-mail and password."""
     form = AccountForm(request.POST)
-    if form.validate():
-        try:
-            account_id, family_id = request.ctx.sign_in.by_account(
-                form.email.data, form.password.data, request.address
-            )
-        except WrongCodesError as error:
-            note_sign_in(request, "refused")
-            form.form_errors.append(error.message)
-        else:
-            token = request.ctx.web_sessions.open(family_id, account_id=account_id)
-            return _enter(request, token, form.next.data)
     request.response.status_int = 422
+    if form.validate():
+        whom = as_account(form.email.data)
+        try:
+            found = request.ctx.sign_in.by_account(
+                form.email.data,
+                form.password.data,
+                request.address,
+                browser=browser_of(request, whom),
+            )
+        except (WrongCodesError, ThrottledError) as error:
+            refuse_sign_in(request, form, error)
+        else:
+            if found is None:
+                note_sign_in(request, "mailed")
+                return render_to_response("sign_in_mailed.jinja2", {}, request)
+            account_id, family_id = found
+            token = request.ctx.web_sessions.open(family_id, account_id=account_id)
+            return _enter(request, token, form.next.data, whom)
     return {"form": form}
 
 
-def _enter(request: Request, token: str, wanted: str) -> Response:
+def _enter(request: Request, token: str, wanted: str, whom: str = "") -> Response:
     response = HTTPSeeOther(location=inside(request, wanted or "", otherwise="menu"))
     let_in(request, response, token)
+    remember(request, response, whom)
     note_sign_in(request, "in")
     return response
+
+
+@view_config(route_name="way_in", request_method="GET", renderer="way_in.jinja2")
+def way_in_page(request: Request) -> dict[str, Any]:
+    """Ask before the link is used: mail scanners open links too."""
+    valid = request.ctx.sign_in.peek(WAY_IN, request.matchdict["token"]) is not None
+    if not valid:
+        request.response.status_int = 404
+    return {"valid": valid}
+
+
+@view_config(route_name="way_in", request_method="POST", renderer="way_in.jinja2")
+def way_in(request: Request) -> dict[str, Any] | Response:
+    """Come in by the link that followed a right password."""
+    found = request.ctx.sign_in.by_way_in(request.matchdict["token"])
+    if found is None:
+        request.response.status_int = 404
+        return {"valid": False}
+    account_id, family_id = found
+    email = request.ctx.sign_in.account(account_id).email
+    token = request.ctx.web_sessions.open(family_id, account_id=account_id)
+    return _enter(request, token, "", as_account(email))
 
 
 @view_config(route_name="sign_out", request_method="POST")
@@ -118,7 +152,7 @@ def lost_codes(request: Request) -> Response:
         response = render_to_response("lost_codes.jinja2", {"form": form}, request)
         response.status_int = 422
         return response
-    request.ctx.sign_in.request_new_code(form.email.data, request.address)
+    request.ctx.sign_in.request_new_code(form.email.data)
     return render_to_response("lost_codes_sent.jinja2", {}, request)
 
 

@@ -19,16 +19,22 @@ from core.families.service import Families, slow_hash
 from core.invoices.service import PAYMENT_LINK
 from core.messages.service import Notifications
 from core.platform.audit.service import Audit
-from core.platform.errors import NotFoundError, ThrottledError, WrongCodesError
+from core.platform.doors import Doors
+from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.passwords import NOBODY, hash_password, verify_password
 from core.platform.signing import new_token, token_hash
-from core.platform.throttling import Rule, Throttle
+from core.platform.throttling import Allowance, Throttle
 from core.sign_in.models import Account, AccountFamily, OneTimeToken
 from core.sign_in.sessions import SignedIn, WebSessions
 
 LOST_CODES = "lost-codes"
 LOST_CODES_LIFE = timedelta(hours=2)
+LOST_CODES_MAILS = 3
+"""Links that one address is mailed while one of them still works."""
+
+WAY_IN = "account-way-in"
+WAY_IN_LIFE = timedelta(minutes=30)
 MINIMUM_PASSWORD = 10
 
 
@@ -53,6 +59,7 @@ class SignIn:
         self._clock = clock
         self._secret_key = secret_key
         self._throttle = throttle
+        self._doors = Doors(throttle, tenant)
         self._families = families
         self._notifications = notifications
         self._web_sessions = web_sessions
@@ -60,15 +67,19 @@ class SignIn:
 
     # --- Proving who one is ------------------------------------------------------------------
 
-    def by_codes(self, family_code: str, secret: str, address: str) -> int:
-        """The id of the family that these two codes open. `address` is the visitor's IP.
+    def by_codes(
+        self, family_code: str, secret: str, address: str, *, browser: str = ""
+    ) -> int:
+        """The id of the family that these two codes open.
+
+        `address` is the visitor's IP; `browser` names one that signed in before. Both count only
+        if the codes are wrong: right ones open, however much was guessed before.
 
         Raises:
-            ThrottledError: too many attempts on this code, from this address or in this town.
             WrongCodesError: whatever is wrong, with one wording and after one hash.
+            ThrottledError: wrong too, and too often from this address or browser.
         """
         code = access_codes.normalise(family_code)
-        forgive = self._attempt(f"codes:{code}", address)
         given = slow_hash(self._secret_key, self._tenant, code, access_codes.normalise(secret))
         family_id = None
         for row in self._session.execute(
@@ -90,42 +101,67 @@ class SignIn:
             if hmac.compare_digest(row.secret_hash, given):
                 family_id = row.family_id
         if family_id is None:
-            raise WrongCodesError(
-                _("Ces deux codes ne vont pas ensemble. Vérifiez-les sur votre courrier.")
+            self._doors.refuse(
+                _("Ces deux codes ne vont pas ensemble. Vérifiez-les sur votre courrier."),
+                address,
+                browser,
             )
-        self._throttle.forgive(forgive)
         return int(family_id)
 
-    def by_account(self, email: str, password: str, address: str) -> tuple[int, int]:
-        """The account's id and the family it opens first. Raises as `by_codes` does."""
-        forgive = self._attempt(f"account:{email.casefold()}", address)
+    def by_account(
+        self, email: str, password: str, address: str, *, browser: str = ""
+    ) -> tuple[int, int] | None:
+        """The account's id and the family it opens first. `browser` opened this account before.
+
+        None after too many wrong passwords for this account, from browsers that it does not know:
+        whether this one was right is told by mail only, with a link that opens the account. A
+        password has fewer bits than the codes, and nobody may try thousands.
+
+        Raises as `by_codes` does.
+        """
+        email = email.casefold()
+        tries = self._doors.password_tries(email, browser)
+        in_time = self._doors.spend(tries)
+        if browser and not in_time:
+            # A browser that guesses is not the known one any more.
+            return self.by_account(email, password, address)
         account = self._session.scalar(
-            select(Account).where(
-                Account.tenant_id == self._tenant, Account.email == email.casefold()
-            )
+            select(Account).where(Account.tenant_id == self._tenant, Account.email == email)
         )
         families = self.families_of(account.id) if account else []
         known = account.password_hash if account else NOBODY
-        if not verify_password(known, password) or not families:
-            raise WrongCodesError(_("L’adresse ou le mot de passe n’est pas le bon."))
-        assert account is not None  # noqa: S101 - nobody's password opens nothing
-        self._throttle.forgive(forgive)
+        right = verify_password(known, password) and account is not None and bool(families)
+        if not in_time:
+            if right and account is not None:
+                self._mail_way_in(account, families[0])
+            return None
+        if not right or account is None:
+            self._doors.refuse(
+                _("L’adresse ou le mot de passe n’est pas le bon."), address, browser
+            )
+        self._doors.give_back(tries)
         return account.id, families[0].id
 
-    def _attempt(self, key: str, address: str) -> Rule:
-        minutes = timedelta(minutes=1)
-        pair = Rule(f"{self._tenant}:{key}", free=4, cap=2 * minutes)
-        wait = self._throttle.attempt(
-            [
-                pair,
-                Rule(f"{self._tenant}:address:{address}", free=20, cap=5 * minutes),
-                # A whole town is only slowed by seconds: mornings after a mailing are busy.
-                Rule(f"{self._tenant}:town", free=600, cap=timedelta(seconds=4), memory=minutes),
-            ]
+    def _mail_way_in(self, account: Account, family: FamilyInfo) -> None:
+        minute = self._clock.now().strftime("%Y%m%d%H%M")
+        self._notifications.queue(
+            "account_way_in",
+            channel="email",
+            address=account.email,
+            family_id=family.id,
+            language=family.language,
+            payload={"account_id": account.id},
+            key=f"account_way_in/{account.id}/{minute}",
         )
-        if wait:
-            raise ThrottledError(wait)
-        return pair
+
+    def by_way_in(self, token: str) -> tuple[int, int] | None:
+        """Use the link that followed a right password: the account's id and its first family's."""
+        redeemed = self._redeem(WAY_IN, token)
+        if redeemed is None:
+            return None
+        account_id = int(redeemed[1]["account_id"])
+        families = self.families_of(account_id)
+        return (account_id, families[0].id) if families else None
 
     # --- Own accounts --------------------------------------------------------------------------
 
@@ -167,29 +203,29 @@ class SignIn:
         self._audit.write("account.password_renewed", f"family:{family_id}")
         return account.id
 
-    def change_password(
-        self, account_id: int, current: str, password: str, address: str, *, keep: int
-    ) -> None:
+    def change_password(self, account_id: int, current: str, password: str, *, keep: int) -> None:
         """Replace the password and end the account's other sessions than the session `keep`.
 
         Raises:
-            ThrottledError: too many attempts; a session that was left open guesses no password.
+            ThrottledError: too many wrong ones; a session that was left open guesses no password.
             UserError: the current password is wrong, or the new one too short or too plain.
         """
         account = self._session.get_one(Account, (self._tenant, account_id))
-        forgive = self._attempt(f"account:{account.email}", address)
+        tries = self._doors.own_password(f"parent-session:{keep}")
         if not verify_password(account.password_hash, current):
             raise UserError(_("Le mot de passe actuel n’est pas le bon."))
-        self._throttle.forgive(forgive)
+        self._doors.give_back(tries)
         account.password_hash = self._hash(password, account.email)
         self._web_sessions.end_of(account_id, keep)
 
     def _hash(self, password: str, email: str) -> str:
         return hash_password(password, minimum=MINIMUM_PASSWORD, about=(email, self._tenant))
 
-    def link_family(self, account_id: int, family_code: str, secret: str, address: str) -> int:
+    def link_family(
+        self, account_id: int, family_code: str, secret: str, address: str, *, browser: str = ""
+    ) -> int:
         """Let an account open one more family, by its codes. Raises as `by_codes` does."""
-        family_id = self.by_codes(family_code, secret, address)
+        family_id = self.by_codes(family_code, secret, address, browser=browser)
         self._open_family(account_id, family_id)
         self._audit.write("account.linked", f"family:{family_id}")
         return family_id
@@ -228,13 +264,12 @@ class SignIn:
 
     # --- Links that work once ----------------------------------------------------------------
 
-    def request_new_code(self, email: str, address: str) -> None:
+    def request_new_code(self, email: str) -> None:
         """Mail a link to every family that confirmed this address; never tells whether any did.
 
-        Raises:
-            ThrottledError: too many requests for this e-mail or from this IP `address`.
+        However often it is asked, an address is mailed `LOST_CODES_MAILS` links at most while they
+        work: whoever asks in its name fills a mailbox no more, and keeps nobody from a link.
         """
-        self._attempt(f"lost:{email.casefold()}", address)
         rows = self._session.execute(
             select(Family.id, Family.language, ContactEmail.address)
             .join(
@@ -248,6 +283,11 @@ class SignIn:
                 ContactEmail.confirmed_at.is_not(None),
             )
         ).all()
+        mails = Allowance(
+            f"{self._tenant}:lost-codes:{email.casefold()}", LOST_CODES_MAILS, LOST_CODES_LIFE
+        )
+        if rows and self._throttle.spend(mails):
+            return
         for row in rows:
             # The link is signed when the mail is written (see notifications), so that no secret
             # lies in the outbox; the minute makes a second click the same mail.

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import itertools
 import re
+import uuid
+from datetime import timedelta
+from types import SimpleNamespace
+from unittest import mock
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyotp import TOTP
+from redis import RedisError
+from sqlalchemy import select, text
 from table_dump import everything
 from webtest import TestApp
 
+from core.agents.models import Role
+from core.api.errors import UserError
 from core.families import service as families
+from core.messages.models import MessageRow
+from core.platform.doors import (
+    PASSWORD_TRIES,
+    PASSWORD_TRIES_BY_BROWSER,
+    PASSWORD_TRIES_BY_SESSION,
+    SECOND_FACTOR_TRIES,
+    TRIES_BY_ADDRESS,
+)
 from core.platform.errors import ThrottledError, WrongCodesError
+from core.platform.throttling import KEPT_IN_PROCESS, Allowance, Throttle
 from core.sign_in import service as sign_in
-from core.testing.portal import pages_of
+from core.sign_in.service import LOST_CODES_MAILS
+from core.testing.portal import cheap_hashes, pages_of
 
 
 @pytest.fixture
@@ -96,86 +117,378 @@ def test_the_page_says_the_same_for_a_family_that_does_not_exist(app):
     assert main_of(wrong) == main_of(unknown)
 
 
+@pytest.fixture
+def many():
+    """Let thousands of tries be made in seconds: what one costs is asked above."""
+    with cheap_hashes():
+        yield
+
+
 # --- Guesses -------------------------------------------------------------------------------------
 
 
 def guess(portal, family, address, secret="2222-2222-2222"):
     with portal.town() as town:
-        try:
-            return town.sign_in.by_codes(family, secret, address)
-        except ThrottledError as error:
-            return f"wait {error.seconds}"
-        except WrongCodesError:
-            return "wrong"
+        return tried(town, family, address, secret)
 
 
-def forget_the_wait(portal):
-    """Time passes: the waits end, the counts stay."""
-    for key in portal.runtime.redis.scan_iter("preau:wait:*"):
-        portal.runtime.redis.delete(key)
+def tried(town, family, address, secret="2222-2222-2222"):
+    try:
+        return town.sign_in.by_codes(family, secret, address)
+    except ThrottledError as error:
+        return f"wait {error.seconds}"
+    except WrongCodesError:
+        return "wrong"
 
 
-def test_waits_grow_and_never_exceed_minutes(portal):
-    waits = []
-    for _time in range(30):
-        forget_the_wait(portal)
-        assert guess(portal, "F001", "10.0.1.1") == "wrong"
-        answer = guess(portal, "F001", "10.0.1.1")
-        waits.append(int(answer.split()[1]) if answer.startswith("wait") else 0)
-    assert waits[0] == 0
-    # A slow machine lets a second pass between the guess and the question how long to wait.
-    assert all(earlier <= later + 2 for earlier, later in itertools.pairwise(waits))
-    assert max(waits[:20]) <= 120
-    assert max(waits) <= 300
+def waits(answer):
+    return isinstance(answer, str) and answer.startswith("wait")
 
 
-def test_somebody_s_guesses_do_not_lock_a_family_out(portal):
+def test_wrong_codes_end_in_a_wait_of_minutes(portal):
+    with portal.town() as town:
+        answers = [tried(town, "F001", "10.0.1.1") for _time in range(30)]
+    assert answers[:TRIES_BY_ADDRESS] == ["wrong"] * TRIES_BY_ADDRESS
+    assert all(waits(answer) for answer in answers[TRIES_BY_ADDRESS:])
+    assert all(int(answer.split()[1]) <= 15 * 60 for answer in answers[TRIES_BY_ADDRESS:])
+
+
+def test_right_codes_from_one_address_are_never_counted(portal, many):
+    """A mobile carrier, a school and the town hall are one address each."""
     secret = code(portal, "F001")
-    for number in range(50):
-        forget_the_wait(portal)
-        guess(portal, "F001", f"10.1.0.{number}")
-    waits = [int(portal.runtime.redis.ttl(key)) for key in portal.runtime.redis.scan_iter("preau:wait:*")]
-    assert max(waits) <= 120
-    forget_the_wait(portal)
+    with portal.town() as town:
+        assert all(
+            isinstance(tried(town, "F001", "10.0.2.1", secret), int) for _time in range(500)
+        )
+    assert guess(portal, "F001", "10.0.2.1") == "wrong"
+
+
+def test_right_codes_open_from_the_address_that_guesses(portal):
+    secret = code(portal, "F001")
+    while not waits(guess(portal, "F001", "10.0.3.1")):
+        pass
+    assert isinstance(guess(portal, "F001", "10.0.3.1", secret), int)
+
+
+def test_a_thousand_addresses_that_guess_cost_the_parents_nothing(portal, many):
+    """Neither the families that they guess at, nor those beside them, nor the other town."""
+    with portal.town() as town:
+        secrets = {f: town.families.issue_code(town.families.by_code(f).id) for f in ("F001", "F002")}
+        for number in range(1000):
+            family = ("F001", "NOBODY", "F002")[number % 3]
+            assert tried(town, family, f"10.{number // 250}.{number % 250}.7") == "wrong"
+    for family, secret in secrets.items():
+        assert isinstance(guess(portal, family, "10.99.0.1", secret), int)
+    with portal.town("brumes") as town, pytest.raises(WrongCodesError):
+        town.sign_in.by_codes("F001", "2222-2222-2222", "10.99.0.1")
+
+
+def test_one_family_guessed_at_from_everywhere_comes_in(portal, many):
+    secret = code(portal, "F001")
+    with portal.town() as town:
+        for number in range(300):
+            assert tried(town, "F001", f"10.1.{number}.1") == "wrong"
     assert isinstance(guess(portal, "F001", "10.2.0.1", secret), int)
 
 
-def test_other_families_and_towns_are_not_slowed(portal):
-    for number in range(12):
-        forget_the_wait(portal)
-        guess(portal, "F001", f"10.3.0.{number}")
-    assert guess(portal, "F001", "10.3.1.1").startswith("wait")
-    secret = code(portal, "F002")
-    assert isinstance(guess(portal, "F002", "10.3.1.2", secret), int)
-    with portal.town("brumes") as town, pytest.raises(WrongCodesError):
-        town.sign_in.by_codes("F001", "2222-2222-2222", "10.3.1.1")
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"),
+        ("::ffff:10.7.0.1", "10.7.0.1"),
+        ("fe80::1%eth0", "fe80::2"),
+    ],
+)
+def test_one_line_is_one_guesser(portal, one, same):
+    for _time in range(TRIES_BY_ADDRESS):
+        guess(portal, "F001", one)
+    assert waits(guess(portal, "F001", same))
 
 
-def test_who_comes_in_starts_afresh(portal):
-    secret = code(portal, "F001")
-    for _time in range(4):
-        guess(portal, "F001", "10.4.0.1")
-    assert isinstance(guess(portal, "F001", "10.4.0.1", secret), int)
-    assert guess(portal, "F001", "10.4.0.1") == "wrong"
+def test_the_neighbour_s_line_is_another(portal):
+    for _time in range(TRIES_BY_ADDRESS + 1):
+        guess(portal, "F001", "2001:db8:1:2::1")
+    assert guess(portal, "F001", "2001:db8:1:3::1") == "wrong"
 
 
-def test_a_refused_attempt_is_answered_without_a_hash(portal, hashes):
-    for _time in range(12):
-        guess(portal, "F001", "10.5.0.1")
-    before = len(hashes)
-    assert guess(portal, "F001", "10.5.0.1").startswith("wait")
-    assert len(hashes) == before
+def test_who_guesses_in_two_towns_is_one_guesser(portal):
+    for _time in range(TRIES_BY_ADDRESS):
+        guess(portal, "F001", "10.8.0.1")
+    with portal.town("brumes") as town, pytest.raises(ThrottledError):
+        town.sign_in.by_codes("F001", "2222-2222-2222", "10.8.0.1")
+
+
+def test_a_browser_that_signed_in_before_has_tries_of_its_own(app, portal):
+    assert fill(app, "F001", code(portal)).status_int == 303
+    while fill(TestApp(app.app, extra_environ={"HTTP_HOST": "localhost"}), "F9", "2").status_int != 429:
+        pass
+    assert fill(app, "F001", "2222").status_int == 422
+
+
+def test_a_planted_browser_is_not_known(app, portal):
+    guess_on = TestApp(app.app, extra_environ={"HTTP_HOST": "localhost"})
+    for number in range(TRIES_BY_ADDRESS + 1):
+        guess_on.set_cookie("preau_browser", f"W10.forged.{number}")
+        answer = fill(guess_on, "F001", "2222")
+    assert answer.status_int == 429
+
+
+def test_a_wait_is_told_in_minutes_and_keeps_what_was_typed(app, portal):
+    for _time in range(TRIES_BY_ADDRESS + 1):
+        answer = fill(app, "F001", "2222-3333-4444", next="/valmont/factures/payees")
+    assert answer.status_int == 429
+    assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60
+    assert "15 minutes" in answer
+    form = form_of(answer, "family_code")
+    assert form["family_code"].value == "F001"
+    assert form["next"].value == "/valmont/factures/payees"
+    form["child_code"] = code(portal)
+    assert form.submit().status_int == 303
 
 
 def test_a_header_does_not_change_one_s_address(app, portal):
     """Otherwise each guess would come from another machine."""
     for number in range(25):
-        forget_the_wait(portal)
         form = form_of(app.get("/valmont/connexion"), "family_code")
         form["family_code"], form["child_code"] = f"X{number}", "2222"
         form.submit(headers={"X-Forwarded-For": f"10.6.0.{number}"}, expect_errors=True)
-    addresses = list(portal.runtime.redis.scan_iter("preau:attempts:*:address:*"))
+    addresses = list(portal.runtime.redis.scan_iter("preau:tries:address:*"))
     assert len(addresses) == 1
+
+
+def test_every_count_is_forgotten_in_the_end(portal):
+    guess(portal, "F001", "10.9.0.1")
+    open_account(portal, "camille@exemple.fr")
+    knock(portal, "camille@exemple.fr", "wrong", "10.9.0.2")
+    keys = list(portal.runtime.redis.scan_iter("preau:tries:*"))
+    assert len(keys) == 3
+    assert all(0 < portal.runtime.redis.ttl(key) <= 86_400 for key in keys)
+
+
+def test_without_redis_a_process_counts_alone(portal, monkeypatch):
+    def away(*_args, **_options):
+        raise RedisError
+
+    secret = code(portal, "F001")
+    monkeypatch.setattr(portal.runtime.redis, "pipeline", away)
+    answers = [guess(portal, "F001", "10.9.1.1") for _time in range(TRIES_BY_ADDRESS + 1)]
+    assert answers[-2] == "wrong"
+    assert waits(answers[-1])
+    assert isinstance(guess(portal, "F001", "10.9.1.1", secret), int)
+
+
+def test_a_process_that_counts_alone_does_not_grow(portal, monkeypatch):
+    def away(*_args, **_options):
+        raise RedisError
+
+    monkeypatch.setattr(portal.runtime.redis, "pipeline", away)
+    throttle = Throttle(portal.runtime.redis)
+    for number in range(KEPT_IN_PROCESS * 2):
+        throttle.spend(Allowance(f"x{number}", 5, timedelta(minutes=1)))
+    assert len(throttle._local) <= KEPT_IN_PROCESS
+
+
+@given(
+    st.lists(st.sampled_from(["spend", "give_back", "used_up"]), max_size=40),
+    st.integers(1, 6),
+    st.booleans(),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+def test_an_allowance_counts_what_was_not_given_back(portal, moves, limit, away):
+    throttle = Throttle(portal.runtime.redis)
+    with pytest.MonkeyPatch.context() as patch:
+        if away:
+            patch.setattr(portal.runtime.redis, "pipeline", mock.Mock(side_effect=RedisError))
+        allowance = Allowance(f"any-{uuid.uuid4()}", limit, timedelta(minutes=1))
+        count = 0
+        for move in moves:
+            answer = getattr(throttle, move)(allowance)
+            if move == "spend":
+                count += 1
+                assert (answer > 0) == (count > limit)
+            elif move == "give_back":
+                count = max(count - 1, 0)
+            else:
+                assert (answer > 0) == (count >= limit)
+
+
+# --- Passwords of fewer bits ---------------------------------------------------------------------
+
+PHRASE = "une phrase de passe"
+
+
+def open_account(portal, email, family="F001"):
+    with portal.town() as town:
+        return town.sign_in.create_account(town.families.by_code(family).id, email, PHRASE)
+
+
+def knock(portal, email, password, address, browser=""):
+    with portal.town() as town:
+        return knocked(town, email, password, address, browser)
+
+
+def knocked(town, email, password, address, browser=""):
+    try:
+        return town.sign_in.by_account(email, password, address, browser=browser)
+    except (WrongCodesError, ThrottledError):
+        return "wrong"
+
+
+def siege(portal, email, network):
+    """Try as many wrong passwords as a day takes, from everywhere."""
+    with portal.town() as town:
+        for number in range(PASSWORD_TRIES):
+            assert knocked(town, email, "wrong", f"10.{network}.{number}.1") == "wrong"
+
+
+def mails(portal, kind):
+    with portal.town() as town:
+        return town.session.scalars(
+            text("SELECT address FROM message WHERE kind = :kind"), {"kind": kind}
+        ).all()
+
+
+@pytest.fixture
+def besieged(portal, many):
+    """Camille's account, after as many wrong passwords as a day takes."""
+    open_account(portal, "camille@exemple.fr")
+    siege(portal, "camille@exemple.fr", 20)
+    return portal
+
+
+def test_a_password_is_tried_a_hundred_times_a_day_and_no_more(besieged):
+    """Then nothing tells a right one from a wrong one, but to its owner's mailbox."""
+    assert knock(besieged, "camille@exemple.fr", "wrong", "10.21.0.1") is None
+    assert mails(besieged, "account_way_in") == []
+    assert knock(besieged, "camille@exemple.fr", PHRASE, "10.21.0.2") is None
+    assert mails(besieged, "account_way_in") == ["camille@exemple.fr"]
+    siege(besieged, "nobody@exemple.fr", 22)
+    assert knock(besieged, "nobody@exemple.fr", "wrong", "10.21.0.3") is None
+
+
+def test_the_owner_comes_in_by_mail_by_codes_and_by_the_known_browser(besieged, app):
+    assert isinstance(guess(besieged, "F001", "10.20.1.1", code(besieged)), int)
+    assert knock(besieged, "camille@exemple.fr", PHRASE, "10.20.1.1", "known") is not None
+    form = form_of(app.get("/valmont/connexion/compte"), "password")
+    form["email"], form["password"] = "Camille@exemple.fr", PHRASE
+    page = form.submit()
+    assert page.status_int == 200
+    with besieged.town() as town:
+        (row,) = town.session.scalars(select(MessageRow).where(MessageRow.kind == "account_way_in"))
+        link = town.letters.render(row).links[0].url.removeprefix("http://localhost")
+    answer = app.get(link).forms[list(app.get(link).forms)[-1]].submit()
+    assert app.get(answer.location).status_int == 200
+    assert TestApp(app.app).get(link, status=404).status_int == 404
+    # And this browser is known from now on.
+    app.get("/valmont/compte")
+    app.cookies.pop("preau_family")
+    form = form_of(app.get("/valmont/connexion/compte"), "password")
+    form["email"], form["password"] = "camille@exemple.fr", PHRASE
+    assert form.submit().status_int == 303
+
+
+def test_the_page_says_the_same_of_a_right_password(besieged, app):
+    pages = []
+    for password in ("wrong password", PHRASE):
+        form = form_of(app.get("/valmont/connexion/compte"), "password")
+        form["email"], form["password"] = "camille@exemple.fr", password
+        pages.append(form.submit())
+    assert main_of(pages[0]) == main_of(pages[1])
+    assert pages[0].status_int == pages[1].status_int == 200
+
+
+def test_a_known_browser_that_guesses_is_known_no_more(besieged):
+    for _time in range(PASSWORD_TRIES_BY_BROWSER):
+        assert knock(besieged, "camille@exemple.fr", "wrong", "10.23.0.1", "stolen") == "wrong"
+    assert knock(besieged, "camille@exemple.fr", PHRASE, "10.23.0.1", "stolen") is None
+    assert knock(besieged, "camille@exemple.fr", PHRASE, "10.23.0.1", "another") is not None
+
+
+def test_who_comes_in_by_password_is_not_counted(portal, many):
+    open_account(portal, "camille@exemple.fr")
+    with portal.town() as town:
+        for _time in range(PASSWORD_TRIES * 2):
+            assert isinstance(knocked(town, "camille@exemple.fr", PHRASE, "10.24.0.1"), tuple)
+
+
+def test_an_open_session_guesses_no_password_and_strangers_stop_none(portal, many):
+    account_id = open_account(portal, "camille@exemple.fr")
+    siege(portal, "camille@exemple.fr", 25)
+
+    def change(current, session):
+        with portal.town() as town:
+            town.sign_in.change_password(account_id, current, "une autre phrase", keep=session)
+
+    for _time in range(PASSWORD_TRIES_BY_SESSION):
+        with pytest.raises(UserError, match="n’est pas le bon"):
+            change("wrong", 1)
+    with pytest.raises(ThrottledError):
+        change(PHRASE, 1)
+    change(PHRASE, 2)
+
+
+def test_lost_codes_fill_no_mailbox_and_are_kept_from_nobody(portal):
+    with portal.town() as town:
+        family = town.families.by_code("F001").id
+        town.alerts.add(family, "camille@exemple.fr")
+        town.session.execute(text("UPDATE contact_email SET confirmed_at = now()"))
+    for _minute in range(60):
+        portal.clock.pass_time(minutes=1)
+        with portal.town() as town:
+            town.sign_in.request_new_code("camille@exemple.fr")
+            town.sign_in.request_new_code(f"{_minute}@exemple.fr")
+    assert len(mails(portal, "lost_codes")) == LOST_CODES_MAILS
+
+
+# --- Agents --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def regisseur(portal):
+    """A régisseur's address, password, way to make telephone codes, and recovery codes."""
+    with portal.town() as town:
+        email = f"{uuid.uuid4().hex}@valmont.fr"
+        agent_id = town.agents.create(email, "Claude", Role.REGISSEUR)
+        token = town.agents.new_invitation(agent_id)
+        secret = town.agents.pending(token).secret
+        totp = TOTP(secret)
+        _id, spare = town.agents.accept(token, "une longue phrase sans surprise", totp.at(portal.clock.now()))
+    portal.clock.pass_time(minutes=2)
+    return SimpleNamespace(
+        id=agent_id, email=email, password="une longue phrase sans surprise",
+        code=lambda: totp.at(portal.clock.now()), spare=spare,
+    )  # fmt: skip
+
+
+def prove(portal, agent, password, code, address, browser=""):
+    with portal.town() as town:
+        return proved(town, agent, password, code, address, browser)
+
+
+def proved(town, agent, password, code, address, browser=""):
+    try:
+        return town.agents.prove(agent.email, password, code, address, browser=browser)
+    except (WrongCodesError, ThrottledError):
+        return "wrong"
+
+
+def test_an_agent_guessed_at_from_everywhere_comes_in(portal, many, regisseur):
+    """The address of the régie is printed on the town's site."""
+    with portal.town() as town:
+        for number in range(300):
+            assert proved(town, regisseur, "wrong", "123456", f"10.30.{number}.0") == "wrong"
+    assert prove(portal, regisseur, regisseur.password, regisseur.code(), "10.30.1.0") == regisseur.id
+
+
+def test_the_second_factor_is_missed_ten_times_a_day_by_who_knows_the_password(portal, regisseur):
+    for number in range(SECOND_FACTOR_TRIES):
+        assert prove(portal, regisseur, regisseur.password, "000000", f"10.31.{number}.1") == "wrong"
+    # The answer is that of a wrong one: nobody learns that the password was right.
+    assert prove(portal, regisseur, regisseur.password, regisseur.code(), "10.31.99.1") == "wrong"
+    # The owner's browser has tries of its own, and recovery codes have bits enough.
+    portal.clock.pass_time(minutes=2)
+    assert prove(portal, regisseur, regisseur.password, regisseur.code(), "10.31.99.1", "known") == regisseur.id
+    assert prove(portal, regisseur, regisseur.password, regisseur.spare[0], "10.31.99.1") == regisseur.id
 
 
 # --- Sessions ------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from core.platform.db.base import Base
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import load
 from core.runtime import Runtime, sync_towns
-from core.sign_in.service import LOST_CODES
+from core.sign_in.service import LOST_CODES, WAY_IN
 from core.testing.fakes import TOWNS, FakeClock, FakePay
 from core.testing.portal import Portal, Records, record, write_towns
 
@@ -130,7 +130,7 @@ def settle(portal: Portal, slug: str, family_id: int, invoice_ids: list[int], ke
     return payment
 
 
-def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
+def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR0915 - a long life
     """Let one family do all that a family can do, and tell what names its things."""
     found = Identifiers(slug, family)
     numbers = [f"{slug}-{family}-{n}" for n in range(4)]
@@ -189,6 +189,9 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:
         found.link_session = town.web_sessions.open(family_id, only_invoice_id=invoices[1])
         end = portal.clock.now() + timedelta(hours=1)
         found.tokens["lost"] = town.sign_in.one_time_token(LOST_CODES, family_id, end, {})
+        found.tokens["way_in"] = town.sign_in.one_time_token(
+            WAY_IN, family_id, end, {"account_id": account}
+        )
         link = town.invoices.payment_link(invoices[1], family_id)
         found.tokens["pay"] = link.rpartition("/")[2]
         town.families.issue_code(family_id, holder="second")

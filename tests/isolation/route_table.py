@@ -99,6 +99,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("sign_in", "POST"): page(own=422),
     ("sign_in_account", "GET"): page(),
     ("sign_in_account", "POST"): page(own=422),
+    ("way_in", "GET"): link("way_in"),
     ("lost_codes", "GET"): page(),
     ("lost_codes", "POST"): page(own=422),
     ("new_code", "GET"): link("lost"),
@@ -253,6 +254,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
         ),
     ],
     ("payment_link", "POST"): link("pay", 303),
+    ("way_in", "POST"): link("way_in", 303),
     ("sign_out", "POST"): page(own=303),
     ("office_sign_out", "POST"): page(own=303),
 }  # fmt: skip

@@ -78,7 +78,8 @@ def test_a_recovery_code_stands_in_once(office):
 def test_guessing_is_slowed(office):
     office.enrol(office.invite())
     office.app.reset()
-    assert [office.sign_in(code="000000").status_int for _ in range(6)][-1] == 429
+    office.app.cookies.clear()  # Else it is a browser that is known.
+    assert [office.sign_in(code="000000").status_int for _ in range(21)][-2:] == [422, 429]
 
 
 def test_what_was_asked_for_comes_after_signing_in(office, portal):

@@ -198,5 +198,6 @@ def message(kind: str) -> str:
         "payment_reversed": _("Paiement revenu impayé"),
         "address_confirmation": _("Confirmation d’adresse"),
         "lost_codes": _("Codes perdus"),
+        "account_way_in": _("Lien de connexion"),
         "agent_invitation": _("Invitation d’un agent"),
     }.get(kind, kind)

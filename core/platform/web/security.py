@@ -10,10 +10,12 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import Allowed, Denied
 from pyramid.session import SignedCookieSessionFactory
+from wtforms import Form
 
 from core.agents.service import SignedInAgent
 from core.api.context import FamilyInfo
 from core.platform import metrics
+from core.platform.errors import ThrottledError, WrongCodesError
 from core.sign_in.sessions import ABSOLUTE_END, SignedIn
 
 log = structlog.get_logger(__name__)
@@ -142,10 +144,25 @@ def address(request: Request) -> str:
 
 
 def note_sign_in(request: Request, outcome: str) -> None:
-    """Log and count an attempt to come in: ``in``, ``refused`` or ``slowed``; never who."""
+    """Log and count an attempt to come in; never who.
+
+    `outcome` is ``in``, ``refused``, ``slowed``, or ``mailed`` for the rest of the way by mail.
+    """
     door = request.matched_route.name
     metrics.sign_ins.labels(door, outcome).inc()
     log.info("sign_in", door=door, outcome=outcome)
+
+
+def refuse_sign_in(request: Request, form: Form, error: WrongCodesError | ThrottledError) -> None:
+    """Say on the form itself what was wrong, and how long to wait: what was typed stays."""
+    form.form_errors.append(error.message)
+    if isinstance(error, ThrottledError):
+        note_sign_in(request, "slowed")
+        request.response.status_int = 429
+        request.response.headers["Retry-After"] = str(error.seconds)
+    else:
+        note_sign_in(request, "refused")
+        request.response.status_int = 422
 
 
 def let_in(request: Request, response: Response, token: str) -> None:
