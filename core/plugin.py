@@ -5,6 +5,7 @@
 
 from core.api.context import (
     AskedInfo,
+    AttemptInfo,
     Clock,
     Families,
     FamilyInfo,
@@ -19,10 +20,12 @@ from core.api.context import (
     TownInfo,
 )
 from core.api.errors import (
+    PayerField,
     PermanentError,
     PreauError,
     RetryableError,
     SettingsProblemError,
+    StartRefusedError,
     UserError,
 )
 from core.api.invoices import (
@@ -72,6 +75,7 @@ from core.api.work import Consumer, Effect, Periodic
 from core.domain.dates import DateError, in_bounds, is_surprising, parse_day
 from core.domain.money import AmountError, decimal_text, parse_amount, parse_decimal
 from core.domain.references import bare, check_character
+from core.domain.start_refusals import RefusalKind
 from core.domain.tabular.decoding import DecodeError, Encoding, decode, detect
 from core.platform.db.base import Base, TenantScoped
 from core.platform.db.rls import protect
@@ -96,4 +100,5 @@ __all__ = [
     "town_context", "use",
     "DateError", "DecodeError", "Encoding", "decode", "detect", "in_bounds", "is_surprising",
     "parse_day", "parse_decimal",
+    "AttemptInfo", "PayerField", "RefusalKind", "StartRefusedError",
 ]  # fmt: skip

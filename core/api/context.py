@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -97,6 +97,21 @@ class PaymentInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptInfo:
+    """What a parent is told of an online payment that is not settled, in the reader's language."""
+
+    payment_id: int
+    situation: str
+    """A word of the table in `core.domain.attempt_status`."""
+    title: str
+    text: str
+    label: str
+    """Two or three words for a list."""
+    holds: bool
+    """Its invoices cannot be paid otherwise: nothing may invite to pay them."""
+
+
+@dataclass(frozen=True, slots=True)
 class AskedInfo:
     """An attempt that a provider knows: what it was asked, and what became of it (cents).
 
@@ -185,6 +200,10 @@ class Payments(Protocol):
 
     def get(self, payment_id: int) -> PaymentInfo | None:
         """One settled payment of this town, or None."""
+        ...
+
+    def attempts(self, payment_ids: Collection[int]) -> Mapping[int, AttemptInfo]:
+        """What to tell of online payments, such as those that hold an invoice (`under_way`)."""
         ...
 
     def receipt(self, payment_id: int) -> Document | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
+
+from core.domain.start_refusals import RefusalKind
 
 
 class PreauError(Exception):
@@ -24,6 +27,38 @@ class PermanentError(PreauError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class PayerField(StrEnum):
+    """A field that the payer types before a payment starts."""
+
+    EMAIL = "email"
+
+
+class StartRefusedError(PermanentError):
+    """A provider did not open a payment: nothing was charged, and no bank was asked.
+
+    `kind` tells whose doing it is, `reason` is a sentence for the régie. Of `RefusalKind.PAYER`,
+    `payer_field` names what to correct, and `message` says to the payer how, in the payer's
+    language ("": core's own words).
+    """
+
+    def __init__(
+        self,
+        kind: RefusalKind,
+        reason: str,
+        *,
+        payer_field: PayerField | None = None,
+        message: str = "",
+    ) -> None:
+        if kind is RefusalKind.AWAY:
+            raise ValueError("a service that is away is a RetryableError")
+        if (kind is RefusalKind.PAYER) is (payer_field is None):
+            raise ValueError("a refusal names a field if, and only if, it is about the payer")
+        super().__init__(reason)
+        self.kind = kind
+        self.payer_field = payer_field
+        self.message = message
 
 
 class SettingsProblemError(PreauError):

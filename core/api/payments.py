@@ -69,6 +69,8 @@ class Redirect(Checked):
     url: str
     asked: Mapping[str, str] = field(default_factory=dict)
     """What the provider was asked, kept to be compared with what it will answer."""
+    payer_reference: str = ""
+    """The reference that the provider's own pages and ticket show to the payer."""
 
     def __post_init__(self) -> None:
         """Look at every field; a browser may be sent to `url`.
@@ -102,7 +104,8 @@ class Pending(Checked):
     `detail` is the value of a `FailureKind`.
 
     `watched` tells that the provider answered something that nobody here understands and that may
-    be money: nothing is begun beside it while it stands, and the régisseur reads `detail`.
+    be money, such as the result of a new means of payment: nothing is begun beside it while it
+    stands, core goes on asking, and the régisseur reads `detail`.
     """
 
     resumable: bool
@@ -152,10 +155,15 @@ class Failed(Checked):
 
 @dataclass(frozen=True, slots=True)
 class Anomaly(Checked):
-    """The answer does not fit what was asked. It never settles; the régisseur reads `reason`."""
+    """The answer does not fit what was asked. It never settles; the régisseur reads `reason`.
+
+    Unless the answer says for sure that nothing was paid, its money `may_be_paid`: then nobody can
+    pay the invoices again until a later answer or a person resolves it.
+    """
 
     reason: str
     raw: Mapping[str, str] = field(default_factory=dict)
+    may_be_paid: bool = True
 
 
 Outcome = Pending | Settled | Failed | Anomaly
@@ -218,12 +226,17 @@ class PaymentProvider(Protocol):
     def start(self, intent: PaymentIntent) -> Redirect:
         """Announce the payment and tell where to send the parent.
 
-        Raises `RetryableError` when the service is away and `PermanentError` when it refuses.
+        Look at the payer's fields before anything is sent. Raises `RetryableError` when the service
+        is away, and `StartRefusedError`, which says whose doing it is, when the payment cannot be
+        opened; any other `PermanentError` counts as `RefusalKind.UNKNOWN`.
         """
         ...
 
     def outcome(self, attempt: Attempt) -> Outcome:
-        """Ask how the attempt stands: a read, repeated at will. Raises as `start` does."""
+        """Ask how the attempt stands: a read, repeated at will.
+
+        Raises `RetryableError` when there is no usable answer now.
+        """
         ...
 
 

@@ -24,7 +24,7 @@ from core.invoices.service import freed
 from core.journal.models import EntryKind
 from core.journal.service import Journal
 from core.payments.ledger import Ledger, owed
-from core.payments.models import Allocation, Credit, CreditUse, Payment, PaymentItem
+from core.payments.models import Allocation, Credit, CreditUse, Payment, is_held
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS
 from core.platform.errors import NotFoundError
@@ -374,11 +374,4 @@ class Credits:
         )
 
     def _under_way(self, invoice_id: int) -> bool:
-        found = self._session.scalar(
-            select(PaymentItem.id).where(
-                PaymentItem.tenant_id == self._tenant,
-                PaymentItem.invoice_id == invoice_id,
-                PaymentItem.live,
-            )
-        )
-        return found is not None
+        return bool(self._session.scalar(select(is_held(self._tenant, invoice_id))))

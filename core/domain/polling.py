@@ -7,6 +7,9 @@ from datetime import timedelta
 
 from core.domain.payment_states import PaymentState, is_closed
 
+WATCHED_FOR = timedelta(days=8)
+"""After this, an attempt without a final answer is for a person to look at."""
+
 
 def poll_interval(age: timedelta) -> timedelta:
     """How long to wait before asking again after an attempt of this age (PAYFIP.md 4).
@@ -20,7 +23,9 @@ def poll_interval(age: timedelta) -> timedelta:
         return timedelta(minutes=7)
     if age < timedelta(hours=26):
         return timedelta(minutes=30)
-    return timedelta(hours=6)
+    if age < WATCHED_FOR:
+        return timedelta(hours=6)
+    return timedelta(days=1)
 
 
 def spread(interval: timedelta) -> timedelta:
@@ -28,17 +33,20 @@ def spread(interval: timedelta) -> timedelta:
     return interval * random.uniform(0.9, 1.0)  # noqa: S311 - no secret
 
 
-WATCHED_FOR = timedelta(days=8)
-"""After this, an attempt without a final answer is for a person to look at."""
+DOUBTFUL_WATCHED_FOR = timedelta(days=90)
 
 
-def still_watched(state: PaymentState, age: timedelta) -> bool:
+def still_watched(state: PaymentState, age: timedelta, *, may_be_paid: bool = False) -> bool:
     """Whether the poller goes on asking.
 
     A refused or cancelled attempt is watched until the next morning: a late "paid" is real money.
+    One whose money may be there keeps its invoices from being paid, so it is asked after for long:
+    a clean answer ends that.
     """
     if state in {PaymentState.SETTLED, PaymentState.REVERSED}:
         return False
+    if may_be_paid:
+        return age < DOUBTFUL_WATCHED_FOR
     if is_closed(state):
         return age < timedelta(hours=30)
     return age < WATCHED_FOR

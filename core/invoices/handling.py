@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from core.api.errors import UserError
 from core.invoices.models import Invoice, InvoiceState
 from core.payments.ledger import Ledger, owed
-from core.payments.models import Allocation, PaymentItem
+from core.payments.models import Allocation, is_held
 from core.platform.audit.service import Audit
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
@@ -88,15 +88,7 @@ class Billing:
             raise NotFoundError
         if invoice.state not in states:
             raise UserError(_("L’état de cette facture a changé entre-temps."))
-        if self._session.scalar(
-            select(
-                exists().where(
-                    PaymentItem.tenant_id == self._tenant,
-                    PaymentItem.invoice_id == invoice_id,
-                    PaymentItem.live,
-                )
-            )
-        ):
+        if self._session.scalar(select(is_held(self._tenant, invoice_id))):
             raise UserError(_("Un paiement est déjà en cours pour cette facture."))
         return invoice
 

@@ -32,7 +32,14 @@ from core.api.messages import Document as FinishedDocument
 from core.families.models import Child, FamilyChild
 from core.invoices.lines import LineInfo
 from core.invoices.models import Invoice, InvoiceLine, InvoiceState
-from core.payments.models import Allocation, Credit, Payment, PaymentItem
+from core.payments.models import (
+    Allocation,
+    Credit,
+    Payment,
+    PaymentItem,
+    holds,
+    items_with_payments,
+)
 from core.platform.db.session import read
 from core.platform.documents.kept import Documents
 from core.platform.signing import new_token, token_hash
@@ -114,19 +121,21 @@ def closing_day() -> ColumnElement[date | None]:
 
 
 def _under_way() -> ColumnElement[int | None]:
-    """SQL: the payment that may still settle `Invoice`, and that a provider knows; else NULL."""
+    """SQL: the payment that holds `Invoice`, and that a provider knows; else NULL.
+
+    First one whose money may be there: nobody goes on beside it.
+    """
     return (
         select(PaymentItem.payment_id)
-        .join(
-            Payment,
-            (Payment.tenant_id == PaymentItem.tenant_id) & (Payment.id == PaymentItem.payment_id),
-        )
+        .join(Payment, items_with_payments())
         .where(
             PaymentItem.tenant_id == Invoice.tenant_id,
             PaymentItem.invoice_id == Invoice.id,
-            PaymentItem.live,
+            holds(),
             Payment.provider_reference != "",
         )
+        .order_by(Payment.may_be_paid.desc(), Payment.id)
+        .limit(1)
         .correlate(Invoice)
         .scalar_subquery()
     )

@@ -33,6 +33,20 @@ YEAR = 12
 RECENT = 3
 """Months whose payments make the shares and delays of the dashboard."""
 PUBLISHED = "invoices_published"
+REFUSED_STARTS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedStart:
+    """Payments of one régie that a provider did not open for one reason, which nobody resolved."""
+
+    regie: str
+    kind: str
+    """A `RefusalKind`."""
+    reason: str
+    count: int
+    payment_id: int
+    """The last of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +62,14 @@ class Waiting:
     refused: int
     drafts: int
     """Imports whose invoices wait to be published."""
+    refused_starts: Sequence[RefusedStart] = ()
 
     @property
     def todo(self) -> int:
         """How many things wait for a person."""
-        return self.anomalies + self.dead + self.refused + self.drafts
+        return (
+            self.anomalies + self.dead + self.refused + self.drafts + len(self.refused_starts)
+        )
 
 
 class Figures:
@@ -77,7 +94,8 @@ class Figures:
             due=self._due(),
             today=self._collected(day),
             month=self._collected(day.replace(day=1)),
-            anomalies=self._count(Payment, Payment.anomaly != ""),
+            anomalies=self._count(Payment, Payment.anomaly != "", Payment.start_refusal == ""),
+            refused_starts=self._refused_starts(),
             pending=self._count(
                 Payment, Payment.state.in_((PaymentState.CREATED, PaymentState.PENDING))
             ),
@@ -87,6 +105,21 @@ class Figures:
                 ImportBatch, ImportBatch.published_at.is_(None), ImportBatch.undone_at.is_(None)
             ),
         )
+
+    def _refused_starts(self) -> Sequence[RefusedStart]:
+        cause = (Payment.regie, Payment.start_refusal, Payment.anomaly)
+        rows = self._session.execute(
+            select(*cause, func.count(), func.max(Payment.id))
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.anomaly != "",
+                Payment.start_refusal != "",
+            )
+            .group_by(*cause)
+            .order_by(func.max(Payment.id).desc())
+            .limit(REFUSED_STARTS_SHOWN)
+        )
+        return [RefusedStart(*row) for row in rows]
 
     def report(self, month: date | None = None) -> Report:
         """The charts: of a month for its paper, else of the last months for the dashboard.

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, get_args
 
-from sqlalchemy import any_, func, select, update
+from sqlalchemy import ColumnElement, and_, any_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, InvoiceInfo
-from core.api.errors import PermanentError, RetryableError
+from core.api.errors import PermanentError, RetryableError, StartRefusedError
 from core.api.payments import (
     Anomaly,
     Attempt,
     Failed,
+    FailureKind,
     InvoiceToPay,
     Outcome,
     PaymentIntent,
@@ -25,15 +27,23 @@ from core.api.payments import (
     Redirect,
     Settled,
 )
+from core.domain.attempt_status import Act, LastAnswer, Standing
 from core.domain.payment_states import SOURCES, PaymentState, is_closed
+from core.domain.start_refusals import CONSEQUENCES, RefusalKind
 from core.families.models import Family
 from core.invoices.models import Invoice
 from core.invoices.service import Invoices
 from core.payments.ledger import Ledger
-from core.payments.models import Payment, PaymentAnswer, PaymentItem
+from core.payments.models import Payment, PaymentAnswer, PaymentItem, holds, items_with_payments
 from core.payments.selection import Choice, Choices
+from core.payments.standings import standing_of
 from core.platform.audit.service import Audit
-from core.platform.errors import NotFoundError, NotPayableError, PaymentUnderWayError
+from core.platform.errors import (
+    EarlierAttemptError,
+    NotFoundError,
+    NotPayableError,
+    PaymentUnderWayError,
+)
 from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import consult
@@ -41,13 +51,20 @@ from core.platform.templating import money
 
 POLL, ASK = "payment.poll", "payment.ask"
 
-RESTART_AFTER = timedelta(minutes=15)
-"""How long a provider's page takes a parent (PAYFIP.md 2): before, lead back to it."""
-
 FIRST_POLL = timedelta(seconds=60)
 
 LONGEST = 45.0
 """Seconds that a provider may take for an answer; its own time-outs should end it long before."""
+
+START_LEASE = timedelta(seconds=60)
+"""How long one click may announce a payment while the others wait: longer than `LONGEST`."""
+
+START_WAIT_SECONDS = 3.0
+"""How long another click waits for the one that announces; then it shows the payment's page."""
+
+
+_RESOLVED = {"anomaly": "", "may_be_paid": False}
+"""What a clean answer changes, of whatever kind: nobody has to look any more."""
 
 
 class Attempts:
@@ -116,14 +133,24 @@ class Attempts:
         return choice
 
     def create(
-        self, family_id: int, invoice_ids: Sequence[int], *, email: str, language: str, key: str
+        self,
+        family_id: int,
+        invoice_ids: Sequence[int],
+        *,
+        email: str,
+        language: str,
+        key: str,
+        told: Collection[int] = (),
     ) -> int:
         """Note a parent's wish to pay and reserve the invoices. The same `key`: the same payment.
+
+        `told`: earlier attempts of which the parent was told that they may still settle.
 
         Raises:
             NotFoundError: an invoice is not this family's to see.
             NotPayableError: see `check`.
-            PaymentUnderWayError: another attempt for one of them may still settle.
+            PaymentUnderWayError: another attempt holds one of them.
+            EarlierAttemptError: earlier attempts may still settle, and the parent was not told.
         """
         key = f"web/{family_id}/{key}"
         wanted = sorted(set(invoice_ids))
@@ -138,7 +165,7 @@ class Attempts:
         if len(invoices) != len(wanted):
             raise NotFoundError
         choice = self.check(invoices)
-        self.make_way(wanted)
+        self.make_way(wanted, told)
         payment = Payment(
             tenant_id=self._tenant,
             key=key,
@@ -178,16 +205,26 @@ class Attempts:
 
         Raises:
             RetryableError: the provider is away; the same call may succeed later.
-            PermanentError: the provider refuses this payment; it is closed.
+            StartRefusedError: the provider refuses to open this payment; it is closed.
+            PaymentUnderWayError: the money of another attempt may be there; this one is closed.
         """
         payment = self._session.get_one(Payment, (self._tenant, payment_id))
         if payment.state != PaymentState.CREATED:
             return self._back(payment)
         provider = self._provider(payment)
-        if payment is not self._made and self._ledger.due(payment_id) < payment.amount:
-            # A credit note came, or a cheque, since it was made: too much must not be asked for.
-            self._close(payment_id, PaymentState.CANCELLED)
-            return self._page(payment_id)
+        if payment is not self._made:
+            if self._ledger.due(payment_id) < payment.amount:
+                # A credit note or a cheque came since it was made: too much must not be asked for.
+                self._close(payment_id, PaymentState.CANCELLED)
+                return self._page(payment_id)
+            doubtful = self._beside(
+                self.invoice_ids(payment_id), Payment.may_be_paid.is_(True)
+            )
+            if doubtful:
+                # An earlier attempt turned out to be paid, perhaps, since this one was made.
+                self._close(payment_id, PaymentState.CANCELLED)
+                self._session.commit()
+                raise PaymentUnderWayError(doubtful[0].id)
         intent = PaymentIntent(
             payment_id=payment.id,
             regie=payment.regie,
@@ -199,7 +236,8 @@ class Attempts:
             notify_url=f"{self._base_url}/+{provider.key}/notification",
             created_at=payment.created_at,
         )
-        self._session.commit()
+        if not self._claim_start(payment):
+            return self._follow(payment)
         try:
             redirect = consult(
                 provider.key,
@@ -209,9 +247,16 @@ class Attempts:
                 seconds=LONGEST,
             )
         except PermanentError as error:
-            self._answer(payment_id, "refused at start", error.reason, {})
-            self._close(payment_id, PaymentState.REFUSED)
+            refusal = (
+                error
+                if isinstance(error, StartRefusedError)
+                else StartRefusedError(RefusalKind.UNKNOWN, error.reason)
+            )
+            self._refuse(payment_id, refusal)
             self._session.commit()
+            raise refusal from error
+        except RetryableError:
+            self._free_start(payment_id)
             raise
         started = self._session.execute(
             update(Payment)
@@ -224,15 +269,17 @@ class Attempts:
                 state=PaymentState.PENDING,
                 provider_reference=redirect.reference,
                 provider_url=redirect.url,
+                payer_reference=redirect.payer_reference,
                 asked=dict(redirect.asked),
             )
             .returning(Payment.id)
         ).one_or_none()
         if started is None:
-            # Another click was faster, or the attempt was given up meanwhile. What was just
-            # announced is shown to nobody, so nobody can pay it.
+            # The attempt was given up meanwhile. What was just announced is shown to nobody, so
+            # nobody can pay it.
             self._session.refresh(payment)
             return self._back(payment)
+        self._resolve_refusals(payment)
         self._outbox.add(
             POLL,
             {"payment_id": payment_id},
@@ -240,6 +287,91 @@ class Attempts:
             after=self._clock.now() + FIRST_POLL,
         )
         return redirect.url
+
+    def _claim_start(self, payment: Payment) -> bool:
+        """Let one click announce the payment, and commit. A dead process's claim runs out."""
+        now = self._clock.now()
+        claimed = self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.id == payment.id,
+                Payment.state == PaymentState.CREATED,
+                or_(Payment.starting_at.is_(None), Payment.starting_at < now - START_LEASE),
+            )
+            .values(starting_at=now)
+            .returning(Payment.id)
+        ).one_or_none()
+        self._session.commit()
+        return claimed is not None
+
+    def _free_start(self, payment_id: int) -> None:
+        """Let the next click announce the payment at once."""
+        self._session.execute(
+            update(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
+            .values(starting_at=None)
+        )
+        self._session.commit()
+
+    def _follow(self, payment: Payment) -> str:
+        """Go where the click leads that announces the payment; its page when that takes long."""
+        end = time.monotonic() + START_WAIT_SECONDS
+        while True:
+            self._session.refresh(payment)
+            self._session.commit()
+            if payment.state != PaymentState.CREATED or payment.starting_at is None:
+                return self._back(payment)
+            if time.monotonic() > end:
+                return self._page(payment.id)
+            time.sleep(0.1)
+
+    def _refuse(self, payment_id: int, refusal: StartRefusedError) -> None:
+        """Close an attempt that the provider did not open, and tell the office if it must act."""
+        self._answer(payment_id, "refused at start", refusal.reason, {})
+        if not self._close(payment_id, PaymentState.REFUSED):
+            return
+        told = CONSEQUENCES[refusal.kind].for_the_office
+        self._session.execute(
+            update(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
+            .values(
+                start_refusal=refusal.kind,
+                anomaly=(refusal.reason or str(refusal.kind)) if told else "",
+            )
+        )
+
+    def _resolve_refusals(self, opened: Payment) -> None:
+        """Take what a payment that opened disproves off what waits for the office."""
+        of_the_regie = [kind for kind in RefusalKind if CONSEQUENCES[kind].resolved_by_regie]
+        same_invoices = (
+            select(PaymentItem.payment_id)
+            .where(
+                PaymentItem.tenant_id == self._tenant,
+                PaymentItem.invoice_id.in_(
+                    select(PaymentItem.invoice_id).where(
+                        PaymentItem.tenant_id == self._tenant,
+                        PaymentItem.payment_id == opened.id,
+                    )
+                ),
+            )
+        )  # fmt: skip
+        self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.anomaly != "",
+                Payment.start_refusal != "",
+                Payment.provider == opened.provider,
+                or_(
+                    and_(
+                        Payment.regie == opened.regie, Payment.start_refusal.in_(of_the_regie)
+                    ),
+                    Payment.id.in_(same_invoices),
+                ),
+            )
+            .values(anomaly="")
+        )
 
     def _back(self, payment: Payment) -> str:
         """Where an attempt that was announced goes on: the provider's page, or ours.
@@ -249,8 +381,14 @@ class Attempts:
         if payment.state == PaymentState.PENDING and self.may_restart(payment):
             with suppress(RetryableError):
                 self.ask(payment.id)
-        alive = payment.state == PaymentState.PENDING and payment.provider_url
-        return payment.provider_url if alive else self._page(payment.id)
+        takes = Act.RESUME in self.standing(payment).acts and payment.provider_url
+        if takes and self._ledger.take_back(payment.id):
+            return payment.provider_url
+        return self._page(payment.id)
+
+    def standing(self, payment: Payment) -> Standing:
+        """Tell what an attempt means now."""
+        return standing_of(payment, self._clock.now())
 
     def ask(self, payment_id: int) -> PaymentState:
         """Ask the provider how an attempt stands and write what follows from it.
@@ -291,26 +429,92 @@ class Attempts:
         return PaymentState(payment.state)
 
     def give_up(self, payment_id: int) -> None:
-        """Let the parent start again, after asking a last time.
+        """Let the parent start again, told that this attempt may still settle; ask a last time.
 
         The old attempt stays watched: if it is paid after all, the money is recorded, and what its
         invoices no longer need becomes a credit of the family.
 
         Raises:
-            PaymentUnderWayError: it is too young: the provider's page may still be open.
+            PaymentUnderWayError: it is too young, the provider's page may still be open; or its
+                money may be there.
         """
         payment = self._session.get_one(Payment, (self._tenant, payment_id))
         if not self.may_restart(payment):
             raise PaymentUnderWayError(payment_id)
         if payment.state == PaymentState.PENDING and not is_closed(self.ask(payment_id)):
-            self._ledger.release(payment_id)
-            self._audit.write("payment.superseded", f"payment:{payment_id}")
+            if payment.may_be_paid:
+                raise PaymentUnderWayError(payment_id)
+            self._supersede(payment)
+
+    def _supersede(self, payment: Payment) -> None:
+        self._ledger.release(payment.id)
+        if payment.superseded_at is None:
+            payment.superseded_at = self._clock.now()
+            self._session.flush()
+            self._audit.write("payment.superseded", f"payment:{payment.id}")
 
     def may_restart(self, payment: Payment) -> bool:
         """Whether the parent may start again beside this attempt."""
-        if is_closed(PaymentState(payment.state)) or payment.state == PaymentState.CREATED:
-            return True
-        return self._clock.now() - payment.created_at >= RESTART_AFTER
+        now = self.standing(payment)
+        return not now.holds or Act.RESTART in now.acts
+
+    def earlier(self, invoice_ids: Collection[int]) -> Sequence[Payment]:
+        """Attempts for one of the invoices that may still settle, though they hold none of them.
+
+        Whoever pays one of these invoices is told of them.
+        """
+        return [
+            payment
+            for payment in self._beside(
+                invoice_ids,
+                and_(
+                    Payment.state == PaymentState.PENDING,
+                    Payment.dismissed == "",
+                    Payment.provider_reference != "",
+                ),
+            )
+            if not self.standing(payment).holds
+        ]
+
+    def _beside(
+        self, invoice_ids: Collection[int], which: ColumnElement[bool], *, lock: bool = False
+    ) -> Sequence[Payment]:
+        """The online attempts for one of the invoices of which `which` is true, oldest first."""
+        # An array that is filled first: where PostgreSQL does not know yet how many payments a town
+        # has, it would hold each of them against each item.
+        found = func.array(
+            select(PaymentItem.payment_id)
+            .join(Payment, items_with_payments())
+            .where(
+                PaymentItem.tenant_id == self._tenant,
+                PaymentItem.invoice_id.in_(invoice_ids),
+                Payment.provider != "",
+                Payment.state.not_in((PaymentState.SETTLED, PaymentState.REVERSED)),
+                which,
+            )
+            .scalar_subquery()
+        )
+        query = (
+            select(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.id == any_(found))
+            .order_by(Payment.id)
+            .execution_options(populate_existing=True)
+        )
+        if lock:
+            query = query.with_for_update(of=Payment, key_share=True)
+        return self._session.scalars(query).all()
+
+    def invoice_ids(self, payment_id: int) -> list[int]:
+        """The invoices that a payment was meant for."""
+        return list(
+            self._session.scalars(
+                select(PaymentItem.invoice_id)
+                .where(
+                    PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id
+                )
+                .order_by(PaymentItem.id)
+            )
+        )
 
     def ask_again(self, provider: str, reference: str) -> bool:
         """Ask soon, outside this request. At most one question a second and attempt.
@@ -364,67 +568,98 @@ class Attempts:
         )
         return tuple(InvoiceToPay(**row) for row in rows.mappings())
 
-    def make_way(self, invoice_ids: Sequence[int]) -> None:
-        """Clear away attempts that never left the house; refuse beside one that did.
+    def make_way(
+        self, invoice_ids: Sequence[int], told: Collection[int] | None = None
+    ) -> None:
+        """Clear away attempts that never left the house; refuse beside one that holds an invoice.
+
+        `told`: of which attempts that may still settle the parent was told; None where money is
+        there already, so that nobody has to be told.
 
         Raises:
             PaymentUnderWayError: a provider knows one, which may still settle.
+            EarlierAttemptError: one may still settle, though it holds nothing, and was not told.
         """
-        # An array that is filled first: where PostgreSQL does not know yet how many payments a town
-        # has, it would hold each of them against each item.
-        held = func.array(
-            select(PaymentItem.payment_id).where(
-                PaymentItem.tenant_id == self._tenant,
-                PaymentItem.invoice_id.in_(invoice_ids),
-                PaymentItem.live,
-            ).scalar_subquery()
-        )
-        payments = self._session.scalars(
-            select(Payment)
-            .where(Payment.tenant_id == self._tenant, Payment.id == any_(held))
-            .order_by(Payment.id)
-            .with_for_update(of=Payment, key_share=True)
-            .execution_options(populate_existing=True)
-        ).all()
-        for payment in payments:
-            if payment.state != PaymentState.CREATED:
+        untold = []
+        in_the_way = or_(holds(), Payment.state == PaymentState.PENDING)
+        for payment in self._beside(invoice_ids, in_the_way, lock=True):
+            if payment.state == PaymentState.CREATED:
+                self._close(payment.id, PaymentState.CANCELLED)
+            elif payment.may_be_paid:
                 raise PaymentUnderWayError(payment.id)
-            self._close(payment.id, PaymentState.CANCELLED)
+            elif payment.superseded_at is None and not payment.dismissed:
+                if self.standing(payment).holds:
+                    raise PaymentUnderWayError(payment.id)
+                if told is None:
+                    continue
+                if payment.id in told:
+                    self._supersede(payment)
+                else:
+                    untold.append(payment.id)
+        if untold:
+            raise EarlierAttemptError(tuple(untold))
 
     def _apply(self, attempt: Attempt, outcome: Outcome) -> None:
+        number = attempt.payment_id
         match outcome:
             case Settled() if outcome.amount != attempt.amount:
                 reason = _("Montant payé : %(paid)s, au lieu de %(asked)s.") % {
                     "paid": money(outcome.amount),
                     "asked": money(attempt.amount),
                 }
-                self._flag(attempt.payment_id, reason, outcome.raw)
+                self._flag(number, LastAnswer.ANOMALY, reason, outcome.raw)
             case Settled():
-                self._answer(attempt.payment_id, "settled", outcome.authorisation, outcome.raw)
+                self._answer(number, "settled", outcome.authorisation, outcome.raw)
+                self._note(number, last_answer=LastAnswer.SETTLED)
                 self._ledger.settle(
-                    attempt.payment_id,
+                    number,
                     means=outcome.means,
                     paid_at=outcome.paid_at,
                     authorisation=outcome.authorisation,
                 )
             case Failed():
-                self._answer(attempt.payment_id, outcome.kind, "", outcome.raw)
-                self._close(attempt.payment_id, PaymentState(outcome.kind))
+                self._answer(number, outcome.kind, "", outcome.raw)
+                self._note(number, last_answer=LastAnswer(outcome.kind), **_RESOLVED)
+                self._close(number, PaymentState(outcome.kind))
             case Anomaly():
-                self._flag(attempt.payment_id, outcome.reason, outcome.raw)
-            case Pending():
-                self._answer(attempt.payment_id, "pending", outcome.detail, outcome.raw)
-                self._session.execute(
-                    update(Payment)
-                    .where(
-                        Payment.tenant_id == self._tenant,
-                        Payment.id == attempt.payment_id,
-                        Payment.state == PaymentState.PENDING,
-                    )
-                    .values(provider_url=outcome.resume_url if outcome.resumable else "")
+                self._flag(
+                    number,
+                    LastAnswer.ANOMALY,
+                    outcome.reason,
+                    outcome.raw,
+                    may_be_paid=outcome.may_be_paid,
                 )
+            case Pending() if outcome.watched:
+                self._flag(number, LastAnswer.UNKNOWN, outcome.detail, outcome.raw)
+            case Pending():
+                self._still_pending(number, outcome)
 
-    def _close(self, payment_id: int, state: PaymentState) -> None:
+    def _still_pending(self, payment_id: int, outcome: Pending) -> None:
+        """A try that failed lets go of the invoices; a clean answer ends an anomaly."""
+        self._answer(payment_id, "pending", outcome.detail, outcome.raw)
+        failed = outcome.detail in {FailureKind.REFUSED, FailureKind.CANCELLED}
+        self._note(
+            payment_id,
+            last_answer=LastAnswer(outcome.detail) if failed else LastAnswer.PENDING,
+            provider_url=outcome.resume_url if outcome.resumable else "",
+            **_RESOLVED,
+        )
+        if failed:
+            self._ledger.release(payment_id)
+
+    def _note(self, payment_id: int, **values: Any) -> None:
+        """Write what the last answer changes on an attempt that is not settled."""
+        self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.id == payment_id,
+                Payment.state.not_in((PaymentState.SETTLED, PaymentState.REVERSED)),
+            )
+            .values(**values)
+        )
+
+    def _close(self, payment_id: int, state: PaymentState) -> bool:
         closed = self._session.execute(
             update(Payment)
             .where(
@@ -435,20 +670,39 @@ class Attempts:
             .values(state=state)
             .returning(Payment.id)
         ).one_or_none()
-        if closed is not None:
-            self._ledger.release(payment_id)
+        if closed is None:
+            return False
+        self._ledger.release(payment_id)
+        return True
 
-    def _flag(self, payment_id: int, reason: str, raw: Mapping[str, str]) -> None:
-        self._answer(payment_id, "anomaly", reason, raw)
-        self._session.execute(
+    def _flag(
+        self,
+        payment_id: int,
+        answer: LastAnswer,
+        reason: str,
+        raw: Mapping[str, str],
+        *,
+        may_be_paid: bool = True,
+    ) -> None:
+        """Let a person look at an answer, unless one looked at this very answer already.
+
+        The provider's page is closed to the parent: what it would take is not known.
+        """
+        self._answer(payment_id, answer, reason, raw)
+        self._note(payment_id, provider_url="", last_answer=answer)
+        flagged = self._session.execute(
             update(Payment)
             .where(
                 Payment.tenant_id == self._tenant,
                 Payment.id == payment_id,
                 Payment.state.not_in((PaymentState.SETTLED, PaymentState.REVERSED)),
+                Payment.dismissed != reason,
             )
-            .values(anomaly=reason)
-        )
+            .values(anomaly=reason, may_be_paid=may_be_paid)
+            .returning(Payment.id)
+        ).one_or_none()
+        if flagged is not None and not may_be_paid:
+            self._ledger.release(payment_id)
 
     def _answer(self, payment_id: int, outcome: str, detail: str, raw: Mapping[str, Any]) -> None:
         """Keep what was answered, unless it is what was answered last."""

@@ -20,7 +20,16 @@ from core.domain.payment_states import SOURCES, PaymentState
 from core.invoices.models import Invoice, InvoiceState
 from core.journal.models import EntryKind
 from core.journal.service import Journal
-from core.payments.models import Allocation, Counter, Credit, CreditUse, Payment, PaymentItem
+from core.payments.models import (
+    Allocation,
+    Counter,
+    Credit,
+    CreditUse,
+    Payment,
+    PaymentItem,
+    holds,
+    items_with_payments,
+)
 from core.platform.clock import today
 from core.platform.db.session import read
 from core.platform.plugins.events import Events
@@ -104,6 +113,7 @@ class Ledger:
             "settled_at": now,
             "authorisation": authorisation,
             "anomaly": "",
+            "may_be_paid": False,
         }
         if payer is not None:
             values["payer"] = payer
@@ -339,6 +349,35 @@ class Ledger:
             .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
             .values(live=False)
         )
+
+    def take_back(self, payment_id: int) -> bool:
+        """Hold the invoices of a payment again, whose page the payer goes back to.
+
+        False, and nothing is held, when another attempt holds one of them, or when one no longer
+        takes what the payment would bring. They stay locked.
+        """
+        dues = self._dues(payment_id)
+        meant = self._session.scalars(
+            select(Payment.amount).where(
+                Payment.tenant_id == self._tenant, Payment.id == payment_id
+            )
+        ).one()
+        ids = [due.invoice_id for due in dues]
+        others = exists().where(
+            items_with_payments(),
+            PaymentItem.tenant_id == self._tenant,
+            PaymentItem.invoice_id.in_(ids),
+            PaymentItem.payment_id != payment_id,
+            holds(),
+        )
+        if sum(due.balance for due in dues) < meant or self._session.scalar(select(others)):
+            return False
+        self._session.execute(
+            update(PaymentItem)
+            .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
+            .values(live=True)
+        )
+        return True
 
     def lock(self, payment_id: int) -> None:
         """Lock the invoices of a payment, then the payment: whoever else writes on it waits."""

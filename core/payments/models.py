@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from typing import Any
+
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    and_,
+    exists,
+    or_,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
@@ -82,6 +94,18 @@ class Payment(TenantScoped, Base):
     created_at: Mapped[Moment]
     provider_reference: Mapped[str] = mapped_column(default="", server_default="")
     provider_url: Mapped[str] = mapped_column(default="", server_default="")
+    payer_reference: Mapped[str] = mapped_column(
+        default="", server_default="", comment="the reference on the provider's own ticket"
+    )
+    starting_at: Mapped[MomentOrNone] = mapped_column(
+        comment="when a click began to announce it: the other clicks wait"
+    )
+    start_refusal: Mapped[str] = mapped_column(
+        default="", server_default="", comment="whose doing it is that the provider refused to open"
+    )
+    last_answer: Mapped[str] = mapped_column(
+        default="", server_default="", comment="the provider's last answer in one word"
+    )
     answered_at: Mapped[MomentOrNone] = mapped_column(
         comment="when the provider last answered, whatever it said"
     )
@@ -93,6 +117,17 @@ class Payment(TenantScoped, Base):
     receipt_id: Mapped[ReferenceOrNone]
     anomaly: Mapped[str] = mapped_column(
         default="", server_default="", comment="why a person must look at it"
+    )
+    may_be_paid: Mapped[bool] = mapped_column(
+        default=False,
+        server_default="false",
+        comment="nobody pays its invoices again before an answer or a person resolves it",
+    )
+    dismissed: Mapped[str] = mapped_column(
+        default="", server_default="", comment="the anomaly that a person looked at"
+    )
+    superseded_at: Mapped[MomentOrNone] = mapped_column(
+        comment="when the payer, told that it may still settle, began anew"
     )
     reversed_at: Mapped[MomentOrNone]
     reversal_reason: Mapped[str] = mapped_column(default="", server_default="")
@@ -246,3 +281,31 @@ class Counter(TenantScoped, Base):
 
     name: Mapped[str]
     value: Mapped[int]
+
+
+# --- Invoices that a payment holds, so that nobody else pays them meanwhile -----------------------
+
+
+def holds() -> ColumnElement[bool]:
+    """SQL: `Payment` holds the invoice of `PaymentItem`.
+
+    A payment whose money may be there holds whatever its state is, and beside others.
+    """
+    return or_(PaymentItem.live, Payment.may_be_paid)
+
+
+def items_with_payments() -> ColumnElement[bool]:
+    """SQL: the condition that joins `PaymentItem` with its `Payment`."""
+    return and_(
+        Payment.tenant_id == PaymentItem.tenant_id, Payment.id == PaymentItem.payment_id
+    )
+
+
+def is_held(tenant: str, invoice_id: Any) -> ColumnElement[bool]:
+    """SQL: a payment holds the invoice."""
+    return exists().where(
+        items_with_payments(),
+        PaymentItem.tenant_id == tenant,
+        PaymentItem.invoice_id == invoice_id,
+        holds(),
+    )

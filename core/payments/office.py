@@ -24,6 +24,7 @@ from core.domain.payment_states import PaymentState
 from core.families.models import Family
 from core.invoices.parents import pdf
 from core.payments.models import Payment
+from core.payments.standings import for_office
 from core.platform.clock import today
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
@@ -134,6 +135,7 @@ def _payment(request: Request, error: str = "") -> Response:
         "answers": request.ctx.payment_list.answers(found.id),
         "trail": request.ctx.trail.page(subject=f"payment:{found.id}").rows,
         "names": request.ctx.agents.names(),
+        "meaning": for_office(request.ctx.attempts.standing(found).situation),
         "error": error,
     }
     return render_to_response(f"{T}/payment.jinja2", context, request)

@@ -15,15 +15,20 @@ from pyramid.view import view_config
 from wtforms import HiddenField
 
 from core.api.context import InvoiceInfo
-from core.api.errors import PermanentError, RetryableError
-from core.api.payments import Means
+from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
+from core.domain.attempt_status import RESTART_AFTER, Act, Situation
 from core.domain.payment_states import PaymentState, is_closed
 from core.invoices.parents import pdf, unpaid_page
 from core.invoices.service import PAYMENT_LINK
-from core.payments.attempts import RESTART_AFTER
 from core.payments.models import Payment
 from core.payments.selection import Choice
-from core.platform.errors import NotFoundError, NotPayableError, PaymentUnderWayError
+from core.payments.standings import for_parent
+from core.platform.errors import (
+    EarlierAttemptError,
+    NotFoundError,
+    NotPayableError,
+    PaymentUnderWayError,
+)
 from core.platform.i18n import gettext as _
 from core.platform.web.forms import EmailForm, number
 from core.platform.web.security import let_in
@@ -64,6 +69,7 @@ def start(request: Request) -> Response:
     form = CheckoutForm(request.POST)
     try:
         wanted = _wanted(request, request.POST.getall("invoice"))
+        told = {number(text) for text in request.POST.getall("told")}
         if request.POST.get("restart"):
             restart = number(request.POST["restart"])
             request.ctx.payments.of_family(restart, request.family_id)
@@ -79,7 +85,14 @@ def start(request: Request) -> Response:
             email=form.email.data,
             language=request.language,
             key=form.key.data or secrets.token_urlsafe(16),
+            told=told,
         )
+    except EarlierAttemptError:
+        # One ended while the form was open: tell, and ask again.
+        invoices = _seen(request, wanted)
+        response = _checkout_page(request, form, invoices, request.ctx.attempts.check(invoices))
+        response.status_int = 409
+        return response
     except NotPayableError as error:
         return _refused(request, error.message)
     except PaymentUnderWayError as error:
@@ -99,16 +112,35 @@ def _announced(request: Request, payment_id: int) -> Response:
     """A plain redirection to the provider's page."""
     try:
         url = request.ctx.attempts.go(payment_id)
+    except PaymentUnderWayError as error:
+        return _under_way(request, error.payment_id)
     except RetryableError as error:
         log.warning("payment.provider_away", reason=error.reason)
         return _away(request)
-    except PermanentError as error:
-        log.error("payment.refused_at_start", reason=error.reason)  # noqa: TRY400 - expected
-        request.session.flash(
-            _("Le service de paiement a refusé cette opération. La régie en est avertie."), "error"
-        )
+    except StartRefusedError as error:
+        log.error("payment.refused_at_start", kind=error.kind, reason=error.reason)  # noqa: TRY400 - expected
+        if error.payer_field is PayerField.EMAIL:
+            return _email_to_correct(request, payment_id, error.message)
         return HTTPSeeOther(location=request.route_path("payment", id=payment_id))
     return HTTPSeeOther(location=url)
+
+
+def _email_to_correct(request: Request, payment_id: int, message: str) -> Response:
+    """Step 2 again, with what is wrong at its field. The form begins another attempt."""
+    payment = request.ctx.payments.row(payment_id)
+    form = CheckoutForm(data={"email": payment.email, "key": secrets.token_urlsafe(16)})
+    form.email.errors = [
+        message
+        or _("Le service de paiement n’accepte pas cette adresse : saisissez-en une autre.")
+    ]
+    try:
+        invoices = _seen(request, set(request.ctx.payments.invoice_ids(payment_id)))
+        choice = request.ctx.attempts.check(invoices)
+    except NotPayableError as error:
+        return _refused(request, error.message)
+    response = _checkout_page(request, form, invoices, choice)
+    response.status_int = 422
+    return response
 
 
 @view_config(route_name="payment_return", permission="payer")
@@ -128,31 +160,36 @@ def come_back(request: Request) -> Response:
 def payment(request: Request) -> Response:
     """Step 4, or the wait for it: what became of the payment."""
     payment = _own(request)
-    invoices = _invoices(request, payment)
-    state = PaymentState(payment.state)
-    context: dict[str, Any] = {"payment": payment, "invoices": invoices}
-    if state in {PaymentState.SETTLED, PaymentState.REVERSED}:
-        context["promised"] = payment.means == Means.ONLINE_DEBIT
+    standing = request.ctx.attempts.standing(payment)
+    context: dict[str, Any] = {
+        "payment": payment,
+        "invoices": _invoices(request, payment),
+        "standing": standing,
+        "meaning": for_parent(standing.situation),
+    }
+    if standing.situation in {Situation.PAID, Situation.PROMISED, Situation.REVERSED}:
         context["excess"] = request.ctx.payments.excess(payment.id)
-        name = "payment_done"
-    elif is_closed(state):
-        context["invoices"] = [invoice for invoice in invoices if invoice.payable]
-        name = "payment_failed"
-    else:
-        context["can_resume"] = state == PaymentState.CREATED or bool(payment.provider_url)
-        context["can_restart"] = not context["can_resume"] and request.ctx.attempts.may_restart(
-            payment
-        )
-        context["last_word"] = request.ctx.payments.last_word(payment.id)
-        name = "payment_waiting"
+        return render_to_response("payment_done.jinja2", context, request)
+    if {Act.RETRY, Act.CORRECT} & set(standing.acts):
+        context["invoices"] = [invoice for invoice in context["invoices"] if invoice.payable]
+    context["opening"] = (
+        standing.situation is Situation.OPENING and payment.starting_at is not None
+    )
+    name = "payment_waiting" if standing.watched else "payment_failed"
     return render_to_response(f"{name}.jinja2", context, request)
 
 
 @view_config(route_name="payment_state", renderer="json", permission="payer")
 def payment_state(request: Request) -> dict[str, Any]:
-    """For the page that waits: where the payment stands. Reads a row, asks nobody."""
-    state = PaymentState(_own(request).state)
-    return {"state": state, "final": is_closed(state)}
+    """For the page that waits: where the payment stands. Reads a row, asks nobody.
+
+    `final`: the page that shows the situation `vu` has something else to show.
+    """
+    payment = _own(request)
+    seen = request.GET.get("vu")
+    changed = seen and request.ctx.attempts.standing(payment).situation != seen
+    final = bool(changed) if seen else is_closed(PaymentState(payment.state))
+    return {"state": payment.state, "final": final}
 
 
 @view_config(route_name="receipt", permission="payer")
@@ -245,6 +282,7 @@ def _checkout_page(
         "total": sum(invoice.balance for invoice in invoices),
         "direct_debit": choice.capabilities.direct_debit,
         "provider": choice.label,
+        "earlier": request.ctx.attempts.earlier([invoice.id for invoice in invoices]),
     }
     return render_to_response("checkout.jinja2", context, request)
 
@@ -252,15 +290,17 @@ def _checkout_page(
 def _under_way(request: Request, payment_id: int) -> Response:
     """Another attempt may still settle: lead back to it rather than charge twice."""
     payment = request.ctx.payments.row(payment_id)
+    standing = request.ctx.attempts.standing(payment)
     if payment.family_id != request.family_id:
-        # The other household is paying it at this moment.
-        return _refused(request, _("L’autre foyer est en train de payer cette facture."))
-    pending = payment.state == PaymentState.PENDING
+        message = _("L’autre foyer est en train de payer cette facture.")
+        if payment.may_be_paid:
+            message = _("La régie vérifie un paiement de l’autre foyer pour cette facture.")
+        return _refused(request, message)
     context = {
         "payment": payment,
         "invoices": _invoices(request, payment),
-        "can_resume": not pending or bool(payment.provider_url),
-        "can_restart": request.ctx.attempts.may_restart(payment),
+        "standing": standing,
+        "meaning": for_parent(standing.situation),
         "free_at": payment.created_at + RESTART_AFTER,
     }
     response = render_to_response("payment_under_way.jinja2", context, request)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core.api.context import AskedInfo, Clock, PaymentInfo, Recorded
+from core.api.context import AskedInfo, AttemptInfo, Clock, PaymentInfo, Recorded
 from core.api.messages import Document
 from core.api.payments import Means
 from core.domain.dates import in_bounds
@@ -18,6 +18,7 @@ from core.invoices.models import Invoice
 from core.payments.attempts import Attempts
 from core.payments.ledger import Ledger, owed
 from core.payments.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
+from core.payments.standings import for_office, for_parent, standing_of
 from core.platform.audit.service import Audit
 from core.platform.documents.kept import Documents
 from core.platform.errors import NotFoundError, NotPayableError
@@ -205,16 +206,24 @@ class Payments:
 
     def dismiss_anomaly(self, payment_id: int, *, reason: str) -> None:
         """Note that a person looked at an anomaly, and what was found."""
+        payment = self.row(payment_id)
+        found = Payment.id == payment_id
+        if payment.start_refusal:
+            # One cause, one look: each family that tried has such an attempt.
+            found = and_(
+                Payment.start_refusal == payment.start_refusal,
+                Payment.regie == payment.regie,
+                Payment.anomaly == payment.anomaly,
+            )
         dismissed = self._session.execute(
             update(Payment)
-            .where(
-                Payment.tenant_id == self._tenant, Payment.id == payment_id, Payment.anomaly != ""
-            )
-            .values(anomaly="")
+            .where(Payment.tenant_id == self._tenant, Payment.anomaly != "", found)
+            .values(anomaly="", dismissed=Payment.anomaly, may_be_paid=False)
             .returning(Payment.id)
-        ).one_or_none()
-        if dismissed is not None:
-            self._audit.write("payment.dismissed", f"payment:{payment_id}", reason=reason)
+        ).all()
+        for one in dismissed:
+            self._ledger.release(one.id)
+            self._audit.write("payment.dismissed", f"payment:{one.id}", reason=reason)
 
     def of_family(self, payment_id: int, family_id: int) -> Payment:
         """One payment of this family, whatever its state.
@@ -229,13 +238,7 @@ class Payments:
 
     def invoice_ids(self, payment_id: int) -> list[int]:
         """The invoices that a payment was meant for."""
-        return list(
-            self._session.scalars(
-                select(PaymentItem.invoice_id)
-                .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
-                .order_by(PaymentItem.id)
-            )
-        )
+        return self._attempts.invoice_ids(payment_id)
 
     def excess(self, payment_id: int) -> int:
         """The cents of a payment that no invoice took, kept as a credit."""
@@ -315,6 +318,34 @@ class Payments:
             )
             or ""
         )
+
+    def attempts(self, payment_ids: Collection[int]) -> Mapping[int, AttemptInfo]:
+        """See `core.api.context.Payments.attempts`."""
+        if not payment_ids:
+            return {}
+        now = self._clock.now()
+        rows = self._session.scalars(
+            select(Payment).where(
+                Payment.tenant_id == self._tenant, Payment.id.in_(list(payment_ids))
+            )
+        )
+        found = {}
+        for payment in rows:
+            standing = standing_of(payment, now)
+            words = for_parent(standing.situation)
+            found[payment.id] = AttemptInfo(
+                payment_id=payment.id,
+                situation=standing.situation,
+                title=words.title,
+                text=words.text,
+                label=words.label,
+                holds=standing.holds,
+            )
+        return found
+
+    def office_label(self, payment: Payment) -> str:
+        """Where a payment stands, in two or three words for the régie."""
+        return for_office(standing_of(payment, self._clock.now()).situation).label
 
     def row(self, payment_id: int) -> Payment:
         """One payment of this town, whatever its state and family."""

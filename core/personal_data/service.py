@@ -17,10 +17,11 @@ from sqlalchemy.orm import Session
 from core.api.context import Clock
 from core.api.errors import UserError
 from core.credits.service import credit_left
+from core.domain.payment_states import PaymentState
 from core.families.models import AccessCode, Child, ContactEmail, Family, FamilyChild
 from core.invoices.models import Invoice, InvoiceState
 from core.messages.models import MessageRow, MessageState
-from core.payments.models import Credit, Payment, PaymentItem
+from core.payments.models import Credit, Payment, PaymentItem, holds, items_with_payments
 from core.platform.audit.service import Audit
 from core.platform.clock import months_before, today
 from core.platform.errors import NotFoundError
@@ -252,9 +253,8 @@ class PersonalData:
         )
         pays = exists().where(
             PaymentItem.tenant_id == self._tenant,
-            PaymentItem.live,
-            Payment.tenant_id == PaymentItem.tenant_id,
-            Payment.id == PaymentItem.payment_id,
+            items_with_payments(),
+            or_(holds(), Payment.state == PaymentState.PENDING),
             Payment.family_id == family_id,
         )
         left = exists().where(

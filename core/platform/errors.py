@@ -24,6 +24,14 @@ class PaymentUnderWayError(UserError):
         self.payment_id = payment_id
 
 
+class EarlierAttemptError(UserError):
+    """Earlier attempts may still settle, unlikely as it is: the payer has to be told first."""
+
+    def __init__(self, payment_ids: tuple[int, ...]) -> None:
+        super().__init__(_("Un essai précédent n’a pas encore de réponse définitive."))
+        self.payment_ids = payment_ids
+
+
 class NotPayableError(UserError):
     """What was selected cannot be paid online together, or at all."""
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 
 from core.agents.models import AgentSession
 from core.api.context import TenantContext
@@ -155,7 +155,7 @@ def _poll(town: Town, payload: dict[str, Any]) -> None:
         after = max(interval, spread(error.after or timedelta()))
         raise RetryableError(error.reason, after) from error
     town.session.commit()
-    if still_watched(state, age):
+    if still_watched(state, age, may_be_paid=payment.may_be_paid):
         raise RetryableError(state, interval)
 
 
@@ -194,7 +194,7 @@ def _watch_again(town: Town, _payload: dict[str, Any]) -> None:
     open_payments = town.session.execute(
         select(Payment.id).where(
             Payment.tenant_id == town.config.slug,
-            Payment.state == "pending",
+            or_(Payment.state == "pending", Payment.may_be_paid),
             Payment.provider_reference != "",
         )
     )

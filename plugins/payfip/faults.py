@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from core.plugin import PermanentError, RetryableError
+from core.plugin import PayerField, RefusalKind, RetryableError, StartRefusedError
 from core.plugin import gettext as _
 
 
@@ -28,10 +29,28 @@ NOT_YET = "P5"
 """No result is known yet."""
 UNDECIDED = frozenset({USED, TOO_OLD, NOT_YET})
 
-SETTINGS_CODES = frozenset({"S1", "T1", "T2", "T4", "N1", "D1"})
-"""Faults that the operator's settings cause."""
-DATA_CODES = frozenset({"M1", "M3", "M5", "A1", "A2", "R3"})
-"""Faults about one payment's fields; `fields` should have refused them first."""
+_REFUSALS = {
+    "S": RefusalKind.SETTINGS,
+    "T": RefusalKind.SETTINGS,
+    "N": RefusalKind.SETTINGS,
+    "D": RefusalKind.SETTINGS,
+    "M": RefusalKind.INVOICE,
+    "R": RefusalKind.INVOICE,
+    "A": RefusalKind.PAYER,
+}
+"""Whose doing a refusal is, by the letter of its code: the letter names the field that PayFiP
+refuses (S saisie, T client, N and D addresses of the portal, M amount, R reference, A e-mail)."""
+_CODE = re.compile(r"[A-Z][0-9]{1,2}")
+
+
+def refusal_kind(code: str) -> RefusalKind:
+    """Whose doing it is that PayFiP refused to open a payment.
+
+    >>> refusal_kind("T2"), refusal_kind("X9")
+    (<RefusalKind.SETTINGS: 'settings'>, <RefusalKind.UNKNOWN: 'unknown'>)
+    """
+    known = _CODE.fullmatch(code) is not None
+    return _REFUSALS.get(code[:1], RefusalKind.UNKNOWN) if known else RefusalKind.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +117,24 @@ class CircuitOpenError(UnavailableError):
 
 def to_start_error(
     fault: PayFiPFaultError, *, regie: str, numcli: str
-) -> RetryableError | PermanentError:
+) -> RetryableError | StartRefusedError:
     """What a fault means when a payment was to be opened.
 
     Our mistake is for a person and must not be repeated blindly; the service's trouble passes.
     """
     if not fault.functional:
         return RetryableError(str(fault))
-    code = fault.code
-    if code in SETTINGS_CODES:
-        hint = _("PayFiP refuse le paramétrage de la régie %(regie)s (numéro client %(numcli)s)")
-    elif code in DATA_CODES:
-        hint = _("PayFiP refuse les données du paiement (régie %(regie)s)")
-    else:
-        hint = _("PayFiP a refusé d’ouvrir le paiement (régie %(regie)s)")
-    return PermanentError(f"{hint % {'regie': regie, 'numcli': numcli}} : {fault}")
+    kind = refusal_kind(fault.code)
+    hint = {
+        RefusalKind.SETTINGS: _(
+            "PayFiP refuse le paramétrage de la régie %(regie)s (numéro client %(numcli)s)"
+        ),
+        RefusalKind.INVOICE: _("PayFiP refuse les données du paiement (régie %(regie)s)"),
+        RefusalKind.PAYER: _("PayFiP refuse l’adresse électronique du payeur (régie %(regie)s)"),
+    }.get(kind, _("PayFiP a refusé d’ouvrir le paiement (régie %(regie)s)"))
+    reason = f"{hint % {'regie': regie, 'numcli': numcli}} : {fault}"
+    field = PayerField.EMAIL if kind is RefusalKind.PAYER else None
+    return StartRefusedError(kind, reason, payer_field=field)
 
 
 def to_outcome_error(fault: PayFiPFaultError, pause: timedelta) -> RetryableError:

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import astuple, dataclass, fields
 from urllib.parse import urlsplit
 
-from core.plugin import PermanentError
+from core.plugin import PayerField, RefusalKind, StartRefusedError
 from core.plugin import gettext as _
 
 MIN_CENTS = 100
@@ -39,11 +39,27 @@ _EXERCISE = re.compile(r"20[0-9]{2}")
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]{2,}")
 
 
-class FieldError(PermanentError):
-    """A value that PayFiP would refuse. `field` is PayFiP's name for it, `reason` a sentence."""
+SETTINGS_FIELDS = frozenset({"numcli", "saisie", "urlnotif", "urlredirect"})
+"""Fields that come from the settings of the régie or of the portal."""
+
+
+class FieldError(StartRefusedError):
+    """A value that PayFiP would refuse. `field` is PayFiP's name for it, `reason` a sentence.
+
+    The e-mail address is the payer's to correct, the settings are the operator's, and what else
+    does not fit comes from the invoice.
+    """
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field} : {reason}")
+        said = f"{field} : {reason}"
+        if field == "mel":
+            message = f"{reason[:1].upper()}{reason[1:]}"
+            super().__init__(
+                RefusalKind.PAYER, said, payer_field=PayerField.EMAIL, message=message
+            )
+        else:
+            settings = field in SETTINGS_FIELDS
+            super().__init__(RefusalKind.SETTINGS if settings else RefusalKind.INVOICE, said)
         self.field = field
 
 
@@ -101,7 +117,11 @@ def mel(address: str) -> str:
     if len(bare) not in EMAIL_LENGTHS:
         raise FieldError("mel", _("l’adresse électronique doit tenir en 6 à 80 caractères."))
     if not _EMAIL.fullmatch(bare):
-        raise FieldError("mel", _("l’adresse électronique n’est pas valable."))
+        raise FieldError(
+            "mel",
+            _("le service de paiement n’accepte pas cette adresse : saisissez-en une sans accent"
+              " ni caractère spécial, comme nom@exemple.fr."),
+        )  # fmt: skip
     return bare
 
 

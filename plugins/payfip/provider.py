@@ -21,10 +21,11 @@ from core.plugin import (
     Outcome,
     PaymentIntent,
     Pending,
-    PermanentError,
     Redirect,
+    RefusalKind,
     RetryableError,
     Settled,
+    StartRefusedError,
 )
 from core.plugin import gettext as _
 from plugins.payfip import faults, fields
@@ -89,13 +90,14 @@ class PayFiPProvider:
 
         Raises:
             FieldError: a field is not as PayFiP takes it; nothing was sent.
-            PermanentError: PayFiP refuses; the reason holds its code and words.
+            StartRefusedError: PayFiP refuses; the reason holds its code and words.
             RetryableError: PayFiP is away or in trouble.
         """
         own = self._settings.regies.get(intent.regie)
         if own is None:
-            raise PermanentError(
-                _("La régie %(regie)s n’a pas de paramétrage PayFiP.") % {"regie": intent.regie}
+            raise StartRefusedError(
+                RefusalKind.SETTINGS,
+                _("La régie %(regie)s n’a pas de paramétrage PayFiP.") % {"regie": intent.regie},
             )
         now = self._clock.now()
         creation = creation_for(intent, own, now)
@@ -107,6 +109,7 @@ class PayFiPProvider:
         return Redirect(
             reference=id_op,
             url=self._page(id_op),
+            payer_reference=creation.refdet,
             asked=asked | {"created_at": now.astimezone(UTC).isoformat()},
         )
 
@@ -149,7 +152,9 @@ class PayFiPProvider:
                 return Failed(FailureKind.EXPIRED, raw)
             return self._pending(attempt, "", raw, page=True)
         if reason := self._misfit(attempt, detail, money=result not in _FAILURES):
-            return Anomaly(reason, raw)
+            # A refusal or a cancellation took no money, if it is about this payment.
+            unpaid = result in _FAILURES and not _is_of_another(attempt, detail)
+            return Anomaly(reason, raw, may_be_paid=not unpaid)
         if result in _MEANS:
             return self._settled(attempt, detail, _MEANS[result])
         if result in _FAILURES:
@@ -190,7 +195,7 @@ class PayFiPProvider:
         Where there is `money`, what the answer leaves out does not fit either.
         """
         # The amount that core stores is the truth; `asked` is only its copy.
-        asked = {**attempt.asked, "montant": str(attempt.amount), "idOp": attempt.reference}
+        asked = {**attempt.asked, "montant": str(attempt.amount)}
         answered = detail.raw()
         wrong = [
             _("%(field)s demandé « %(asked)s », répondu « %(answered)s »")
@@ -198,7 +203,7 @@ class PayFiPProvider:
             for name in differences(asked, answered, COMPARED)
             if money or answered[name]
         ]
-        if (money or detail.idOp) and any(differences(asked, answered, ("idOp",))):
+        if _is_of_another(attempt, detail) and (money or detail.idOp):
             wrong.append(_("la réponse porte sur un autre paiement"))
         if wrong:
             return _("La réponse de PayFiP ne correspond pas à la demande : %s.") % ", ".join(wrong)
@@ -236,6 +241,10 @@ class PayFiPProvider:
 
     def _page(self, id_op: str) -> str:
         return f"{self._settings.page_url}?{urlencode({'idop': id_op})}"
+
+
+def _is_of_another(attempt: Attempt, detail: PaymentDetail) -> bool:
+    return any(differences({"idOp": attempt.reference}, detail.raw(), ("idOp",)))
 
 
 def creation_for(intent: PaymentIntent, regie: Regie, now: datetime) -> fields.Creation:

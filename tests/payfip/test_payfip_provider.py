@@ -16,11 +16,14 @@ from core.plugin import (
     FailureKind,
     InvoiceToPay,
     Means,
+    PayerField,
     PaymentIntent,
     Pending,
     PermanentError,
+    RefusalKind,
     RetryableError,
     Settled,
+    StartRefusedError,
 )
 from plugins.payfip.client import PaymentDetail
 from plugins.payfip.faults import FaultDetail, FaultKind, PayFiPFaultError, UnavailableError
@@ -495,16 +498,72 @@ INTENT = PaymentIntent(
 )
 
 
-@pytest.mark.parametrize("code", ["S1", "T2", "N1", "M3", "R3", "Z99"])
-def test_a_refused_creation_names_code_words_and_regie(code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        *((code, RefusalKind.SETTINGS) for code in ("S1", "T1", "T2", "T4", "T9", "N1", "D1")),
+        *((code, RefusalKind.INVOICE) for code in ("M1", "M3", "M5", "R3", "R9")),
+        *((code, RefusalKind.PAYER) for code in ("A1", "A2")),
+        *((code, RefusalKind.UNKNOWN) for code in ("Z99", "P1", "P5", "", "TRUC", "T")),
+    ],
+)
+def test_a_refused_creation_says_whose_doing_it_is(code: str, kind: RefusalKind) -> None:
     class Refuses:
         def create(self, _creation: object) -> str:
             raise fault(code)
 
     settings = PayFiPSettings(regies={"PERI": Regie(numcli="006382")})
-    with pytest.raises(PermanentError) as caught:
+    with pytest.raises(StartRefusedError) as caught:
         PayFiPProvider(settings, Refuses(), At(FRESH)).start(INTENT)
     assert all(word in caught.value.reason for word in (code, "descriptif", "PERI"))
+    assert caught.value.kind is kind
+    assert (caught.value.payer_field is PayerField.EMAIL) is (kind is RefusalKind.PAYER)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"email": "élodie@exemple.fr"}, RefusalKind.PAYER),
+        ({"email": "x" * 80 + "@exemple.fr"}, RefusalKind.PAYER),
+        ({"email": ""}, RefusalKind.PAYER),
+        ({"amount": 99}, RefusalKind.INVOICE),
+        ({"amount": 10_000_001}, RefusalKind.INVOICE),
+        (
+            {"regie": "TITRE", "invoices": (InvoiceToPay("1", "N°2026/12", "X", 2026, 500),)},
+            RefusalKind.INVOICE,
+        ),
+        ({"notify_url": "https://é.exemple.fr/n"}, RefusalKind.SETTINGS),
+        ({"return_url": ""}, RefusalKind.SETTINGS),
+        ({"regie": "AUTRE"}, RefusalKind.SETTINGS),
+    ],
+)
+def test_what_is_not_even_sent_says_whose_doing_it_is(change: dict, kind: RefusalKind) -> None:
+    regies = {"PERI": Regie(numcli="006382"), "TITRE": Regie(numcli="006383", reference="titre")}
+    settings = PayFiPSettings(regies=regies)
+    provider = PayFiPProvider(settings, None, At(FRESH))
+    with pytest.raises(StartRefusedError) as caught:
+        provider.start(replace(INTENT, **change))
+    assert caught.value.kind is kind
+    assert bool(caught.value.message) is (kind is RefusalKind.PAYER)
+
+
+@pytest.mark.parametrize(
+    ("change", "may_be_paid"),
+    [
+        ({"resultrans": "P"}, True),
+        ({"resultrans": "V"}, True),
+        ({"resultrans": "W"}, True),
+        ({"resultrans": ""}, True),
+        ({"resultrans": "R"}, False),
+        ({"resultrans": "Z"}, False),
+        ({"resultrans": "A"}, False),
+        ({"resultrans": "R", "idOp": "another"}, True),
+    ],
+)
+def test_a_misfit_may_be_paid_unless_it_says_that_it_is_not(change: dict, may_be_paid: bool) -> None:
+    found = ask(replace(ANSWER, montant="1", **change))
+    assert isinstance(found, Anomaly)
+    assert found.may_be_paid is may_be_paid
 
 
 def test_play_money_is_told_from_money() -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
-from core.api.errors import PermanentError, RetryableError
-from core.api.payments import Anomaly, Failed, FailureKind
-from core.platform.errors import NotFoundError, NotPayableError, PaymentUnderWayError
+from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
+from core.api.payments import Anomaly, Failed, FailureKind, Pending
+from core.domain.start_refusals import RefusalKind
+from core.payments import attempts
+from core.platform.errors import (
+    EarlierAttemptError,
+    NotFoundError,
+    NotPayableError,
+    PaymentUnderWayError,
+)
+from core.testing.fakes import FakeProvider
 from core.testing.portal import record
 
 
@@ -26,11 +36,11 @@ def invoices(portal):
         return {number: town.invoices.by_number(number)[0] for number in "12345"}
 
 
-def create(portal, invoices, *numbers, key="k1"):
+def create(portal, invoices, *numbers, key="k1", told=()):
     with portal.town() as town:
         return town.attempts.create(
             invoices[numbers[0]].family_id, [invoices[n].id for n in numbers],
-            email="parent@exemple.fr", language="fr", key=key,
+            email="parent@exemple.fr", language="fr", key=key, told=told,
         )  # fmt: skip
 
 
@@ -83,24 +93,53 @@ def test_two_clicks_lead_to_one_attempt(portal, invoices):
     assert len(portal.bank.intents) == 1
 
 
-def test_a_click_that_was_overtaken_shows_the_attempt_that_won(portal, invoices):
+def test_clicks_that_come_while_one_announces_announce_nothing(portal, invoices, monkeypatch):
+    """They wait for the one, and else show the payment's page, which follows it."""
+    monkeypatch.setattr(attempts, "START_WAIT_SECONDS", 0.2)
     payment = create(portal, invoices, "1")
-    provider_start = portal.plugin.bank.intents
+    others = []
     with portal.town() as slow:
-        # While this click waits for the provider, another one comes through.
         provider = slow.providers["fakepay"]
         start = provider.start
 
         def overtaken(intent):
-            portal.runtime.settings  # noqa: B018
-            if not provider_start:
-                with portal.town() as fast:
-                    overtaken.url = fast.attempts.go(payment)
+            others.extend(go(portal, payment) for _click in range(9))
             return start(intent)
 
-        provider.start = overtaken
-        assert slow.attempts.go(payment) == overtaken.url
-    assert len(portal.bank.intents) == 2  # One of them was shown to nobody.
+        monkeypatch.setattr(provider, "start", overtaken)
+        first = slow.attempts.go(payment)
+    assert first == f"https://bank.invalid/{portal.bank.last}"
+    assert others == [f"http://localhost/valmont/paiements/{payment}"] * 9
+    assert go(portal, payment) == first
+    assert len(portal.bank.intents) == 1
+
+
+def test_ten_clicks_at_once_make_one_creation(portal, invoices, monkeypatch):
+    """All ten lead to the provider's page, the sooner the better."""
+    payment = create(portal, invoices, "1")
+    start = FakeProvider.start
+
+    def slow_start(self, intent):
+        time.sleep(0.5)
+        return start(self, intent)
+
+    monkeypatch.setattr(FakeProvider, "start", slow_start)
+    with ThreadPoolExecutor(10) as clicks:
+        urls = list(clicks.map(lambda _click: go(portal, payment), range(10)))
+    assert urls == [f"https://bank.invalid/{portal.bank.last}"] * 10
+    assert len(portal.bank.intents) == 1
+
+
+def test_a_click_whose_process_died_holds_the_others_for_a_minute_only(portal, invoices, monkeypatch):
+    monkeypatch.setattr(attempts, "START_WAIT_SECONDS", 0.1)
+    payment = create(portal, invoices, "1")
+    portal.bank.down = KeyboardInterrupt()
+    with portal.town() as town, pytest.raises(KeyboardInterrupt):
+        town.attempts.go(payment)
+    portal.bank.down = None
+    assert go(portal, payment).endswith(f"/paiements/{payment}")
+    portal.clock.pass_time(seconds=61)
+    assert go(portal, payment) == f"https://bank.invalid/{portal.bank.last}"
 
 
 def test_an_attempt_under_way_keeps_others_off(portal, invoices):
@@ -147,14 +186,66 @@ def test_the_provider_being_away_leaves_the_payment_as_it_was(portal, invoices):
     assert go(portal, payment)
 
 
-def test_a_refusal_at_start_closes_the_attempt(portal, invoices):
-    payment = create(portal, invoices, "1")
-    portal.bank.down = PermanentError("numcli unknown")
-    with portal.town() as town, pytest.raises(PermanentError):
+REFUSALS = {
+    "payer": StartRefusedError(RefusalKind.PAYER, "mel", payer_field=PayerField.EMAIL),
+    "invoice": StartRefusedError(RefusalKind.INVOICE, "refdet : N°2026/12"),
+    "settings": StartRefusedError(RefusalKind.SETTINGS, "T2 numcli inconnu"),
+    "unknown": PermanentError("X9"),
+}
+
+
+def refused(portal, invoices, refusal, *numbers, key="k1"):
+    payment = create(portal, invoices, *numbers, key=key)
+    portal.bank.down = refusal
+    with portal.town() as town, pytest.raises(StartRefusedError) as caught:
         town.attempts.go(payment)
-    assert state(portal, payment) == "refused"
     portal.bank.down = None
+    return payment, caught.value
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_refusal_at_start_says_whose_doing_it_is(portal, invoices, kind):
+    payment, error = refused(portal, invoices, REFUSALS[kind], "1")
+    assert error.kind == kind
+    with portal.town() as town:
+        row = town.payments.row(payment)
+        assert (row.state, row.start_refusal) == ("refused", kind)
+        assert bool(row.anomaly) == (kind != "payer")
+        waiting = town.figures.waiting()
+        assert waiting.anomalies == 0
+        found = [(one.regie, one.kind, one.reason, one.count) for one in waiting.refused_starts]
+        assert found == ([] if kind == "payer" else [("CANTINE", kind, error.reason, 1)])
     assert create(portal, invoices, "1", key="k2") != payment
+
+
+@pytest.mark.parametrize(
+    ("kind", "paid", "left"),
+    [
+        ("settings", "2", 0),  # of the same régie: its settings are right again
+        ("invoice", "2", 1),
+        ("invoice", "1", 0),
+        ("unknown", "2", 1),
+        ("unknown", "1", 0),
+    ],
+)
+def test_a_payment_that_opens_resolves_what_it_disproves(portal, invoices, kind, paid, left):
+    for key in "abc":
+        refused(portal, invoices, REFUSALS[kind], "1", key=key)
+    with portal.town() as town:
+        assert [one.count for one in town.figures.waiting().refused_starts] == [3]
+    go(portal, create(portal, invoices, paid, key="d"))
+    with portal.town() as town:
+        assert len(town.figures.waiting().refused_starts) == left
+
+
+def test_one_look_dismisses_all_refusals_of_one_cause(portal, invoices):
+    first, _error = refused(portal, invoices, REFUSALS["settings"], "1")
+    refused(portal, invoices, REFUSALS["settings"], "2", key="k2")
+    other, _error = refused(portal, invoices, REFUSALS["unknown"], "5", key="k3")
+    with portal.town() as town:
+        town.payments.dismiss_anomaly(first, reason="vu")
+    with portal.town() as town:
+        assert [one.payment_id for one in town.figures.waiting().refused_starts] == [other]
 
 
 def test_asked_ten_times_it_is_recorded_once(portal, invoices):
@@ -201,6 +292,163 @@ def test_another_amount_is_an_anomaly_and_settles_nothing(portal, invoices):
     ask(portal, payment)
     with portal.town() as town:
         assert town.payments.row(payment).anomaly == "numcli differs"
+
+
+DOUBTS = {
+    "anomaly": Anomaly("numcli differs"),
+    "unknown": Pending(resumable=False, detail="resultrans W", watched=True),
+}
+CLEAN = {
+    "pending": Pending(resumable=False),
+    "refused try": Pending(resumable=False, detail="refused"),
+    **{str(kind): Failed(kind) for kind in FailureKind},
+}
+
+
+def doubtful(portal, invoices, outcome, number="1"):
+    payment = create(portal, invoices, number, key=f"doubt {number}")
+    go(portal, payment)
+    portal.bank.outcomes[portal.bank.last] = outcome
+    ask(portal, payment)
+    return payment
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_what_may_be_paid_is_not_paid_again_however_long_it_stands(portal, invoices, doubt):
+    payment = doubtful(portal, invoices, DOUBTS[doubt])
+    for _wait in range(4):
+        portal.clock.pass_time(hours=40)
+        with portal.town() as town:
+            assert town.invoices.by_number("1")[0].under_way == payment
+            with pytest.raises(PaymentUnderWayError):
+                town.attempts.give_up(payment)
+        with pytest.raises(PaymentUnderWayError):
+            create(portal, invoices, "1", key="again")
+        with portal.town() as town:
+            assert town.figures.waiting().anomalies == 1
+            assert town.attempts.go(payment).endswith(f"/paiements/{payment}"), "no dead page"
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+@pytest.mark.parametrize("clean", CLEAN)
+def test_any_clean_answer_ends_a_doubt(portal, invoices, doubt, clean):
+    payment = doubtful(portal, invoices, DOUBTS[doubt])
+    portal.bank.outcomes[portal.bank.last] = CLEAN[clean]
+    portal.clock.pass_time(minutes=16)
+    ask(portal, payment)
+    with portal.town() as town:
+        assert town.figures.waiting().anomalies == 0
+        assert not town.payments.row(payment).may_be_paid
+        town.attempts.give_up(payment)
+    assert create(portal, invoices, "1", key="again") != payment
+
+
+def test_a_late_paid_ends_a_doubt_by_settling(portal, invoices):
+    payment = doubtful(portal, invoices, DOUBTS["unknown"])
+    portal.bank.pay(portal.bank.last, portal.clock)
+    portal.clock.pass_time(days=20)
+    portal.work()
+    assert state(portal, payment) == "settled", "asked for as long as it stands"
+    with portal.town() as town:
+        assert town.figures.waiting().anomalies == 0
+
+
+def test_a_doubt_about_an_attempt_that_was_over_holds_its_invoices_too(portal, invoices):
+    payment = create(portal, invoices, "1")
+    go(portal, payment)
+    reference = portal.bank.last
+    portal.bank.outcomes[reference] = Failed(FailureKind.REFUSED)
+    ask(portal, payment)
+    portal.bank.outcomes[reference] = DOUBTS["anomaly"]
+    ask(portal, payment)
+    with pytest.raises(PaymentUnderWayError):
+        create(portal, invoices, "1", key="again")
+
+
+def test_a_doubt_about_an_earlier_attempt_stops_the_later_one_before_it_leaves(portal, invoices):
+    first = create(portal, invoices, "1")
+    go(portal, first)
+    old = portal.bank.last
+    portal.clock.pass_time(minutes=16)
+    with portal.town() as town:
+        town.attempts.give_up(first)
+    second = create(portal, invoices, "1", key="again")
+    portal.bank.outcomes[old] = DOUBTS["anomaly"]
+    ask(portal, first)
+    with portal.town() as town, pytest.raises(PaymentUnderWayError) as refusal:
+        town.attempts.go(second)
+    assert refusal.value.payment_id == first
+    assert state(portal, second) == "cancelled"
+
+
+def test_an_anomaly_that_says_nothing_was_paid_holds_nothing(portal, invoices):
+    payment = doubtful(portal, invoices, Anomaly("another reference, refused", may_be_paid=False))
+    with portal.town() as town:
+        assert town.figures.waiting().anomalies == 1
+    with pytest.raises(EarlierAttemptError):
+        create(portal, invoices, "1", key="again")
+    assert create(portal, invoices, "1", key="again", told=[payment])
+
+
+def test_what_a_person_dismissed_stays_dismissed_when_it_is_answered_again(portal, invoices):
+    payment = doubtful(portal, invoices, DOUBTS["anomaly"])
+    with portal.town() as town:
+        town.payments.dismiss_anomaly(payment, reason="aucun crédit au compte")
+    portal.clock.pass_time(hours=7)
+    portal.work()
+    assert len(portal.bank.questions) > 1
+    with portal.town() as town:
+        assert town.figures.waiting().anomalies == 0
+        assert town.invoices.by_number("1")[0].under_way is None
+    create(portal, invoices, "1", key="again")
+    portal.bank.outcomes[next(iter(portal.bank.intents))] = Anomaly("another reason")
+    ask(portal, payment)
+    with portal.town() as town:
+        assert town.figures.waiting().anomalies == 1, "news are looked at again"
+
+
+@pytest.mark.parametrize("detail", ["refused", "cancelled"])
+def test_a_try_that_failed_frees_its_invoices_at_once_and_is_told(portal, invoices, detail):
+    first = create(portal, invoices, "1")
+    go(portal, first)
+    old = portal.bank.last
+    portal.bank.outcomes[old] = Pending(resumable=False, detail=detail)
+    assert ask(portal, first) == "pending"
+    with portal.town() as town:
+        assert town.invoices.by_number("1")[0].under_way is None
+        assert [one.id for one in town.attempts.earlier([invoices["1"].id])] == [first]
+    with pytest.raises(EarlierAttemptError) as refusal:
+        create(portal, invoices, "1", "2", key="k2")
+    assert refusal.value.payment_ids == (first,)
+    second = create(portal, invoices, "1", "2", key="k2", told=[first])
+    go(portal, second)
+    portal.bank.pay(old, portal.clock)
+    portal.bank.pay(portal.bank.last, portal.clock)
+    portal.clock.pass_time(minutes=2)
+    portal.work()
+    assert {state(portal, first), state(portal, second)} == {"settled"}
+    with portal.town() as town:
+        assert town.payments.excess(first) + town.payments.excess(second) == 5687
+
+
+def test_who_goes_back_to_a_page_that_takes_a_second_card_holds_the_invoices_again(portal, invoices):
+    first = create(portal, invoices, "1")
+    url = go(portal, first)
+    portal.bank.outcomes[portal.bank.last] = Pending(resumable=True, resume_url=url, detail="refused")
+    ask(portal, first)
+    assert go(portal, first) == url
+    with portal.town() as town:
+        assert town.invoices.by_number("1")[0].under_way == first
+
+
+def test_nobody_goes_back_to_a_page_beside_another_attempt(portal, invoices):
+    first = create(portal, invoices, "1")
+    url = go(portal, first)
+    portal.bank.outcomes[portal.bank.last] = Pending(resumable=True, resume_url=url, detail="cancelled")
+    ask(portal, first)
+    second = create(portal, invoices, "1", key="k2", told=[first])
+    go(portal, second)
+    assert go(portal, first).endswith(f"/paiements/{first}")
 
 
 def test_paid_twice_keeps_every_cent(portal, invoices):

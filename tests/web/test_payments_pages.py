@@ -7,8 +7,9 @@ import re
 import pytest
 from sqlalchemy import text
 
-from core.api.errors import RetryableError
-from core.api.payments import Failed, FailureKind, Pending
+from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
+from core.api.payments import Anomaly, Failed, FailureKind, Pending
+from core.domain.start_refusals import RefusalKind
 
 
 def invoice_ids(portal, *numbers):
@@ -166,6 +167,124 @@ def test_nobody_is_led_to_a_page_that_closed_meanwhile(browser):
     bank.pay(bank.last, browser.portal.clock)
     come_back(browser, intent)
     assert browser.get(go).location.endswith(f"/paiements/{intent.payment_id}")
+
+
+NO_CARD = re.compile(r"\bcarte|\bbanque a\b|\bbanque n’a\b|réessayer|Réessayer", re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (StartRefusedError(RefusalKind.SETTINGS, "T2"), "Service indisponible"),
+        (StartRefusedError(RefusalKind.INVOICE, "refdet : N°2026/12"), "référence ou son montant"),
+        (PermanentError("X9"), "n’a pas pu s’ouvrir"),
+    ],
+    ids=["settings", "invoice", "unknown"],
+)
+def test_a_refusal_at_start_is_no_refusal_of_a_card(browser, refusal, words):
+    browser.sign_in()
+    browser.portal.bank.down = refusal
+    page = browser.fill(checkout(browser, "1"), email="camille@exemple.fr")
+    told = page.html.select_one(".outcome").text
+    assert words in told
+    assert "Rien n’a été débité" in told
+    assert "la régie est prévenue" in told
+    assert not NO_CARD.search(told), told
+    assert "Réessayer" not in page
+    browser.portal.bank.down = None
+    start(browser, "1")
+
+
+@pytest.mark.parametrize("message", ["Au plus 80 caractères.", ""])
+def test_an_address_that_the_provider_refuses_is_told_at_its_field(browser, message):
+    browser.sign_in()
+    browser.portal.bank.down = StartRefusedError(
+        RefusalKind.PAYER, "mel", payer_field=PayerField.EMAIL, message=message
+    )
+    page = browser.fill(checkout(browser, "1", "2"), email="camille@exemple.fr")
+    assert page.status_int == 422
+    assert (message or "n’accepte pas cette adresse") in page.html.select_one("#email-error").text
+    assert "66,87" in page, "nothing is lost"
+    browser.portal.bank.down = None
+    answer = browser.fill(page, email="c@exemple.fr")
+    assert answer.location == f"https://bank.invalid/{browser.portal.bank.last}"
+    with browser.portal.town() as town:
+        assert town.figures.waiting().todo == 0, "the family corrects it, not the régie"
+
+
+@pytest.mark.parametrize(
+    ("doubt", "words"),
+    [
+        (Anomaly("numcli differs"), "La régie vérifie ce paiement"),
+        (Pending(resumable=False, detail="resultrans W", watched=True), "Le résultat de ce paiement est à vérifier"),
+    ],
+    ids=["anomaly", "unknown"],
+)
+def test_what_may_be_paid_invites_nobody_to_pay(browser, doubt, words):
+    browser.sign_in()
+    intent = start(browser, "1")
+    browser.portal.bank.outcomes[browser.portal.bank.last] = doubt
+    browser.portal.clock.pass_time(minutes=16)
+    number = invoice_ids(browser.portal, "1")[0]
+    go = f"/paiements/{intent.payment_id}/aller"
+    for page in (
+        come_back(browser, intent),
+        browser.get("/factures/recapitulatif", params={"invoice": number}, status=409),
+    ):
+        assert words in page
+        assert "Ne payez pas une seconde fois" in page
+        for invitation in ("Recommencer", "Réessayer", "page de paiement<", "Reprendre"):
+            assert invitation not in page
+    assert browser.get(go).location.endswith(f"/paiements/{intent.payment_id}")
+    listed = browser.get("/factures")
+    assert "La régie vérifie" in listed
+    assert "Paiement en cours" not in listed
+
+
+@pytest.mark.parametrize("detail", ["refused", "cancelled"])
+def test_a_try_that_failed_holds_nobody(browser, detail):
+    """Its page is closed for good: a fresh attempt, or other invoices, at once."""
+    browser.sign_in()
+    intent = start(browser, "1")
+    bank = browser.portal.bank
+    bank.outcomes[bank.last] = Pending(resumable=False, detail=detail)
+    page = come_back(browser, intent)
+    assert "page de paiement<" not in page
+    assert "ce qui serait payé en trop vous reste acquis" in page
+    assert page.html.find("a", string="Choisir d’autres factures")["href"].endswith("/factures")
+    assert "Paiement en cours" not in browser.get("/factures")
+    again = page.click("Réessayer")
+    assert "ce qui serait payé en trop vous reste acquis" in again
+    answer = browser.fill(again, email="camille@exemple.fr")
+    assert answer.location == f"https://bank.invalid/{bank.last}"
+    assert bank.intents[bank.last].payment_id != intent.payment_id
+    assert "Vous avez recommencé" in browser.get(f"/paiements/{intent.payment_id}")
+
+
+def test_an_attempt_that_failed_while_the_form_was_open_is_told_before_anything_is_paid(browser):
+    browser.sign_in()
+    form = browser.form(checkout(browser, "1"), "email")
+    intent = start(browser, "1")
+    bank = browser.portal.bank
+    bank.outcomes[bank.last] = Pending(resumable=False, detail="refused")
+    come_back(browser, intent)
+    form["email"] = "camille@exemple.fr"
+    form["key"] = "another tab"
+    page = form.submit(status=409)
+    assert "Un essai commencé le" in page
+    assert len(bank.intents) == 1
+    assert browser.fill(page, email="camille@exemple.fr").location == f"https://bank.invalid/{bank.last}"
+
+
+def test_the_page_that_waits_looks_again_when_the_situation_changes(browser):
+    browser.sign_in()
+    intent = start(browser, "1")
+    state = f"/paiements/{intent.payment_id}/etat"
+    assert not browser.get(state, params={"vu": "open"}).json["final"]
+    browser.portal.bank.outcomes[browser.portal.bank.last] = Anomaly("differs")
+    come_back(browser, intent)
+    assert browser.get(state, params={"vu": "open"}).json["final"]
+    assert not browser.get(state, params={"vu": "checked"}).json["final"]
 
 
 def test_coming_back_while_the_provider_is_away_waits(browser):

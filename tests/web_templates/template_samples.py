@@ -18,7 +18,9 @@ from wtforms.validators import InputRequired
 from core import rooms
 from core.api.context import FamilyInfo, InvoiceInfo, RegieInfo
 from core.api.web import MenuEntry
+from core.domain.attempt_status import Situation
 from core.invoices.service import CreditNote, PaidInvoice
+from core.payments.standings import for_parent
 from core.platform import i18n, templating
 from core.platform.tenancy.config import TenantConfig, TenantFile
 
@@ -192,6 +194,7 @@ def payment(state: str, **changes: Any) -> SimpleNamespace:
         "means": "card",
         "authorisation": "A55A",
         "receipt_number": "EXTRA-2018-000123",
+        "start_refusal": "",
         **changes,
     }
     return SimpleNamespace(**values)
@@ -264,6 +267,14 @@ class PasswordForm(Form):
     again = PasswordField()
 
 
+def told(situation: str, *acts: str, holds: bool = False, office: bool = False) -> dict[str, Any]:
+    """What an attempt means, and its words."""
+    standing = SimpleNamespace(
+        situation=situation, acts=acts, holds=holds, watched=True, for_the_office=office
+    )
+    return {"standing": standing, "meaning": for_parent(Situation(situation)), "opening": False}
+
+
 def wrong(form: Form) -> Form:
     """`form` as it comes back when nothing was filled in, with an error of no field."""
     form.validate()
@@ -324,10 +335,11 @@ class Sample:
 
 def samples() -> list[Sample]:
     """Every page in every state. Made anew each time: forms keep their errors."""
-    invoices_common = {"today": date(2018, 11, 24), "error": None}
-    watching = {"payment": payment("pending"), "invoices": [CANTEEN], "can_restart": False}
+    held = {7: SimpleNamespace(label="Paiement en cours")}
+    invoices_common = {"today": date(2018, 11, 24), "error": None, "attempts": held}
+    watching = {"payment": payment("pending"), "invoices": [CANTEEN]}
     one = Group("PERI", "REGIE PERISCOLAIRE", True, True, False, [CARE, BOTH])
-    done = {"invoices": [CANTEEN], "promised": False, "excess": 0}
+    done = {"invoices": [CANTEEN], "excess": 0}
     account = SimpleNamespace(email="jamie.bond@exemple.example")
     paid_all = {
         "rows": PAID, "years": [2018, 2012], "regies": [RegieInfo("PERI", "REGIE PERISCOLAIRE", True)],
@@ -369,45 +381,72 @@ def samples() -> list[Sample]:
         Sample(
             "checkout", "checkout",
             {"form": EmailForm(email="jamie@exemple.example"), "invoices": [CANTEEN], "total": 5687,
-             "provider": "PayFiP", "direct_debit": True}, PARENT,
+             "provider": "PayFiP", "direct_debit": True, "earlier": []}, PARENT,
         ),
         Sample(
             "checkout-two", "checkout",
             {"form": wrong(EmailForm()), "invoices": [CARE, BOTH], "total": 32780, "provider": "PayFiP",
-             "direct_debit": False}, PARENT, errors=2,
+             "direct_debit": False, "earlier": [payment("pending", id=7, created_at=NOW)]}, PARENT, errors=2,
         ),
         *(
-            Sample(name, "payment_waiting", {**watching, **more}, PARENT)
-            for name, more in {
-                "waiting": {"can_resume": False, "last_word": "", "can_restart": True},
-                "waiting-resume": {"can_resume": True, "last_word": "pending"},
-                "waiting-refused": {"can_resume": True, "last_word": "refused"},
-                "waiting-cancelled": {"can_resume": True, "last_word": "cancelled"},
-            }.items()
+            Sample(name, "payment_waiting", {**watching, **told(situation, *acts, holds=holds), "opening": opening}, PARENT)
+            for name, situation, acts, holds, opening in (
+                ("waiting", "overdue", ("restart",), True, False),
+                ("waiting-resume", "open", ("resume",), True, False),
+                ("waiting-refused", "try_refused", ("retry", "choose"), False, False),
+                ("waiting-cancelled", "try_cancelled", ("resume", "choose"), False, False),
+                ("waiting-checked", "checked", ("wait",), True, False),
+                ("waiting-unreadable", "unreadable", ("wait",), True, False),
+                ("waiting-unfit", "unfit", ("retry", "choose"), False, False),
+                ("opening", "opening", ("resume", "choose"), False, True),
+            )
         ),
         Sample(
             "under-way", "payment_under_way",
-            {**watching, "can_resume": True, "can_restart": True, "free_at": NOW}, PARENT,
+            {**watching, **told("open", "resume", "restart", holds=True), "free_at": NOW}, PARENT,
         ),
         Sample(
             "under-way-stuck", "payment_under_way",
-            {**watching, "can_resume": False, "can_restart": False, "free_at": NOW}, PARENT,
+            {**watching, **told("awaited", "wait", holds=True), "free_at": NOW}, PARENT,
         ),
-        Sample("done", "payment_done", {**done, "payment": payment("settled")}, PARENT),
+        Sample(
+            "under-way-checked", "payment_under_way",
+            {**watching, **told("checked", "wait", holds=True, office=True), "free_at": NOW}, PARENT,
+        ),
+        Sample("done", "payment_done", {**done, **told("paid", "receipt"), "payment": payment("settled")}, PARENT),
         Sample(
             "done-debit", "payment_done",
-            {"invoices": [CARE, BOTH], "promised": True, "excess": 500,
+            {"invoices": [CARE, BOTH], **told("promised", "receipt"), "excess": 500,
              "payment": payment("settled", means="online_debit", email="", authorisation="", receipt_number="")},
             PARENT,
         ),
-        Sample("reversed", "payment_done", {**done, "payment": payment("reversed")}, PARENT),
+        Sample("reversed", "payment_done", {**done, **told("reversed", "choose"), "payment": payment("reversed")}, PARENT),
         Sample("payment-link", "payment_link", {"invoice": CANTEEN}, VISITOR),
         Sample("payment-link-late", "payment_link", {"invoice": None}, VISITOR),
         *(
-            Sample(state, "payment_failed", {"payment": payment(state), "invoices": [CARE, BOTH]}, PARENT)
+            Sample(
+                state, "payment_failed",
+                {**told(state, "retry", "choose"), "payment": payment(state), "invoices": [CARE, BOTH]}, PARENT,
+            )
             for state in ("refused", "cancelled")
         ),
-        Sample("expired", "payment_failed", {"payment": payment("expired"), "invoices": []}, PARENT),
+        Sample(
+            "expired", "payment_failed",
+            {**told("expired", "retry", "choose"), "payment": payment("expired"), "invoices": []}, PARENT,
+        ),
+        *(
+            Sample(
+                f"refused-{situation}", "payment_failed",
+                {**told(situation, *acts), "payment": payment("refused", start_refusal=kind), "invoices": [CARE]},
+                PARENT,
+            )
+            for situation, kind, acts in (
+                ("not_opened_payer", "payer", ("correct", "choose")),
+                ("not_opened_invoice", "invoice", ("choose",)),
+                ("not_opened_settings", "settings", ("choose",)),
+                ("not_opened", "unknown", ("choose",)),
+            )
+        ),
         Sample("paid", "paid", paid_all, TWO_HOMES, "paid"),
         Sample("paid-filtered", "paid", {**paid_all, "rows": [], "year": 2018, "regie": "PERI"}, PARENT, "paid"),
         Sample(

@@ -23,7 +23,9 @@
         return;
       }
       if (answer.ok && (await answer.json()).final) {
-        location.reload();
+        // While another click opens the provider's page, this one follows it there.
+        if (box.dataset.watchNext) location.assign(box.dataset.watchNext);
+        else location.reload();
         return;
       }
     } catch {
