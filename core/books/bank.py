@@ -10,7 +10,7 @@ from pyramid.view import view_config
 
 from core.api.errors import UserError
 from core.books.office import asked_period, period_query
-from core.domain.bank import StatementError, read_statement
+from core.domain.bank import StatementError, StatementFault, read_statement
 from core.platform.i18n import gettext as _
 from core.platform.tabular.writing import Table
 from core.platform.web.files import download
@@ -52,7 +52,8 @@ def _given(request: Request) -> bytes:
     given = request.POST.get("file")
     if not hasattr(given, "file"):
         raise UserError(_("Choisissez le relevé du compte."))
-    content: bytes = given.file.read(LIMIT + 1)
+    with given.file:
+        content: bytes = given.file.read(LIMIT + 1)
     if not content:
         raise UserError(_("Choisissez le relevé du compte."))
     if len(content) > LIMIT:
@@ -65,13 +66,7 @@ def _table(request: Request, content: bytes) -> Table:
     try:
         credits_ = read_statement(content) if content else []
     except StatementError as error:
-        if error.line:
-            raise UserError(
-                _("La ligne %(line)s de ce relevé ne se lit pas.") % {"line": error.line}
-            ) from None
-        raise UserError(
-            _("Ce fichier n’est pas un relevé : CFONB 120, ou CSV avec date, libellé et montant.")
-        ) from None
+        raise UserError(refusal(error)) from None
     label = request.town.regie_label(period.regie)
     table: Table = request.ctx.accounts.matching.table(label, period, credits_)
     return table
@@ -87,4 +82,44 @@ def _page(request: Request, table: Table, error: str = "") -> dict[str, Any]:
         "rows": [(row, None) for row in table.rows],
         "compared": request.method == "POST" and not error,
         "error": error,
+    }
+
+
+def refusal(error: StatementError) -> str:
+    """Why a statement is not read, and what to do about it."""
+    said = _faults()[error.fault]
+    if not error.line:
+        return said
+    return _("Ligne %(line)s de ce relevé : %(fault)s") % {"line": error.line, "fault": said}
+
+
+def _faults() -> dict[StatementFault, str]:
+    return {
+        StatementFault.UNKNOWN: _(
+            "Ce fichier n’est pas un relevé qui se lit ici. Prenez l’export CFONB 120, OFX, "
+            "camt.053, CSV ou Excel de votre banque."
+        ),
+        StatementFault.EMPTY: _("Ce fichier est vide."),
+        StatementFault.ENCODING: _(
+            "Ce fichier mélange deux encodages. Téléchargez-le de nouveau, sans l’ouvrir dans un "
+            "autre logiciel."
+        ),
+        StatementFault.QUOTES: _("Un guillemet n’est pas refermé."),
+        StatementFault.CELL: _("Une cellule est trop longue : le fichier est abîmé."),
+        StatementFault.WORKBOOK: _(
+            "Ce classeur ne s’ouvre pas : il est abîmé, trop grand, ou protégé par un mot de passe."
+        ),
+        StatementFault.COLUMNS: _(
+            "Les titres ne disent pas où se trouvent la date et le montant (« Date », « Débit » et "
+            "« Crédit », ou « Montant »). Indiquez les colonnes ci-dessous."
+        ),
+        StatementFault.CUT: _(
+            "Un enregistrement CFONB n’a pas ses 120 caractères, ou son type est inconnu."
+        ),
+        StatementFault.DATE: _("La date ne se lit pas."),
+        StatementFault.AMOUNT: _("Le montant manque, ou ne se lit pas."),
+        StatementFault.SIDE: _(
+            "Impossible de dire si c’est un débit ou un crédit : les colonnes se contredisent."
+        ),
+        StatementFault.CURRENCY: _("Ce mouvement n’est pas en euros."),
     }

@@ -1,44 +1,25 @@
-"""The account where a régie's money arrives: reading its statement, and matching it with payments.
-
-Two shapes are read: CFONB 120 (lines of 120 characters, `04` for a movement) and a CSV with a date,
-a label and an amount, as accounts on the web export it.
-"""
+"""The account where a régie's money arrives: its statement, read and matched with payments."""
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from io import StringIO
+from datetime import date, timedelta
 
-from core.domain.money import AmountError, parse_amount
+from core.domain.statements.cfonb import is_cfonb, read_cfonb
+from core.domain.statements.markup import is_camt, is_ofx, read_camt, read_ofx
+from core.domain.statements.movement import Credit, StatementError, StatementFault
+from core.domain.statements.table import Layout, read_table
+from core.domain.tabular.decoding import DecodeError, decode
+from core.domain.tabular.rows import Row, TableError, is_workbook, read_tables
+
+__all__ = [
+    "Credit", "Expected", "Layout", "Pair", "StatementError", "StatementFault", "match",
+    "read_movements", "read_statement", "statement_tables",
+]  # fmt: skip
 
 WINDOW = timedelta(days=7)
 """Days after a payment within which its money arrives: cards the next day or two, debits later."""
-
-_OVERPUNCHED = {c: (1, str(n)) for n, c in enumerate("{ABCDEFGHI")} | {
-    c: (-1, str(n)) for n, c in enumerate("}JKLMNOPQR")
-}
-_DATE = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})\Z")
-
-
-class StatementError(ValueError):
-    """The file is no statement that is read here; `line` is the first wrong one (0: all are)."""
-
-    def __init__(self, line: int) -> None:
-        super().__init__(f"line {line}")
-        self.line = line
-
-
-@dataclass(frozen=True, slots=True)
-class Credit:
-    """Money that arrived on the account, in cents."""
-
-    on: date
-    label: str
-    amount: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +40,66 @@ class Pair:
     credit: Credit | None
 
 
-def read_statement(content: bytes) -> list[Credit]:
+def read_statement(content: bytes, layout: Layout | None = None) -> list[Credit]:
     """The credits of a statement; debits are left out.
 
+    With `layout`, a table is read by the columns that the régie chose.
+
     Raises:
-        StatementError: it is in none of the known shapes.
+        StatementError: it is in none of the known shapes, or a movement of it cannot be read.
     """
-    text = _text(content)
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise StatementError(0)
-    is_cfonb = len(lines[0]) >= 90 and lines[0][:2] in {"01", "04", "07"}
-    found = _cfonb(text.splitlines()) if is_cfonb else _csv(text)
-    return [credit for credit in found if credit.amount > 0]
+    return [movement for movement in read_movements(content, layout) if movement.amount > 0]
+
+
+def read_movements(content: bytes, layout: Layout | None = None) -> list[Credit]:
+    """All movements of a statement, debits below zero.
+
+    Raises:
+        StatementError: see `read_statement`.
+    """
+    if not content.strip(b"\0 \r\n\t"):
+        raise StatementError(0, StatementFault.EMPTY)
+    if is_camt(content):
+        return read_camt(content)
+    if not is_workbook(content):
+        text = _text(content)
+        if is_ofx(text):
+            return read_ofx(text)
+        if is_cfonb(text):
+            return list(read_cfonb(text))
+    return _of_tables(statement_tables(content), layout)
+
+
+def statement_tables(content: bytes) -> list[list[Row]]:
+    """The tables of a file.
+
+    Raises:
+        StatementError: it is no file of tables.
+    """
+    try:
+        return read_tables(content)
+    except TableError as error:
+        raise StatementError(error.line, StatementFault(error.fault)) from None
+
+
+def _of_tables(tables: list[list[Row]], layout: Layout | None) -> list[Credit]:
+    """The movements of the first table that has columns for them."""
+    refusal: StatementError | None = None
+    for rows in tables:
+        try:
+            return read_table(rows, layout)
+        except StatementError as error:
+            if error.fault != StatementFault.COLUMNS:
+                raise
+            refusal = refusal or error
+    raise refusal or StatementError(0, StatementFault.EMPTY)
+
+
+def _text(content: bytes) -> str:
+    try:
+        return decode(content)
+    except DecodeError as error:
+        raise StatementError(error.line, StatementFault.ENCODING) from None
 
 
 def match(expected: Sequence[Expected], credits_: Iterable[Credit]) -> list[Pair]:
@@ -90,62 +118,3 @@ def match(expected: Sequence[Expected], credits_: Iterable[Credit]) -> list[Pair
             free.remove(found)
         pairs.append(Pair(one, found))
     return pairs + [Pair(None, credit) for credit in free]
-
-
-def _text(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
-
-
-def _cfonb(lines: Sequence[str]) -> Iterator[Credit]:
-    for number, line in enumerate(lines, start=1):
-        if line[:2] != "04":
-            continue
-        try:
-            decimals = int(line[19].strip() or "2")
-            sign, last = _OVERPUNCHED[line[103]]
-            units = int(line[90:103] + last)
-            on = datetime.strptime(line[34:40], "%d%m%y").date()  # noqa: DTZ007 - a date alone
-        except (ValueError, KeyError, IndexError):
-            raise StatementError(number) from None
-        yield Credit(on, line[48:79].strip(), sign * units * 100 // 10**decimals)
-
-
-def _csv(text: str) -> Iterator[Credit]:
-    delimiter = max(";\t,", key=text[:2000].count)
-    rows = list(csv.reader(StringIO(text), delimiter=delimiter))
-    read = 0
-    for number, row in enumerate(rows, start=1):
-        cells = [cell.strip() for cell in row]
-        on = next(filter(None, map(_date, cells)), None)
-        if on is None:
-            if read and any(cells):
-                raise StatementError(number)
-            continue  # Titles above the table.
-        amounts = [cents for cents in map(_cents, cells) if cents]
-        if not amounts:
-            raise StatementError(number)
-        words = [cell for cell in cells if cell and _date(cell) is None and _cents(cell) is None]
-        read += 1
-        yield Credit(on, " ".join(words), amounts[0])
-    if not read:
-        raise StatementError(0)
-
-
-def _date(cell: str) -> date | None:
-    try:
-        if found := _DATE.match(cell):
-            day, month, year = map(int, found.groups())
-            return date(year + 2000 if year < 100 else year, month, day)
-        return date.fromisoformat(cell) if len(cell) == 10 else None
-    except ValueError:
-        return None
-
-
-def _cents(cell: str) -> int | None:
-    try:
-        return parse_amount(cell) if cell else None
-    except AmountError:
-        return None

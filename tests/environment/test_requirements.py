@@ -48,7 +48,7 @@ def imported() -> set[str]:
 
 @pytest.mark.parametrize("requirement", sorted(required() - NOT_IMPORTED.keys()))
 def test_what_is_installed_to_serve_serves(requirement):
-    assert requirement in imported()
+    assert requirement in imported(), "pip install -r requirements/dev.txt, or nothing imports it"
 
 
 def test_each_is_pinned():

@@ -60,6 +60,17 @@ def test_matching_loses_and_invents_nothing(expected, credits_):
             assert 0 <= (pair.credit.on - pair.expected.on).days <= 7
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"Date;Libell\xe9;D\xe9bit;Cr\xe9dit\r27/03/2026;PAYFIP;;56,87\r", ""), (b"Date;Montant\n27/03/2026;x\x81", "deux encodages"),
+     (b"Date;Montant\n27/03/2026;56 87\n", "Ligne 2"), (b"Quand;Combien\nx;y\n", "Les titres ne disent pas")],
+)  # fmt: skip
+def test_a_statement_is_read_or_refused_in_words(work, content, words):
+    page = send(work, content)
+    assert page.status_int == (422 if words else 200)
+    assert words in page if words else "56,87" in page
+
+
 def send(work, content, button=None):
     form = work.form(work.get(MARCH), "file")
     form["file"] = Upload("releve.csv", content)

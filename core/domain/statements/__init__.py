@@ -1,0 +1,1 @@
+"""Bank statements: one reader for each shape in which banks write them."""
