@@ -26,6 +26,16 @@ class InvoiceKind(StrEnum):
     CREDIT_NOTE = "avoir"
 
 
+class Relation(StrEnum):
+    """What an invoice is to the earlier piece that it refers to."""
+
+    NONE = ""
+    REPLACES = "replaces"
+    """It is asked for in place of it: both must not be paid."""
+    COMPLETES = "completes"
+    """It is asked for beside it."""
+
+
 @dataclass(frozen=True, slots=True)
 class LineRecord:
     """One line of an invoice. `amount` and `unit_price` are cents; the child is a key or a name."""
@@ -75,6 +85,19 @@ class InvoiceRecord:
     lines: tuple[LineRecord, ...] = field(default=())
     line_number: int = 0
     """Where the record stands in its file, 1-based; 0 when the format has no lines."""
+    piece_keys: tuple[str, ...] = ()
+    """Names by which later files of the issuer may refer to this invoice, where they are other than
+    its number. They need not be unique: what a name stands for is looked for in the same régie and
+    family, and more than one answer is none."""
+    refers_to: tuple[str, ...] = ()
+    """Such names of the earlier piece that this one corrects, replaces or completes: the first must
+    be one of its, the others help where several have it. A credit note that says `origin_number`
+    needs none."""
+    relation: Relation = Relation.NONE
+    """What an invoice is to the piece it refers to; a credit note always corrects it."""
+    former_numbers: tuple[str, ...] = ()
+    """Numbers that earlier versions of the source gave this very invoice. One that is stored under
+    such a number, for the same family, *exercice* and day of issue, keeps it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,14 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from core.api.errors import UserError
-from core.api.invoices import InvoiceKind, InvoiceRecord, LineRecord, SourceFile, TaxKind
+from core.api.invoices import (
+    InvoiceKind,
+    InvoiceRecord,
+    LineRecord,
+    Relation,
+    SourceFile,
+    TaxKind,
+)
 from core.families.models import Child, Family
 from core.imports.models import ImportBatch, InvoiceChange
 from core.imports.service import Imports, is_child_key
@@ -185,8 +192,16 @@ class Corrections:
             direct_debit=invoice.direct_debit,
             kind=InvoiceKind(invoice.kind),
             origin_number=invoice.origin_number,
+            piece_keys=tuple(invoice.piece_keys),
+            refers_to=tuple(invoice.refers_to),
+            relation=_relation(invoice),
             lines=tuple(lines),
         )
+
+
+def _relation(invoice: Invoice) -> Relation:
+    """What it is to the piece it refers to; the agent's word that it is alone is no source's."""
+    return Relation(invoice.relation) if invoice.relation in set(Relation) else Relation.NONE
 
 
 def _child(child: Child | None) -> str:

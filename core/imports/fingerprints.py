@@ -9,11 +9,16 @@ from operator import attrgetter
 
 from core.api.invoices import InvoiceRecord, LineRecord
 
+_NAMES = frozenset({"piece_keys", "former_numbers"})
+"""What an invoice is called elsewhere: nothing of what it states."""
+_LATER = ("refers_to", "relation")
+"""Fields that are stated where they say something: most invoices that came before had none."""
+
 # Not `dataclasses.asdict`, which copies deeply: it took more than a third of an import.
 _INVOICE = tuple(
     one.name
     for one in fields(InvoiceRecord)
-    if one.name not in {"document", "line_number", "lines"}
+    if one.name not in {"document", "line_number", "lines", *_NAMES, *_LATER}
 )
 _LINE = tuple(one.name for one in fields(LineRecord))
 _invoice, _line = attrgetter(*_INVOICE), attrgetter(*_LINE)
@@ -29,4 +34,5 @@ def fingerprint(record: InvoiceRecord, document: str) -> str:
     stated["lines"] = [dict(zip(_LINE, _line(line), strict=True)) for line in record.lines]
     stated["document"] = document
     stated["line_number"] = 0
+    stated |= {name: value for name in _LATER if (value := getattr(record, name))}
     return hashlib.sha256(_encode(stated).encode()).hexdigest()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, String, bindparam, select, text
+from sqlalchemy import BigInteger, DateTime, String, Text, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
@@ -56,17 +57,24 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "batch": BigInteger(),
     "language": String(),
     "now": DateTime(timezone=True),
+    "invoice": BigInteger(),
+    "names": ARRAY(Text()),
 }
 
 _INVOICE_COLUMNS = (
     "regie", "number", "family_code", "label", "amount", "issued_on", "due_on", "fiscal_year",
     "payment_reference", "debtor", "address", "period_start", "period_end", "direct_debit", "kind",
-    "origin_number", "content_hash", "line_number", "document_id",
+    "origin_number", "content_hash", "line_number", "document_id", "piece_keys", "refers_to",
+    "relation", "former_numbers", "former_hashes",
 )  # fmt: skip
 _LINE_COLUMNS = (
     "regie", "number", "rank", "activity", "tax_kind", "amount", "child_code", "child_label",
     "quantity", "unit_price",
 )  # fmt: skip
+
+
+_Staged = tuple[InvoiceRecord, int | None, str, list[str]]
+"""An invoice, the row of its PDF, its fingerprint, and those it had under its former numbers."""
 
 
 @dataclass(slots=True)
@@ -152,6 +160,7 @@ class Imports:
         nothing is kept.
         """
         report = ImportReport()
+        names: Sequence[Any] = ()
         # Asked once, and before anything is read or held: a plugin may take its time.
         self._online = self._choices.of(list(self._town.file.regies))
         with self._session.begin_nested() as attempt:
@@ -160,12 +169,16 @@ class Imports:
             self._stage(source, file, report, progress)
             # Not before: a source that hangs must not keep all others waiting.
             self._one_at_a_time()
+            self._run(_one("former"))
             self._check(report)
             if not report.refused:
-                self._merge(source, file, report)
+                names = self._merge(source, file, report)
             if dry_run or report.refused or report.batch_id is None:
                 report.batch_id = None
                 attempt.rollback()
+        if names and not dry_run and report.batch_id is None:
+            # Nothing was to be imported, and yet there is something to be known from now on.
+            self._link(names)
         report.problems.sort(key=lambda problem: (problem.file, problem.line))
         report.notices.sort(key=lambda notice: (notice.file, notice.line))
         return report
@@ -295,7 +308,7 @@ class Imports:
         progress: Callable[[int], None],
     ) -> None:
         read = 0
-        chunk: list[tuple[InvoiceRecord, int | None, str]] = []
+        chunk: list[_Staged] = []
         for item in reading.read(source, file):
             if isinstance(item, SourceProblem):
                 report.add(item)
@@ -350,9 +363,7 @@ class Imports:
                 record.payment_reference,
             )
 
-    def _staged(
-        self, source: InvoiceSource, record: InvoiceRecord
-    ) -> tuple[InvoiceRecord, int | None, str]:
+    def _staged(self, source: InvoiceSource, record: InvoiceRecord) -> _Staged:
         document_id, digest = None, ""
         if record.document is not None:
             content = reading.document(source, record.document)
@@ -368,14 +379,17 @@ class Imports:
             self._session.flush()
             document_id = document.id
             self._session.expunge(document)  # Not to hold every PDF of the file in memory.
-        return record, document_id, fingerprint(record, digest)
+        former = [
+            fingerprint(replace(record, number=number), digest) for number in record.former_numbers
+        ]
+        return record, document_id, fingerprint(record, digest), former
 
-    def _copy(self, chunk: list[tuple[InvoiceRecord, int | None, str]]) -> None:
+    def _copy(self, chunk: list[_Staged]) -> None:
         if not chunk:
             return
         cursor = self._session.connection().connection.cursor()
         with cursor.copy(f"COPY staged_invoice ({', '.join(_INVOICE_COLUMNS)}) FROM STDIN") as out:
-            for record, document_id, content_hash in chunk:
+            for record, document_id, content_hash, hashes in chunk:
                 out.write_row(
                     (
                         record.regie, record.number, access_codes.normalise(record.family_code),
@@ -383,11 +397,13 @@ class Imports:
                         record.fiscal_year, record.payment_reference, record.debtor,
                         list(record.address), record.period_start, record.period_end,
                         record.direct_debit, str(record.kind), record.origin_number, content_hash,
-                        record.line_number, document_id,
+                        record.line_number, document_id, list(record.piece_keys),
+                        list(record.refers_to), str(record.relation), list(record.former_numbers),
+                        hashes,
                     )
                 )  # fmt: skip
         with cursor.copy(f"COPY staged_line ({', '.join(_LINE_COLUMNS)}) FROM STDIN") as out:
-            for record, _document, _hash in chunk:
+            for record, *_stored in chunk:
                 family_code = access_codes.normalise(record.family_code)
                 for line in record.lines:
                     out.write_row(
@@ -405,6 +421,7 @@ class Imports:
             "paid": _("Cette facture a changé alors qu’elle est payée ou en cours de paiement."),
             "family": _("Cette facture existe déjà pour une autre famille."),
             "origin": _("La facture d’origine de cet avoir est d’une autre famille."),
+            "year": _("Ce numéro est déjà celui d’une facture d’un autre exercice."),
         }
         # A payment that begins now waits for us, and then sees what the invoice has become.
         self._run(_one("lock"))
@@ -413,7 +430,10 @@ class Imports:
                 SourceProblem(messages[row.problem], "", row.line_number, "numero", row.number)
             )
 
-    def _merge(self, source: InvoiceSource, file: SourceFile, report: ImportReport) -> None:
+    def _merge(
+        self, source: InvoiceSource, file: SourceFile, report: ImportReport
+    ) -> Sequence[Any]:
+        """Store what was staged; the names that known invoices are called by from now on."""
         batch = ImportBatch(
             tenant_id=self._tenant,
             source=source.key,
@@ -441,12 +461,35 @@ class Imports:
             _statements("preview"), (report.totals, report.changes), strict=True
         ):
             found.extend(map(dict, self._run(statement, batch=batch.id).mappings()))
+        names: Sequence[Any] = self._run(_one("names")).all()
+        self._link(names)
+        self._tell(file, report)
         if not counts["created"] and not counts["changed"]:
-            return  # All of it was here already: no batch to list, nothing to undo.
+            return names  # All of it was here already: no batch to list, nothing to undo.
         batch.counts = counts
         self._session.flush()
         report.batch_id = batch.id
         self._audit.write("import.done", f"batch:{batch.id}", file=file.name, **counts)
+        return names
+
+    def _link(self, names: Sequence[Any]) -> None:
+        """Keep the `names` of invoices, and give credit notes the invoices that they name."""
+        for row in names:
+            self._run(_one("keep_names"), invoice=row.id, names=row.names)
+        self._run(_one("link"))
+
+    def _tell(self, file: SourceFile, report: ImportReport) -> None:
+        """Note what an agent must look at in what was stored."""
+        messages = {
+            "alone": _("Cet avoir ne trouve pas sa facture : elle reste à payer si elle est ici."),
+            "replaced": _("Cette facture en remplace une autre, qui peut encore être payée."),
+            "like": _("Une facture ressemble à celle-ci : vérifiez que ce n’est pas la même."),
+        }
+        for row in self._run(_one("notices")):
+            value = " / ".join(filter(None, (row.number, row.other)))
+            report.note(
+                SourceNotice(messages[row.notice], file.name, row.line_number, "numero", value)
+            )
 
 
 def _is_refused_online(record: InvoiceRecord, choice: Choice) -> bool:

@@ -9,13 +9,28 @@ from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from core.api.invoices import InvoiceKind, TaxKind
+from core.api.invoices import InvoiceKind, Relation, TaxKind
 from core.domain.tax import TaxInvoice, TaxLine
 from core.invoices.models import Invoice, InvoiceLine
 from core.invoices.service import is_shown
+
+
+def is_to_link() -> ColumnElement[bool]:
+    """SQL: a person must look at `Invoice`.
+
+    It is a credit note that takes nothing off any invoice, or it replaces one that is payable.
+    """
+    # What indexes hold comes first; the function (see migration 0017) then asks few rows.
+    return and_(
+        or_(
+            and_(Invoice.kind == InvoiceKind.CREDIT_NOTE, Invoice.relation == ""),
+            Invoice.relation == Relation.REPLACES,
+        ),
+        func.invoice_waits(literal_column("invoice")),
+    )
 
 
 @dataclass(frozen=True, slots=True)

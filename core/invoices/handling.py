@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from sqlalchemy import exists, func, literal_column, select
+from collections.abc import Sequence
+
+from sqlalchemy import Text, case, cast, exists, func, literal_column, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from core.api.errors import UserError
+from core.api.invoices import InvoiceKind, Relation
+from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
 from core.payments.ledger import Ledger, owed
 from core.payments.models import Allocation, is_held
 from core.platform.audit.service import Audit
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
+
+MOST_ORIGINS = 50
+"""Invoices that are offered to a credit note; a family has a dozen a year."""
 
 
 class Billing:
@@ -72,6 +80,74 @@ class Billing:
         """
         self._lock(invoice_id, InvoiceState.HANDED_OVER).state = InvoiceState.PUBLISHED
         self._audit.write("invoice.taken_back", f"invoice:{invoice_id}")
+
+    def origins(self, invoice_id: int) -> Sequence[Invoice]:
+        """The invoices that a credit note may correct, or that an invoice may replace.
+
+        Those of its family and régie, the latest first; the ones that it names before all others.
+        """
+        note = self.get(invoice_id)
+        named = case(
+            (Invoice.piece_keys.op("&&")(cast(note.refers_to, ARRAY(Text))), 0), else_=1
+        )
+        return self._session.scalars(
+            select(Invoice)
+            .where(
+                Invoice.tenant_id == self._tenant,
+                Invoice.family_id == note.family_id,
+                Invoice.regie == note.regie,
+                Invoice.kind == InvoiceKind.INVOICE,
+                Invoice.state != InvoiceState.CANCELLED,
+                Invoice.id != note.id,
+            )
+            .order_by(named, Invoice.id.desc())
+            .limit(MOST_ORIGINS)
+        ).all()
+
+    def waits(self, invoice_id: int) -> bool:
+        """Whether a person must look at it: see `is_to_link`."""
+        return bool(
+            self._session.scalar(
+                select(
+                    exists().where(
+                        Invoice.tenant_id == self._tenant, Invoice.id == invoice_id, is_to_link()
+                    )
+                )
+            )
+        )
+
+    def link(self, note_id: int, origin_id: int) -> None:
+        """Say which invoice a credit note corrects: it takes its amount off that one.
+
+        Raises:
+            UserError: it corrects one already, or takes off more than is left to take.
+        """
+        locked = self._ledger.lock_invoices([note_id, origin_id])
+        note, origin = locked.get(note_id), locked.get(origin_id)
+        if note is None or origin is None:
+            raise NotFoundError
+        if not self.waits(note_id) or note.kind != InvoiceKind.CREDIT_NOTE:
+            raise UserError(_("L’état de cette facture a changé entre-temps."))
+        if origin not in self.origins(note_id):
+            raise NotFoundError
+        if -note.amount > origin.amount - origin.credited:
+            raise UserError(_("Cet avoir dépasse ce qui reste de cette facture."))
+        note.origin_number = origin.number
+        self._audit.write("invoice.linked", f"invoice:{note_id}", origin=origin.number)
+
+    def set_aside(self, note_id: int, *, reason: str) -> None:
+        """Say that a credit note corrects no invoice that is here, and that nothing waits for it.
+
+        Raises:
+            UserError: it corrects one.
+        """
+        note = self._ledger.lock_invoices([note_id]).get(note_id)
+        if note is None:
+            raise NotFoundError
+        if not self.waits(note_id):
+            raise UserError(_("L’état de cette facture a changé entre-temps."))
+        note.relation = "none" if note.kind == InvoiceKind.CREDIT_NOTE else Relation.NONE
+        self._audit.write("invoice.set_aside", f"invoice:{note_id}", reason=reason)
 
     def _lock(self, invoice_id: int, *states: InvoiceState) -> Invoice:
         # With what it corrects, if it is a credit note: locks are taken in the order of ids.

@@ -6,6 +6,7 @@ from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
 from core.families.models import Family
+from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice
 from core.invoices.service import is_due
 from core.platform.db.paging import PAGE_ROWS, Page, read_page
@@ -27,12 +28,15 @@ class InvoiceList:
         batch_id: int | None = None,
         unpaid: bool = False,
         overpaid: bool = False,
+        to_link: bool = False,
         before: int | None = None,
         limit: int = PAGE_ROWS,
     ) -> Page:
         """Invoices with their family and what is left of them, the newest first.
 
         `overpaid`: those that were paid before a credit note came, so that money is to go back.
+        `to_link`: credit notes without their invoice, and invoices in place of one that can still
+        be paid.
         """
         query = invoice_rows(self._tenant)
         if state:
@@ -47,6 +51,8 @@ class InvoiceList:
             query = query.where(is_due())
         if overpaid:
             query = query.where(Invoice.credited > 0, Invoice.left < 0, Invoice.paid > 0)
+        if to_link:
+            query = query.where(is_to_link())
         if before is not None:
             query = query.where(Invoice.id < before)
         return read_page(

@@ -13,9 +13,11 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     Numeric,
+    Text,
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -87,6 +89,11 @@ class Invoice(TenantScoped, Base):
             "ix_invoice_credited", "tenant_id", "id", postgresql_where=text("credited > 0")
         ),
         Index(
+            "ix_invoice_relation",
+            "tenant_id", "relation",
+            postgresql_where=text("relation <> ''"),
+        ),
+        Index(
             "ix_invoice_credit_note",
             "tenant_id", "regie", "origin_number",
             postgresql_where=text("kind = 'avoir'"),
@@ -102,6 +109,23 @@ class Invoice(TenantScoped, Base):
     label: Mapped[str]
     kind: Mapped[str] = mapped_column(default="facture", server_default="facture")
     origin_number: Mapped[str] = mapped_column(default="", server_default="")
+    piece_keys: Mapped[list[str]] = mapped_column(
+        ARRAY(Text),
+        default=list,
+        server_default="{}",
+        comment="the names of its piece in the issuer's accounts",
+    )
+    refers_to: Mapped[list[str]] = mapped_column(
+        ARRAY(Text),
+        default=list,
+        server_default="{}",
+        comment="such names of the piece that it corrects, replaces or completes",
+    )
+    relation: Mapped[str] = mapped_column(
+        default="",
+        server_default="",
+        comment="replaces, completes; none: an agent said that it corrects no invoice here",
+    )
     amount: Mapped[Cents]
     paid: Mapped[int] = mapped_column(
         BigInteger,

@@ -19,19 +19,21 @@ from core.platform.templating import money
 from core.platform.web import query_params as asked
 
 T = "office"
-UNPAID, OVERPAID = "unpaid", "overpaid"
+LONGEST_ID = 18
+UNPAID, OVERPAID, TO_LINK = "unpaid", "overpaid", "to_link"
 
 
 @view_config(route_name="office_invoices", renderer=f"{T}/invoices.jinja2", permission="office")
 def invoices(request: Request) -> dict[str, Any]:
     """All invoices, by state and régie."""
-    state = asked.word(request, "etat", {*InvoiceState, UNPAID, OVERPAID})
+    state = asked.word(request, "etat", {*InvoiceState, UNPAID, OVERPAID, TO_LINK})
     regie = asked.word(request, "regie", request.town.file.regies)
     page = request.ctx.invoice_list.page(
-        state="" if state in {UNPAID, OVERPAID} else state,
+        state="" if state in {UNPAID, OVERPAID, TO_LINK} else state,
         regie=regie,
         unpaid=state == UNPAID,
         overpaid=state == OVERPAID,
+        to_link=state == TO_LINK,
         before=asked.number(request, "avant"),
     )
     return {
@@ -67,6 +69,14 @@ def act(request: Request) -> Response:
         elif action == "take_back":
             billing.take_back(invoice_id)
             message = _("La facture est de nouveau payable ici.")
+        elif action == "link":
+            billing.link(invoice_id, _chosen(request.POST.get("origin", "")))
+            message = _("L’avoir est rattaché à sa facture.")
+        elif action == "set_aside":
+            if not reason:
+                raise UserError(_("Saisissez le motif."))  # noqa: TRY301
+            billing.set_aside(invoice_id, reason=reason[:500])
+            message = _("C’est noté : rien n’attend plus pour cette pièce.")
         elif action == "free":
             freed = request.ctx.credits.free(invoice_id)
             message = _("%(amount)s sont en avoir pour la famille qui les a payés.") % {
@@ -82,10 +92,19 @@ def act(request: Request) -> Response:
     return HTTPSeeOther(location=request.route_path("office_invoice", id=invoice_id))
 
 
+def _chosen(typed: str) -> int:
+    if not typed.isdecimal() or len(typed) >= LONGEST_ID:
+        raise UserError(_("Choisissez la facture que cet avoir corrige."))
+    return int(typed)
+
+
 def _invoice(request: Request, error: str = "") -> Response:
     found = request.ctx.billing.get(int(request.matchdict["id"]))
+    waits = request.ctx.billing.waits(found.id)
     context = {
         "invoice": found,
+        "waits": waits,
+        "origins": request.ctx.billing.origins(found.id) if waits else [],
         "info": request.ctx.invoices.get(found.id),
         "family": request.ctx.families.get(found.family_id),
         "lines": request.ctx.invoices.lines(found.id),

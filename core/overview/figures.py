@@ -19,6 +19,7 @@ from core.domain.figures import AGES, DELAYS, Month, Report, Slice, Sum, months_
 from core.domain.payment_states import PaymentState
 from core.families.models import ContactEmail
 from core.imports.models import ImportBatch
+from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
 from core.invoices.service import is_due
 from core.messages.models import MessageRow, MessageState
@@ -63,13 +64,14 @@ class Waiting:
     drafts: int
     """Imports whose invoices wait to be published."""
     refused_starts: Sequence[RefusedStart] = ()
+    to_link: int = 0
+    """Credit notes without their invoice, and invoices in place of one that can still be paid."""
 
     @property
     def todo(self) -> int:
         """How many things wait for a person."""
-        return (
-            self.anomalies + self.dead + self.refused + self.drafts + len(self.refused_starts)
-        )
+        counts = (self.anomalies, self.dead, self.refused, self.drafts, self.to_link)
+        return sum(counts) + len(self.refused_starts)
 
 
 class Figures:
@@ -104,6 +106,7 @@ class Figures:
             drafts=self._count(
                 ImportBatch, ImportBatch.published_at.is_(None), ImportBatch.undone_at.is_(None)
             ),
+            to_link=self._count(Invoice, is_to_link()),
         )
 
     def _refused_starts(self) -> Sequence[RefusedStart]:

@@ -153,3 +153,47 @@ def test_who_only_reads_gives_nothing_back(portal, make_office):
     correct(portal, "N1")
     reader = make_office().enter(Role.READER)
     assert "en avoir</button>" not in reader.get(f"/regie/factures/{paid}")
+
+
+# --- Credit notes that find no invoice ------------------------------------------------------------
+
+
+def test_a_note_without_its_invoice_waits_on_the_dashboard_until_it_is_linked(work, portal):
+    portal.publish(record("N1"), record("F2", family="F002"))
+    correct(portal, "404")
+    assert "1 avoir ou titre réémis à rattacher" in words(work.get("/regie"))
+    page = work.get("/regie/factures?etat=to_link").click("^A404$")
+    assert "ne trouve pas sa facture" in words(page)
+    form = work.form(page, "origin")
+    offered = {text.partition(" ")[0]: value for value, _chosen, text in form["origin"].options}
+    assert "N1" in offered
+    assert "F2" not in offered, "another family's"
+    form["origin"] = offered["N1"]
+    page = work.follow(form.submit("action", value="link"))
+    assert "rattaché à sa facture" in words(page)
+    assert "ne trouve pas sa facture" not in words(page)
+    assert "à rattacher" not in words(work.get("/regie"))
+    assert "Reste dû 46,87" in words(work.get("/regie/factures").click("^N1$"))
+
+
+def test_a_note_is_set_aside_with_a_reason(work, portal):
+    portal.publish(record("N1"))
+    correct(portal, "404")
+    page = work.get("/regie/factures?etat=to_link").click("^A404$")
+    form = work.form(page, "reason")
+    assert form.submit("action", value="set_aside", expect_errors=True).status_int == 422
+    form["reason"] = "facture sur papier"
+    page = work.follow(form.submit("action", value="set_aside"))
+    assert "facture sur papier" in words(page)
+    assert "Aucune facture pour ce choix" in work.get("/regie/factures?etat=to_link")
+
+
+def test_a_wrong_choice_is_refused(work, portal):
+    portal.publish(record("N1"))
+    correct(portal, "404")
+    page = work.get("/regie/factures?etat=to_link").click("^A404$")
+    form = work.form(page, "origin")
+    for wrong in ("", "x", "9" * 30, "999999"):
+        form["origin"].force_value(wrong)
+        answer = form.submit("action", value="link", expect_errors=True)
+        assert answer.status_int == 422

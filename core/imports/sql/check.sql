@@ -15,6 +15,8 @@ WITH marked AS (
            ) AS paid,
            i.id IS NOT NULL AND i.content_hash <> s.content_hash AND credit_note_counted(i)
                AS counted,
+           -- Numbers that begin anew each year: one year's invoice is not another's.
+           i.id IS NOT NULL AND i.state <> 'cancelled' AND i.fiscal_year <> s.fiscal_year AS year,
            s.kind = 'avoir' AND o.id IS NOT NULL AND g.code <> s.family_code AND NOT EXISTS (
                SELECT FROM family d
                WHERE d.tenant_id = o.tenant_id AND d.code = s.family_code
@@ -31,8 +33,8 @@ WITH marked AS (
 )
 SELECT number, line_number,
        CASE WHEN repeated THEN 'duplicate' WHEN elsewhere THEN 'family' WHEN strange THEN 'origin'
-            WHEN counted THEN 'counted' ELSE 'paid' END AS problem
+            WHEN year THEN 'year' WHEN counted THEN 'counted' ELSE 'paid' END AS problem
 FROM marked
-WHERE repeated OR elsewhere OR strange OR counted OR paid
+WHERE repeated OR elsewhere OR strange OR year OR counted OR paid
 ORDER BY rank
 ;

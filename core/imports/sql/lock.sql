@@ -14,7 +14,16 @@ WHERE i.tenant_id = :tenant
                    FROM changed c
                    JOIN invoice o ON o.tenant_id = :tenant AND o.regie = c.regie
                                  AND o.number IN (c.was, c.becomes)
-                   WHERE c.was <> '' OR c.becomes <> ''))
+                   WHERE c.was <> '' OR c.becomes <> '')
+       -- And those that published notes name, which waited for their names.
+       OR i.id IN (SELECT o.id
+                   FROM staged_invoice s
+                   JOIN invoice o ON o.tenant_id = :tenant AND o.regie = s.regie
+                                 AND o.number = s.number
+                   JOIN invoice n ON n.tenant_id = o.tenant_id AND n.regie = o.regie
+                                 AND n.family_id = o.family_id AND n.kind = 'avoir'
+                                 AND n.origin_number = '' AND s.piece_keys @> n.refers_to[1:1]
+                   WHERE s.piece_keys <> '{}' AND n.refers_to <> '{}'))
 ORDER BY i.id
 FOR UPDATE OF i
 ;

@@ -47,7 +47,11 @@ WHERE i.tenant_id = :tenant
 -- count changed
 UPDATE invoice i
 SET payment_reference = s.payment_reference, fiscal_year = s.fiscal_year, label = s.label,
-    kind = s.kind, origin_number = s.origin_number, amount = s.amount, issued_on = s.issued_on,
+    kind = s.kind, origin_number = s.origin_number, refers_to = s.refers_to,
+    relation = s.relation,
+    -- Another source, or an agent's hand, knows nothing of the accounts' names.
+    piece_keys = CASE WHEN s.piece_keys = '{}' THEN i.piece_keys ELSE s.piece_keys END,
+    amount = s.amount, issued_on = s.issued_on,
     due_on = s.due_on, period_start = s.period_start, period_end = s.period_end,
     direct_debit = s.direct_debit, document_id = s.document_id, content_hash = s.content_hash,
     batch_id = CASE WHEN i.state = 'cancelled' THEN :batch ELSE i.batch_id END,
@@ -62,10 +66,10 @@ WHERE l.tenant_id = :tenant AND l.invoice_id = s.invoice_id AND s.action = 'chan
 -- count created
 INSERT INTO invoice (
     tenant_id, family_id, batch_id, regie, number, payment_reference, fiscal_year, label, kind,
-    origin_number, amount, issued_on, due_on, period_start, period_end, direct_debit, state,
-    document_id, content_hash)
+    origin_number, piece_keys, refers_to, relation, amount, issued_on, due_on, period_start,
+    period_end, direct_debit, state, document_id, content_hash)
 SELECT :tenant, coalesce(f.merged_into, f.id), :batch, s.regie, s.number, s.payment_reference, s.fiscal_year, s.label,
-       s.kind, s.origin_number, s.amount, s.issued_on, s.due_on, s.period_start, s.period_end,
+       s.kind, s.origin_number, s.piece_keys, s.refers_to, s.relation, s.amount, s.issued_on, s.due_on, s.period_start, s.period_end,
        s.direct_debit, 'draft', s.document_id, s.content_hash
 FROM staged_invoice s
 JOIN family f ON f.tenant_id = :tenant AND f.code = s.family_code

@@ -5,7 +5,8 @@ CREATE TEMPORARY TABLE staged_invoice (
     regie text, number text, family_code text, label text, amount bigint, issued_on date,
     due_on date, fiscal_year int, payment_reference text, debtor text, address text[],
     period_start date, period_end date, direct_debit boolean, kind text, origin_number text,
-    content_hash text, line_number int, document_id bigint,
+    content_hash text, line_number int, document_id bigint, piece_keys text[], refers_to text[],
+    relation text, former_numbers text[], former_hashes text[],
     rank bigint GENERATED ALWAYS AS IDENTITY, invoice_id bigint, action text
 ) ON COMMIT DROP
 ;

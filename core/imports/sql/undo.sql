@@ -4,12 +4,14 @@ WHERE l.tenant_id = :tenant AND c.tenant_id = :tenant AND c.batch_id = :batch
   AND l.invoice_id = c.invoice_id
 ;
 UPDATE invoice i
-SET (batch_id, payment_reference, fiscal_year, label, kind, origin_number, amount, issued_on,
-     due_on, period_start, period_end, direct_debit, document_id, content_hash, state) =
+SET (batch_id, payment_reference, fiscal_year, label, kind, origin_number, piece_keys, refers_to,
+     relation, amount, issued_on, due_on, period_start, period_end, direct_debit, document_id,
+     content_hash, state) =
     (SELECT o.batch_id, o.payment_reference, o.fiscal_year, o.label, o.kind, o.origin_number,
-            o.amount, o.issued_on, o.due_on, o.period_start, o.period_end, o.direct_debit,
-            o.document_id, o.content_hash, o.state
-     FROM jsonb_populate_record(NULL::invoice, c.before -> 'invoice') o)
+            o.piece_keys, o.refers_to, o.relation, o.amount, o.issued_on, o.due_on,
+            o.period_start, o.period_end, o.direct_debit, o.document_id, o.content_hash, o.state
+     -- Columns that are younger than the change keep what they hold.
+     FROM jsonb_populate_record(i, c.before -> 'invoice') o)
 FROM invoice_change c
 WHERE i.tenant_id = :tenant AND c.tenant_id = :tenant AND c.batch_id = :batch
   AND i.id = c.invoice_id

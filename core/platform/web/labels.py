@@ -49,6 +49,8 @@ def actions() -> dict[str, str]:
         "import.scheduled": _("Publication programmée"),
         "import.undone": _("Import annulé"),
         "invoice.cancelled": _("Facture annulée"),
+        "invoice.linked": _("Avoir rattaché à sa facture"),
+        "invoice.set_aside": _("Pièce à rattacher, écartée"),
         "invoice.closing_set": _("Date de clôture changée"),
         "invoice.corrected": _("Facture corrigée"),
         "invoice.handed_over": _("Facture transmise à la trésorerie"),

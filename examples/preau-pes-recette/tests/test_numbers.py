@@ -79,3 +79,20 @@ def test_a_credit_note_never_takes_the_number_of_what_it_corrects(tmp_path):
     assert (invoice.kind, note.kind) == (InvoiceKind.INVOICE, InvoiceKind.CREDIT_NOTE)
     assert invoice.number != note.number
     assert note.payment_reference == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "former"),
+    [
+        ({"NumeroFacture": ""}, ("314",)),
+        ({"NumeroFacture": "314"}, ("314",)),
+        ({"NumeroFacture": "FA314"}, ("FA314",)),
+        ({"NumeroFacture": "2026-010-000314"}, ()),
+        ({"NumeroFacture": "", "NumDette": ""}, ("2026-42-9314",)),
+    ],
+)
+def test_numbers_of_earlier_versions_are_said(tmp_path, said, former):
+    """So that a file that was imported then changes nothing, and no family is asked twice."""
+    path = write(tmp_path, pes(slip(piece(line(), **said), total="41.60")))
+    (found,) = PesSource(PesSettings(regie="CANTINE")).read(SourceFile(path, "f.xml", 0))
+    assert found.former_numbers == former

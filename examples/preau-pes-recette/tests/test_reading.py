@@ -58,6 +58,7 @@ def test_an_ormc_invoice(read):
         due_on=date(2026, 12, 5), fiscal_year=2026, debtor="MARTIN CÉLINE",
         address=("1 RUE DU LAVOIR", "99000 DEMOVILLE"), period_start=date(2026, 10, 1),
         period_end=date(2026, 10, 31), lines=invoice.lines, line_number=invoice.line_number,
+        piece_keys=("pièce/2026/9314", "dette/2026/1/314", "facture/2026/2026-010-000314"),
     )  # fmt: skip
     assert [(one.rank, one.activity, one.tax_kind, one.amount) for one in invoice.lines] == [
         (1, "LEA - REPAS", TaxKind.MEAL, 4160), (2, "LEA - GARDERIE", TaxKind.CARE, 1527),
@@ -103,7 +104,7 @@ def test_a_cancellation_gives_money_back_whichever_sign_it_is_written_with(read,
     assert invoice.kind is InvoiceKind.CREDIT_NOTE
     assert invoice.amount == -4160
     assert [one.amount for one in invoice.lines] == [-4160]
-    assert invoice.origin_number == "9314"
+    assert invoice.refers_to[0] == "pièce/2026/9314"
 
 
 def test_a_piece_that_comes_to_less_than_nothing_is_a_credit_note(read):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from core.plugin import gettext as _
 from preau_pes_recette import kinds
-from preau_pes_recette.parties import Share
-from preau_pes_recette.reader import PesError, Piece
+from preau_pes_recette.parties import Share, origin_of
+from preau_pes_recette.reader import Line, PesError, Piece
 from preau_pes_recette.values import without_zeros
 
 MAIN_BUDGETS = frozenset({"", "0", "00"})
@@ -43,6 +43,38 @@ def former_numbers(piece: Piece, number: str) -> tuple[str, ...]:
     place = (_exercice(piece), slip.get("IdBord", ""), values.get("IdPce", ""))
     former = given or "-".join(place)
     return (former,) if former != number else ()
+
+
+def names_of(piece: Piece, budget: str) -> tuple[str, ...]:
+    """The names by which a later piece may refer to this one.
+
+    ``RattachPiece`` says *exercice* and number of a titre, or of an article within its role: two
+    roles have the same ones. The debt and the issuer's own number then tell them apart.
+    """
+    said, year = piece.values, _exercice(piece)
+    names = [_name("pièce", budget, year, said.get("IdPce", ""))]
+    if debt := said.get("NumDette"):
+        names.append(_name("dette", budget, year, said.get("Per", ""), debt))
+    if given := said.get("NumeroFacture"):
+        names.append(_name("facture", budget, year, given))
+    return tuple(names)
+
+
+def referred_to(piece: Piece, line: Line, budget: str) -> tuple[str, ...]:
+    """The names of the piece that a line corrects, replaces or completes, the surest first."""
+    year, origin = origin_of(line)
+    said = piece.values
+    names = [_name("pièce", budget, year, origin)] if year and origin else []
+    year = year or _exercice(piece)
+    if debt := said.get("NumDette"):
+        names.append(_name("dette", budget, year, said.get("Per", ""), debt))
+    if (given := said.get("NumeroFacture")) and not names:
+        names.append(_name("facture", budget, year, given))
+    return tuple(names)
+
+
+def _name(kind: str, budget: str, *parts: str) -> str:
+    return "/".join((kind, *_budget(budget), *map(without_zeros, parts)))
 
 
 def _own(piece: Piece, *, credit: bool) -> Sequence[str]:

@@ -13,16 +13,16 @@ from core.plugin import (
     InvoiceKind,
     InvoiceRecord,
     LineRecord,
+    Relation,
     SourceFile,
     SourceNotice,
     SourceProblem,
     TaxKind,
 )
 from core.plugin import gettext as _
-from preau_pes_recette import kinds, parties, values
+from preau_pes_recette import kinds, numbers, parties, values
 from preau_pes_recette.attachments import Attachments
 from preau_pes_recette.kinds import Kind
-from preau_pes_recette.numbers import number_of
 from preau_pes_recette.parties import Share
 from preau_pes_recette.reader import Closed, Line, Opened, PesError, Piece, Slip, read
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from preau_pes_recette import PesSettings
 
 Found = InvoiceRecord | SourceProblem | SourceNotice
+_RELATIONS = {Kind.REISSUED: Relation.REPLACES, Kind.COMPLEMENT: Relation.COMPLETES}
 _SHOWN = 80
 
 
@@ -205,11 +206,12 @@ class _Reading:
         # A cancellation is written with or without its sign: it takes money back either way.
         sign = -1 if kind is Kind.CREDIT and total > 0 else 1
         issued = values.day(slip.get("DteBordEm"), "DteBordEm", piece.slip.row)
+        number = numbers.number_of(piece, share, self._budget, credit=credit)
         notice = said.get("DteAsp") or slip.get("DteAsp")
         told = values.day(notice, "DteAsp", piece.row) if notice else issued
         return InvoiceRecord(
             regie=self._regie(share.lines),
-            number=number_of(piece, share, self._budget, credit=credit),
+            number=number,
             family_code=share.family_code,
             label=said.get("ObjPce") or _label(share.lines[0]),
             amount=sign * total,
@@ -223,7 +225,13 @@ class _Reading:
             period_end=values.day_or_none(said.get("FinFact"), "FinFact", piece.row),
             direct_debit=any(line.by_debit for line in share.lines),
             kind=InvoiceKind.CREDIT_NOTE if credit else InvoiceKind.INVOICE,
-            origin_number=share.lines[0].corrects.get("IdPceOrig", "") if credit else "",
+            piece_keys=() if credit else numbers.names_of(piece, self._budget),
+            refers_to=(
+                numbers.referred_to(piece, share.lines[0], self._budget)
+                if credit or kind in _RELATIONS else ()
+            ),
+            relation=Relation.NONE if credit else _RELATIONS.get(kind, Relation.NONE),
+            former_numbers=numbers.former_numbers(piece, number) if share.alone else (),
             document=self._document(piece, share),
             lines=tuple(
                 LineRecord(rank, _label(line), self._tax(line), sign * line.amount)
