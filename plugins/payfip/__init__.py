@@ -21,7 +21,7 @@ from core.plugin import (
 )
 from core.plugin import gettext as _
 from plugins.payfip import commands, views
-from plugins.payfip.checking import check
+from plugins.payfip.checking import check, moved
 from plugins.payfip.clients import Clients
 from plugins.payfip.provider import KEY, PayFiPProvider
 from plugins.payfip.settings import PayFiPSettings, Regie
@@ -99,7 +99,7 @@ class PayFiP(Plugin[PayFiPSettings]):
 def _problem(client: Client, regie: Regie) -> Callable[[], str]:
     def ask() -> str:
         found = check(client, regie)
-        return "" if found.open else found.words
+        return moved(client) if found.open else found.words
 
     return ask
 

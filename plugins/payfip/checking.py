@@ -39,6 +39,20 @@ def check(client: Client, regie: Regie) -> Checked:
     )
 
 
+def moved(client: Client) -> str:
+    """Tell that the service answers from another address than the settings name; "" if it does not.
+
+    It works for as long as the old address sends on, and in 2021 that was one year.
+    """
+    if not client.moved_to:
+        return ""
+    words = _(
+        "PayFiP répond, mais d’une autre adresse. Écrire « %(url)s » dans `endpoint`, et vérifier"
+        " `page`."
+    )
+    return words % {"url": client.moved_to}
+
+
 def _refusals() -> dict[str, str]:
     return {
         "T1": _("le numéro client n’est pas bien formé."),

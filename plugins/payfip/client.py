@@ -1,6 +1,6 @@
 """The client of PayFiP's web service.
 
-lxml and httpx rather than zeep: three operations over flat strings need no generic SOAP engine.
+lxml and httpcore rather than zeep: three operations over flat strings need no generic SOAP engine.
 Ours opens no WSDL at start, sends exactly the bytes that the interface describes, bounds the size
 and the time of an answer, and keeps its connections (`benchmarks/payfip_client.py` compares them).
 zeep stays where a third party's view is wanted: in the tests, against the same contract.wsdl.
@@ -14,28 +14,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Self
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import httpx
-
-from plugins.payfip import contract
+from plugins.payfip import contract, wire
 from plugins.payfip.breaker import Breaker
 from plugins.payfip.contract import MalformedAnswerError, Operation
 from plugins.payfip.faults import CircuitOpenError, PayFiPFaultError, UnavailableError
 from plugins.payfip.fields import Creation
 
 log = logging.getLogger(__name__)
-
-MAX_ANSWER = 256 * 1024
-"""Bytes. A real answer has two thousand; more is somebody's error page."""
-
-_LOST = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
-"""The connection broke while it was used, as a kept one does when the other side closed it."""
-
-
-_HERE = {"localhost", "127.0.0.1", "::1"}
-"""This machine, where only a simulator is: no proxy leads to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +61,13 @@ class ClientDetail:
         return " ".join(filter(None, (self.libelleN1, self.libelleN2, self.libelleN3)))
 
 
-def _proxy(endpoint: str) -> str | None:
-    """The outgoing proxy that the environment names for this service, as curl and pip read it."""
-    url = urlsplit(endpoint)
-    host = url.hostname or ""
-    if host in _HERE or proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    found = proxies.get(url.scheme) or proxies.get("all")
-    return f"http://{found}" if found and "://" not in found else found
-
-
 class Client:
     """Talks with one PayFiP service. Safe between threads; one per process and service.
 
-    Retries: establishing the connection is tried twice for every operation, since nothing was
-    sent yet (once through a proxy, which httpx asks no second time). The two reads are also asked
-    again once when the connection broke under them. `create` never is: it answers with a new idOp
-    each time. Time-outs are never retried here, because somebody waits; the poller comes back.
+    Retries: establishing the connection is tried twice for every operation. The two reads are also
+    asked again once when the connection broke under them. `create` never is: it answers with a new
+    idOp each time. Time-outs are never retried here, because somebody waits; the poller comes back.
+    `read_timeout` is for the whole answer, headers and redirects included.
 
     Every method raises `PayFiPFaultError` for the service's own faults, `UnavailableError` when
     there was no usable answer, and `CircuitOpenError` without asking after a row of failures.
@@ -108,22 +83,20 @@ class Client:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.endpoint = endpoint
-        self._read_timeout = read_timeout
+        self.moved_to = ""
+        """Where the service last sent its callers, "" while it stays where it is."""
         self._breaker = breaker or Breaker()
         self._clock = clock
-        self._http = httpx.Client(
-            transport=httpx.HTTPTransport(
-                proxy=_proxy(endpoint),
-                retries=1,
-                limits=httpx.Limits(max_connections=20, keepalive_expiry=5.0),
-            ),
-            timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
+        self._wire = wire.Wire(
+            endpoint,
             headers={
                 "Content-Type": contract.MEDIA_TYPE,
+                "Accept": "text/xml",
                 "SOAPAction": '""',
                 "User-Agent": "Preau",
             },
-            follow_redirects=False,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
         )
 
     def create(self, creation: Creation) -> str:
@@ -143,7 +116,7 @@ class Client:
 
     def close(self) -> None:
         """Close the kept connections."""
-        self._http.close()
+        self._wire.close()
 
     def __enter__(self) -> Self:
         return self
@@ -177,39 +150,32 @@ class Client:
 
     def _ask(self, operation: Operation, body: bytes) -> dict[str, str]:
         try:
-            status, content = self._post(body, again=operation is not Operation.CREATE)
-        except httpx.TimeoutException as error:
+            answer = self._wire.post(
+                self.endpoint, body, repeatable=operation is not Operation.CREATE
+            )
+        except wire.TIMEOUTS as error:
             raise UnavailableError(f"{operation}: {type(error).__name__}") from None
-        except httpx.HTTPError as error:
-            raise UnavailableError(f"{operation}: {error or type(error).__name__}") from None
-        if status not in {200, 500}:
+        except wire.BROKEN as error:
+            words = str(error) or type(error).__name__
+            raise UnavailableError(f"{operation}: {words}") from None
+        except (wire.RedirectError, wire.TooLargeError) as error:
+            raise UnavailableError(f"{operation}: {error}", answered=True) from None
+        self._note_place(answer.url)
+        if answer.status not in {200, 500}:
             # 500 carries the SOAP faults; anything else is a proxy's or a firewall's word.
-            raise UnavailableError(f"{operation}: HTTP {status}", answered=True)
+            raise UnavailableError(f"{operation}: HTTP {answer.status}", answered=True)
         try:
-            return contract.answer(operation, content)
+            return contract.answer(operation, answer.content)
         except MalformedAnswerError as error:
-            raise UnavailableError(f"{operation}: HTTP {status}, {error}", answered=True) from None
+            raise UnavailableError(
+                f"{operation}: HTTP {answer.status}, {error}", answered=True
+            ) from None
 
-    def _post(self, body: bytes, *, again: bool) -> tuple[int, bytes]:
-        try:
-            return self._exchange(body)
-        except _LOST:
-            if not again:
-                raise
-        return self._exchange(body)
-
-    def _exchange(self, body: bytes) -> tuple[int, bytes]:
-        """One exchange. httpx's read time-out is for each piece; this bounds them together."""
-        deadline = self._clock() + self._read_timeout
-        content = bytearray()
-        with self._http.stream("POST", self.endpoint, content=body) as response:
-            for piece in response.iter_bytes():
-                content += piece
-                if len(content) > MAX_ANSWER:
-                    raise httpx.DecodingError("the answer is too large")
-                if self._clock() > deadline:
-                    raise httpx.ReadTimeout("the answer takes too long")
-        return response.status_code, bytes(content)
+    def _note_place(self, url: str) -> None:
+        moved = "" if url == self.endpoint else url
+        if moved and moved != self.moved_to:
+            log.warning("payfip the service moved to %s", moved)
+        self.moved_to = moved
 
     def _log(self, operation: Operation, started: float, result: str) -> None:
         # Neither e-mail nor URL: only what was called, how long it took, how it ended.

@@ -25,6 +25,7 @@ from core.plugin import (
 from core.plugin import gettext as _
 from plugins.payfip import faults, fields
 from plugins.payfip.checking import check as check_regie
+from plugins.payfip.checking import moved
 from plugins.payfip.faults import PayFiPFaultError
 from plugins.payfip.provider import PARIS
 from plugins.payfip.settings import Mode, PayFiPSettings, Regie
@@ -71,6 +72,8 @@ def build(open_: Open, town_context: Town) -> list[click.Command]:
         answers = {key: check_regie(client, regie) for key, regie in settings.regies.items()}
         for key, answer in answers.items():
             click.echo(f"{key} ({settings.regies[key].numcli}) : {answer.words}")
+        if elsewhere := moved(client):
+            click.echo(elsewhere)
         if not all(answer.open for answer in answers.values()):
             raise click.exceptions.Exit(1)
 

@@ -41,6 +41,8 @@ KEY = "payfip"
 PAGE_LIFE = timedelta(minutes=14)
 """How long a parent is led back to PayFiP's page. It lives for about 15 minutes; the minute less
 keeps a parent from arriving at a page that has just closed."""
+NOT_RECEIVED = timedelta(minutes=15)
+"""How long after its creation an idOp that is said to be unknown may be one not yet received."""
 MAY_SETTLE = timedelta(hours=2)
 """How long after its creation an idOp may still get an outcome, or a better one."""
 
@@ -135,6 +137,9 @@ class PayFiPProvider:
     ) -> Outcome:
         raw = fault.detail.raw()
         if fault.functional and fault.code == faults.UNKNOWN:
+            if self._age(attempt) < NOT_RECEIVED:
+                # The service's own parts may not have told one another yet.
+                return self._pending(attempt, fault.code, raw, page=True)
             return Failed(FailureKind.EXPIRED, raw)
         if fault.functional and fault.code in faults.UNDECIDED:
             if self._age(attempt) >= MAY_SETTLE:
@@ -158,11 +163,12 @@ class PayFiPProvider:
         if result in _MEANS:
             return self._settled(attempt, detail, _MEANS[result])
         if result in _FAILURES:
-            # On the same page the parent may try again: until the idOp is surely dead, a refusal
-            # or a cancellation is news, not an end.
+            # In another tab the parent may try again: until the idOp is surely dead, a refusal or a
+            # cancellation is news, not an end. But nobody is led back to that page: of two public
+            # modules we know that PayFiP refused an idOp that was used once. A fresh one is made.
             if dead:
                 return Failed(_FAILURES[result], raw)
-            return self._pending(attempt, _FAILURES[result].value, raw, page=True)
+            return self._pending(attempt, _FAILURES[result].value, raw, page=False)
         # Another means of payment, maybe. It may be money: never an end, and nothing beside it.
         words = _("PayFiP annonce un résultat inconnu : « %s ».") % detail.resultrans
         return Pending(resumable=False, detail=words, raw=raw, watched=True)

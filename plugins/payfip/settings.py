@@ -14,11 +14,11 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from core.plugin import PluginSettings
+from plugins.payfip.places import PUBLIC_ZONE, in_public_zone
 
 REAL_ENDPOINT = "https://www.payfip.gouv.fr/tpa/services/securite"
 REAL_PAGE = "https://www.payfip.gouv.fr/tpa/paiementws.web"
@@ -94,6 +94,7 @@ class PayFiPSettings(PluginSettings):
     """Base address of a PayFiP simulator; empty for the real service."""
     endpoint: str = REAL_ENDPOINT
     page: str = REAL_PAGE
+    """To be set when PayFiP moves, as it did in 2021; `preau doctor` tells of it."""
     connect_timeout: Annotated[float, Field(gt=0, le=30)] = 3.0
     read_timeout: Annotated[float, Field(gt=0, le=60)] = 12.0
     """For the whole answer, not for each piece of it: a parent is waiting behind."""
@@ -132,10 +133,10 @@ class PayFiPSettings(PluginSettings):
                 "remove `simulator`, or set its mode to T"
             )
         for name in ("endpoint", "page"):
-            given, real = urlsplit(getattr(self, name)), urlsplit(globals()[f"REAL_{name.upper()}"])
-            if given != real:
+            if not in_public_zone(getattr(self, name)):
                 raise ValueError(
-                    f"régie {live[0]} is in production (mode W): `{name}` must be {real.geturl()}"
+                    f"régie {live[0]} is in production (mode W): `{name}` must be an https address "
+                    f"below {PUBLIC_ZONE}, such as {globals()[f'REAL_{name.upper()}']}"
                 )
         return self
 

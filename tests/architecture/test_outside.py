@@ -32,10 +32,11 @@ CALLERS = {
     "core/messages/email/smtp.py": {"smtplib"},
     "core/cli/doctor.py": {"smtplib"},
     "core/cli/run.py": {"httpx", "socket"},
-    "plugins/payfip/client.py": {"httpx", "urllib.request"},  # the latter: which proxy is set
+    "plugins/payfip/places.py": {"urllib.request"},  # which proxy is set
+    "plugins/payfip/wire.py": {"httpcore", "httpx"},  # the latter: which authorities are trusted
     "plugins/telegram_bot/transport.py": {"httpx"},
 }
-NETWORK = {"httpx", "requests", "urllib.request", "urllib3", "aiohttp", "socket", "smtplib", "http.client", "ftplib", "zeep"}
+NETWORK = {"httpx", "httpcore", "requests", "urllib.request", "urllib3", "aiohttp", "socket", "smtplib", "http.client", "ftplib", "zeep"}
 
 
 def imported(tree):
@@ -78,7 +79,7 @@ class Elsewhere(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.asked.append(self.path)
         self.send_response(307)
-        self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/inside")
+        self.send_header("Location", f"http://localhost:{self.server.server_port}/inside")
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -88,7 +89,8 @@ class Elsewhere(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_payfip_s_redirections_lead_nowhere():
+def test_payfip_s_redirections_lead_to_no_other_host():
+    """A service that moved is followed where it stays with the same owner, and nowhere else."""
     server = HTTPServer(("127.0.0.1", 0), Elsewhere)
     server.asked = []
     threading.Thread(target=server.serve_forever, daemon=True).start()

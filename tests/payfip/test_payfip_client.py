@@ -12,11 +12,13 @@ import pytest
 
 from plugins.payfip import contract
 from plugins.payfip.breaker import Breaker
-from plugins.payfip.client import MAX_ANSWER, Client
+from plugins.payfip.client import Client
 from plugins.payfip.clients import Clients
 from plugins.payfip.contract import Operation
 from plugins.payfip.faults import CircuitOpenError, PayFiPFaultError, UnavailableError
 from plugins.payfip.fields import Creation
+from plugins.payfip.places import follows
+from plugins.payfip.wire import MAX_ANSWER_BYTES
 
 CREATION = Creation("2026", "a@b.fr", "5687", "006382", "X", "ABC", "T", "http://x/n", "http://x/r")
 ID_OP = "e19a1e58-4f3a-4038-a2e8-f4a43c22ae99"
@@ -197,6 +199,141 @@ def test_a_body_that_drips_is_cut_off() -> None:
         assert time.monotonic() - started < 1.5
 
 
+def test_headers_that_drip_are_cut_off() -> None:
+    """Each byte comes long before the read time-out, and the head has no end for seconds."""
+    content = ok(Operation.CLIENT, numcli="006382").replace(
+        b"\r\n\r\n", b"\r\nX-Slow: " + b"x" * 200 + b"\r\n\r\n", 1
+    )
+    for operation in ("regie", "create"):
+        with line(drip(content, 0.05)) as (_server, client):
+            started = time.monotonic()
+            with pytest.raises(UnavailableError):
+                client.create(CREATION) if operation == "create" else client.regie("006382")
+            assert time.monotonic() - started < 0.9
+
+
+def test_a_kept_connection_is_bounded_as_well() -> None:
+    good = ok(Operation.CLIENT, numcli="006382")
+
+    def twice(connection: socket.socket) -> None:
+        connection.sendall(good)
+        connection.recv(65536)
+        drip(good, 0.05)(connection)
+
+    with line(twice) as (server, client):
+        assert client.regie("006382").numcli == "006382"
+        started = time.monotonic()
+        with pytest.raises(UnavailableError):
+            client.regie("006382")
+        assert time.monotonic() - started < 0.9
+        assert len(server.asked) == 1
+
+
+def test_a_line_that_breaks_late_gets_no_second_measure_of_time() -> None:
+    def broken(connection: socket.socket) -> None:
+        time.sleep(0.3)
+
+    with line(broken, hang(1.0)) as (server, client):
+        started = time.monotonic()
+        with pytest.raises(UnavailableError):
+            client.regie("006382")
+        assert time.monotonic() - started < 0.6
+        assert len(server.asked) == 2
+
+
+def moved(status: str, place: str) -> Script:
+    return say(http(b"", f"{status} Moved\r\nConnection: close\r\nLocation: {place}"))
+
+
+@pytest.mark.parametrize("status", ["301", "302", "307", "308"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_read_follows_the_service_where_it_moved(status: str, whole: bool) -> None:
+    answer = say(ok(Operation.CLIENT, numcli="006382"))
+    with line(moved(status, "/tpa/neuf"), answer) as (server, client):
+        if whole:
+            server.scripts[0] = moved(status, f"{server.url}tpa/neuf")
+        assert client.regie("006382").numcli == "006382"
+        assert client.moved_to == f"{server.url}tpa/neuf"
+        first, second = server.asked
+    # The same message, by the same method.
+    assert second.startswith(b"POST /tpa/neuf HTTP/1.1\r\n")
+    assert second.partition(b"\r\n\r\n")[2] == first.partition(b"\r\n\r\n")[2]
+    assert b'soapaction: ""' in second.lower()
+
+
+def test_a_service_that_is_back_has_not_moved() -> None:
+    answer = say(ok(Operation.CLIENT, numcli="006382"))
+    with line(moved("307", "/x"), answer, answer) as (_server, client):
+        client.regie("006382")
+        client.regie("006382")
+        assert client.moved_to == ""
+
+
+@pytest.mark.parametrize("status", ["307", "308"])
+def test_a_creation_is_sent_on_once(status: str) -> None:
+    with line(moved(status, "/neuf"), say(ok(Operation.CREATE, idOp=ID_OP))) as (server, client):
+        assert client.create(CREATION) == ID_OP
+        assert len(server.asked) == 2
+    again = moved(status, "/ailleurs")
+    with line(again, again, say(ok(Operation.CREATE, idOp=ID_OP))) as (server, client):
+        with pytest.raises(UnavailableError):
+            client.create(CREATION)
+        assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("status", ["300", "301", "302", "303", "304"])
+def test_a_creation_is_not_sent_on_where_the_method_may_change(status: str) -> None:
+    with line(moved(status, "/neuf"), say(ok(Operation.CREATE, idOp=ID_OP))) as (server, client):
+        with pytest.raises(UnavailableError) as caught:
+            client.create(CREATION)
+        assert status in caught.value.reason
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("status", ["301", "308"])
+@pytest.mark.parametrize(
+    "place", ["", "https://payfip.example/", "http://user@127.0.0.1/", "http://[::1", "ftp://x/"]
+)
+def test_no_message_is_sent_to_strangers(status: str, place: str) -> None:
+    with line(moved(status, place), say(ok(Operation.CLIENT, numcli="1"))) as (server, client):
+        with pytest.raises(UnavailableError):
+            client.regie("006382")
+        assert len(server.asked) == 1
+
+
+def test_a_service_that_sends_round_in_circles_is_away() -> None:
+    with line(moved("307", "/again")) as (server, client):
+        with pytest.raises(UnavailableError):
+            client.regie("006382")
+        assert len(server.asked) <= 5
+
+
+PAYFIP = "https://www.payfip.gouv.fr/tpa/services/securite"
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("https://www.tipi.budget.gouv.fr/tpa/services/securite", True),
+        ("https://www.payfip.gouv.fr:443/autre", True),
+        ("https://WWW.PAYFIP.GOUV.FR/autre", True),
+        ("http://www.payfip.gouv.fr/tpa/services/securite", False),
+        ("https://www.payfip.gouv.fr:8443/tpa", False),
+        ("https://x:y@www.payfip.gouv.fr/tpa", False),
+        ("https://www.payfip.gouv.fr.example/tpa", False),
+        ("https://payfipgouv.fr/tpa", False),
+        ("https://gouv.fr/tpa", False),
+        ("https://payfip.example#.gouv.fr/tpa", False),
+        ("https://payfip.example?.gouv.fr/tpa", False),
+        ("https://payfip.example\\.gouv.fr/tpa", False),
+        ("//payfip.example/tpa", False),
+        ("", False),
+    ],
+)
+def test_the_real_service_is_followed_within_the_states_zone(target: str, expected: bool) -> None:
+    assert follows(PAYFIP, target) is expected
+
+
 def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/"
@@ -226,7 +363,7 @@ def test_a_creation_never_is() -> None:
         http(b"<S:Envelope", "200 OK"),
         http(b"", "302 Found\r\nLocation: https://elsewhere.example/"),
         http(b"<html>Forbidden by the firewall</html>", "403 Forbidden"),
-        http(b" " * (MAX_ANSWER + 1)),
+        http(b" " * (MAX_ANSWER_BYTES + 1)),
         ok(Operation.CREATE),
         b"HTTP/1.1 nonsense\r\n\r\n",
     ],

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import click
@@ -75,6 +76,44 @@ def test_health_says_what_is_wrong(plugin: PayFiP, ctx: SimpleNamespace, payfip)
     assert "DGFiP" in titre.check()
     payfip.fault("unavailable")
     assert "difficulté" in peri.check()
+
+
+@pytest.fixture
+def old_address(payfip) -> Iterator[str]:
+    """A host that the service left, and that sends its callers on."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(301)
+            self.send_header("Location", f"{payfip.base}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_service_that_moved_works_and_is_told_of(
+    plugin: PayFiP, ctx: SimpleNamespace, cli: click.Group, payfip, old_address: str
+) -> None:
+    moved = PayFiPSettings(simulator=old_address, regies={"PERI": Regie(numcli="006382")})
+    ctx.settings = lambda _plugin: moved
+    (health,) = plugin.health_checks(ctx)
+    assert payfip.service in health.check()
+    result = CliRunner().invoke(cli, ["payfip", "check", "demo"])
+    assert result.exit_code == 0, result.output
+    assert payfip.service in result.output
 
 
 def test_check_says_in_words(cli: click.Group, payfip) -> None:

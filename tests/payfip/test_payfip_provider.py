@@ -112,14 +112,13 @@ def test_money_settles_however_late(letter: str, means: Means, after: timedelta)
 )
 def test_a_refusal_ends_nothing_until_the_id_op_is_dead(letter: str, kind: FailureKind) -> None:
     answer = replace(ANSWER, resultrans=letter)
-    fresh = ask(answer, FRESH)
-    assert isinstance(fresh, Pending)
-    assert fresh.resumable
-    assert fresh.resume_url.endswith(f"paiementws.web?idop={ID_OP}")
-    assert fresh.detail == kind.value
-    closed = ask(answer, PAGE_CLOSED)
-    assert isinstance(closed, Pending)
-    assert not closed.resumable
+    for after in (timedelta(0), FRESH, PAGE_CLOSED, DEAD - timedelta(seconds=1)):
+        pending = ask(answer, after)
+        assert isinstance(pending, Pending)
+        assert pending.detail == kind.value
+        # The page of a used idOp may take nobody any more: a fresh attempt is the way on.
+        assert not pending.resumable
+        assert pending.resume_url == ""
     dead = ask(answer, DEAD)
     assert dead == Failed(kind, answer.raw())
 
@@ -139,8 +138,17 @@ def test_a_page_that_says_no_is_not_offered_again(code: str) -> None:
     assert ask(fault(code), DEAD).kind is FailureKind.EXPIRED
 
 
-def test_unknown_is_dead_for_ever() -> None:
-    outcome = ask(fault("P1"))
+@pytest.mark.parametrize("after", [timedelta(0), FRESH, timedelta(minutes=14, seconds=59)])
+@pytest.mark.parametrize("code", ["P1", "p1"])
+def test_unknown_at_first_is_not_yet_received(code: str, after: timedelta) -> None:
+    outcome = ask(fault(code), after)
+    assert isinstance(outcome, Pending)
+    assert outcome.raw["code"] == code
+
+
+@pytest.mark.parametrize("after", [timedelta(minutes=15), DEAD, timedelta(days=1)])
+def test_unknown_later_is_dead_for_ever(after: timedelta) -> None:
+    outcome = ask(fault("P1"), after)
     assert isinstance(outcome, Failed)
     assert outcome.kind is FailureKind.EXPIRED
     assert outcome.raw["descriptif"] == "descriptif"

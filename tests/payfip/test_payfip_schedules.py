@@ -22,6 +22,7 @@ from plugins.payfip.provider import PayFiPProvider
 from plugins.payfip.settings import PayFiPSettings, Regie
 from plugins.payfip.simulator.app import Simulator, make_simulator
 from plugins.payfip.simulator.scenarios import FaultKind, Scenario
+from plugins.payfip.wire import Answer
 
 SCHEDULES = 500
 STEPS = 14
@@ -146,13 +147,27 @@ class World:
                 self.ask(one)
 
 
+class InProcess:
+    """The wire without a socket."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._http = httpx.Client(transport=httpx.WSGITransport(app=simulator.wsgi))
+
+    def post(self, url: str, content: bytes, *, repeatable: bool) -> Answer:
+        answer = self._http.post(url, content=content)
+        return Answer(answer.status_code, answer.content, url)
+
+    def close(self) -> None:
+        self._http.close()
+
+
 @pytest.fixture(scope="module")
 def world_of(_clock):
     """Makes worlds; the application is built once, its memory emptied for each."""
     simulator = make_simulator(clock=_clock.seconds)
     client = Client("http://simulator/tpa/services/securite")
-    client._http.close()
-    client._http = httpx.Client(transport=httpx.WSGITransport(app=simulator.wsgi))
+    client.close()
+    client._wire = InProcess(simulator)
     settings = PayFiPSettings(
         simulator="http://simulator", regies={"PERI": Regie(numcli="006382", reference="unique")}
     )

@@ -44,12 +44,26 @@ def test_a_simulator_stands_in_for_both_addresses() -> None:
         {"endpoint": REAL_ENDPOINT.replace("https", "http")},
         {"endpoint": REAL_ENDPOINT.replace(".gouv.fr", ".gouv.fr.example")},
         {"endpoint": REAL_ENDPOINT.replace("https://", "https://x@")},
+        {"endpoint": REAL_ENDPOINT.replace("https://", "https://x:y@")},
+        {"endpoint": REAL_ENDPOINT.replace(".gouv.fr", ".gouv.fr:8443")},
+        {"endpoint": "https://gouv.fr/tpa"},
+        {"endpoint": "https://.gouv.fr/tpa"},
+        {"endpoint": "https://payfipgouv.fr/tpa"},
+        {"endpoint": "https://payfip.example\\.gouv.fr/tpa"},
+        {"endpoint": "https://payfip.gоuv.fr/tpa"},
         {"page": "https://payfip.example/tpa/paiementws.web"},
+        {"page": "http://www.payfip.gouv.fr/tpa/paiementws.web"},
     ],
 )
-def test_production_pays_at_the_real_service_only(values: dict[str, str]) -> None:
+def test_production_pays_in_the_states_zone_only(values: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match=r"PERI.*mode W"):
         town("W", **values)
+
+
+def test_production_follows_a_service_that_moves() -> None:
+    new = "https://paiement.dgfip.finances.gouv.fr/payfip"
+    settings = town("W", endpoint=f"{new}/securite", page=f"{new}/page.web")
+    assert (settings.service_url, settings.page_url) == (f"{new}/securite", f"{new}/page.web")
 
 
 def test_production_is_possible() -> None:
