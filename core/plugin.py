@@ -78,12 +78,14 @@ from core.domain.money import AmountError, decimal_text, parse_amount, parse_dec
 from core.domain.references import bare, check_character
 from core.domain.start_refusals import RefusalKind
 from core.domain.tabular.decoding import DecodeError, Encoding, decode, detect
+from core.platform.clock import PARIS
 from core.platform.db.base import Base, TenantScoped
 from core.platform.db.rls import protect
 from core.platform.documents.pdf import render_pdf
 from core.platform.i18n import gettext, ngettext, use
-from core.platform.templating import PARIS, day, money
-from core.runtime import UnknownTownError, enabled_towns, town_context
+from core.platform.templating import day, money
+from core.platform.tenancy.registry import UnknownTownError
+from core.runtime import enabled_towns, town_context
 
 __all__ = [
     "Address", "AskedInfo", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",

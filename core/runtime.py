@@ -19,13 +19,9 @@ from core.platform.plugins.cache import Answers
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import Settings, get_settings
 from core.platform.tenancy.config import TenantConfig
-from core.platform.tenancy.registry import Registry, load_registry
+from core.platform.tenancy.registry import Registry, UnknownTownError, load_registry
 from core.platform.throttling import Throttle
 from core.unit_of_work import Surroundings, Town
-
-
-class UnknownTownError(LookupError):
-    """No town of this slug serves: there is none, or its file is wrong."""
 
 
 class Runtime:

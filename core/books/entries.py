@@ -16,7 +16,7 @@ from core.invoices.models import Invoice
 from core.journal.models import EntryKind, JournalEntry
 from core.journal.service import Facts
 from core.payments.models import Allocation, CreditUse, Payment
-from core.platform.templating import PARIS
+from core.platform.clock import PARIS
 
 CAME = JournalEntry.kind == EntryKind.SETTLED
 """SQL: money came in; every other entry takes some back, or undoes that."""

@@ -12,10 +12,10 @@ from core.books.period import Period
 from core.domain.bank import Credit, Expected, Pair, match
 from core.domain.payment_states import PaymentState
 from core.payments.models import Payment
+from core.platform.clock import PARIS
 from core.platform.documents.render import means_label
 from core.platform.i18n import gettext as _
 from core.platform.tabular.writing import Cell, Cents, Table
-from core.platform.templating import PARIS
 
 ONLINE = (Means.CARD, Means.ONLINE_DEBIT)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from core.platform.templating import PARIS
+from core.platform.clock import PARIS
 
 
 @dataclass(frozen=True, slots=True)

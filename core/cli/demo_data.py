@@ -22,8 +22,8 @@ from core.api.invoices import Attachment, InvoiceKind, InvoiceRecord, LineRecord
 from core.api.payments import Means
 from core.domain.money import decimal_text
 from core.imports.format.writing import write_zip
+from core.platform.clock import PARIS
 from core.platform.documents.pdf import render_pdf
-from core.platform.templating import PARIS
 
 MONTHS = (
     "JANVIER", "FÉVRIER", "MARS", "AVRIL", "MAI", "JUIN", "JUILLET", "AOÛT", "SEPTEMBRE",

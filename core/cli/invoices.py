@@ -16,7 +16,8 @@ from core.api.errors import UserError
 from core.api.invoices import SourceFile
 from core.domain.money import decimal_text
 from core.imports.service import ImportReport
-from core.runtime import UnknownTownError, get_runtime
+from core.platform.tenancy.registry import UnknownTownError
+from core.runtime import get_runtime
 from core.unit_of_work import Town
 
 SHOWN_PROBLEMS = 50

@@ -10,7 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from core.messages.email.bounces import read
 from core.platform.settings import get_settings
-from core.runtime import UnknownTownError, get_runtime
+from core.platform.tenancy.registry import UnknownTownError
+from core.runtime import get_runtime
 
 LARGEST = 2_000_000
 """Bytes read of a returned mail: what counts stands at its beginning."""

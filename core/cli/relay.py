@@ -16,6 +16,7 @@ from core.platform.settings import get_settings
 @click.option("--metrics-port", type=int, help="Show Prometheus metrics on this local port.")
 def relay(metrics_port: int | None) -> None:
     """Relay due effects to the workers. One is enough; two do no harm."""
+    from core.payments.attempts import POLL
     from core.platform.outbox.relay import Relay
     from core.processes.worker import deliver, waiting
 
@@ -23,7 +24,7 @@ def relay(metrics_port: int | None) -> None:
     configure(settings)
     if metrics_port:
         metrics.serve(metrics_port)
-    loop = Relay(settings.relay_url, SystemClock(), deliver.delay, waiting)
+    loop = Relay(settings.relay_url, SystemClock(), deliver.delay, waiting, watched=POLL)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: loop.stop())
     loop.run()

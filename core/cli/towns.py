@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.cli.invoices import town_work
-from core.platform.templating import PARIS
+from core.platform.clock import PARIS
 from core.runtime import get_runtime
 from core.unit_of_work import Town
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from nh3 import clean
+from pyramid.request import Request
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -64,3 +65,8 @@ def _images(tokens: list[Token]) -> Iterator[Token]:
             yield token
         else:
             yield from _images(token.children or [])
+
+
+def page_html(request: Request, source: str) -> Markup:
+    """Render an agent's text as safe HTML, with the town's own pictures."""
+    return render(source, lambda number: request.route_path("news_image", id=number))

@@ -14,7 +14,7 @@ from wtforms import Form, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from core.api.errors import UserError
-from core.news.markdown import picture_line
+from core.news.markdown import page_html, picture_line
 from core.news.models import News
 from core.news.pictures import LARGEST
 from core.news.service import NEWS, NOTICE
@@ -22,7 +22,6 @@ from core.platform.i18n import gettext as _
 from core.platform.web import query_params as asked
 from core.platform.web.forms import moment as typed_moment
 from core.platform.web.forms import required
-from core.platform.web.rendering import markdown
 
 T = "office"
 PAGE = 50
@@ -178,7 +177,7 @@ def _page(
     context = {
         "item": item,
         "form": form,
-        "preview": markdown(request, form.body.data or "") if preview else None,
+        "preview": page_html(request, form.body.data or "") if preview else None,
         "pictures": [
             (picture, picture_line(picture.alt, picture.id))
             for picture in (request.ctx.news.pictures(item.id) if item else ())

@@ -9,9 +9,9 @@ from pyramid.request import Request
 from pyramid.response import FileResponse, Response
 from pyramid.view import view_config
 
+from core.news.markdown import page_html
 from core.platform.tenancy.colours import ink_on
 from core.platform.web.links import inside
-from core.platform.web.rendering import markdown
 from core.platform.web.security import cookie_name
 from core.platform.web.tenancy import LANGUAGE_COOKIE
 
@@ -24,7 +24,7 @@ def home(request: Request) -> dict[str, Any]:
     notice = request.ctx.news.notice()
     return {
         "news": request.ctx.news.latest(),
-        "notice": markdown(request, notice.body) if notice else None,
+        "notice": page_html(request, notice.body) if notice else None,
     }
 
 
@@ -34,7 +34,7 @@ def news(request: Request) -> dict[str, Any]:
     item = request.ctx.news.get(int(request.matchdict["id"]))
     if item is None:
         raise HTTPNotFound
-    return {"item": item, "body": markdown(request, item.body)}
+    return {"item": item, "body": page_html(request, item.body)}
 
 
 @view_config(route_name="news_image")

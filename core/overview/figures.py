@@ -24,11 +24,10 @@ from core.invoices.models import Invoice, InvoiceState
 from core.invoices.service import is_due
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Allocation, Credit, CreditUse, Payment
-from core.platform.clock import today
+from core.platform.clock import PARIS, today
 from core.platform.documents.render import means_label
 from core.platform.i18n import gettext as _
 from core.platform.outbox.models import OutboxRow, OutboxState
-from core.platform.templating import PARIS
 
 YEAR = 12
 RECENT = 3

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from core.families.models import Family
 from core.invoices.models import Invoice
 from core.payments.models import Allocation, Payment, PaymentAnswer, PaymentItem
+from core.platform.clock import PARIS
 from core.platform.db.paging import PAGE_ROWS, Page, read_page
 from core.platform.errors import NotFoundError
-from core.platform.templating import PARIS
 
 
 class PaymentList:

@@ -25,10 +25,9 @@ from core.families.models import Family
 from core.invoices.parents import pdf
 from core.payments.models import Payment
 from core.payments.standings import for_office
-from core.platform.clock import today
+from core.platform.clock import PARIS, today
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
-from core.platform.templating import PARIS
 from core.platform.web import query_params as asked
 from core.platform.web.forms import DayField, number
 

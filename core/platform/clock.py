@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
-from core.platform.templating import PARIS
+PARIS = ZoneInfo("Europe/Paris")
 
 
 class SystemClock:

@@ -6,18 +6,16 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency
 
 from core.domain.money import decimal_text
 from core.platform import i18n
+from core.platform.clock import PARIS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-PARIS = ZoneInfo("Europe/Paris")
 
 
 def money(cents: int) -> str:

@@ -27,12 +27,11 @@ from core.messages import service as notifications
 from core.payments import attempts
 from core.payments.models import Payment
 from core.personal_data import service as personal_data
-from core.platform.clock import today
+from core.platform.clock import PARIS, today
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.plugins import events
 from core.platform.plugins.calls import contain
 from core.platform.plugins.discovery import Extensions
-from core.platform.templating import PARIS
 from core.reminders import service as reminders
 from core.sign_in.models import OneTimeToken
 from core.sign_in.models import WebSession as SignInSession

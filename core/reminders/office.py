@@ -13,12 +13,11 @@ from wtforms import Field, Form, StringField, ValidationError
 
 from core.api.errors import UserError
 from core.domain.reminders import FURTHEST, MOST, OPENS, RuleError, parse_days
-from core.platform.clock import today
+from core.platform.clock import PARIS, today
 from core.platform.db.paging import PAGE_ROWS
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.i18n import ngettext
-from core.platform.templating import PARIS
 from core.platform.web import query_params as asked
 from core.platform.web.forms import day as typed_day
 from core.reminders.service import Calendar

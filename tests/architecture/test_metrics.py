@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from webtest import TestApp
 
+from core.payments.attempts import POLL
 from core.platform import metrics
 from core.platform.outbox.deliver import deliver
 from core.platform.outbox.relay import Relay
@@ -72,7 +73,7 @@ def test_effects_and_the_outbox_are_measured(portal):
     with portal.town() as town:
         town.outbox.add("housekeeping", {}, key="measured")
         row = town.session.scalar(text("SELECT id FROM outbox WHERE dedupe_key = 'measured'"))
-    relay = Relay(portal.runtime.settings.relay_url, portal.clock, lambda *_args: None)
+    relay = Relay(portal.runtime.settings.relay_url, portal.clock, lambda *_args: None, watched=POLL)
     portal.clock.pass_time(seconds=90)
     relay.measure()
     assert value("preau_outbox_rows", state="ready") >= 1

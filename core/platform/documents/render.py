@@ -20,6 +20,7 @@ from core.api.payments import Means
 from core.domain.figures import Report, share
 from core.domain.tax import UNDER_AGE, ceiling
 from core.platform import i18n
+from core.platform.clock import PARIS
 from core.platform.documents.codes import checked, coupon_code, qr_image
 from core.platform.documents.pdf import render_pdf
 from core.platform.documents.sheets import (
@@ -31,7 +32,7 @@ from core.platform.documents.sheets import (
     ReceiptSheet,
 )
 from core.platform.i18n import gettext as _
-from core.platform.templating import PARIS, configure
+from core.platform.templating import configure
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 

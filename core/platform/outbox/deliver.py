@@ -9,16 +9,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
+from typing import cast
 
 import structlog
 
+from core.api.context import TenantContext
 from core.api.errors import PermanentError, RetryableError
 from core.api.work import Consumer
 from core.platform import metrics
 from core.platform.outbox.heartbeat import kept
+from core.platform.outbox.process import Process, UnitOfWork
 from core.platform.outbox.service import Claim, LostClaimError
-from core.runtime import Runtime, UnknownTownError
-from core.unit_of_work import Town
+from core.platform.tenancy.registry import UnknownTownError
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +29,7 @@ PARKED = timedelta(hours=1)
 
 
 def deliver(
-    runtime: Runtime,
+    runtime: Process,
     consumers: Mapping[str, tuple[str, Consumer]],
     tenant: str,
     row_id: uuid.UUID,
@@ -58,7 +60,7 @@ def deliver(
                 kept(runtime, tenant, claim, consumer.lease),
                 _time_limit(consumer.lease),
             ):
-                consumer.handler(town, claim.payload)
+                consumer.handler(cast("TenantContext", town), claim.payload)
             town.outbox.finish(claim)
             town.session.commit()
             metrics.effects.labels(topic, "done").inc()
@@ -99,7 +101,7 @@ def _time_limit(lease: timedelta) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _end(town: Town, claim: Claim, error: BaseException, consumer: Consumer | None) -> None:
+def _end(town: UnitOfWork, claim: Claim, error: BaseException, consumer: Consumer | None) -> None:
     """Give the row back, or bury it where a person sees it."""
     if isinstance(error, OutOfTimeError):
         town.session.invalidate()  # It may have been stopped in the middle of a statement.

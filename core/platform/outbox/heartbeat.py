@@ -16,13 +16,13 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.platform.outbox import service as outbox
-from core.runtime import Runtime
+from core.platform.outbox.process import Process
 
 log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def kept(runtime: Runtime, tenant: str, claim: outbox.Claim, longest: timedelta) -> Iterator[None]:
+def kept(runtime: Process, tenant: str, claim: outbox.Claim, longest: timedelta) -> Iterator[None]:
     """Hold the claimed row for as long as the block runs, for `longest` at most."""
     if longest <= outbox.HELD:  # The claim's own lease is enough.
         yield
@@ -38,7 +38,7 @@ def kept(runtime: Runtime, tenant: str, claim: outbox.Claim, longest: timedelta)
 
 
 def _keep(
-    runtime: Runtime, tenant: str, claim: outbox.Claim, longest: timedelta, over: threading.Event
+    runtime: Process, tenant: str, claim: outbox.Claim, longest: timedelta, over: threading.Event
 ) -> None:
     end = time.monotonic() + longest.total_seconds()
     while not over.wait(outbox.HELD.total_seconds() / 3) and time.monotonic() < end:

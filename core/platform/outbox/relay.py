@@ -20,7 +20,6 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
-from core.payments.attempts import POLL
 from core.platform import metrics
 from core.platform.outbox.service import CHANNEL, standing, take_due
 
@@ -46,12 +45,22 @@ class Relay:
         clock: Clock,
         publish: Callable[[str, str], Any],
         waiting: Callable[[], int] = lambda: 0,
+        watched: str = "",
     ) -> None:
-        """`publish` hands a row, by town and id, over as a message; `waiting` counts messages."""
+        """Make a relay.
+
+        Args:
+            url: the database, as the relay's role.
+            clock: the time.
+            publish: hands a row, by tenant and id, over as a message.
+            waiting: counts the messages at the broker.
+            watched: the topic of questions about payments under way, for the metrics.
+        """
         self._url = url
         self._clock = clock
         self._publish = publish
         self._waiting = waiting
+        self._watched = watched
         self._engine: Engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
         self._stopped = threading.Event()
         self._measured = 0.0
@@ -116,7 +125,7 @@ class Relay:
     def measure(self) -> None:
         """Tell the metrics how the outbox stands."""
         with Session(self._engine) as session, session.begin():
-            found = standing(session, self._clock.now(), POLL)
+            found = standing(session, self._clock.now(), self._watched)
         for state, number in found.rows.items():
             metrics.outbox_rows.labels(state).set(number)
         metrics.outbox_late.set(found.late.total_seconds())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from core.api.work import Periodic
-from core.runtime import Runtime
+from core.platform.outbox.process import Process
 
 
-def tick(runtime: Runtime, plugin: str, periodic: Periodic) -> None:
+def tick(runtime: Process, plugin: str, periodic: Periodic) -> None:
     """Write one row in each town that enables `plugin` ("" is core: every town).
 
     The period's number is the key: two beats, or one that restarts, write one row.

@@ -17,8 +17,9 @@ from markupsafe import Markup
 
 from core.api.messages import Document
 from core.domain.money import decimal_text
+from core.platform.clock import PARIS
 from core.platform.documents.pdf import render_pdf
-from core.platform.templating import PARIS, money
+from core.platform.templating import money
 
 if TYPE_CHECKING:
     from openpyxl.styles import Font

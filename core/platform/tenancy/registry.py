@@ -11,6 +11,10 @@ from pydantic import BaseModel
 from core.platform.tenancy.config import Problem, TenantConfig, TenantConfigError, load
 
 
+class UnknownTownError(LookupError):
+    """No town of this slug serves: there is none, or its file is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
     """The towns that serve, and those whose file is wrong (they answer 503)."""

@@ -13,9 +13,9 @@ from wtforms.validators import InputRequired, Length
 from core.api.errors import UserError
 from core.domain.dates import DateError, parse_day, parse_moment
 from core.domain.money import AmountError, parse_amount
+from core.platform.clock import PARIS
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
-from core.platform.templating import PARIS
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 """What a row's number may look like; routes bound theirs likewise (`core.processes.routes`)."""

@@ -6,7 +6,6 @@ import hashlib
 from functools import cache, partial
 from pathlib import Path
 
-from markupsafe import Markup
 from pyramid.config import Configurator
 from pyramid.csrf import get_csrf_token
 from pyramid.events import BeforeRender
@@ -19,7 +18,6 @@ from pyramid_jinja2 import (
 
 import core
 from core.api.web import Audience, MenuEntry
-from core.news.markdown import render
 from core.platform.i18n import gettext as _
 from core.platform.plugins.calls import report_fault
 from core.platform.templating import configure
@@ -127,8 +125,3 @@ def asset(path: str) -> str:
     """The URL of a static file, the same for all towns, which changes with its content."""
     digest = hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:10]
     return f"/static/{path}?v={digest}"
-
-
-def markdown(request: Request, source: str) -> Markup:
-    """An agent's text as safe HTML, with the town's own pictures."""
-    return render(source, lambda number: request.route_path("news_image", id=number))

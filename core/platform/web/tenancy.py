@@ -7,7 +7,6 @@ the same in both ways, and no view ever sees the town's slug.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPPermanentRedirect
@@ -16,11 +15,9 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from core.platform import i18n
+from core.platform.outbox.process import Process
 from core.platform.tenancy.config import RESERVED
 from core.platform.web.security import cookie_name
-
-if TYPE_CHECKING:
-    from core.runtime import Runtime
 
 Handler = Callable[[Request], Response]
 LANGUAGE_COOKIE = "preau_language"
@@ -32,7 +29,7 @@ def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
     """Give the request its town, its language and its unit of work; close it at the end."""
 
     def tween(request: Request) -> Response:
-        runtime: Runtime = registry.runtime
+        runtime: Process = registry.runtime
         request.town = request.ctx = None
         request.language = i18n.SOURCE_LOCALE
         try:
@@ -58,7 +55,7 @@ def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
     return tween
 
 
-def _slug(request: Request, runtime: Runtime) -> str | Response | None:
+def _slug(request: Request, runtime: Process) -> str | Response | None:
     """The town's slug; None outside any; a redirection where a slash is missing."""
     slug = runtime.registry.by_host(request.host)
     first, slash, rest = request.path_info.lstrip("/").partition("/")
@@ -79,7 +76,7 @@ def _slug(request: Request, runtime: Runtime) -> str | Response | None:
     return first
 
 
-def _is_ours(host: str, runtime: Runtime) -> bool:
+def _is_ours(host: str, runtime: Process) -> bool:
     return host.lower() == urlsplit(runtime.settings.public_base_url).netloc
 
 
