@@ -90,6 +90,7 @@ class Files:
             .values(
                 tenant_id=self._tenant,
                 code=bare,
+                spelling=code.strip(),
                 name=name,
                 address=list(address),
                 language=language,
@@ -102,9 +103,27 @@ class Files:
         self._audit.write("family.created", f"family:{family_id}")
         return family_id
 
-    def change(self, family_id: int, *, name: str, address: Sequence[str], language: str) -> None:
-        """Correct a family's name, postal address and language."""
+    def change(
+        self,
+        family_id: int,
+        *,
+        name: str,
+        address: Sequence[str],
+        language: str,
+        spelling: str | None = None,
+    ) -> None:
+        """Correct a family's name, postal address, language, and how its code is written.
+
+        Raises:
+            UserError: `spelling` is another code.
+        """
         family = self.get(family_id)
+        if spelling is not None:
+            if access_codes.normalise(spelling) != family.code:
+                raise UserError(
+                    _("Seule l’écriture du code se corrige : lettres et chiffres restent.")
+                )
+            family.spelling = spelling.strip()
         family.name, family.address, family.language = name, list(address), language
         self._session.flush()
         self._audit.write("family.changed", f"family:{family_id}")

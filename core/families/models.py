@@ -28,6 +28,9 @@ class Family(TenantScoped, Base):
     )  # fmt: skip
 
     code: Mapped[str] = mapped_column(comment="printed on letters; a name, not a secret")
+    spelling: Mapped[str | None] = mapped_column(
+        Text, comment="the code as the billing software writes it; NULL: no file named it yet"
+    )
     name: Mapped[str] = mapped_column(default="", server_default="")
     address: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     language: Mapped[str] = mapped_column(default="fr", server_default="fr")

@@ -10,7 +10,7 @@ from pyramid.renderers import render_to_response
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from wtforms import Form, SelectField, TextAreaField
+from wtforms import Form, SelectField, StringField, TextAreaField
 from wtforms.validators import Length
 
 from core.api.errors import UserError
@@ -38,6 +38,15 @@ class FileForm(Form):
     def lines(self) -> list[str]:
         """The address, a line each."""
         return [line.strip() for line in (self.address.data or "").splitlines() if line.strip()]
+
+
+class ChangeFileForm(FileForm):
+    """What stands on a family's letters, and how the billing software writes its code."""
+
+    spelling = StringField(
+        filters=[lambda value: value.strip() if isinstance(value, str) else value],
+        validators=[Length(max=40, message="Cette saisie est trop longue.")],
+    )
 
 
 class NewFileForm(FileForm):
@@ -129,7 +138,11 @@ def act(request: Request) -> Response:
 
 def _change(request: Request, family_id: int, form: Any) -> str:
     request.ctx.files.change(
-        family_id, name=form.name.data, address=form.lines(), language=form.language.data
+        family_id,
+        name=form.name.data,
+        address=form.lines(),
+        language=form.language.data,
+        spelling=form.spelling.data or None,
     )
     return _("Le dossier est modifié.")
 
@@ -188,7 +201,7 @@ _ACTIONS = {
     "unshare": _unshare,
     "erase": _erase,
 }
-_FORMS: dict[str, type[Form]] = {"change": FileForm, "address": EmailForm}
+_FORMS: dict[str, type[Form]] = {"change": ChangeFileForm, "address": EmailForm}
 
 
 @view_config(route_name="office_family_codes", request_method="POST", permission="office")
@@ -325,8 +338,9 @@ def _page(request: Request, *, form: Any = None, email: Any = None, error: str =
     context = {
         "family": found,
         "form": form
-        or FileForm(
+        or ChangeFileForm(
             data={
+                "spelling": found.spelling or "",
                 "name": found.name,
                 "address": "\n".join(found.address),
                 "language": found.language,

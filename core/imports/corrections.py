@@ -83,7 +83,7 @@ class Corrections:
         name = _("Correction de la facture %(number)s") % {"number": invoice.number}
         published = invoice.state == InvoiceState.PUBLISHED
         # A folder has no fingerprint: there is no file that could come again.
-        report = self._imports.run(_One(record), SourceFile(Path(), name, 0))
+        report = self._imports.run(_One(record), SourceFile(Path(), name, 0), ours=True)
         if report.refused:
             raise UserError(report.problems[0].message)
         if report.batch_id is None or same:
@@ -178,7 +178,7 @@ class Corrections:
         return InvoiceRecord(
             regie=invoice.regie,
             number=invoice.number,
-            family_code=family.code,
+            family_code=family.spelling or family.code,
             label=change.label,
             amount=amount,
             issued_on=invoice.issued_on,

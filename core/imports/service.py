@@ -62,10 +62,10 @@ _TYPES: dict[str, TypeEngine[Any]] = {
 }
 
 _INVOICE_COLUMNS = (
-    "regie", "number", "family_code", "label", "amount", "issued_on", "due_on", "fiscal_year",
-    "payment_reference", "debtor", "address", "period_start", "period_end", "direct_debit", "kind",
-    "origin_number", "content_hash", "line_number", "document_id", "piece_keys", "refers_to",
-    "relation", "former_numbers", "former_hashes",
+    "regie", "number", "family_code", "family_spelling", "label", "amount", "issued_on", "due_on",
+    "fiscal_year", "payment_reference", "debtor", "address", "period_start", "period_end",
+    "direct_debit", "kind", "origin_number", "content_hash", "line_number", "document_id",
+    "piece_keys", "refers_to", "relation", "former_numbers", "former_hashes",
 )  # fmt: skip
 _LINE_COLUMNS = (
     "regie", "number", "rank", "activity", "tax_kind", "amount", "child_code", "child_label",
@@ -145,6 +145,7 @@ class Imports:
         self._choices = choices
         self._online: dict[str, Choice | None] = {}
         """The ways to pay online by régie, while a file is read."""
+        self._ours = False
 
     def run(
         self,
@@ -152,16 +153,19 @@ class Imports:
         file: SourceFile,
         *,
         dry_run: bool = False,
+        ours: bool = False,
         progress: Callable[[int], None] = lambda _count: None,
     ) -> ImportReport:
         """Import `file` as drafts, or refuse it whole.
 
+        `ours`: the records name families by our codes, not by the billing software's spelling.
         `progress` is told how many invoices were read. With `dry_run` the report is true and
         nothing is kept.
         """
         report = ImportReport()
         names: Sequence[Any] = ()
         # Asked once, and before anything is read or held: a plugin may take its time.
+        self._ours = ours
         self._online = self._choices.of(list(self._town.file.regies))
         with self._session.begin_nested() as attempt:
             for statement in _statements("staging"):
@@ -393,6 +397,7 @@ class Imports:
                 out.write_row(
                     (
                         record.regie, record.number, access_codes.normalise(record.family_code),
+                        None if self._ours else record.family_code.strip(),
                         record.label, record.amount, record.issued_on, record.due_on,
                         record.fiscal_year, record.payment_reference, record.debtor,
                         list(record.address), record.period_start, record.period_end,
@@ -426,6 +431,22 @@ class Imports:
         # A payment that begins now waits for us, and then sees what the invoice has become.
         self._run(_one("lock"))
         for row in self._run(_one("check")):
+            if row.problem == "spelling":
+                report.add(
+                    SourceProblem(
+                        _(
+                            "Ce code famille et « %(other)s », déjà connu, ne diffèrent que par "
+                            "leur écriture : sont-ils d’un même foyer ? Si oui, écrivez-le "
+                            "partout pareil, ou corrigez-le au dossier de la famille."
+                        )
+                        % {"other": row.other_spelling},
+                        "",
+                        row.line_number,
+                        "code_famille",
+                        row.family_spelling,
+                    )
+                )
+                continue
             report.add(
                 SourceProblem(messages[row.problem], "", row.line_number, "numero", row.number)
             )

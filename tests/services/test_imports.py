@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from core.api.errors import UserError
 from core.api.invoices import InvoiceKind, LineRecord, SourceNotice, SourceProblem, TaxKind
+from core.imports.corrections import Corrected
 from core.platform.errors import ImportRefusedError
 from core.testing.portal import Records, record
 
@@ -263,3 +265,54 @@ def test_reasons_without_end_are_counted_together(portal):
     assert sum(sums["count"] for sums in report.left_out.values()) == 500
     assert len(report.left_out) < 60
     assert len(report.notices) == 200
+
+
+# --- One code, two spellings ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1-234", "12-34"), ("1234", "12-34"), ("12 34", "12.34"), ("A_1", "A1"), ("ab1", "AB1")],
+)
+def test_two_spellings_of_one_code_are_two_households_until_somebody_says(portal, one, other):
+    """In one file or in two: else a household gets the other's invoices under its name."""
+    together = run(portal, record("1", family=one), record("2", family=one), record("3", family=other))
+    assert together.batch_id is None
+    (problem,) = together.problems
+    assert (problem.column, problem.value) == ("code_famille", other)
+    assert f"«\u202f{one}\u202f»" in problem.message
+    assert run(portal, record("1", family=one)).batch_id
+    later = run(portal, record("9", family=other, debtor="MARTIN"))
+    assert later.batch_id is None
+    assert [problem.value for problem in later.problems] == [other]
+    assert f"«\u202f{one}\u202f»" in later.problems[0].message
+    assert run(portal, record("9", family=f" {one} ")).counts["created"] == 1
+
+
+def test_what_an_agent_typed_is_a_spelling_too_and_can_be_corrected(portal):
+    with portal.town() as town:
+        family = town.files.create("12 34", "DURAND", [], "fr")
+    assert run(portal, record("1", family="1-234")).problem_count == 1
+    with portal.town() as town, pytest.raises(UserError):
+        town.files.change(family, name="DURAND", address=[], language="fr", spelling="1-235")
+    with portal.town() as town:
+        town.files.change(family, name="DURAND", address=[], language="fr", spelling="1-234")
+    assert run(portal, record("1", family="1-234")).counts["families"] == 0
+
+
+def test_a_family_from_before_takes_the_first_spelling_that_comes(portal):
+    portal.publish(record("1", family="1-234"))
+    with portal.town() as town:
+        town.session.execute(text("UPDATE family SET spelling = NULL"))
+    assert run(portal, record("2", family="12-34")).batch_id
+    assert run(portal, record("3", family="1-234")).problem_count == 1
+
+
+def test_a_correction_by_hand_is_no_spelling(portal):
+    portal.publish(record("1", family="1-234"))
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        seen = town.session.execute(text("SELECT content_hash FROM invoice")).scalar_one()
+        change = Corrected("Autre", invoice.due_on)
+        town.corrections.correct(invoice.id, change, reason="x", seen=seen)
+    assert run(portal, record("2", family="1-234")).batch_id

@@ -7,8 +7,9 @@ FROM invoice i
 WHERE i.tenant_id = :tenant AND i.regie = s.regie AND i.number = s.number
 ;
 -- count families
-INSERT INTO family (tenant_id, code, name, address, language, batch_id)
-SELECT DISTINCT ON (family_code) :tenant, family_code, debtor, address, :language, :batch
+INSERT INTO family (tenant_id, code, spelling, name, address, language, batch_id)
+SELECT DISTINCT ON (family_code)
+       :tenant, family_code, family_spelling, debtor, address, :language, :batch
 FROM staged_invoice
 ORDER BY family_code, debtor = '', rank
 ON CONFLICT (tenant_id, code) DO NOTHING
@@ -18,6 +19,12 @@ SET name = s.debtor, address = s.address
 FROM staged_invoice s
 WHERE f.tenant_id = :tenant AND f.code = s.family_code AND f.name = '' AND s.debtor <> ''
   AND f.merged_into IS NULL
+;
+UPDATE family f
+SET spelling = s.family_spelling
+FROM staged_invoice s
+WHERE f.tenant_id = :tenant AND f.code = s.family_code AND f.spelling IS NULL
+  AND s.family_spelling IS NOT NULL
 ;
 -- count children
 INSERT INTO child (tenant_id, code, label, batch_id)
