@@ -44,7 +44,7 @@ class WebConfig(Protocol):
         view: Callable[..., Any],
         *,
         route: str,
-        method: str = "GET",
+        method: str | tuple[str, ...] = "GET",
         renderer: str | None = None,
         permission: str = "public",
         csrf: bool = True,
@@ -52,6 +52,7 @@ class WebConfig(Protocol):
         """Attach a view to one of the plugin's own routes.
 
         `renderer` names a template in the plugin's ``templates`` folder. `csrf` may only be False
-        for a webhook, which must prove itself otherwise.
+        for a webhook, which must prove itself otherwise; its body is then the view's to read,
+        whatever its type and encoding (`request.POST` may raise).
         """
         ...

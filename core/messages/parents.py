@@ -112,6 +112,7 @@ def unsubscribe_page(request: Request) -> dict[str, Any]:
     request_method="POST",
     renderer="alert_unsubscribed.jinja2",
     require_csrf=False,  # RFC 8058: mailboxes post here; the signed link is the proof.
+    form=False,  # The same RFC: as multipart/form-data, too.
 )
 def unsubscribe(request: Request) -> dict[str, Any]:
     """Forget the address, in one click."""

@@ -143,7 +143,21 @@ def _email_to_correct(request: Request, payment_id: int, message: str) -> Respon
     return response
 
 
-@view_config(route_name="payment_return", permission="payer")
+@view_config(
+    route_name="payment_return", request_method="POST", require_csrf=False, form=False
+)
+def come_back_by_post(request: Request) -> Response:
+    """Lead a provider's form on to the same address, as a link would.
+
+    A browser sends no cookie (SameSite=Lax) with a form of another site: who is signed in is known
+    again at the next step. Nothing in the form is read, and no cookie is set.
+    """
+    return HTTPSeeOther(
+        location=request.route_path("payment_return", id=request.matchdict["id"])
+    )
+
+
+@view_config(route_name="payment_return", request_method="GET", permission="payer")
 def come_back(request: Request) -> Response:
     """The parent comes back. What the address says proves nothing: the provider is asked."""
     payment = _own(request)

@@ -62,7 +62,9 @@ class PayFiP(Plugin[PayFiPSettings]):
     def configure_web(self, config: WebConfig) -> None:
         """The address that PayFiP notifies, and the comparison of journals."""
         config.add_route("notification", "notification")
-        config.add_view(views.notification, route="notification", method="POST", csrf=False)
+        config.add_view(
+            views.notification, route="notification", method=("GET", "POST"), csrf=False
+        )
         config.add_route("journal", "journal")
         for view, method in ((views.journal_page, "GET"), (views.journal, "POST")):
             config.add_view(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from pyramid.request import Request
 from pyramid.response import Response
 
 from core.plugin import gettext as _
+from plugins.payfip.hints import LONGEST, hinted
 from plugins.payfip.journal import describe
 from plugins.payfip.reconciling import reconcile
 
 KEY = "payfip"
 LARGEST = 10_000_000
 """Bytes: a year of a large town's journal is a tenth of it."""
-_ID_OP = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 
 def notification(request: Request) -> Response:
@@ -25,18 +24,9 @@ def notification(request: Request) -> Response:
     request, at most once however often it is repeated; an unknown one costs a look-up. The answer
     is always the same, so that it tells a stranger nothing, and PayFiP never insists.
     """
-    id_op = _id_op(request.POST)
-    if id_op:
+    for id_op in hinted(request.query_string, request.body_file.read(LONGEST)):
         request.ctx.payments.ask_again(KEY, id_op)
     return Response(status=200, body=b"", content_type="text/plain")
-
-
-def _id_op(form: Any) -> str:
-    """The idOp of a form; its spelling varies (``idop``, ``idOp``), its shape does not."""
-    for name, value in form.items():
-        if name.lower() == "idop" and isinstance(value, str) and _ID_OP.fullmatch(value):
-            return value
-    return ""
 
 
 def journal_page(_request: Request) -> dict[str, Any]:

@@ -606,6 +606,50 @@ def test_strange_texts_are_no_error(app, field, value):
     assert answer.status_int in {400, 422}
 
 
+FORM = "application/x-www-form-urlencoded"
+ODD_TYPES = [
+    f"{FORM}; charset=ISO-8859-1",
+    f"{FORM}; charset=windows-1252",
+    f"{FORM}; charset=utf-16",
+    f"{FORM}; charset=x-nonsense",
+    f'{FORM}; charset="',
+    f"{FORM}; charset=",
+    f"{FORM};;; charset=UTF8",
+    f"{FORM}; charset=utf-8; charset=latin-1",
+    "multipart/form-data",
+    "multipart/form-data; boundary=",
+    "multipart/form-data; boundary=\xe9",
+    "multipart/form-data; boundary=b; charset=utf-7",
+    "multipart/mixed; boundary=b",
+    "application/json; charset=utf-16",
+    "text/plain; charset=ascii",
+    "nonsense",
+    ";",
+    "\xff\xfe",
+]
+
+
+@pytest.mark.parametrize("kind", ODD_TYPES)
+@pytest.mark.parametrize("body", [b"family_code=F001&child_code=x", b"a=%E9", b"\xff\xfea\0=\0", b"--b\r\n", b""])
+@pytest.mark.parametrize(
+    "path", ["/valmont/connexion", "/valmont/langue", "/valmont/regie/connexion", "/valmont/paiements", "/nowhere"]
+)
+def test_a_form_of_an_odd_type_is_refused_in_words(app, path, body, kind):
+    """Also where it would not be read: no type or encoding is an error of ours."""
+    answer = app.post(path, params=body, headers={"Content-Type": kind}, expect_errors=True)
+    assert answer.status_int in {303, 400, 403, 404, 422}, answer
+    if answer.status_int == 400:
+        assert "Ce formulaire n’a pas pu être lu" in answer
+    assert app.get(path, headers={"Content-Type": kind}, expect_errors=True).status_int < 500
+
+
+@pytest.mark.parametrize("query", ["x=%E9", "next=%FF%FE", "%80"])
+def test_a_query_that_is_no_text_is_refused_in_words(app, query):
+    answer = app.get(f"/valmont/connexion?{query}", expect_errors=True)
+    assert answer.status_int == 400
+    assert "n’a pas pu être lue" in answer
+
+
 # --- Hosts ---------------------------------------------------------------------------------------
 
 

@@ -128,6 +128,8 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("payment_go", "GET"): one(PAYER, "payment", 303),
     ("payment_state", "GET"): one(PAYER, "payment"),
     ("payment_return", "GET"): one(PAYER, "payment", 303),
+    # It only leads on to the address above.
+    ("payment_return", "POST"): [Line(PUBLIC, 303, 303, path={"id": Id("payment")})],
     ("receipt", "GET"): one(PAYER, "settled"),
     # --- The back office: an agent sees all of the town ---------------------------------------
     ("office", "GET"): page(OFFICE),
@@ -221,6 +223,9 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     # --- Plugins -----------------------------------------------------------------------------
     ("payfip.notification", "POST"): [  # It tells a stranger nothing, whatever is asked.
         Line(PUBLIC, 200, 200, form={"idop": Id("reference")}, scope=TOWN)
+    ],
+    ("payfip.notification", "GET"): [
+        Line(PUBLIC, 200, 200, query={"idop": Id("reference")}, scope=TOWN)
     ],
     ("payfip.journal", "GET"): page(OFFICE),
     ("payfip.journal", "POST"): page(OFFICE, 422),

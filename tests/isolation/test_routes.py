@@ -37,7 +37,8 @@ HERE, THERE = "valmont", "brumes"
 MODES = ("path", "host")
 WITHOUT_CSRF = {
     # Not browsers: what they send is signed, a secret, or believed in nothing.
-    "alert_unsubscribe", "payfip.notification", "telegram_bot.webhook",
+    "alert_unsubscribe", "payfip.notification", "payment_return",
+    "telegram_bot.webhook",
 }  # fmt: skip
 
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
-from pyramid import testing
-from webob.multidict import MultiDict
+from pyramid.request import Request
 
 from core.plugin import (
     Anomaly,
@@ -63,7 +62,7 @@ class Asks:
 
 
 def notify(payments: Asks, **form: str) -> int:
-    request = testing.DummyRequest(post=MultiDict(form))
+    request = Request.blank("/", POST=form)
     request.ctx = SimpleNamespace(payments=payments)
     return notification(request).status_code
 

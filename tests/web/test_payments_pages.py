@@ -6,6 +6,7 @@ import re
 
 import pytest
 from sqlalchemy import text
+from webtest import TestApp
 
 from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
 from core.api.payments import Anomaly, Failed, FailureKind, Pending
@@ -167,6 +168,28 @@ def test_nobody_is_led_to_a_page_that_closed_meanwhile(browser):
     bank.pay(bank.last, browser.portal.clock)
     come_back(browser, intent)
     assert browser.get(go).location.endswith(f"/paiements/{intent.payment_id}")
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"idOp=x&resultrans=P"),
+        ("application/x-www-form-urlencoded; charset=utf-16", b"\xff\xfe"),
+        ("multipart/form-data", b"--"),
+        ("text/plain", b"idop"),
+    ],
+)
+def test_who_is_led_back_by_a_form_goes_on_by_the_same_address(browser, kind, body, signed_in):
+    """Another site's form comes without cookies: what follows it has them, and they stay."""
+    browser.sign_in()
+    intent = start(browser, "1")
+    browser.portal.bank.pay(browser.portal.bank.last, browser.portal.clock)
+    app = browser.app if signed_in else TestApp(browser.app.app, extra_environ=browser.app.extra_environ)
+    answer = app.post(intent.return_url, params=body, content_type=kind, status=303)
+    assert answer.location == intent.return_url
+    assert "Set-Cookie" not in answer.headers
+    assert "Paiement confirmé" in browser.app.get(answer.location).follow()
 
 
 NO_CARD = re.compile(r"\bcarte|\bbanque a\b|\bbanque n’a\b|réessayer|Réessayer", re.IGNORECASE)

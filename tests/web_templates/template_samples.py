@@ -504,6 +504,7 @@ def samples() -> list[Sample]:
         ),
         Sample("towns-none", "towns", {"towns": []}, VISITOR, town=None),
         Sample("403", "errors/403", {}, VISITOR),
+        Sample("400", "errors/400", {}, VISITOR),
         Sample("404", "errors/404", {}, VISITOR),
         Sample("404-nowhere", "errors/404", {}, VISITOR, town=None),
         Sample("429", "errors/429", {"message": "Trop d’essais. Merci de patienter 30 secondes."}, VISITOR),

@@ -24,22 +24,47 @@ def includeme(config: Configurator) -> None:
 
 
 def _well_formed(view: View, info: Any) -> View:
-    """Refuse files but from agents, in the place of texts too, and texts that no row can hold."""
+    """Refuse files but from agents, in the place of texts too, and texts that no row can hold.
+
+    A view with ``form=False`` reads no form: a webhook, say, whose body has any type and encoding.
+    """
     if info.exception_only:
         return view
     takes_files = info.options.get("permission") in OF_THE_OFFICE
+    takes_a_form = info.options.get("form", True)
 
     def checked(context: Any, request: Request) -> Response:
-        if request.content_type == "multipart/form-data" and not takes_files:
-            raise HTTPBadRequest
-        # A file may come in the place of a text: who writes the request decides.
-        if any(
-            not isinstance(value, str) and name not in FILE_FIELDS
-            for name, value in request.POST.items()
-        ):
-            raise HTTPBadRequest
-        if any("\0" in value for value in request.params.values() if isinstance(value, str)):
+        texts = request.GET.values()
+        if takes_a_form:
+            if request.content_type == "multipart/form-data" and not takes_files:
+                raise HTTPBadRequest
+            form = _form(request)
+            # A file may come in the place of a text: who writes the request decides.
+            if any(
+                not isinstance(value, str) and name not in FILE_FIELDS
+                for name, value in form.items()
+            ):
+                raise HTTPBadRequest
+            texts = (*texts, *form.values())
+        if any("\0" in value for value in texts if isinstance(value, str)):
             raise HTTPBadRequest
         return view(context, request)
 
     return checked
+
+
+_well_formed.options = ("form",)  # type: ignore[attr-defined]
+
+
+def _form(request: Request) -> Any:
+    """The fields of the form.
+
+    Raises:
+        HTTPBadRequest: it cannot be read: another encoding than UTF-8, which is what our pages
+            send, or a type that WebOb cannot take apart.
+    """
+    try:
+        return request.POST
+    except (DeprecationWarning, ValueError, LookupError) as error:
+        # WebOb 1.8 raises a DeprecationWarning for a form that names another encoding.
+        raise HTTPBadRequest from error

@@ -49,7 +49,7 @@ class PluginWeb:
         view: Callable[..., Any],
         *,
         route: str,
-        method: str = "GET",
+        method: str | tuple[str, ...] = "GET",
         renderer: str | None = None,
         permission: str = "public",
         csrf: bool = True,
@@ -62,6 +62,7 @@ class PluginWeb:
             renderer=f"{self._package}:templates/{renderer}" if renderer else None,
             permission=permission,
             require_csrf=csrf,
+            form=csrf,
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
-from pyramid.httpexceptions import HTTPException, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPException, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import (
@@ -63,8 +63,16 @@ def stale_form(request: Request) -> Response:
 
 @exception_view_config(UnicodeDecodeError)
 def not_text(_request: Request) -> Response:
-    """A query or a form that is not UTF-8, which no browser sends from our pages."""
-    return Response("400\n", status=400, content_type="text/plain")
+    """A query that is not UTF-8, which no link of ours has."""
+    said = _("Cette adresse n’a pas pu être lue : elle a peut-être été coupée en la recopiant.")
+    return Response(f"400\n{said}\n", status=400, content_type="text/plain", charset="UTF-8")
+
+
+@exception_view_config(HTTPBadRequest, renderer=f"{TEMPLATES}/400.jinja2")
+def not_readable(request: Request) -> dict[str, Any]:
+    """A form that no browser sends from our pages: another encoding, a broken type."""
+    request.response.status_int = 400
+    return {}
 
 
 @exception_view_config(ThrottledError, renderer=f"{TEMPLATES}/429.jinja2")
