@@ -18,6 +18,7 @@ from core.agents.models import Agent, AgentInvitation, AgentSession, RecoveryCod
 from core.api.context import Clock
 from core.api.errors import UserError
 from core.domain import access_codes
+from core.domain.sessions import ABSOLUTE_END, IDLE_END, TOUCH
 from core.messages.service import Notifications
 from core.platform.audit.service import Audit
 from core.platform.doors import Doors
@@ -27,7 +28,6 @@ from core.platform.passwords import NOBODY, hash_password, verify_password
 from core.platform.signing import keyed_hash, new_token, token_hash
 from core.platform.tenancy.config import TenantConfig
 from core.platform.throttling import Throttle
-from core.sign_in.sessions import ABSOLUTE_END, IDLE_END, TOUCH
 
 INVITATION = "agent_invitation"
 INVITATION_LIFE = timedelta(days=7)

@@ -20,7 +20,7 @@ from core.api.errors import UserError
 from core.api.payments import Means
 from core.families.models import Family
 from core.invoices.models import Invoice
-from core.invoices.service import freed
+from core.invoices.service import freed, overpaid
 from core.journal.models import EntryKind
 from core.journal.service import Journal
 from core.payments.ledger import Ledger, owed
@@ -46,11 +46,6 @@ def credit_left() -> ColumnElement[int]:
         .scalar_subquery()
     )
     return case((Credit.reversed_at.is_(None), Credit.amount), else_=0) - used
-
-
-def too_much(invoice: Invoice) -> int:
-    """The cents that an invoice was paid beyond what its credit notes leave of it."""
-    return max(min(-invoice.left, invoice.paid), 0)
 
 
 class Credits:
@@ -159,7 +154,7 @@ class Credits:
         invoice = self._ledger.lock_invoices([invoice_id]).get(invoice_id)
         if invoice is None:
             raise NotFoundError
-        wanted = left = too_much(invoice)
+        wanted = left = overpaid(invoice)
         if not wanted:
             raise UserError(_("Rien n’est à rendre sur cette facture."))
         for payment in self._given(invoice_id):

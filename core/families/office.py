@@ -17,12 +17,11 @@ from core.api.errors import UserError
 from core.api.messages import Document
 from core.domain.access_codes import grouped
 from core.families.models import Family
-from core.invoices.parents import pdf
 from core.platform.db.paging import PAGE_ROWS
 from core.platform.errors import NotFoundError, TooManyAddressesError
 from core.platform.i18n import gettext as _
 from core.platform.web import query_params as asked
-from core.platform.web.files import download
+from core.platform.web.files import download, pdf
 from core.platform.web.forms import EmailForm, number, required
 
 T = "office"

@@ -11,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
+    Integer,
     LargeBinary,
     Numeric,
     Text,
@@ -180,3 +181,21 @@ class InvoiceLine(TenantScoped, Base):
     quantity: Mapped[Decimal | None] = mapped_column(Numeric(12, 3))
     unit_price: Mapped[int | None] = mapped_column(BigInteger, comment="cents of euro")
     amount: Mapped[Cents]
+
+
+class RegieCalendar(TenantScoped, Base):
+    """The calendar of a régie, as its régisseur set it. Without one, nothing leaves by itself."""
+
+    __tablename__ = "regie_calendar"
+    __table_args__ = (UniqueConstraint("tenant_id", "regie"),)
+
+    regie: Mapped[str]
+    reminders: Mapped[list[int]] = mapped_column(
+        ARRAY(Integer),
+        default=list,
+        server_default="{}",
+        comment="days from the due date: -5 is five days before it",
+    )
+    closing_days: Mapped[int | None] = mapped_column(
+        comment="days after the due date when the trésorerie takes over; none: never by itself"
+    )

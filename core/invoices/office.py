@@ -11,12 +11,12 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.errors import UserError
-from core.credits.service import too_much
 from core.invoices.models import InvoiceState
-from core.invoices.parents import pdf
+from core.invoices.service import overpaid
 from core.platform.i18n import gettext as _
 from core.platform.templating import money
 from core.platform.web import query_params as asked
+from core.platform.web.files import pdf
 
 T = "office"
 LONGEST_ID = 18
@@ -109,7 +109,7 @@ def _invoice(request: Request, error: str = "") -> Response:
         "family": request.ctx.families.get(found.family_id),
         "lines": request.ctx.invoices.lines(found.id),
         "payments": request.ctx.payment_list.of_invoice(found.id),
-        "too_much": too_much(found),
+        "overpaid": overpaid(found),
         "given_back": request.ctx.credits.from_invoice(found.id),
         "changes": request.ctx.corrections.of_invoice(found.id),
         "credits": [

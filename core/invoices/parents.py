@@ -10,8 +10,8 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from core.api.messages import Document
 from core.platform.clock import today
+from core.platform.web.files import pdf
 
 
 @view_config(route_name="menu", renderer="menu.jinja2", permission="parent")
@@ -109,19 +109,3 @@ def certificate_pdf(request: Request) -> Response:
     return pdf(
         request.ctx.certificates.document(request.family_id, int(request.matchdict["year"]))
     )
-
-
-def pdf(document: Document | None) -> Response:
-    """A finished document, shown in the browser; 404 when there is none."""
-    if document is None:
-        raise HTTPNotFound
-    response = Response(document.content, content_type=document.media_type)
-    response.content_disposition = f'inline; filename="{_ascii(document.name)}"'
-    # A PDF from a billing software is somebody else's file: it runs nothing here.
-    response.headers["Content-Security-Policy"] = "default-src 'none'; object-src 'self'; sandbox"
-    response.headers["Cache-Control"] = "private, no-store"
-    return response
-
-
-def _ascii(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name if c.isascii())

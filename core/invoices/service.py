@@ -31,7 +31,7 @@ from core.api.invoices import InvoiceKind
 from core.api.messages import Document as FinishedDocument
 from core.families.models import Child, FamilyChild
 from core.invoices.lines import LineInfo
-from core.invoices.models import Invoice, InvoiceLine, InvoiceState
+from core.invoices.models import Invoice, InvoiceLine, InvoiceState, RegieCalendar
 from core.payments.models import (
     Allocation,
     Credit,
@@ -43,7 +43,6 @@ from core.payments.models import (
 from core.platform.db.session import read
 from core.platform.documents.kept import Documents
 from core.platform.signing import new_token, token_hash
-from core.reminders.models import RegieCalendar
 from core.sign_in.models import OneTimeToken
 
 PAYMENT_LINK = "payment-link"
@@ -53,6 +52,11 @@ AT_HAND = timedelta(seconds=5)
 """How long what was read together is true enough to be written to a family."""
 
 SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
+
+
+def overpaid(invoice: Invoice) -> int:
+    """Count the cents that an invoice was paid beyond what its credit notes leave of it."""
+    return max(min(-invoice.left, invoice.paid), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ from core.domain.allocation import Due, allocate
 from core.domain.money import AmountError, decimal_text, parse_amount
 from core.domain.payment_states import PaymentState
 from core.families.models import Family
-from core.invoices.parents import pdf
 from core.payments.models import Payment
 from core.payments.standings import for_office
 from core.platform.clock import PARIS, today
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.web import query_params as asked
+from core.platform.web.files import pdf
 from core.platform.web.forms import DayField, number
 
 T = "office"

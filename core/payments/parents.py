@@ -18,7 +18,7 @@ from core.api.context import InvoiceInfo
 from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
 from core.domain.attempt_status import RESTART_AFTER, Act, Situation
 from core.domain.payment_states import PaymentState, is_closed
-from core.invoices.parents import pdf, unpaid_page
+from core.invoices.parents import unpaid_page
 from core.invoices.service import PAYMENT_LINK
 from core.payments.models import Payment
 from core.payments.selection import Choice
@@ -30,6 +30,7 @@ from core.platform.errors import (
     PaymentUnderWayError,
 )
 from core.platform.i18n import gettext as _
+from core.platform.web.files import pdf
 from core.platform.web.forms import EmailForm, number
 from core.platform.web.security import let_in
 

@@ -19,6 +19,7 @@ from core.api.payments import InvoiceDue, InvoicesPublished, PaymentReversed, Pa
 from core.api.work import Consumer, Effect, Periodic
 from core.domain.polling import poll_interval, spread, still_watched
 from core.domain.reminders import is_hour_to_write
+from core.domain.sessions import ABSOLUTE_END
 from core.imports import service as imports
 from core.imports import uploads
 from core.imports.upload_models import Upload, UploadPart
@@ -35,7 +36,6 @@ from core.platform.plugins.discovery import Extensions
 from core.reminders import service as reminders
 from core.sign_in.models import OneTimeToken
 from core.sign_in.models import WebSession as SignInSession
-from core.sign_in.sessions import ABSOLUTE_END
 from core.unit_of_work import Town
 
 HOUSEKEEPING = "housekeeping"

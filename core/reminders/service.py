@@ -38,14 +38,14 @@ from core.api.payments import InvoiceDue
 from core.domain.reminders import GRACE
 from core.families.models import Family
 from core.invoices.handling import Billing
-from core.invoices.models import Invoice
+from core.invoices.models import Invoice, RegieCalendar
 from core.platform.audit.service import Audit
 from core.platform.clock import today
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.plugins.events import Events
 from core.platform.tenancy.config import TenantConfig
-from core.reminders.models import RegieCalendar, Reminder
+from core.reminders.models import Reminder
 
 DAILY = "reminders.daily"
 REMIND, CLOSE = "reminders.remind", "reminders.close"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -11,15 +10,11 @@ from sqlalchemy import Select, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, FamilyInfo
+from core.domain.sessions import ABSOLUTE_END, IDLE_END, TOUCH
 from core.families.models import Family
 from core.platform.db.session import read
 from core.platform.signing import new_token, token_hash
 from core.sign_in.models import WebSession
-
-IDLE_END = timedelta(minutes=30)
-ABSOLUTE_END = timedelta(hours=12)
-TOUCH = timedelta(minutes=1)
-"""How stale `seen_at` may get: most page views then write nothing."""
 
 
 @dataclass(frozen=True, slots=True)

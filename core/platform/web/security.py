@@ -14,9 +14,10 @@ from wtforms import Form
 
 from core.agents.service import SignedInAgent
 from core.api.context import FamilyInfo
+from core.domain.sessions import ABSOLUTE_END
 from core.platform import metrics
 from core.platform.errors import ThrottledError, WrongCodesError
-from core.sign_in.sessions import ABSOLUTE_END, SignedIn
+from core.sign_in.sessions import SignedIn
 
 log = structlog.get_logger(__name__)
 

@@ -10,9 +10,9 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.messages import Document
-from core.invoices.parents import pdf
 from core.platform.documents.pdf import render_pdf
 from core.platform.i18n import gettext as _
+from core.platform.web.files import pdf
 
 
 @view_config(route_name="help", renderer="help.jinja2")

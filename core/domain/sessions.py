@@ -1,0 +1,10 @@
+"""Lifetimes of a signed-in browser, a parent's or an agent's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+IDLE_END = timedelta(minutes=30)
+ABSOLUTE_END = timedelta(hours=12)
+TOUCH = timedelta(minutes=1)
+"""How stale `seen_at` may get: most page views then write nothing."""
