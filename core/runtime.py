@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.api.context import Clock
 from core.platform.clock import SystemClock
-from core.platform.db.session import make_engine, make_session_factory
+from core.platform.db.session import guests_of, leave_connections, make_engine, make_session_factory
 from core.platform.plugins.cache import Answers
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import Settings, get_settings
@@ -47,7 +47,12 @@ class Runtime:
         self.clock = clock or SystemClock()
         self.answers = Answers()
         self._surroundings = Surroundings(
-            settings, extensions, self.clock, Throttle(self.redis), self.answers
+            settings,
+            extensions,
+            self.clock,
+            Throttle(self.redis),
+            self.answers,
+            guests_of(self.engine),
         )
 
     def config(self, slug: str) -> TenantConfig:
@@ -87,6 +92,11 @@ class Runtime:
         with town.session:
             yield town
             town.session.commit()
+
+    def forked(self) -> None:
+        """Leave the parent process, in a forked one, its connections."""
+        leave_connections(self.engine)
+        self.redis.connection_pool.reset()
 
     def close(self) -> None:
         """Give all connections back."""

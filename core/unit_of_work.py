@@ -12,14 +12,12 @@ from itertools import chain
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from core.agents.service import Agents
-from core.api.context import Clock, TownInfo
+from core.api.context import Clock, TenantContext, TownInfo
 from core.api.errors import UserError
-from core.api.invoices import InvoiceSource
-from core.api.messages import NotificationChannel
-from core.api.payments import PaymentProvider
 from core.api.plugin import HealthCheck, Plugin
 from core.api.web import Audience, MenuEntry
 from core.books.accounts import Accounts
@@ -51,14 +49,17 @@ from core.personal_data.merging import Merging
 from core.personal_data.service import PersonalData
 from core.platform.audit.service import Audit
 from core.platform.audit.trail import Trail
+from core.platform.db.session import guest_session, held, mark_foreign, restore
 from core.platform.documents.kept import Documents
 from core.platform.i18n import gettext as _
+from core.platform.interruption import errors_only
 from core.platform.outbox.dead import DeadEffects
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.cache import Answers
 from core.platform.plugins.calls import NonsenseError, report_fault
 from core.platform.plugins.discovery import Extensions
 from core.platform.plugins.events import Events
+from core.platform.plugins.guests import Guest, Held, HeldChannel, HeldProvider, HeldSource
 from core.platform.settings import Settings
 from core.platform.signing import Links
 from core.platform.tenancy.config import TenantConfig
@@ -68,6 +69,7 @@ from core.sign_in.service import SignIn
 from core.sign_in.sessions import WebSessions
 
 S = TypeVar("S", bound=BaseModel)
+H = TypeVar("H", bound=Held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Surroundings:
     clock: Clock
     throttle: Throttle
     answers: Answers
+    guests: Engine
+    """Connections for contained plugin code."""
 
 
 class Town:
@@ -98,12 +102,13 @@ class Town:
         self.clock = surroundings.clock
         self.installation = surroundings.settings
         self.base_url = base_url
+        self._surroundings = surroundings
         self._extensions = surroundings.extensions
         self._throttle = surroundings.throttle
         self._secret_key = surroundings.settings.secret_key
         self._actor = actor
         self._answers = surroundings.answers.of(config.slug)
-        self._brought_by_key: dict[str, dict[str, Any]] = {}
+        self._brought_by_key: dict[str, dict[str, Held]] = {}
         self._lacking: set[str] = set()
         """Hooks to which not every plugin gave an answer."""
 
@@ -116,25 +121,38 @@ class Town:
         """The settings of `plugin` in this town."""
         return cast("S", self.config.settings[plugin.name])
 
+    @property
+    def guest(self) -> TenantContext:
+        """This town for contained plugin code, which has sessions of its own."""
+        return Guest(self.config, self.town, self.clock, self._apart)
+
+    def _apart(self, seconds: float, reads: bool) -> TenantContext:
+        session = guest_session(
+            self._surroundings.guests, self.config.slug, seconds=seconds, reads=reads
+        )
+        return Town(
+            self.config, session, self._surroundings, base_url=self.base_url, actor=self._actor
+        )
+
     # --- What the enabled plugins bring ------------------------------------------------------
 
     # Not cached_property: its lock is one for all towns (in Python 3.11), and would be held while a
     # plugin hangs.
 
     @property
-    def providers(self) -> Mapping[str, PaymentProvider]:
+    def providers(self) -> Mapping[str, HeldProvider]:
         """Payment providers by key, in the order of the town's file."""
-        return self._keyed("payment_providers")
+        return self._keyed("payment_providers", HeldProvider)
 
     @property
-    def channels(self) -> Mapping[str, NotificationChannel]:
+    def channels(self) -> Mapping[str, HeldChannel]:
         """Notification channels by key."""
-        return self._keyed("notification_channels")
+        return self._keyed("notification_channels", HeldChannel)
 
     @property
-    def sources(self) -> Mapping[str, InvoiceSource]:
+    def sources(self) -> Mapping[str, HeldSource]:
         """Invoice sources by key."""
-        return self._keyed("invoice_sources")
+        return self._keyed("invoice_sources", HeldSource)
 
     def menu(self, audience: Audience) -> Sequence[MenuEntry]:
         """The plugins' entries of a menu, sorted; asked once a minute."""
@@ -149,8 +167,17 @@ class Town:
         return menu
 
     def call_plugin(self, plugin: str, hook: str, **arguments: Any) -> Any:
-        """Call a hook of one plugin; its exceptions pass."""
-        return self._extensions.call_one(self.config.enabled, plugin, hook, ctx=self, **arguments)
+        """Call a hook of one plugin in this transaction; its exceptions pass.
+
+        Raises:
+            SQLAlchemyError: it hid the failure of a statement, which aborted the transaction.
+        """
+        mark_foreign(self.session)
+        answer = self._extensions.call_one(
+            self.config.enabled, plugin, hook, ctx=self, **arguments
+        )
+        restore(self.session)
+        return answer
 
     def ask_plugins(self, hook: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """What each enabled plugin answers to a hook, in this transaction.
@@ -161,9 +188,11 @@ class Town:
         answers = {}
         for name in self._extensions.implementers(self.config.enabled, hook):
             try:
-                with self.session.begin_nested():  # A broken statement must not break the page.
+                # A broken statement must not break the page; nor may the plugin end the
+                # transaction, of which its part would then be done, and the rest not.
+                with self.session.begin_nested(), held(self.session, name), errors_only():
                     answers[name] = self.call_plugin(name, hook, **arguments)
-            except (Exception, SystemExit) as error:
+            except Exception as error:
                 report_fault(name, hook, error)
                 raise UserError(
                     _("L’extension « %(name)s » a échoué : rien n’a été fait.") % {"name": name}
@@ -177,19 +206,21 @@ class Town:
         order = {name: rank for rank, name in enumerate(self.config.settings)}
         return sorted(found, key=lambda item: order[item[0]])
 
-    def _keyed(self, hook: str) -> dict[str, Any]:
+    def _keyed(self, hook: str, kind: type[H]) -> Mapping[str, H]:
         """What the plugins bring, by key; asked once. A key that is taken cannot be taken over."""
         if hook not in self._brought_by_key:
-            by_key: dict[str, Any] = {}
+            by_key: dict[str, Held] = {}
             for plugin, items in self._brought(hook):
                 for item in items:
                     if hook == "payment_providers" and item.key != plugin:
                         # Payments under way are asked for under this name, for years.
                         report_fault(plugin, hook, NonsenseError(f"key {item.key!r}, not its name"))
-                    elif by_key.setdefault(item.key, item) is not item:
+                    elif item.key in by_key:
                         report_fault(plugin, hook, NonsenseError(f"key {item.key!r} is taken"))
+                    else:
+                        by_key[item.key] = kind(item)
             self._brought_by_key[hook] = by_key
-        return self._brought_by_key[hook]
+        return cast("Mapping[str, H]", self._brought_by_key[hook])
 
     # --- Services ----------------------------------------------------------------------------
 
@@ -288,6 +319,7 @@ class Town:
     def choices(self) -> Choices:
         """Who takes payments of which régie."""
         return Choices(
+            self.config.slug,
             self._answers,
             providers=lambda: self.providers,
             all_there=lambda: "payment_providers" not in self._lacking,

@@ -15,10 +15,9 @@ import jinja2
 from rich.console import Console
 from rich.table import Table
 
-from core.api.plugin import HealthCheck
 from core.api.web import Audience
 from core.hookspecs import VERSION
-from core.platform.plugins.calls import FaultError, NonsenseError, contain
+from core.overview.health import problem_of
 from core.platform.plugins.discovery import GROUP, PluginLoadError, discovered
 from core.platform.settings import get_settings
 from core.runtime import Runtime, get_runtime, read_towns
@@ -78,7 +77,11 @@ def health(runtime: Runtime, slug: str, plugin: str) -> list[str]:
             if answers is None:
                 problems.append(f"{hook} fails (see the log)")
             elif hook == "health_checks":
-                problems += [found for check in answers if (found := _asked(plugin, check))]
+                problems += [
+                    f"{check.name}: {found}"
+                    for check in answers
+                    if (found := problem_of(slug, plugin, check, SECONDS))
+                ]
     return problems
 
 
@@ -93,20 +96,6 @@ def _called(
         town.config.enabled, hook, only=plugin, ctx=town, **arguments
     )
     return dict(found).get(plugin)
-
-
-def _asked(plugin: str, question: HealthCheck) -> str:
-    def checked() -> str:
-        answer = question.check()
-        if not isinstance(answer, str):
-            raise NonsenseError(f"answered {answer!r:.80}")
-        return answer
-
-    try:
-        answer = contain(plugin, f"check {question.name}", checked, seconds=SECONDS)
-    except FaultError as error:
-        return f"{question.name}: {error.reason}"
-    return f"{question.name}: {answer}" if answer else ""
 
 
 @click.command()

@@ -22,7 +22,6 @@ from core.api.messages import (
     Delivered,
     Delivery,
     Message,
-    NotificationChannel,
     Retry,
 )
 from core.families.models import ContactEmail
@@ -30,8 +29,16 @@ from core.families.service import Families
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Payment
 from core.platform.outbox.service import Outbox
-from core.platform.plugins.calls import FaultError, NonsenseError, consult, contain, together
+from core.platform.plugins.calls import (
+    Access,
+    FaultError,
+    NonsenseError,
+    consult,
+    contain,
+    together,
+)
 from core.platform.plugins.events import TO_MANY
+from core.platform.plugins.guests import HeldChannel
 
 SEND = "message.send"
 EMAIL = "email"
@@ -72,7 +79,7 @@ class Notifications:
         *,
         outbox: Outbox,
         families: Families,
-        channels: Callable[[], Mapping[str, NotificationChannel]],
+        channels: Callable[[], Mapping[str, HeldChannel]],
         writer: Writer,
     ) -> None:
         self._session = session
@@ -181,7 +188,16 @@ class Notifications:
     ) -> list[tuple[Places, FaultError | None]]:
         """Where messages go to each family, and what a channel failed with that could not say."""
         channels = self._channels()
-        return together(lambda: [_places(channels, kind, family_id) for family_id in family_ids])
+        ask = partial(_places, self._tenant, channels, kind)
+        # What is built in reads with this session, and is asked in this thread.
+        found = [ask(family_id, built_in=True) for family_id in family_ids]
+        if not all(channel.built_in for channel in channels.values()):
+            others = together(lambda: [ask(one, built_in=False) for one in family_ids])
+            found = [
+                (ours[0] | theirs[0], ours[1] or theirs[1])
+                for ours, theirs in zip(found, others, strict=True)
+            ]
+        return found
 
     def _add_payer(
         self, found: Places, family: FamilyInfo, kind: str, event: dict[str, Any]
@@ -263,8 +279,10 @@ class Notifications:
             "deliver",
             partial(channel.deliver, message, to, row.key),
             get_args(Delivery),
+            town=self._tenant,
             seconds=LONGEST,
-            here=row.channel == EMAIL,  # It bounds each of the server's answers.
+            access=Access.WRITE,
+            here=channel.built_in,  # It bounds each of the server's answers.
         ):
             case Delivered(reference):
                 self._end(row, state=MessageState.SENT, reference=reference)
@@ -364,13 +382,26 @@ def _ending() -> ReturningUpdate[Any]:
 
 
 def _places(
-    channels: Mapping[str, NotificationChannel], kind: str, family_id: int
+    town: str,
+    channels: Mapping[str, HeldChannel],
+    kind: str,
+    family_id: int,
+    *,
+    built_in: bool,
 ) -> tuple[Places, FaultError | None]:
     found: Places = {}
     failed = None
     for key, channel in channels.items():
+        if channel.built_in != built_in:
+            continue
         try:
-            values = contain(key, "addresses", partial(_asked, channel, family_id, kind))
+            values = contain(
+                channel.plugin,
+                "addresses",
+                partial(_asked, channel, family_id, kind),
+                town=town,
+                here=built_in,
+            )
         except FaultError as error:
             failed = error
         else:
@@ -378,7 +409,7 @@ def _places(
     return found, failed
 
 
-def _asked(channel: NotificationChannel, family_id: int, kind: str) -> list[str]:
+def _asked(channel: HeldChannel, family_id: int, kind: str) -> list[str]:
     addresses = list(channel.addresses(family_id, kind))
     for address in addresses:
         if not isinstance(address, Address) or not isinstance(address.value, str):

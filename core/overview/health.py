@@ -17,10 +17,12 @@ from core.domain.payment_states import PaymentState
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Payment
 from core.platform.outbox.models import OutboxRow, OutboxState
-from core.platform.plugins.calls import bounded
+from core.platform.plugins.calls import Access, FaultError, NonsenseError, contain
 
 PATIENCE = 5.0
 """Seconds for which a plugin's answer is waited for."""
+LONGEST_ANSWER = 500
+"""Characters of a plugin's answer that are shown."""
 LATE = timedelta(minutes=10)
 """What waits longer than this means that no relay or no worker runs."""
 
@@ -157,11 +159,29 @@ class Health:
 
     def plugins(self) -> list[PluginState]:
         """What each plugin answers to its own questions, within `PATIENCE` seconds each."""
-        return [PluginState(plugin, check.name, _asked(check)) for plugin, check in self._checks()]
+        return [
+            PluginState(plugin, check.name, problem_of(self._tenant, plugin, check, PATIENCE))
+            for plugin, check in self._checks()
+        ]
 
 
-def _asked(check: HealthCheck) -> str:
+def problem_of(town: str, plugin: str, check: HealthCheck, seconds: float) -> str:
+    """What a plugin answers to its own question about a town; "" when it is well."""
+
+    def asked() -> str:
+        answer = check.check()
+        if not isinstance(answer, str):
+            raise NonsenseError(f"answered {answer!r:.80}")
+        return answer[:LONGEST_ANSWER]
+
     try:
-        return str(bounded(PATIENCE, check.check))
-    except Exception as error:  # noqa: BLE001 - a question that fails is its answer
-        return str(error) or type(error).__name__
+        return contain(
+            plugin,
+            f"check {check.name}",
+            asked,
+            town=town,
+            seconds=seconds,
+            access=Access.WRITE,
+        )
+    except FaultError as error:  # A question that fails is its answer.
+        return error.reason[:LONGEST_ANSWER]

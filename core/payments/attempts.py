@@ -46,7 +46,7 @@ from core.platform.errors import (
 )
 from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
-from core.platform.plugins.calls import consult
+from core.platform.plugins.calls import Access, consult
 from core.platform.templating import money
 
 POLL, ASK = "payment.poll", "payment.ask"
@@ -244,7 +244,9 @@ class Attempts:
                 "start",
                 partial(provider.start, intent),
                 (Redirect,),
+                town=self._tenant,
                 seconds=LONGEST,
+                access=Access.WRITE,
             )
         except PermanentError as error:
             refusal = (
@@ -420,7 +422,9 @@ class Attempts:
             "outcome",
             partial(provider.outcome, attempt),
             get_args(Outcome),
+            town=self._tenant,
             seconds=LONGEST,
+            access=Access.WRITE,
         )
         self._ledger.lock(payment_id)
         payment.answered_at = self._clock.now()

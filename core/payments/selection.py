@@ -10,7 +10,7 @@ from types import NoneType
 from core.api.errors import RetryableError
 from core.api.payments import Capabilities, PaymentProvider
 from core.platform.plugins.cache import TownAnswers
-from core.platform.plugins.calls import consult, together
+from core.platform.plugins.calls import Access, consult, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,14 @@ class Choices:
 
     def __init__(
         self,
+        tenant: str,
         answers: TownAnswers,
         *,
         providers: Callable[[], Mapping[str, PaymentProvider]],
         all_there: Callable[[], bool],
     ) -> None:
         """`all_there`: whether no plugin failed to give its `providers`."""
+        self._tenant = tenant
         self._answers = answers
         self._providers = providers
         self._all_there = all_there
@@ -61,6 +63,8 @@ class Choices:
                     "capabilities",
                     partial(provider.capabilities, regie),
                     (Capabilities, NoneType),
+                    town=self._tenant,
+                    access=Access.NONE,
                 )
             except RetryableError:  # It cannot say so now: as good as not installed.
                 certain = False

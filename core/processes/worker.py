@@ -57,7 +57,7 @@ def _logging(**_options: object) -> None:
 @worker_process_init.connect
 def _fresh_connections(**_options: object) -> None:
     # A forked worker must not share its parent's sockets.
-    get_runtime().engine.dispose(close=False)
+    get_runtime().forked()
 
 
 @worker_ready.connect

@@ -32,6 +32,7 @@ CALLERS = {
     "core/messages/email/smtp.py": {"smtplib"},
     "core/cli/doctor.py": {"smtplib"},
     "core/cli/run.py": {"httpx", "socket"},
+    "core/platform/db/session.py": {"socket"},  # to shut one to PostgreSQL down, from another thread
     "plugins/payfip/places.py": {"urllib.request"},  # which proxy is set
     "plugins/payfip/wire.py": {"httpcore", "httpx"},  # the latter: which authorities are trusted
     "plugins/telegram_bot/transport.py": {"httpx"},

@@ -19,7 +19,7 @@ from sqlalchemy import make_url, text
 from webtest import TestApp
 
 from core.dev.embedded import _Confinement, free_port
-from core.platform.db.session import make_engine, make_session_factory
+from core.platform.db.session import make_engine, make_session_factory, mark_foreign
 from core.processes.app import make_app
 from core.testing.portal import make_portal, record
 
@@ -90,7 +90,11 @@ def test_towns_that_share_connections_see_only_themselves(portal, bouncer):
                 if (number + turn) % 4 == 0:
                     with pytest.raises(Exception, match="division by zero"):
                         session.execute(text("SELECT 1/0"))
-                session.rollback() if turn % 2 else session.commit()
+                    session.rollback()
+                elif turn % 2:
+                    session.rollback()
+                else:
+                    session.commit()
         return slug, seen, servers
 
     used = set()
@@ -188,3 +192,22 @@ def test_notifications_do_not_come_through_it_which_is_why_the_relay_goes_past(p
         for name, connection in (("direct", one), ("through", other)):
             heard[name] = len(list(connection.notifies(timeout=1, stop_after=1)))
     assert heard == {"direct": 1, "through": 0}
+
+
+def test_what_a_plugin_sets_does_not_reach_the_next_transaction(portal):
+    """Settings, locks and temporary tables stay on a server connection that all towns share."""
+    with portal.town("valmont") as town:
+        mark_foreign(town.session)
+        for statement in (
+            "SET search_path = nowhere",
+            "SET default_transaction_read_only = on",
+            "SELECT pg_advisory_lock(7)",
+            "CREATE TEMP TABLE invoice (id int)",
+        ):
+            town.session.execute(text(statement))
+    for _time in range(CONNECTIONS * 2):
+        with portal.town("brumes") as town:
+            assert town.session.scalar(text("SELECT count(*) FROM invoice")) >= 5
+            town.session.execute(text("UPDATE family SET name = name"))
+            found = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7"
+            assert town.session.scalar(text(found)) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from core.platform.db.session import make_engine
+from core.platform.db.session import make_engine, make_session_factory, mark_foreign
 
 
 def pid(engine):
@@ -22,4 +22,17 @@ def test_a_connection_that_ended_in_the_pool_is_replaced(servers, database):
     with engine.connect() as connection:
         connection.connection.driver_connection.close()
     assert pid(engine)
+    engine.dispose()
+
+
+def test_a_connection_that_plugins_used_keeps_its_statements_straight(database):
+    """Reset again and again, it must not believe in prepared statements that are gone."""
+    engine = make_engine(database.database_url, pool_size=1)
+    sessions = make_session_factory(engine)
+    for _time in range(3):
+        for repeat in (1, 20):
+            with sessions(info={"tenant": "valmont"}) as session:
+                mark_foreign(session)
+                for _statement in range(repeat):
+                    session.execute(text("SELECT count(*) FROM family WHERE id > :id"), {"id": 1})
     engine.dispose()

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from pyramid.response import Response
 from sqlalchemy import text
+from structlog.testing import capture_logs
 from webtest import TestApp
 
 from core.api.errors import PermanentError, RetryableError, UserError
@@ -211,7 +212,8 @@ def bad(house, monkeypatch):
     released.clear()
     house[1].does.clear()
     house[0].runtime.answers.forget()
-    yield house[1]
+    with capture_logs():  # Tracebacks for a terminal take longer to write than all else.
+        yield house[1]
     released.set()
     house[1].does.clear()
     house[0].runtime.answers.forget()
@@ -294,7 +296,7 @@ def test_an_entrys_words_are_words(bad, page):
 def test_a_key_that_is_taken_cannot_be_taken_over(portal, bad):
     bad.does["payment_providers"] = lambda: [Provider(key="fakepay")]
     with portal.town() as town:
-        assert type(town.providers["fakepay"]).__name__ == "FakeProvider"
+        assert town.providers["fakepay"].plugin == "fakepay"
     assert counted("payment_providers") > 0
 
 

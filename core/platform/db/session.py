@@ -1,23 +1,64 @@
-"""Sessions: one engine a process, and the town set at every begin."""
+"""Sessions: one engine a process, and the town set at every begin.
+
+Plugin code may change the connection that it is lent (`search_path`, advisory locks, temporary
+tables...). A session that plugin code used is therefore marked (`mark_foreign`), and its connection
+is reset before anybody else gets it.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
 import select
+import socket
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any, TypeVarTuple
+from typing import Any, TypeVarTuple, cast
 
 import psycopg
-from psycopg.sql import quote
+from psycopg.pq import TransactionStatus
+from psycopg.sql import SQL, quote
 from sqlalchemy import Connection, CursorResult, Engine, Select, create_engine, event
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 Ts = TypeVarTuple("Ts")
 
 PREPARE_AFTER = 5
 """How often a connection plans a statement anew before its plan is kept."""
+GUEST_CONNECTIONS = 2
+"""Connections that are kept for contained plugin code."""
+MORE_GUEST_CONNECTIONS = 6
+"""Connections for contained plugin code that are opened besides, and closed after use."""
+GUEST_POOL_SECONDS = 1.0
+"""How long contained plugin code waits for a connection."""
+GUEST_CHECK_MILLISECONDS = 1000
+"""How often PostgreSQL looks, during a statement of contained plugin code, who still listens."""
+CANCEL_SECONDS = 1.0
+"""How long PostgreSQL may take to accept that a statement is cancelled."""
+
+_resets = itertools.count()
+
+_FOREIGN = "foreign"
+"""Marks sessions, and then connections, that plugin code has used."""
+_HELD = "held"
+"""Names, in a session, the plugin that may neither commit it nor roll it back."""
+_RAW = "raw"
+"""A guest session's connection to PostgreSQL, for whoever has to break it off."""
+
+
+class LostTransactionError(Exception):
+    """The transaction is no longer there, or was aborted: a commit would keep nothing of it.
+
+    PostgreSQL answers the COMMIT of an aborted transaction with a ROLLBACK, and no error.
+    """
+
+
+class HeldSessionError(Exception):
+    """A plugin ended a transaction that belongs to its caller."""
 
 
 def make_engine(url: str, *, pool_size: int = 5) -> Engine:
@@ -34,10 +75,48 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
         # autocommit: psycopg begins nothing by itself, for `_begin` does.
         connect_args={"prepare_threshold": None, "autocommit": True},
     )
-    event.listen(engine, "begin", _begin)
     event.listen(engine, "connect", _prepare_if_direct)
-    event.listen(engine, "checkout", _still_there)
+    _guard(engine)
     return engine
+
+
+def _guard(engine: Engine) -> None:
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "commit", _refuse_lost)
+    event.listen(engine, "checkout", _still_there)
+    event.listen(engine, "checkin", _reset_foreign)
+
+
+_guests: weakref.WeakKeyDictionary[Engine, Engine] = weakref.WeakKeyDictionary()
+
+
+def guests_of(engine: Engine) -> Engine:
+    """The engine for contained plugin code, on the same database, with connections of its own.
+
+    Plugin code never waits for a connection that a page holds, nor a page for one that it holds.
+    """
+    found = _guests.get(engine)
+    if found is None:
+        found = create_engine(
+            engine.url,
+            pool_size=GUEST_CONNECTIONS,
+            max_overflow=MORE_GUEST_CONNECTIONS,
+            pool_timeout=GUEST_POOL_SECONDS,
+            hide_parameters=True,
+            connect_args={"prepare_threshold": None, "autocommit": True},
+        )
+        _guard(found)
+        _guests[engine] = found
+        guests = found
+        event.listen(engine, "engine_disposed", lambda _engine: guests.dispose())
+    return found
+
+
+def leave_connections(engine: Engine) -> None:
+    """Forget, in a forked process, the connections that belong to its parent."""
+    if engine in _guests:
+        _guests[engine].dispose(close=False)
+    engine.dispose(close=False)
 
 
 def _prepare_if_direct(connection: psycopg.Connection, _record: object) -> None:
@@ -73,13 +152,98 @@ def _begin(connection: Connection) -> None:
     The town is set always, empty included: else a reused connection might show the previous one's
     rows.
     """
-    tenant = connection.get_execution_options().get("tenant", "")
-    connection.exec_driver_sql(_beginning(tenant), execution_options={"no_parameters": True})
+    options = connection.get_execution_options()
+    statement = _beginning(
+        options.get("tenant", ""), options.get("guest_seconds", 0.0), options.get("reads", False)
+    )
+    connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
 @lru_cache(maxsize=10_000)
-def _beginning(tenant: str) -> str:
-    return f"BEGIN; SELECT set_config('app.tenant', {quote(tenant)}, true)"
+def _beginning(tenant: str, guest_seconds: float, reads: bool) -> str:
+    begin = "BEGIN READ ONLY" if reads else "BEGIN"
+    settings = {"app.tenant": tenant}
+    if guest_seconds:
+        milliseconds = str(max(1, round(guest_seconds * 1000)))
+        settings |= {
+            "statement_timeout": milliseconds,
+            "lock_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": milliseconds,
+            "client_connection_check_interval": str(GUEST_CHECK_MILLISECONDS),
+        }
+    calls = (f"set_config('{name}', {quote(value)}, true)" for name, value in settings.items())
+    return f"{begin}; SELECT {', '.join(calls)}"
+
+
+def _refuse_lost(connection: Connection) -> None:
+    """Refuse to commit what PostgreSQL would roll back, or has rolled back already.
+
+    Raises:
+        LostTransactionError: a statement of the transaction failed, or somebody ended it.
+    """
+    if _refuse_ended(connection) is not TransactionStatus.INTRANS:
+        raise LostTransactionError("a statement failed: PostgreSQL would keep nothing")
+
+
+def _refuse_ended(connection: Connection) -> TransactionStatus:
+    raw = cast("psycopg.Connection", connection.connection.dbapi_connection)
+    status = raw.info.transaction_status
+    if status is TransactionStatus.IDLE:
+        raise LostTransactionError("the transaction was ended past its session")
+    return status
+
+
+def mark_foreign(session: Session) -> None:
+    """Remember that plugin code uses this session: its connection is reset afterwards."""
+    if _FOREIGN not in session.info:
+        session.info[_FOREIGN] = True
+        if session.in_transaction():
+            session.connection().info[_FOREIGN] = True
+
+
+def restore(session: Session) -> None:
+    """Undo, within the transaction, what plugin code may have set: search path, role, the town.
+
+    What core does afterwards in the same transaction means its own tables and its own town.
+
+    Raises:
+        SQLAlchemyError: the transaction is aborted.
+        LostTransactionError: somebody ended it, past the session.
+    """
+    if session.in_transaction():
+        _refuse_ended(session.connection())
+        tenant = quote(session.info.get("tenant", ""))
+        session.connection().exec_driver_sql(
+            "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DISCARD TEMP;"
+            f" SELECT set_config('app.tenant', {tenant}, true)",
+            execution_options={"no_parameters": True},
+        )
+
+
+@contextmanager
+def held(session: Session, by: str) -> Iterator[None]:
+    """Let the plugin `by` use the session, but neither commit it nor roll it back."""
+    before = session.info.get(_HELD)
+    session.info[_HELD] = by
+    try:
+        yield
+    finally:
+        session.info[_HELD] = before
+
+
+def _reset_foreign(connection: psycopg.Connection | None, record: ConnectionPoolEntry) -> None:
+    """Give a connection that plugin code has used back as new, or not at all."""
+    if not record.info.pop(_FOREIGN, False) or connection is None:
+        return
+    try:
+        if connection.info.transaction_status != TransactionStatus.IDLE:
+            raise psycopg.InterfaceError("in a transaction still")
+        connection.autocommit = True
+        # All of it: settings, role, prepared statements, LISTEN, locks, temporary tables. psycopg
+        # forgets its own prepared statements only if it has not met the very same text before.
+        connection.execute(SQL("DISCARD ALL -- {}").format(next(_resets)))
+    except psycopg.Error:
+        record.invalidate()
 
 
 class _TownSession(Session):
@@ -88,10 +252,71 @@ class _TownSession(Session):
     def __init__(self, bind: Engine, *, info: dict[str, Any] | None = None, **options: Any) -> None:
         super().__init__(_seeing((info or {}).get("tenant", ""), bind), info=info, **options)
 
+    def commit(self) -> None:
+        """Commit, unless the session is only lent."""
+        self._refuse_held()
+        super().commit()
+
+    def rollback(self) -> None:
+        """Roll back, unless the session is only lent."""
+        self._refuse_held()
+        super().rollback()
+
+    def close(self) -> None:
+        """Close, unless the session is only lent."""
+        self._refuse_held()
+        super().close()
+
+    def _refuse_held(self) -> None:
+        if self.info.get(_HELD):
+            raise HeldSessionError(
+                f"plugin {self.info[_HELD]!r} may not end the transaction of its caller"
+            )
+
+
+@event.listens_for(_TownSession, "after_begin")
+def _mark(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    if _FOREIGN in session.info:
+        connection.info[_FOREIGN] = True
+    if _RAW in session.info:
+        session.info[_RAW] = connection.connection.dbapi_connection
+
 
 @lru_cache(maxsize=1000)
 def _seeing(tenant: str, engine: Engine) -> Engine:
     return engine.execution_options(tenant=tenant)
+
+
+def guest_session(engine: Engine, tenant: str, *, seconds: float, reads: bool) -> Session:
+    """A session of one town for one call of plugin code, on the engine of `guests_of`.
+
+    Each of its statements, and each wait between two, ends after `seconds`. `reads`: it can write
+    nothing. Its connection is reset before anybody else gets it.
+    """
+    bind = _as_guest(engine, seconds, reads)
+    info = {"tenant": tenant, _FOREIGN: True, _RAW: None}
+    return _TownSession(bind, info=info, expire_on_commit=False)
+
+
+@lru_cache(maxsize=100)
+def _as_guest(engine: Engine, seconds: float, reads: bool) -> Engine:
+    return engine.execution_options(guest_seconds=seconds, reads=reads)
+
+
+def break_off(session: Session) -> None:
+    """Cut a guest session's connection, from another thread than the one that uses it."""
+    raw: psycopg.Connection | None = session.info.get(_RAW)
+    if raw is None:
+        return
+    with suppress(psycopg.Error, OSError, ValueError):
+        raw.cancel_safe(timeout=CANCEL_SECONDS)
+    # Not closed: the other thread may be waiting on it, and the kernel may give its number to
+    # another connection. Shut down, it ends for whoever holds it.
+    with (
+        suppress(psycopg.Error, OSError, ValueError),
+        socket.socket(fileno=os.dup(raw.fileno())) as ending,
+    ):
+        ending.shutdown(socket.SHUT_RDWR)
 
 
 def make_session_factory(engine: Engine) -> sessionmaker[Session]:

@@ -17,6 +17,8 @@ from core.api.context import TenantContext
 from core.api.errors import PermanentError, RetryableError
 from core.api.work import Consumer
 from core.platform import metrics
+from core.platform.db.session import mark_foreign, restore
+from core.platform.interruption import Interruption, errors_only
 from core.platform.outbox.heartbeat import kept
 from core.platform.outbox.process import Process, UnitOfWork
 from core.platform.outbox.service import Claim, LostClaimError
@@ -60,7 +62,7 @@ def deliver(
                 kept(runtime, tenant, claim, consumer.lease),
                 _time_limit(consumer.lease),
             ):
-                consumer.handler(cast("TenantContext", town), claim.payload)
+                _handle(town, plugin, consumer, claim)
             town.outbox.finish(claim)
             town.session.commit()
             metrics.effects.labels(topic, "done").inc()
@@ -68,11 +70,22 @@ def deliver(
             town.session.rollback()
             metrics.effects.labels(topic, "lost").inc()
             log.warning("outbox.lost_claim", topic=topic)
-        except (Exception, SystemExit, OutOfTimeError) as error:  # noqa: BLE001 - the row must not be stuck
+        except (Exception, OutOfTimeError) as error:  # noqa: BLE001 - the row must not be stuck
             _end(town, claim, error, consumer)
 
 
-class OutOfTimeError(BaseException):
+def _handle(town: UnitOfWork, plugin: str, consumer: Consumer, claim: Claim) -> None:
+    """Do the work of a row; a plugin's leaves the connection and the transaction as they were."""
+    with errors_only():
+        if not plugin:
+            consumer.handler(cast("TenantContext", town), claim.payload)
+            return
+        mark_foreign(town.session)
+        consumer.handler(cast("TenantContext", town), claim.payload)
+        restore(town.session)
+
+
+class OutOfTimeError(Interruption):
     """The work took longer than its lease. What contains a plugin's faults lets it pass."""
 
 

@@ -7,6 +7,9 @@ not one a page.
 
 Waking another thread takes longer (25 to 150 µs) than most answers. So what a page asks of several
 plugins is asked `together`, in one companion.
+
+A contained call never sees the session of the request or worker that makes it: what it opens is
+kept in its `Visit`, closed with it, and broken off when the call is given up.
 """
 
 from __future__ import annotations
@@ -15,14 +18,19 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextlib import suppress
+from contextvars import Context, ContextVar, copy_context
+from datetime import timedelta
+from enum import Enum
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from core.api.errors import PreauError, RetryableError
 from core.platform import metrics
+from core.platform.interruption import Interruption, error_words, errors_only
 
 T = TypeVar("T")
 
@@ -31,10 +39,20 @@ PATIENCE = 2.0
 MOST_IDLE = 16
 """Threads that wait for a call: more than a process answers requests at a time."""
 REST = 60.0
-"""Seconds for which a plugin is not asked again what it hung on."""
+"""Seconds for which a plugin is not asked again, in a town, what it hung on there."""
+LONGEST_REST = 3600.0
+"""The same, at most: each time that it hangs again, it rests twice as long."""
+SLOW = 0.25
+"""Seconds after which a call that failed lets others pass: it rests for some time, too."""
+SHARE = 10
+"""It rests so many times as long as it took: failing slowly costs a tenth of a thread at most."""
+MOST_LEFT = 2
+"""Calls of a plugin that may run on after they were given up; then it rests until one ends."""
 
 log = structlog.get_logger(__name__)
-_resting: dict[tuple[str, str], float] = {}
+
+Key = tuple[str, str, str]
+"""The town ("" outside any), the plugin, and what it is asked."""
 
 
 class FaultError(RetryableError):
@@ -44,7 +62,7 @@ class FaultError(RetryableError):
 class StuckError(Exception):
     """No answer within the time."""
 
-    def __init__(self, seconds: float, asked: tuple[str, str] | None) -> None:
+    def __init__(self, seconds: float, asked: Key | None) -> None:
         super().__init__(f"no answer within {seconds:g} s")
         self.asked = asked
         """Of several plugins, the one that does not answer, and what it was asked."""
@@ -54,13 +72,95 @@ class NonsenseError(Exception):
     """An answer that is not what the contract says."""
 
 
+class Access(Enum):
+    """What a contained call may do to the database, over a session of its own."""
+
+    NONE = "none"
+    """Nothing: it answers from the settings alone."""
+    READ = "read"
+    WRITE = "write"
+    """Its changes are committed if it ends well."""
+
+
+class Resource(Protocol):
+    """Something that a call opened for itself, such as a session."""
+
+    def end(self, *, well: bool) -> None:
+        """Keep what was done, or undo it; then close. In the thread that opened it."""
+        ...
+
+    def break_off(self) -> None:
+        """Stop what it does, from another thread."""
+        ...
+
+
+R = TypeVar("R", bound=Resource)
+
+
+class Visit:
+    """One contained call, and what was opened for it."""
+
+    def __init__(self, access: Access, seconds: float) -> None:
+        self.access = access
+        self.seconds = seconds
+        self._opened: dict[object, Resource] = {}
+        self._over = False
+        self._lock = threading.Lock()
+
+    def opened(self, key: object, open_: Callable[[], R]) -> R:
+        """What was opened under `key`, for the length of this call.
+
+        Raises:
+            Interruption: the call was given up.
+        """
+        with self._lock:
+            if self._over:
+                raise _LeftError
+            if key not in self._opened:
+                self._opened[key] = open_()
+            found: R = self._opened[key]  # type: ignore[assignment]
+            return found
+
+    def end(self, *, well: bool) -> None:
+        """Close what was opened, in the thread of the call. What closing raises, passes."""
+        with self._lock:
+            self._over = True
+        failed: Exception | None = None
+        for resource in self._opened.values():
+            try:
+                resource.end(well=well and failed is None)
+            except Exception as error:  # noqa: BLE001 - all of them are closed first
+                failed = error
+        if failed is not None and well:
+            raise failed
+
+    def break_off(self) -> None:
+        """Stop what was opened, from another thread: nobody waits for this call any more."""
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+        for resource in self._opened.values():
+            resource.break_off()
+
+
+_visit: ContextVar[Visit | None] = ContextVar("_visit", default=None)
+
+
+def current_visit() -> Visit | None:
+    """The contained call from which this is called."""
+    return _visit.get()
+
+
 def contain(
     plugin: str,
     what: str,
     call: Callable[[], T],
     *,
+    town: str = "",
     seconds: float | None = None,
     passing: tuple[type[BaseException], ...] = (),
+    access: Access = Access.READ,
     here: bool = False,
 ) -> T:
     """Call a plugin's code, for `PATIENCE` unless `seconds` says otherwise.
@@ -69,26 +169,54 @@ def contain(
     it takes.
 
     Raises:
-        FaultError: it raised something else, hung, or rests after having hung.
+        FaultError: it raised something else, hung, or rests after having hung in this town.
     """
-    key = plugin, what
-    if _resting.get(key, 0.0) > time.monotonic():
-        raise FaultError(f"plugin {plugin!r} rests: it hung in {what}")
+    key = town, plugin, what
+    _resting.refuse(key)
     companion = _gathering()
+    longest = PATIENCE if seconds is None else seconds
+    visit = Visit(access, longest)
+    began = time.monotonic()
     try:
         if here:
-            return call()
-        if companion is not None and seconds is None:
-            return companion.ask(key, call)
-        return bounded(PATIENCE if seconds is None else seconds, call)
+            answer = _visited(visit, call)
+        elif companion is not None and seconds is None:
+            answer = companion.ask(key, visit, call)
+        else:
+            answer = _bounded(longest, partial(_visited, visit, call), visit, key)
     except passing:
         raise
-    except (Exception, SystemExit) as error:
+    except _LeftError:
+        raise
+    except Interruption:  # The time of who called it is over.
+        _resting.add(key)
+        raise
+    except Exception as error:
         if isinstance(error, StuckError):
-            _resting[key] = time.monotonic() + REST
+            _resting.add(key)
+        else:
+            _resting.let_pass(key, time.monotonic() - began)
         if companion is None or companion.is_news(key):
             report_fault(plugin, what, error)
-        raise FaultError(f"plugin {plugin!r} failed in {what}: {_words(error)}") from error
+        raise FaultError(f"plugin {plugin!r} failed in {what}: {error_words(error)}") from error
+    _resting.end(key)
+    return answer
+
+
+def _visited(visit: Visit, call: Callable[[], T]) -> T:
+    token = _visit.set(visit)
+    try:
+        with errors_only():
+            answer = call()
+    except BaseException:
+        with suppress(Exception):
+            visit.end(well=False)
+        raise
+    else:
+        visit.end(well=True)
+        return answer
+    finally:
+        _visit.reset(token)
 
 
 def together(ask: Callable[[], T]) -> T:
@@ -99,7 +227,7 @@ def together(ask: Callable[[], T]) -> T:
     """
     if _gathering() is not None:
         return ask()
-    told: set[tuple[str, str]] = set()
+    told: set[Key] = set()
     stood_still = False
     while True:
         companion = _take()
@@ -109,8 +237,10 @@ def together(ask: Callable[[], T]) -> T:
         except StuckError as error:
             told |= companion.told
             if error.asked is not None:
-                _resting[error.asked] = time.monotonic() + REST
-                report_fault(*error.asked, error)
+                _resting.leave(error.asked, companion)
+                _resting.add(error.asked)
+                _town, plugin, what = error.asked
+                report_fault(plugin, what, error)
             elif stood_still:
                 return ask()  # Here, where only the plugins' own calls are waited for.
             else:
@@ -123,7 +253,9 @@ def consult(
     call: Callable[[], T],
     answers: tuple[type[Any], ...],
     *,
+    town: str = "",
     seconds: float | None = None,
+    access: Access = Access.READ,
     here: bool = False,
 ) -> T:
     """`contain` for a method of a plugin's object: a `PreauError` is its answer and passes.
@@ -137,7 +269,16 @@ def consult(
             raise NonsenseError(f"answered {answer!r:.80}")
         return answer
 
-    return contain(plugin, what, checked, seconds=seconds, passing=(PreauError,), here=here)
+    return contain(
+        plugin,
+        what,
+        checked,
+        town=town,
+        seconds=seconds,
+        passing=(PreauError,),
+        access=access,
+        here=here,
+    )
 
 
 def report_fault(plugin: str, what: str, error: BaseException) -> None:
@@ -151,11 +292,71 @@ def forget_rests() -> None:
     _resting.clear()
 
 
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def rest_of(town: str, plugin: str, what: str) -> float:
+    """Seconds for which a plugin is not asked this in a town; 0 when it is."""
+    return _resting.left((town, plugin, what))
 
 
-class _LeftError(BaseException):
+class _Rests:
+    """What is not asked for a while, in this process."""
+
+    def __init__(self) -> None:
+        self._until: dict[Key, float] = {}
+        self._times: dict[Key, int] = {}
+        self._left: dict[Key, list[threading.Thread]] = {}
+
+    def left(self, key: Key) -> float:
+        """Seconds until it may be asked again."""
+        left = self._until.get(key, 0.0) - time.monotonic()
+        if left <= 0 and key in self._left:
+            running = [thread for thread in self._left[key] if thread.is_alive()]
+            self._left[key] = running
+            if len(running) >= MOST_LEFT:
+                return REST
+        return max(0.0, left)
+
+    def refuse(self, key: Key) -> None:
+        """Refuse to ask what rests.
+
+        Raises:
+            FaultError: it rests; to be asked again when it does no more.
+        """
+        if not self._until and not self._left:  # Nearly always.
+            return
+        left = self.left(key)
+        if left > 0:
+            raise FaultError(
+                f"plugin {key[1]!r} rests: it hung in {key[2]}", timedelta(seconds=left)
+            )
+
+    def add(self, key: Key) -> None:
+        """It hung."""
+        times = self._times[key] = self._times.get(key, 0) + 1
+        self._until[key] = time.monotonic() + min(REST * 2 ** (times - 1), LONGEST_REST)
+
+    def end(self, key: Key) -> None:
+        """It answered."""
+        if self._times:
+            self._times.pop(key, None)
+
+    def leave(self, key: Key, thread: threading.Thread) -> None:
+        """It hung, and runs on in this thread."""
+        self._left.setdefault(key, []).append(thread)
+
+    def let_pass(self, key: Key, seconds: float) -> None:
+        """It failed, after `seconds`: if that was long, others come before it is asked again."""
+        if seconds > SLOW:
+            self._until[key] = time.monotonic() + min(seconds * SHARE, REST)
+
+    def clear(self) -> None:
+        """All may be asked."""
+        self.__init__()  # type: ignore[misc]
+
+
+_resting = _Rests()
+
+
+class _LeftError(Interruption):
     """Nobody waits for this companion any more."""
 
 
@@ -166,10 +367,11 @@ class _Companion(threading.Thread):
         super().__init__(name="plugin-call", daemon=True)
         self.gathers = False
         """Whether what runs now, asks several plugins, and is not a plugin's code itself."""
-        self.told: set[tuple[str, str]] = set()
+        self.told: set[Key] = set()
         """What failed of what was asked."""
-        self._told_before: set[tuple[str, str]] = set()
-        self._asking: tuple[str, str] | None = None
+        self._told_before: set[Key] = set()
+        self._asking: Key | None = None
+        self._visit: Visit | None = None
         self._since = 0.0
         self._left = False
         # Whether somebody waits is one question for both threads.
@@ -185,46 +387,51 @@ class _Companion(threading.Thread):
             except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
                 self._answers.put((None, error))
 
-    def gather(self, told_before: set[tuple[str, str]]) -> None:
+    def gather(self, told_before: set[Key]) -> None:
         """The next call asks several plugins; of these, faults were reported already."""
         self.gathers, self.told, self._told_before = True, set(), told_before
 
-    def is_news(self, key: tuple[str, str]) -> bool:
+    def is_news(self, key: Key) -> bool:
         """Whether a fault was not reported when all was asked before."""
         self.told.add(key)
         return key not in self._told_before
 
-    def ask(self, key: tuple[str, str], call: Callable[[], T]) -> T:
+    def ask(self, key: Key, visit: Visit, call: Callable[[], T]) -> T:
         """In the companion: make one call of several."""
-        self._step(key)
+        self._step(key, visit)
         try:
-            return copy_context().run(call)
+            return copy_context().run(_visited, visit, call)
         finally:
-            self._step(None)
+            self._step(None, None)
 
-    def _step(self, asking: tuple[str, str] | None) -> None:
+    def _step(self, asking: Key | None, visit: Visit | None) -> None:
         with self._lock:
             if self._left:
-                # The page goes on without it, and with the same session: nobody is asked here any
-                # more, and what the last call said does not count.
+                # The page goes on without it: nobody is asked here any more, and what the last
+                # call said does not count.
                 raise _LeftError
-            self.gathers, self._asking = asking is None, asking
+            self.gathers, self._asking, self._visit = asking is None, asking, visit
             self._since = time.monotonic()
 
-    def answer(self, call: Callable[[], T], seconds: float) -> T:
+    def answer(self, call: Callable[[], T], seconds: float, visit: Visit | None = None) -> T:
         """In the thread that waits: have a call made, and wait `seconds` for each that it asks.
+
+        `visit` is what the call opens, unless it asks several plugins.
 
         Raises:
             StuckError: it still runs.
         """
-        self._since = time.monotonic()
+        self._since, self._visit = time.monotonic(), visit
         self._calls.put((copy_context(), call))
         try:
             answer, error = self._wait(seconds)
         except BaseException:  # the alarm of who waits, too
             with self._lock:
                 self._left = True
+                visit = self._visit
             self._calls.put(None)  # If it ever comes back, it ends.
+            if visit is not None:
+                visit.break_off()
             raise
         self.gathers = False
         if len(_idle) < MOST_IDLE:
@@ -276,3 +483,12 @@ def bounded(seconds: float, call: Callable[[], T]) -> T:
         StuckError: it still runs.
     """
     return _take().answer(call, seconds)
+
+
+def _bounded(seconds: float, call: Callable[[], T], visit: Visit, key: Key) -> T:
+    companion = _take()
+    try:
+        return companion.answer(call, seconds, visit)
+    except StuckError:
+        _resting.leave(key, companion)
+        raise

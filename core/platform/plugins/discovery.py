@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pluggy
 from pydantic import BaseModel
 
 from core import hookspecs
+from core.api.context import TenantContext
 from core.api.plugin import PROJECT, HealthCheck, Plugin
 from core.api.web import MenuEntry
 from core.platform import i18n
-from core.platform.plugins.calls import FaultError, NonsenseError, contain, together
+from core.platform.plugins.calls import Access, FaultError, NonsenseError, contain, together
 
 GROUP = "preau.plugins"
 
@@ -29,6 +32,26 @@ _asked: ContextVar[frozenset[str]] = ContextVar("_asked", default=frozenset())
 
 class PluginLoadError(Exception):
     """An installed plugin does not load. Nothing starts without it: its towns would be broken."""
+
+
+class Host(TenantContext, Protocol):
+    """A town that hooks are called in."""
+
+    @property
+    def guest(self) -> TenantContext:
+        """The same town for code that must not have its session."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """An object that a plugin brings, with the key and the label that it had then."""
+
+    plugin: str
+    key: str
+    label: str
+    built_in: bool
+    it: Any
 
 
 class Extensions:
@@ -111,13 +134,13 @@ class Extensions:
         return callers
 
     def contained(
-        self, enabled: frozenset[str], hook: str, *, only: str = "", **kwargs: Any
+        self, enabled: frozenset[str], hook: str, *, ctx: Host, only: str = "", **kwargs: Any
     ) -> list[tuple[str, list[Any]]]:
         """Call a hook that gives a list, plugin by plugin, or of the plugin `only`.
 
         One that raises, hangs or answers nonsense is logged, counted and left out. What is built in
-        is code of our own: it is not waited for in another thread. A plugin that asks, in a hook,
-        what the hook gives is told of nothing: it would ask itself.
+        is code of our own: it is not waited for in another thread, and has the session of `ctx`. A
+        plugin that asks, in a hook, what the hook gives is told of nothing: it would ask itself.
         """
         if hook in _asked.get():
             return []
@@ -126,9 +149,17 @@ class Extensions:
             found = []
             for name in asked:
                 if self.plugins[name].built_in == ours:
-                    call = partial(self.call_one, enabled, name, hook, **kwargs)
+                    context = ctx if ours else ctx.guest
+                    call = partial(self.call_one, enabled, name, hook, ctx=context, **kwargs)
                     with suppress(FaultError):
-                        items = contain(name, hook, partial(_listed, hook, call), here=ours)
+                        items = contain(
+                            name,
+                            hook,
+                            partial(_listed, hook, name, call, built_in=ours),
+                            town=ctx.town.slug,
+                            access=Access.NONE if hook in _FROM_SETTINGS else Access.READ,
+                            here=ours,
+                        )
                         found.append((name, items))
             return found
 
@@ -145,6 +176,13 @@ class Extensions:
 
 MOST = 200
 """Things that a plugin may give at a time: a generator without end must not fill the memory."""
+LABEL_CHARACTERS = 80
+"""How long a word for a menu, a list or a button may be."""
+NAME_CHARACTERS = 200
+"""How long the name of a route, or of a question about health, may be."""
+
+_FROM_SETTINGS = frozenset({"menu_entries"})
+"""Hooks that are answered from the settings alone."""
 
 _MEMBERS = {
     "invoice_sources": ("read",),
@@ -154,7 +192,9 @@ _MEMBERS = {
 """What the objects that a hook gives must be able to do, besides having a key and a label."""
 
 
-def _listed(hook: str, call: Callable[[], Any]) -> list[Any]:
+def _listed(
+    hook: str, plugin: str, call: Callable[[], Any], *, built_in: bool
+) -> list[Any]:
     """What a hook gave, as far as it is what the hook's specification says.
 
     Raises:
@@ -163,32 +203,58 @@ def _listed(hook: str, call: Callable[[], Any]) -> list[Any]:
     items = list(islice(call() or (), MOST + 1))
     if len(items) > MOST:
         raise NonsenseError(f"gave more than {MOST}")
-    for item in items:
-        if not _is_meant(hook, item):
-            raise NonsenseError(f"gave {item!r:.80}")
-    return items
+    return [_meant(hook, plugin, item, built_in=built_in) for item in items]
 
 
-def _is_meant(hook: str, item: Any) -> bool:
+def _meant(hook: str, plugin: str, item: Any, *, built_in: bool) -> Any:
+    """An item, its words as they are now: a property may say something else each time."""
     match hook:
-        case "menu_entries":
-            return isinstance(item, MenuEntry) and (
-                isinstance(item.label, str)
-                and isinstance(item.route, str)
-                and isinstance(item.order, int)
+        case "menu_entries" if isinstance(item, MenuEntry) and isinstance(item.order, int):
+            return MenuEntry(
+                _words(item.label, LABEL_CHARACTERS),
+                _words(item.route, NAME_CHARACTERS, may_be_empty=True),
+                int(item.order),
             )
-        case "health_checks":
-            return isinstance(item, HealthCheck) and callable(item.check)
-        case _:
-            return all(
-                isinstance(getattr(item, name, None), str) for name in ("key", "label")
-            ) and all(callable(getattr(item, name, None)) for name in _MEMBERS[hook])
+        case "health_checks" if isinstance(item, HealthCheck) and callable(item.check):
+            return HealthCheck(_words(item.name, NAME_CHARACTERS), item.check)
+        case "menu_entries" | "health_checks":
+            raise NonsenseError(f"gave {item!r:.80}")
+    key = _words(getattr(item, "key", None), LABEL_CHARACTERS)
+    label = _words(getattr(item, "label", None), LABEL_CHARACTERS)
+    if not (key.isascii() and key.isidentifier()):
+        raise NonsenseError(f"gave a key that is no name: {key!r}")
+    for member in _MEMBERS[hook]:
+        if not callable(getattr(item, member, None)):
+            raise NonsenseError(f"gave {item!r:.80}, which cannot {member}")
+    return Brought(plugin, key, label, built_in, item)
+
+
+def _words(value: Any, most: int, *, may_be_empty: bool = False) -> str:
+    """Words that fit where they are shown: on one line.
+
+    Raises:
+        NonsenseError: they do not.
+    """
+    if not isinstance(value, str):
+        raise NonsenseError(f"gave {value!r:.80} for words")
+    words = str.__str__(value)
+    if len(words) > most or not (words.strip() or may_be_empty):
+        raise NonsenseError(f"gave {words!r:.80}: {len(words)} characters, 1 to {most} are shown")
+    if any(unicodedata.category(character) in _UNSEEN for character in words):
+        raise NonsenseError(f"gave {words!r:.80}, with characters that are not to be seen")
+    return words
+
+
+_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Controls, halves of characters, ends of lines and paragraphs."""
 
 
 def _loaded(point: EntryPoint) -> Plugin[Any]:
     try:
         plugin = point.load()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginLoadError(
             f"plugin {point.name!r} does not load: {type(error).__name__}: {error}"
         ) from error

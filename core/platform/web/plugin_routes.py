@@ -7,8 +7,13 @@ from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
+from pyramid.response import Response
 
+from core.platform.db.session import mark_foreign
+from core.platform.interruption import errors_only
 from core.platform.plugins.discovery import Extensions
+
+View = Callable[[Any, Request], Response]
 
 
 class TownEnables:
@@ -63,7 +68,20 @@ class PluginWeb:
             permission=permission,
             require_csrf=csrf,
             form=csrf,
+            decorator=_as_foreign,
         )
+
+
+def _as_foreign(view: View) -> View:
+    """Let a plugin's page leave its connection as it was, and raise nothing but errors."""
+
+    def guarded(context: Any, request: Request) -> Response:
+        if request.ctx is not None:
+            mark_foreign(request.ctx.session)
+        with errors_only():
+            return view(context, request)
+
+    return guarded
 
 
 def add_plugins(config: Configurator, extensions: Extensions) -> None:
@@ -76,5 +94,5 @@ def add_plugins(config: Configurator, extensions: Extensions) -> None:
                 everything, name, "configure_web", config=PluginWeb(config, name, package)
             )
             config.commit()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RuntimeError(f"plugin {name!r} cannot add its pages: {error}") from error

@@ -1,0 +1,168 @@
+"""A town as contained plugin code sees it: never over the session of the request or worker.
+
+What such code does in the database is its own: a statement that fails, a lock, a setting of the
+connection or a wait for another row costs its own call, and nothing that core wants to commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock, Families, Invoices, Outbox, Payments, TenantContext, TownInfo
+from core.api.invoices import (
+    InvoiceRecord,
+    InvoiceSource,
+    SourceFile,
+    SourceNotice,
+    SourceProblem,
+)
+from core.api.messages import Address, Delivery, Message, NotificationChannel
+from core.api.payments import (
+    Attempt,
+    Capabilities,
+    Outcome,
+    PaymentIntent,
+    PaymentProvider,
+    Redirect,
+)
+from core.api.plugin import Plugin
+from core.platform.db.session import break_off
+from core.platform.plugins.calls import Access, Visit, current_visit
+from core.platform.plugins.discovery import Brought
+
+if TYPE_CHECKING:
+    from core.platform.tenancy.config import TenantConfig
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class OutOfReachError(Exception):
+    """A plugin reached for the database where it may not."""
+
+
+class Guest:
+    """One town for contained calls; satisfies `core.api.context.TenantContext`.
+
+    A plugin's object may keep it. Each call of a hook, or of a method of such an object, has a
+    session of its own, which ends with the call.
+    """
+
+    def __init__(
+        self,
+        config: TenantConfig,
+        town: TownInfo,
+        clock: Clock,
+        open_: Callable[[float, bool], TenantContext],
+    ) -> None:
+        """`open_` opens the town with a session of its own, bounded in seconds; True: to read."""
+        self._config = config
+        self._open = open_
+        self.town = town
+        self.clock = clock
+
+    @property
+    def session(self) -> Session:
+        """The session of the current call."""
+        return self._work().session
+
+    @property
+    def families(self) -> Families:
+        """The families' files."""
+        return self._work().families
+
+    @property
+    def invoices(self) -> Invoices:
+        """The published invoices."""
+        return self._work().invoices
+
+    @property
+    def payments(self) -> Payments:
+        """Payments."""
+        return self._work().payments
+
+    @property
+    def outbox(self) -> Outbox:
+        """Effects that leave after the commit."""
+        return self._work().outbox
+
+    def settings(self, plugin: Plugin[S]) -> S:
+        """The settings of `plugin` in this town."""
+        return cast("S", self._config.settings[plugin.name])
+
+    def _work(self) -> TenantContext:
+        visit = current_visit()
+        if visit is None:
+            raise OutOfReachError("the town's data is within reach during a call only")
+        if visit.access is Access.NONE:
+            raise OutOfReachError("this is answered from the settings alone, without a database")
+        return visit.opened(self, partial(_Work, visit, self._open)).context
+
+
+class _Work:
+    """The session of one call (`core.platform.plugins.calls.Resource`)."""
+
+    def __init__(self, visit: Visit, open_: Callable[[float, bool], TenantContext]) -> None:
+        self._writes = visit.access is Access.WRITE
+        self.context = open_(visit.seconds, not self._writes)
+
+    def end(self, *, well: bool) -> None:
+        """Commit what a call that may write has done; then close."""
+        with self.context.session as session:
+            if well and self._writes:
+                session.commit()
+
+    def break_off(self) -> None:
+        """Cut the connection."""
+        break_off(self.context.session)
+
+
+class Held:
+    """An object that a plugin brings: its key and label as they were when it was brought."""
+
+    def __init__(self, brought: Brought) -> None:
+        self.plugin = brought.plugin
+        self.key = brought.key
+        self.label = brought.label
+        self.built_in = brought.built_in
+        self.it = brought.it
+
+
+class HeldProvider(Held):
+    """A payment provider (`core.api.payments.PaymentProvider`)."""
+
+    def capabilities(self, regie: str) -> Capabilities | None:
+        """See `PaymentProvider.capabilities`."""
+        return cast("PaymentProvider", self.it).capabilities(regie)
+
+    def start(self, intent: PaymentIntent) -> Redirect:
+        """See `PaymentProvider.start`."""
+        return cast("PaymentProvider", self.it).start(intent)
+
+    def outcome(self, attempt: Attempt) -> Outcome:
+        """See `PaymentProvider.outcome`."""
+        return cast("PaymentProvider", self.it).outcome(attempt)
+
+
+class HeldChannel(Held):
+    """A notification channel (`core.api.messages.NotificationChannel`)."""
+
+    def addresses(self, family_id: int, kind: str) -> tuple[Address, ...]:
+        """See `NotificationChannel.addresses`."""
+        return cast("NotificationChannel", self.it).addresses(family_id, kind)
+
+    def deliver(self, message: Message, to: Address, key: str) -> Delivery:
+        """See `NotificationChannel.deliver`."""
+        return cast("NotificationChannel", self.it).deliver(message, to, key)
+
+
+class HeldSource(Held):
+    """An invoice source (`core.api.invoices.InvoiceSource`)."""
+
+    def read(self, file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem | SourceNotice]:
+        """See `InvoiceSource.read`."""
+        return cast("InvoiceSource", self.it).read(file)
