@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from pes_writing import line, pes, piece, slip, tiers, write
-from preau_pes_recette import PesSettings
-from preau_pes_recette.parties import looks_like_nir
-from preau_pes_recette.source import PesSource
 
 from core.plugin import InvoiceRecord, SourceFile, SourceProblem
+from plugins.pes_recette import PesSettings
+from plugins.pes_recette.parties import looks_like_nir
+from plugins.pes_recette.source import PesSource
 
 NIR = "2850599123456" + str(97 - 2850599123456 % 97).zfill(2)
 

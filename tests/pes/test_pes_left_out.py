@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from pes_writing import HEAD, RECETTE, block, line, pes, piece, slip, write
-from preau_pes_recette import PesSettings, Product
-from preau_pes_recette.source import PesSource
 
 from core.plugin import InvoiceKind, InvoiceRecord, SourceFile, SourceNotice, SourceProblem
+from plugins.pes_recette import PesSettings, Product
+from plugins.pes_recette.source import PesSource
 
 COMPANY = {"RefTiers": "T77", "CatTiers": "60", "Nom": "SARL LES PINS", "Prenom": ""}
 LISTED = {"products": {"RS01": Product(regie="CANTINE")}, "regie": ""}

@@ -20,10 +20,10 @@ from pes_writing import (
     slip,
     write,
 )  # fmt: skip
-from preau_pes_recette import PesSettings, Product
-from preau_pes_recette.source import PesSource
 
 from core.plugin import InvoiceKind, InvoiceRecord, SourceFile, SourceProblem, TaxKind
+from plugins.pes_recette import PesSettings, Product
+from plugins.pes_recette.source import PesSource
 
 SETTINGS = PesSettings(
     products={
@@ -89,8 +89,10 @@ def test_the_reference_is_made_only_when_the_town_says_how(read):
     assert read(content, told)[0].payment_reference == "2026-TS-00-1000314"
 
 
-def test_a_direct_debit(read):
-    mandate = block("InfoPrelevementSEPA", {"NatPrel": "01", "DtePrel": "2026-11-20"})
+@pytest.mark.parametrize("name", ["InfoPrelevement", "InfoPrelevementSEPA"])
+@pytest.mark.parametrize("remitted_by", ["01", "02"])
+def test_a_direct_debit(read, name, remitted_by):
+    mandate = block(name, {"NatPrel": remitted_by, "DtePrel": "2026-11-20"})
     (invoice,) = read(pes(slip(piece(line(inside=mandate)), total="41.60")))
     assert invoice.direct_debit
 

@@ -66,7 +66,7 @@ class PesRecette(Plugin[PesSettings]):
     def invoice_sources(self, ctx: TenantContext) -> Sequence[InvoiceSource]:
         """The reader of this town's files."""
         # Here, not above: a process that imports no file need not load the XML library.
-        from preau_pes_recette.source import PesSource  # noqa: PLC0415
+        from plugins.pes_recette.source import PesSource  # noqa: PLC0415
 
         return [PesSource(ctx.settings(self))]
 

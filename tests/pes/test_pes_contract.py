@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from pes_writing import attachment, line, many, pes, piece, refers_to, slip, write
-from preau_pes_recette import PesSettings
-from preau_pes_recette.source import PesSource
 
 from core.testing.conformance import InvoiceSourceContract
+from plugins.pes_recette import PesSettings
+from plugins.pes_recette.source import PesSource
 
 
 class TestPes(InvoiceSourceContract):
@@ -48,8 +48,8 @@ READING = """
 import resource, sys
 from pathlib import Path
 from core.plugin import SourceFile
-from preau_pes_recette import PesSettings
-from preau_pes_recette.source import PesSource
+from plugins.pes_recette import PesSettings
+from plugins.pes_recette.source import PesSource
 source = PesSource(PesSettings(regie="CANTINE"))
 heights = []
 for path in map(Path, sys.argv[1:]):

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pes_writing import line, pes, piece, slip
-from preau_pes_recette import PesSettings
-from preau_pes_recette import values as spelt
-from preau_pes_recette.reader import PesError
-from preau_pes_recette.source import PesSource
-from preau_pes_recette.text import UnreadableError, repaired
 
 from core.plugin import InvoiceRecord, SourceFile, SourceProblem
+from plugins.pes_recette import PesSettings
+from plugins.pes_recette import values as spelt
+from plugins.pes_recette.reader import PesError
+from plugins.pes_recette.source import PesSource
+from plugins.pes_recette.text import UnreadableError, repaired
 
 SOURCE = PesSource(PesSettings(regie="CANTINE"))
 LABEL = "CANTINE D’OCTOBRE – ŒUVRE 5 € « DÉJÀ »"

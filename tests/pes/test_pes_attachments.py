@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from pes_writing import attachment, line, pes, piece, refers_to, slip, write
-from preau_pes_recette import PesSettings
-from preau_pes_recette.source import PesSource
 
 from core.plugin import InvoiceRecord, SourceFile, SourceProblem
+from plugins.pes_recette import PesSettings
+from plugins.pes_recette.source import PesSource
 
 PDF, OTHER = b"%PDF-1.7\nfacture\n%%EOF\n", b"%PDF-1.7\nautre\n%%EOF\n"
 PETIT = {"RefTiers": "F00007", "Nom": "PETIT", "Prenom": "ANNE"}

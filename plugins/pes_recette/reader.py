@@ -15,7 +15,7 @@ from typing import Any
 from lxml import etree
 
 from core.plugin import gettext as _
-from preau_pes_recette import text
+from plugins.pes_recette import text
 
 ROOT = "{http://www.minefi.gouv.fr/cp/helios/pes_v2/Rev0/aller}PES_Aller"
 VERSION = "2"

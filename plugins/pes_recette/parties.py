@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from core.plugin import gettext as _
-from preau_pes_recette.reader import Line, PesError, Piece, Values
-from preau_pes_recette.values import code, without_zeros
+from plugins.pes_recette.reader import Line, PesError, Piece, Values
+from plugins.pes_recette.values import code, without_zeros
 
 PRINCIPAL = "01"
 """``TypTiers`` of the one who owes; 03 and 04 answer for the debt beside him."""
@@ -100,8 +100,9 @@ def by_debtor(piece: Piece) -> Sequence[Sequence[Line]]:
             debtor = debtor_of(line)
         except PesError:
             debtor = {"row": str(line.row)}
-        code_ = debtor.get("RefTiers") or debtor.get("IdTiers")
-        found.setdefault((code_,) if code_ else tuple(debtor.items()), []).append(line)
+        known = debtor.get("RefTiers") or debtor.get("IdTiers")
+        key = (known,) if known else tuple(f"{name}={value}" for name, value in debtor.items())
+        found.setdefault(key, []).append(line)
     return list(found.values())
 
 

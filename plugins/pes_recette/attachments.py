@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tempfile
+import weakref
 import zlib
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.plugin import gettext as _
-from preau_pes_recette.parties import party
-from preau_pes_recette.reader import PesError, Piece, State, Values, walk
+from plugins.pes_recette.parties import party
+from plugins.pes_recette.reader import PesError, Piece, State, Values, walk
 
 LARGEST = 20 * 2**20
 """Bytes of one attachment, unpacked."""
@@ -47,6 +48,7 @@ class Attachments:
     def __init__(self, path: Path) -> None:
         # Open for as long as an invoice that was yielded may still be asked for its PDF.
         self._spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        weakref.finalize(self, self._spool.close)
         self._stored: dict[str, Stored | None] = {}
         self._cited: dict[str, str | None] = {}
         state = State()
@@ -66,14 +68,14 @@ class Attachments:
             if isinstance(found, Piece):
                 for key, who in _citations(found):
                     # Nobody is certain to be the same as anybody, not even as himself.
-                    same = who and self._cited.get(key, who) == who
+                    same = who != "" and self._cited.get(key, who) == who
                     self._cited[key] = who if same else None
         self._by_content: dict[bytes, str | None] = {}
         for key, stored in self._stored.items():
             if stored is not None and key in self._cited:
-                who = self._cited[key]
-                same = who is not None and self._by_content.get(stored.digest, who) == who
-                self._by_content[stored.digest] = who if same else None
+                owner = self._cited[key]
+                alone = self._by_content.get(stored.digest, owner) == owner
+                self._by_content[stored.digest] = owner if alone else None
 
     def _keep(self, values: Values, content: bytes) -> None:
         key, kind = values.get("IdUnique", ""), values.get("TypePJ", "").zfill(3)

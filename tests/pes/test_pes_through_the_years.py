@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from pes_writing import attachment, block, line, pes, piece, refers_to, slip, write
-from preau_pes_recette import plugin
 from sqlalchemy import text
 
 from core.plugin import SourceFile
 from core.testing.portal import make_portal
+from plugins.pes_recette import plugin
 
 TOWN = """\
 [plugins.pes_recette]

@@ -20,14 +20,14 @@ from core.plugin import (
     TaxKind,
 )
 from core.plugin import gettext as _
-from preau_pes_recette import kinds, numbers, parties, values
-from preau_pes_recette.attachments import Attachments
-from preau_pes_recette.kinds import Kind
-from preau_pes_recette.parties import Share
-from preau_pes_recette.reader import Closed, Line, Opened, PesError, Piece, Slip, read
+from plugins.pes_recette import kinds, numbers, parties, values
+from plugins.pes_recette.attachments import Attachments
+from plugins.pes_recette.kinds import Kind
+from plugins.pes_recette.parties import Share
+from plugins.pes_recette.reader import Closed, Line, Opened, PesError, Piece, Slip, read
 
 if TYPE_CHECKING:
-    from preau_pes_recette import PesSettings
+    from plugins.pes_recette import PesSettings
 
 Found = InvoiceRecord | SourceProblem | SourceNotice
 _RELATIONS = {Kind.REISSUED: Relation.REPLACES, Kind.COMPLEMENT: Relation.COMPLETES}

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import date
 
 from core.plugin import gettext as _
-from preau_pes_recette.reader import PesError
+from plugins.pes_recette.reader import PesError
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 """No debt that is still to be paid is of another year: a date outside is a damaged one."""

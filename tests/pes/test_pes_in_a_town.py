@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from pes_writing import attachment, line, pes, piece, refers_to, slip, write
-from preau_pes_recette import plugin
 from webtest import TestApp
 
 from core.plugin import SourceFile
 from core.testing.portal import make_portal, pages_of
+from plugins.pes_recette import plugin
 
 TOWN = """\
 [plugins.pes_recette]

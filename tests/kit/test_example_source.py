@@ -7,20 +7,20 @@ from pathlib import Path
 
 from kit_installing import install, own_tests, preau
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "preau-pes-recette"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "preau-json-invoices"
 
 TOWN = """\
 [tenant]
 name = "Valmont"
 [regies.CANTINE]
 label = "Cantine"
-[plugins.pes_recette]
+[plugins.json_invoices]
 regie = "CANTINE"
 """
 
 
-def test_the_pes_example_keeps_the_contract_and_serves_a_town(tmp_path):
-    """Its own tests are the contract of sources, what PES says, and a town from file to page."""
+def test_the_example_keeps_the_contract_and_serves_a_town(tmp_path):
+    """Its own tests are the contract of sources, what its files say, and a town."""
     folder, target = tmp_path / EXAMPLE.name, tmp_path / "site"
     # A copy: building writes beside the sources.
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis"))
@@ -35,5 +35,5 @@ def test_the_pes_example_keeps_the_contract_and_serves_a_town(tmp_path):
     (town / "tenant.toml").write_text(TOWN, "utf-8")
     settings = {"PREAU_TENANTS_DIR": str(tmp_path / "tenants"), "COLUMNS": "160"}
     listed = preau("plugins", "--quick", cwd=tmp_path, path=target, **settings)
-    for word in ("pes_recette", "preau-pes-recette", "valmont", "invoice_sources"):
+    for word in ("json_invoices", "preau-json-invoices", "valmont", "invoice_sources"):
         assert word in listed

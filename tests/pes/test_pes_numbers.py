@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 from pes_writing import line, pes, piece, slip, write
-from preau_pes_recette import PesSettings
-from preau_pes_recette.source import PesSource
 
 from core.plugin import InvoiceKind, SourceFile
+from plugins.pes_recette import PesSettings
+from plugins.pes_recette.source import PesSource
 
 
 @pytest.fixture

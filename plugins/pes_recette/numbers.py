@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 from core.plugin import gettext as _
-from preau_pes_recette import kinds
-from preau_pes_recette.parties import Share, origin_of
-from preau_pes_recette.reader import Line, PesError, Piece
-from preau_pes_recette.values import without_zeros
+from plugins.pes_recette import kinds
+from plugins.pes_recette.parties import Share, origin_of
+from plugins.pes_recette.reader import Line, PesError, Piece
+from plugins.pes_recette.values import without_zeros
 
 MAIN_BUDGETS = frozenset({"", "0", "00"})
 _SERIES = {kinds.ORDINARY: "", kinds.CANCELLING: "A", kinds.ORDERS: "R", kinds.ORMC: "O"}
