@@ -99,7 +99,7 @@ class _Reading:
             as_number = values.whole if name == "NbrPce" else values.cents
             if as_number(said, name, slip.row) != value:
                 shown = value if name == "NbrPce" else f"{value / 100:.2f}"
-                message = _("Le bordereau annonce « %(said)s », ses pièces font « %(seen)s ».") % {
+                message = _("Le bordereau annonce « %(said)s », ses pièces font « %(seen)s ».") % {
                     "said": said,
                     "seen": shown,
                 }
