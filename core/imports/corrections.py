@@ -25,6 +25,7 @@ from core.api.invoices import (
     TaxKind,
 )
 from core.families.models import Child, Family
+from core.imports import stored
 from core.imports.models import ImportBatch, InvoiceChange
 from core.imports.service import Imports, is_child_key
 from core.invoices.models import Invoice, InvoiceLine, InvoiceState
@@ -175,27 +176,24 @@ class Corrections:
             amount = sum(line.amount for line in lines)
         else:
             amount = invoice.amount if change.amount is None else change.amount
+        stated = {name: getattr(invoice, name) for name in stored.STATED}
         return InvoiceRecord(
-            regie=invoice.regie,
-            number=invoice.number,
-            family_code=family.spelling or family.code,
-            label=change.label,
-            amount=amount,
-            issued_on=invoice.issued_on,
-            due_on=change.due_on,
-            fiscal_year=invoice.fiscal_year,
-            payment_reference=invoice.payment_reference,
-            debtor=family.name,
-            address=tuple(family.address),
-            period_start=invoice.period_start,
-            period_end=invoice.period_end,
-            direct_debit=invoice.direct_debit,
-            kind=InvoiceKind(invoice.kind),
-            origin_number=invoice.origin_number,
-            piece_keys=tuple(invoice.piece_keys),
-            refers_to=tuple(invoice.refers_to),
-            relation=_relation(invoice),
-            lines=tuple(lines),
+            **stated
+            | {
+                "regie": invoice.regie,
+                "number": invoice.number,
+                "family_code": family.spelling or family.code,
+                "debtor": family.name,
+                "address": tuple(family.address),
+                "kind": InvoiceKind(invoice.kind),
+                "piece_keys": tuple(invoice.piece_keys),
+                "refers_to": tuple(invoice.refers_to),
+                "relation": _relation(invoice),
+                "lines": tuple(lines),
+                "label": change.label,
+                "due_on": change.due_on,
+                "amount": amount,
+            }
         )
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,10 @@ from core.api.invoices import (
     SourceProblem,
 )
 from core.domain import access_codes
-from core.imports import reading
+from core.imports import reading, stored
 from core.imports.fingerprints import fingerprint
 from core.imports.models import ImportBatch
+from core.imports.stored import Staged
 from core.invoices.models import Document
 from core.payments.selection import Choice, Choices
 from core.platform.audit.service import Audit
@@ -39,6 +41,7 @@ from core.platform.errors import ImportRefusedError, NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import FaultError
+from core.platform.templating import money
 from core.platform.tenancy.config import TenantConfig
 
 FANOUT = "publish.fanout"
@@ -61,20 +64,9 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "names": ARRAY(Text()),
 }
 
-_INVOICE_COLUMNS = (
-    "regie", "number", "family_code", "family_spelling", "label", "amount", "issued_on", "due_on",
-    "fiscal_year", "payment_reference", "debtor", "address", "period_start", "period_end",
-    "direct_debit", "kind", "origin_number", "content_hash", "line_number", "document_id",
-    "piece_keys", "refers_to", "relation", "former_numbers", "former_hashes",
-)  # fmt: skip
-_LINE_COLUMNS = (
-    "regie", "number", "rank", "activity", "tax_kind", "amount", "child_code", "child_label",
-    "quantity", "unit_price",
-)  # fmt: skip
+_LINE_KEYS = ("regie", "number", "child_code", "child_label")
+"""What a staged line says of its invoice and child, before its own columns."""
 
-
-_Staged = tuple[InvoiceRecord, int | None, str, list[str]]
-"""An invoice, the row of its PDF, its fingerprint, and those it had under its former numbers."""
 
 
 @dataclass(slots=True)
@@ -312,7 +304,7 @@ class Imports:
         progress: Callable[[int], None],
     ) -> None:
         read = 0
-        chunk: list[_Staged] = []
+        chunk: list[Staged] = []
         for item in reading.read(source, file):
             if isinstance(item, SourceProblem):
                 report.add(item)
@@ -367,7 +359,7 @@ class Imports:
                 record.payment_reference,
             )
 
-    def _staged(self, source: InvoiceSource, record: InvoiceRecord) -> _Staged:
+    def _staged(self, source: InvoiceSource, record: InvoiceRecord) -> Staged:
         document_id, digest = None, ""
         if record.document is not None:
             content = reading.document(source, record.document)
@@ -386,38 +378,24 @@ class Imports:
         former = [
             fingerprint(replace(record, number=number), digest) for number in record.former_numbers
         ]
-        return record, document_id, fingerprint(record, digest), former
+        spelling = None if self._ours else record.family_code.strip()
+        return Staged(record, document_id, fingerprint(record, digest), former, spelling)
 
-    def _copy(self, chunk: list[_Staged]) -> None:
+    def _copy(self, chunk: list[Staged]) -> None:
         if not chunk:
             return
         cursor = self._session.connection().connection.cursor()
-        with cursor.copy(f"COPY staged_invoice ({', '.join(_INVOICE_COLUMNS)}) FROM STDIN") as out:
-            for record, document_id, content_hash, hashes in chunk:
-                out.write_row(
-                    (
-                        record.regie, record.number, access_codes.normalise(record.family_code),
-                        None if self._ours else record.family_code.strip(),
-                        record.label, record.amount, record.issued_on, record.due_on,
-                        record.fiscal_year, record.payment_reference, record.debtor,
-                        list(record.address), record.period_start, record.period_end,
-                        record.direct_debit, str(record.kind), record.origin_number, content_hash,
-                        record.line_number, document_id, list(record.piece_keys),
-                        list(record.refers_to), str(record.relation), list(record.former_numbers),
-                        hashes,
-                    )
-                )  # fmt: skip
-        with cursor.copy(f"COPY staged_line ({', '.join(_LINE_COLUMNS)}) FROM STDIN") as out:
+        columns = ", ".join(column.name for column in stored.STAGED_INVOICE)
+        with cursor.copy(f"COPY staged_invoice ({columns}) FROM STDIN") as out:
+            for staged in chunk:
+                out.write_row(stored.invoice_row(staged))
+        columns = ", ".join((*_LINE_KEYS, *stored.STAGED_LINE))
+        with cursor.copy(f"COPY staged_line ({columns}) FROM STDIN") as out:
             for record, *_stored in chunk:
                 family_code = access_codes.normalise(record.family_code)
                 for line in record.lines:
-                    out.write_row(
-                        (
-                            record.regie, record.number, line.rank, line.activity,
-                            str(line.tax_kind), line.amount, _child_code(family_code, line.child),
-                            line.child, line.quantity, line.unit_price,
-                        )
-                    )  # fmt: skip
+                    child = _child_code(family_code, line.child), line.child
+                    out.write_row((record.regie, record.number, *child, *stored.line_row(line)))
 
     def _check(self, report: ImportReport) -> None:
         messages = {
@@ -450,6 +428,14 @@ class Imports:
             report.add(
                 SourceProblem(messages[row.problem], "", row.line_number, "numero", row.number)
             )
+        too_much = _(
+            "Les avoirs de la facture %(number)s en retireraient %(credited)s : plus que son "
+            "montant, %(amount)s."
+        )
+        for row in self._run(_one("check_credited")):
+            sums = {"credited": money(row.credited), "amount": money(row.amount)}
+            message = too_much % {"number": row.origin, **sums}
+            report.add(SourceProblem(message, "", row.line_number, "montant", row.number))
 
     def _merge(
         self, source: InvoiceSource, file: SourceFile, report: ImportReport
@@ -550,7 +536,10 @@ def _one(name: str) -> str:
     return _statements(name)[0]
 
 
+@cache
 def _statements(name: str) -> list[str]:
     """The statements of a file below ``sql``, which are separated by a line ``;``."""
     content = (_SQL / f"{name}.sql").read_text("utf-8")
+    for named, columns in stored.names().items():
+        content = content.replace(f"{{{named}}}", columns)
     return [part.strip() for part in content.split("\n;\n") if part.strip()]

@@ -69,11 +69,64 @@ def test_with_its_invoice_in_one_file_before_or_after_it(portal):
 def test_several_add_up_and_an_invoice_owes_nothing_less_than_nothing(portal):
     portal.publish(record("1"), note("A"), note("B", amount=-4000))
     assert due(portal) == {"1": 687}
-    portal.publish(note("C", amount=-5000))
+    portal.publish(note("C", amount=-687))
     assert due(portal) == {}
     with portal.town() as town:
         (invoice,) = town.invoices.by_number("1")
         assert (invoice.balance, invoice.payable) == (0, False)
+
+
+def refused(portal, *items):
+    with portal.town() as town:
+        report = town.imports.run(Records(*items), portal.file())
+        return [problem.message for problem in report.problems]
+
+
+def test_more_than_the_invoice_is_refused_however_it_comes(portal):
+    (words,) = refused(portal, record("1"), note("A", amount=-6000))
+    assert "60,00" in words
+    assert "56,87" in words
+    assert refused(portal, record("1"), note("A", amount=-5687)) == []  # a draft now
+    assert len(refused(portal, note("B", amount=-1))) == 1
+    assert len(refused(portal, note("A", amount=-5688))) == 1
+    assert len(refused(portal, record("1", amount=5686))) == 1
+    assert refused(portal, record("1", amount=5000), note("A", amount=-5000)) == []
+    # Of the next file what counts is what it says, not what it replaces.
+    assert refused(portal, record("1", amount=4000), note("A", amount=-1000), note("B", amount=-3000)) == []
+    assert len(refused(portal, record("1", amount=4000), note("A", amount=-1000), note("C", amount=-1))) == 1
+
+
+def test_a_note_that_waits_for_its_invoice_is_held_against_it_when_it_comes(portal):
+    assert refused(portal, note("A", amount=-9000)) == []
+    assert len(refused(portal, record("1"))) == 1
+    assert refused(portal, record("1", amount=9000)) == []
+
+
+def test_what_is_not_its_note_counts_for_nothing(portal):
+    portal.publish(record("1"), record("2", family="F002"))
+    assert refused(portal, note("A", amount=-9000, regie="GARDERIE")) == []
+    assert refused(portal, note("B", amount=-9000, origin="")) == []
+    assert refused(portal, note("C", amount=-9000, origin="unknown")) == []
+    batch = portal.publish(note("D", amount=-5000))
+    with portal.town() as town:
+        town.imports.undo(batch)
+    assert refused(portal, note("E", amount=-5687)) == []
+
+
+def test_the_same_file_again_is_no_new_doubt(portal):
+    portal.publish(record("1"), note("A", amount=-5687))
+    assert refused(portal, record("1"), note("A", amount=-5687)) == []
+
+
+def test_a_correction_below_the_credit_notes_is_refused(portal):
+    from core.imports.corrections import Corrected
+
+    portal.publish(record("1", lines=()), note("A", amount=-5000))
+    with portal.town() as town:
+        (known,) = town.invoices.by_number("1")
+        seen = town.billing.get(known.id).content_hash
+        with pytest.raises(UserError, match="50,00"):
+            town.corrections.correct(known.id, Corrected("x", known.due_on, amount=4999), seen=seen, reason="y")
 
 
 def test_it_takes_off_no_other_invoice(portal):
@@ -276,7 +329,7 @@ def test_what_was_given_back_is_certified_where_it_pays_care(portal):
 
 
 def test_nothing_is_given_back_of_what_was_not_paid(portal):
-    portal.publish(record("1"), note("A", amount=-9000))
+    portal.publish(record("1"), note("A", amount=-5687))
     with pytest.raises(UserError):
         give_back(portal)
 

@@ -293,3 +293,23 @@ def test_an_invoice_that_cannot_be_read_does_not_orphan_its_lines(read):
     members = other("factures.csv", table(row(regie="PISCINE", pdf="2025-010-000314.pdf")))
     (problem,) = read(archive(members), "octobre.zip")
     assert problem.column == "regie"
+
+
+@pytest.mark.parametrize("algorithm", ["RC4-40", "RC4-128", "AES-128", "AES-256"])
+def test_a_pdf_that_opens_for_everybody_is_taken_whoever_owns_it(read, algorithm):
+    opens = pdf(lambda w: w.encrypt("", "owner", algorithm=algorithm))
+    (found,) = read(archive(other("pdf/2025-010-000314.pdf", opens)), "octobre.zip")
+    assert isinstance(found, InvoiceRecord), found
+    assert found.document.read() == opens
+    locked = pdf(lambda w: w.encrypt("parent", "owner", algorithm=algorithm))
+    (refused,) = read(archive(other("pdf/2025-010-000314.pdf", locked)), "octobre.zip")
+    assert "mot de passe" in refused.message
+
+
+def test_a_script_is_found_behind_an_owners_password(read):
+    def change(writer):
+        _script(writer)
+        writer.encrypt("", "owner", algorithm="AES-256")
+
+    (refused,) = read(archive(other("pdf/2025-010-000314.pdf", pdf(change))), "octobre.zip")
+    assert "script" in refused.message

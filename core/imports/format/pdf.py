@@ -23,14 +23,15 @@ logging.getLogger("pypdf").addHandler(logging.NullHandler())
 def pdf_problem(content: bytes) -> str:
     """Why `content` is refused as an invoice's PDF, or "".
 
-    Refused: what is no PDF, cannot be opened without a password, or holds scripts or actions that
+    Refused: what is no PDF, asks for a password before it opens, or holds scripts or actions that
     a reader would run (CHEQUES_AND_FORMATS 2.8).
     """
     if not content.startswith(b"%PDF-"):
         return _("Ce fichier n’est pas un PDF.")
     try:
         reader = PdfReader(BytesIO(content))
-        if reader.is_encrypted:
+        # An owner's password only keeps programs from printing or copying: it opens without one.
+        if reader.is_encrypted and not reader.decrypt(""):
             return _("Ce PDF est protégé par un mot de passe.")
         if not len(reader.pages):
             return _("Ce PDF n’a aucune page.")

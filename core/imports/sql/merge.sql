@@ -53,14 +53,9 @@ WHERE i.tenant_id = :tenant
 ;
 -- count changed
 UPDATE invoice i
-SET payment_reference = s.payment_reference, fiscal_year = s.fiscal_year, label = s.label,
-    kind = s.kind, origin_number = s.origin_number, refers_to = s.refers_to,
-    relation = s.relation,
+SET {kept = s.kept},
     -- Another source, or an agent's hand, knows nothing of the accounts' names.
     piece_keys = CASE WHEN s.piece_keys = '{}' THEN i.piece_keys ELSE s.piece_keys END,
-    amount = s.amount, issued_on = s.issued_on,
-    due_on = s.due_on, period_start = s.period_start, period_end = s.period_end,
-    direct_debit = s.direct_debit, document_id = s.document_id, content_hash = s.content_hash,
     batch_id = CASE WHEN i.state = 'cancelled' THEN :batch ELSE i.batch_id END,
     state = CASE WHEN i.state = 'cancelled' THEN 'draft' ELSE i.state END
 FROM staged_invoice s
@@ -72,20 +67,16 @@ WHERE l.tenant_id = :tenant AND l.invoice_id = s.invoice_id AND s.action = 'chan
 ;
 -- count created
 INSERT INTO invoice (
-    tenant_id, family_id, batch_id, regie, number, payment_reference, fiscal_year, label, kind,
-    origin_number, piece_keys, refers_to, relation, amount, issued_on, due_on, period_start,
-    period_end, direct_debit, state, document_id, content_hash)
-SELECT :tenant, coalesce(f.merged_into, f.id), :batch, s.regie, s.number, s.payment_reference, s.fiscal_year, s.label,
-       s.kind, s.origin_number, s.piece_keys, s.refers_to, s.relation, s.amount, s.issued_on, s.due_on, s.period_start, s.period_end,
-       s.direct_debit, 'draft', s.document_id, s.content_hash
+    tenant_id, family_id, batch_id, state, {invoice})
+SELECT :tenant, coalesce(f.merged_into, f.id), :batch, 'draft', {s.invoice}
 FROM staged_invoice s
 JOIN family f ON f.tenant_id = :tenant AND f.code = s.family_code
 WHERE s.invoice_id IS NULL
 ORDER BY s.rank
 ;
 INSERT INTO invoice_line (
-    tenant_id, invoice_id, rank, activity, tax_kind, child_id, quantity, unit_price, amount)
-SELECT :tenant, i.id, l.rank, l.activity, l.tax_kind, c.id, l.quantity, l.unit_price, l.amount
+    tenant_id, invoice_id, child_id, {line})
+SELECT :tenant, i.id, c.id, {l.line}
 FROM staged_line l
 JOIN staged_invoice s ON s.regie = l.regie AND s.number = l.number
 JOIN invoice i ON i.tenant_id = :tenant AND i.regie = l.regie AND i.number = l.number

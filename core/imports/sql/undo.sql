@@ -4,12 +4,8 @@ WHERE l.tenant_id = :tenant AND c.tenant_id = :tenant AND c.batch_id = :batch
   AND l.invoice_id = c.invoice_id
 ;
 UPDATE invoice i
-SET (batch_id, payment_reference, fiscal_year, label, kind, origin_number, piece_keys, refers_to,
-     relation, amount, issued_on, due_on, period_start, period_end, direct_debit, document_id,
-     content_hash, state) =
-    (SELECT o.batch_id, o.payment_reference, o.fiscal_year, o.label, o.kind, o.origin_number,
-            o.piece_keys, o.refers_to, o.relation, o.amount, o.issued_on, o.due_on,
-            o.period_start, o.period_end, o.direct_debit, o.document_id, o.content_hash, o.state
+SET (batch_id, state, {kept}) =
+    (SELECT o.batch_id, o.state, {o.kept}
      -- Columns that are younger than the change keep what they hold.
      FROM jsonb_populate_record(i, c.before -> 'invoice') o)
 FROM invoice_change c
@@ -17,9 +13,8 @@ WHERE i.tenant_id = :tenant AND c.tenant_id = :tenant AND c.batch_id = :batch
   AND i.id = c.invoice_id
 ;
 INSERT INTO invoice_line (
-    tenant_id, invoice_id, rank, activity, tax_kind, child_id, quantity, unit_price, amount)
-SELECT :tenant, c.invoice_id, o.rank, o.activity, o.tax_kind, o.child_id, o.quantity,
-       o.unit_price, o.amount
+    tenant_id, invoice_id, child_id, {line})
+SELECT :tenant, c.invoice_id, o.child_id, {o.line}
 FROM invoice_change c
 CROSS JOIN LATERAL jsonb_populate_recordset(NULL::invoice_line, c.before -> 'lines') o
 WHERE c.tenant_id = :tenant AND c.batch_id = :batch
