@@ -55,6 +55,7 @@ def rule(value: str) -> str:
         Rule.ACCOUNT: _("compte connu"),
         Rule.AGREEMENT: _("accord de deux signes"),
         Rule.CODE: _("code et nom"),
+        Rule.NEAR: _("compte à un chiffre près, et nom"),
         Rule.CANDIDATE: _("candidat"),
         "manual": _("à la main"),
     }.get(value, value)

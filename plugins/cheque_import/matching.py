@@ -12,7 +12,7 @@ from plugins.cheque_import import history, snapshots
 from plugins.cheque_import import matcher as m
 from plugins.cheque_import.models import PENDING, Cheque, ChequeProposal, ChequeState
 from plugins.cheque_import.settings import ChequeSettings
-from plugins.cheque_import.validity import blockers
+from plugins.cheque_import.validity import blockers, notes
 
 _CHUNK = 500
 
@@ -69,6 +69,7 @@ class Matching:
                 blockers=blockers(
                     cheque, today, twin=(cheque.number, cheque.amount) in twins
                 ),
+                notes=notes(cheque),
             )
             for cheque in cheques
         ]  # fmt: skip

@@ -99,17 +99,20 @@ class Hasher:
     def near_accounts(self, record: ChequeRecord) -> frozenset[str]:
         """Fingerprints of the accounts one misread digit away; none when the key proves the line.
 
-        A known account among them is a good *proposal*, never an identity.
+        A known account among them is a good *proposal*, and an identity only with the name or
+        another sign. Where the key is false, it may be the number that was misread, or the key.
         """
         if record.zones is None or record.key in {KeyState.GOOD, KeyState.FILLED}:
             return frozenset()
         account = record.zones.account
-        return frozenset(
-            self._hash("account", account[:i] + digit + account[i + 1 :])
-            for i, old in enumerate(account)
+        near = {
+            account[:i] + digit + account[i + 1 :]
+            for i in range(len(account))
             for digit in "0123456789"
-            if digit != old
-        )
+        }
+        if record.key is KeyState.ABSENT:
+            near.discard(account)
+        return frozenset(self._hash("account", one) for one in near)
 
     def _hash(self, purpose: str, value: str) -> str:
         return hmac.digest(self._key, f"{purpose}\x1f{value}".encode(), "sha256").hex()

@@ -36,7 +36,7 @@ def take(
             invoices=tuple(
                 OpenInvoice(
                     info.id, info.family_id, info.number, info.payment_reference, info.label,
-                    info.balance, info.issued_on, info.due_on,
+                    info.balance, info.issued_on, info.due_on, info.under_way is not None,
                 )
                 for info in opened
             ),

@@ -25,8 +25,6 @@ def blockers(cheque: Cheque, today: date, *, twin: bool) -> tuple[str, ...]:
     found = []
     if twin:
         found.append(_("Un autre chèque a ce numéro et ce montant : lu deux fois ?"))
-    if cheque.rlmc == KeyState.BAD:
-        found.append(_("La clé RLMC est fausse : la ligne magnétique est mal lue."))
     if cheque.attempt:
         found.append(_("Une imputation de ce chèque a déjà été annulée."))
     if cheque.drawn_on is not None:
@@ -35,6 +33,16 @@ def blockers(cheque: Cheque, today: date, *, twin: bool) -> tuple[str, ...]:
         elif cheque.drawn_on > today:
             found.append(_("Chèque postdaté du %s.") % f"{cheque.drawn_on:%d/%m/%Y}")
     return tuple(found)
+
+
+def notes(cheque: Cheque) -> tuple[str, ...]:
+    """What a person is told of the paper, and what stops nothing.
+
+    A line whose key is false hides its account only: a coupon still says what it says.
+    """
+    if cheque.rlmc == KeyState.BAD:
+        return (_("La clé RLMC est fausse : la ligne magnétique est mal lue."),)
+    return ()
 
 
 def refusal(cheque: Cheque, today: date, *, hold_post_dated: bool) -> str:

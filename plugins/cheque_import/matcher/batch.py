@@ -20,16 +20,13 @@ def disputed(cheques: Sequence[Cheque], matches: Sequence[Match], index: Index) 
         if found.state is State.CERTAIN:
             for invoice, cents in found.proposals[0].shares:
                 claimed[invoice] += cents
-    balances = {i.id: i for i in index.snapshot.invoices if i.id in claimed}
-    over = {i for i, cents in claimed.items() if cents > balances[i].balance}
-    return [
-        _to_review(
-            cheque, found, index, [balances[i] for i, _c in found.proposals[0].shares if i in over]
-        )
-        if found.state is State.CERTAIN and any(i in over for i, _c in found.proposals[0].shares)
-        else found
-        for cheque, found in zip(cheques, matches, strict=True)
-    ]
+    over = {i for i, cents in claimed.items() if cents > index.by_id[i].balance}
+    result = []
+    for cheque, found in zip(cheques, matches, strict=True):
+        shares = found.proposals[0].shares if found.state is State.CERTAIN else ()
+        taken = [index.by_id[i] for i, _cents in shares if i in over]
+        result.append(_to_review(cheque, found, index, taken) if taken else found)
+    return result
 
 
 def _to_review(

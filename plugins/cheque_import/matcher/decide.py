@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from plugins.cheque_import.matcher import explain
 from plugins.cheque_import.matcher.batch import disputed, exchanged
-from plugins.cheque_import.matcher.evidence import Evidence, Quality, gather
-from plugins.cheque_import.matcher.normalise import checked, name_score, words
+from plugins.cheque_import.matcher.evidence import Evidence, Quality, gather, lonely
+from plugins.cheque_import.matcher.normalise import best_score, checked, people
 from plugins.cheque_import.matcher.rank import POOR_NAME, propose, ranked
 from plugins.cheque_import.matcher.snapshot import Cheque, Index, Match, Proposal, Rule, State
 from plugins.cheque_import.matcher.ways import exact_way
@@ -28,11 +28,14 @@ def match(cheques: Sequence[Cheque], index: Index) -> tuple[Match, ...]:
 
 def _match(cheque: Cheque, index: Index) -> Match:
     evidence = gather(cheque, index)
-    warnings = cheque.blockers + explain.warnings(evidence)
+    warnings = cheque.blockers + cheque.notes + explain.warnings(evidence)
     certain = _certain(cheque, evidence, index)
     if certain is not None:
         return Match(cheque.key, State.CERTAIN, (certain,), warnings)
     proposals = ranked(cheque, evidence, index)
+    warnings += explain.under_way(
+        [index.by_id[i] for one in proposals[:1] for i, _cents in one.shares]
+    )
     known = any(_points_to(evidence, one.family_id) for one in proposals)
     close = bool(proposals) and proposals[0].gap == 0 and proposals[0].scores["name"] >= FAIR_NAME
     state = State.PROPOSED if known or close else State.MANUAL
@@ -42,7 +45,7 @@ def _match(cheque: Cheque, index: Index) -> Match:
 def _points_to(evidence: Evidence, family: int) -> bool:
     return (
         any(hit.invoice.family_id == family for hit in evidence.hits)
-        or any(link.family_id == family for link in evidence.links)
+        or any(link.family_id == family for link in (*evidence.links, *evidence.near_links))
         or evidence.code_family == family
     )
 
@@ -63,22 +66,28 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     good = name >= GOOD_NAME or payer
     fair = name >= FAIR_NAME or payer
     free = fair or not evidence.named() or _nobody_else(cheque, evidence, family, index)
+    near = not evidence.links and _only_near(evidence) == family
+    second = account or code or near
     signs = (quality is not None) + account + code + good
     if evidence.elsewhere and account + code + good < 2:
         return None
-    if evidence.code_family is not None and not code and signs < 2:
-        # A code is keyed by hand: two other signs outweigh it, one does not.
+    if evidence.code_family is not None and not code and (
+        # A code is keyed by hand: two other signs outweigh it, one does not, and none does when
+        # its family owes this very amount.
+        signs < 2 or index.owes(evidence.code_family, cheque.amount)
+    ):
         return None
     if (
-        evidence.named()
+        quality is not None
+        and evidence.named()
         and name < POOR_NAME
         and signs < 2
         and _named_elsewhere(evidence, family, index)
     ):
-        # A neighbour's coupon, or another family's grandparents.
+        # A neighbour's coupon. An account has its name looked at where that family owes the same.
         return None
     way = exact_way(cheque.amount, evidence, family, index)
-    if way is None or not way.unique:
+    if way is None or not way.unique or any(invoice.under_way for invoice in way.invoices):
         return None
     if evidence.unread and (
         any(checked(raw) for raw in evidence.unread)  # no misreading: another town's, or recent
@@ -86,9 +95,15 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
         or len(way.invoices) < len(evidence.referred) + len(evidence.unread)
     ):
         return None
+    if good and not (payer or quality or account) and not _told_apart(
+        cheque, evidence, family, index
+    ):
+        # A homonym owes the same: the name says nothing, and the code may be mistyped.
+        return None
     rule = _rule(
         evidence, complete=cheque.amount == sum(i.balance for i in evidence.referred),
-        signs=signs, account=account, code=code, good=good, fair=fair, free=free,
+        signs=signs, account=account, code=code, good=good, fair=fair, free=free, near=near,
+        second=second, lone=all(lonely(hit.raw, hit.invoice, index) for hit in evidence.hits),
     )  # fmt: skip
     if rule is None:
         return None
@@ -97,12 +112,15 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
 
 def _rule(
     evidence: Evidence, *, complete: bool, signs: int, account: bool, code: bool, good: bool,
-    fair: bool, free: bool,
+    fair: bool, free: bool, near: bool, second: bool, lone: bool,
 ) -> Rule | None:  # fmt: skip
     quality = evidence.quality()
     if quality is not None:
-        alone = quality is Quality.CHECKED and complete
-        seconded = account or code or (fair if quality > Quality.REPAIRED else good)
+        alone = complete and (
+            quality is Quality.CHECKED
+            or (quality is Quality.EXACT and lone and not evidence.unread)
+        )
+        seconded = second or (fair if quality > Quality.REPAIRED else good)
         if not (alone or seconded):
             return None
         return Rule.REFERENCE if complete else Rule.REFERENCE_PART
@@ -112,6 +130,8 @@ def _rule(
         return Rule.ACCOUNT
     if code and good:
         return Rule.CODE
+    if near and (good or code):
+        return Rule.NEAR
     return Rule.AGREEMENT if signs >= 2 else None
 
 
@@ -126,7 +146,22 @@ def _one_family(evidence: Evidence) -> int | None:
         return family if not linked or family in linked else None
     if linked and evidence.code_family not in linked:
         return evidence.account_family
-    return evidence.code_family
+    return evidence.code_family if evidence.code_family is not None else _only_near(evidence)
+
+
+def _only_near(evidence: Evidence) -> int | None:
+    """The family whose known account is one digit from the one that was read; None of several."""
+    families = {link.family_id for link in evidence.near_links if not link.flagged}
+    return families.pop() if len(families) == len(evidence.near_links) == 1 else None
+
+
+def _told_apart(cheque: Cheque, evidence: Evidence, family: int, index: Index) -> bool:
+    """Whether no other family that is called so owes this amount."""
+    owing = index.owing(cheque.amount)
+    return not any(
+        other != family and score >= GOOD_NAME and index.owes(other, cheque.amount)
+        for score, other in index.families_named(evidence.issuer, owing)
+    )
 
 
 def _only_old_coupons(cheque: Cheque, evidence: Evidence, family: int) -> bool:
@@ -143,7 +178,7 @@ def _only_old_coupons(cheque: Cheque, evidence: Evidence, family: int) -> bool:
 def _known_payer(evidence: Evidence, family: int) -> bool:
     """Whether the issuer is one who signed confirmed cheques of this account for this family."""
     return evidence.named() and any(
-        name_score(evidence.issuer, words(payer)) >= OTHER_NAME
+        best_score(evidence.issuer, people(payer)) >= OTHER_NAME
         for link in evidence.links
         if link.family_id == family
         for payer in link.payers
@@ -151,16 +186,14 @@ def _known_payer(evidence: Evidence, family: int) -> bool:
 
 
 def _nobody_else(cheque: Cheque, evidence: Evidence, family: int, index: Index) -> bool:
-    """Whether the issuer's name means no other family.
-
-    None is called so, and none that owes this amount is called alike.
+    """Whether no other family that is called alike owes this amount.
 
     A known account is then the household's own under a name that its file does not hold.
     """
     owing = index.owing(cheque.amount)
     return not any(
-        other != family and (score >= OTHER_NAME or other in owing)
-        for score, other in index.families_named(evidence.issuer, owing)
+        other != family and index.owes(other, cheque.amount)
+        for _score, other in index.families_named(evidence.issuer, owing)
     )
 
 

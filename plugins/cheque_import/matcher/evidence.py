@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from plugins.cheque_import.matcher.normalise import bare, check_character, checked, words
+from plugins.cheque_import.matcher.normalise import (
+    Name,
+    bare,
+    check_character,
+    checked,
+    people,
+)
 from plugins.cheque_import.matcher.snapshot import (
     AccountLink,
     Cheque,
@@ -17,6 +23,9 @@ from plugins.cheque_import.matcher.snapshot import (
 
 SHARED_SCORE, SHARED_MARGIN = 90, 8
 """Of an account that several families use, the name decides: this well, by this margin."""
+FAIR_SCORE, POOR_SCORE = 75, 60
+NAMED_SCORE = 85
+"""A name is a sign of a family from here on."""
 
 
 class Quality(IntEnum):
@@ -51,7 +60,7 @@ class Evidence:
     account_family: int | None
     """The one family that the account stands for; None when unknown or shared and undecided."""
     code_family: int | None
-    issuer: tuple[str, ...]
+    issuer: tuple[Name, ...]
     account_read: bool
     """Whether the cheque's line told an account, known or not."""
 
@@ -66,47 +75,105 @@ class Evidence:
 
     def named(self) -> bool:
         """Whether the cheque tells a name that can be compared."""
-        return any(len(word) > 1 for word in self.issuer)
+        return any(len(word) > 1 for name in self.issuer for word in name)
 
 
 def gather(cheque: Cheque, index: Index) -> Evidence:
     """Collect the evidence of one cheque."""
-    hits: list[Hit] = []
-    elsewhere: list[tuple[str, Elsewhere]] = []
-    unread: list[str] = []
-    for raw in cheque.references:
-        hit = _hit(raw, index)
-        known = index.snapshot.elsewhere.get(checked(raw)) or index.snapshot.elsewhere.get(
-            bare(raw)
-        )
-        if hit is not None and (hit.quality > Quality.REPAIRED or known is None):
-            hits.append(hit)
-        elif known is not None:
-            elsewhere.append((raw, known))
-        else:
-            unread.append(raw)
-    issuer = words(cheque.issuer)
+    issuer = people(cheque.issuer)
     links = index.snapshot.accounts.get(cheque.account, ()) if cheque.account else ()
     near = {
         link.family_id: link
         for account in cheque.near_accounts
         for link in index.snapshot.accounts.get(account, ())
     }
+    code_family = index.family_of_code(cheque.family_code)
+    hits: list[Hit] = []
+    elsewhere: list[tuple[str, Elsewhere]] = []
+    unread: list[str] = []
+    meant = {link.family_id for link in links} | set(near) | {code_family}
+    for raw in cheque.references:
+        hit = _hit(raw, index)
+        known = index.snapshot.elsewhere.get(checked(raw)) or index.snapshot.elsewhere.get(
+            bare(raw)
+        )
+        family = hit.invoice.family_id if hit is not None else known.family_id if known else None
+        sure = hit is not None and hit.quality is Quality.CHECKED
+        if not (sure or checked(raw) or family in meant):
+            # Misread, it may be another's number, or nobody's.
+            hit = _meant(raw, cheque.amount, hit, meant, issuer, index) or hit
+        if hit is not None and (hit.quality > Quality.REPAIRED or known is None):
+            hits.append(hit)
+        elif known is not None and (hit is None or known.family_id == hit.invoice.family_id):
+            elsewhere.append((raw, known))
+        elif hit is not None:
+            hits.append(hit)
+        else:
+            unread.append(raw)
     return Evidence(
         hits=tuple(hits),
         elsewhere=tuple(elsewhere),
         unread=tuple(unread),
         links=links,
         near_links=tuple(near[family] for family in sorted(near)),
-        account_family=_account_family(links, issuer, index),
-        code_family=index.family_of_code(cheque.family_code),
+        account_family=_account_family(cheque.amount, links, issuer, index),
+        code_family=code_family,
         issuer=issuer,
         account_read=bool(cheque.account),
     )
 
 
+def _meant(
+    raw: str, amount: int, hit: Hit | None, meant: set[int | None], issuer: tuple[Name, ...],
+    index: Index,
+) -> Hit | None:  # fmt: skip
+    """The one invoice, one slip away, of the families that something else means; None of several.
+
+    Something else: account or code, else the name where that family owes this amount. A reference
+    that designates somebody who owes this amount himself is taken at its word.
+    """
+    if hit is not None and index.owes(hit.invoice.family_id, amount):
+        return None
+    named = {
+        family
+        for score, family in index.families_named(issuer, index.owing(amount))
+        if score >= NAMED_SCORE and index.owes(family, amount)
+    }
+    found = {
+        invoice.id: invoice
+        for family in meant | named
+        if family is not None
+        for invoice in index.by_family.get(family, ())
+        if _one_slip(bare(raw), bare(invoice.number))
+    }
+    if len(found) != 1:
+        return None
+    return Hit(raw, next(iter(found.values())), Quality.REPAIRED)
+
+
+def _one_slip(one: str, other: str) -> bool:
+    """Whether one wrong character, or two neighbours that changed places, tell them apart."""
+    if len(one) != len(other):
+        return False
+    wrong = [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+    if len(wrong) == 2 and wrong[1] == wrong[0] + 1:
+        return one[wrong[0]] == other[wrong[1]] and one[wrong[1]] == other[wrong[0]]
+    return len(wrong) == 1
+
+
+def lonely(raw: str, invoice: OpenInvoice, index: Index) -> bool:
+    """Whether no other invoice of this amount is one slip away from a reference without a check.
+
+    The amount then proves that no single digit of it was misread.
+    """
+    return not any(
+        other is not None and other.id != invoice.id and other.balance == invoice.balance
+        for other in map(index.invoice, _slips(bare(raw)))
+    )
+
+
 def _account_family(
-    links: tuple[AccountLink, ...], issuer: tuple[str, ...], index: Index
+    amount: int, links: tuple[AccountLink, ...], issuer: tuple[Name, ...], index: Index
 ) -> int | None:
     if len(links) < 2:
         return links[0].family_id if links else None
@@ -114,7 +181,11 @@ def _account_family(
         ((index.name_score(issuer, link.family_id), link.family_id) for link in links), reverse=True
     )
     (best, family), (second, _other) = scored[:2]
-    return family if best >= SHARED_SCORE and best - second >= SHARED_MARGIN else None
+    if best >= SHARED_SCORE and best - second >= SHARED_MARGIN:
+        return family
+    # Misspelt, the name still decides between these few, when no other of them owes this amount.
+    owing = [link.family_id for link in links if index.owes(link.family_id, amount)]
+    return family if owing == [family] and best >= FAIR_SCORE and second < POOR_SCORE else None
 
 
 def _hit(raw: str, index: Index) -> Hit | None:

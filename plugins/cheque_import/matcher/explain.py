@@ -74,6 +74,15 @@ def warnings(evidence: Evidence) -> tuple[str, ...]:
     return tuple(found)
 
 
+def under_way(invoices: Sequence[OpenInvoice]) -> tuple[str, ...]:
+    """What a parent is paying online at this moment."""
+    return tuple(
+        _("Un paiement en ligne est en cours pour %s.") % invoice.number
+        for invoice in invoices
+        if invoice.under_way
+    )
+
+
 def difference(amount: int, expected: int) -> str:
     """Explain why a cheque is not what the invoices owe; "" when it is."""
     gap = amount - expected

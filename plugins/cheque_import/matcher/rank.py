@@ -8,7 +8,7 @@ from plugins.cheque_import.matcher.evidence import Evidence, Quality
 from plugins.cheque_import.matcher.snapshot import Cheque, Index, Proposal, Rule
 from plugins.cheque_import.matcher.ways import Way, likely_ways, split
 
-ALGORITHM = "2"
+ALGORITHM = "3"
 """Written beside every decision; any change that may alter one raises it."""
 
 POOR_NAME = 60

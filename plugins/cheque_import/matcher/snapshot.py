@@ -10,7 +10,8 @@ from enum import StrEnum
 from heapq import nsmallest
 from itertools import combinations
 
-from plugins.cheque_import.matcher.normalise import bare, name_score, words
+from plugins.cheque_import.matcher.normalise import Name, bare, best_score, people
+from plugins.cheque_import.matcher.subsets import exact_subsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,13 @@ class OpenInvoice:
     balance: int
     issued_on: date
     due_on: date
+    under_way: bool = False
+    """Whether a parent is paying it online now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family's file: its printed code, and every name it may sign with."""
+    """A family's file: its printed code, and every name it may sign with, its own first."""
 
     id: int
     code: str
@@ -85,6 +88,8 @@ class Cheque:
     references: tuple[str, ...] = ()
     family_code: str = ""
     blockers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a person is told about it, and what stops nothing."""
 
 
 class State(StrEnum):
@@ -96,7 +101,7 @@ class State(StrEnum):
 
 
 class Rule(StrEnum):
-    """Why a proposal was made; the first five may be applied without a person."""
+    """Why a proposal was made; all but the last may be applied without a person."""
 
     REFERENCE = "reference"
     """(i) The references' invoices add up to the amount."""
@@ -108,6 +113,8 @@ class Rule(StrEnum):
     """(iii) Two independent signs of one family, and one exact way."""
     CODE = "code+name"
     """(iv) The family code and the name, and one exact way."""
+    NEAR = "near-account+name"
+    """(v) A known account one misread digit away, the name, and one exact way."""
     CANDIDATE = "candidate"
     """Something points to this family; a person decides."""
 
@@ -157,16 +164,15 @@ class Index:
                 self._by_reference[reference] = None if known else invoice
         self._owing = {amount: frozenset(families) for amount, families in owing.items()}
         self._first_owing: dict[tuple[int, bool], tuple[int, ...]] = {}
-        self._words = {
-            family.id: tuple({words(name) for name in family.names}) for family in snapshot.families
-        }
-        self._issuer: tuple[str, ...] = ()
+        self.by_id = {invoice.id: invoice for invoice in snapshot.invoices}
+        self._words = {family.id: _names(family) for family in snapshot.families}
+        self._issuer: tuple[Name, ...] = ()
         self._scores: dict[int, int] = {}
         self._codes: dict[str, int | None] = {}
         for family in snapshot.families:
             code = bare(family.code)
             self._codes[code] = None if code in self._codes else family.id
-        self._names = _NameIndex(snapshot.families)
+        self._names = _NameIndex(self._words)
 
     def invoice(self, bare_reference: str) -> OpenInvoice | None:
         """The one open invoice of this reference."""
@@ -176,21 +182,32 @@ class Index:
         """The family of a printed code, however it was typed."""
         return self._codes.get(bare(code)) if code else None
 
-    def name_score(self, issuer: tuple[str, ...], family_id: int) -> int:
+    def name_score(self, issuer: tuple[Name, ...], family_id: int) -> int:
         """How well the issuer fits the family's best name, 0 to 100."""
         if issuer != self._issuer:
             # One cheque asks for a family's score several times; the next has another issuer.
             self._issuer, self._scores = issuer, {}
         score = self._scores.get(family_id)
         if score is None:
-            names = self._words.get(family_id, ()) if issuer else ()
-            score = round(max((name_score(issuer, name) for name in names), default=0))
+            score = best_score(issuer, self._words.get(family_id, ()))
             self._scores[family_id] = score
         return score
 
     def owing(self, amount: int) -> frozenset[int]:
         """Families with an invoice of exactly this balance."""
         return self._owing.get(amount, frozenset())
+
+    def owes(self, family_id: int, amount: int) -> bool:
+        """Whether some of a family's invoices come to exactly this amount.
+
+        Unproven because they are too many counts as yes.
+        """
+        if family_id in self.owing(amount):
+            return True
+        found = exact_subsets(
+            [invoice.balance for invoice in self.by_family.get(family_id, ())], amount, limit=1
+        )
+        return bool(found.found) or not found.complete
 
     def first_owing(self, amount: int, *, holders: bool) -> tuple[int, ...]:
         """The first few of them, always the same ones.
@@ -208,10 +225,10 @@ class Index:
         return self._first_owing[amount, holders]
 
     def families_named(
-        self, issuer: tuple[str, ...], preferred: frozenset[int]
+        self, issuer: tuple[Name, ...], preferred: frozenset[int]
     ) -> list[tuple[int, int]]:
         """(score, family) of those whose names resemble the issuer, the best first; bounded."""
-        candidates = self._names.candidates(issuer)
+        candidates = set().union(*(self._names.candidates(name) for name in issuer))
         if len(candidates) > _NAME_LIMIT:
             # A frequent name alone tells little; those who also owe this amount come first.
             kept = nsmallest(_NAME_LIMIT, candidates & preferred)
@@ -224,22 +241,34 @@ _NAME_LIMIT = 40
 _FEW = 4
 
 
+def _names(family: Family) -> tuple[Name, ...]:
+    """The names of a family's people. A child's given name alone is no name to know it by."""
+    own = people(family.names[0]) if family.names else ()
+    others = [
+        name
+        for text in family.names[1:]
+        for name in people(text)
+        if sum(len(word) > 1 for word in name) > 1
+    ]
+    return tuple(dict.fromkeys((*own, *others)))
+
+
 class _NameIndex:
     """Families by the words of their names, and by those words less one letter (misspellings)."""
 
-    def __init__(self, families: Iterable[Family]) -> None:
+    def __init__(self, names: Mapping[int, Iterable[Name]]) -> None:
         self._families: dict[str, set[int]] = defaultdict(set)
-        for family in families:
-            for name in family.names:
-                for word in words(name):
+        for family, known in names.items():
+            for name in known:
+                for word in name:
                     if len(word) > 1:
-                        self._families[word].add(family.id)
+                        self._families[word].add(family)
         self._near: dict[str, list[str]] = defaultdict(list)
         for word in self._families:
             for shorter in _deletions(word):
                 self._near[shorter].append(word)
 
-    def candidates(self, issuer: tuple[str, ...]) -> set[int]:
+    def candidates(self, issuer: Name) -> set[int]:
         """Families that share the most words with the issuer."""
         found = [
             self._families[word] if word in self._families else self._misspelt(word)
