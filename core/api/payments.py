@@ -179,8 +179,8 @@ class Capabilities(Checked):
     direct_debit: bool = False
     reference_pattern: str = ""
     """A regular expression that an invoice's payment reference must match whole, where the provider
-    sends it as it is; "" where any reference, or none, will do. An import that brings another one
-    is refused by core."""
+    sends it as it is; "" where any reference, or none, will do. Core tells of another one at
+    import, by the invoice's name, and offers it to nobody."""
     reference_rule: str = ""
     """The same rule in words, as a sentence for the agent who imports."""
 

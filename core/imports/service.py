@@ -315,6 +315,7 @@ class Imports:
             read += 1
             for problem in self._problems_of(item, file):
                 report.add(problem)
+            self._note_reference(item, file, report)
             if report.refused:
                 chunk.clear()  # The rest is read for its problems only.
                 continue
@@ -350,14 +351,27 @@ class Imports:
                 "montant",
                 record.number,
             )
+
+    def _note_reference(
+        self, record: InvoiceRecord, file: SourceFile, report: ImportReport
+    ) -> None:
+        """Tell of an invoice whose reference nobody will be able to pay with online.
+
+        It is no problem of the file: the debt may well have this reference, and is paid elsewhere.
+        """
         choice = self._online.get(record.regie)
-        if choice is not None and _is_refused_online(record, choice):
-            yield problem(
-                _("La facture %(number)s ne pourra pas être payée en ligne. %(rule)s")
-                % {"number": record.number, "rule": choice.capabilities.reference_rule},
+        if choice is None or not _is_refused_online(record, choice):
+            return
+        words = _("La facture %(number)s ne pourra pas être payée en ligne. %(rule)s")
+        report.note(
+            SourceNotice(
+                words % {"number": record.number, "rule": choice.capabilities.reference_rule},
+                file.name,
+                record.line_number,
                 "ref_tipi",
-                record.payment_reference,
+                record.payment_reference[:80],
             )
+        )
 
     def _staged(self, source: InvoiceSource, record: InvoiceRecord) -> Staged:
         document_id, digest = None, ""
@@ -502,13 +516,12 @@ class Imports:
 def _is_refused_online(record: InvoiceRecord, choice: Choice) -> bool:
     """Whether nobody could pay this invoice online because of the reference that it brings.
 
-    One that brings none is meant for another way to pay, as is one that is debited.
+    One that is debited, and one that asks for nothing, need none.
     """
     return (
         record.kind is InvoiceKind.INVOICE
         and record.amount > 0
         and not record.direct_debit
-        and record.payment_reference != ""
         and not choice.capabilities.takes_reference(record.payment_reference)
     )
 

@@ -176,9 +176,9 @@ class PayFiPProvider:
     def _settled(self, attempt: Attempt, detail: PaymentDetail, means: Means) -> Outcome:
         raw = detail.raw()
         if self._stale_test(attempt):
-            return Anomaly(
-                _("Paiement d’essai (mode T) dans une régie qui n’est plus en essai."), raw
-            )
+            # No money moved, so nothing is to be held for it.
+            words = _("Paiement d’essai (mode T) dans une régie qui n’est plus en essai.")
+            return Anomaly(words, raw, may_be_paid=False)
         noted = ", ".join(
             f"{name} {attempt.asked.get(name, '')} > {raw[name]}"
             for name in differences(attempt.asked, raw, NOTED)

@@ -176,6 +176,17 @@ def test_an_unknown_id_op_is_an_outcome(
     assert outcome.kind is FailureKind.EXPIRED
 
 
+def test_another_means_of_payment_is_watched(payfip, provider: PayFiPProvider, begun: Attempt, clock) -> None:
+    """Naive: what is neither paid nor refused is over."""
+    payfip.act(begun.reference, "unknown")
+    for _day in range(3):
+        outcome = provider.outcome(begun)
+        assert isinstance(outcome, Pending)
+        assert outcome.watched
+        assert not outcome.resumable
+        clock.pass_(days=1)
+
+
 def test_no_contract_is_fetched_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Naive: load the WSDL over the network when the process starts."""
 
