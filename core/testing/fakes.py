@@ -91,7 +91,8 @@ class FakeProvider:
         reference = f"ref-{intent.payment_id}-{len(self._bank.intents)}"
         self._bank.intents[reference] = intent
         asked = {"amount": str(intent.amount)}
-        return Redirect(reference, f"https://bank.invalid/{reference}", asked)
+        shown = f"FP{intent.payment_id:08d}"
+        return Redirect(reference, f"https://bank.invalid/{reference}", asked, shown)
 
     def outcome(self, attempt: Attempt) -> Outcome:
         """Answer what the test said, else that nothing is known yet."""

@@ -84,7 +84,7 @@ def receipt_sheet():
         means=Means.CARD,
         paid_at=datetime(2025, 7, 31, 22, 45, tzinfo=UTC),
         authorisation="A12345",
-        provider_reference="PAYFIP000000002882215",
+        payer_reference="PAYFIP000000002882215",
         shares=(
             ReceiptShare("2025-010-000314", "CANTINE OCTOBRE", 9287, 11287, "2025-TS-00-1000314"),
             ReceiptShare("2025-010-000315", "GARDERIE", 4000, 4000),

@@ -257,6 +257,19 @@ class TestReceipt:
         assert "Motif : chèque sans provision" in read
         assert "preuve" not in read
 
+    @pytest.mark.parametrize("language", ["fr", "en"])
+    def test_an_order_of_a_direct_debit_is_no_payment_that_came(self, receipt_sheet, language):
+        order = replace(receipt_sheet, means=Means.ONLINE_DEBIT, language=language)
+        read = text(render_receipt(order))
+        said = {
+            "fr": ("Justificatif d’ordre de prélèvement", "n’est pas encore reçue", "Total à prélever", "Date de l’ordre"),
+            "en": ("Receipt of a direct debit order", "not been received yet", "Total to be debited", "Date of the order"),
+        }[language]
+        for expected in (*said, "PAYFIP000000002882215"):
+            assert expected in read, expected
+        for wrong in ("avoir reçu", "have received", "Total réglé", "en est la preuve"):
+            assert wrong not in read
+
     @pytest.mark.parametrize("means", list(Means))
     def test_each_means_has_a_name(self, means):
         assert means_label(means) != means.value

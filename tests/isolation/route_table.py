@@ -129,7 +129,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("payment_state", "GET"): one(PAYER, "payment"),
     ("payment_return", "GET"): one(PAYER, "payment", 303),
     # It only leads on to the address above.
-    ("payment_return", "POST"): [Line(PUBLIC, 303, 303, path={"id": Id("payment")})],
+    ("payment_return", "POST"): [Line(PUBLIC, 303, (303, 404), path={"id": Id("payment")})],
     ("receipt", "GET"): one(PAYER, "settled"),
     # --- The back office: an agent sees all of the town ---------------------------------------
     ("office", "GET"): page(OFFICE),

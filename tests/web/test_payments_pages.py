@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from io import BytesIO
 
 import pytest
+from pypdf import PdfReader
 from sqlalchemy import text
 from webtest import TestApp
 
 from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
-from core.api.payments import Anomaly, Failed, FailureKind, Pending
+from core.api.payments import Anomaly, Failed, FailureKind, Means, Pending
 from core.domain.start_refusals import RefusalKind
 
 
@@ -47,6 +50,35 @@ def test_two_invoices_of_one_regie_are_paid_at_once(browser):
     assert "Tout est réglé" in browser.get("/factures")
     assert "A1B2C3" in browser.get("/factures/payees")
     assert browser.get(f"/paiements/{intent.payment_id}/recu.pdf").body.startswith(b"%PDF")
+
+
+def test_what_the_payer_has_in_hand_stands_on_page_and_receipt(browser):
+    """The reference on the service's ticket, not the portal's own name for the attempt."""
+    browser.sign_in()
+    intent = start(browser, "1")
+    bank = browser.portal.bank
+    bank.pay(bank.last, browser.portal.clock)
+    page = come_back(browser, intent)
+    receipt = browser.get(f"/paiements/{intent.payment_id}/recu.pdf").body
+    read = "".join(page.extract_text() for page in PdfReader(BytesIO(receipt)).pages)
+    for shown in (page.text, read):
+        assert f"FP{intent.payment_id:08d}" in shown
+        assert bank.last not in shown
+
+
+def test_a_direct_debit_that_was_ordered_is_said_to_be_promised(browser):
+    browser.sign_in()
+    intent = start(browser, "1")
+    bank = browser.portal.bank
+    bank.pay(bank.last, browser.portal.clock)
+    bank.outcomes[bank.last] = replace(bank.outcomes[bank.last], means=Means.ONLINE_DEBIT)
+    page = come_back(browser, intent)
+    assert "Prélèvement enregistré, merci" in page
+    assert "Montant à prélever" in page
+    receipt = browser.get(f"/paiements/{intent.payment_id}/recu.pdf").body
+    read = "".join(page.extract_text() for page in PdfReader(BytesIO(receipt)).pages)
+    assert "ordre de prélèvement" in read
+    assert "avoir reçu" not in read
 
 
 def test_one_click_leads_to_the_provider_and_so_does_the_same_click_again(browser):

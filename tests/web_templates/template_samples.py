@@ -194,6 +194,7 @@ def payment(state: str, **changes: Any) -> SimpleNamespace:
         "means": "card",
         "authorisation": "A55A",
         "receipt_number": "EXTRA-2018-000123",
+        "payer_reference": "PREAU2018112400000042",
         "start_refusal": "",
         **changes,
     }

@@ -191,7 +191,7 @@ class Documents:
             ),
             excess=(excess or 0) - (classified if payment.classified_at else 0),
             authorisation=payment.authorisation,
-            provider_reference=payment.provider_reference,
+            payer_reference=payment.payer_reference,
             reversal=(
                 Reversal(today(payment.reversed_at), payment.reversal_reason)
                 if payment.reversed_at

@@ -127,7 +127,8 @@ class ReceiptSheet:
     """A payment as its payer keeps it (*facturette*).
 
     `amount` is the sum of the shares and of `excess`, which no invoice could take and which stays
-    the family's credit. `provider_reference` is the bank's or PayFiP's name for the payment.
+    the family's credit. `payer_reference` is the one on the ticket that
+    the payer got from the payment service.
     """
 
     town: Letterhead
@@ -141,7 +142,7 @@ class ReceiptSheet:
     shares: tuple[ReceiptShare, ...]
     excess: int = 0
     authorisation: str = ""
-    provider_reference: str = ""
+    payer_reference: str = ""
     reversal: Reversal | None = None
     legal: tuple[str, ...] = ()
 
