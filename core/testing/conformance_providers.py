@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from core.api.errors import PermanentError, RetryableError
+from core.api.errors import PermanentError, RetryableError, StartRefusedError
 from core.api.payments import (
     Anomaly,
     Attempt,
@@ -26,6 +26,7 @@ from core.api.payments import (
     Redirect,
     Settled,
 )
+from core.domain.start_refusals import RefusalKind
 from core.testing.conformance_peers import PEERS, Peer, Place, peer
 
 
@@ -50,6 +51,13 @@ class Counterpart(Protocol):
         """The service says that the attempt was paid, with an amount that was not asked."""
         ...
 
+    def refuse(self, kind: RefusalKind) -> None:
+        """The service refuses every payment from now on, for a reason of this kind.
+
+        Called for each of `PaymentProviderContract.refusals`; `RefusalKind.AWAY`: it is away.
+        """
+        ...
+
     def elsewhere(self, place: Place) -> PaymentProvider | None:
         """The same provider, whose service is at `place`; None if it speaks to no network."""
         ...
@@ -64,6 +72,8 @@ class PaymentProviderContract:
     """Seconds within which it must give up on a service that does not answer; below core's 45."""
     failures = (FailureKind.REFUSED, FailureKind.CANCELLED)
     """The ways to end without money that its service knows."""
+    refusals: tuple[RefusalKind, ...] = ()
+    """The kinds of refusals at the start that its service knows, and the counterpart can play."""
 
     @pytest.fixture
     def counterpart(self) -> Counterpart:
@@ -123,6 +133,72 @@ class PaymentProviderContract:
                 (Redirect,),
             )
 
+    # --- Refusals at the start -------------------------------------------------------------------
+
+    def test_a_refusal_says_whose_doing_it_is(self, counterpart: Counterpart) -> None:
+        """The payer's, the invoice's, the settings', nobody knows, or it is away."""
+        for number, kind in enumerate(self.refusals):
+            counterpart.refuse(kind)
+            found = _refusal(counterpart.provider, counterpart.intent(number + 1, 5687))
+            assert found is kind, f"{kind} is told as {found}"
+
+    @pytest.mark.parametrize(
+        "email",
+        ["", "camille", "camille@", "x" * 250 + "@exemple.fr", "é" * 60 + "@exemple.fr", "a b@c.fr",
+         "a@b.fr\r\nBcc: c@d.fr", "a@b.fr,c@d.fr", "🍎@exemple.fr"],
+    )  # fmt: skip
+    def test_an_address_that_it_does_not_take_is_the_payers_to_correct(
+        self, counterpart: Counterpart, email: str
+    ) -> None:
+        """Taken, or refused at its field; never as a fault of the settings or of the invoice."""
+        intent = replace(counterpart.intent(1, 5687), email=email)
+        assert _refusal(counterpart.provider, intent) in {None, RefusalKind.PAYER}
+
+    def test_amounts_out_of_its_bounds_are_the_invoices(self, counterpart: Counterpart) -> None:
+        """Core asks for none: but who opens one says what is wrong."""
+        found = counterpart.provider.capabilities(self.regie)
+        assert found is not None
+        for amount in (found.minimum - 1, found.maximum + 1):
+            if amount <= 0:
+                continue
+            kind = _refusal(counterpart.provider, counterpart.intent(1, amount))
+            assert kind in {None, RefusalKind.INVOICE}
+
+    @pytest.mark.parametrize("reference", ["N°2026/12", "É", "x" * 200, "<&>", "' OR 1=1 --", ""])
+    def test_references_that_it_does_not_take_are_the_invoices(
+        self, counterpart: Counterpart, reference: str
+    ) -> None:
+        """Changed into one of its own, or refused by name; never as the payer's fault."""
+        intent = counterpart.intent(1, 5687)
+        invoices = tuple(
+            replace(invoice, payment_reference=reference) for invoice in intent.invoices
+        )
+        kind = _refusal(counterpart.provider, replace(intent, invoices=invoices))
+        assert kind in {None, RefusalKind.INVOICE}
+
+    def test_a_regie_that_is_not_set_up_is_a_matter_of_settings(
+        self, counterpart: Counterpart
+    ) -> None:
+        """It was removed, say, while a parent chose."""
+        intent = replace(counterpart.intent(1, 5687), regie="NOWHERE")
+        assert _refusal(counterpart.provider, intent) in {None, RefusalKind.SETTINGS}
+
+    @pytest.mark.parametrize("kind", PEERS)
+    def test_a_broken_service_is_nobodys_doing(
+        self, counterpart: Counterpart, kind: Peer
+    ) -> None:
+        """It is away, or nobody knows: the payer and the régie are not sent to correct anything."""
+        with peer(kind) as place:
+            provider = self._elsewhere(counterpart, place)
+            found = _refusal(provider, counterpart.intent(1, 5687))
+            assert found in {RefusalKind.AWAY, RefusalKind.UNKNOWN}
+
+    def test_the_reference_that_it_shows_is_one_line(self, counterpart: Counterpart) -> None:
+        """It stands on the receipt beside the payer's own ticket."""
+        redirect = counterpart.provider.start(counterpart.intent(1, 5687))
+        assert redirect.payer_reference.isprintable()
+        assert len(redirect.payer_reference) <= LONGEST_REFERENCE
+
     # --- Asking ----------------------------------------------------------------------------------
 
     def test_nothing_is_known_at_first(self, counterpart: Counterpart) -> None:
@@ -165,6 +241,16 @@ class PaymentProviderContract:
         counterpart.pay(one.reference)
         assert isinstance(self._ask(counterpart, one), Settled)
         assert isinstance(self._ask(counterpart, other), Pending)
+
+    def test_a_try_that_failed_is_told_at_once(self, counterpart: Counterpart) -> None:
+        """The parent begins anew, so nothing may say that the attempt is merely open."""
+        for number, kind in enumerate(self.failures):
+            attempt = self._begun(counterpart, number + 1)
+            counterpart.fail(attempt.reference, kind)
+            outcome = self._ask(counterpart, attempt)
+            assert isinstance(outcome, Failed) or (
+                isinstance(outcome, Pending) and outcome.detail == kind
+            ), outcome
 
     # --- Answers that must not become money ------------------------------------------------------
 
@@ -235,6 +321,26 @@ class PaymentProviderContract:
         if provider is None:
             pytest.skip("it speaks to no network")
         return provider
+
+
+LONGEST_REFERENCE = 60
+
+
+def _refusal(provider: PaymentProvider, intent: PaymentIntent) -> RefusalKind | None:
+    """Why `provider` does not open a payment; None when it does."""
+    try:
+        opened = provider.start(intent)
+    except RetryableError as error:
+        kind, reason = RefusalKind.AWAY, error.reason
+    except StartRefusedError as error:
+        kind, reason = error.kind, error.reason
+    except PermanentError as error:
+        kind, reason = RefusalKind.UNKNOWN, error.reason
+    else:
+        assert isinstance(opened, Redirect)
+        return None
+    assert reason.strip(), "a refusal that says nothing"
+    return kind
 
 
 def _expect(call: Callable[[], object], kinds: tuple[type, ...]) -> object:

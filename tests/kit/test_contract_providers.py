@@ -5,11 +5,14 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
 from core.api.payments import Failed as FailedOutcome
 from core.api.payments import FailureKind, InvoiceToPay, Means, PaymentIntent, Settled
+from core.domain.start_refusals import RefusalKind
 from core.testing.conformance import PaymentProviderContract
 from core.testing.fakes import FakeBank, FakeClock, FakeProvider
 from plugins.payfip.client import Client
+from plugins.payfip.faults import FaultDetail, FaultKind, PayFiPFaultError
 from plugins.payfip.provider import PayFiPProvider
 from plugins.payfip.settings import PayFiPSettings, Regie
 from plugins.payfip.simulator.app import make_simulator, running
@@ -55,6 +58,20 @@ class PayFiPBench:
         self.act(reference, action="refuse" if kind is FailureKind.REFUSED else "cancel")
         self.clock.pass_time(hours=3)  # Until then, PayFiP's page may still take a second card.
 
+    def refuse(self, kind):
+        code = {"settings": "T2", "invoice": "R3", "payer": "A2", "unknown": "X9"}.get(kind)
+        provider = self.provider
+
+        class Refuses:
+            """The service's answer, without the service."""
+
+            def create(self, _creation):
+                if code is None:
+                    raise PayFiPFaultError(FaultDetail(FaultKind.UNAVAILABLE, "", "en panne"))
+                raise PayFiPFaultError(FaultDetail(FaultKind.FUNCTIONAL, code, "", "refusé"))
+
+        self.provider = PayFiPProvider(provider._settings, Refuses(), self.clock)
+
     def elsewhere(self, place):
         client = Client(f"{place.url}/tpa/services/securite", connect_timeout=1, read_timeout=1)
         self.clients.append(client)
@@ -69,6 +86,7 @@ def service():
 
 
 class TestPayFiP(PaymentProviderContract):
+    refusals = tuple(RefusalKind)
 
     @pytest.fixture
     def counterpart(self, service):
@@ -97,11 +115,25 @@ class FakeBench:
     def fail(self, reference, kind):
         self.bank.outcomes[reference] = FailedOutcome(kind)
 
+    def refuse(self, kind):
+        self.bank.down = REFUSALS[kind]
+
     def elsewhere(self, _place):
         return None
 
 
+REFUSALS = {
+    RefusalKind.AWAY: RetryableError("away"),
+    RefusalKind.UNKNOWN: PermanentError("X9"),
+    RefusalKind.INVOICE: StartRefusedError(RefusalKind.INVOICE, "R3"),
+    RefusalKind.SETTINGS: StartRefusedError(RefusalKind.SETTINGS, "T2"),
+    RefusalKind.PAYER: StartRefusedError(RefusalKind.PAYER, "A2", payer_field=PayerField.EMAIL),
+}
+
+
 class TestFakePay(PaymentProviderContract):
+    refusals = tuple(RefusalKind)
+
     @pytest.fixture
     def counterpart(self):
         return FakeBench()
@@ -137,3 +169,32 @@ def test_nor_does_it_accept_settling_the_unknown():
         PaymentProviderContract().test_an_unknown_reference_settles_nothing(bench, "unknown")
 
 
+class Blames(FakeProvider):
+    """Says of each refusal that the bank's service does not know."""
+
+    def start(self, intent):
+        if not intent.email.isascii():
+            raise StartRefusedError(RefusalKind.SETTINGS, "mel")
+        try:
+            return super().start(intent)
+        except StartRefusedError as error:
+            raise PermanentError(error.reason) from None
+
+
+@pytest.mark.parametrize("kind", [RefusalKind.INVOICE, RefusalKind.SETTINGS, RefusalKind.PAYER])
+def test_the_contract_finds_a_provider_that_does_not_say_whose_doing_it_is(kind):
+    bench = FakeBench()
+    bench.provider = Blames(bench.bank, ["CANTINE"], several=True)
+    contract = PaymentProviderContract()
+    contract.refusals = (kind,)
+    with pytest.raises(AssertionError):
+        contract.test_a_refusal_says_whose_doing_it_is(bench)
+
+
+def test_the_contract_finds_a_provider_that_blames_another():
+    bench = FakeBench()
+    bench.provider = Blames(bench.bank, ["CANTINE"], several=True)
+    with pytest.raises(AssertionError):
+        PaymentProviderContract().test_an_address_that_it_does_not_take_is_the_payers_to_correct(
+            bench, "é@exemple.fr"
+        )
