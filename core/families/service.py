@@ -144,7 +144,7 @@ class Families:
         return [(row.id, row.label) for row in rows]
 
     def share_child(self, family_id: int, child_code: str, *, sees_all: bool) -> None:
-        """Link a child to a (second) family; `sees_all` shows it the other household's invoices."""
+        """Link a child to a (second) family; `sees_all` shows it the other's lines for it."""
         child_id = self._session.scalar(
             select(Child.id).where(Child.tenant_id == self._tenant, Child.code == child_code)
         )

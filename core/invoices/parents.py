@@ -49,6 +49,7 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
     return {
         "groups": groups,
         "due_total": sum(invoice.balance for invoice in due),
+        "shared": request.ctx.invoices.shared(request.family_id),
         "attempts": request.ctx.payments.attempts(
             {invoice.under_way for invoice in due if invoice.under_way}
         ),

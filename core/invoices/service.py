@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    BindParameter,
     ColumnElement,
     Row,
     Select,
@@ -47,6 +46,9 @@ from core.sign_in.models import OneTimeToken
 
 PAYMENT_LINK = "payment-link"
 PAYMENT_LINK_LIFE = timedelta(minutes=30)
+
+SHARED_FOR = timedelta(days=400)
+"""How long another home's lines for a shared child are shown: a school year, and its late bills."""
 
 AT_HAND = timedelta(seconds=5)
 """How long what was read together is true enough to be written to a family."""
@@ -145,34 +147,6 @@ def _under_way() -> ColumnElement[int | None]:
     )
 
 
-def visible_to(
-    tenant: str | BindParameter[str], family_id: int | BindParameter[int]
-) -> ColumnElement[bool]:
-    """SQL: `Invoice` is this family's own, or concerns a child whose invoices it sees in full.
-
-    As an array, which PostgreSQL fills first: it then finds both kinds by their indexes, and does
-    not go through all invoices of the town.
-    """
-    shared = (
-        select(InvoiceLine.invoice_id)
-        .join(
-            FamilyChild,
-            and_(
-                FamilyChild.tenant_id == InvoiceLine.tenant_id,
-                FamilyChild.child_id == InvoiceLine.child_id,
-            ),
-        )
-        .where(
-            FamilyChild.tenant_id == tenant,
-            FamilyChild.family_id == family_id,
-            FamilyChild.sees_all,
-        )
-    )
-    return or_(
-        Invoice.family_id == family_id, Invoice.id == any_(func.array(shared.scalar_subquery()))
-    )
-
-
 _STATED = (
     Invoice.id,
     Invoice.family_id,
@@ -220,7 +194,7 @@ def _several() -> Select[*tuple[Any, ...]]:
 
 @cache
 def _seen() -> Select[*tuple[Any, ...]]:
-    return _several().where(visible_to(bindparam("tenant"), bindparam("family")))
+    return _several().where(Invoice.family_id == bindparam("family"))
 
 
 @cache
@@ -229,13 +203,29 @@ def _unpaid() -> Select[*tuple[Any, ...]]:
         _select()
         .where(
             Invoice.tenant_id == bindparam("tenant"),
-            visible_to(bindparam("tenant"), bindparam("family")),
+            Invoice.family_id == bindparam("family"),
             is_shown(),
             Invoice.kind == InvoiceKind.INVOICE,
             Invoice.left > 0,
         )
         .order_by(Invoice.due_on, Invoice.id)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPart:
+    """What another home was invoiced for one child that this home sees in full."""
+
+    regie: str
+    label: str
+    child: str
+    issued_on: date
+    lines: tuple[LineInfo, ...]
+
+    @property
+    def amount(self) -> int:
+        """Cents of this child's lines. The invoice may be more, and is nobody else's business."""
+        return sum(line.amount for line in self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +257,7 @@ class Invoices:
         self._hand_until = self._clock.now()
 
     def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
-        """What this family sees and still owes, oldest due date first."""
+        """What this family still owes, oldest due date first."""
         return self._infos(_unpaid(), family=family_id)
 
     def get(self, invoice_id: int) -> InvoiceInfo | None:
@@ -275,7 +265,7 @@ class Invoices:
         return next(iter(self.several([invoice_id])), None)
 
     def seen_by(self, family_id: int, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
-        """Those of `invoice_ids` that are published and that this family may see."""
+        """Those of `invoice_ids` that are published and this family's. See `shared`."""
         return self._infos(_seen(), family=family_id, ids=list(invoice_ids))
 
     def several(self, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
@@ -312,7 +302,7 @@ class Invoices:
         )
 
     def credit_notes(self, family_id: int) -> Sequence[CreditNote]:
-        """The published credit notes that this family sees, newest first."""
+        """The published credit notes of this family, newest first."""
         rows = self._session.execute(
             select(
                 Invoice.id,
@@ -325,7 +315,7 @@ class Invoices:
             )
             .where(
                 Invoice.tenant_id == self._tenant,
-                visible_to(self._tenant, family_id),
+                Invoice.family_id == family_id,
                 is_shown(),
                 Invoice.kind == InvoiceKind.CREDIT_NOTE,
             )
@@ -336,7 +326,7 @@ class Invoices:
     def paid(
         self, family_id: int, *, year: int | None = None, regie: str | None = None
     ) -> Sequence[PaidInvoice]:
-        """What was paid on invoices that this family sees, newest first."""
+        """What was paid on this family's invoices, newest first."""
         query = (
             select(
                 Invoice.id.label("invoice_id"),
@@ -367,7 +357,7 @@ class Invoices:
             .where(
                 Invoice.tenant_id == self._tenant,
                 Allocation.reversed_at.is_(None),
-                visible_to(self._tenant, family_id),
+                Invoice.family_id == family_id,
             )
             .order_by(Payment.paid_at.desc(), Invoice.id.desc())
         )
@@ -378,6 +368,50 @@ class Invoices:
             query = query.where(Invoice.regie == regie)
         rows = [PaidInvoice(**row._mapping) for row in self._session.execute(query)]  # noqa: SLF001
         return _freed_once(rows)
+
+    def shared(self, family_id: int) -> Sequence[SharedPart]:
+        """What other homes were invoiced for the children that this family sees in full.
+
+        The children's lines of the last `SHARED_FOR`, newest first, and nothing else of those
+        invoices: neither whose they are, nor what is left of them. They are the other home's to
+        pay, and in no sum of this one.
+        """
+        rows = self._session.execute(
+            select(Invoice.id, Invoice.regie, Invoice.label, Invoice.issued_on, Child, InvoiceLine)
+            .join(
+                InvoiceLine,
+                and_(
+                    InvoiceLine.tenant_id == Invoice.tenant_id, InvoiceLine.invoice_id == Invoice.id
+                ),
+            )
+            .join(
+                FamilyChild,
+                and_(
+                    FamilyChild.tenant_id == InvoiceLine.tenant_id,
+                    FamilyChild.child_id == InvoiceLine.child_id,
+                ),
+            )
+            .join(
+                Child,
+                and_(Child.tenant_id == FamilyChild.tenant_id, Child.id == FamilyChild.child_id),
+            )
+            .where(
+                FamilyChild.tenant_id == self._tenant,
+                FamilyChild.family_id == family_id,
+                FamilyChild.sees_all,
+                Invoice.family_id != family_id,
+                Invoice.kind == InvoiceKind.INVOICE,
+                Invoice.issued_on > self._clock.now().date() - SHARED_FOR,
+                is_shown(),
+            )
+            .order_by(Invoice.issued_on.desc(), Invoice.id.desc(), Child.label, InvoiceLine.rank)
+        ).all()
+        found: dict[tuple[int, int], SharedPart] = {}
+        for invoice_id, regie, label, issued_on, child, line in rows:
+            key = invoice_id, child.id
+            part = found.get(key) or SharedPart(regie, label, child.label, issued_on, ())
+            found[key] = replace(part, lines=(*part.lines, _line(line, child.label)))
+        return list(found.values())
 
     def lines(self, invoice_id: int) -> Sequence[LineInfo]:
         """The lines of an invoice, in order."""
@@ -390,13 +424,7 @@ class Invoices:
             .where(InvoiceLine.tenant_id == self._tenant, InvoiceLine.invoice_id == invoice_id)
             .order_by(InvoiceLine.rank)
         )
-        return [
-            LineInfo(
-                line.activity, label or "", line.tax_kind, line.quantity, line.unit_price,
-                line.amount, line.rank,
-            )
-            for line, label in rows
-        ]  # fmt: skip
+        return [_line(line, label or "") for line, label in rows]
 
     def document(self, invoice_id: int) -> FinishedDocument | None:
         """The invoice's PDF: the source's own, else rendered. None if it is not published."""
@@ -433,6 +461,12 @@ class Invoices:
     def _infos(self, query: Select[*tuple[Any, ...]], **values: Any) -> list[InvoiceInfo]:
         rows = read(self._session, query, {"tenant": self._tenant, **values}).all()
         return [_info(row) for row in rows]
+
+
+def _line(line: InvoiceLine, child: str) -> LineInfo:
+    return LineInfo(
+        line.activity, child, line.tax_kind, line.quantity, line.unit_price, line.amount, line.rank
+    )
 
 
 def _freed_once(rows: list[PaidInvoice]) -> list[PaidInvoice]:

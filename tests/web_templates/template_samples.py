@@ -19,7 +19,8 @@ from core import rooms
 from core.api.context import FamilyInfo, InvoiceInfo, RegieInfo
 from core.api.web import MenuEntry
 from core.domain.attempt_status import Situation
-from core.invoices.service import CreditNote, PaidInvoice
+from core.invoices.lines import LineInfo
+from core.invoices.service import CreditNote, PaidInvoice, SharedPart
 from core.payments.standings import for_parent
 from core.platform import i18n, templating
 from core.platform.tenancy.config import TenantConfig, TenantFile
@@ -334,10 +335,16 @@ class Sample:
     errors: int = 0
 
 
+SHARED = SharedPart(
+    "PERI", "Cantine octobre", "Jamie", date(2018, 11, 2),
+    (LineInfo("Repas", "Jamie", "repas", None, None, 5687), LineInfo("Garderie", "Jamie", "garde", None, None, 1200)),
+)  # fmt: skip
+
+
 def samples() -> list[Sample]:
     """Every page in every state. Made anew each time: forms keep their errors."""
     held = {7: SimpleNamespace(label="Paiement en cours")}
-    invoices_common = {"today": date(2018, 11, 24), "error": None, "attempts": held}
+    invoices_common = {"today": date(2018, 11, 24), "error": None, "attempts": held, "shared": []}
     watching = {"payment": payment("pending"), "invoices": [CANTEEN]}
     one = Group("PERI", "REGIE PERISCOLAIRE", True, True, False, [CARE, BOTH])
     done = {"invoices": [CANTEEN], "excess": 0}
@@ -377,6 +384,10 @@ def samples() -> list[Sample]:
             "invoices-one-by-one", "invoices",
             {**invoices_common, "groups": [one], "due_total": 32780, "error": "Choisissez une facture."},
             PARENT, "invoices",
+        ),
+        Sample(
+            "invoices-shared", "invoices",
+            {**invoices_common, "groups": [one], "due_total": 32780, "shared": [SHARED]}, TWO_HOMES, "invoices",
         ),
         Sample("invoices-none", "invoices", {**invoices_common, "groups": [], "due_total": 0}, PARENT, "invoices"),
         Sample(
