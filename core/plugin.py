@@ -6,7 +6,9 @@
 from core.api.context import (
     AskedInfo,
     AttemptInfo,
+    CertificateYear,
     Clock,
+    ContactInfo,
     Families,
     FamilyInfo,
     InvoiceInfo,
@@ -89,7 +91,8 @@ from core.runtime import enabled_towns, town_context
 
 __all__ = [
     "Address", "AskedInfo", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",
-    "Capabilities", "Clock", "Consumer", "Dead", "Delivered", "Delivery", "Document", "Effect",
+    "Capabilities", "CertificateYear", "Clock", "Consumer", "ContactInfo", "Dead", "Delivered",
+    "Delivery", "Document", "Effect",
     "Failed", "FailureKind", "Families", "FamilyInfo", "HealthCheck", "InvoiceDue", "InvoiceInfo",
     "InvoiceKind", "InvoiceRecord", "InvoiceSource", "InvoiceToPay", "Invoices",
     "InvoicesPublished", "LineRecord", "Link", "Means", "MenuEntry", "Message", "MigrationSource",

@@ -29,6 +29,25 @@ class RegieInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactInfo:
+    """How families reach the town; each may be empty."""
+
+    phone: str = ""
+    email: str = ""
+    hours: str = ""
+    address: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateYear:
+    """A year in which something was paid for care (cents); `final` once the year is over."""
+
+    year: int
+    total: int
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TownInfo:
     """The town as its families know it. `base_url` is absolute and has no slash at its end."""
 
@@ -37,6 +56,7 @@ class TownInfo:
     base_url: str
     languages: tuple[str, ...]
     regies: tuple[RegieInfo, ...]
+    contact: ContactInfo = ContactInfo()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +194,10 @@ class Invoices(Protocol):
         """Those of `invoice_ids` that this family may see: its own, and a shared child's."""
         ...
 
+    def children(self, invoice_ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
+        """The names of the children on each invoice's lines, by invoice."""
+        ...
+
     def by_number(self, number: str) -> Sequence[InvoiceInfo]:
         """The published invoices with this number (several régies may use one)."""
         ...
@@ -188,6 +212,18 @@ class Invoices(Protocol):
 
     def payment_link(self, invoice_id: int, family_id: int) -> str:
         """An absolute URL that opens on paying this invoice, once and soon, without signing in."""
+        ...
+
+
+class Certificates(Protocol):
+    """The yearly tax certificates of what a family paid for care."""
+
+    def years(self, family_id: int) -> Sequence[CertificateYear]:
+        """The years that have a certificate, newest first."""
+        ...
+
+    def document(self, family_id: int, year: int) -> Document | None:
+        """The certificate of a year; None when nothing was paid for care in it."""
         ...
 
 
@@ -342,6 +378,11 @@ class TenantContext(Protocol):
     @property
     def payments(self) -> Payments:
         """Payments: asking, recording, reversing."""
+        ...
+
+    @property
+    def certificates(self) -> Certificates:
+        """Yearly tax certificates."""
         ...
 
     @property

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.api.context import Clock
+from core.api.context import CertificateYear, Clock
 from core.api.messages import Document
 from core.domain.tax import CareRow, TaxInvoice, TaxLine, TaxShare, care_paid
 from core.families.models import Child, Family
@@ -21,15 +19,6 @@ from core.platform.documents.render import render_certificate
 from core.platform.documents.sheets import CertificateRow, CertificateSheet, CertifiedPayer
 from core.platform.i18n import gettext as _
 from core.platform.tenancy.config import TenantConfig
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateYear:
-    """A year in which something was paid for care (cents); `final` once the year is over."""
-
-    year: int
-    total: int
-    final: bool
 
 
 class Certificates:

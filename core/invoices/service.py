@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -425,6 +425,24 @@ class Invoices:
             .order_by(InvoiceLine.rank)
         )
         return [_line(line, label or "") for line, label in rows]
+
+    def children(self, invoice_ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
+        """The names of the children on each invoice's lines, by invoice."""
+        found: dict[int, list[str]] = {}
+        for invoice_id, name in self._session.execute(
+            select(InvoiceLine.invoice_id, Child.label)
+            .join(
+                Child,
+                and_(Child.tenant_id == InvoiceLine.tenant_id, Child.id == InvoiceLine.child_id),
+            )
+            .where(
+                InvoiceLine.tenant_id == self._tenant, InvoiceLine.invoice_id.in_(invoice_ids)
+            )
+            .distinct()
+            .order_by(InvoiceLine.invoice_id, Child.label)
+        ):
+            found.setdefault(invoice_id, []).append(name)
+        return found
 
     def document(self, invoice_id: int) -> FinishedDocument | None:
         """The invoice's PDF: the source's own, else rendered. None if it is not published."""

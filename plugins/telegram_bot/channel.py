@@ -16,7 +16,9 @@ from plugins.telegram_bot.courier import (
     UnknownError,
 )
 from plugins.telegram_bot.events import Button, Screen
-from plugins.telegram_bot.words import speaking
+from plugins.telegram_bot.models import ChatLink
+from plugins.telegram_bot.words import gettext as _
+from plugins.telegram_bot.words import local_date, speaking
 
 LONGEST_TEXT = 3500
 LONGEST_CAPTION = 900
@@ -58,7 +60,7 @@ class TelegramChannel:
         time.sleep(wait.total_seconds())
         try:
             with speaking(link.language):
-                number = self._send(chat_id, link.family_id, message)
+                number = self._send(chat_id, link, message)
             book.taken()
             return Delivered(f"{chat_id}/{number}")
         except NotSentError as refusal:
@@ -76,16 +78,40 @@ class TelegramChannel:
         except UnknownError:
             return Delivered()
 
-    def _send(self, chat_id: int, family_id: int, message: Message) -> int:
+    def _send(self, chat_id: int, link: ChatLink, message: Message) -> int:
         if message.kind == "payment_settled" and message.documents:
-            caption = screens.safe(message.text, LONGEST_CAPTION)
+            text = message.text if message.language == link.language else _receipt_words()
+            caption = screens.safe(text, LONGEST_CAPTION)
             return self._courier.document(chat_id, message.documents[0], caption)
-        return self._courier.show(chat_id, self._screen(message, family_id))
+        return self._courier.show(chat_id, self._screen(message, link))
 
-    def _screen(self, message: Message, family_id: int) -> Screen:
-        title = f"<b>{screens.safe(message.subject)}</b>"
-        invoices = self._ctx.invoices.seen_by(family_id, message.invoice_ids)
+    def _screen(self, message: Message, link: ChatLink) -> Screen:
+        invoices = self._ctx.invoices.seen_by(link.family_id, message.invoice_ids)
         if invoices and message.kind != "payment_settled":
-            return screens.invoices(self._ctx.town, invoices, {}, link=None, note=title)
+            # The family's language may be another than this chat's: no message speaks both.
+            title = message.subject if message.language == link.language else _title(message.kind)
+            return screens.invoices(
+                self._ctx.town,
+                invoices,
+                {},
+                today=local_date(self._ctx.clock.now()),
+                link=None,
+                note=f"<b>{screens.safe(title)}</b>" if title else "",
+            )
+        title = f"<b>{screens.safe(message.subject)}</b>"
         rows = tuple((Button(link.label, url=link.url),) for link in message.links)
         return Screen(f"{title}\n\n{screens.safe(message.text, LONGEST_TEXT)}", rows)
+
+
+def _title(kind: str) -> str:
+    titles = {
+        "invoices_published": _("Nouvelle facture en ligne"),
+        "invoice_due": _("Rappel : une facture vous attend"),
+        "reminder": _("Rappel : une facture vous attend"),
+        "payment_reversed": _("Un paiement a été annulé"),
+    }
+    return titles.get(kind, "")
+
+
+def _receipt_words() -> str:
+    return _("Votre paiement est enregistré. Voici le reçu.")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from functools import cached_property
 
 from core.plugin import FamilyInfo, InvoiceInfo, PaymentInfo, TenantContext
-from plugins.telegram_bot import screens
+from plugins.telegram_bot import replies, screens
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.events import (
     Action,
+    Button,
     Incoming,
     Kind,
     Leave,
@@ -19,9 +23,23 @@ from plugins.telegram_bot.events import (
     Show,
 )
 from plugins.telegram_bot.models import ChatLink
-from plugins.telegram_bot.understanding import Meaning, Wish, normalise, understand
+from plugins.telegram_bot.understanding import (
+    SERVICES,
+    Intents,
+    Meaning,
+    Narrowed,
+    Wish,
+    names_own,
+    narrow,
+    understand,
+)
 from plugins.telegram_bot.words import day, local_date, speaking
 from plugins.telegram_bot.words import gettext as _
+
+LAST_PAYMENTS = 3
+"""Payments that answer *j'ai déjà payé*."""
+NARROWED_PAYMENTS = 60
+"""The newest payments, among which words choose."""
 
 _DATA = re.compile(r"(?P<verb>[a-z]{3,8})(?::(?P<argument>[a-z0-9]{1,18}))?\Z")
 """A button's data. Of 18 digits at most: a larger number is no row's, and PostgreSQL refuses it."""
@@ -34,8 +52,11 @@ class Conversation:
     one finds nothing.
     """
 
-    def __init__(self, ctx: TenantContext, incoming: Incoming) -> None:
+    def __init__(
+        self, ctx: TenantContext, incoming: Incoming, intents: Intents | None = None
+    ) -> None:
         self._ctx = ctx
+        self._intents = intents
         self._in = incoming
         self._book = Book(ctx)
         self._links: Sequence[ChatLink] = ()
@@ -55,7 +76,7 @@ class Conversation:
                 return [Show(screens.said(refusal)), Leave()]
             if self._in.kind is Kind.TAPPED:
                 return self._tapped()
-            return self._typed(understand(self._in.text))
+            return self._typed(understand(self._in.text, self._today, self._intents))
 
     def _read_links(self) -> None:
         self._links = self._book.links_of_chat(self._in.chat_id)
@@ -72,25 +93,66 @@ class Conversation:
     # --- typed ---------------------------------------------------------------------------------
 
     def _typed(self, meaning: Meaning) -> list[Action]:
-        if meaning.wish is Wish.START and meaning.argument:
+        """Answer what was typed. Words never change anything: what would is asked back."""
+        if meaning.wish == Wish.START and meaning.argument:
             return self._start(meaning.argument)
         if not self._families:
             return [Show(screens.stranger(self._ctx.town))]
-        answers: dict[Wish, Callable[[Meaning], list[Action]]] = {
+        if not self._in.text.strip():
+            return [Show(screens.only_text())]
+        if meaning.wish == Wish.UNKNOWN and not meaning.is_command:
+            # "Cantine", "Léa", "56,87": most likely the invoices of it.
+            unpaid = self._all_unpaid()
+            if names_own(unpaid, meaning, self._children(unpaid, meaning), self._regies):
+                meaning = replace(meaning, wish=Wish.UNPAID)
+        answer = self._answers.get(meaning.wish)
+        return answer(meaning) if answer else [Show(screens.puzzled(self._ctx.town))]
+
+    @cached_property
+    def _answers(self) -> dict[str, Callable[[Meaning], list[Action]]]:
+        return {
             Wish.UNPAID: self._unpaid,
             Wish.PAY: self._unpaid,
+            Wish.PAY_ALL: self._pay_all,
+            Wish.MISSING_INVOICE: self._missing_invoice,
             Wish.INVOICE_FILE: self._invoice_file,
             Wish.HISTORY: self._history,
             Wish.RECEIPT: self._receipt,
+            Wish.TAX_CERTIFICATE: self._tax_certificate,
+            Wish.ALREADY_PAID: self._already_paid,
+            Wish.PAYMENT_PROBLEM: self._payment_problem,
+            Wish.REFUND: self._refund,
+            Wish.DISPUTE: self._dispute,
             Wish.ALERTS: self._alerts,
+            Wish.STOP: self._stop,
             Wish.LANGUAGE: self._choose_language,
             Wish.UNLINK: lambda _meaning: [Show(screens.ask_to_unlink())],
+            Wish.START: lambda _meaning: [Show(screens.help_screen(puzzled=False))],
+            Wish.HELP: lambda _meaning: [Show(screens.help_screen(puzzled=False))],
+            Wish.GREETING: lambda _meaning: [Show(screens.help_screen(puzzled=False))],
+            **{
+                wish: self._said(answer)
+                for wish, answer in replies.ANSWERS.items()
+            },
         }
-        answer = answers.get(meaning.wish)
-        if answer is None:
-            puzzled = meaning.wish is Wish.UNKNOWN
-            return [Show(screens.help_screen(puzzled=puzzled))]
-        return answer(meaning)
+
+    def _said(self, answer: replies.Answer) -> Callable[[Meaning], list[Action]]:
+        return lambda _meaning: [Show(answer(self._ctx.town))]
+
+    @cached_property
+    def _regies(self) -> dict[str, str]:
+        return {regie.key: regie.label for regie in self._ctx.town.regies}
+
+    def _children(
+        self, invoices: Sequence[InvoiceInfo], meaning: Meaning
+    ) -> Mapping[int, Sequence[str]]:
+        """The children's names on invoices, asked for only when a word may be one."""
+        if not any(word.isalpha() and word not in SERVICES for word in meaning.words):
+            return {}
+        return self._ctx.invoices.children([invoice.id for invoice in invoices]) if invoices else {}
+
+    def _narrow(self, invoices: Sequence[InvoiceInfo], meaning: Meaning) -> Narrowed:
+        return narrow(invoices, meaning, self._children(invoices, meaning), self._regies)
 
     def _start(self, token: str) -> list[Action]:
         presented = self._book.present(token, self._in.chat_id)
@@ -108,40 +170,113 @@ class Conversation:
 
     def _unpaid(self, meaning: Meaning) -> list[Action]:
         unpaid = self._all_unpaid()
-        chosen = [invoice for invoice in unpaid if _is_about(invoice, meaning)]
+        narrowed = self._narrow(unpaid, meaning)
         note = ""
-        if unpaid and not chosen:
+        if unpaid and narrowed.not_found:
             note = _("Rien à payer ne correspond exactement. Voici tout ce qui reste dû.")
-        return [Show(self._fresh(chosen or unpaid, note))]
+        return [Show(self._fresh(narrowed.invoices, note))]
+
+    def _pay_all(self, _meaning: Meaning) -> list[Action]:
+        return [Show(self._fresh(self._all_unpaid(), everything=True))]
+
+    def _missing_invoice(self, meaning: Meaning) -> list[Action]:
+        unpaid = self._all_unpaid()
+        if not unpaid:
+            return [Show(replies.no_invoice(self._ctx.town))]
+        note = _(
+            "Voici vos factures à payer, avec leur PDF. S’il en manque une, elle n’est pas encore "
+            "en ligne ou déjà payée."
+        )
+        return [Show(self._fresh(self._narrow(unpaid, meaning).invoices, note))]
 
     def _invoice_file(self, meaning: Meaning) -> list[Action]:
         unpaid = self._all_unpaid()
-        chosen = [invoice for invoice in unpaid if _is_about(invoice, meaning)]
+        chosen = self._narrow(unpaid, meaning).invoices
         if len(chosen) == 1:
             return self._document(chosen[0].id)
-        return [Show(self._fresh(chosen or unpaid))]
+        return [Show(self._fresh(chosen))]
+
+    def _dispute(self, meaning: Meaning) -> list[Action]:
+        unpaid = self._all_unpaid()
+        narrowed = self._narrow(unpaid, meaning)
+        about = narrowed.invoices[0] if len(narrowed.invoices) == 1 else None
+        return [Show(replies.dispute(self._ctx.town, about))]
 
     def _history(self, meaning: Meaning) -> list[Action]:
         return [Show(self._payments_screen(self._payments(meaning)))]
 
     def _receipt(self, meaning: Meaning) -> list[Action]:
         found = self._payments(meaning)
-        narrowed = meaning.words or meaning.month or meaning.year
-        if len(found) == 1 or (found and not narrowed):
+        if len(found) == 1 or (found and len(found) == len(self._payments())):
             return self._receipt_file(found[0].id)
         return [Show(self._payments_screen(found))]
 
+    def _already_paid(self, _meaning: Meaning) -> list[Action]:
+        note = replies.already_paid(self._all_unpaid())
+        return [Show(self._last_payments(note))]
+
+    def _payment_problem(self, _meaning: Meaning) -> list[Action]:
+        return [Show(replies.payment_problem(self._ctx.town, self._all_unpaid()))]
+
+    def _refund(self, _meaning: Meaning) -> list[Action]:
+        return [Show(self._last_payments(replies.refund(self._ctx.town)))]
+
+    def _last_payments(self, note: str) -> Screen:
+        none = _("Aucun paiement n’est enregistré à votre nom pour l’instant.")
+        shown = self._payments()[:LAST_PAYMENTS]
+        contact = ((screens.portal(self._ctx.town),),)
+        return self._payments_screen(shown, note=note, none=none, contact=contact)
+
+    def _tax_certificate(self, meaning: Meaning) -> list[Action]:
+        years = {
+            (found.year, family_id): found
+            for family_id in self._families
+            for found in self._ctx.certificates.years(family_id)
+        }
+        final = [key for key, found in years.items() if found.final]
+        wanted = meaning.year or max((year for year, _family in final or years), default=0)
+        files = [
+            file
+            for year, family_id in years
+            if year == wanted
+            for file in self._certificate_file(family_id, year)
+        ]
+        others = sorted({year for year, _family in years if year != wanted}, reverse=True)
+        return [*files, *replies.other_certificates(self._ctx.town, wanted, others, bool(files))]
+
+    def _certificate_file(self, family_id: int, year: int) -> list[Action]:
+        document = self._ctx.certificates.document(family_id, year)
+        if document is None:
+            return []
+        return [SendFile(document, _("Attestation fiscale %(year)s") % {"year": year})]
+
     def _alerts(self, meaning: Meaning) -> list[Action]:
         on = any(link.alerts for link in self._links)
-        if meaning.argument:
-            on = meaning.argument == "on"
-            self._book.set_alerts(self._in.chat_id, on=on)
+        if not meaning.argument or (meaning.argument == "on") == on:
+            wanted = meaning.argument == "on"
+            if meaning.is_command and meaning.argument:
+                self._book.set_alerts(self._in.chat_id, on=wanted)
+            return [Show(screens.alerts(on=on))]
+        on = not on
+        if not meaning.is_command:
+            return [Show(screens.ask_alerts(on=on))]
+        self._book.set_alerts(self._in.chat_id, on=on)
         return [Show(screens.alerts(on=on))]
 
+    def _stop(self, _meaning: Meaning) -> list[Action]:
+        return [Show(screens.ask_to_stop(on=any(link.alerts for link in self._links)))]
+
     def _choose_language(self, meaning: Meaning) -> list[Action]:
-        if meaning.argument in self._ctx.town.languages:
+        offered = self._ctx.town.languages
+        if meaning.argument in offered and meaning.is_command:
             return [Show(self._speak(meaning.argument))]
-        return [Show(screens.languages(self._ctx.town.languages))]
+        if meaning.argument == self._language():
+            return [Show(screens.help_screen(puzzled=False))]
+        if meaning.argument in offered:
+            # Asked in the language that was asked for: who cannot read the other can answer.
+            with speaking(meaning.argument):
+                return [Show(screens.languages(offered))]
+        return [Show(screens.languages(offered))]
 
     # --- tapped --------------------------------------------------------------------------------
 
@@ -159,8 +294,10 @@ class Conversation:
             return self._replace(screens.stranger(self._ctx.town))
         if verb == "list":
             return self._replace(self._fresh(self._all_unpaid()))
+        if verb == "all":
+            return self._replace(self._fresh(self._all_unpaid(), everything=True))
         if verb == "paid":
-            return self._replace(self._payments_screen(self._payments(Meaning(Wish.HISTORY))))
+            return self._replace(self._payments_screen(self._payments()))
         if verb == "pay":
             return self._pay(number)
         if verb in {"doc", "rec"}:
@@ -169,6 +306,11 @@ class Conversation:
         if verb == "alerts":
             self._book.set_alerts(self._in.chat_id, on=argument == "on")
             return self._replace(screens.alerts(on=argument == "on"))
+        if verb == "keep":
+            return self._replace(screens.said(_("Rien n’a changé.")))
+        if verb == "tax":
+            files = [f for id_ in self._families for f in self._certificate_file(id_, number)]
+            return [Notice(self._in.query_id), *files]
         if verb == "lang" and argument in self._ctx.town.languages:
             return self._replace(self._speak(argument))
         if verb == "bye":
@@ -258,47 +400,74 @@ class Conversation:
                     self._seen_by[invoice.id] = family_id
         return list(found.values())
 
-    def _fresh(self, invoices: Sequence[InvoiceInfo], note: str = "") -> Screen:
+    def _fresh(
+        self, invoices: Sequence[InvoiceInfo], note: str = "", *, everything: bool = False
+    ) -> Screen:
         def link(invoice: InvoiceInfo) -> str:
             return self._ctx.invoices.payment_link(invoice.id, self._seen_by[invoice.id])
 
-        return screens.invoices(self._ctx.town, invoices, self._families, link=link, note=note)
+        return screens.invoices(
+            self._ctx.town,
+            invoices,
+            self._families,
+            today=self._today,
+            link=link,
+            note=note,
+            everything=everything,
+        )
 
-    def _payments(self, meaning: Meaning) -> list[PaymentInfo]:
+    @property
+    def _today(self) -> date:
+        return local_date(self._ctx.clock.now())
+
+    def _payments(self, meaning: Meaning | None = None) -> list[PaymentInfo]:
         found = [
             payment
             for family_id in self._families
             for payment in self._ctx.payments.history(family_id)
         ]
         found.sort(key=lambda payment: payment.paid_at, reverse=True)
-        if not (meaning.words or meaning.month or meaning.year):
+        if meaning is None or not (meaning.words or meaning.narrows):
             return found
-        return [payment for payment in found if self._payment_is_about(payment, meaning)]
+        paid_for = {
+            payment.id: [i for i in map(self._ctx.invoices.get, payment.invoice_ids) if i]
+            for payment in found[:NARROWED_PAYMENTS]
+        }
+        everything = list({i.id: i for some in paid_for.values() for i in some}.values())
+        narrowed = self._narrow(everything, replace(meaning, amounts=()))
+        about = {invoice.id for invoice in narrowed.invoices} if narrowed.is_narrowed else set()
+        nothing_said = not (narrowed.is_narrowed or meaning.narrows or narrowed.not_found)
+        return [
+            payment
+            for payment in found[:NARROWED_PAYMENTS]
+            if nothing_said
+            or any(invoice.id in about for invoice in paid_for[payment.id])
+            or (not narrowed.has_words and _is_payment(payment, meaning))
+        ]
 
-    def _payment_is_about(self, payment: PaymentInfo, meaning: Meaning) -> bool:
-        # "Reçu de novembre" is the one paid in November, or the one for November's invoice.
-        paid = local_date(payment.paid_at)
-        then = meaning.month in {0, paid.month} and meaning.year in {0, paid.year}
-        if then and not meaning.words:
-            return True
-        return any(
-            invoice is not None and _is_about(invoice, meaning)
-            for invoice in map(self._ctx.invoices.get, payment.invoice_ids)
-        )
-
-    def _payments_screen(self, payments: Sequence[PaymentInfo]) -> Screen:
+    def _payments_screen(
+        self,
+        payments: Sequence[PaymentInfo],
+        *,
+        note: str = "",
+        none: str = "",
+        contact: Sequence[tuple[Button, ...]] = (),
+    ) -> Screen:
         labels = {}
         for payment in payments[: screens.MOST_SHOWN]:
             invoices = filter(None, map(self._ctx.invoices.get, payment.invoice_ids))
             labels[payment.id] = ", ".join(invoice.label for invoice in invoices)
-        return screens.payments(payments, labels)
+        return screens.payments(payments, labels, note=note, none=none, contact=contact)
 
 
-def _is_about(invoice: InvoiceInfo, meaning: Meaning) -> bool:
-    label = normalise(f"{invoice.label} {invoice.regie} {invoice.number}")
-    if not all(word in label for word in meaning.words):
+def _is_payment(payment: PaymentInfo, meaning: Meaning) -> bool:
+    """Whether a payment itself was made then, or is of that amount."""
+    # "Reçu de novembre" is the one paid in November, or the one for November's invoice.
+    paid = local_date(payment.paid_at)
+    if meaning.amounts and payment.amount not in meaning.amounts:
         return False
-    named = understand(invoice.label)
-    month = named.month or invoice.issued_on.month
-    year = named.year or invoice.issued_on.year
-    return meaning.month in {0, month} and meaning.year in {0, year}
+    if meaning.days:
+        return meaning.days[0] <= paid <= meaning.days[1]
+    if not (meaning.month or meaning.year or meaning.amounts):
+        return False
+    return meaning.month in {0, paid.month} and meaning.year in {0, paid.year}

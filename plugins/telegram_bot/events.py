@@ -14,8 +14,16 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.plugin import Document
 
-LONGEST_TEXT = 200
-"""Characters that are read of what a parent typed: questions are short, floods are not."""
+LONGEST_TEXT = 1000
+"""Characters that are read of what a parent typed: questions are shorter, floods are longer."""
+
+CONTENTS = (
+    "animation", "audio", "checklist", "contact", "dice", "document", "game", "live_photo",
+    "location", "paid_media", "photo", "poll", "sticker", "story", "venue", "video", "video_note",
+    "voice",
+)  # fmt: skip
+"""What a parent may send besides text. Everything else without text is Telegram's own notice:
+a pinned message, a timer, a new picture of the chat."""
 
 
 
@@ -126,6 +134,16 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+class _WithContents(_Model):
+    # What is sent is never kept, only that something was.
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    @property
+    def has_contents(self) -> bool:
+        """Whether something other than text was sent."""
+        return any((self.model_extra or {}).get(name) is not None for name in CONTENTS)
+
+
 class _Chat(_Model):
     id: _ChatNumber
     type: Literal["private", "group", "supergroup", "channel"]
@@ -137,11 +155,13 @@ class _User(_Model):
     language_code: _Text = ""
 
 
-class _Message(_Model):
+class _Message(_WithContents):
     message_id: Annotated[int, Field(strict=True, ge=0, lt=2**31)]
     chat: _Chat
     sender: _User | None = Field(default=None, alias="from")
     text: _Text = ""
+    caption: _Text = ""
+    media_group_id: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$")] = ""
 
 
 class _Query(_Model):
@@ -193,11 +213,17 @@ def _typed(key: str, message: _Message) -> Incoming | None:
         return Incoming(key, Kind.GROUP, message.chat.id)
     if message.sender is None or message.sender.is_bot:
         return None
+    text = message.text or message.caption
+    if not text and not message.has_contents:
+        return None
+    if message.media_group_id:
+        # An album comes as a message for each picture: it is answered once.
+        key = f"{key.partition(':')[0]}:album-{message.media_group_id}"
     return Incoming(
         key,
         Kind.TYPED,
         message.chat.id,
-        text=message.text[:LONGEST_TEXT],
+        text=text[:LONGEST_TEXT],
         name=message.sender.first_name[:64],
         language=message.sender.language_code[:2],
     )

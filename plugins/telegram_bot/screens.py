@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from html import escape
+from urllib.parse import urlencode
 
 from core.plugin import FamilyInfo, InvoiceInfo, PaymentInfo, TownInfo
 from plugins.telegram_bot.events import Button, Screen
@@ -40,7 +42,8 @@ def stranger(town: TownInfo) -> Screen:
             "<b>%(town)s</b>\n"
             "Cette discussion n’est reliée à aucun dossier famille.\n\n"
             "Connectez-vous au portail avec vos codes, ouvrez la page « Telegram », puis touchez "
-            "le lien qui s’y trouve : il ramène ici."
+            "le lien qui s’y trouve : il ramène ici. Si rien ne se passe, copiez ici la ligne "
+            "« /start … » de cette page."
         )
         % {"town": safe(town.name)},
         ((Button(_("Ouvrir le portail"), url=f"{town.base_url}/+telegram_bot/"),),),
@@ -69,6 +72,8 @@ def help_text() -> str:
         "Voici ce que vous pouvez demander :\n\n"
         "/factures – ce qu’il reste à payer\n"
         "/payees – vos paiements et leurs reçus\n"
+        "/attestation – votre attestation fiscale\n"
+        "/contact – joindre la mairie\n"
         "/alertes – être averti, ou non\n"
         "/langue – français ou anglais\n"
         "/deconnexion – délier cette discussion\n\n"
@@ -85,6 +90,21 @@ def help_screen(*, puzzled: bool) -> Screen:
     )
 
 
+def only_text() -> Screen:
+    """To a picture, a voice message or a place: what the bot reads."""
+    return Screen(
+        _("Je ne lis que les messages écrits : ni photos, ni messages vocaux, ni fichiers."),
+        ((Button(_("Mes factures"), data="list"), Button(_("Mes paiements"), data="paid")),),
+    )
+
+
+def puzzled(town: TownInfo) -> Screen:
+    """To what was not understood: what may be asked, and who answers the rest."""
+    whole = help_screen(puzzled=True)
+    words = _("Pour toute autre question :")
+    return Screen(f"{whole.html}\n\n{words}\n{contact(town)}", whole.rows)
+
+
 def said(text: str, *rows: tuple[Button, ...]) -> Screen:
     """A plain sentence."""
     return Screen(safe(text, 1000), rows)
@@ -95,36 +115,30 @@ def invoices(
     shown: Sequence[InvoiceInfo],
     families: dict[int, FamilyInfo],
     *,
+    today: date,
     link: Callable[[InvoiceInfo], str] | None,
     note: str = "",
+    everything: bool = False,
 ) -> Screen:
     """Invoices, paid or not, with a button to pay each that can be.
 
     With `link`, the buttons open the payment itself. Without, they ask for that first: a payment
-    link lives for minutes and must not lie in a message that nobody asked for.
+    link lives for minutes and must not lie in a message that nobody asked for. `everything` adds
+    the portal's page, where several are paid at once.
     """
     listed = list(shown[:MOST_SHOWN])
-    due = [invoice for invoice in shown if invoice.balance > 0]
     if not shown:
         return Screen(note + _("Vous n’avez rien à payer. Merci !"), _navigation())
     parts = [note] if note else []
-    if due:
-        total = money(sum(invoice.balance for invoice in due))
-        parts.append(
-            ngettext(
-                "<b>%(count)s facture à payer : %(total)s</b>",
-                "<b>%(count)s factures à payer : %(total)s</b>",
-                len(due),
-            )
-            % {"count": len(due), "total": total}
-        )
+    parts += _totals(shown, families)
     several = len({invoice.family_id for invoice in shown}) > 1
     for rank, invoice in enumerate(listed, start=1):
         family = families.get(invoice.family_id) if several else None
-        parts.append(_invoice(rank if len(listed) > 1 else 0, invoice, family))
+        parts.append(_invoice(rank if len(listed) > 1 else 0, invoice, family, today))
     if len(shown) > len(listed):
         parts.append(_("Les autres sont sur le portail."))
-    if link and any(invoice.payable and invoice.balance > 0 for invoice in listed):
+    payable = [invoice for invoice in listed if can_be_paid(invoice)]
+    if link and payable:
         parts.append(
             "<i>"
             + _("Les boutons de paiement servent une fois, pendant quelques minutes.")
@@ -132,16 +146,22 @@ def invoices(
         )
     rows: list[tuple[Button, ...]] = []
     for invoice in listed:
-        if not (invoice.payable and invoice.balance > 0):
-            continue
-        label = _cut(
-            _("Payer %(amount)s – %(label)s")
-            % {"amount": money(invoice.balance), "label": invoice.label},
-            LABEL,
-        )
-        rows.append(
-            (Button(label, url=link(invoice)) if link else Button(label, f"pay:{invoice.id}"),)
-        )
+        if can_be_paid(invoice):
+            label = _cut(
+                _("Payer %(amount)s – %(label)s")
+                % {"amount": money(invoice.balance), "label": invoice.label},
+                LABEL,
+            )
+            pay = Button(label, url=link(invoice)) if link else Button(label, f"pay:{invoice.id}")
+            rows.append((pay,))
+        elif invoice.balance > 0 and invoice.under_way:
+            url = f"{town.base_url}/paiements/{invoice.under_way}"
+            rows.append((Button(_cut(_("Paiement en cours"), LABEL), url=url),))
+    if everything:
+        rows += _together(town, payable)
+    elif len(payable) > 1:
+        total = money(sum(invoice.balance for invoice in payable))
+        rows.append((Button(_("Tout payer : %(amount)s") % {"amount": total}, data="all"),))
     files = [
         Button(
             _("PDF de la facture") if len(listed) == 1 else _("PDF %(rank)s") % {"rank": rank},
@@ -156,11 +176,62 @@ def invoices(
     return Screen("\n\n".join(parts), tuple(rows), tuple(invoice.id for invoice in listed))
 
 
+def can_be_paid(invoice: InvoiceInfo) -> bool:
+    """Whether a button to pay it makes sense now."""
+    return invoice.payable and invoice.balance > 0 and not invoice.under_way
+
+
+def _together(town: TownInfo, payable: Sequence[InvoiceInfo]) -> list[tuple[Button, ...]]:
+    """For each régie with several invoices to pay, a button to their basket on the portal.
+
+    The portal asks who it is: a link that needs no codes pays one invoice only.
+    """
+    labels = {regie.key: regie.label for regie in town.regies}
+    rows: list[tuple[Button, ...]] = []
+    keys = dict.fromkeys(invoice.regie for invoice in payable)
+    for key in keys:
+        basket = [invoice for invoice in payable if invoice.regie == key]
+        if len(basket) < 2:
+            continue
+        total = money(sum(invoice.balance for invoice in basket))
+        words = _("Tout payer : %(amount)s") % {"amount": total}
+        if len(keys) > 1 and key in labels:
+            words += f" – {labels[key]}"
+        chosen = urlencode([("invoice", invoice.id) for invoice in basket])
+        url = f"{town.base_url}/factures/recapitulatif?{chosen}"
+        rows.append((Button(_cut(words, LABEL), url=url),))
+    return rows
+
+
+def _totals(shown: Sequence[InvoiceInfo], families: dict[int, FamilyInfo]) -> list[str]:
+    """What is due, and apart from it what the children's other home owes."""
+    due = [invoice for invoice in shown if invoice.balance > 0]
+    # In a message that arrives by itself nobody says which families are the chat's own.
+    own = [invoice for invoice in due if not families or invoice.family_id in families]
+    others = [invoice for invoice in due if invoice not in own]
+    lines = []
+    if own:
+        lines.append(
+            ngettext(
+                "<b>%(count)s facture à payer : %(total)s</b>",
+                "<b>%(count)s factures à payer : %(total)s</b>",
+                len(own),
+            )
+            % {"count": len(own), "total": money(sum(invoice.balance for invoice in own))}
+        )
+    if others:
+        lines.append(
+            _("Au nom de l’autre foyer : %(total)s")
+            % {"total": money(sum(invoice.balance for invoice in others))}
+        )
+    return lines
+
+
 def _navigation() -> tuple[tuple[Button, ...], ...]:
     return ((Button(_("Actualiser"), data="list"), Button(_("Mes paiements"), data="paid")),)
 
 
-def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None) -> str:
+def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None, today: date) -> str:
     first = f"{rank}. " if rank else ""
     if family is not None:
         first += f"{safe(family.name or family.code, 60)} – "
@@ -171,23 +242,41 @@ def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None) -> str:
     if invoice.balance <= 0:
         word = _("payée") if invoice.credited < invoice.amount else _("rien à payer")
         return f"✓ {first}\n{word} – {number}"
-    state = _("à payer avant le %(date)s") % {"date": day(invoice.due_on)}
+    due = {"date": day(invoice.due_on)}
+    is_late = invoice.due_on < today
+    state = _("échue le %(date)s") % due if is_late else _("à payer avant le %(date)s") % due
     if invoice.balance < invoice.amount:
         state = _("reste %(amount)s") % {"amount": money(invoice.balance)} + f" – {state}"
-    if not invoice.payable:
+    if invoice.under_way:
+        state += " – " + _("paiement en cours")
+    elif invoice.handed_over:
+        state += " – " + _("transmise à la trésorerie : ne se règle plus ici")
+    elif not invoice.payable:
         state += " – " + _("pas payable en ligne pour l’instant")
     elif invoice.closes_on:
         state += " – " + _("payable ici jusqu’au %(date)s") % {"date": day(invoice.closes_on)}
     return f"{first}\n{state} – {number}"
 
 
-def payments(shown: Sequence[PaymentInfo], labels: dict[int, str]) -> Screen:
-    """Payments, newest first, with a button for each receipt. `labels` by payment."""
+def payments(
+    shown: Sequence[PaymentInfo],
+    labels: dict[int, str],
+    *,
+    note: str = "",
+    none: str = "",
+    contact: Sequence[tuple[Button, ...]] = (),
+) -> Screen:
+    """Payments, newest first, with a button for each receipt. `labels` by payment.
+
+    `note` stands before them, `none` instead of them where there are none.
+    """
     back = (Button(_("Mes factures"), data="list"),)
     if not shown:
-        return Screen(_("Aucun paiement ne correspond."), (back,))
+        words = none or _("Aucun paiement ne correspond.")
+        return Screen("\n\n".join(filter(None, (note, words))), (back, *contact))
     listed = shown[:MOST_SHOWN]
-    lines = ["<b>" + _("Vos paiements") + "</b>"]
+    lines = [note] if note else []
+    lines.append("<b>" + _("Vos paiements") + "</b>")
     lines += [
         f"✓ {day(local_date(payment.paid_at))} – {money(payment.amount)}"
         + (f"\n{safe(labels[payment.id])}" if labels.get(payment.id) else "")
@@ -200,7 +289,7 @@ def payments(shown: Sequence[PaymentInfo], labels: dict[int, str]) -> Screen:
         for payment in listed
     ]
     rows = [tuple(receipts[start : start + 2]) for start in range(0, len(receipts), 2)]
-    return Screen("\n\n".join(lines), (*rows, back))
+    return Screen("\n\n".join(lines), (*rows, back, *contact))
 
 
 def alerts(*, on: bool) -> Screen:
@@ -213,6 +302,42 @@ def alerts(*, on: bool) -> Screen:
     return Screen(
         _("Les alertes sont <b>désactivées</b> : rien n’arrivera ici sans que vous le demandiez."),
         ((Button(_("Activer les alertes"), data="alerts:on"),),),
+    )
+
+
+def ask_alerts(*, on: bool) -> Screen:
+    """Ask whether alerts shall be turned on, or off."""
+    if on:
+        question = _("Voulez-vous être averti ici : nouvelles factures, paiements et rappels ?")
+        yes = Button(_("Oui, activer"), data="alerts:on")
+    else:
+        question = _(
+            "Voulez-vous ne plus recevoir d’alertes ici ? Rien n’arrivera plus sans que vous le "
+            "demandiez."
+        )
+        yes = Button(_("Oui, désactiver"), data="alerts:off")
+    return Screen(question, ((yes, Button(_("Non"), data="keep")),))
+
+
+def ask_to_stop(*, on: bool) -> Screen:
+    """Ask how quiet it shall be."""
+    quiet = ((Button(_("Désactiver les alertes"), data="alerts:off"),),) if on else ()
+    return Screen(
+        _(
+            "Que voulez-vous arrêter ?\n\n"
+            "Sans alertes, je n’écris plus que si vous me demandez quelque chose. Déliée, cette "
+            "discussion ne montre plus vos factures."
+        )
+        if on
+        else _(
+            "Les alertes sont déjà désactivées : je n’écris que si vous me demandez quelque chose. "
+            "Déliée, cette discussion ne montre plus vos factures."
+        ),
+        (
+            *quiet,
+            (Button(_("Délier cette discussion"), data="bye"),),
+            (Button(_("Ne rien changer"), data="keep"),),
+        ),
     )
 
 
@@ -232,11 +357,41 @@ def ask_to_unlink() -> Screen:
     )
 
 
+def contact(town: TownInfo) -> str:
+    """How to reach the town: its telephone, mail, hours and address."""
+    found = town.contact
+    lines = [f"<b>{safe(town.name)}</b>"]
+    if found.phone:
+        lines.append(_("Téléphone : %s") % safe(found.phone, 40))
+    if found.email:
+        lines.append(_("Courriel : %s") % safe(found.email, 100))
+    if found.hours:
+        lines.append(_("Horaires : %s") % safe(found.hours))
+    if found.address:
+        lines.append(safe(", ".join(found.address)))
+    if len(lines) == 1:
+        lines.append(_("Les coordonnées sont sur le portail."))
+    return "\n".join(lines)
+
+
+def to_the_town(town: TownInfo, text: str, *rows: tuple[Button, ...]) -> Screen:
+    """An answer that a person of the town has to complete: `text`, and how to reach the town."""
+    back = (Button(_("Mes factures"), data="list"), portal(town))
+    return Screen(f"{safe(text, 1000)}\n\n{contact(town)}", (*rows, back))
+
+
+def page(town: TownInfo, label: str, path: str) -> tuple[Button, ...]:
+    """A button to one of the portal's pages."""
+    return (Button(label, url=f"{town.base_url}{path}"),)
+
+
 def commands() -> list[tuple[str, str]]:
     """The commands that Telegram proposes, with what they do."""
     return [
         ("factures", _("Ce qu’il reste à payer")),
         ("payees", _("Vos paiements et leurs reçus")),
+        ("attestation", _("Votre attestation fiscale")),
+        ("contact", _("Joindre la mairie")),
         ("alertes", _("Être averti, ou non")),
         ("langue", _("Français ou anglais")),
         ("aide", _("Ce que vous pouvez demander")),

@@ -39,11 +39,13 @@ class Pages:
         ctx: TenantContext = request.ctx
         settings = self._settings_of(ctx)
         book = Book(ctx)
-        link = settings.deep_link(book.new_token(request.family_id))
+        token = book.new_token(request.family_id)
+        link = settings.deep_link(token)
         # The page holds a secret for ten minutes: no cache may keep it.
         request.response.headers["Cache-Control"] = "no-store"
         return {
             "link": link,
+            "start": f"/start {token}",
             "qr": _qr(link),
             "minutes": int(TOKEN_LIFE.total_seconds() // 60),
             "bot_username": settings.bot_username,

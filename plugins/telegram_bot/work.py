@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from core.plugin import RetryableError, TenantContext
+from core.plugin import PermanentError, RetryableError, TenantContext
 from plugins.telegram_bot import screens
 from plugins.telegram_bot.answers import Fate
 from plugins.telegram_bot.book import Book
@@ -19,9 +21,9 @@ from plugins.telegram_bot.courier import (
     UneditableError,
     UnknownError,
 )
-from plugins.telegram_bot.events import Action, Leave, Notice, SendFile, Show
+from plugins.telegram_bot.events import Action, Kind, Leave, Notice, SendFile, Show
 from plugins.telegram_bot.inbox import from_payload
-from plugins.telegram_bot.words import speaking
+from plugins.telegram_bot.words import local_date, speaking
 
 REFRESH = "telegram_bot.refresh"
 SWEEP = "telegram_bot.sweep"
@@ -46,6 +48,9 @@ def answer(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> Non
         raise RetryableError("it is not this chat's turn", wait)
     actions = Conversation(ctx, incoming).actions()
     ctx.session.commit()
+    if incoming.kind is Kind.GROUP:
+        _leave(courier, incoming.chat_id, actions)
+        return
     spoken = False
     try:
         for action in actions:
@@ -75,6 +80,13 @@ def answer(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> Non
     except UnknownError:
         # It may have been said; the parent can ask again, which is better than hearing it twice.
         return
+
+
+def _leave(courier: Courier, chat_id: int, actions: Sequence[Action]) -> None:
+    """Say why and leave a group; where the bot may not write, or is out already, do it quietly."""
+    for action in actions:
+        with suppress(ChatRefusedError, PermanentError, NotSentError, UnknownError):
+            _do(courier, chat_id, action)
 
 
 def _do(courier: Courier, chat_id: int, action: Action) -> None:
@@ -109,7 +121,8 @@ def refresh(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> No
     if not shown:
         return
     with speaking(next(iter(links.values())).language):
-        screen = screens.invoices(ctx.town, shown, families, link=None)
+        today = local_date(ctx.clock.now())
+        screen = screens.invoices(ctx.town, shown, families, today=today, link=None)
     try:
         courier.wait_for_turn(chat_id)
         courier.edit(chat_id, message_id, screen)

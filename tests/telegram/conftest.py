@@ -20,7 +20,15 @@ from core.platform.db.migrate import upgrade
 from core.platform.db.rls import OWNER
 from core.platform.db.session import make_engine, make_session_factory
 from core.platform.plugins.discovery import installed
-from core.plugin import Document, FamilyInfo, InvoiceInfo, Means, PaymentInfo, TownInfo
+from core.plugin import (
+    CertificateYear,
+    Document,
+    FamilyInfo,
+    InvoiceInfo,
+    Means,
+    PaymentInfo,
+    TownInfo,
+)
 from core.testing.portal import Portal
 from plugins.telegram_bot import TelegramSettings
 from plugins.telegram_bot.bots import Bots
@@ -106,6 +114,8 @@ class FakeFamilies:
 class FakeInvoices:
     known: dict[int, InvoiceInfo] = field(default_factory=dict)
     links: list[tuple[int, int]] = field(default_factory=list)
+    names: dict[int, list[str]] = field(default_factory=dict)
+    """The children on invoices."""
 
     def unpaid(self, family_id: int) -> list[InvoiceInfo]:
         mine = [i for i in self.known.values() if i.family_id == family_id and i.balance > 0]
@@ -117,6 +127,9 @@ class FakeInvoices:
     def seen_by(self, family_id: int, invoice_ids) -> list[InvoiceInfo]:
         found = (self.known.get(invoice_id) for invoice_id in invoice_ids)
         return [i for i in found if i and i.family_id == family_id]
+
+    def children(self, invoice_ids) -> dict[int, list[str]]:
+        return {i: self.names[i] for i in invoice_ids if i in self.names}
 
     def document(self, invoice_id: int) -> Document | None:
         return Document(f"facture-{invoice_id}.pdf", "application/pdf", b"%PDF facture")
@@ -143,6 +156,20 @@ class FakePayments:
 
 
 @dataclass
+class FakeCertificates:
+    known: dict[tuple[int, int], CertificateYear] = field(default_factory=dict)
+
+    def years(self, family_id: int) -> list[CertificateYear]:
+        mine = [year for (family, _), year in self.known.items() if family == family_id]
+        return sorted(mine, key=lambda year: year.year, reverse=True)
+
+    def document(self, family_id: int, year: int) -> Document | None:
+        if (family_id, year) not in self.known:
+            return None
+        return Document(f"attestation-{year}.pdf", "application/pdf", b"%PDF attestation")
+
+
+@dataclass
 class FakeOutbox:
     rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
@@ -165,6 +192,7 @@ class FakeTown:
     families: FakeFamilies = field(default_factory=FakeFamilies)
     invoices: FakeInvoices = field(default_factory=FakeInvoices)
     payments: FakePayments = field(default_factory=FakePayments)
+    certificates: FakeCertificates = field(default_factory=FakeCertificates)
     outbox: FakeOutbox = field(default_factory=FakeOutbox)
 
     def settings(self, _plugin) -> TelegramSettings:

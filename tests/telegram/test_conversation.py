@@ -306,9 +306,15 @@ def test_alerts_by_command_word_and_button(town, chat):
     chat.taps(data_of(shown, "Désactiver"))
     town.session.expire_all()
     assert not on()
-    chat.types("alertes oui")
+    asked = screen(chat.types("alertes oui"))
+    town.session.expire_all()
+    assert not on(), "words are asked back"
+    chat.taps(data_of(asked, "Oui"))
     town.session.expire_all()
     assert on()
+    chat.types("/alertes off")
+    town.session.expire_all()
+    assert not on(), "a command is clear enough"
 
 
 def test_the_language_is_the_familys_until_it_is_changed(town):

@@ -176,6 +176,8 @@ def test_other_messages_keep_their_words_and_links(parent, family, channel):
 
 def test_alerts_off_means_no_address(parent, family, channel):
     parent.types("alertes non")
+    assert channel.addresses(family.id, "invoices_published"), "words are asked back"
+    parent.taps("Oui, désactiver")
     assert channel.addresses(family.id, "invoices_published") == ()
 
 

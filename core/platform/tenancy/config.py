@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from core.api.context import RegieInfo, TownInfo
+from core.api.context import ContactInfo, RegieInfo, TownInfo
 from core.platform.tenancy.colours import BLACK, WHITE, contrast
 from core.platform.tenancy.secrets import SecretError, resolve
 
@@ -207,6 +207,12 @@ class TenantConfig:
             regies=tuple(
                 RegieInfo(key, regie.label, regie.collects)
                 for key, regie in self.file.regies.items()
+            ),
+            contact=ContactInfo(
+                phone=self.file.contact.phone,
+                email=self.file.contact.email,
+                hours=self.file.contact.hours,
+                address=tuple(self.file.contact.address),
             ),
         )
 
