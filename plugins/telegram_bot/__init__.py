@@ -129,11 +129,11 @@ class TelegramBot(Plugin[TelegramSettings]):
     def health_checks(self, ctx: TenantContext) -> Sequence[HealthCheck]:
         """Whether sending is stopped, and whether Telegram knows the town's bot."""
         settings = self.settings(ctx)
-        # Read here: the check runs in a thread that has no business with the town's session.
-        stopped = commands.stopped(ctx)
-        return [
-            HealthCheck("Telegram", lambda: stopped or commands.problem(self.bots, settings))
-        ]
+
+        def check() -> str:
+            return commands.stopped(ctx) or commands.problem(self.bots, settings)
+
+        return [HealthCheck("Telegram", check)]
 
     def _answer(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
         work.answer(ctx, self.courier(ctx), payload)

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from core.api.context import Clock, Families, Invoices, Outbox, Payments, TenantContext, TownInfo
+from core.api.context import (
+    Certificates,
+    Clock,
+    Families,
+    Invoices,
+    Outbox,
+    Payments,
+    TenantContext,
+    TownInfo,
+)
 from core.api.invoices import (
     InvoiceRecord,
     InvoiceSource,
@@ -79,6 +88,11 @@ class Guest:
     def invoices(self) -> Invoices:
         """The published invoices."""
         return self._work().invoices
+
+    @property
+    def certificates(self) -> Certificates:
+        """Yearly tax certificates."""
+        return self._work().certificates
 
     @property
     def payments(self) -> Payments:
