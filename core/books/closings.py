@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -92,6 +93,10 @@ class Closings:
                 Closing.month == period.month,
             )
         )
+
+    def is_closed(self, regie: str, day: date) -> bool:
+        """Whether the books of the month of `day` are closed."""
+        return self.get(Period(regie, day.replace(day=1))) is not None
 
     def checked(self, period: Period) -> Checked | None:
         """The closing of a month, held against the journal; None while it is open."""

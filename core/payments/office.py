@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
@@ -19,6 +19,7 @@ from core.api.context import InvoiceInfo
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.domain.allocation import Due, allocate
+from core.domain.counter_dates import DayDoubt, day_doubt
 from core.domain.money import AmountError, decimal_text, parse_amount
 from core.domain.payment_states import PaymentState
 from core.families.models import Family
@@ -167,6 +168,9 @@ class CounterForm(Form):
     payer = StringField(validators=[Length(max=200, message="Cette saisie est trop longue.")])
     note = StringField(validators=[Length(max=200, message="Cette saisie est trop longue.")])
     keep = BooleanField()
+    old = BooleanField()
+    ask_old = False
+    """Whether the day is so long gone that it is asked about."""
 
     def validate_amount(self, field: StringField) -> None:
         """Cents, of a positive amount."""
@@ -225,13 +229,14 @@ def counter(request: Request) -> Response:
 def _record(request: Request, form: Any, chosen: set[int]) -> Any:
     family, due = _due(request)
     now, day = request.ctx.clock.now(), form.paid_on.data
-    if day > today(now):
-        raise UserError(_("Cette date n’est pas encore venue."))
     regie = _regie(request, form.regie.data or "", due)
     split = allocate(
         form.cents,
         [Due(i.id, i.balance) for i in due if i.regie == regie and i.id in chosen],
     )
+    paid = {share.invoice_id for share in split.shares}
+    issued = [invoice.issued_on for invoice in due if invoice.id in paid]
+    _look_at_day(request, form, regie, issued)
     if split.excess and not form.keep.data and not _known(request, family, form):
         raise UserError(
             _("Le montant dépasse les factures choisies : cochez « Garder le reste en avoir ».")
@@ -247,6 +252,35 @@ def _record(request: Request, form: Any, chosen: set[int]) -> Any:
         key=_key(family, form),
         note=form.note.data or "",
         excess=split.excess,  # Confirmed above; another agent's payment leaves no more.
+    )
+
+
+def _look_at_day(request: Request, form: Any, regie: str, issued_on: Sequence[date]) -> None:
+    """Refuse a day that cannot be; ask once about one that is long gone.
+
+    Raises:
+        UserError: see `day_doubt`.
+    """
+    day = form.paid_on.data
+    closed = request.ctx.accounts.closings.is_closed(regie, day)
+    doubt = day_doubt(day, today(request.ctx.clock.now()), issued_on=issued_on, closed=closed)
+    form.ask_old = doubt is DayDoubt.OLD
+    if doubt is None or (form.ask_old and form.old.data):
+        return
+    raise UserError(
+        {
+            DayDoubt.FUTURE: _("Cette date n’est pas encore venue."),
+            DayDoubt.BEFORE_INVOICE: _(
+                "À cette date, une facture choisie n’était pas encore émise."
+            ),
+            DayDoubt.CLOSED: _(
+                "Le mois de cette date est arrêté : enregistrez le règlement à la date du jour."
+            ),
+            DayDoubt.OLD: _(
+                "Cette date remonte à plus de trois mois. Vérifiez-la, puis cochez « La date est "
+                "exacte »."
+            ),
+        }[doubt]
     )
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from core.agents.models import Role
 from core.api.payments import Anomaly, Means
+from core.books.period import Period
+from core.domain.counter_dates import DayDoubt, day_doubt
 from core.testing.portal import record
 
 
@@ -70,6 +74,50 @@ def test_a_date_to_come_is_refused_and_one_gone_is_kept(work, portal):
     assert page.status_int == 422
     page = take(work, counter(work), paid_on="2026-03-01")
     assert "1 mars 2026" in page
+
+
+@pytest.mark.parametrize(
+    ("paid_on", "words"),
+    [("1900-01-01", "entre 2000 et 2100"), ("0001-01-01", "entre 2000 et 2100"), ("2026-02-28", "pas encore émise"), ("2025-03-11", "pas encore émise")],
+)
+def test_money_is_never_older_than_its_invoice(work, portal, paid_on, words):
+    page = take(work, counter(work), paid_on=paid_on)
+    assert page.status_int == 422
+    assert words in page
+    assert balance(portal, "1") == 5687
+
+
+def test_a_closed_month_takes_no_more_money(work, portal):
+    portal.publish(record("old", family="F009", issued_on=date(2026, 1, 5)))
+    with portal.town() as town:
+        town.accounts.closings.close(Period("CANTINE", date(2026, 2, 1)))
+    page = take(work, counter(work, "F009"), paid_on="2026-02-20")
+    assert page.status_int == 422
+    assert "est arrêté" in page
+    assert balance(portal, "old") == 5687
+    assert "1 mars 2026" in take(work, counter(work, "F009"), paid_on="2026-03-01")
+
+
+def test_a_day_long_gone_is_asked_about_once(work, portal):
+    portal.publish(record("old", family="F009", issued_on=date(2025, 10, 1)))
+    page = take(work, counter(work, "F009"), paid_on="2025-11-20")
+    assert page.status_int == 422
+    assert "plus de trois mois" in page
+    assert balance(portal, "old") == 5687
+    work.form(page, "amount")["old"].checked = True
+    assert "20 novembre 2025" in take(work, page)
+    assert balance(portal, "old") == 0
+
+
+@given(st.dates(), st.dates(), st.lists(st.dates(), max_size=3), st.booleans())
+def test_only_a_day_that_can_be_is_taken(day, now, issued, closed):
+    doubt = day_doubt(day, now, issued_on=issued, closed=closed)
+    if doubt in {None, DayDoubt.OLD}:
+        assert max([date.min, *issued]) <= day <= now
+        assert not closed
+        assert (doubt is None) == ((now - day).days <= 92)
+    else:
+        assert day > now or closed or day < max(issued)
 
 
 def test_a_double_click_is_one_payment(work, portal):
