@@ -502,7 +502,10 @@ class Imports:
     def _tell(self, file: SourceFile, report: ImportReport) -> None:
         """Note what an agent must look at in what was stored."""
         messages = {
-            "alone": _("Cet avoir ne trouve pas sa facture : elle reste à payer si elle est ici."),
+            "alone": _(
+                "Cet avoir ne se rattache avec certitude à aucune "
+                "facture : rien n’en est déduit."
+            ),
             "replaced": _("Cette facture en remplace une autre, qui peut encore être payée."),
             "like": _("Une facture ressemble à celle-ci : vérifiez que ce n’est pas la même."),
         }

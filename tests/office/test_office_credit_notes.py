@@ -163,7 +163,7 @@ def test_a_note_without_its_invoice_waits_on_the_dashboard_until_it_is_linked(wo
     correct(portal, "404")
     assert "1 avoir ou titre réémis à rattacher" in words(work.get("/regie"))
     page = work.get("/regie/factures?etat=to_link").click("^A404$")
-    assert "ne trouve pas sa facture" in words(page)
+    assert "ne se rattache avec certitude" in words(page)
     form = work.form(page, "origin")
     offered = {text.partition(" ")[0]: value for value, _chosen, text in form["origin"].options}
     assert "N1" in offered
@@ -171,7 +171,7 @@ def test_a_note_without_its_invoice_waits_on_the_dashboard_until_it_is_linked(wo
     form["origin"] = offered["N1"]
     page = work.follow(form.submit("action", value="link"))
     assert "rattaché à sa facture" in words(page)
-    assert "ne trouve pas sa facture" not in words(page)
+    assert "ne se rattache avec certitude" not in words(page)
     assert "à rattacher" not in words(work.get("/regie"))
     assert "Reste dû 46,87" in words(work.get("/regie/factures").click("^N1$"))
 

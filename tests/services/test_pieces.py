@@ -174,6 +174,17 @@ def test_of_several_of_a_name_the_others_decide_else_nobody(portal):
     assert due(portal) == {"1": 5687}
 
 
+def test_no_note_takes_more_off_than_its_invoice_is(portal):
+    run(portal, record("1", piece_keys=("p/1",)))
+    run(portal, note("A", -5000, refers_to=("p/1",)), note("B", -687, refers_to=("p/1",)))
+    assert (waiting(portal), due(portal)) == ([], {})
+    run(portal, note("C", -1, refers_to=("p/1",)))
+    run(portal, record("2", piece_keys=("p/2",)))
+    run(portal, note("D", -5000, refers_to=("p/2",)), note("E", -688, refers_to=("p/2",)))
+    assert sorted(waiting(portal)) == ["C", "E"]
+    assert due(portal) == {"2": 687}
+
+
 def test_a_note_without_any_invoice_waits_and_one_of_nothing_does_not(portal):
     run(portal, note("A"), note("B", 0), note("C", origin_number="404"))
     assert sorted(waiting(portal)) == ["A", "C"]

@@ -3,7 +3,8 @@ SELECT s.line_number, n.number, '' AS other,
        CASE WHEN n.kind = 'avoir' THEN 'alone' ELSE 'replaced' END AS notice
 FROM staged_invoice s
 JOIN invoice n ON n.tenant_id = :tenant AND n.regie = s.regie AND n.number = s.number
-WHERE s.action IS DISTINCT FROM 'same' AND invoice_waits(n)
+WHERE s.action IS DISTINCT FROM 'same' AND (n.kind = 'avoir' OR n.relation = 'replaces')
+  AND invoice_waits(n)
 UNION ALL
 SELECT s.line_number, s.number, i.number, 'like'
 FROM staged_invoice s
