@@ -60,7 +60,7 @@ import resource
 from core.platform.plugins.discovery import discovered
 from core.runtime import read_towns
 from core.platform.settings import get_settings
-from core.tenancy import config  # noqa: F401
+from core.platform.tenancy import config  # noqa: F401
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 settings, extensions = get_settings(), discovered()

@@ -1,8 +1,8 @@
 """Papers a second, against bare WeasyPrint on the same HTML; and papers kept, against a file.
 
-"Bare" is what one would write without `core.documents`: `HTML(string).write_pdf()` with the same
-style sheet and the same font files, in the same PDF variant. Ours adds composing the HTML from the
-sheet, and spares reading fonts and style sheet again for each paper.
+"Bare" is what one would write without `core.platform.documents`: `HTML(string).write_pdf()` with
+the same style sheet and the same font files, in the same PDF variant. Ours adds composing the HTML
+from the sheet, and spares reading fonts and style sheet again for each paper.
 """
 
 from __future__ import annotations
