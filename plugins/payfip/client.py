@@ -9,6 +9,7 @@ zeep stays where a third party's view is wanted: in the tests, against the same 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +23,9 @@ from plugins.payfip.faults import CircuitOpenError, PayFiPFaultError, Unavailabl
 from plugins.payfip.fields import Creation
 
 log = logging.getLogger(__name__)
+
+ID_OP = re.compile(r"[0-9A-Za-z-]{8,64}")
+"""A UUID as far as is known; all that matters is that addresses, forms and the database take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ class Client:
             headers={
                 "Content-Type": contract.MEDIA_TYPE,
                 "Accept": "text/xml",
+                "Accept-Encoding": "identity",
                 "SOAPAction": '""',
                 "User-Agent": "Preau",
             },
@@ -102,7 +107,8 @@ class Client:
     def create(self, creation: Creation) -> str:
         """Open a payment and return its idOp."""
         id_op = self._call(Operation.CREATE, dict(creation.items()))["idOp"]
-        if not id_op:
+        if not ID_OP.fullmatch(id_op):
+            # What is no name of a payment can be neither asked after nor told of.
             raise UnavailableError("creerPaiementSecurise: no idOp in the answer")
         return id_op
 

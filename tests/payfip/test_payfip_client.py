@@ -365,6 +365,9 @@ def test_a_creation_never_is() -> None:
         http(b"<html>Forbidden by the firewall</html>", "403 Forbidden"),
         http(b" " * (MAX_ANSWER_BYTES + 1)),
         ok(Operation.CREATE),
+        ok(Operation.CREATE, idOp="x"),
+        ok(Operation.CREATE, idOp="a b?c&d=e/../f"),
+        ok(Operation.CREATE, idOp="x" * 5000),
         b"HTTP/1.1 nonsense\r\n\r\n",
     ],
 )
