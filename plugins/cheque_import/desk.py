@@ -20,6 +20,7 @@ from plugins.cheque_import.models import (
     IN_PORTFOLIO,
     PENDING,
     Cheque,
+    ChequePart,
     ChequeProposal,
     ChequeState,
 )
@@ -141,15 +142,19 @@ class Desk:
 
     def reversed_elsewhere(self, payment_id: int, why: str) -> None:
         """The payment was taken back on core's own page: the cheque is to review again."""
+        tenant = self._ctx.town.slug
         cheque_id = self._ctx.session.scalar(
-            select(Cheque.id).where(
-                Cheque.tenant_id == self._ctx.town.slug, Cheque.payment_id == payment_id
+            select(Cheque.id).where(Cheque.tenant_id == tenant, Cheque.payment_id == payment_id)
+        ) or self._ctx.session.scalar(
+            select(ChequePart.cheque_id).where(
+                ChequePart.tenant_id == tenant, ChequePart.payment_id == payment_id
             )
         )
         if cheque_id is None:
             return
         cheque = self._locked(cheque_id)
-        if cheque.payment_id == payment_id:
+        parts = {part.payment_id for part in self._postings.parts(cheque)}
+        if payment_id in {cheque.payment_id, *parts}:
             self._take_back(cheque, why)
             self._move(cheque, ChequeState.REVIEW, "undone", why or _("Paiement annulé"))
 

@@ -110,6 +110,25 @@ class Cheque(TenantScoped, Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+class ChequePart(TenantScoped, Base):
+    """The payment of another family's share of a cheque, beside that of `Cheque.payment_id`.
+
+    Append-only: those of an older `attempt` were taken back with it.
+    """
+
+    __tablename__ = "cheque_part"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "payment_id"),
+        ForeignKeyConstraint(["tenant_id", "cheque_id"], ["cheque.tenant_id", "cheque.id"]),
+        Index("ix_cheque_part_cheque", "tenant_id", "cheque_id"),
+    )
+
+    cheque_id: Mapped[int] = mapped_column(BigInteger)
+    attempt: Mapped[int]
+    payment_id: Mapped[int] = mapped_column(BigInteger)
+    family_id: Mapped[int] = mapped_column(BigInteger)
+
+
 class ChequeProposal(TenantScoped, Base):
     """One way to explain a cheque, as the matcher last saw it."""
 

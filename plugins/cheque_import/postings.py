@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from sqlalchemy import select
+
 from core.plugin import Means, Recorded, TenantContext, UserError
 from core.plugin import gettext as _
 from plugins.cheque_import import history, validity
 from plugins.cheque_import.matcher.explain import euros
-from plugins.cheque_import.models import PENDING, Cheque, ChequeState
+from plugins.cheque_import.models import PENDING, Cheque, ChequePart, ChequeState
 from plugins.cheque_import.settings import ChequeSettings
 
 Shares = Sequence[Sequence[int]]
@@ -84,24 +86,78 @@ class Postings:
         return ""
 
     def post(self, cheque: Cheque, family_id: int, shares: Shares) -> dict[str, object]:
-        """Record the payment; tells what the cheque's history keeps of it."""
+        """Record the payment; tells what the cheque's history keeps of it.
+
+        What it pays of another family's invoices, which this one does not see, is a payment of
+        that family: each has a receipt of its own share, and neither learns of the other.
+        """
         family = self._ctx.families.get(family_id)
-        split = [(invoice, cents) for invoice, cents in shares]
+        payer = cheque.issuer or (family.name if family else "")
+        own, others = self._by_family(family_id, shares)
+        if others and cheque.payment_id is not None:
+            # One payment of nobody yet becomes one of each: it goes out as they come in.
+            self._ctx.payments.reverse(
+                cheque.payment_id, reason=_("Recette classée sur plusieurs familles")
+            )
+            cheque.payment_id, cheque.attempt = None, cheque.attempt + 1
+        amount = cheque.amount - sum(cents for part in others.values() for _id, cents in part)
         # What was looked at is held still; this stands if it ever were not.
-        left = cheque.amount - sum(cents for _invoice, cents in split)
+        left = amount - sum(cents for _invoice, cents in own)
         if cheque.payment_id is not None:  # Banked before it was known whose it is.
             recorded = self._ctx.payments.classify(
-                cheque.payment_id, family_id=family_id, shares=split, excess=left, alone=True
+                cheque.payment_id, family_id=family_id, shares=own, excess=left, alone=True
             )
         else:
-            payer = cheque.issuer or (family.name if family else "")
-            recorded = self._record(cheque, family_id, split, payer=payer, excess=left)
+            recorded = self._record(
+                cheque, family_id, own, payer=payer, excess=left, amount=amount
+            )
+        for other, part in others.items():
+            share = self._record(
+                cheque, other, part, payer=payer, excess=0,
+                amount=sum(cents for _invoice, cents in part), beside=f"/{other}",
+            )  # fmt: skip
+            self._ctx.session.add(
+                ChequePart(
+                    tenant_id=self._ctx.town.slug, cheque_id=cheque.id, attempt=cheque.attempt,
+                    payment_id=share.payment_id, family_id=other,
+                )
+            )  # fmt: skip
         cheque.state, cheque.why = ChequeState.ACCEPTED, ""
         cheque.family_id, cheque.payment_id = family_id, recorded.payment_id
         return {
             "payment": recorded.payment_id, "family": family_id,
             "shares": [list(share) for share in shares], "excess": recorded.excess,
         }  # fmt: skip
+
+    def _by_family(
+        self, family_id: int, shares: Shares
+    ) -> tuple[list[tuple[int, int]], dict[int, list[tuple[int, int]]]]:
+        """The shares that are the family's own affair, and those of others by their family."""
+        seen = {
+            info.id
+            for info in self._ctx.invoices.seen_by(family_id, [invoice for invoice, _c in shares])
+        }
+        own: list[tuple[int, int]] = []
+        others: dict[int, list[tuple[int, int]]] = {}
+        for invoice, cents in shares:
+            info = self._ctx.invoices.get(invoice)
+            if invoice in seen or info is None:
+                own.append((invoice, cents))
+            else:
+                others.setdefault(info.family_id, []).append((invoice, cents))
+        return own, others
+
+    def parts(self, cheque: Cheque) -> Sequence[ChequePart]:
+        """The payments in force of other families' shares."""
+        return self._ctx.session.scalars(
+            select(ChequePart)
+            .where(
+                ChequePart.tenant_id == self._ctx.town.slug,
+                ChequePart.cheque_id == cheque.id,
+                ChequePart.attempt == cheque.attempt,
+            )
+            .order_by(ChequePart.id)
+        ).all()
 
     def bank(self, cheque: Cheque) -> None:
         """Record a cheque that is banked before it is known whose it is: the money is there.
@@ -110,7 +166,7 @@ class Postings:
         """
         if cheque.payment_id is None:
             recorded = self._record(
-                cheque, None, (), payer=cheque.issuer, excess=cheque.amount
+                cheque, None, (), payer=cheque.issuer, excess=cheque.amount, amount=cheque.amount
             )
             cheque.payment_id = recorded.payment_id
 
@@ -122,17 +178,19 @@ class Postings:
         *,
         payer: str,
         excess: int,
+        amount: int,
+        beside: str = "",
     ) -> Recorded:
         return self._ctx.payments.record(
             regie=cheque.regie,
             family_id=family_id,
             means=Means.CHEQUE,
-            amount=cheque.amount,
+            amount=amount,
             paid_at=self._ctx.clock.now(),
             payer=payer,
             shares=split,
             # A second posting after an undoing is another payment, under another key.
-            key=f"cheque/{cheque.id}/{cheque.attempt}",
+            key=f"cheque/{cheque.id}/{cheque.attempt}{beside}",
             note=_("Chèque n° %(number)s %(bank)s")
             % {"number": cheque.number, "bank": cheque.bank},
             excess=excess,
@@ -143,6 +201,8 @@ class Postings:
         """Take the payment back with the same split; False when the cheque has none."""
         if cheque.payment_id is None:
             return False
+        for part in self.parts(cheque):
+            self._ctx.payments.reverse(part.payment_id, reason=reason)
         self._ctx.payments.reverse(cheque.payment_id, reason=reason)
         cheque.payment_id = None
         return True

@@ -193,6 +193,9 @@ class _Invoices:
         info = self._town.invoice_rows.get(invoice_id)
         return self._info(info) if info else None
 
+    def seen_by(self, family_id, invoice_ids):
+        return [info for i in invoice_ids if (info := self.get(i)) and info.family_id == family_id]
+
     def by_number(self, number):
         return [self._info(i) for i in self._town.invoice_rows.values() if i.number == number]
 

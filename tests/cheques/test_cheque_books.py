@@ -79,6 +79,12 @@ def months(town):
     return [town.accounts.period("CANTINE", first) for first in firsts]
 
 
+def events(town):
+    """What families are to be told of payments."""
+    found = town.session.scalars(select(OutboxRow.payload)).all()
+    return [e for one in found if one.get("kind") == "payment_settled" for e in one["events"]]
+
+
 def foot(town, name, when, column):
     return int(town.accounts.statements.make(name, when).foot[column])
 
@@ -128,8 +134,8 @@ def test_a_cheque_to_classify_is_in_every_book_from_the_day_it_is_banked(portal)
         assert payment.payer == "M INCONNU"
         assert town.payments.get(payment.id) is None
         assert town.payments.receipt(payment.id) is None
-        told = town.session.scalars(select(OutboxRow.payload)).all()
-        assert not any(one.get("payment_id") == payment.id for one in told)
+        told = {event["payment_id"] for event in events(town)}
+        assert told == set(town.session.scalars(select(Cheque.payment_id))) - {payment.id, None}
 
 
 def test_what_is_classified_later_moves_no_money_and_gives_its_receipt(portal):
@@ -258,3 +264,34 @@ def test_slip_journal_payment_slip_and_closing_agree_whatever_is_done(portal, ac
             books_agree(town)
         raise _UndoneError
     portal.clock.pass_time(seconds=(began - portal.clock.now()).total_seconds())
+
+
+@pytest.mark.parametrize("banked", [False, True])
+def test_a_cheque_for_two_families_gives_each_the_receipt_of_its_own_share(portal, banked):
+    pile = line(1, "0000009", "9" * 24, "76,87", issuer="MME DURAND CAMILLE")
+    with portal.town() as town:
+        load(town, pile)
+        (cheque,) = cheques(town)
+        if banked:
+            desk(town).classify(cheque.id, "deux familles")
+            slips(town).make("CANTINE")
+        (one,), (two,) = (town.invoices.by_number(n) for n in ("2026-0001", "2026-0003"))
+        desk(town).split(cheque.id, one.family_id, [(one.id, 5687), (two.id, 2000)])
+        books_agree(town)
+        for invoice, paid in ((one, 5687), (two, 2000)):
+            (row,) = town.invoices.paid(invoice.family_id)
+            assert (row.number, row.paid, row.payer) == (invoice.number, paid, "MME DURAND CAMILLE")
+            payment = town.payments.of_family(row.payment_id, invoice.family_id)
+            sheet = town.documents._receipt_sheet(payment)
+            assert (sheet.amount, sheet.excess) == (paid, 0)
+            assert [share.number for share in sheet.shares] == [invoice.number]
+            assert town.payments.receipt(row.payment_id).content.startswith(b"%PDF")
+        told = {(e["family_id"], tuple(e["invoice_ids"]), e["amount"]) for e in events(town)}
+        assert told == {(one.family_id, (one.id,), 5687), (two.family_id, (two.id,), 2000)}
+        # It comes back for both, whichever of the two the office takes back.
+        payment = town.invoices.paid(two.family_id)[0].payment_id
+        town.payments.reverse(payment, reason="x")
+        desk(town).reversed_elsewhere(payment, "x")
+        assert town.invoices.get(one.id).balance == 5687
+        assert town.invoices.get(two.id).balance == 8000
+        books_agree(town)
