@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.plugin import gettext as _
+from plugins.cheque_import import keyboard
 
 WIDTHS = (7, 12, 12)
 DIGITS = sum(WIDTHS)
 UNREAD = "?"
+_KEY, _AMOUNT = 2, 12
+_BEHIND = (_KEY, _AMOUNT)
+"""How many digits may stand behind the three zones."""
+_SIGNS = re.compile(r"[0-9?][^0-9?]*[^0-9?\s][^0-9?]*[0-9?]")
 _RUNS = re.compile(r"[0-9?]+")
 _WHOLE_LINE = re.compile(rf"[0-9?]{{{DIGITS}}}\Z")
 
@@ -78,12 +83,32 @@ def rlmc(digits: str) -> str:
 def read_line(text: str, key: str = "") -> Line:
     """Read a whole line in any transcription: 31 digits, or runs of 7, 12 and 12.
 
-    One unread digit (``?``) is filled when `key` is given, because exactly one digit then fits.
+    After them may come what the bank prints behind them (Z1, 12 digits, not used here) or the key.
+    One unread digit (``?``) is filled when `key` is given, because exactly one digit then fits. A
+    reader whose keyboard layout is not the machine's is understood, or named.
 
     Raises:
         Cmc7Error: for other lengths, or unread digits that the key cannot prove.
     """
-    return read_zones(*_split(text), key=key)
+    if keyboard.wrong_layout(text):
+        try:
+            return _read(keyboard.meant(text), key)
+        except Cmc7Error as error:
+            raise Cmc7Error(f"{error} {layout_hint()}") from None
+    return _read(text, key)
+
+
+def layout_hint() -> str:
+    """What to do about a scanner whose keyboard layout is not the machine's."""
+    return _(
+        "Le lecteur semble réglé sur un clavier américain (QWERTY) : réglez-le sur le clavier "
+        "français (AZERTY), avec le code-barres de sa notice."
+    )
+
+
+def _read(text: str, key: str) -> Line:
+    zones, printed = _split(text)
+    return read_zones(*zones, key=key or printed)
 
 
 def read_zones(number: str, interbank: str, internal: str, *, key: str = "") -> Line:
@@ -110,17 +135,29 @@ def read_zones(number: str, interbank: str, internal: str, *, key: str = "") -> 
     return Line(_zones(digits), state)
 
 
-def _split(text: str) -> tuple[str, str, str]:
-    # The font's five symbols come out as `<`, `:`, `;`, `=`… but never as digits.
+def _split(text: str) -> tuple[tuple[str, str, str], str]:
+    """The three zones, and the key if it stands behind them."""
+    # The font's five symbols come out as `<`, `:`, `;`, `=`, or as A to E, but never as digits.
     runs = _RUNS.findall(text)
-    if len(runs) == 1 and len(runs[0]) == DIGITS:
-        whole = runs[0]
-        return whole[:7], whole[7:19], whole[19:]
+    key = ""
+    behind = len("".join(runs)) - DIGITS
+    if runs and len(runs) > 1 and behind == len(runs[-1]) and behind in _BEHIND:
+        last = runs.pop()
+        key = last if behind == _KEY else ""
+    elif len(runs) == 1 and behind == _AMOUNT:
+        runs = [runs[0][:DIGITS]]
+    apart = [len(run) for run in runs]
+    if apart == list(WIDTHS):
+        return (runs[0], runs[1], runs[2]), key
+    whole = "".join(runs)
+    # Some readers put spaces anywhere; any other sign ends a zone.
+    if len(whole) == DIGITS and (len(runs) == 1 or not _SIGNS.search(text.strip())):
+        return (whole[:7], whole[7:19], whole[19:]), key
     if len(runs) != len(WIDTHS):
         raise Cmc7Error(
             _("Une ligne CMC7 compte 31 chiffres, ou trois zones de 7, 12 et 12 chiffres.")
         )
-    return runs[0], runs[1], runs[2]
+    return (runs[0], runs[1], runs[2]), key
 
 
 def _zones(digits: str) -> Zones:

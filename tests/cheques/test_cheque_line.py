@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.plugin import UserError
+from plugins.cheque_import import coupon, keyboard
 from plugins.cheque_import.cmc7 import Cmc7Error, KeyState, Zones, read_line, rlmc
+from plugins.cheque_import.matcher.normalise import bare, check_character
 from plugins.cheque_import.records import ChequeRecord, Hasher
 
 lines = st.text("0123456789", min_size=31, max_size=31)
@@ -63,7 +66,7 @@ def test_one_unread_digit_is_filled_from_the_key(digits, at):
         ("0001234", ""),
         ("0001234 099999000015", ""),
         ("001234 099999000015 012345678906", ""),
-        ("0001234 099999000015 012345678906 000000005687", ""),
+        ("0001234 099999000015 012345678906 00000005687", ""),
         ("?001234 099999000015 012345678906", ""),
         ("??01234 099999000015 012345678906", "63"),
         ("0001234 099999000015 012345678906", "98"),
@@ -124,3 +127,81 @@ def test_an_account_is_learned_from_no_line_or_a_false_one():
     assert hasher.account(record(digits)) in hasher.near_accounts(misread)
     assert hasher.account(record(digits)) in hasher.near_accounts(record(digits[:-1] + "7"))
     assert hasher.near_accounts(record(digits, key=KeyState.GOOD)) == frozenset()
+
+
+# --- Readers as they are ------------------------------------------------------------------------
+
+WHOLE = "0001234099999000015012345678906"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "A0001234A099999000015C012345678906B",
+        "<0001234<099999000015:012345678906;",
+        "<0001234<099999000015:012345678906;000000005687>",
+        "0001234 099999000015 012345678906 000000005687",
+        WHOLE + "000000005687",
+        "0001234 0999 9900 0015 0123 4567 8906",
+        "D0001234D099999000015E012345678906",
+        "⑆0001234⑆ 099999000015⑈ 012345678906",
+    ],
+)
+def test_a_reader_s_own_transcription_is_read(typed):
+    assert read_line(typed).zones.digits == WHOLE
+
+
+def test_the_key_may_stand_behind_the_zones():
+    assert read_line("0001234 099999000015 012345678906 63").key is KeyState.GOOD
+    assert read_line("<0001234<099999000015:012345678906; (64)").key is KeyState.BAD
+
+
+TYPED_FR = {  # the American key of each sign, and what a French machine writes for it
+    **dict(zip("1234567890", "&é\"'(-è_çà", strict=True)), "<": ".", ":": "M", ";": "m", " ": " ",
+    "|": "µ", "-": ")", "(": "9", ")": "0", ">": "/", "?": "§", "*": "8", "$": "4", "=": "=",
+    **dict(zip("QAWZM", "AQZW?", strict=True)), **dict(zip("qawzm", "aqzw,", strict=True)),
+}  # fmt: skip
+
+
+def french(text):
+    return "".join(TYPED_FR.get(sign, sign) for sign in text)
+
+
+@given(lines, st.sampled_from(["<{}<{}:{};", "{} {} {}", "{}{}{}", "<{}<{}:{};>"]))
+def test_an_american_scanner_on_a_french_machine_is_understood(digits, written):
+    typed = french(written.format(digits[:7], digits[7:19], digits[19:]))
+    assert typed != digits
+    assert read_line(typed).zones.digits == digits
+    assert read_line(typed, rlmc(digits)).key is KeyState.GOOD
+
+
+@pytest.mark.parametrize("number", ["2025-010-000042", "FAC_2025/7", "MAZWQ-12345", "2026|11 A"])
+def test_a_coupon_that_an_american_scanner_typed_is_understood(number):
+    check = check_character(bare(number))
+    text = f"mazwq|CANTINE|{number}|{check}|5687"
+    # The key of a tilde writes nothing there.
+    found = coupon.read(keyboard_of(text).replace("~", ""), town="mazwq", regie="CANTINE")
+    assert found == coupon.read(text, town="mazwq", regie="CANTINE")
+
+
+def keyboard_of(text):
+    meant = {keyboard.meant(sign): sign for sign in "²&é\"'(-è_çà)=1234567890°+azertyuiop$qsdfghjklmù*"
+             "wxcvbn,;:!AZERTYUIOP£QSDFGHJKLM%µWXCVBN?./§"}  # fmt: skip
+    return "".join(meant.get(sign, sign) for sign in text)
+
+
+def test_the_two_layouts_map_one_to_one():
+    signs = "²&é\"'(-è_çà)=1234567890°+azertyuiop$qsdfghjklmù*wxcvbn,;:!AZERTYUIOP£QSDFGHJKLM%µWXCVBN?./§"
+    assert len({keyboard.meant(sign) for sign in signs}) == len(signs)
+    assert all(keyboard.meant(typed) == us for us, typed in TYPED_FR.items())
+
+
+@pytest.mark.parametrize("digits", ["1234567", "12345678901234567890123456789"])
+def test_what_cannot_be_undone_names_the_keyboard(digits):
+    with pytest.raises(Cmc7Error, match="QWERTY"):
+        read_line(french(digits))
+    with pytest.raises(UserError, match="QWERTY"):
+        coupon.read(french(f"ville|CANTINE|{digits}|0|1"), town="ville", regie="CANTINE")
+    with pytest.raises(Cmc7Error) as plain:
+        read_line("1234567")
+    assert "QWERTY" not in str(plain.value)
