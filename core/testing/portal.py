@@ -32,7 +32,7 @@ from core.imports.format.csv import plugin as csv
 from core.messages.email.channel import plugin as email
 from core.platform import passwords
 from core.platform.outbox.deliver import deliver
-from core.platform.plugins.discovery import Extensions
+from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import load
 from core.processes.app import make_app
 from core.processes.consumers import all_consumers
@@ -198,6 +198,21 @@ def make_portal(
     runtime = Runtime(settings, extensions, clock=clock, engine=engine)
     sync_towns(settings.owner_url, runtime.registry)
     return Portal(runtime, clock, plugin, folder, settings.owner_url)
+
+
+@contextmanager
+def installed_plugins(extensions: Extensions) -> Iterator[None]:
+    """Let this process find `extensions` installed, and what is really installed afterwards.
+
+    The answer of `discovered` is replaced, not the name: a module that is first imported inside the
+    block would keep a replaced name for ever, and with it the plugins of somebody else's test.
+    """
+    with mock.patch.object(Extensions, "discover", return_value=extensions):
+        discovered.cache_clear()
+        try:
+            yield
+        finally:
+            discovered.cache_clear()
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from core.platform import metrics
 from core.platform.plugins import discovery as extensions
 from core.platform.plugins.discovery import Extensions, PluginLoadError
 from core.platform.settings import load
-from core.testing.portal import Records, make_portal, record
+from core.testing.portal import Records, installed_plugins, make_portal, record
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -201,8 +201,8 @@ def test_a_plugin_that_is_none_is_named(monkeypatch, points, words):
 def test_work_that_two_claim_stops_the_start_and_names_both(monkeypatch, process):
     started = []
     monkeypatch.setattr(processes, "become", lambda *command: started.append(command))
-    monkeypatch.setattr(extensions, "discovered", lambda: Extensions({"twice": Twice()}))
-    answer = CliRunner().invoke(getattr(processes, process))
+    with installed_plugins(Extensions({"twice": Twice()})):
+        answer = CliRunner().invoke(getattr(processes, process))
     assert answer.exit_code == 1
     assert "topic 'payment.poll' has two consumers: of core and of twice" in answer.output
     assert started == []
@@ -261,6 +261,6 @@ class Ill(Plugin[NoSettings]):
 def test_the_doctor_sees_what_fails_at_its_own_question(database, redis, tmp_path, monkeypatch):
     portal = make_portal(database, tmp_path, plugins={"ill": Ill()}, toml="[plugins.ill]\n")
     monkeypatch.setattr(doctor, "get_runtime", lambda: portal.runtime)
-    monkeypatch.setattr(doctor, "discovered", lambda: portal.runtime.extensions)
-    found = [finding for finding in doctor.check_plugins(portal.runtime.settings) if "valmont" in finding.text]
+    with installed_plugins(portal.runtime.extensions):
+        found = [finding for finding in doctor.check_plugins(portal.runtime.settings) if "valmont" in finding.text]
     assert any("ill: health_checks fails" in finding.text for finding in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import sys
 import threading
@@ -30,7 +31,7 @@ from core.platform import i18n, metrics
 from core.platform.plugins import cache as answers
 from core.platform.plugins import calls as containment
 from core.processes.app import make_app
-from core.testing.portal import make_portal, record, write_towns
+from core.testing.portal import installed_plugins, make_portal, record, write_towns
 
 HOOKS = (
     "configure_web", "commands", "consumers", "schedule", "migrations", "invoice_sources",
@@ -660,29 +661,35 @@ def test_work_that_is_none_stops_the_start_by_name(portal, bad, hook, fault):
 
 
 @pytest.mark.parametrize("fault", [raises, lambda cli: cli.add_command(42)])
-def test_commands_that_fail_leave_cores(portal, bad, monkeypatch, fault):
-    from core.platform.plugins import discovery as extensions
-
+def test_commands_that_fail_leave_cores(portal, bad, fault):
     bad.does["commands"] = fault
-    monkeypatch.setattr(extensions, "discovered", lambda: portal.runtime.extensions)
-    listed = CliRunner().invoke(PreauGroup("preau", context_settings={}), ["--help"])
+    with installed_plugins(portal.runtime.extensions):
+        listed = CliRunner().invoke(PreauGroup("preau", context_settings={}), ["--help"])
     assert listed.exit_code == 0
     assert "doctor" in listed.output
     assert "The commands of plugin 'bad' are missing" in listed.output
 
 
 @pytest.mark.parametrize("taken", ["web", "outbox"])
-def test_a_command_that_is_taken_stays_whose_it_is(portal, bad, monkeypatch, taken):
-    from core.platform.plugins import discovery as extensions
-
+def test_a_command_that_is_taken_stays_whose_it_is(portal, bad, taken):
     bad.does["commands"] = lambda cli: [cli.add_command(click.Command(name)) for name in (taken, "bad")]
-    monkeypatch.setattr(extensions, "discovered", lambda: portal.runtime.extensions)
     group = PreauGroup("preau", context_settings={})
-    listed = CliRunner().invoke(group, ["--help"])
+    with installed_plugins(portal.runtime.extensions):
+        listed = CliRunner().invoke(group, ["--help"])
     assert listed.exit_code == 0
     assert f"Plugin 'bad': the command '{taken}' is taken" in listed.output
     assert "bad" in group.commands
     assert group.get_command(None, taken).help
+
+
+def test_a_command_that_is_first_used_among_other_plugins_forgets_them(portal, bad, monkeypatch):
+    monkeypatch.delitem(sys.modules, "core.cli.tenants", raising=False)
+    monkeypatch.setenv("PREAU_TENANTS_DIR", str(portal.runtime.settings.tenants_dir))
+    with installed_plugins(portal.runtime.extensions):
+        tenants = importlib.import_module("core.cli.tenants")
+        assert "bad" in tenants.discovered().plugins
+    assert "payfip" in tenants.discovered().plugins
+    assert "bad" not in tenants.discovered().plugins
 
 
 # --- Health --------------------------------------------------------------------------------------
