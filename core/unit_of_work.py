@@ -65,6 +65,7 @@ from core.platform.signing import Links
 from core.platform.tenancy.config import TenantConfig
 from core.platform.throttling import Throttle
 from core.reminders.service import Reminders
+from core.sign_in.access import Access
 from core.sign_in.service import SignIn
 from core.sign_in.sessions import WebSessions
 
@@ -390,6 +391,19 @@ class Town:
             families=self.families,
             notifications=self.notifications,
             web_sessions=self.web_sessions,
+            access=self.access,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def access(self) -> Access:
+        """Own accounts, and the families they open."""
+        return Access(
+            self.session,
+            self.config.slug,
+            self.clock,
+            families=self.families,
+            notifications=self.notifications,
             audit=self.audit,
         )
 
@@ -516,6 +530,8 @@ class Town:
             families=self.families,
             documents=self.documents,
             audit=self.audit,
+            # Asked for late: most files are opened without it.
+            cut=lambda family_id: self.access.cut(family_id),  # noqa: PLW0108
         )
 
     @cached_property

@@ -36,8 +36,7 @@ def codes(town_slug: str, family_codes: tuple[str, ...], holder: str, *, everyon
             family = town.families.by_code(code)
             if family is None:
                 raise click.ClickException(f"no family {code!r}")
-            secret = town.families.issue_code(family.id, holder=holder)
-            town.audit.write("codes.issued", f"family:{family.id}")
+            secret = town.files.issue(family.id, holder=holder)
             sheet.writerow((family.code, family.name, grouped(secret)))
 
 

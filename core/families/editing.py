@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, and_, delete, exists, or_, select, update
@@ -24,7 +24,6 @@ from core.platform.documents.render import render_codes
 from core.platform.documents.sheets import CodesLetter, CodesSheet
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
-from core.sign_in.models import WebSession
 
 BATCH = 50
 """Letters drawn at once: some ten seconds of hashing and typesetting."""
@@ -55,6 +54,7 @@ class Files:
         families: Families,
         documents: Documents,
         audit: Audit,
+        cut: Callable[[int], None],
     ) -> None:
         self._session = session
         self._tenant = tenant
@@ -64,6 +64,7 @@ class Files:
         self._families = families
         self._documents = documents
         self._audit = audit
+        self._cut = cut
 
     def get(self, family_id: int) -> Family:
         """One family.
@@ -150,14 +151,20 @@ class Files:
         )
 
     def issue(self, family_id: int, *, holder: str = "") -> str:
-        """Draw a new second code for a holder; it is told once."""
+        """Draw a new second code for a holder; it is told once.
+
+        In the place of an earlier one, it ends what that one opened: browsers and own accounts.
+        """
         self.get(family_id)
+        renewed = any(code.holder == holder for code in self.codes(family_id))
         secret = self._families.issue_code(family_id, holder=holder)
+        if renewed:
+            self._cut(family_id)
         self._audit.write("codes.issued", f"family:{family_id}", holder=holder)
         return secret
 
     def revoke(self, family_id: int, code_id: int) -> None:
-        """Make a second code stop working, and end the sessions opened with codes.
+        """Make a second code stop working, and end what it may have opened: see `Access.cut`.
 
         Raises:
             NotFoundError: it does not work already.
@@ -175,13 +182,7 @@ class Files:
         ).one_or_none()
         if revoked is None:
             raise NotFoundError
-        self._session.execute(
-            delete(WebSession).where(
-                WebSession.tenant_id == self._tenant,
-                WebSession.family_id == family_id,
-                WebSession.account_id.is_(None),
-            )
-        )
+        self._cut(family_id)
         self._audit.write("codes.revoked", f"family:{family_id}", holder=revoked.holder)
 
     def letter(self, family_id: int, secret: str) -> Document:

@@ -169,6 +169,11 @@ def _revoke(request: Request, family_id: int, _form: Any) -> str:
     return _("Ce code n’ouvre plus rien.")
 
 
+def _unlink(request: Request, family_id: int, _form: Any) -> str:
+    request.ctx.access.remove(family_id, _number(request))
+    return _("Ce compte n’ouvre plus le dossier.")
+
+
 def _share(request: Request, family_id: int, _form: Any) -> str:
     request.ctx.files.share_child(
         family_id,
@@ -196,6 +201,7 @@ _ACTIONS = {
     "resend": _resend,
     "remove": _remove,
     "revoke": _revoke,
+    "unlink": _unlink,
     "share": _share,
     "unshare": _unshare,
     "erase": _erase,
@@ -357,6 +363,7 @@ def _page(request: Request, *, form: Any = None, email: Any = None, error: str =
         "payment_pages": asked.pages(request, payments.more, name="paiements"),
         "children": files.children(found.id),
         "codes": files.codes(found.id),
+        "accounts": request.ctx.access.accounts(found.id),
         "addresses": request.ctx.alerts.addresses(found.id),
         "messages": request.ctx.notifications.of_family(found.id),
         "channels": request.ctx.channels,

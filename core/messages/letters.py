@@ -28,7 +28,12 @@ from core.platform.tenancy.config import TenantConfig
 from core.sign_in.models import OneTimeToken
 from core.sign_in.service import LOST_CODES, LOST_CODES_LIFE, WAY_IN, WAY_IN_LIFE
 
-NOT_ALERTS = frozenset({"lost_codes", "address_confirmation", "account_way_in"})
+NOT_ALERTS = frozenset(
+    {
+        "lost_codes", "address_confirmation", "account_way_in", "account_linked",
+        "account_unlinked",
+    }
+)  # fmt: skip
 """Mails to whom asked for them, or whom they protect: nobody is unsubscribed from these."""
 
 
@@ -88,6 +93,8 @@ class Letters:
             "address_confirmation": self._address_confirmation,
             "lost_codes": self._lost_codes,
             "account_way_in": self._account_way_in,
+            "account_linked": self._account_linked,
+            "account_unlinked": self._account_unlinked,
             "agent_invitation": self._agent_invitation,
         }
         with i18n.use(row.language):
@@ -157,6 +164,12 @@ class Letters:
     def _account_way_in(self, row: MessageRow) -> Letter:
         token = self._works_once(row, WAY_IN, WAY_IN_LIFE)
         return self._letter(row, f"connexion/lien/{token}", _("Me connecter"), {})
+
+    def _account_linked(self, row: MessageRow) -> Letter:
+        return self._letter(row, "compte", _("Voir qui a accès"), {"email": row.payload["email"]})
+
+    def _account_unlinked(self, row: MessageRow) -> Letter:
+        return self._letter(row, "connexion", _("Me connecter"), {"email": row.payload["email"]})
 
     def _works_once(self, row: MessageRow, purpose: str, life: timedelta) -> str:
         """A link's token. Made when the mail is written: no secret lies in the outbox."""

@@ -13,7 +13,7 @@ from wtforms.validators import EqualTo, InputRequired, Length
 
 from core.api.errors import UserError
 from core.platform.i18n import gettext as _
-from core.platform.web.forms import EmailForm, required
+from core.platform.web.forms import EmailForm, number, required
 from core.platform.web.known import browser_of
 from core.sign_in.service import MINIMUM_PASSWORD
 
@@ -67,6 +67,8 @@ def account_page(request: Request) -> dict[str, Any]:
 def account(request: Request) -> dict[str, Any] | Response:
     """Create the account, change its password, or link a family."""
     action = request.POST.get("action", "")
+    if action == "remove":
+        return _remove(request)
     forms: dict[str, type[Form]] = {
         "create": CreateForm,
         "password": PasswordForm,
@@ -82,6 +84,15 @@ def account(request: Request) -> dict[str, Any] | Response:
             form.form_errors.append(error.message)
     request.response.status_int = 422
     return _page(request, **{action: form})
+
+
+def _remove(request: Request) -> Response:
+    """Take an account's access to this family away; one's own too."""
+    account_id = number(request.POST.get("id", ""))
+    request.ctx.access.remove(request.family_id, account_id)
+    request.session.flash(_("Ce compte n’ouvre plus le dossier de la famille."), "success")
+    gone = account_id == request.signed_in.account_id
+    return HTTPSeeOther(location=request.route_path("sign_in" if gone else "account"))
 
 
 def _do(request: Request, action: str, form: Any) -> Response:
@@ -120,14 +131,17 @@ def _page(
     link: Form | None = None,
 ) -> dict[str, Any]:
     account_id = request.signed_in.account_id
+    accounts = request.ctx.access.accounts(request.family_id)
     if account_id is None:
         return {
+            "accounts": accounts,
             "account": None,
             "form": create or CreateForm(),
             "password_form": None,
             "link_form": None,
         }
     return {
+        "accounts": accounts,
         "account": request.ctx.sign_in.account(account_id),
         "form": None,
         "password_form": password or PasswordForm(),

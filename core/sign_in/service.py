@@ -25,6 +25,7 @@ from core.platform.i18n import gettext as _
 from core.platform.passwords import NOBODY, hash_password, verify_password
 from core.platform.signing import new_token, token_hash
 from core.platform.throttling import Allowance, Throttle
+from core.sign_in.access import Access
 from core.sign_in.models import Account, AccountFamily, OneTimeToken
 from core.sign_in.sessions import SignedIn, WebSessions
 
@@ -52,6 +53,7 @@ class SignIn:
         families: Families,
         notifications: Notifications,
         web_sessions: WebSessions,
+        access: Access,
         audit: Audit,
     ) -> None:
         self._session = session
@@ -63,6 +65,7 @@ class SignIn:
         self._families = families
         self._notifications = notifications
         self._web_sessions = web_sessions
+        self._access = access
         self._audit = audit
 
     # --- Proving who one is ------------------------------------------------------------------
@@ -188,6 +191,7 @@ class SignIn:
             return self._renew(email.casefold(), family_id, password)
         self._open_family(account_id, family_id)
         self._audit.write("account.created", f"family:{family_id}")
+        self._access.tell(self.account(account_id), family_id)
         return account_id
 
     def _renew(self, email: str, family_id: int, password: str) -> int:
@@ -228,6 +232,7 @@ class SignIn:
         family_id = self.by_codes(family_code, secret, address, browser=browser)
         self._open_family(account_id, family_id)
         self._audit.write("account.linked", f"family:{family_id}")
+        self._access.tell(self.account(account_id), family_id)
         return family_id
 
     def account(self, account_id: int) -> Account:
@@ -355,6 +360,7 @@ class SignIn:
         family_id = redeemed[0]
         family = self._families.get(family_id)
         secret = self._families.issue_code(family_id)
+        self._access.cut(family_id)
         self._audit.write("codes.renewed", f"family:{family_id}")
         return (family.code, secret) if family else None
 

@@ -144,3 +144,14 @@ def test_the_list_is_narrowed_by_name(work, name):
     page = work.get("/regie/familles", params={"nom": name})
     assert "F001" in page
     assert "F002" not in page
+
+
+def test_accounts_that_open_a_file_are_seen_and_removed(work):
+    with work.portal.town() as town:
+        town.sign_in.create_account(town.families.by_code("F001").id, "ex@exemple.fr", "une phrase de passe")
+    page = file_of(work, "F001")
+    assert "ex@exemple.fr" in page
+    page = work.press(page, "unlink")
+    assert "Ce compte n’ouvre plus le dossier" in page
+    with work.portal.town() as town:
+        assert not town.access.accounts(town.families.by_code("F001").id)

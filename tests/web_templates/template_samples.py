@@ -348,7 +348,7 @@ def samples() -> list[Sample]:
     watching = {"payment": payment("pending"), "invoices": [CANTEEN]}
     one = Group("PERI", "REGIE PERISCOLAIRE", True, True, False, [CARE, BOTH])
     done = {"invoices": [CANTEEN], "excess": 0}
-    account = SimpleNamespace(email="jamie.bond@exemple.example")
+    account = SimpleNamespace(id=1, email="jamie.bond@exemple.example")
     paid_all = {
         "rows": PAID, "years": [2018, 2012], "regies": [RegieInfo("PERI", "REGIE PERISCOLAIRE", True)],
         "year": None, "regie": None, "total": 127656, "credit_notes": CREDIT_NOTES,
@@ -496,12 +496,12 @@ def samples() -> list[Sample]:
         ),
         Sample(
             "account-new", "account",
-            {"account": None, "form": AccountForm(), "link_form": None, "password_form": None},
+            {"accounts": [SimpleNamespace(id=7, email="jo@exemple.example")], "account": None, "form": AccountForm(), "link_form": None, "password_form": None},
             PARENT, "account",
         ),
         Sample(
             "account", "account",
-            {"account": account, "form": None, "link_form": CodesForm(), "password_form": PasswordForm()},
+            {"accounts": [SimpleNamespace(id=7, email="jo@exemple.example")], "account": account, "form": None, "link_form": CodesForm(), "password_form": PasswordForm()},
             TWO_HOMES, "account",
         ),
         Sample("help", "help", {}, PARENT, "help"),

@@ -201,5 +201,7 @@ def message(kind: str) -> str:
         "address_confirmation": _("Confirmation d’adresse"),
         "lost_codes": _("Codes perdus"),
         "account_way_in": _("Lien de connexion"),
+        "account_linked": _("Compte relié"),
+        "account_unlinked": _("Compte délié"),
         "agent_invitation": _("Invitation d’un agent"),
     }.get(kind, kind)
