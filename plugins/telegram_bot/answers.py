@@ -131,7 +131,8 @@ def _not_the_bot_api(method: str, status: int, body: bytes) -> Answer:
         return Answer(Fate.REFUSED, reason)
     if status >= 500 or status == 408:
         return Answer(Fate.NOT_SENT, reason)
-    return Answer(Fate.BARRED, reason)
+    # Some gateways bar files or know few methods. What bars plain messages bars the bot.
+    return Answer(Fate.BARRED if method.lower() == "sendmessage" else Fate.NOT_SENT, reason)
 
 
 def _refusal(method: str, code: int, description: str, parameters: Any) -> Answer:

@@ -38,6 +38,7 @@ UNWRITABLE = (DataError, ValueError, TypeError)
 
 def announce(bots: Bots, settings: TelegramSettings, url: str) -> None:
     """Tell Telegram where updates go (nowhere when `url` is empty) and what commands there are."""
+    from telegram.error import TelegramError  # noqa: PLC0415 - see Bots._make
 
     async def tell(bot: Bot) -> None:
         if url:
@@ -45,7 +46,11 @@ def announce(bots: Bots, settings: TelegramSettings, url: str) -> None:
             await bot.set_webhook(url, secret_token=secret, allowed_updates=list(WANTED_UPDATES))
         else:
             await bot.delete_webhook()
-        await propose_commands(bot)
+        try:
+            await propose_commands(bot)
+        except TelegramError as error:
+            # Telephones propose no commands then; updates come all the same.
+            log.warning("telegram.commands_refused reason=%s", error)
 
     bots.call(settings, tell)
 

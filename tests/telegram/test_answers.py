@@ -48,6 +48,8 @@ READINGS = [
     *(("sendMessage", status, body, Fate.BARRED)
       for status in (400, 401, 403, 404, 407, 451) for body in (NGINX, KONG, AWAY, b"", b"[]")),
     ("sendMessage", 502, KONG, Fate.NOT_SENT),
+    ("sendDocument", 404, b'{"detail":"Not Found"}', Fate.NOT_SENT),
+    ("answerCallbackQuery", 403, NGINX, Fate.NOT_SENT),
     ("sendMessage", 401, telegram(401, "Unauthorized"), Fate.BOT_REFUSED),
     ("sendMessage", 401, telegram(401, "Unauthorized: invalid token specified"), Fate.BOT_REFUSED),
     ("getUpdates", 404, telegram(404, "Not Found"), Fate.BOT_REFUSED),
