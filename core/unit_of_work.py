@@ -486,6 +486,7 @@ class Town:
             self.clock,
             audit=self.audit,
             ask_plugins=self.ask_plugins,
+            books_need=self.accounts.closings.needs,
         )
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import Date, cast, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -14,9 +14,11 @@ from core.api.errors import UserError
 from core.books.entries import Entries
 from core.books.models import Closing
 from core.books.period import Period, next_month
+from core.journal.models import JournalEntry
 from core.journal.service import Journal
+from core.payments.models import Payment
 from core.platform.audit.service import Audit
-from core.platform.clock import today
+from core.platform.clock import PARIS, months_before, today
 from core.platform.i18n import gettext as _
 
 
@@ -47,6 +49,39 @@ class Closings:
         self._entries = entries
         self._journal = journal
         self._audit = audit
+
+    def needs(self, family_id: int) -> bool:
+        """Whether a month that is not closed yet has payments of this family.
+
+        Its journal and receipts then still name who paid. A régie that never closes a month is done
+        with one after the month that follows it.
+        """
+        month = cast(
+            func.date_trunc("month", func.timezone(PARIS.key, JournalEntry.at)), Date
+        )
+        closed = exists().where(
+            Closing.tenant_id == self._tenant,
+            Closing.regie == JournalEntry.regie,
+            Closing.month == month,
+        )
+        closes = exists().where(
+            Closing.tenant_id == self._tenant, Closing.regie == JournalEntry.regie
+        )
+        recent = months_before(today(self._clock.now()).replace(day=1), 1)
+        return bool(
+            self._session.scalar(
+                select(
+                    exists().where(
+                        JournalEntry.tenant_id == self._tenant,
+                        Payment.tenant_id == JournalEntry.tenant_id,
+                        Payment.id == JournalEntry.payment_id,
+                        Payment.family_id == family_id,
+                        ~closed,
+                        or_(closes, month >= recent),
+                    )
+                )
+            )
+        )
 
     def close(self, period: Period) -> None:
         """Note for ever what a month came to.

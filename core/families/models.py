@@ -36,6 +36,9 @@ class Family(TenantScoped, Base):
     language: Mapped[str] = mapped_column(default="fr", server_default="fr")
     created_at: Mapped[CreatedAt]
     batch_id: Mapped[ReferenceOrNone] = mapped_column(comment="the import that made it, for undo")
+    erasure_asked_at: Mapped[MomentOrNone] = mapped_column(
+        comment="erased once the months of its payments are closed"
+    )
     merged_into: Mapped[ReferenceOrNone] = mapped_column(
         comment="the family that this duplicate became; its codes open that one"
     )

@@ -191,7 +191,11 @@ def _unshare(request: Request, family_id: int, _form: Any) -> str:
 def _erase(request: Request, family_id: int, _form: Any) -> str:
     if not request.agent.is_regisseur:
         raise UserError(_("Cette action n’est pas permise"))
-    request.ctx.personal_data.erase(family_id)
+    if not request.ctx.personal_data.erase(family_id):
+        return _(
+            "C’est noté : les données seront effacées une fois arrêtés les mois de"
+            " ses paiements."
+        )
     return _("Les données de la famille sont effacées ; ses factures et règlements restent.")
 
 

@@ -62,6 +62,7 @@ class PersonalData:
         *,
         audit: Audit,
         ask_plugins: AskPlugins,
+        books_need: Callable[[int], bool],
     ) -> None:
         self._session = session
         self._town = town
@@ -69,6 +70,7 @@ class PersonalData:
         self._clock = clock
         self._audit = audit
         self._ask_plugins = ask_plugins
+        self._books_need = books_need
 
     # --- Access (GDPR, article 15) -----------------------------------------------------------
 
@@ -108,8 +110,11 @@ class PersonalData:
 
     # --- Erasure (article 17) ----------------------------------------------------------------
 
-    def erase(self, family_id: int) -> None:
+    def erase(self, family_id: int) -> bool:
         """Forget who a family was; invoices and payments stay, as accounts must.
+
+        While the journal and receipts of a month that is not closed name it, the wish is noted, and
+        `retain` fulfils it after the closing: whether it is done already.
 
         Raises:
             NotFoundError: there is no such family.
@@ -123,6 +128,11 @@ class PersonalData:
                     " est en cours."
                 )
             )
+        if self._books_need(family_id):
+            if family.erasure_asked_at is None:
+                family.erasure_asked_at = self._clock.now()
+                self._audit.write("family.erasure_asked", f"family:{family_id}")
+            return False
         self._ask_plugins("family_erased", {"family_id": family_id})
         for duplicate in self._session.scalars(
             select(Family).where(Family.tenant_id == self._tenant, Family.merged_into == family_id)
@@ -130,6 +140,7 @@ class PersonalData:
             self._forget(duplicate)
         self._forget(family)
         self._audit.write("family.erased", f"family:{family_id}")
+        return True
 
     def _forget(self, family: Family) -> None:
         for model in OWN:
@@ -154,7 +165,7 @@ class PersonalData:
             if not self._lives_elsewhere(child.id, family.id):
                 # Its code may be a first name, too.
                 child.code, child.label = f"-/{child.id}", "–"
-        family.name, family.address = "", []
+        family.name, family.address, family.erasure_asked_at = "", [], None
         self._session.flush()
 
     # --- Retention ---------------------------------------------------------------------------
@@ -182,13 +193,25 @@ class PersonalData:
             .order_by(Family.id)
             .limit(AT_ONCE)
         ).all()
-        for family_id in ids:
-            self.erase(family_id)
+        erased = sum(self.erase(family_id) for family_id in ids) + self._erase_asked()
         expired = delete(MessageRow).where(self._old_messages(messages_before))
         messages = len(self._session.scalars(expired.returning(MessageRow.id)).all())
         if messages:
             self._audit.write("messages.expired", "", count=messages)
-        return len(ids), messages
+        return erased, messages
+
+    def _erase_asked(self) -> int:
+        """Erase the families that asked for it, now that the books are closed; how many."""
+        asked = self._session.scalars(
+            select(Family.id)
+            .where(
+                Family.tenant_id == self._tenant,
+                Family.erasure_asked_at.is_not(None),
+                ~self._busy(Family.id),
+            )
+            .order_by(Family.id)
+        ).all()
+        return sum(self.erase(family_id) for family_id in asked)
 
     def _limits(self) -> tuple[date | None, date | None]:
         rules, day = self._town.file.retention, today(self._clock.now())
@@ -218,6 +241,7 @@ class PersonalData:
         return and_(
             Family.tenant_id == self._tenant,
             Family.merged_into.is_(None),
+            Family.erasure_asked_at.is_(None),
             Family.created_at < before,
             or_(Family.name != "", func.cardinality(Family.address) > 0, *holds),
             ~lately,

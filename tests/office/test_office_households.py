@@ -183,8 +183,10 @@ def test_nothing_that_names_an_erased_family_is_left(two):
         town.sign_in.create_account(kept, "camille@exemple.fr", "une phrase de passe")
     for secret in ("Lina", "DURAND", "Durand", "camille@", "f777@"):
         assert secret.casefold() in words(two).casefold()
+    # The journal of a month that may still be closed names who paid: nothing is erased before.
+    two.clock.pass_time(days=62)
     with two.town() as town:
-        town.personal_data.erase(kept)
+        assert town.personal_data.erase(kept)
     left = words(two).casefold()
     for secret in ("lina", "durand", "camille@", "f777@", "f001@"):
         assert secret not in left

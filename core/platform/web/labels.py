@@ -42,6 +42,7 @@ def actions() -> dict[str, str]:
         "family.changed": _("Dossier corrigé"),
         "family.created": _("Dossier ouvert"),
         "family.erased": _("Données de la famille effacées"),
+        "family.erasure_asked": _("Effacement demandé, après l’arrêté des mois"),
         "family.exported": _("Données de la famille exportées"),
         "family.merged": _("Doublon fusionné"),
         "import.done": _("Fichier importé"),
