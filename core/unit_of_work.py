@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+import core.rooms  # noqa: F401 - completes the tables' metadata in whatever process works for a town
 from core.agents.service import Agents
 from core.api.context import Clock, TenantContext, TownInfo
 from core.api.errors import UserError
