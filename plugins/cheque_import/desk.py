@@ -210,9 +210,9 @@ class Desk:
     def _move(self, cheque: Cheque, state: ChequeState, action: str, why: str) -> Cheque:
         if not why.strip():
             raise UserError(_("Indiquez pourquoi."))
-        before = str(cheque.state)
+        was = str(cheque.state)
         cheque.state, cheque.why = state, why.strip()[:400]
-        history.note(self._ctx, cheque, self._actor, action, why=cheque.why, before=before)
+        history.note(self._ctx, cheque, self._actor, action, why=cheque.why, was=was)
         self._matching.forget([cheque.id])
         self._ctx.session.flush()
         return cheque

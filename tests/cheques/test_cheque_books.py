@@ -111,7 +111,7 @@ def books_agree(town):
     for event in town.session.scalars(select(ChequeEvent).order_by(ChequeEvent.id)):
         (cheque,) = [c for c in rows if c.id == event.cheque_id]
         came_back += cheque.amount * (event.action == "bounced")
-        came_back -= cheque.amount * (event.detail.get("before") == "bounced")
+        came_back -= cheque.amount * (event.detail.get("was") == "bounced")
     assert sum(slip.total for slip in slips(town).all()) - came_back == banked
 
 
