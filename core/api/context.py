@@ -114,6 +114,8 @@ class PaymentInfo:
     authorisation: str
     receipt_number: str
     invoice_ids: tuple[int, ...]
+    note: str = ""
+    """What the agent noted at the counter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def labels() -> dict[str, str]:
     return {
         "journal": _("Journal des encaissements"),
         "versement": _("Bordereau de versement"),
-        "cheques": _("Bordereau de remise de chèques"),
+        "cheques": _("Chèques encaissés"),
         "imputation": _("État par imputation"),
         "annulations": _("Rejets, annulations et remboursements"),
         "en-ligne": _("Paiements en ligne par jour"),
@@ -119,7 +119,7 @@ class Statements:
         )
 
     def cheques(self, period: Period) -> Table:
-        """The cheques that came in, one a line, to go with them to the bank."""
+        """The cheques that came in, one a line. It is no deposit slip, which has its number."""
         found = self.entries.read(period, Chosen(means=Means.CHEQUE, came=True))
         return self._table(
             "cheques",

@@ -404,6 +404,7 @@ class Payments:
                 authorisation=payment.authorisation,
                 receipt_number=payment.receipt_number,
                 invoice_ids=tuple(shares[payment.id]),
+                note=payment.note,
             )
             for payment in payments
             if payment.family_id is not None

@@ -11,6 +11,7 @@ from core.plugin import (
     MenuEntry,
     MigrationSource,
     PaymentReversed,
+    PaymentSettled,
     Plugin,
     TenantContext,
     WebConfig,
@@ -48,6 +49,15 @@ class ChequeImport(Plugin[ChequeSettings]):
     def migrations(self) -> MigrationSource:
         """The tables of cheques."""
         return MigrationSource(Path(__file__).parent / "migrations" / "versions")
+
+    @hookimpl
+    def payment_settled(self, ctx: TenantContext, event: PaymentSettled) -> None:
+        """A cheque that was taken at the counter goes on the numbered slip with the others."""
+        from plugins.cheque_import.intake import Intake  # noqa: PLC0415
+        from plugins.cheque_import.records import Hasher  # noqa: PLC0415
+
+        key = ctx.settings(self).account_key.get_secret_value()
+        Intake(ctx, Hasher(key, ctx.town.slug)).taken_at_counter(event.payment_id)
 
     @hookimpl
     def payment_reversed(self, ctx: TenantContext, event: PaymentReversed) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
-from core.plugin import TenantContext, UserError
+from core.plugin import Means, TenantContext, UserError
 from core.plugin import gettext as _
 from plugins.cheque_import import history
 from plugins.cheque_import.cmc7 import KeyState
@@ -20,6 +21,7 @@ from plugins.cheque_import.models import (
     ChequeBatch,
     ChequeEvent,
     ChequeLayout,
+    ChequePart,
     ChequeState,
 )
 from plugins.cheque_import.readers import PARSER_VERSION, read_file
@@ -33,6 +35,7 @@ from plugins.cheque_import.records import (
 )
 
 _CHUNK = 500
+_NUMBER = re.compile(r"(?<!\d)\d{7}(?!\d)")
 _LAYOUT = "xlsx"
 
 
@@ -132,6 +135,51 @@ class Intake:
             self._ctx.session.add(batch)
             self._ctx.session.flush()
         return batch
+
+    def taken_at_counter(self, payment_id: int) -> Cheque | None:
+        """Note a cheque that core's counter recorded, so that a slip takes it; None if it is noted.
+
+        None too if the payment came back meanwhile, or is no cheque.
+        """
+        payment = self._ctx.payments.get(payment_id)
+        if payment is None or payment.means != Means.CHEQUE or self._noted(payment_id):
+            return None
+        history.hold(self._ctx, payment.regie)
+        day = history.today(self._ctx)
+        batch = self.sitting(
+            payment.regie, actor="core", name=_("Guichet %s") % f"{day:%m/%Y}"
+        )
+        last = self._ctx.session.scalar(
+            select(func.max(Cheque.rank)).where(
+                Cheque.tenant_id == self._ctx.town.slug, Cheque.batch_id == batch.id
+            )
+        )
+        found = _NUMBER.search(payment.note)
+        record = ChequeRecord(
+            slip=batch.file_name, rank=(last or 0) + 1, amount=payment.amount,
+            number=found[0] if found else "", issuer=payment.payer, note=payment.note,
+        )  # fmt: skip
+        (cheque,) = self._store(batch, {self._hasher.of_payment(payment_id): record}, "core")
+        cheque.state = ChequeState.ACCEPTED
+        cheque.family_id, cheque.payment_id = payment.family_id, payment_id
+        self._ctx.session.flush()
+        return cheque
+
+    def _noted(self, payment_id: int) -> bool:
+        """Whether a payment is one of our own cheques', or was noted before."""
+        tenant = self._ctx.town.slug
+        known = select(Cheque.id).where(
+            Cheque.tenant_id == tenant,
+            or_(
+                Cheque.payment_id == payment_id,
+                Cheque.natural_key == self._hasher.of_payment(payment_id),
+            ),
+        )
+        part = select(ChequePart.id).where(
+            ChequePart.tenant_id == tenant, ChequePart.payment_id == payment_id
+        )
+        scalar = self._ctx.session.scalar
+        return scalar(known.limit(1)) is not None or scalar(part) is not None
 
     def find_sitting(self, regie: str, name: str) -> ChequeBatch | None:
         """The batch of this name, when something was typed under it."""

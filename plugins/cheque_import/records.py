@@ -90,6 +90,10 @@ class Hasher:
         says = (record.number, plain(record.issuer), record.amount)
         return self._hash("place", "\x1f".join(map(str, (*place, *says))))
 
+    def of_payment(self, payment_id: int) -> str:
+        """The natural key of a cheque that was taken at the counter: that payment's."""
+        return self._hash("payment", str(payment_id))
+
     def account(self, record: ChequeRecord) -> str:
         """The account's fingerprint; "" when no line was read, or when its key is wrong."""
         if record.zones is None or record.key is KeyState.BAD:

@@ -16,6 +16,7 @@ from core.agents.models import Role
 from core.dev.embedded import free_port
 from core.dev.mailbox import Receiver, Store
 from core.platform.db.migrate import upgrade
+from core.plugin import Means
 from core.testing.portal import make_portal, pages_of, record
 from plugins.cheque_import import plugin
 from plugins.cheque_import.models import Cheque
@@ -200,3 +201,30 @@ def test_a_banked_cheque_to_classify_is_shown_wherever_money_is(portal, office):
     page = office.get(f"{root}/paiements/{payment}")
     assert "Annuler ce paiement" not in page.text
     assert "Reçu (PDF)" not in page.text
+
+
+def test_a_cheque_of_the_counter_goes_on_the_numbered_slip_and_may_bounce(portal, office):
+    with portal.town() as town:
+        family = town.families.by_code("F001")
+        (invoice,) = town.invoices.unpaid(family.id)
+        for number, means in (("1", Means.CHEQUE), ("2", Means.CASH)):
+            town.payments.record(
+                regie="CANTINE", family_id=family.id, means=means, amount=1000,
+                paid_at=town.clock.now(), payer="MME DURAND", shares=[(invoice.id, 1000)],
+                key=number, note="n° 0004567 Banque Démo",
+            )  # fmt: skip
+    portal.work()
+    portal.work()
+    with portal.town() as town:
+        (cheque,) = town.session.scalars(select(Cheque)).all()
+        assert (cheque.number, cheque.amount, cheque.issuer) == ("0004567", 1000, "MME DURAND")
+        assert (cheque.state, cheque.family_id) == ("accepted", family.id)
+        payment = cheque.payment_id
+    form_with(office.get(f"{ROOT}/remises"), "total").submit()
+    with portal.town() as town:
+        assert town.session.execute(text("SELECT count, total FROM cheque_deposit")).all() == [(1, 1000)]
+    page = office.get(f"{ROOT}/cheque/{cheque.id}")
+    press(page, "impaye", motif="sans provision")
+    with portal.town() as town:
+        assert town.payments.get(payment) is None
+        assert town.invoices.get(invoice.id).balance == 5687 - 1000
