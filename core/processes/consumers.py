@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from functools import partial
 from itertools import groupby
@@ -31,8 +31,9 @@ from core.personal_data import service as personal_data
 from core.platform.clock import PARIS, today
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.plugins import events
-from core.platform.plugins.calls import contain
+from core.platform.plugins.calls import contain, resting
 from core.platform.plugins.discovery import Extensions
+from core.platform.sharing import share
 from core.reminders import service as reminders
 from core.sign_in.models import OneTimeToken
 from core.sign_in.models import WebSession as SignInSession
@@ -40,6 +41,8 @@ from core.unit_of_work import Town
 
 HOUSEKEEPING = "housekeeping"
 KEEP_DONE = timedelta(days=30)
+EVENT_SECONDS = 10
+"""How long a plugin may take for an event; what takes longer is for its own outbox rows."""
 TOGETHER = 1000
 """Events that are written in one statement."""
 _EVENTS: dict[str, Callable[..., Any]] = {
@@ -95,13 +98,16 @@ def _event(town: Town, payload: dict[str, Any]) -> None:
     """Hand an event to one plugin."""
     fields = payload["event"]
     event = _EVENTS[payload["hook"]](**{**fields, "invoice_ids": tuple(fields["invoice_ids"])})
-    contain(
-        payload["plugin"],
-        payload["hook"],
-        partial(town.call_plugin, payload["plugin"], payload["hook"], event=event),
-        passing=(PreauError,),
-        here=True,  # The worker ends it with its lease.
-    )
+    plugin, hook = payload["plugin"], payload["hook"]
+    with share(town.config.slug, plugin):
+        contain(
+            plugin,
+            hook,
+            partial(town.call_plugin, plugin, hook, event=event),
+            town=town.config.slug,
+            passing=(PreauError,),
+            here=True,  # The worker ends it with its lease.
+        )
 
 
 def _notify(town: Town, payload: dict[str, Any]) -> None:
@@ -213,7 +219,7 @@ OWN = (
     _own(imports.PUBLISH, _publish, lease=timedelta(minutes=10)),
     _own(uploads.CHECK, _check_upload, lease=timedelta(minutes=30), attempts=3),
     _own(uploads.IMPORT, _import_upload, lease=timedelta(minutes=30), attempts=3),
-    _own(events.TOPIC, _event),
+    _own(events.TOPIC, _event, lease=timedelta(seconds=EVENT_SECONDS)),
     _own(events.NOTIFY, _notify),
     # As long as each of a mailing's mails may take.
     _own(notifications.SEND, _send, Effect.EXTERNAL, attempts=20, lease=timedelta(minutes=20)),
@@ -255,8 +261,20 @@ def all_consumers(extensions: Extensions) -> Mapping[str, tuple[str, Consumer]]:
                 raise TwoConsumersError(
                     f"topic {consumer.topic!r} has two consumers: of {other} and of {name}"
                 )
-            found[consumer.topic] = (name, consumer)
+            if name:
+                handler = partial(_in_its_share, name, consumer)
+                found[consumer.topic] = (name, replace(consumer, handler=handler))
+            else:
+                found[consumer.topic] = (name, consumer)
     return found
+
+
+def _in_its_share(
+    plugin: str, consumer: Consumer, ctx: TenantContext, payload: dict[str, Any]
+) -> None:
+    """Do a plugin's work, unless it takes all its share already, or rests from a time limit."""
+    with resting(ctx.town.slug, plugin, consumer.topic):
+        consumer.handler(ctx, payload)
 
 
 def all_periodics(extensions: Extensions) -> list[tuple[str, Periodic]]:

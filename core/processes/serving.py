@@ -19,6 +19,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client.multiprocess import mark_process_dead
 
 from core.platform import metrics
+from core.platform.sharing import limit_threads
 
 LONGEST = 60.0
 """Seconds for which an old worker serves on, at most."""
@@ -61,6 +62,7 @@ def on_reload(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """The application has loaded."""
+    limit_threads(int(worker.cfg.threads))
     _NUMBER.pack_into(_ages, _READY, worker.age)
 
 

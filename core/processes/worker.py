@@ -11,9 +11,16 @@ import os
 import uuid
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init, worker_ready, worker_shutdown
+from celery.signals import (
+    celeryd_after_setup,
+    setup_logging,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+)
 from redis import Redis
 
 from core.api.work import Consumer
@@ -21,8 +28,10 @@ from core.platform import metrics
 from core.platform.logging import configure as configure_logging
 from core.platform.outbox import broker
 from core.platform.outbox.deliver import deliver as deliver_row
+from core.platform.outbox.deliver import let_die
 from core.platform.outbox.schedule import tick as write_rows
 from core.platform.settings import get_settings
+from core.platform.sharing import limit_processes
 from core.processes.consumers import all_consumers, all_periodics
 from core.runtime import get_runtime
 
@@ -58,6 +67,13 @@ def _logging(**_options: object) -> None:
 def _fresh_connections(**_options: object) -> None:
     # A forked worker must not share its parent's sockets.
     get_runtime().forked()
+    let_die()
+
+
+@celeryd_after_setup.connect
+def _leave_room(instance: Any, **_options: object) -> None:
+    # Before it forks: what plugins may take is counted over all its processes.
+    limit_processes(int(instance.concurrency or 1))
 
 
 @worker_ready.connect

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import queue
 import threading
 import time
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 from webtest import TestApp
 
+from core.platform import sharing
 from core.platform.db.session import LostTransactionError
+from core.platform.outbox.deliver import deliver
 from core.platform.plugins import calls as containment
 from core.processes.app import make_app
+from core.processes.consumers import all_consumers
 from core.testing.broken_plugins import DEEDS, SETTINGS, Broken, says
-from core.testing.portal import make_portal, record, write_towns
+from core.testing.portal import due_rows, make_portal, record, write_towns
 
 CONTAINED = (
     "invoice_sources", "payment_providers", "notification_channels", "menu_entries", "health_checks",
@@ -255,3 +263,171 @@ def test_a_plugin_cannot_end_what_an_agent_does(portal, broken, hook, end):
         town.session.rollback()
     with portal.town() as town:
         assert [town.families.get(one).name for one in (first, second)] == ["PETIT Jo", "PETIT Joe"]
+
+
+# --- Work that takes too long ---------------------------------------------------------------------
+
+
+def do(portal, slug="valmont", seconds=0.3):
+    """Do the due rows of a town, as a worker would that ends events after `seconds`."""
+    consumers = dict(all_consumers(portal.runtime.extensions))
+    plugin, consumer = consumers["event"]
+    consumers["event"] = plugin, replace(consumer, lease=timedelta(seconds=seconds))
+    with portal.town(slug) as town:
+        due = due_rows(town)
+    for tenant, row in due:
+        deliver(portal.runtime, consumers, tenant, row)
+    return len(due)
+
+
+def emit(portal, number, hook="payment_settled", slug="valmont"):
+    with portal.town(slug) as town:
+        family = town.families.by_code("F001")
+        town.session.execute(text("DELETE FROM outbox"))
+        for one in range(number):
+            town.events.emit(
+                hook, f"{hook}-{one}",
+                {"id": "x", "payment_id": 1, "family_id": family.id, "invoice_ids": [], "amount": 1},
+            )  # fmt: skip
+
+
+def rows(portal, of):
+    return [row for row in portal.outbox() if row.dedupe_key.startswith(f"{of}/")]
+
+
+def waits(_ctx):
+    time.sleep(30)
+
+
+def waits_in_spite(_ctx):
+    deadline = time.monotonic() + 1.0
+    while time.monotonic() < deadline:
+        with suppress(Exception):  # An order to stop is none.
+            time.sleep(0.2)
+
+
+@pytest.mark.parametrize("deed", [waits, says("SELECT pg_sleep(30)"), waits_in_spite])
+def test_an_event_that_hangs_costs_a_worker_its_time_once(portal, broken, deed):
+    """Eight payments, and a hook that takes half a minute for each: one is waited for."""
+    broken.does["payment_settled"] = deed
+    emit(portal, 8)
+    start = time.monotonic()
+    do(portal)
+    assert time.monotonic() - start < 6
+    assert {row.state for row in rows(portal, "fakepay")} == {"done"}
+    waiting = rows(portal, "broken")
+    assert {row.state for row in waiting} == {"ready"}
+    assert sorted(row.attempts for row in waiting) == [0] * 7 + [1], "who was not asked did not fail"
+    portal.clock.pass_time(hours=2)
+    containment.forget_rests()
+    broken.does.clear()
+    do(portal)
+    assert {row.state for row in rows(portal, "broken")} == {"done"}
+
+
+def test_what_rests_in_one_town_is_asked_in_another(portal, broken):
+    containment._resting.add(("valmont", "broken", "payment_settled"))
+    assert containment.rest_of("valmont", "broken", "payment_settled") > 50
+    assert containment.rest_of("brumes", "broken", "payment_settled") == 0
+
+
+def test_who_hangs_again_rests_longer(portal, monkeypatch):
+    key = ("valmont", "broken", "payment_settled")
+    rests = []
+    for _time in range(9):
+        containment._resting.add(key)
+        rests.append(round(containment.rest_of(*key)))
+    assert rests[:3] == [60, 120, 240]
+    assert rests[-1] == 3600
+    containment._resting.end(key)
+    containment._resting.add(key)
+    assert round(containment.rest_of(*key)) == 60
+
+
+@pytest.fixture
+def limits():
+    yield sharing
+    sharing.lift_limits()
+
+
+@contextmanager
+def held_by_threads(*towns):
+    """Shares of the broken plugin, each taken by a thread of its own; what each was told."""
+    go, told = threading.Event(), queue.Queue()
+    threads, said = [], []
+    try:
+        for town in towns:
+            threads.append(threading.Thread(target=hold, args=("broken", town, told, go)))
+            threads[-1].start()
+            said.append(told.get(timeout=20))
+        yield said
+    finally:
+        go.set()
+        for thread in threads:
+            thread.join(20)
+
+
+def test_a_town_s_plugin_takes_its_share_of_a_process_only(limits):
+    limits.limit_threads(8)
+    with held_by_threads(*["valmont"] * 5, *["brumes"] * 3) as said:
+        assert said == [*["taken"] * 4, "refused", "taken", "taken", "refused"]
+    with held_by_threads("valmont") as said:
+        assert said == ["taken"]
+
+
+def hold(plugin, town, ready, go):
+    try:
+        with sharing.share(town, plugin):
+            ready.put("taken")
+            go.wait(20)
+    except sharing.NotNowError:
+        ready.put("refused")
+
+
+def hold_in_process(town, line):
+    try:
+        with sharing.share(town, "broken"):
+            line.send("taken")
+            line.poll(20)
+    except sharing.NotNowError:
+        line.send("refused")
+
+
+def test_plugins_leave_one_of_the_workers_to_others(limits):
+    """Counted over processes, by locks that end with them."""
+    limits.limit_processes(4)
+    fork = multiprocessing.get_context("fork")
+    started = []
+
+    def begin(town):
+        line, end = fork.Pipe()
+        process = fork.Process(target=hold_in_process, args=(town, end))
+        process.start()
+        end.close()
+        started.append((process, line))
+        assert line.poll(20)
+        return line.recv()
+
+    try:
+        towns = ("valmont", "valmont", "valmont", "brumes", "brumes")
+        assert [begin(town) for town in towns] == ["taken", "taken", "refused", "taken", "refused"]
+        started[0][0].kill()
+        started[0][0].join(10)
+        assert begin("valmont") == "taken", "who died leaves its share"
+    finally:
+        for process, line in started:
+            process.kill()
+            process.join(10)
+            process.close()
+            line.close()
+
+
+def test_work_that_finds_no_room_is_given_back_untried(portal, broken, limits):
+    limits.limit_threads(4)
+    emit(portal, 2)
+    with held_by_threads("valmont", "valmont"):
+        do(portal)
+    assert [(row.state, row.attempts) for row in rows(portal, "broken")] == [("ready", 0)] * 2
+    portal.clock.pass_time(seconds=10)
+    do(portal)
+    assert {row.state for row in rows(portal, "broken")} == {"done"}

@@ -440,6 +440,7 @@ def invoice(portal):
     """A fresh invoice of GARDERIE, which only the bad provider takes."""
     number = f"g{next(_numbers)}"
     portal.publish(record(number, regie="GARDERIE"))
+    portal.runtime.answers.forget()  # The import asked who takes its payments.
     with portal.town() as town:
         return town.invoices.by_number(number)[0]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
+import random
 import signal
+import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -22,10 +25,13 @@ from core.platform.interruption import Interruption, errors_only
 from core.platform.outbox.heartbeat import kept
 from core.platform.outbox.process import Process, UnitOfWork
 from core.platform.outbox.service import Claim, LostClaimError
+from core.platform.sharing import NotNowError
 from core.platform.tenancy.registry import UnknownTownError
 
 log = structlog.get_logger(__name__)
 
+KILL_AFTER_SECONDS = 20.0
+"""How long after its lease a work that does not let itself be ended costs the process its life."""
 PARKED = timedelta(hours=1)
 """How long a row waits whose plugin the town has disabled meanwhile: kept, not lost."""
 
@@ -85,6 +91,16 @@ def _handle(town: UnitOfWork, plugin: str, consumer: Consumer, claim: Claim) -> 
         restore(town.session)
 
 
+_may_die = False
+"""Whether another process takes this one's place."""
+
+
+def let_die() -> None:
+    """Let this process be ended with a work that nothing else ends: a worker's is replaced."""
+    global _may_die  # noqa: PLW0603 - one for the process
+    _may_die = True
+
+
 class OutOfTimeError(Interruption):
     """The work took longer than its lease. What contains a plugin's faults lets it pass."""
 
@@ -107,10 +123,18 @@ def _time_limit(lease: timedelta) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, lease.total_seconds())
+    if _may_die:
+        # Code that catches all, or that never comes back to the interpreter, hears no signal. The
+        # row's lease ends with the process, and whoever takes it over counts one more attempt.
+        faulthandler.dump_traceback_later(
+            lease.total_seconds() + KILL_AFTER_SECONDS, exit=True, file=sys.__stderr__ or 2
+        )
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if _may_die:
+            faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGALRM, before)
 
 
@@ -122,7 +146,13 @@ def _end(town: UnitOfWork, claim: Claim, error: BaseException, consumer: Consume
     attempts = consumer.attempts if consumer else 10_000
     end = "later"
     try:
-        if isinstance(error, PermanentError) or claim.attempt >= attempts:
+        if isinstance(error, NotNowError):
+            log.info("outbox.not_now", topic=claim.topic, reason=error.reason)
+            after = error.after
+            if after is not None:  # Not all of them at once.
+                after *= random.uniform(1.0, 1.5)  # noqa: S311 - no secret
+            town.outbox.give_back(claim, error.reason, after)
+        elif isinstance(error, PermanentError) or claim.attempt >= attempts:
             log.error("outbox.dead", topic=claim.topic, reason=str(error))
             town.outbox.bury(claim, str(error))
             end = "dead"

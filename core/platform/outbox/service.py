@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import DateTime, String, and_, bindparam, func, or_, select, update
+from sqlalchemy import DateTime, Integer, String, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
@@ -130,6 +130,17 @@ class Outbox:
             last_error=reason[:2000],
         )
 
+    def give_back(self, claim: Claim, reason: str, after: timedelta | None) -> None:
+        """Give the row back untried: this claim does not count as an attempt."""
+        delay = after if after is not None else back_off(1)
+        self._end(
+            claim,
+            state=OutboxState.READY,
+            available_at=self._clock.now() + delay,
+            last_error=reason[:2000],
+            untried=1,
+        )
+
     def bury(self, claim: Claim, reason: str) -> None:
         """Give up: the row is dead until a person retries it."""
         self._end(claim, state=OutboxState.DEAD, last_error=reason[:2000])
@@ -140,8 +151,15 @@ class Outbox:
         state: OutboxState,
         last_error: str,
         available_at: datetime | None = None,
+        untried: int = 0,
     ) -> None:
-        if not self._change(claim, state=state, last_error=last_error, available_at=available_at):
+        if not self._change(
+            claim,
+            state=state,
+            last_error=last_error,
+            available_at=available_at,
+            untried=untried,
+        ):
             raise LostClaimError(str(claim.id))
 
     def _change(self, claim: Claim, **values: Any) -> bool:
@@ -150,7 +168,7 @@ class Outbox:
         changed = self._session.execute(
             _changing(),
             unchanged
-            | {"tenant": self._tenant, "row": claim.id, "attempt": claim.attempt}
+            | {"untried": 0, "tenant": self._tenant, "row": claim.id, "attempt": claim.attempt}
             | values,
             execution_options=_ROW_ONLY,
         ).one_or_none()
@@ -216,6 +234,7 @@ def _changing() -> ReturningUpdate[Any]:
             available_at=func.coalesce(
                 bindparam("available_at", type_=DateTime(timezone=True)), OutboxRow.available_at
             ),
+            attempts=OutboxRow.attempts - bindparam("untried", type_=Integer()),
         )
         .returning(OutboxRow.id)
     )

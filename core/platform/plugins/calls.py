@@ -17,8 +17,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from datetime import timedelta
 from enum import Enum
@@ -31,6 +31,7 @@ import structlog
 from core.api.errors import PreauError, RetryableError
 from core.platform import metrics
 from core.platform.interruption import Interruption, error_words, errors_only
+from core.platform.sharing import NotNowError, share
 
 T = TypeVar("T")
 
@@ -57,6 +58,10 @@ Key = tuple[str, str, str]
 
 class FaultError(RetryableError):
     """A plugin's fault, already logged and counted: do without, or try again later."""
+
+
+class RestingError(FaultError, NotNowError):
+    """The plugin was not asked: it rests after a fault, or takes all that it may already."""
 
 
 class StuckError(Exception):
@@ -171,6 +176,7 @@ def contain(
     Raises:
         FaultError: it raised something else, hung, or rests after having hung in this town.
     """
+    # What takes long has a share only: see `core.platform.sharing`.
     key = town, plugin, what
     _resting.refuse(key)
     companion = _gathering()
@@ -182,8 +188,13 @@ def contain(
             answer = _visited(visit, call)
         elif companion is not None and seconds is None:
             answer = companion.ask(key, visit, call)
-        else:
+        elif seconds is None:
             answer = _bounded(longest, partial(_visited, visit, call), visit, key)
+        else:  # Long enough to keep others waiting.
+            with share(town, plugin):
+                answer = _bounded(longest, partial(_visited, visit, call), visit, key)
+    except NotNowError as error:
+        raise RestingError(error.reason, error.after) from error
     except passing:
         raise
     except _LeftError:
@@ -292,6 +303,24 @@ def forget_rests() -> None:
     _resting.clear()
 
 
+@contextmanager
+def resting(town: str, plugin: str, what: str) -> Iterator[None]:
+    """Do work of a plugin that has a time limit of its own: it rests if that ends it.
+
+    Raises:
+        RestingError: it rests, or takes all that it may already.
+    """
+    key = town, plugin, what
+    _resting.refuse(key)
+    try:
+        with share(town, plugin):
+            yield
+    except Interruption:
+        _resting.add(key)
+        raise
+    _resting.end(key)
+
+
 def rest_of(town: str, plugin: str, what: str) -> float:
     """Seconds for which a plugin is not asked this in a town; 0 when it is."""
     return _resting.left((town, plugin, what))
@@ -325,7 +354,7 @@ class _Rests:
             return
         left = self.left(key)
         if left > 0:
-            raise FaultError(
+            raise RestingError(
                 f"plugin {key[1]!r} rests: it hung in {key[2]}", timedelta(seconds=left)
             )
 
