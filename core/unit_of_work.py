@@ -378,6 +378,7 @@ class Town:
             links=self.links,
             notifications=self.notifications,
             audit=self.audit,
+            throttle=self._throttle,
         )
 
     @cached_property

@@ -15,12 +15,16 @@ from core.families.models import ContactEmail, Family
 from core.messages.service import Notifications
 from core.platform.audit.service import Audit
 from core.platform.db.paging import PAGE_ROWS
-from core.platform.errors import NotFoundError, TooManyAddressesError
+from core.platform.errors import NotFoundError, TooManyAddressesError, TooManyMailsError
 from core.platform.signing import LinkError, Links
+from core.platform.throttling import Allowance, Throttle
 
 LIMIT = 3
 CONFIRM, UNSUBSCRIBE = "confirm-address", "unsubscribe"
 CONFIRM_LIFE = timedelta(days=7)
+DAY = timedelta(days=1)
+MAILS_AN_ADDRESS, MAILS_A_FAMILY = 5, 10
+"""Confirmation mails a day: to one address, whoever asks, and at one family's wish."""
 
 
 class Alerts:
@@ -35,6 +39,7 @@ class Alerts:
         links: Links,
         notifications: Notifications,
         audit: Audit,
+        throttle: Throttle,
     ) -> None:
         self._session = session
         self._tenant = tenant
@@ -42,6 +47,7 @@ class Alerts:
         self._links = links
         self._notifications = notifications
         self._audit = audit
+        self._throttle = throttle
 
     def addresses(self, family_id: int) -> Sequence[ContactEmail]:
         """The family's addresses, whatever their state, in the order they were given."""
@@ -74,6 +80,7 @@ class Alerts:
 
         Raises:
             TooManyAddressesError: there are three already.
+            TooManyMailsError: it, or the family, was mailed too often today.
         """
         # The family's row is locked, so that two browsers cannot register a fourth.
         self._session.scalars(
@@ -94,7 +101,7 @@ class Alerts:
             self._mail(row)
 
     def resend(self, family_id: int, contact_id: int) -> None:
-        """Mail the confirmation link again."""
+        """Mail the confirmation link again. Raises TooManyMailsError as `add` does."""
         self._mail(self._own(family_id, contact_id))
 
     def remove(self, family_id: int, contact_id: int) -> None:
@@ -159,6 +166,13 @@ class Alerts:
         return row if row is not None and row.address == address else None
 
     def _mail(self, row: ContactEmail) -> None:
+        # Whoever types an address may be nobody whom it knows: its mailbox is not to be filled.
+        for tries in (
+            Allowance(f"{self._tenant}:confirm-family:{row.family_id}", MAILS_A_FAMILY, DAY),
+            Allowance(f"{self._tenant}:confirm:{row.address.casefold()}", MAILS_AN_ADDRESS, DAY),
+        ):
+            if self._throttle.spend(tries):
+                raise TooManyMailsError
         family = self._session.get_one(Family, (self._tenant, row.family_id))
         minute = self._clock.now().strftime("%Y%m%d%H%M")
         self._notifications.queue(

@@ -13,7 +13,7 @@ from wtforms.validators import InputRequired, Length
 
 from core.api.web import Audience
 from core.messages.alerts import LIMIT
-from core.platform.errors import TooManyAddressesError
+from core.platform.errors import TooManyAddressesError, TooManyMailsError
 from core.platform.i18n import gettext as _
 from core.platform.web.forms import is_email, number
 from core.platform.web.rendering import leading
@@ -48,7 +48,7 @@ def alerts(request: Request) -> dict[str, Any] | Response:
             return _page(request, form)
         try:
             request.ctx.alerts.add(request.family_id, form.address.data)
-        except TooManyAddressesError as error:
+        except (TooManyAddressesError, TooManyMailsError) as error:
             form.form_errors.append(error.message)
             request.response.status_int = 422
             return _page(request, form)
@@ -59,7 +59,11 @@ def alerts(request: Request) -> dict[str, Any] | Response:
             request.ctx.alerts.remove(request.family_id, contact_id)
             message = _("L’adresse est retirée.")
         else:
-            request.ctx.alerts.resend(request.family_id, contact_id)
+            try:
+                request.ctx.alerts.resend(request.family_id, contact_id)
+            except TooManyMailsError as error:
+                request.session.flash(error.message, "error")
+                return HTTPSeeOther(location=request.route_path("alerts"))
             message = _("Le message de confirmation vient de repartir.")
     request.session.flash(message, "success")
     return HTTPSeeOther(location=request.route_path("alerts"))

@@ -63,5 +63,14 @@ class TooManyAddressesError(UserError):
         )
 
 
+class TooManyMailsError(UserError):
+    """An address, or at a family's wish others, were mailed too often today."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Trop de messages de confirmation aujourd’hui. Réessayez demain.")
+        )
+
+
 class ImportRefusedError(UserError):
     """An import or its undoing is not possible as a whole."""

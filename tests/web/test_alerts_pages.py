@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from core.messages.alerts import UNSUBSCRIBE
+from core.messages.alerts import MAILS_A_FAMILY, MAILS_AN_ADDRESS, UNSUBSCRIBE
 from core.messages.models import MessageRow
+from core.platform.errors import TooManyMailsError
 from core.testing.portal import record
 
 
@@ -109,3 +110,34 @@ def test_new_invoices_are_told_to_confirmed_addresses_once(browser):
             text("SELECT kind, count(*) AS n FROM message GROUP BY kind")
         ).all()
     assert {row.kind: row.n for row in kinds}["invoices_published"] == 1
+
+
+def test_no_stranger_s_mailbox_is_filled(browser, another):
+    """Added and removed again and again, by one family or by several."""
+    for number in range(12):
+        browser.portal.clock.pass_time(minutes=2)
+        with browser.portal.town() as town:
+            family = town.families.by_code(("F001", "F002")[number % 2]).id
+            try:
+                town.alerts.add(family, "Stranger@exemple.fr")
+            except TooManyMailsError:
+                town.session.rollback()
+                continue
+            (row,) = town.alerts.addresses(family)
+            town.alerts.remove(family, row.id)
+    with browser.portal.town() as town:
+        assert town.session.execute(text("SELECT count(*) FROM message")).scalar_one() == MAILS_AN_ADDRESS
+
+
+def test_a_family_mails_no_crowd_and_is_told_so(browser):
+    browser.sign_in()
+    for number in range(MAILS_A_FAMILY + 1):
+        page = browser.fill(browser.get("/alertes"), ("action", "add"), address=f"a{number}@exemple.fr")
+        if number < MAILS_A_FAMILY:
+            with browser.portal.town() as town:
+                family = town.families.by_code("F001").id
+                town.alerts.remove(family, town.alerts.addresses(family)[0].id)
+    assert page.status_int == 422
+    assert "Réessayez demain" in page
+    with browser.portal.town() as town:
+        assert town.session.execute(text("SELECT count(*) FROM message")).scalar_one() == MAILS_A_FAMILY
