@@ -129,7 +129,7 @@ def _announced(request: Request, payment_id: int) -> Response:
 def _email_to_correct(request: Request, payment_id: int, message: str) -> Response:
     """Step 2 again, with what is wrong at its field. The form begins another attempt."""
     payment = request.ctx.payments.row(payment_id)
-    form = CheckoutForm(data={"email": payment.email, "key": secrets.token_urlsafe(16)})
+    form = CheckoutForm(data={"email": _typed(request, payment), "key": secrets.token_urlsafe(16)})
     form.email.errors = [
         message
         or _("Le service de paiement n’accepte pas cette adresse : saisissez-en une autre.")
@@ -218,11 +218,23 @@ def receipt(request: Request) -> Response:
 )
 def payment_link_page(request: Request) -> dict[str, Any]:
     """A link from a message: shown before it is used, since chats open links for previews."""
-    token = request.ctx.sign_in.peek(PAYMENT_LINK, request.matchdict["token"])
-    invoice = request.ctx.invoices.get(int(token.payload["invoice_id"])) if token else None
-    if invoice is None:
+    return _link_page(request)
+
+
+def _link_page(request: Request) -> dict[str, Any]:
+    """The invoice while the link works; that nothing is to pay, even when it works no more."""
+    name, sign_in = request.matchdict["token"], request.ctx.sign_in
+    token = sign_in.peek(PAYMENT_LINK, name)
+    known = token or sign_in.seen(PAYMENT_LINK, name)
+    invoice = request.ctx.invoices.get(int(known.payload["invoice_id"])) if known else None
+    if token is None or invoice is None:
         request.response.status_int = 404
-    return {"invoice": invoice}
+    paid = invoice is not None and invoice.balance == 0
+    return {
+        "invoice": invoice if token or paid else None,
+        "paid": paid,
+        "used": known is not None and known.used_at is not None,
+    }
 
 
 @view_config(
@@ -232,8 +244,7 @@ def payment_link(request: Request) -> dict[str, Any] | Response:
     """Use the link: this browser may now pay this invoice, and do nothing else."""
     opened = request.ctx.sign_in.open_payment_link(request.matchdict["token"])
     if opened is None:
-        request.response.status_int = 404
-        return {"invoice": None}
+        return _link_page(request)
     token, invoice_id = opened
     response = HTTPSeeOther(
         location=request.route_path("checkout", _query={"invoice": invoice_id})
@@ -333,6 +344,11 @@ def _refused(request: Request, message: str) -> Response:
     return response
 
 
+def _typed(request: Request, payment: Payment) -> str:
+    """The e-mail typed for a payment, which somebody else of the family may have made."""
+    return "" if request.by_link else payment.email
+
+
 def _away(request: Request) -> Response:
     request.session.flash(
         _("Le service de paiement ne répond pas en ce moment. Rien n’a été débité : merci de"
@@ -344,7 +360,12 @@ def _away(request: Request) -> Response:
 
 
 def _remembered_email(request: Request) -> str:
-    """The e-mail of this family's last payment, else the first address it registered."""
+    """The e-mail of this family's last payment, else the first address it registered.
+
+    None for who came by a payment link: whoever holds it learns of one invoice only.
+    """
+    if request.by_link:
+        return ""
     last = request.ctx.payments.last_email(request.family_id)
     addresses = request.ctx.families.emails(request.family_id)
     return last or (addresses[0] if addresses else "")

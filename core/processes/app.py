@@ -28,7 +28,8 @@ def make_app(runtime: Runtime) -> Router:
     config.registry.runtime = runtime
     config.set_default_csrf_options(require_csrf=True)
     for name in (
-        "address", "agent", "families", "family", "family_id", "session_ended", "signed_in",
+        "address", "agent", "by_link", "families", "family", "family_id", "session_ended",
+        "signed_in",
     ):  # fmt: skip
         config.add_request_method(getattr(security, name), name, reify=True)
     config.add_tween("core.platform.web.headers.headers_tween", under=INGRESS)

@@ -364,6 +364,16 @@ class SignIn:
         self._audit.write("codes.renewed", f"family:{family_id}")
         return (family.code, secret) if family else None
 
+    def seen(self, purpose: str, token: str) -> OneTimeToken | None:
+        """The token though it no longer works, to say what became of what it was for."""
+        return self._session.scalar(
+            select(OneTimeToken).where(
+                OneTimeToken.tenant_id == self._tenant,
+                OneTimeToken.token_hash == token_hash(token),
+                OneTimeToken.purpose == purpose,
+            )
+        )
+
     def open_payment_link(self, token: str) -> tuple[str, int] | None:
         """Use a payment link: a session token good for that invoice only, and the invoice's id."""
         redeemed = self._redeem(PAYMENT_LINK, token)

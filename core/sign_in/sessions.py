@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, select, update
+from sqlalchemy import Select, bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, FamilyInfo
-from core.domain.sessions import ABSOLUTE_END, IDLE_END, TOUCH
+from core.domain.sessions import ABSOLUTE_END, IDLE_END, LINK_END, TOUCH
 from core.families.models import Family
 from core.platform.db.session import read
 from core.platform.signing import new_token, token_hash
@@ -55,6 +55,10 @@ def _by_token() -> Select[*tuple[Any, ...]]:
             WebSession.token_hash == bindparam("token_hash"),
             WebSession.seen_at > bindparam("seen_after"),
             WebSession.created_at > bindparam("created_after"),
+            or_(
+                WebSession.only_invoice_id.is_(None),
+                WebSession.created_at > bindparam("link_after"),
+            ),
             Family.merged_into.is_(None),
         )
     )
@@ -102,6 +106,7 @@ class WebSessions:
                 "token_hash": token_hash(token),
                 "seen_after": now - IDLE_END,
                 "created_after": now - ABSOLUTE_END,
+                "link_after": now - LINK_END,
             },
         ).one_or_none()
         if row is None:

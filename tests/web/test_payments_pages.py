@@ -421,3 +421,71 @@ def test_a_late_invoice_says_until_when_it_is_paid_here(browser, portal):
     browser.sign_in()
     page = browser.get("/factures")
     assert page.text.count("payable ici jusqu’au 30/04/2026") == 1
+
+
+@pytest.fixture
+def by_link(browser, another):
+    """A browser that came by a payment link of invoice 1; its family has an e-mail on file."""
+    portal = browser.portal
+    with portal.town() as town:
+        invoice = town.invoices.by_number("1")[0]
+        town.alerts.add(invoice.family_id, "secret@exemple.fr")
+        town.session.execute(text("UPDATE contact_email SET confirmed_at = now()"))
+        path = town.invoices.payment_link(invoice.id, invoice.family_id).removeprefix("http://localhost/valmont")
+    chat = another()
+    page = chat.get(path)
+    page = next(f for f in page.forms.values() if "Payer cette facture" in f.text).submit().follow()
+    return chat, page, path
+
+
+def test_a_payment_link_tells_no_address_and_leads_nowhere_else(browser, by_link):
+    chat, page, _path = by_link
+    pages = [page]
+    chat.fill(page, email="chat@exemple.fr")
+    intent = browser.portal.bank.intents[browser.portal.bank.last]
+    pages.append(come_back(chat, intent))
+    browser.portal.bank.pay(browser.portal.bank.last, browser.portal.clock)
+    pages.append(come_back(chat, intent))
+    assert "Paiement confirmé" in pages[-1]
+    for shown in pages:
+        assert "secret@exemple.fr" not in shown
+        for link in re.findall(r'href="(/valmont/[^"?#]*)', shown.text):
+            assert chat.get(link.removeprefix("/valmont"), status="*").status_int != 403, link
+        assert "Terminer" in shown
+
+
+def test_a_payment_link_s_session_is_ended_by_its_button_and_by_the_hour(browser, by_link, another):
+    chat, page, _path = by_link
+    address = page.request.path_qs.removeprefix("/valmont")
+    next(f for f in page.forms.values() if "deconnexion" in f.action).submit()
+    assert "/connexion" in chat.get(address).location
+
+
+def test_a_payment_link_s_session_lasts_an_hour(browser, by_link):
+    chat, page, _path = by_link
+    address = page.request.path_qs.removeprefix("/valmont")
+    for _time in range(2):
+        browser.portal.clock.pass_time(minutes=25)
+        assert chat.get(address).status_int == 200
+    browser.portal.clock.pass_time(minutes=25)
+    assert "/connexion" in chat.get(address).location
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_the_link_of_a_paid_invoice_says_so(browser, another, used):
+    portal = browser.portal
+    with portal.town() as town:
+        invoice = town.invoices.by_number("1")[0]
+        path = town.invoices.payment_link(invoice.id, invoice.family_id).removeprefix("http://localhost/valmont")
+    if used:
+        page = another().get(path)
+        next(f for f in page.forms.values() if "Payer cette facture" in f.text).submit()
+    browser.sign_in()
+    start(browser, "1")
+    portal.bank.pay(portal.bank.last, portal.clock)
+    come_back(browser, portal.bank.intents[portal.bank.last])
+    page = another().get(path, status="*")
+    assert "Cette facture est payée" in page
+    assert "trop ancien" not in page
+    portal.clock.pass_time(hours=1)
+    assert "Cette facture est payée" in another().get(path, status="*")

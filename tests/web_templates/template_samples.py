@@ -433,8 +433,9 @@ def samples() -> list[Sample]:
             PARENT,
         ),
         Sample("reversed", "payment_done", {**done, **told("reversed", "choose"), "payment": payment("reversed")}, PARENT),
-        Sample("payment-link", "payment_link", {"invoice": CANTEEN}, VISITOR),
-        Sample("payment-link-late", "payment_link", {"invoice": None}, VISITOR),
+        Sample("payment-link", "payment_link", {"invoice": CANTEEN, "paid": False, "used": False}, VISITOR),
+        Sample("payment-link-paid", "payment_link", {"invoice": CANTEEN, "paid": True, "used": True}, VISITOR),
+        Sample("payment-link-late", "payment_link", {"invoice": None, "paid": False, "used": False}, VISITOR),
         *(
             Sample(
                 state, "payment_failed",

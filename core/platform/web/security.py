@@ -126,6 +126,12 @@ def family(request: Request) -> FamilyInfo | None:
     return None if signed_in is None or signed_in.only_invoice_id else signed_in.family
 
 
+def by_link(request: Request) -> bool:
+    """Whether this browser came by a payment link, and may only pay that invoice."""
+    found: SignedIn | None = request.signed_in if request.ctx is not None else None
+    return found is not None and found.only_invoice_id is not None
+
+
 def families(request: Request) -> list[FamilyInfo]:
     """The families that this session may switch to."""
     if request.family is None:
