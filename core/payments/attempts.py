@@ -385,6 +385,8 @@ class Attempts:
                 self.ask(payment.id)
         takes = Act.RESUME in self.standing(payment).acts and payment.provider_url
         if takes and self._ledger.take_back(payment.id):
+            # A further try begins: what became of the one before says nothing of it.
+            self._note(payment.id, last_answer=LastAnswer.PENDING)
             return payment.provider_url
         return self._page(payment.id)
 
