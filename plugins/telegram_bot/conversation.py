@@ -103,7 +103,10 @@ class Conversation:
         if meaning.wish == Wish.UNKNOWN and not meaning.is_command:
             # "Cantine", "Léa", "56,87": most likely the invoices of it.
             unpaid = self._all_unpaid()
-            if names_own(unpaid, meaning, self._children(unpaid, meaning), self._regies):
+            is_only_a_time = meaning.narrows and not meaning.words and not meaning.numbers
+            if is_only_a_time or names_own(
+                unpaid, meaning, self._children(unpaid, meaning), self._regies
+            ):
                 meaning = replace(meaning, wish=Wish.UNPAID)
         answer = self._answers.get(meaning.wish)
         return answer(meaning) if answer else [Show(screens.puzzled(self._ctx.town))]
@@ -172,6 +175,11 @@ class Conversation:
         unpaid = self._all_unpaid()
         narrowed = self._narrow(unpaid, meaning)
         note = ""
+        if narrowed.not_found or (not unpaid and meaning.narrows):
+            # "Factures de 2025", "le mois dernier": paid ones are meant where none is due.
+            paid = self._payments(meaning) if meaning.narrows and not meaning.is_command else []
+            if paid:
+                return [Show(self._payments_screen(paid, note=_("Rien à payer n’y correspond.")))]
         if unpaid and narrowed.not_found:
             note = _("Rien à payer ne correspond exactement. Voici tout ce qui reste dû.")
         return [Show(self._fresh(narrowed.invoices, note))]

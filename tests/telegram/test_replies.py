@@ -1,7 +1,7 @@
 """What a parent reads: states of invoices, totals, papers, and answers to what the bot cannot do."""
 
 from dataclasses import asdict, replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from test_conversation import Chat, buttons, data_of, screen
@@ -140,6 +140,18 @@ def test_narrowed_by_amount_date_and_child(town, chat, family):
     assert screen(chat.types("la facture d’Anaïs")).invoice_ids == (nursery.id,)
     assert screen(chat.types("Anaïs")).invoice_ids == (nursery.id,)
     assert len(screen(chat.types("payer tout de suite par carte bleue")).invoice_ids) == 2
+
+
+def test_a_time_of_which_nothing_is_due_shows_what_was_paid(town, chat, family):
+    town.add_invoice(family, "Cantine", 4242)
+    paid = town.add_invoice(family, "Cantine juin", 999, issued_on=date(2025, 6, 30))
+    town.pay(paid, datetime(2025, 7, 4, 12, 0, tzinfo=UTC))
+    for typed in ("2025", "factures de 2025", "juin", "facture de juin", "9,99", "le 4/07/2025"):
+        html = screen(chat.types(typed)).html
+        assert "Rien à payer n’y correspond" in html, typed
+        assert "9,99" in html
+        assert "42,42" not in html
+    assert "42,42" in screen(chat.types("factures de 2024")).html
 
 
 # --- what the bot cannot do ------------------------------------------------------------------------

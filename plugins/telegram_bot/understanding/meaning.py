@@ -93,6 +93,7 @@ COMMANDS: dict[str, Wish] = {
     "language": Wish.LANGUAGE,
     "aide": Wish.HELP,
     "help": Wish.HELP,
+    "menu": Wish.HELP,
     "deconnexion": Wish.UNLINK,
     "logout": Wish.UNLINK,
     "stop": Wish.STOP,

@@ -14,10 +14,11 @@ from plugins.telegram_bot.understanding.times import MONTHS, read_time
 SERVICES: dict[str, str] = {
     word: service
     for service, words in {
-        "cantine": "cantine cantines repas restaurant restauration dejeuner self lunch meals",
-        "garderie": "garderie periscolaire accueil matin garderies peri nap etude etudes",
+        "cantine": "cantine cantines repas restaurant restauration dejeuner self"
+        " lunch meals canteen cantina",
+        "garderie": "garderie periscolaire perisco accueil matin garderies peri nap etude etudes",
         "loisirs": "centre loisirs alsh clsh mercredi mercredis vacances aere colo sejour",
-        "creche": "creche creches halte multiaccueil nounou micro",
+        "creche": "creche creches halte multiaccueil nounou micro nursery daycare",
         "musique": "musique conservatoire piano guitare solfege chorale",
         "sport": "sport piscine judo danse gym natation foot football",
         "transport": "transport bus car ramassage navette",

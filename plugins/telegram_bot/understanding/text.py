@@ -21,7 +21,8 @@ WRITTEN_OUT = {
     "keske": "qu est ce que", "keski": "qu est ce qui",
     "koi": "quoi", "qoi": "quoi", "kan": "quand", "qd": "quand", "kand": "quand",
     "cb": "carte bleue", "combi1": "combien", "kombien": "combien", "cmbien": "combien",
-    "cbien": "combien", "pr": "pour", "pa": "pas", "pck": "parce que", "psk": "parce que",
+    "cbien": "combien", "pr": "pour", "pa": "pas", "pk": "pourquoi",
+    "pq": "pourquoi", "pkoi": "pourquoi", "pck": "parce que", "psk": "parce que",
     "ds": "dans",
     "ns": "nous", "vs": "vous", "tt": "tout", "tte": "toute", "ttes": "toutes", "ts": "tous",
     "ms": "mais", "mtn": "maintenant", "auj": "aujourd hui", "ojd": "aujourd hui",
@@ -38,6 +39,7 @@ WRITTEN_OUT = {
     "num": "numero", "rdv": "rendez vous", "qqn": "quelqu un", "qq1": "quelqu un",
     "co": "connecter", "notif": "notification", "notifs": "notification",
     "2x": "2 fois", "3x": "3 fois", "4x": "4 fois", "qf": "quotient familial",
+    "aled": "aide",
     "impot": "impots", "msg": "message", "pls": "please", "plz": "please", "u": "you",
 }  # fmt: skip
 """SMS spellings and what they stand for. Keys with an accent are compared before accents go."""
