@@ -3,6 +3,7 @@
 import core.agents.models
 import core.books.models
 import core.families.models
+import core.imports.layout_models
 import core.imports.models
 import core.imports.upload_models
 import core.invoices.models
@@ -28,6 +29,7 @@ VIEWS = (
     "core.invoices.parents",
     "core.invoices.office",
     "core.imports.office",
+    "core.imports.office_layouts",
     "core.imports.office_corrections",
     "core.payments.parents",
     "core.payments.office",

@@ -28,6 +28,8 @@ from core.families.editing import Files
 from core.families.lists import FamilyList
 from core.families.service import Families
 from core.imports.corrections import Corrections
+from core.imports.format.mapped import InvoiceLayout, MappedSource
+from core.imports.layouts import INVOICES, Layouts
 from core.imports.service import Imports
 from core.imports.uploads import Uploads
 from core.invoices.handling import Billing
@@ -58,7 +60,7 @@ from core.platform.outbox.dead import DeadEffects
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.cache import Answers
 from core.platform.plugins.calls import NonsenseError, report_fault
-from core.platform.plugins.discovery import Extensions
+from core.platform.plugins.discovery import Brought, Extensions
 from core.platform.plugins.events import Events
 from core.platform.plugins.guests import Guest, Held, HeldChannel, HeldProvider, HeldSource
 from core.platform.settings import Settings
@@ -153,8 +155,24 @@ class Town:
 
     @property
     def sources(self) -> Mapping[str, HeldSource]:
-        """Invoice sources by key."""
-        return self._keyed("invoice_sources", HeldSource)
+        """Invoice sources by key: the plugins', and the lists of which the town keeps a layout."""
+        brought = self._keyed("invoice_sources", HeldSource)
+        kept = [
+            MappedSource(
+                f"layout-{layout.id}",
+                layout.name,
+                InvoiceLayout.of(layout.settings),
+                self.town.regies,
+            )
+            for layout in self.layouts.all(INVOICES)
+        ]
+        return {
+            **brought,
+            **{
+                source.key: HeldSource(Brought("csv", source.key, source.label, True, source))
+                for source in kept
+            },
+        }
 
     def menu(self, audience: Audience) -> Sequence[MenuEntry]:
         """The plugins' entries of a menu, sorted; asked once a minute."""
@@ -277,6 +295,11 @@ class Town:
             audit=self.audit,
             choices=self.choices,
         )
+
+    @cached_property
+    def layouts(self) -> Layouts:
+        """How other programs write their files."""
+        return Layouts(self.session, self.config.slug, self.audit)
 
     @cached_property
     def uploads(self) -> Uploads:

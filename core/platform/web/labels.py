@@ -49,6 +49,8 @@ def actions() -> dict[str, str]:
         "import.published": _("Import publié"),
         "import.scheduled": _("Publication programmée"),
         "import.undone": _("Import annulé"),
+        "layout.kept": _("Modèle de fichier gardé"),
+        "layout.removed": _("Modèle de fichier supprimé"),
         "invoice.cancelled": _("Facture annulée"),
         "invoice.linked": _("Avoir rattaché à sa facture"),
         "invoice.set_aside": _("Pièce à rattacher, écartée"),
