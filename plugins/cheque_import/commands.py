@@ -199,6 +199,8 @@ def _say(done: Imported) -> None:
         click.echo("already imported: nothing changed")
     else:
         click.echo(f"{done.new} new, {done.known} known, {done.corrected} corrected")
+    for line in done.left_out:
+        click.echo(f"left out: {line}")
 
 
 def _line(ctx: TenantContext, line: int, cheque: Cheque, found: Match | None) -> dict[str, Any]:

@@ -50,6 +50,8 @@ class Imported:
     already: bool = False
     """The very same file was imported before: nothing was done."""
     problems: tuple[ChequeProblem, ...] = ()
+    left_out: tuple[ChequeProblem, ...] = ()
+    """Lines of the file that are no cheque to record; the others were stored."""
     lines: tuple[tuple[int, str], ...] = ()
     """Each cheque of the file: its line, and the natural key that finds it."""
 
@@ -106,8 +108,9 @@ class Intake:
         self._store(batch, fresh, actor)
         known = repeated + len(wanted) - len(fresh) - len(corrections)
         return Imported(
-            batch.id, new=len(fresh), known=known, corrected=len(corrections), lines=lines
-        )
+            batch.id, new=len(fresh), known=known, corrected=len(corrections), lines=lines,
+            left_out=read.left_out,
+        )  # fmt: skip
 
     def cheques(self, lines: Sequence[tuple[int, str]]) -> list[tuple[int, Cheque]]:
         """The cheques of a file that was imported, each with its line."""

@@ -55,6 +55,8 @@ class ChequeProblem:
     line: int = 0
     column: str = ""
     value: str = ""
+    left_out: bool = False
+    """Only this line is left out, for the others are right: it is told, and stops nothing."""
 
     def __str__(self) -> str:
         place = [self.file] if self.file else []

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 
 from core.plugin import Document, TenantContext, UserError, decimal_text, render_pdf
 from core.plugin import gettext as _
-from plugins.cheque_import import history
+from plugins.cheque_import import history, validity
 from plugins.cheque_import.matcher.explain import euros
 from plugins.cheque_import.models import (
     IN_PORTFOLIO,
@@ -43,6 +43,7 @@ class Slips:
 
         A cheque to classify is deposited with the others: it must not wait in a drawer.
         """
+        today = history.today(self._ctx)
         query = (
             select(Cheque)
             .where(
@@ -50,7 +51,11 @@ class Slips:
                 Cheque.regie == regie,
                 Cheque.state.in_(IN_PORTFOLIO),
                 Cheque.deposit_id.is_(None),
-                or_(Cheque.drawn_on.is_(None), Cheque.drawn_on <= history.today(self._ctx)),
+                or_(
+                    Cheque.drawn_on.is_(None),
+                    Cheque.drawn_on <= today,
+                    Cheque.drawn_on > today + validity.FAR,
+                ),
             )
             .order_by(Cheque.slip, Cheque.rank, Cheque.id)
         )
@@ -193,6 +198,7 @@ class Slips:
             for content in files
             for record in read_file("lecteur", content).records
         }
+        number = f"{deposit.year}{deposit.number:04d}"
         cheques = []
         for line in self.lines(deposit):
             cheque = self._ctx.session.get_one(Cheque, (self._ctx.town.slug, line.cheque_id))
@@ -202,10 +208,10 @@ class Slips:
                     _("La ligne magnétique du chèque %s n’est pas dans le fichier donné.")
                     % line.number
                 )
-            cheques.append((found, line.amount, f"{name_of(deposit)}/{line.rank}"))
+            cheques.append((found, line.amount, f"{number}{line.rank:04d}"))
         content = tlmc.write(
             tlmc.Deposit(
-                deposit.depositor, name_of(deposit), deposit.account, deposit.made_on, deposit.siret
+                deposit.depositor, number, deposit.account, deposit.made_on, deposit.siret
             ),
             cheques,
         )

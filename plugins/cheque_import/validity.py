@@ -9,6 +9,8 @@ from plugins.cheque_import.cmc7 import KeyState
 from plugins.cheque_import.models import Cheque
 
 _VALID_DAYS = 8
+FAR = timedelta(days=366)
+"""A date further ahead was misread: nobody post-dates a cheque so far."""
 
 
 def expires_on(drawn_on: date) -> date:
@@ -30,6 +32,10 @@ def blockers(cheque: Cheque, today: date, *, twin: bool) -> tuple[str, ...]:
     if cheque.drawn_on is not None:
         if expires_on(cheque.drawn_on) < today:
             found.append(_("Chèque périmé : plus d’un an et huit jours."))
+        elif cheque.drawn_on > today + FAR:
+            found.append(
+                _("Daté du %s, à plus d’un an : bien lu ?") % f"{cheque.drawn_on:%d/%m/%Y}"
+            )
         elif cheque.drawn_on > today:
             found.append(_("Chèque postdaté du %s.") % f"{cheque.drawn_on:%d/%m/%Y}")
     return tuple(found)
@@ -51,7 +57,8 @@ def refusal(cheque: Cheque, today: date, *, hold_post_dated: bool) -> str:
         return ""
     if cheque.deposit_id is None and expires_on(cheque.drawn_on) < today:
         return _("Ce chèque est périmé (plus d’un an et huit jours) : rendez-le au payeur.")
-    if cheque.drawn_on > today and hold_post_dated:
+    # Further ahead it is misread: who accepts it has looked at the paper.
+    if today < cheque.drawn_on <= today + FAR and hold_post_dated:
         return _("Ce chèque est postdaté : il se traite à partir du %s.") % (
             f"{cheque.drawn_on:%d/%m/%Y}"
         )

@@ -592,3 +592,12 @@ def test_cents_are_conserved_whatever_is_done(actions):
             assert len(posted) == len(by_cheque)
             assert all(p.amount == sum(p.allocations.values()) + p.credit for p in by_cheque)
         assert len(cheques(town)) == len(PILE)
+
+
+def test_a_date_that_nobody_writes_is_asked_about_and_a_person_may_go_on(town):
+    town.load(line(issuer="MARTIN PAUL", ref=ref(10), drawn="2062-11-20"))
+    (cheque,) = cheques(town)
+    assert cheque.state == "review"
+    assert any("20/11/2062" in warning and "bien lu" in warning for warning in cheque.warnings)
+    town.desk().accept(cheque.id)
+    assert town.slips().make("CANTINE").count == 1

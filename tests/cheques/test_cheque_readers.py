@@ -209,7 +209,8 @@ def written(pile) -> bytes:
 @given(piles)
 def test_a_deposit_file_comes_back_as_it_was_written(pile):
     content = written(pile)
-    assert {len(record) for record in content.split(b"\r")[:-1]} == {320}
+    # As banks take it: no CR at the very end.
+    assert {len(record) for record in content.split(b"\r")} == {320}
     read = read_file("remise.tlm", content)
     assert read.problems == ()
     assert [r.zones.digits for r in read.records] == [d for d, _c, _r in pile]
@@ -221,7 +222,7 @@ def test_a_deposit_file_comes_back_as_it_was_written(pile):
 def test_the_controls_of_a_deposit_file():
     digits = "0001234099999000015012345678906"
     content = written([(digits, 5687, "A"), (digits[::-1], 100, "B")])
-    records = content.split(b"\r")[:-1]
+    records = content.split(b"\r")
 
     def problems(*changed: bytes) -> str:
         return " ".join(p.message for p in read_file("r", b"\r".join(changed) + b"\r").problems)
@@ -230,9 +231,95 @@ def test_the_controls_of_a_deposit_file():
     assert "total" in problems(head, one, two, foot[:172] + b"000000000001" + foot[184:])
     assert "nombre" in problems(head, one, two, foot[:185] + b"00007" + foot[190:])
     assert "suivent" in problems(head, two, one, foot)
-    assert "320" in problems(head, one[:-1], two, foot)
+    assert "320" in problems(head, one + b"x", two, foot)
     assert "08" in problems(head, one, two)
     assert "centimes" in problems(head, one[:117] + b"00000000xx00" + one[129:], two, foot)
     twice = one[:4] + b"000003" + one[10:]
     assert "deux fois" in problems(head, one, twice, foot)
     assert rlmc(digits).encode() == one[131:133]
+
+
+PAIR = [("0001234099999000015012345678906", 5687, "2727752"),
+        ("7654321099999000077500013026063", 23982, "2727753")]  # fmt: skip
+
+
+def deposit_of(content):
+    read = read_file("banque.tlm", content)
+    assert read.problems == ()
+    return [(record.number, record.amount) for record in read.records]
+
+
+BOTH = [("0001234", 5687), ("7654321", 23982)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda c: c,
+        lambda c: c + b"\r",
+        lambda c: c + b"\x1a",
+        lambda c: c.replace(b"\r", b""),
+        lambda c: b"\r\n".join(record.rstrip() for record in c.split(b"\r")),
+    ],
+)
+def test_a_deposit_file_as_transfers_leave_it(changed):
+    """Without any CR, blanks stripped, a final Ctrl-Z: the cheques are the same."""
+    assert deposit_of(changed(written(PAIR))) == BOTH
+
+
+def test_a_serial_number_is_no_reference_of_an_invoice():
+    content = written(PAIR)
+    assert b"000000000000000002727752" in content
+    assert all(record.references == () for record in read_file("r", content).records)
+    kept = content.replace(b"000000000000000002727752", b"2025-010-000001         ")
+    assert read_file("r", kept).records[0].references == ("2025-010-000001",)
+
+
+def test_several_slips_in_one_file_each_with_its_controls():
+    one, two = (tlmc.write(DEPOSIT, [(Zones(d[:7], d[7:19], d[19:]), cents, ref)])
+                for d, cents, ref in PAIR)  # fmt: skip
+    assert deposit_of(one + b"\r" + two) == BOTH
+    assert read_file("r", one + b"\r" + two[:-140] + b"9" + two[-139:]).problems
+
+
+@pytest.mark.parametrize("foot", [0, 1])
+def test_a_cancelled_cheque_is_named_and_left_out(foot):
+    """Banks differ in whether its amount is in the total."""
+    head, one, two, last = written(PAIR).split(b"\r")
+    cancelled = one[:129] + b"1" + one[130:]
+    if foot:
+        last = last[:172] + b"000000023982" + b"0" + b"00001" + last[190:]
+    read = read_file("r", b"\r".join((head, cancelled, two, last)))
+    assert read.problems == ()
+    assert [record.number for record in read.records] == ["7654321"]
+    (left,) = read.left_out
+    assert (left.line, left.column) == (2, "130")
+    assert "annulé" in left.message
+
+
+def test_a_foreign_cheque_is_named_and_left_out():
+    head, one, two, last = written(PAIR).split(b"\r")
+    foreign = one[:19] + b"123456 12345678 123456789      " + one[50:]
+    read = read_file("r", b"\r".join((head, foreign, two, last)))
+    assert (read.problems, len(read.records), len(read.left_out)) == ((), 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"", b"\x1a"),
+        (b"sep=;\r\n", b""),
+        (b"SEP=;\n", b"\r\n\x1a"),
+        ("\ufeffsep=;\r\n".encode(), b""),
+    ],
+)
+def test_what_old_programs_and_excel_add_to_a_file(before, after):
+    assert [r.number for r in read_file("r", before + csv(GOOD) + after).records] == ["0001234"]
+
+
+def test_titles_as_people_write_them():
+    titles = "Remise;Rang;N° de chèque;Montant;Émetteur;Référence;Code famille;Date du chèque"
+    content = f"{titles}\r\nR1;1;0001234;56,87;LEROY;A-1;F1;20/11/2025\r\n"
+    (record,) = read_file("r", content.encode("cp1252")).records
+    assert (record.number, record.issuer, record.references) == ("0001234", "LEROY", ("A-1",))
+    assert (record.family_code, record.drawn_on) == ("F1", date(2025, 11, 20))

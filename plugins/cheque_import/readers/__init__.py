@@ -20,6 +20,8 @@ class ReadFile:
     source: str
     records: tuple[ChequeRecord, ...]
     problems: tuple[ChequeProblem, ...]
+    left_out: tuple[ChequeProblem, ...] = ()
+    """Lines that are no cheque to record (cancelled, foreign): the others are taken."""
 
 
 def read_file(
@@ -35,8 +37,12 @@ def read_file(
     source, found = _open(name, content, mapping, slip)
     records: list[ChequeRecord] = []
     problems: list[ChequeProblem] = []
+    left_out: list[ChequeProblem] = []
     places: dict[tuple[str, int], int] = {}
     for item in found:
+        if isinstance(item, ChequeProblem) and item.left_out:
+            left_out.append(item)
+            continue
         if isinstance(item, ChequeProblem):
             problems.append(item)
             if len(problems) >= MAX_PROBLEMS:
@@ -55,7 +61,9 @@ def read_file(
                 )
             )
         records.append(item)
-    return ReadFile(source, () if problems else tuple(records), tuple(problems))
+    if problems:
+        return ReadFile(source, (), tuple(problems))
+    return ReadFile(source, tuple(records), (), tuple(left_out))
 
 
 def _open(

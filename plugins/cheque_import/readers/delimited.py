@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 
 from core.plugin import gettext as _
-from plugins.cheque_import.readers.table import FIELDS, MANDATORY, read_row
+from plugins.cheque_import.readers.table import FIELDS, MANDATORY, field_of, read_row
 from plugins.cheque_import.records import ChequeProblem, ChequeRecord
 
 _LINE_LIMIT = 20_000
+_SEPARATOR = re.compile(r"\Asep=(.)\r?\n", re.IGNORECASE)
 
 
 def decode(content: bytes) -> str:
@@ -35,13 +37,15 @@ def read(content: bytes, file: str) -> Iterator[ChequeRecord | ChequeProblem]:
     if "\x00" in text:
         yield ChequeProblem(_("Le fichier n’est pas un fichier CSV."), file)
         return
+    # What old programs end a file with, and what tells Excel the separator.
+    text = _SEPARATOR.sub("", text.rstrip("\x1a"), count=1)
     for number, line in enumerate(text.splitlines(), 1):
         if len(line) > _LINE_LIMIT:
             yield ChequeProblem(_("La ligne est trop longue."), file, number)
             return
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=";", strict=True)
     try:
-        header = [name.strip().casefold() for name in next(reader, [])]
+        header = [field_of(name) for name in next(reader, [])]
         problem = _header_problem(header)
         if problem:
             yield ChequeProblem(problem, file, 1)

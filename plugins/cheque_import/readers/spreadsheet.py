@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.plugin import gettext as _
-from plugins.cheque_import.readers.table import FIELDS, MANDATORY, read_row, text_of
+from plugins.cheque_import.readers.table import FIELDS, MANDATORY, field_of, read_row, text_of
 from plugins.cheque_import.records import ChequeProblem, ChequeRecord
 
 _MAX_UNPACKED = 100 * 1024 * 1024
@@ -92,6 +92,8 @@ def _columns(header: list[str], mapping: Mapping[str, str]) -> tuple[dict[str, i
     for field in FIELDS:
         wanted = mapping.get(field, field).strip().casefold()
         places = [at for at, name in enumerate(header) if name == wanted]
+        if not places and field not in mapping:
+            places = [at for at, name in enumerate(header) if field_of(name) == field]
         if len(places) > 1:
             return {}, _("La colonne « %s » est présente deux fois.") % wanted
         if places:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime
 
@@ -16,6 +17,25 @@ FIELDS = (
     "banque", "ref", "code_famille", "date_cheque", "observations",
 )  # fmt: skip
 """The columns of the neutral file (CHEQUES_AND_FORMATS 1.2), plus a raw line and the date drawn."""
+
+_SYNONYMS = {
+    "numero": "cheque", "numero_cheque": "cheque", "numero_de_cheque": "cheque",
+    "numero_du_cheque": "cheque", "n_cheque": "cheque", "no_cheque": "cheque",
+    "n_de_cheque": "cheque", "reference": "ref", "references": "ref", "titulaire": "emetteur",
+    "tireur": "emetteur", "nom": "emetteur", "date_du_cheque": "date_cheque",
+    "date_de_remise": "date_remise", "date_de_la_remise": "date_remise", "bordereau": "remise",
+    "cle_rlmc": "cle", "rlmc": "cle", "ligne_cmc7": "cmc7", "famille": "code_famille",
+    "observation": "observations",
+}  # fmt: skip
+
+
+def field_of(title: str) -> str:
+    """The field that a title means: however it is accented, spaced and capitalised."""
+    plain = unicodedata.normalize("NFKD", title.strip().strip("\ufeff").casefold())
+    words = re.sub(r"[^a-z0-9]+", "_", "".join(c for c in plain if not unicodedata.combining(c)))
+    name = words.strip("_")
+    return _SYNONYMS.get(name, name)
+
 
 MANDATORY = ("remise", "rang", "montant")
 

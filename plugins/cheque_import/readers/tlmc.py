@@ -6,6 +6,7 @@ public description exists: ask the bank for its own guide before a town relies o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,9 @@ from plugins.cheque_import.records import ChequeProblem, ChequeRecord
 
 WIDTH = 320
 _OPERATION = "CH"
+_IN_FORCE = {" ", "0"}
+_REFERENCE = 24
+_SLIPS = re.compile(r"(?:oc+e)+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +35,49 @@ class Deposit:
 
 
 def looks_like(content: bytes) -> bool:
-    """Whether the first record is a TLMC header."""
-    return content[:2] == b"03" and len(_records(content[: 2 * WIDTH])[0]) == WIDTH
+    """Whether the first record is a TLMC header: blanks at its end may have been stripped."""
+    first = _records(content[: 2 * WIDTH])[0]
+    return first[:2] == "03" and first[4:10].isdigit() and len(first) <= WIDTH
 
 
 def read(content: bytes, file: str) -> Iterator[ChequeRecord | ChequeProblem]:
-    """Yield the cheques, after every control the format allows.
+    """Yield the cheques of each slip, after every control the format allows.
 
     Sequence without holes, total and count of the ``08``, each key, no cheque twice: a file that
-    fails one of them is not what the bank was sent.
+    fails one of them is not what the bank was sent. A cheque that was cancelled, or that no French
+    bank issued, is named and left out.
     """
-    records = _records(content)
+    records = [record.ljust(WIDTH) for record in _records(content)]
     problem = _frame_problem(records)
     if problem:
         yield ChequeProblem(problem, file)
         return
-    header, *cheques, footer = records
-    total = 0
     seen: set[str] = set()
-    for line, record in enumerate(cheques, 2):
-        if _cut(record, 5, 10) != f"{line:06d}":
+    start = 0
+    for end, record in enumerate(records):
+        if record[:2] == "08":
+            yield from _slip(records[start : end + 1], start, file, seen)
+            start = end + 1
+
+
+def _slip(
+    records: Sequence[str], before: int, file: str, seen: set[str]
+) -> Iterator[ChequeRecord | ChequeProblem]:
+    header, *cheques, footer = records
+    total = cancelled = gone = 0
+    for rank, record in enumerate(cheques, 2):
+        line = before + rank
+        if not _follows(record, header, rank):
             yield ChequeProblem(
                 _("Les enregistrements ne se suivent pas."), file, line, "5-10", _cut(record, 5, 10)
             )
             return
-        found = _cheque(record, header, file, line)
+        found = _cheque(record, header, file, line, rank - 1)
+        amount = max(_digits(record, 118, 129), 0)
+        total += amount
+        if _cut(record, 130, 130) not in _IN_FORCE:
+            cancelled, gone = cancelled + amount, gone + 1
         if isinstance(found, ChequeRecord):
-            total += found.amount
             digits = found.zones.digits if found.zones else ""
             if digits in seen:
                 found = ChequeProblem(
@@ -65,17 +85,23 @@ def read(content: bytes, file: str) -> Iterator[ChequeRecord | ChequeProblem]:
                 )
             seen.add(digits)
         yield found
-    last = len(records)
-    if _digits(footer, 173, 184) != total:
+    last = before + len(records)
+    if _digits(footer, 173, 184) not in {total, total - cancelled}:
         yield ChequeProblem(
             _("Le total de la remise n’est pas la somme des chèques."),
             file, last, "173-184", _cut(footer, 173, 184),
         )  # fmt: skip
-    if _digits(footer, 186, 190) != len(cheques):
+    if _digits(footer, 186, 190) not in {len(cheques), len(cheques) - gone}:
         yield ChequeProblem(
             _("Le nombre de chèques annoncé n’est pas celui du fichier."),
             file, last, "186-190", _cut(footer, 186, 190),
         )  # fmt: skip
+
+
+def _follows(record: str, header: str, rank: int) -> bool:
+    """Whether a record has the number after its slip's header, which need not be the first."""
+    first = _cut(header, 5, 10)
+    return first.isdigit() and _cut(record, 5, 10) == f"{int(first) + rank - 1:06d}"
 
 
 def write(deposit: Deposit, cheques: Sequence[tuple[Zones, int, str]]) -> bytes:
@@ -86,7 +112,7 @@ def write(deposit: Deposit, cheques: Sequence[tuple[Zones, int, str]]) -> bytes:
         record = _blank("04", sequence)
         _put(record, 20, zones.digits)
         _put(record, 86, f"{deposit.on:%Y%m%d}")
-        _put(record, 94, _text(reference, 24))
+        _put(record, 94, _number(reference, _REFERENCE))
         _put(record, 118, f"{amount:012d}")
         _put(record, 130, "00")
         _put(record, 132, rlmc(zones.digits))
@@ -96,7 +122,8 @@ def write(deposit: Deposit, cheques: Sequence[tuple[Zones, int, str]]) -> bytes:
     _put(footer, 185, "0")
     _put(footer, 186, f"{len(cheques):05d}")
     records.append(footer)
-    return "".join("".join(record) + "\r" for record in records).encode("latin-1", "replace")
+    # As banks take it: a CR between records, and none at the very end.
+    return "\r".join("".join(record) for record in records).encode("latin-1", "replace")
 
 
 def _slip_record(kind: str, sequence: int, deposit: Deposit) -> list[str]:
@@ -104,8 +131,8 @@ def _slip_record(kind: str, sequence: int, deposit: Deposit) -> list[str]:
     _put(record, 11, f"{deposit.on:%Y%m%d}")
     _put(record, 19, _text(deposit.depositor, 35))
     _put(record, 54, _text(deposit.siret, 14))
-    _put(record, 68, _text(deposit.reference[-7:], 7))
-    _put(record, 111, _text(deposit.reference, 24))
+    _put(record, 68, _number(deposit.reference, 7))
+    _put(record, 111, _number(deposit.reference, _REFERENCE))
     _put(record, 135, "2")
     _put(record, 136, _text(deposit.account, 34))
     _put(record, 170, "EUR")
@@ -122,6 +149,16 @@ def _put(record: list[str], position: int, text: str) -> None:
     record[position - 1 : position - 1 + len(text)] = text
 
 
+def _number(text: str, width: int) -> str:
+    """A reference, right-aligned and filled with zeros; its end when it is too long."""
+    return _text(text, len(text)).strip()[-width:].rjust(width, "0")
+
+
+def _slip_name(header: str) -> str:
+    """What the slip is called, without the zeros that fill it."""
+    return _cut(header, 111, 134).strip().lstrip("0") or _cut(header, 68, 74).strip().lstrip("0")
+
+
 def _text(text: str, width: int) -> str:
     # A control character would break the records apart.
     printable = "".join(c if c.isprintable() else " " for c in text)
@@ -129,9 +166,13 @@ def _text(text: str, width: int) -> str:
 
 
 def _records(content: bytes) -> list[str]:
-    text = content.decode("latin-1")
-    # The format says CR alone; transfers often make it CR LF or LF.
-    return [part for part in text.replace("\n", "\r").split("\r") if part] or [""]
+    text = content.decode("latin-1").rstrip("\x1a")
+    # The format says CR alone; transfers often make it CR LF or LF, or leave none.
+    found = [part for part in text.replace("\n", "\r").split("\r") if part.strip()]
+    if len(found) == 1 and len(found[0]) > WIDTH:
+        whole = found[0]
+        found = [whole[at : at + WIDTH] for at in range(0, len(whole), WIDTH)]
+    return found or [""]
 
 
 def _frame_problem(records: Sequence[str]) -> str:
@@ -141,11 +182,14 @@ def _frame_problem(records: Sequence[str]) -> str:
                 "number": number,
                 "got": len(record),
             }
-    kinds = [record[:2] for record in records]
-    if len(kinds) < 3 or kinds[0] != "03" or kinds[-1] != "08" or set(kinds[1:-1]) != {"04"}:
+    kinds = "".join({"03": "o", "04": "c", "08": "e"}.get(record[:2], "?") for record in records)
+    if not _SLIPS.match(kinds):
         return _("Le fichier doit contenir un en-tête 03, des chèques 04 et un total 08.")
-    if records[0][4:10] != "000001" or records[-1][4:10] != f"{len(records):06d}":
-        return _("Les enregistrements ne se suivent pas.")
+    opened = 0
+    for number, record in enumerate(records):
+        opened = number if record[:2] == "03" else opened
+        if not _follows(record, records[opened], number - opened + 1):
+            return _("Les enregistrements ne se suivent pas.")
     return ""
 
 
@@ -158,9 +202,13 @@ def _digits(record: str, first: int, last: int) -> int:
     return int(text) if text.isascii() and text.isdigit() else -1
 
 
-def _cheque(record: str, header: str, file: str, line: int) -> ChequeRecord | ChequeProblem:
-    if _cut(record, 130, 130) not in {" ", "0"}:
-        return ChequeProblem(_("Le chèque est annulé dans la remise."), file, line, "130")
+def _cheque(
+    record: str, header: str, file: str, line: int, rank: int
+) -> ChequeRecord | ChequeProblem:
+    if _cut(record, 130, 130) not in _IN_FORCE:
+        return ChequeProblem(
+            _("Le chèque est annulé dans la remise."), file, line, "130", left_out=True
+        )
     amount = _digits(record, 118, 129)
     if amount <= 0:
         return ChequeProblem(
@@ -175,13 +223,18 @@ def _cheque(record: str, header: str, file: str, line: int) -> ChequeRecord | Ch
         drawn_on = read_date(_cut(record, 86, 93).strip(), "86-93")
         slip_date = read_date(_cut(header, 11, 18).strip(), "11-18")
     except Cmc7Error as error:
-        return ChequeProblem(str(error), file, line, "20-50", _cut(record, 20, 26))
+        value = _cut(record, 20, 50).strip()
+        return ChequeProblem(
+            str(error), file, line, "20-50", value, left_out=not value.isdigit() or len(value) < 31
+        )
     except ValueError as error:
         return ChequeProblem(str(error), file, line, "86-93", _cut(record, 86, 93))
     reference = _cut(record, 94, 117).strip()
+    if len(reference) == _REFERENCE and reference.isdigit() and reference.startswith("0"):
+        reference = ""  # Zero-filled: the reader's own serial number, and no invoice's.
     return ChequeRecord(
-        slip=_cut(header, 111, 134).strip() or _cut(header, 68, 74).strip() or file,
-        rank=line - 1,
+        slip=_slip_name(header) or file,
+        rank=rank,
         amount=amount,
         number=magnetic.zones.number,
         zones=magnetic.zones,
