@@ -203,7 +203,7 @@ def test_only_the_regisseur_undoes(work, make_office):
 def test_the_history_is_paged(office, portal, monkeypatch):
     from core.imports import office as views
 
-    monkeypatch.setattr(views, "PAGE", 2)
+    monkeypatch.setattr(views, "PAGE_ROWS", 2)
     for number in range(5):
         portal.publish(record(str(number)))
     page = office.get("/regie/imports")
