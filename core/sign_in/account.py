@@ -46,6 +46,12 @@ class PasswordForm(NewPassword):
     current = PasswordField(validators=[InputRequired("Saisissez votre mot de passe actuel.")])
 
 
+class CloseForm(Form):
+    """The proof that the account's owner closes it."""
+
+    closing = PasswordField(validators=[InputRequired("Saisissez votre mot de passe actuel.")])
+
+
 class LinkForm(Form):
     """The codes of one more family."""
 
@@ -73,6 +79,7 @@ def account(request: Request) -> dict[str, Any] | Response:
         "create": CreateForm,
         "password": PasswordForm,
         "link": LinkForm,
+        "close": CloseForm,
     }
     if action not in forms or (action == "create") != (request.signed_in.account_id is None):
         return HTTPSeeOther(location=request.route_path("account"))
@@ -111,6 +118,15 @@ def _do(request: Request, action: str, form: Any) -> Response:
             keep=signed_in.session_id,
         )
         message = _("Le mot de passe est changé.")
+    elif action == "close":
+        sign_in.close_account(
+            signed_in.account_id, form.closing.data, session=signed_in.session_id
+        )
+        request.session.flash(
+            _("Le compte est fermé. Les codes de votre courrier ouvrent toujours le portail."),
+            "success",
+        )
+        return HTTPSeeOther(location=request.route_path("sign_in"))
     else:
         sign_in.link_family(
             signed_in.account_id,
@@ -129,6 +145,7 @@ def _page(
     create: Form | None = None,
     password: Form | None = None,
     link: Form | None = None,
+    close: Form | None = None,
 ) -> dict[str, Any]:
     account_id = request.signed_in.account_id
     accounts = request.ctx.access.accounts(request.family_id)
@@ -139,6 +156,7 @@ def _page(
             "form": create or CreateForm(),
             "password_form": None,
             "link_form": None,
+            "close_form": None,
         }
     return {
         "accounts": accounts,
@@ -146,4 +164,5 @@ def _page(
         "form": None,
         "password_form": password or PasswordForm(),
         "link_form": link or LinkForm(),
+        "close_form": close or CloseForm(),
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -221,6 +221,24 @@ class SignIn:
         self._doors.give_back(tries)
         account.password_hash = self._hash(password, account.email)
         self._web_sessions.end_of(account_id, keep)
+
+    def close_account(self, account_id: int, current: str, *, session: int) -> None:
+        """Forget an account: its e-mail, password, links to families, and sessions.
+
+        Raises:
+            ThrottledError: too many wrong passwords in this session.
+            UserError: the current password is wrong.
+        """
+        account = self._session.get_one(Account, (self._tenant, account_id))
+        tries = self._doors.own_password(f"parent-session:{session}")
+        if not verify_password(account.password_hash, current):
+            raise UserError(_("Le mot de passe actuel n’est pas le bon."))
+        self._doors.give_back(tries)
+        for family in self.families_of(account_id):
+            self._audit.write("account.closed", f"family:{family.id}", account=account_id)
+        self._session.execute(
+            delete(Account).where(Account.tenant_id == self._tenant, Account.id == account_id)
+        )
 
     def _hash(self, password: str, email: str) -> str:
         return hash_password(password, minimum=MINIMUM_PASSWORD, about=(email, self._tenant))

@@ -136,3 +136,17 @@ def test_another_family_s_account_is_not_there_to_be_removed(browser):
     )
     assert answer.status_int == 404
     assert accounts(browser.portal, "F002") == ["other@exemple.fr"]
+
+
+def test_an_account_is_closed_by_its_owner(browser, another):
+    open_account(browser.portal, "camille@exemple.fr", "F001", "F002")
+    mine = comes_in(another, "camille@exemple.fr")
+    page = mine.fill(mine.get("/compte"), ("action", "close"), closing="un autre")
+    assert page.status_int == 422
+    assert "n’est pas le bon" in page
+    page = mine.fill(page, ("action", "close"), closing=PHRASE)
+    assert "Le compte est fermé" in page
+    assert mine.get("/menu").status_int == 303
+    assert comes_in(another, "camille@exemple.fr") is None
+    assert accounts(browser.portal) == []
+    assert "Déconnexion" in browser.sign_in("F001")

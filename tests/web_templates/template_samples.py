@@ -261,6 +261,12 @@ class AccountForm(Form):
     again = PasswordField()
 
 
+class CloseForm(Form):
+    """The form that closes an account."""
+
+    closing = PasswordField()
+
+
 class PasswordForm(Form):
     """The form of a new password."""
 
@@ -497,12 +503,12 @@ def samples() -> list[Sample]:
         ),
         Sample(
             "account-new", "account",
-            {"accounts": [SimpleNamespace(id=7, email="jo@exemple.example")], "account": None, "form": AccountForm(), "link_form": None, "password_form": None},
+            {"accounts": [SimpleNamespace(id=7, email="jo@exemple.example")], "account": None, "form": AccountForm(), "link_form": None, "password_form": None, "close_form": None},
             PARENT, "account",
         ),
         Sample(
             "account", "account",
-            {"accounts": [SimpleNamespace(id=7, email="jo@exemple.example")], "account": account, "form": None, "link_form": CodesForm(), "password_form": PasswordForm()},
+            {"accounts": [SimpleNamespace(id=7, email="jo@exemple.example")], "account": account, "form": None, "link_form": CodesForm(), "password_form": PasswordForm(), "close_form": CloseForm()},
             TWO_HOMES, "account",
         ),
         Sample("help", "help", {}, PARENT, "help"),

@@ -20,6 +20,8 @@ def actions() -> dict[str, str]:
     return {
         "account.created": _("Compte créé par la famille"),
         "account.linked": _("Compte relié à la famille"),
+        "account.unlinked": _("Accès d’un compte retiré"),
+        "account.closed": _("Compte fermé par son titulaire"),
         "account.password_renewed": _("Mot de passe de compte renouvelé"),
         "address.removed": _("Adresse retirée"),
         "agent.changed": _("Agent modifié"),
