@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+import traceback
 from collections.abc import Callable
 
 import structlog
@@ -13,6 +14,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from core.platform import metrics
+from core.platform.web.last_resort import last_resort
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +54,14 @@ def headers_tween(
         request.number = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
         started = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request=request.number):
-            response = handler(request) if request.method in _METHODS else _refused()
+            try:
+                response = handler(request) if request.method in _METHODS else _refused()
+            except Exception as error:  # noqa: BLE001 - the server would log the address
+                # Frames without messages: "not found" holds the address, maybe a one-time link.
+                frames = "".join(traceback.format_tb(error.__traceback__))
+                reason = type(error).__name__
+                log.error("web.no_error_page", reason=reason, frames=frames)  # noqa: TRY400
+                response = last_resort(error, request.number)
             route = request.matched_route.name if getattr(request, "matched_route", None) else ""
             in_town = getattr(request, "town", None) is not None
             taken = time.perf_counter() - started

@@ -54,8 +54,11 @@ class Security:
         """Whether who is asking has `permission`."""
         if permission in OF_THE_OFFICE:
             return _permits_agent(request, permission)
+        if permission == PUBLIC:
+            # Error pages among them, which must not ask a database that is away.
+            return Allowed(permission)
         identity = self.identity(request)
-        allowed = permission == PUBLIC or (
+        allowed = (
             identity is not None
             and (permission == PAYER or (permission == PARENT and not identity.only_invoice_id))
         )
@@ -79,6 +82,12 @@ def _permits_agent(request: Request, permission: str) -> Allowed | Denied:
         or (permission == REGISSEUR and agent.is_regisseur)
     )
     return Allowed(permission) if allowed else Denied(permission)
+
+
+def ask_nothing(request: Request) -> None:
+    """Show the visitor a stranger's page from here on: the database is not asked who it is."""
+    request.signed_in = request.agent = request.family = request.family_id = None
+    request.families = []
 
 
 def asks_for_agent(request: Request) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken
 from pyramid.httpexceptions import HTTPBadRequest, HTTPException, HTTPSeeOther
+from pyramid.renderers import render_to_response
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import (
@@ -19,9 +20,10 @@ from redis import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from core.api.errors import UserError
+from core.platform.db.outage import is_outage, is_read_only
 from core.platform.errors import NotFoundError, ThrottledError
 from core.platform.i18n import gettext as _
-from core.platform.web.security import asks_for_agent, at_work, note_sign_in
+from core.platform.web.security import ask_nothing, asks_for_agent, at_work, note_sign_in
 
 log = structlog.get_logger(__name__)
 TEMPLATES = "errors"
@@ -100,6 +102,10 @@ def refused(error: UserError, request: Request) -> Response:
 def away(error: Exception, request: Request) -> dict[str, Any]:
     """The database or Redis is away: back in a moment."""
     log.error("web.unavailable", reason=type(error).__name__)
+    if is_read_only(error):
+        # A primary that was demoted keeps its connections: the next ones find the new primary.
+        request.registry.runtime.engine.dispose()
+    ask_nothing(request)
     request.response.status_int = 503
     request.response.headers["Retry-After"] = "60"
     return {"retry_after": 1}
@@ -117,6 +123,12 @@ def broken(error: Exception, request: Request) -> dict[str, Any] | Response:
     """A fault of ours: logged with the number that the page shows."""
     if isinstance(error, HTTPException):
         return error
+    if is_outage(error):
+        values = away(error, request)
+        return render_to_response(
+            f"{TEMPLATES}/503.jinja2", values, request, response=request.response
+        )
+    ask_nothing(request)
     log.error("web.fault", exc_info=error)
     request.response.status_int = 500
     return {"incident": request.number}

@@ -41,8 +41,10 @@ def ready(request: Request) -> Response:
     lines, status = [], 200
     try:
         with runtime.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-        lines.append("database ok")
+            read_only = connection.execute(text("SHOW transaction_read_only")).scalar_one()
+        # A standby answers questions and refuses sign-ins: it is no place to send parents to.
+        lines.append("database read-only" if read_only == "on" else "database ok")
+        status = 503 if read_only == "on" else 200
     except SQLAlchemyError:
         lines.append("database away")
         status = 503
