@@ -111,7 +111,7 @@ def _faults() -> dict[StatementFault, str]:
         ),
         StatementFault.COLUMNS: _(
             "Les titres ne disent pas où se trouvent la date et le montant (« Date », « Débit » et "
-            "« Crédit », ou « Montant »). Indiquez les colonnes ci-dessous."
+            "« Crédit », ou « Montant »). Renommez-les dans le fichier."
         ),
         StatementFault.CUT: _(
             "Un enregistrement CFONB n’a pas ses 120 caractères, ou son type est inconnu."
