@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
+from decimal import Decimal
+from typing import cast
 
 from core.api.errors import PreauError
 from core.api.invoices import (
@@ -15,30 +18,94 @@ from core.api.invoices import (
     SourceFile,
     SourceNotice,
     SourceProblem,
+    TaxKind,
 )
 from core.domain.dates import YEARS
-from core.platform.plugins.calls import FaultError, NonsenseError, contain, report_fault
+from core.platform.i18n import gettext as _
+from core.platform.plugins.calls import (
+    FaultError,
+    NonsenseError,
+    contain,
+    report_fault,
+    stream,
+)
+from core.platform.plugins.guests import HeldSource
+
+SILENCE_SECONDS = 60.0
+"""How long a source may read without giving anything."""
+MOST_PROBLEMS = 10_000
+"""Problems of a file that are counted; who mends these sees the rest."""
+MOST_ITEMS = 3_000_000
+"""What a file may give: three times the largest town's year."""
+PROBLEM_CHARACTERS, VALUE_CHARACTERS = 500, 100
+
+Item = InvoiceRecord | SourceProblem | SourceNotice
 
 
 def read(
-    source: InvoiceSource, file: SourceFile
-) -> Iterator[InvoiceRecord | SourceProblem | SourceNotice]:
+    source: InvoiceSource, file: SourceFile, town: str, at_once_seconds: float | None = None
+) -> Iterator[Item]:
     """The records, problems and notices of a file.
 
-    It may take its time: a file has a million lines. The caller holds no lock meanwhile.
+    It may take its time: a file has a million lines. The caller holds no lock meanwhile. A source
+    of a plugin is read in a thread of its own, bounded by its silence.
 
     Raises:
-        FaultError: the source raised, or gave what is neither; logged and counted.
+        FaultError: the source raised, hung, or gave what is neither; logged and counted.
+        NotNowError: it did not end within `at_once_seconds`, or cannot begin now.
     """
+    items = _within_bounds(_items(source, file, town, at_once_seconds))
+    problems = 0
+    for item in items:
+        if isinstance(item, SourceProblem):
+            problems += 1
+            if problems > MOST_PROBLEMS:
+                words = _("Plus de %(limit)s problèmes : la suite du fichier n’a pas été lue.")
+                yield SourceProblem(words % {"limit": MOST_PROBLEMS}, file.name)
+                return
+        yield item
+
+
+def _within_bounds(items: Iterator[Item]) -> Iterator[Item]:
+    for number, item in enumerate(items, 1):
+        if number > MOST_ITEMS:
+            yield SourceProblem(_("Ce fichier contient trop de factures : coupez-le en plusieurs."))
+            return
+        yield item
+
+
+def _items(
+    source: InvoiceSource, file: SourceFile, town: str, at_once_seconds: float | None
+) -> Iterator[Item]:
+    if isinstance(source, HeldSource) and not source.built_in:
+        yield from stream(
+            source.plugin,
+            "read",
+            lambda: map(_sound, source.read(file)),
+            town=town,
+            silence_seconds=SILENCE_SECONDS,
+            whole_seconds=at_once_seconds,
+        )
+        return
     try:
-        for item in source.read(file):
-            _look_at(item)
-            yield item
+        yield from map(_sound, source.read(file))
     except PreauError:
         raise
     except (Exception, SystemExit) as error:
         report_fault(source.key, "read", error)
         raise FaultError(f"source {source.key!r} failed: {type(error).__name__}") from error
+
+
+def _sound(item: object) -> Item:
+    """An item that is one; what is quoted of a file is shortened."""
+    _look_at(item)
+    if isinstance(item, SourceProblem) and (
+        len(item.value) > VALUE_CHARACTERS or len(item.message) > PROBLEM_CHARACTERS
+    ):
+        return replace(
+            item, value=item.value[:VALUE_CHARACTERS], message=item.message[:PROBLEM_CHARACTERS]
+        )
+    return cast("Item", item)
 
 
 def document(source: InvoiceSource, attachment: Attachment) -> bytes:
@@ -47,7 +114,14 @@ def document(source: InvoiceSource, attachment: Attachment) -> bytes:
     Raises:
         FaultError: reading it failed.
     """
-    return contain(source.key, "document", attachment.read, passing=(PreauError,), here=True)
+
+    def checked() -> bytes:
+        content = attachment.read()
+        if not isinstance(content, bytes):
+            raise NonsenseError(f"gave a {type(content).__name__} for a document")
+        return content
+
+    return contain(source.key, "document", checked, passing=(PreauError,), here=True)
 
 
 def _look_at(item: object) -> None:
@@ -56,7 +130,9 @@ def _look_at(item: object) -> None:
     Not by `Checked`, which takes longer than reading: a file has a million lines.
     """
     if isinstance(item, SourceProblem):
-        return
+        texts = (item.message, item.file, item.column, item.value)
+        if all(isinstance(text, str) for text in texts) and type(item.line) is int:
+            return
     if isinstance(item, SourceNotice) and type(item.amount) is int:
         return
     if not (
@@ -73,10 +149,33 @@ def _look_at(item: object) -> None:
         and isinstance(item.number, str)
         and isinstance(item.family_code, str)
         and isinstance(item.label, str)
-        and all(isinstance(line, LineRecord) and type(line.amount) is int for line in item.lines)
+        and isinstance(item.payment_reference, str)
+        and isinstance(item.debtor, str)
+        and isinstance(item.origin_number, str)
+        and isinstance(item.address, tuple)
+        and all(isinstance(line, str) for line in item.address)
+        and type(item.direct_debit) is bool
+        and type(item.line_number) is int
+        and (item.document is None or isinstance(item.document, Attachment))
+        and isinstance(item.lines, tuple)
+        and all(map(_is_line, item.lines))
     ):
         # Without what it holds: a log may not name a family.
         raise NonsenseError(f"gave a {type(item).__name__} that is no sound InvoiceRecord")
+
+
+def _is_line(line: object) -> bool:
+    return (
+        isinstance(line, LineRecord)
+        and type(line.amount) is int
+        and type(line.rank) is int
+        and 0 <= line.rank < MOST_ITEMS
+        and isinstance(line.activity, str)
+        and isinstance(line.tax_kind, TaxKind)
+        and isinstance(line.child, str)
+        and (line.quantity is None or isinstance(line.quantity, Decimal))
+        and (line.unit_price is None or type(line.unit_price) is int)
+    )
 
 
 def _is_day(value: object) -> bool:

@@ -30,7 +30,7 @@ from core.api.invoices import (
     SourceProblem,
 )
 from core.domain import access_codes
-from core.imports import reading, stored
+from core.imports import reading, soundness, stored
 from core.imports.fingerprints import fingerprint
 from core.imports.models import ImportBatch
 from core.imports.stored import Staged
@@ -41,6 +41,7 @@ from core.platform.errors import ImportRefusedError, NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import FaultError
+from core.platform.sharing import NotNowError
 from core.platform.templating import money
 from core.platform.tenancy.config import TenantConfig
 
@@ -98,16 +99,16 @@ class ImportReport:
         """Count a problem and keep it if there is room."""
         self.problem_count += 1
         if len(self.problems) < KEPT_PROBLEMS:
-            self.problems.append(problem)
+            self.problems.append(soundness.quotable(problem))
 
     def note(self, notice: SourceNotice) -> None:
         """Count a notice and keep it if there is room."""
         self.notice_count += 1
         if len(self.notices) < KEPT_NOTICES:
-            self.notices.append(notice)
+            self.notices.append(soundness.quotable(notice))
         if not notice.left_out:
             return
-        reason = notice.message
+        reason = soundness.quotable(notice).message
         if reason not in self.left_out and len(self.left_out) >= KEPT_REASONS:
             reason = _("Pour d’autres raisons")
         sums = self.left_out.setdefault(reason, {"count": 0, "cents": 0})
@@ -138,6 +139,7 @@ class Imports:
         self._online: dict[str, Choice | None] = {}
         """The ways to pay online by régie, while a file is read."""
         self._ours = False
+        self._at_once_seconds: float | None = None
 
     def run(
         self,
@@ -147,13 +149,18 @@ class Imports:
         dry_run: bool = False,
         ours: bool = False,
         progress: Callable[[int], None] = lambda _count: None,
+        at_once_seconds: float | None = None,
     ) -> ImportReport:
         """Import `file` as drafts, or refuse it whole.
 
         `ours`: the records name families by our codes, not by the billing software's spelling.
         `progress` is told how many invoices were read. With `dry_run` the report is true and
         nothing is kept.
+
+        Raises:
+            NotNowError: reading did not end within `at_once_seconds`, or cannot begin now.
         """
+        self._at_once_seconds = at_once_seconds
         report = ImportReport()
         names: Sequence[Any] = ()
         # Asked once, and before anything is read or held: a plugin may take its time.
@@ -292,6 +299,8 @@ class Imports:
     ) -> None:
         try:
             self._stage_all(source, file, report, progress)
+        except NotNowError:
+            raise  # Nothing was read: somebody else may, or later.
         except FaultError:
             words = _("Le format « %(name)s » a échoué : rien n’a été importé.")
             report.add(SourceProblem(words % {"name": source.label}, file=file.name))
@@ -305,7 +314,7 @@ class Imports:
     ) -> None:
         read = 0
         chunk: list[Staged] = []
-        for item in reading.read(source, file):
+        for item in reading.read(source, file, self._tenant, self._at_once_seconds):
             if isinstance(item, SourceProblem):
                 report.add(item)
                 continue
@@ -345,6 +354,8 @@ class Imports:
             )
         if not access_codes.normalise(record.family_code):
             yield problem(_("Le code famille manque."), "code_famille", record.family_code)
+        for message, column, value in soundness.faults(record):
+            yield problem(message, column, value)
         if record.lines and sum(line.amount for line in record.lines) != record.amount:
             yield problem(
                 _("La somme des lignes ne fait pas le montant de la facture."),

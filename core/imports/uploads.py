@@ -26,12 +26,16 @@ from core.platform.audit.service import Audit
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
+from core.platform.sharing import NotNowError
 
 CHECK, IMPORT = "upload.check", "upload.import"
 
 LIMIT = 256 * 1024 * 1024
 AT_ONCE = 512 * 1024
 """Up to this size a file is read while the agent waits."""
+
+AT_ONCE_SECONDS = 4.0
+"""How long the agent waits for that; a file that takes longer is read by a worker."""
 
 _PART = 1024 * 1024
 
@@ -57,6 +61,7 @@ class Uploads:
         self._imports = imports
         self._outbox = outbox
         self._audit = audit
+        self._at_once_seconds: float | None = None
 
     def receive(self, stream: BinaryIO, name: str, source: str) -> int:
         """Take a file in and have it looked at; the upload's id.
@@ -172,10 +177,17 @@ class Uploads:
 
     def _go(self, upload: Upload, topic: str, now: Callable[[int], None]) -> None:
         if upload.size <= AT_ONCE:
-            now(upload.id)
-        else:
-            payload = {"upload_id": upload.id, "actor": self._audit.actor}
-            self._outbox.add(topic, payload, key=str(upload.id))
+            self._at_once_seconds = AT_ONCE_SECONDS
+            try:
+                now(upload.id)
+            except NotNowError:  # Its format takes long, or hangs: nobody waits for it here.
+                pass
+            else:
+                return
+            finally:
+                self._at_once_seconds = None
+        payload = {"upload_id": upload.id, "actor": self._audit.actor}
+        self._outbox.add(topic, payload, key=str(upload.id))
 
     def _pass(self, upload_id: int, old: UploadState, new: UploadState) -> bool:
         passed = self._session.execute(
@@ -202,6 +214,7 @@ class Uploads:
                 SourceFile(path, upload.file_name, upload.size),
                 dry_run=dry_run,
                 progress=lambda count: self._tell(upload, count),
+                at_once_seconds=self._at_once_seconds,
             )
 
     def _part(self, upload_id: int, rank: int) -> bytes:
@@ -215,7 +228,7 @@ class Uploads:
 
     def _tell(self, upload: Upload, count: int) -> None:
         """Show how far we are, in a transaction of its own: the import's is seen at its end."""
-        if upload.size <= AT_ONCE:
+        if self._at_once_seconds is not None:
             return
         with type(self._session)(self._session.get_bind(), info=self._session.info) as apart:
             apart.execute(

@@ -12,7 +12,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -82,7 +82,8 @@ def share(town: str, plugin: str) -> Iterator[None]:
             with _slots.taken(key):
                 yield
     finally:
-        _inside.reset(token)
+        with suppress(ValueError):  # A generator that was forgotten ends anywhere.
+            _inside.reset(token)
         with _lock:
             _running[key] -= 1
             if not _running[key]:
