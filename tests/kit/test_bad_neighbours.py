@@ -431,3 +431,12 @@ def test_work_that_finds_no_room_is_given_back_untried(portal, broken, limits):
     portal.clock.pass_time(seconds=10)
     do(portal)
     assert {row.state for row in rows(portal, "broken")} == {"done"}
+
+
+def test_a_plugin_cannot_change_the_settings_of_a_town(portal, broken):
+    """They are one object for everybody, for as long as the process lives."""
+    with portal.town() as town:
+        with pytest.raises(TypeError):
+            town.config.settings["fakepay"] = None
+        with pytest.raises(ValueError, match="frozen"):
+            town.config.settings["fakepay"].regies = ()

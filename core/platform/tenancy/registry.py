@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import BaseModel
 
@@ -52,7 +53,8 @@ def load_registry(
         except TenantConfigError as error:
             broken[folder.name] = error.problems
             continue
-        settings = {**built_in, **config.settings}
+        # One object for the whole process, which plugin code is handed, too.
+        settings = MappingProxyType({**built_in, **config.settings})
         towns[config.slug] = TenantConfig(config.slug, config.folder, config.file, settings)
     return Registry(towns, broken, hosts)
 
