@@ -103,7 +103,6 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("lost_codes", "GET"): page(),
     ("lost_codes", "POST"): page(own=422),
     ("new_code", "GET"): link("lost"),
-    ("new_code", "POST"): link("lost"),
     ("menu", "GET"): page(PARENT),
     ("invoices", "GET"): page(PARENT),
     ("paid", "GET"): page(PARENT),
@@ -155,7 +154,6 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_family_new", "GET"): page(OFFICE),
     ("office_family_new", "POST"): page(OFFICE, 422),
     ("office_family", "GET"): one(OFFICE, "family"),
-    ("office_family_codes", "POST"): one(OFFICE, "family"),
     # It prints only a secret that was just drawn for this family.
     ("office_family_letter", "POST"): one(OFFICE, "family", 404, form={"secret": "7KMPQ2RSTV4X"}),
     ("office_family_data", "POST"): one(OFFICE, "family"),
@@ -249,6 +247,9 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ],
     ("cheque_import.slip_for_bank", "POST"): one(OFFICE, "slip", 422),
     # --- What ends the session that asks -----------------------------------------------------
+    ("way_in", "POST"): link("way_in", 303),
+    ("office_family_codes", "POST"): one(OFFICE, "family"),
+    ("new_code", "POST"): link("lost"),
     ("office_family", "POST"): [
         Line(OFFICE, 422, path={"id": Id("family")}, form={"action": "change"}),
         # In one's own family's file, what is another's; of the same town too.
@@ -261,7 +262,6 @@ TABLE: dict[tuple[str, str], list[Line]] = {
         ),
     ],
     ("payment_link", "POST"): link("pay", 303),
-    ("way_in", "POST"): link("way_in", 303),
     ("sign_out", "POST"): page(own=303),
     ("office_sign_out", "POST"): page(own=303),
 }  # fmt: skip
