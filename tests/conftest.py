@@ -7,8 +7,11 @@ import os
 from collections.abc import Iterator
 from unittest import mock
 
+import page
 import pytest
 from hypothesis import settings
+
+from core.platform.documents.pdf import _Typesetter
 
 pytest_plugins = ["core.testing.database", "core.testing.portal"]
 
@@ -28,6 +31,26 @@ def environment_as_found() -> Iterator[None]:
     """
     with mock.patch.dict(os.environ):
         yield
+
+
+@pytest.fixture(autouse=True)
+def papers_are_accessible(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Check each paper that this process prints, whichever test and plugin asks for it: PDF/UA-1.
+
+    What a test adds to the set are rules that its own paper cannot keep.
+    """
+    excused: set[str] = set()
+    set_as_pdf = _Typesetter.set
+
+    def set_and_check(typesetter: _Typesetter, html: str) -> bytes:
+        content = set_as_pdf(typesetter, html)
+        report = page.validate_pdf_bytes(content, profile=page.ValidationProfile.PDF_UA_1)
+        found = [f"{fault.rule_id}: {fault.message}" for fault in report.failures if fault.rule_id not in excused]
+        assert found == []
+        return content
+
+    monkeypatch.setattr(_Typesetter, "set", set_and_check)
+    return excused
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

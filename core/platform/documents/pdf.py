@@ -7,8 +7,10 @@ the same bytes.
 
 from __future__ import annotations
 
-import hashlib
+import logging
+import re
 import threading
+from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from importlib import import_module, resources
@@ -16,7 +18,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+_log = logging.getLogger(__name__)
 _FONT = "preau-font:"
+_CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {*map(ord, "\t\n\f\r")})
+_EMPTY_ROWS = re.compile(r"<(tbody[^>]*)>\s+</tbody>")
 
 
 class _Typesetter(threading.local):
@@ -45,6 +50,7 @@ class _Typesetter(threading.local):
                 return super().fetch(url, headers)
 
         self.html = weasyprint.HTML
+        self.text = import_module("pydyf").String
         self.fetcher = Fetcher(allowed_protocols=("data",))
         self.fonts = weasyprint.text.fonts.FontConfiguration()
         self.css = weasyprint.CSS(
@@ -54,15 +60,43 @@ class _Typesetter(threading.local):
         )
 
     def set(self, html: str) -> bytes:
-        identifier = hashlib.sha256(html.encode()).digest()[:16]
+        # No font draws control characters; a space between rows that are not there is tagged.
+        html = _EMPTY_ROWS.sub(r"<\1></tbody>", html.translate(_CONTROLS))
         document = self.html(string=html, url_fetcher=self.fetcher)
         content: bytes = document.write_pdf(
             stylesheets=[self.css],
             font_config=self.fonts,
             pdf_variant="pdf/ua-1",
-            pdf_identifier=identifier,
+            finisher=self._state_languages,
         )
         return content
+
+    def _state_languages(self, document: Any, pdf: Any) -> None:
+        """Write the ``lang`` of each part of the body into its tag, which WeasyPrint leaves out."""
+        top = pdf.objects[_number(pdf.catalog["StructTreeRoot"])]["K"][0]
+        tags = pdf.objects[_number(top)]["K"]
+        parts = [part for page in document.pages for part in _parts(page._page_box)]  # noqa: SLF001
+        if len(parts) != len(tags):  # Better no language than that of another part.
+            _log.warning("The languages of the parts of a paper cannot be told")
+            return
+        for part, tag in zip(parts, tags, strict=True):
+            if part.element is not None and (language := part.element.get("lang")):
+                pdf.objects[_number(tag)]["Lang"] = self.text(language)
+
+
+def _parts(box: Any) -> Iterator[Any]:
+    """What stands directly in the body on one page: each has a tag of its own at the top."""
+    for child in box.children:
+        box = getattr(child, "_box", child)  # What is positioned is wrapped.
+        if box.element_tag in ("html", "body") and type(box).__name__ != "LineBox":
+            yield from _parts(box)
+        elif type(box).__name__ != "MarginBox":
+            yield box
+
+
+def _number(reference: bytes) -> int:
+    """The number of the object that ``b"12 0 R"`` refers to."""
+    return int(reference.split()[0])
 
 
 @cache
