@@ -17,6 +17,7 @@ from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.pool import NullPool
 
 from core.cli.plugins import health
+from core.cli.towns import mail_trouble
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.plugins.discovery import discovered
 from core.platform.settings import Settings, get_settings, unknown_variables
@@ -144,6 +145,18 @@ def check_towns(settings: Settings) -> Iterator[Finding]:
         yield from (bad(str(problem)) for problem in problems)
 
 
+def check_mails(_settings: Settings) -> Iterator[Finding]:
+    """What mail servers answered that is not the recipients' doing."""
+    runtime = get_runtime()
+    try:
+        for config in runtime.registry:
+            with runtime.unit_of_work(config.slug, actor="doctor") as town:
+                for trouble in town.health.mail_troubles():
+                    yield doubtful(f"{config.slug}, mail: {mail_trouble(trouble)}")
+    finally:
+        runtime.close()
+
+
 def check_plugins(_settings: Settings) -> Iterator[Finding]:
     """What the plugins have to say about each town."""
     try:
@@ -169,6 +182,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_redis,
     check_smtp,
     check_towns,
+    check_mails,
     check_plugins,
 )
 

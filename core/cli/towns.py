@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from core.cli.invoices import town_work
+from core.domain.smtp_replies import Cause
+from core.overview.health import MailTrouble
 from core.platform.clock import PARIS
 from core.runtime import get_runtime
 from core.unit_of_work import Town
@@ -54,9 +56,29 @@ def _problems(town: Town) -> Iterator[str]:
         yield "effects are late: do relay and worker run?"
     if queue.dead:
         yield f"{queue.dead} given up (preau outbox dead {town.config.slug})"
+    for trouble in town.health.mail_troubles():
+        yield mail_trouble(trouble)
     for state in town.health.plugins():
         if state.problem:
             yield f"{state.name}: {state.problem}"
+
+
+MAIL_TROUBLES = {
+    Cause.SERVER: "the mail server is away, or does not take the portal as its client",
+    Cause.SIGN_IN: "the mail server wants another name or password",
+    Cause.SENDER: "the sender's address is refused",
+    Cause.QUOTA: "the mail server's sending limit is reached",
+    Cause.POLICY: "mails are blocked by a filter or a block list",
+    Cause.CONTENT: "mails are refused for their size or form",
+}
+
+
+def mail_trouble(trouble: MailTrouble) -> str:
+    """Say what an operator has to do something about."""
+    return (
+        f"{MAIL_TROUBLES[trouble.cause]} ({trouble.waiting} waiting,"
+        f" {trouble.returned} returned): {trouble.said}"
+    )
 
 
 def _show(console: Console, town: Town) -> None:

@@ -18,6 +18,8 @@ class MessageState(StrEnum):
     SENT = "sent"
     REFUSED = "refused"
     """The address refused it for good."""
+    RETURNED = "returned"
+    """It came back, and not for its address's sake: the relay, the sender, a filter."""
     POINTLESS = "pointless"
     """What it was to say was no longer so when it was to leave: paid meanwhile."""
 
@@ -63,3 +65,4 @@ class MessageRow(TenantScoped, Base):
     sent_at: Mapped[MomentOrNone]
     reference: Mapped[str] = mapped_column(default="", server_default="")
     problem: Mapped[str] = mapped_column(default="", server_default="")
+    """Why it was not taken, at the latest attempt."""

@@ -24,10 +24,12 @@ from core.api.messages import (
     Message,
     Retry,
 )
+from core.domain.smtp_replies import Cause, report
 from core.families.models import ContactEmail
 from core.families.service import Families
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Payment
+from core.platform.outbox.models import OutboxRow
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import (
     Access,
@@ -47,6 +49,8 @@ TOGETHER = 20
 """Mails of one mailing that a row of the outbox carries: each is sent and ended for itself."""
 AWAY = 3
 """So many failures one after the other, and the other side is away: the rest comes later."""
+SENT_AGAIN_AFTER = timedelta(hours=6)
+"""Time after which a mail that came back through no fault of its address is sent once more."""
 
 LONGEST = 50.0
 """Seconds that a channel may take for one message: less than the lease of its row."""
@@ -287,6 +291,9 @@ class Notifications:
             case Delivered(reference):
                 self._end(row, state=MessageState.SENT, reference=reference)
             case Retry(reason, after):
+                # Told while it waits; the attempt itself is rolled back.
+                self._note(row, reason)
+                self._session.commit()
                 raise RetryableError(reason, after)
             case Dead(reason):
                 self._end(row, state=MessageState.REFUSED, problem=reason)
@@ -294,7 +301,9 @@ class Notifications:
                     self._refuse(row, reason)
 
     def returned(self, number: str, reason: str) -> bool:
-        """Note that a mail came back, on itself and on the family's file.
+        """Note that a mail came back; on the family's file too, if it is its mailbox's doing.
+
+        What came back for another reason is sent once more, `SENT_AGAIN_AFTER` later.
 
         Args:
             number: its Message-ID's part before the @.
@@ -313,10 +322,36 @@ class Notifications:
         )
         if row is None:
             return False
-        if row.state == MessageState.SENT:
+        if row.state != MessageState.SENT:
+            return True
+        reply = report(reason)
+        row.problem = str(reply)
+        if reply.cause is Cause.RECIPIENT:
             row.state, row.problem = MessageState.REFUSED, reason
             self._refuse(row, reason)
+        elif self._was_sent_again(row):
+            row.state = MessageState.RETURNED
+        else:
+            row.state = MessageState.QUEUED
+            self._outbox.add(
+                SEND,
+                {"message_ids": [row.id]},
+                key=_again(row),
+                after=self._clock.now() + SENT_AGAIN_AFTER,
+            )
         return True
+
+    def _was_sent_again(self, row: MessageRow) -> bool:
+        return (
+            self._session.scalar(
+                select(OutboxRow.id).where(
+                    OutboxRow.tenant_id == self._tenant,
+                    OutboxRow.topic == SEND,
+                    OutboxRow.dedupe_key == _again(row),
+                )
+            )
+            is not None
+        )
 
     def of_family(self, family_id: int, limit: int = 50) -> list[MessageRow]:
         """What was sent to a family, newest first."""
@@ -339,6 +374,13 @@ class Notifications:
             _ending(), {"tenant": self._tenant, "message": row.id, **values}
         )
 
+    def _note(self, row: MessageRow, problem: str) -> None:
+        self._session.execute(
+            update(MessageRow)
+            .where(MessageRow.tenant_id == self._tenant, MessageRow.id == row.id)
+            .values(problem=problem)
+        )
+
     def _refuse(self, row: MessageRow, reason: str) -> None:
         """Show on the family's file that an address no longer takes mail."""
         self._session.execute(
@@ -350,6 +392,11 @@ class Notifications:
             )
             .values(refused_at=self._clock.now(), refusal=reason)
         )
+
+
+def _again(row: MessageRow) -> str:
+    """The key of the outbox under which a mail that came back is sent once more."""
+    return f"{row.id}/again"
 
 
 def _gravity(failure: Exception) -> tuple[int, timedelta]:

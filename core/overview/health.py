@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
@@ -14,7 +14,9 @@ from core.api.messages import NotificationChannel
 from core.api.payments import PaymentProvider
 from core.api.plugin import HealthCheck
 from core.domain.payment_states import PaymentState
+from core.domain.smtp_replies import Cause, parse
 from core.messages.models import MessageRow, MessageState
+from core.messages.service import EMAIL
 from core.payments.models import Payment
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.plugins.calls import Access, FaultError, NonsenseError, contain
@@ -23,6 +25,8 @@ PATIENCE = 5.0
 """Seconds for which a plugin's answer is waited for."""
 LONGEST_ANSWER = 500
 """Characters of a plugin's answer that are shown."""
+MOST_MAILS = 1000
+"""Mails that are looked at for what the relay says."""
 LATE = timedelta(minutes=10)
 """What waits longer than this means that no relay or no worker runs."""
 
@@ -50,6 +54,19 @@ class ChannelState:
     delivered_at: datetime | None
     waiting: int
     refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailTrouble:
+    """Mails that were not taken, or came back, through no fault of their addresses."""
+
+    cause: Cause
+    waiting: int
+    """Mails that are tried again."""
+    returned: int
+    """Mails that came back in a week, and are not sent again."""
+    said: str
+    """What the server answered of the latest of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +147,35 @@ class Health:
             ChannelState(key, channel.label, *(found[key][1:] if key in found else (None, 0, 0)))
             for key, channel in self._channels().items()
         ]
+
+    def mail_troubles(self) -> list[MailTrouble]:
+        """What an operator has to hear of the relay, the latest first."""
+        week = self._clock.now() - timedelta(days=7)
+        rows = self._session.execute(
+            select(MessageRow.state, MessageRow.problem)
+            .where(
+                MessageRow.tenant_id == self._tenant,
+                MessageRow.channel == EMAIL,
+                MessageRow.problem != "",
+                or_(
+                    MessageRow.state == MessageState.QUEUED,
+                    and_(MessageRow.state == MessageState.RETURNED, MessageRow.sent_at > week),
+                ),
+            )
+            .order_by(MessageRow.id.desc())
+            .limit(MOST_MAILS)
+        )
+        found: dict[Cause, MailTrouble] = {}
+        for state, problem in rows:
+            reply = parse(problem)
+            if reply is None or not reply.cause.is_ours:
+                continue
+            known = found.get(reply.cause, MailTrouble(reply.cause, 0, 0, problem))
+            waits = state == MessageState.QUEUED
+            found[reply.cause] = replace(
+                known, waiting=known.waiting + waits, returned=known.returned + (not waits)
+            )
+        return list(found.values())
 
     def providers(self) -> list[ProviderState]:
         """Each way to pay online, those included that are gone while payments wait for them."""

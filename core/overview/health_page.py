@@ -17,6 +17,7 @@ def health(request: Request) -> dict[str, Any]:
     return {
         "queue": state.queue(),
         "channels": state.channels(),
+        "mail_troubles": state.mail_troubles(),
         "providers": state.providers(),
         "plugins": state.plugins(),
         "now": request.ctx.clock.now(),

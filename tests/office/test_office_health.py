@@ -103,3 +103,15 @@ def test_a_channel_shows_what_it_delivered_and_what_was_refused(portal, work):
             )
         channel = next(one for one in town.health.channels() if one.key == "email")
         assert (channel.delivered_at, channel.waiting, channel.refused) == (town.clock.now(), 1, 1)
+
+
+def test_what_the_mail_server_refuses_is_told(work, portal):
+    with portal.town() as town:
+        town.alerts.add(town.families.by_code("F001").id, "camille@exemple.fr")
+        town.session.execute(
+            text("UPDATE message SET problem = 'MAIL FROM: 550 5.4.5 Daily sending quota exceeded'")
+        )
+    page = work.get("/regie/etat")
+    assert "limite de messages" in page
+    assert "1 e-mail attend" in page
+    assert "550 5.4.5 Daily sending quota exceeded" in page

@@ -23,7 +23,10 @@ LONGEST_REASON = 300
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A mail that its mailbox refused for good after the server had taken it."""
+    """A mail that failed for good after the server had taken it.
+
+    Whose doing it is, `core.domain.smtp_replies.report` says of the reason.
+    """
 
     town: str
     number: str
@@ -42,7 +45,7 @@ def sender_for(returns: str, town: str, number: str) -> str:
 
 
 def read(raw: bytes, returns: str, to: str = "") -> Returned | None:
-    """What a mail to `returns` says; None unless one of ours was refused for good.
+    """What a mail to `returns` says; None unless one of ours failed for good.
 
     Notices of delay, out-of-office answers and whatever else arrives there say nothing.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import quopri
 import smtplib
 from collections.abc import Sequence
+from datetime import timedelta
 from email import policy
 from email.headerregistry import Address as MailAddress
 from email.message import EmailMessage
@@ -24,6 +25,7 @@ from core.api.messages import (
     Retry,
 )
 from core.api.plugin import Plugin, PluginSettings, hookimpl
+from core.domain.smtp_replies import Cause, Reply, Stage
 from core.messages.email import smtp
 from core.messages.email.bounces import sender_for
 from core.platform.settings import Settings
@@ -128,27 +130,53 @@ def _header(name: str, value: str) -> Any:
 
 
 def send(mail: EmailMessage, installation: Settings, envelope_sender: str = "") -> Delivery:
-    """Speak SMTP. A refused recipient (5xx) is dead; anything else may pass later.
+    """Speak SMTP. Only what speaks of the recipient is dead; anything else may pass later.
 
     `envelope_sender` is where a mail that cannot be delivered returns to; ``From`` when empty.
     """
     try:
         with smtp.connection(installation) as server:
             server.send_message(mail, from_addr=envelope_sender or None)
-    except smtplib.SMTPRecipientsRefused as error:
-        return _refusal(*next(iter(error.recipients.values())))
-    except smtplib.SMTPResponseException as error:
-        return _refusal(error.smtp_code, error.smtp_error)
     except (smtplib.SMTPException, OSError) as error:
-        return Retry(f"{type(error).__name__}: {error}")
+        return _not_taken(_reply(error))
     return Delivered(str(mail["Message-ID"]))
 
 
-def _refusal(code: int, reply: bytes | str) -> Delivery:
-    words = reply.decode(errors="replace") if isinstance(reply, bytes) else reply
-    reason = f"{code} {words}"
-    # 550-554 speak of the mailbox or the message; other 5xx (authentication...) are our own fault.
-    return Dead(reason) if 550 <= code <= 554 else Retry(reason)
+_STAGES: tuple[tuple[type[smtplib.SMTPResponseException], Stage], ...] = (
+    (smtplib.SMTPAuthenticationError, Stage.AUTH),
+    (smtplib.SMTPSenderRefused, Stage.MAIL),
+    (smtplib.SMTPDataError, Stage.DATA),
+)
+
+
+def _reply(error: Exception) -> Reply:
+    """What the server answered, and to which command."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, said = next(iter(error.recipients.values()))
+        return Reply(Stage.RCPT, code, _text(said))
+    if isinstance(error, smtplib.SMTPResponseException):
+        stage = next((one for kind, one in _STAGES if isinstance(error, kind)), Stage.CONNECT)
+        # smtplib says -1 for a reply that is none.
+        return Reply(stage, max(error.smtp_code, 0), _text(error.smtp_error))
+    return Reply(Stage.CONNECT, 0, f"{type(error).__name__}: {error}")
+
+
+def _text(said: bytes | str) -> str:
+    return said.decode(errors="replace") if isinstance(said, bytes) else said
+
+
+_WAITS = {Cause.QUOTA: timedelta(hours=2), Cause.FULL: timedelta(hours=2)}
+"""Time after which what was refused for good, but not by its mailbox, is tried again."""
+_OTHER_WAIT = timedelta(hours=1)
+
+
+def _not_taken(reply: Reply) -> Delivery:
+    cause = reply.cause
+    if cause is Cause.RECIPIENT:
+        return Dead(str(reply))
+    # A relay that is away or busy is asked again soon; an hour ends no refusal for good.
+    after = _WAITS.get(cause, _OTHER_WAIT) if reply.code >= 500 else None
+    return Retry(str(reply), after)
 
 
 class Email(Plugin[PluginSettings]):

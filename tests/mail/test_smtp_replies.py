@@ -1,0 +1,161 @@
+"""Whose doing a mail server's reply is: the stage, the enhanced status code and the words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.domain.smtp_replies import Cause, Reply, Stage, parse
+
+C, A, M, R, D, B = (
+    Stage.CONNECT,
+    Stage.AUTH,
+    Stage.MAIL,
+    Stage.RCPT,
+    Stage.DATA,
+    Stage.REPORT,
+)
+
+REPLIES = [
+    # --- The mailbox's own refusals.
+    (R, 550, "5.1.1 No such mailbox", Cause.RECIPIENT),
+    (R, 550, "5.1.1 <x@exemple.fr>: Recipient address rejected: User unknown in virtual mailbox table", Cause.RECIPIENT),
+    (R, 550, "5.1.1 <x@exemple.fr>: Recipient address rejected: undeliverable address: host said: 550 no", Cause.RECIPIENT),
+    (R, 550, "5.1.1 The email account that you tried to reach does not exist. Please try\n5.1.1 double-checking the recipient's email address. https://support.google.com/mail/?p=NoSuchUser - gsmtp", Cause.RECIPIENT),
+    (R, 550, "5.2.1 The email account that you tried to reach is disabled.", Cause.RECIPIENT),
+    (R, 550, "5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup", Cause.RECIPIENT),
+    (R, 550, "5.4.1 Recipient address rejected: Access denied. [X.eop-eur01.prod.protection.outlook.com]", Cause.RECIPIENT),
+    (R, 550, "5.5.0 Requested action not taken: mailbox unavailable (S2017062302).", Cause.RECIPIENT),
+    (R, 550, "5.1.1 Adresse d au moins un destinataire invalide. Invalid recipient. OFR_416 [416]", Cause.RECIPIENT),
+    (R, 552, "5.1.1 Boite du destinataire archivee. Archived recipient. OFR_417 [417]", Cause.RECIPIENT),
+    (R, 550, "5.2.1 This mailbox has been blocked due to inactivity", Cause.RECIPIENT),
+    (R, 550, "No Such User Here", Cause.RECIPIENT),
+    (R, 550, "Unrouteable address", Cause.RECIPIENT),
+    (R, 550, "", Cause.RECIPIENT),
+    (R, 551, "User not local; please try <y@exemple.fr>", Cause.RECIPIENT),
+    (R, 553, "5.1.2 We weren't able to find the recipient domain. Please check for spelling errors", Cause.RECIPIENT),
+    (R, 553, "mailbox name not allowed", Cause.RECIPIENT),
+    (R, 554, "delivery error: dd This user doesn't have a yahoo.com account (x@yahoo.com) [0]", Cause.RECIPIENT),
+    (R, 554, "delivery error: dd Sorry, your message cannot be delivered. This mailbox is disabled (554.30).", Cause.RECIPIENT),
+    (R, 556, "5.1.10 Domain exemple.fr does not accept mail (nullMX)", Cause.RECIPIENT),
+    (R, 550, "5.7.17 Mailbox owner has changed", Cause.RECIPIENT),
+    (R, 550, "5.1.0 Address rejected", Cause.RECIPIENT),
+    (R, 550, "5.1.1 <antispam@exemple.fr>: Recipient address rejected: User unknown", Cause.RECIPIENT),
+    (R, 550, "5.1.1 User unknown, says the antispam of exemple.fr", Cause.RECIPIENT),
+    (R, 550, "unknown user: sender.failed@exemple.fr", Cause.RECIPIENT),
+    # A filter before the mailboxes may know it only at the end of the data; there was one recipient.
+    (D, 550, "5.1.1 User unknown", Cause.RECIPIENT),
+    (D, 554, "delivery error: dd This user doesn't have a yahoo.com account (x@yahoo.com) [-5]", Cause.RECIPIENT),
+    # --- It exists, and is full, or has to wait.
+    (R, 552, "5.2.2 The email account that you tried to reach is over quota.", Cause.FULL),
+    (R, 452, "4.2.2 The email account that you tried to reach is over quota.", Cause.FULL),
+    (R, 552, "Mailbox quota exceeded", Cause.FULL),
+    (D, 552, "5.2.2 Mailbox full", Cause.FULL),
+    (R, 450, "4.2.1 The user you are trying to contact is receiving mail too quickly.", Cause.LATER),
+    (R, 550, "5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages", Cause.LATER),
+    (R, 450, "4.2.0 <x@exemple.fr>: Recipient address rejected: Greylisted", Cause.LATER),
+    (R, 450, "4.1.1 <x@exemple.fr>: Recipient address rejected: unverified address", Cause.LATER),
+    (R, 451, "Try again later", Cause.LATER),
+    (D, 451, "4.3.0 Mail server temporarily rejected message", Cause.LATER),
+    # --- At RCPT TO, but of the sender, the client or the relay (Postfix tells them all there).
+    (R, 550, "5.1.8 <town@mairie.fr>: Sender address rejected: Domain not found", Cause.SENDER),
+    (R, 550, "5.1.0 <town@mairie.fr>: Sender address rejected: User unknown in local recipient table", Cause.SENDER),
+    (R, 553, "5.7.1 <town@mairie.fr>: Sender address rejected: not owned by user preau", Cause.SENDER),
+    (R, 550, "5.1.7 <town@mairie.fr>: Sender address rejected: undeliverable address", Cause.SENDER),
+    (R, 550, "Verification failed for <town@mairie.fr>\nNo Such User Here\nSender verify failed", Cause.SENDER),
+    (R, 554, "5.7.1 <x@exemple.fr>: Relay access denied", Cause.SERVER),
+    (R, 550, "relay not permitted", Cause.SERVER),
+    (R, 550, "5.7.1 Unable to relay", Cause.SERVER),
+    (R, 553, "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", Cause.SERVER),
+    (R, 504, "5.5.2 <worker>: Helo command rejected: need fully-qualified hostname", Cause.SERVER),
+    (R, 554, "5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", Cause.POLICY),
+    (R, 550, "5.7.1 Service unavailable, Client host [192.0.2.1] blocked using Spamhaus. To request removal see https://www.spamhaus.org/lookup", Cause.POLICY),
+    (R, 550, "5.7.606 Access denied, banned sending IP [192.0.2.1]", Cause.POLICY),
+    (R, 550, "5.7.1 Delivery not authorized, message refused", Cause.POLICY),
+    (R, 550, "JunkMail rejected - mail.mairie.fr [192.0.2.1] is in an RBL", Cause.POLICY),
+    (R, 550, "5.7.1 Recipient address rejected: Access denied", Cause.POLICY),
+    (R, 550, "5.4.5 Daily user sending quota exceeded.", Cause.QUOTA),
+    (R, 550, "5.7.1 Email quota exceeded.", Cause.QUOTA),
+    (R, 550, "5.7.1 Recipient address rejected: Policy Rejection- daily message limit exceeded", Cause.QUOTA),
+    (R, 554, "5.2.2 Submission quota exceeded", Cause.QUOTA),
+    (R, 550, "Domain mairie.fr has exceeded the max emails per hour (500) allowed. Message discarded.", Cause.QUOTA),
+    (R, 530, "5.7.0 Authentication Required", Cause.SIGN_IN),
+    (R, 554, "Transaction failed", Cause.POLICY),
+    (R, 550, "5.3.0 Mail system error", Cause.SERVER),
+    # --- At MAIL FROM, nothing is a recipient's.
+    (M, 550, "", Cause.SENDER),
+    (M, 550, "5.1.1 User unknown", Cause.SENDER),
+    (M, 553, "5.1.7 The sender address <a> is not a valid RFC-5321 address.", Cause.SENDER),
+    (M, 501, "5.1.0 Emetteur invalide. Invalid Sender. OFR004_005 [005]", Cause.SENDER),
+    (M, 550, "5.4.5 Daily sending quota exceeded", Cause.QUOTA),
+    (M, 451, "4.7.1 Too many messages from you today", Cause.QUOTA),
+    (M, 552, "5.3.4 Message size exceeds fixed limit", Cause.CONTENT),
+    (M, 530, "5.7.1 Client was not authenticated", Cause.SIGN_IN),
+    (M, 553, "5.7.1 [BL21] Connections will not be accepted from 192.0.2.1, because the ip is in Spamhaus's list", Cause.POLICY),
+    (M, 421, "4.3.2 Service shutting down", Cause.SERVER),
+    # --- At DATA, the content, a filter, a quota.
+    (D, 550, "", Cause.POLICY),
+    (D, 554, "5.7.1 Spam message rejected", Cause.POLICY),
+    (D, 550, "5.2.0 Mail rejete. Mail rejected. ofr_506 [506]", Cause.POLICY),
+    (D, 550, "5.7.26 This mail has been blocked because the sender is unauthenticated. SPF = did not pass", Cause.SENDER),
+    (D, 552, "5.7.0 This message was blocked because its content presents a potential security issue.", Cause.POLICY),
+    (D, 552, "5.3.4 Message too big for system", Cause.CONTENT),
+    (D, 552, "", Cause.CONTENT),
+    (D, 554, "5.6.0 Mail message is malformed. Not accepted.", Cause.CONTENT),
+    (D, 554, "Message rejected: Email address is not verified.", Cause.SENDER),
+    (D, 454, "Throttling failure: Daily message quota exceeded.", Cause.QUOTA),
+    (D, 550, "5.7.1 [192.0.2.1 12] Our system has detected that this message is likely unsolicited mail.", Cause.POLICY),
+    (D, 550, "5.1.8 Access denied, bad outbound sender", Cause.SENDER),
+    (D, 554, "Message not allowed - [PH01] Email not accepted for policy reasons.", Cause.POLICY),
+    (D, 550, "The from address does not match a verified Sender Identity.", Cause.SENDER),
+    # --- Before a mail.
+    (C, 554, "5.7.1 mail.mairie.fr: blocked, see Spamhaus", Cause.POLICY),
+    (C, 554, "No SMTP service here", Cause.SERVER),
+    (C, 421, "Too many connections", Cause.QUOTA),
+    (C, 0, "TimeoutError: timed out", Cause.SERVER),
+    (C, 550, "5.1.1 User unknown", Cause.SERVER),
+    (A, 535, "5.7.8 Username and Password not accepted.", Cause.SIGN_IN),
+    (A, 525, "5.7.1 Unauthorized IP address", Cause.SIGN_IN),
+    (A, 550, "", Cause.SIGN_IN),
+    # --- Reports of mails that came back.
+    (B, 550, "5.1.1 smtp; 550 5.1.1 No such mailbox", Cause.RECIPIENT),
+    (B, 0, "5.1.1", Cause.RECIPIENT),
+    (B, 0, "5.4.4 X-Postfix; Host or domain name not found. Name service error for name=exmaple.fr", Cause.RECIPIENT),
+    (B, 0, '5.0.0 smtp; 550 "Unknown User"', Cause.RECIPIENT),
+    (B, 550, "5.0.0 smtp; 550 5.4.1 [x@exemple.fr]: Recipient address rejected: Access denied", Cause.RECIPIENT),
+    (B, 550, "5.7.1 smtp; 550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent. Part of their network is on our block list (S3150).", Cause.POLICY),
+    (B, 550, "5.0.0 smtp; 550 spam detected", Cause.POLICY),
+    (B, 501, "5.1.0 smtp; 501 5.1.0 Emetteur invalide. Invalid Sender. OFR004_005 [005]", Cause.SENDER),
+    (B, 550, "5.2.0 smtp; 550 5.2.0 Mail rejete. Mail rejected. ofr_506 [506]", Cause.POLICY),
+    (B, 552, "5.2.2 smtp; 552 5.2.2 over quota", Cause.FULL),
+    (B, 0, "4.4.7 delivery time expired", Cause.LATER),
+    (B, 0, "4.4.1 X-Postfix; connect to mx.exemple.fr[192.0.2.9]:25: Connection timed out", Cause.LATER),
+    (B, 550, "5.0.0 smtp; 550 refused (in reply to MAIL FROM command)", Cause.SENDER),
+    (B, 550, "5.0.0 smtp; 550 refused (in reply to RCPT TO command)", Cause.RECIPIENT),
+    (B, 0, "", Cause.POLICY),
+]
+
+
+@pytest.mark.parametrize(("stage", "code", "words", "cause"), REPLIES)
+def test_whose_doing_it_is(stage, code, words, cause):
+    assert Reply(stage, code, words).cause is cause
+
+
+@pytest.mark.parametrize(("stage", "code", "words", "cause"), REPLIES)
+def test_what_was_written_down_is_judged_alike(stage, code, words, cause):
+    assert parse(str(Reply(stage, code, words))).cause is cause
+
+
+@given(st.sampled_from(Stage), st.integers(400, 599), st.text())
+def test_no_words_make_a_stage_before_the_recipient_the_recipients(stage, code, words):
+    cause = Reply(stage, code, words).cause
+    if stage in {C, A, M}:
+        assert cause.is_ours or cause is Cause.LATER
+    if code < 500 and stage is not B:
+        assert cause is not Cause.RECIPIENT
+
+
+@given(st.text())
+def test_what_is_no_reply_is_none(words):
+    assert parse(f"x{words}") is None
