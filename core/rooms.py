@@ -33,6 +33,7 @@ VIEWS = (
     "core.imports.office_corrections",
     "core.payments.parents",
     "core.payments.office",
+    "core.payments.office_debits",
     "core.reminders.office",
     "core.credits.office",
     "core.books.office",

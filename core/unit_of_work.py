@@ -44,6 +44,7 @@ from core.overview.figures import Figures
 from core.overview.health import Health
 from core.overview.search import Search
 from core.payments.attempts import Attempts
+from core.payments.debits import Debits
 from core.payments.ledger import Ledger
 from core.payments.lists import PaymentList
 from core.payments.selection import Choices
@@ -364,6 +365,18 @@ class Town:
         )
 
     @cached_property
+    def debits(self) -> Debits:
+        """Recurring direct debits."""
+        return Debits(
+            self.session,
+            self.config,
+            self.clock,
+            ledger=self.ledger,
+            payments=self.payments,
+            audit=self.audit,
+        )
+
+    @cached_property
     def notifications(self) -> Notifications:
         """Messages to families."""
         return Notifications(
@@ -488,7 +501,9 @@ class Town:
     @cached_property
     def billing(self) -> Billing:
         """Invoices in the hands of agents."""
-        return Billing(self.session, self.config.slug, ledger=self.ledger, audit=self.audit)
+        return Billing(
+            self.session, self.config.slug, self.clock, ledger=self.ledger, audit=self.audit
+        )
 
     @cached_property
     def reminders(self) -> Reminders:

@@ -93,6 +93,9 @@ class InvoiceInfo:
     """Whether the trésorerie collects it now: still shown, no longer payable here."""
     under_way: int | None = None
     """The payment that a parent began and that may still settle it."""
+    debited_on: date | None = None
+    """The day of the recurring direct debit that collects `balance`: there is nothing to do, and it
+    belongs in no sum to pay. None: no debit collects it, or no longer (it was rejected)."""
 
     @property
     def is_credit_note(self) -> bool:

@@ -14,7 +14,7 @@ from core.books.period import Period, next_month
 from core.credits.service import credit_left
 from core.families.models import Family
 from core.invoices.models import Invoice
-from core.invoices.service import is_due
+from core.invoices.service import is_to_pay
 from core.payments.models import Credit, Payment
 from core.platform.clock import today
 from core.reminders.models import Reminder
@@ -34,7 +34,8 @@ class Owed:
     def late(self, period: Period) -> Sequence[Any]:
         """Invoices due before the period's end, with family, reminders and `left` cents.
 
-        Those of a debtor stand together, as the trésorerie groups them.
+        Not what a direct debit takes: that is to be noted, as taken or as rejected. Those of a
+        debtor stand together, as the trésorerie groups them.
         """
         reminders = (
             select(func.count())
@@ -60,7 +61,7 @@ class Owed:
                 Invoice.tenant_id == self._tenant,
                 Invoice.regie == period.regie,
                 Invoice.due_on < min(next_month(period.month), today(self._clock.now())),
-                is_due(),
+                is_to_pay(),
             )
             .order_by(Family.code, Invoice.due_on, Invoice.id)
         ).all()

@@ -97,6 +97,7 @@ def _credit(request: Request, error: str = "") -> Response:
         invoice
         for invoice in (request.ctx.invoices.unpaid(known) if known is not None else ())
         if invoice.family_id == known and invoice.regie == found.regie
+        and invoice.debited_on is None  # Its bank pays the whole of it.
     ]
     context = {
         "credit": found,

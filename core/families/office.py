@@ -359,7 +359,7 @@ def _page(request: Request, *, form: Any = None, email: Any = None, error: str =
         "error": error,
         "error_form": form or email,
         "due": sum(invoice.balance for invoice in request.ctx.invoices.unpaid(found.id)
-                   if invoice.family_id == found.id),
+                   if invoice.family_id == found.id and invoice.debited_on is None),
         "credits": request.ctx.credits.waiting(family_id=found.id),
         "invoices": invoices.rows,
         "invoice_pages": asked.pages(request, invoices.more, name="factures"),

@@ -8,15 +8,19 @@ from sqlalchemy import Text, case, cast, exists, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
+from core.api.context import Clock
 from core.api.errors import UserError
 from core.api.invoices import InvoiceKind, Relation
+from core.domain.direct_debits import may_be_handed_over
 from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
 from core.payments.ledger import Ledger, owed
 from core.payments.models import Allocation, is_held
 from core.platform.audit.service import Audit
+from core.platform.clock import today
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
+from core.platform.templating import day
 
 MOST_ORIGINS = 50
 """Invoices that are offered to a credit note; a family has a dozen a year."""
@@ -25,9 +29,12 @@ MOST_ORIGINS = 50
 class Billing:
     """The invoices of one town, in the hands of its agents."""
 
-    def __init__(self, session: Session, tenant: str, *, ledger: Ledger, audit: Audit) -> None:
+    def __init__(
+        self, session: Session, tenant: str, clock: Clock, *, ledger: Ledger, audit: Audit
+    ) -> None:
         self._session = session
         self._tenant = tenant
+        self._clock = clock
         self._ledger = ledger
         self._audit = audit
 
@@ -64,13 +71,40 @@ class Billing:
         """Pass what is left of an invoice to the trésorerie: shown, no longer payable here.
 
         Raises:
-            UserError: it is not published, or a payment for it may still settle.
+            UserError: it is not published, or a payment for it may still settle, or its direct
+                debit may.
         """
         invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
         if not owed(invoice.state, invoice.left):
             raise UserError(_("Cette facture est réglée : il n’y a rien à transmettre."))
+        if invoice.direct_debit and not may_be_handed_over(
+            invoice.due_on, today(self._clock.now())
+        ):
+            raise UserError(
+                _(
+                    "Le prélèvement du %(day)s peut encore aboutir : constatez-le ou son rejet "
+                    "d’abord, ou retirez la facture du prélèvement."
+                )
+                % {"day": day(invoice.due_on)}
+            )
         invoice.state = InvoiceState.HANDED_OVER
         self._audit.write("invoice.handed_over", f"invoice:{invoice_id}")
+
+    def set_debit(self, invoice_id: int, *, debit: bool) -> None:
+        """Say whether a recurring direct debit takes what is left, or the family pays it.
+
+        Raises:
+            UserError: it is not published, a payment for it may still settle, or nothing is left.
+        """
+        invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
+        if invoice.kind != InvoiceKind.INVOICE or not owed(invoice.state, invoice.left):
+            raise UserError(_("Cette facture est réglée : il n’y a rien à prélever."))
+        if invoice.direct_debit != debit:
+            invoice.direct_debit = debit
+            self._audit.write(
+                "invoice.debit_renewed" if debit else "invoice.debit_withdrawn",
+                f"invoice:{invoice_id}",
+            )
 
     def take_back(self, invoice_id: int) -> None:
         """Undo `hand_over`.

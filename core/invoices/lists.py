@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from core.families.models import Family
 from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice
-from core.invoices.service import is_due
+from core.invoices.service import is_to_pay, is_under_debit
 from core.platform.db.paging import PAGE_ROWS, Page, read_page
 
 
@@ -29,14 +29,16 @@ class InvoiceList:
         unpaid: bool = False,
         overpaid: bool = False,
         to_link: bool = False,
+        under_debit: bool = False,
         before: int | None = None,
         limit: int = PAGE_ROWS,
     ) -> Page:
         """Invoices with their family and what is left of them, the newest first.
 
-        `overpaid`: those that were paid before a credit note came, so that money is to go back.
-        `to_link`: credit notes without their invoice, and invoices in place of one that can still
-        be paid.
+        `unpaid`: those that ask something of their family; `under_debit`: those that a direct debit
+        takes, which do not. `overpaid`: those that were paid before a credit note came, so that
+        money is to go back. `to_link`: credit notes without their invoice, and invoices in place of
+        one that can still be paid.
         """
         query = invoice_rows(self._tenant)
         if state:
@@ -48,7 +50,9 @@ class InvoiceList:
         if batch_id is not None:
             query = query.where(Invoice.batch_id == batch_id)
         if unpaid:
-            query = query.where(is_due())
+            query = query.where(is_to_pay())
+        if under_debit:
+            query = query.where(is_under_debit())
         if overpaid:
             query = query.where(Invoice.credited > 0, Invoice.left < 0, Invoice.paid > 0)
         if to_link:

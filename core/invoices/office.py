@@ -20,20 +20,22 @@ from core.platform.web.files import pdf
 
 T = "office"
 LONGEST_ID = 18
-UNPAID, OVERPAID, TO_LINK = "unpaid", "overpaid", "to_link"
+UNPAID, OVERPAID, TO_LINK, DEBIT = "unpaid", "overpaid", "to_link", "debit"
+NO_STATES = {UNPAID, OVERPAID, TO_LINK, DEBIT}
 
 
 @view_config(route_name="office_invoices", renderer=f"{T}/invoices.jinja2", permission="office")
 def invoices(request: Request) -> dict[str, Any]:
     """All invoices, by state and régie."""
-    state = asked.word(request, "etat", {*InvoiceState, UNPAID, OVERPAID, TO_LINK})
+    state = asked.word(request, "etat", {*InvoiceState, *NO_STATES})
     regie = asked.word(request, "regie", request.town.file.regies)
     page = request.ctx.invoice_list.page(
-        state="" if state in {UNPAID, OVERPAID, TO_LINK} else state,
+        state="" if state in NO_STATES else state,
         regie=regie,
         unpaid=state == UNPAID,
         overpaid=state == OVERPAID,
         to_link=state == TO_LINK,
+        under_debit=state == DEBIT,
         before=asked.number(request, "avant"),
     )
     return {
@@ -66,6 +68,12 @@ def act(request: Request) -> Response:
         elif action == "hand_over":
             billing.hand_over(invoice_id)
             message = _("La facture est transmise à la trésorerie.")
+        elif action == "withdraw":
+            billing.set_debit(invoice_id, debit=False)
+            message = _("La facture n’est plus prélevée : elle se règle comme les autres.")
+        elif action == "debit":
+            billing.set_debit(invoice_id, debit=True)
+            message = _("La facture est de nouveau prélevée.")
         elif action == "take_back":
             billing.take_back(invoice_id)
             message = _("La facture est de nouveau payable ici.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -10,6 +11,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
+from core.api.context import InvoiceInfo
 from core.platform.clock import today
 from core.platform.web.files import pdf
 
@@ -17,8 +19,13 @@ from core.platform.web.files import pdf
 @view_config(route_name="menu", renderer="menu.jinja2", permission="parent")
 def menu(request: Request) -> dict[str, Any]:
     """The menu, with what is due."""
-    due = request.ctx.invoices.unpaid(request.family_id)
+    due = _to_pay(request.ctx.invoices.unpaid(request.family_id))
     return {"due_count": len(due), "due_total": sum(invoice.balance for invoice in due)}
+
+
+def _to_pay(unpaid: Sequence[InvoiceInfo]) -> list[InvoiceInfo]:
+    """Those that ask something of the family: not what a direct debit takes."""
+    return [invoice for invoice in unpaid if invoice.debited_on is None]
 
 
 @view_config(route_name="invoices", renderer="invoices.jinja2", permission="parent")
@@ -48,7 +55,8 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
         )
     return {
         "groups": groups,
-        "due_total": sum(invoice.balance for invoice in due),
+        "due_total": sum(invoice.balance for invoice in _to_pay(due)),
+        "to_pay": bool(_to_pay(due)),
         "shared": request.ctx.invoices.shared(request.family_id),
         "attempts": request.ctx.payments.attempts(
             {invoice.under_way for invoice in due if invoice.under_way}

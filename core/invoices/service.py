@@ -113,6 +113,16 @@ def is_due() -> ColumnElement[bool]:
     )
 
 
+def is_to_pay() -> ColumnElement[bool]:
+    """SQL: the family is to pay `Invoice`: it is due, and no direct debit takes it."""
+    return and_(is_due(), ~Invoice.direct_debit)
+
+
+def is_under_debit() -> ColumnElement[bool]:
+    """SQL: a recurring direct debit takes what is left of `Invoice`, on its due date."""
+    return and_(is_due(), Invoice.direct_debit)
+
+
 def closing_day() -> ColumnElement[date | None]:
     """SQL: the last day to pay `Invoice` here: its own, else by its régie's calendar, else NULL."""
     by_rule = (
@@ -506,6 +516,8 @@ def _info(row: Row[*tuple[Any, ...]]) -> InvoiceInfo:
         direct_debit, credited, left, closes_on, under_way,
     ) = row  # fmt: skip
     balance = max(left, 0)
+    collected = balance > 0 and state == InvoiceState.PUBLISHED and kind == InvoiceKind.INVOICE
+    debited = collected and direct_debit
     return InvoiceInfo(
         id=id_,
         family_id=family_id,
@@ -517,14 +529,10 @@ def _info(row: Row[*tuple[Any, ...]]) -> InvoiceInfo:
         balance=balance,
         issued_on=issued_on,
         due_on=due_on,
-        payable=(
-            balance > 0
-            and state == InvoiceState.PUBLISHED
-            and kind == InvoiceKind.INVOICE
-            and not direct_debit
-        ),
+        payable=collected and not direct_debit,
         credited=credited,
         closes_on=closes_on,
         handed_over=state == InvoiceState.HANDED_OVER,
         under_way=under_way,
+        debited_on=due_on if debited else None,
     )

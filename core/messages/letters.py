@@ -145,7 +145,12 @@ class Letters:
 
     def _payment_reversed(self, row: MessageRow) -> Letter:
         # Not what a credit note covers whole meanwhile: nobody is to pay it.
-        invoices = [invoice for invoice in self._published(row) if invoice.balance]
+        # Nor what its direct debit takes still: the payment was noted by mistake.
+        invoices = [
+            invoice
+            for invoice in self._published(row)
+            if invoice.balance and invoice.debited_on is None
+        ]
         data = {
             "amount": row.payload["amount"],
             "reason": row.payload["reason"],

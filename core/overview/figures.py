@@ -21,7 +21,7 @@ from core.families.models import ContactEmail
 from core.imports.models import ImportBatch
 from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
-from core.invoices.service import is_due
+from core.invoices.service import is_to_pay, is_under_debit
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Allocation, Credit, CreditUse, Payment
 from core.platform.clock import PARIS, today
@@ -66,10 +66,13 @@ class Waiting:
     to_link: int = 0
     """Credit notes without their invoice, and invoices in place of one that can still be paid."""
 
+    debits: int = 0
+    """Invoices whose day of direct debit came, and of which nothing was noted."""
+
     @property
     def todo(self) -> int:
         """How many things wait for a person."""
-        counts = (self.anomalies, self.dead, self.refused, self.drafts, self.to_link)
+        counts = (self.anomalies, self.dead, self.refused, self.drafts, self.to_link, self.debits)
         return sum(counts) + len(self.refused_starts)
 
 
@@ -106,6 +109,7 @@ class Figures:
                 ImportBatch, ImportBatch.published_at.is_(None), ImportBatch.undone_at.is_(None)
             ),
             to_link=self._count(Invoice, is_to_link()),
+            debits=self._count(Invoice, is_under_debit(), Invoice.due_on <= day),
         )
 
     def _refused_starts(self) -> Sequence[RefusedStart]:
@@ -155,7 +159,7 @@ class Figures:
         )
 
     def _open(self) -> Sequence[ColumnElement[bool]]:
-        return Invoice.tenant_id == self._tenant, is_due()
+        return Invoice.tenant_id == self._tenant, is_to_pay()
 
     def _settled(self) -> Sequence[ColumnElement[bool]]:
         return (Payment.tenant_id == self._tenant, Payment.state == PaymentState.SETTLED)

@@ -20,9 +20,11 @@ from core.api.errors import UserError
 from core.api.payments import Means
 from core.domain.allocation import Due, allocate
 from core.domain.counter_dates import DayDoubt, day_doubt
+from core.domain.direct_debits import RejectReason
 from core.domain.money import AmountError, decimal_text, parse_amount
 from core.domain.payment_states import PaymentState
 from core.families.models import Family
+from core.payments.debit_words import reject_words
 from core.payments.models import Payment
 from core.payments.standings import for_office
 from core.platform.clock import PARIS, today
@@ -89,6 +91,8 @@ def _act(request: Request, found: Payment, action: str, reason: str) -> str:
     if action == "ask":
         request.ctx.payments.ask_again(found.provider, found.provider_reference)
         return _("Le service de paiement est interrogé : actualisez cette page dans un instant.")
+    if action == "reject":
+        return _reject(request, found)
     if action not in {"dismiss", "reverse"}:
         raise HTTPNotFound
     if not reason:
@@ -106,6 +110,17 @@ def _act(request: Request, found: Payment, action: str, reason: str) -> str:
     named = f"{nature}\u202f: {reason}" if nature in _natures()[:-1] else reason
     request.ctx.payments.reverse(found.id, reason=named)
     return _("Le paiement est annulé : ses factures sont de nouveau dues.")
+
+
+def _reject(request: Request, found: Payment) -> str:
+    """Note that the bank sent a recurring direct debit back."""
+    if not request.agent.is_regisseur:
+        raise UserError(_("Seul le régisseur annule un paiement."))
+    code = request.POST.get("code", "")
+    if code not in set(RejectReason):
+        raise UserError(_("Choisissez le motif de la banque."))
+    request.ctx.debits.reject(found.id, RejectReason(code))
+    return _("Le rejet est constaté : ses factures se règlent de nouveau, et la famille l’apprend.")
 
 
 def _natures() -> list[str]:
@@ -130,7 +145,13 @@ def _payment(request: Request, error: str = "") -> Response:
             for credit in request.ctx.credits.of_payment(found.id)
             if credit.reversed_at is None
         ],
-        "natures": _natures(),
+        "natures": [
+            nature
+            for nature in _natures()
+            # A rejection has a form of its own, which asks for the bank's reason.
+            if found.means != Means.DIRECT_DEBIT or nature != _("Prélèvement rejeté")
+        ],
+        "reject_reasons": reject_words() if found.means == Means.DIRECT_DEBIT else {},
         "typed": request.POST,
         "answers": request.ctx.payment_list.answers(found.id),
         "trail": request.ctx.trail.page(subject=f"payment:{found.id}").rows,
@@ -187,7 +208,10 @@ def counter_page(request: Request) -> Response:
     """What the family owes to a régie, and the form."""
     family, due = _due(request)
     regie = _regie(request, request.GET.get("regie", ""), due)
-    mine = [invoice for invoice in due if invoice.regie == regie]
+    # What a debit takes is listed, and not proposed: its bank would pay it a second time.
+    mine = [
+        invoice for invoice in due if invoice.regie == regie and invoice.debited_on is None
+    ]
     form = CounterForm(
         data={
             "key": secrets.token_urlsafe(16),

@@ -93,6 +93,44 @@ class Payments:
         if known is not None:
             return Recorded(known, self.excess(known))
         self._share(invoices, amount, shares, excess=excess, alone=alone)
+        payment_id = self.settled(
+            regie=regie,
+            family_id=family_id,
+            means=means,
+            amount=amount,
+            paid_at=paid_at,
+            payer=payer,
+            shares=shares,
+            key=key,
+            authorisation=authorisation,
+            note=note,
+        )
+        if payment_id is None:
+            payment_id = self._session.scalars(
+                select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
+            ).one()
+            return Recorded(payment_id, self.excess(payment_id))
+        self._audit.write("payment.recorded", f"payment:{payment_id}", means=means, amount=amount)
+        return Recorded(payment_id, self.excess(payment_id))
+
+    def settled(
+        self,
+        *,
+        regie: str,
+        family_id: int | None,
+        means: Means,
+        amount: int,
+        paid_at: datetime,
+        payer: str,
+        shares: Sequence[tuple[int, int]],
+        key: str,
+        authorisation: str = "",
+        note: str = "",
+    ) -> int | None:
+        """Write a payment and settle it at once; None when `key` has one. Its invoices are locked.
+
+        What may not be is refused before (`record`), and what was done is noted by the caller.
+        """
         payment_id = self._session.scalar(
             insert(Payment)
             .values(
@@ -110,10 +148,7 @@ class Payments:
             .returning(Payment.id)
         )
         if payment_id is None:
-            payment_id = self._session.scalars(
-                select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
-            ).one()
-            return Recorded(payment_id, self.excess(payment_id))
+            return None
         self._session.add_all(
             PaymentItem(
                 tenant_id=self._tenant, payment_id=payment_id, invoice_id=invoice_id, amount=cents
@@ -124,8 +159,7 @@ class Payments:
         self._ledger.settle(
             payment_id, means=means, paid_at=paid_at, authorisation=authorisation
         )
-        self._audit.write("payment.recorded", f"payment:{payment_id}", means=means, amount=amount)
-        return Recorded(payment_id, self.excess(payment_id))
+        return payment_id
 
     def _held(
         self, regie: str, amount: int, shares: Sequence[tuple[int, int]]

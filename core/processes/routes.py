@@ -81,6 +81,7 @@ OFFICE = {
     "office_letters": "/regie/familles/courriers.pdf",
     "office_payments": "/regie/paiements",
     "office_payment": r"/regie/paiements/{id:[0-9]{1,18}}",
+    "office_debits": "/regie/prelevements",
     "office_receipt": r"/regie/paiements/{id:[0-9]{1,18}}/recu.pdf",
     "office_news_list": "/regie/actualites",
     "office_news_new": "/regie/actualites/nouvelle",

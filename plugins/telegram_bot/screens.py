@@ -205,7 +205,7 @@ def _together(town: TownInfo, payable: Sequence[InvoiceInfo]) -> list[tuple[Butt
 
 def _totals(shown: Sequence[InvoiceInfo], families: dict[int, FamilyInfo]) -> list[str]:
     """What is due, and apart from it what the children's other home owes."""
-    due = [invoice for invoice in shown if invoice.balance > 0]
+    due = [invoice for invoice in shown if invoice.balance > 0 and invoice.debited_on is None]
     # In a message that arrives by itself nobody says which families are the chat's own.
     own = [invoice for invoice in due if not families or invoice.family_id in families]
     others = [invoice for invoice in due if invoice not in own]
@@ -244,14 +244,19 @@ def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None, today: 
         return f"✓ {first}\n{word} – {number}"
     due = {"date": day(invoice.due_on)}
     is_late = invoice.due_on < today
-    state = _("échue le %(date)s") % due if is_late else _("à payer avant le %(date)s") % due
+    if invoice.debited_on:
+        state = _("prélevée le %(date)s, rien à faire") % {"date": day(invoice.debited_on)}
+    elif is_late:
+        state = _("échue le %(date)s") % due
+    else:
+        state = _("à payer avant le %(date)s") % due
     if invoice.balance < invoice.amount:
         state = _("reste %(amount)s") % {"amount": money(invoice.balance)} + f" – {state}"
     if invoice.under_way:
         state += " – " + _("paiement en cours")
     elif invoice.handed_over:
         state += " – " + _("transmise à la trésorerie : ne se règle plus ici")
-    elif not invoice.payable:
+    elif not invoice.payable and not invoice.debited_on:
         state += " – " + _("pas payable en ligne pour l’instant")
     elif invoice.closes_on:
         state += " – " + _("payable ici jusqu’au %(date)s") % {"date": day(invoice.closes_on)}

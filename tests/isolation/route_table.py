@@ -183,6 +183,10 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_payments", "GET"): page(OFFICE),
     ("office_payment", "GET"): one(OFFICE, "settled"),
     ("office_payment", "POST"): one(OFFICE, "settled", 422, form={"action": "reverse"}),
+    ("office_debits", "GET"): page(OFFICE),
+    ("office_debits", "POST"): [
+        Line(OFFICE, 422, path={}, form={"invoice": Id("invoice")}),
+    ],
     ("office_receipt", "GET"): one(OFFICE, "settled"),
     ("office_family_payment", "GET"): one(OFFICE, "family"),
     ("office_family_payment", "POST"): [

@@ -94,6 +94,7 @@ def office_menu(request: Request) -> list[MenuEntry]:
         MenuEntry(_("Imports"), "office_imports", 20),
         MenuEntry(_("Factures"), "office_invoices", 30),
         MenuEntry(_("Paiements"), "office_payments", 40),
+        MenuEntry(_("Prélèvements"), "office_debits", 45),
         MenuEntry(_("Rappels"), "office_reminders", 50),
         MenuEntry(_("Comptes"), "office_accounts", 60),
         MenuEntry(_("Actualités"), "office_news_list", 70),
