@@ -56,7 +56,6 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
     return {
         "groups": groups,
         "due_total": sum(invoice.balance for invoice in _to_pay(due)),
-        "to_pay": bool(_to_pay(due)),
         "shared": request.ctx.invoices.shared(request.family_id),
         "attempts": request.ctx.payments.attempts(
             {invoice.under_way for invoice in due if invoice.under_way}

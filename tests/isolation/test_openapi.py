@@ -105,7 +105,7 @@ def test_every_door_for_programs_is_described():
         if method != "parameters"
     }
     # Pyramid's introspection knows templates only; a plugin's view has no other renderer.
-    sources = [path.read_text("utf-8") for path in (FILE.parents[1] / "core" / "web").rglob("*.py")]
+    sources = [path.read_text("utf-8") for path in (FILE.parents[1] / "core").rglob("*.py")]
     json_views = {
         name
         for source in sources

@@ -175,9 +175,7 @@ def test_a_reader_notes_nothing(make_office, portal, debited):
 def test_the_counter_lists_it_and_does_not_propose_it(work, portal, debited):
     family = found(portal, "20").family_id
     page = work.get(f"/regie/familles/{family}/encaisser")
-    ticked = {
-        field._value: field.checked for field in work.form(page, "means").fields["invoice"]
-    }
+    ticked = {field._value: field.checked for field in work.form(page, "means").fields["invoice"]}
     assert ticked[str(found(portal, "20").id)] is False
     assert ticked[str(found(portal, "1").id)] is True
     assert work.form(page, "means")["amount"].value == "66,87"

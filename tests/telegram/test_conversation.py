@@ -1,7 +1,7 @@
 """What the bot answers, as a parent sees it: actions from updates, no network."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -413,3 +413,17 @@ def test_a_hold_stops_answers_in_every_chat(town):
     assert book.claim_turn("k", 2, timedelta(seconds=2), answer=True) >= timedelta(seconds=29)
     town.clock.advance(seconds=31)
     assert book.claim_turn("k", 2, timedelta(seconds=2), answer=True) == timedelta()
+
+
+def test_what_a_direct_debit_takes_is_nothing_to_pay(make_town):
+    town = make_town()
+    family = town.add_family("Debit")
+    chat = Chat(town).link(family)
+    town.add_invoice(
+        family, "Cantine prélevée", 2000, payable=False, debited_on=date(2026, 12, 20)
+    )
+    shown = screen(chat.types("mes factures"))
+    assert "prélevée le 20/12/2026, rien à faire" in shown.html
+    assert "à payer" not in shown.html
+    assert "pas payable" not in shown.html
+    assert not [button for button in buttons(shown) if "Payer" in button.label]

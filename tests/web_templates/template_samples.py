@@ -353,6 +353,9 @@ def samples() -> list[Sample]:
     invoices_common = {"today": date(2018, 11, 24), "error": None, "attempts": held, "shared": []}
     watching = {"payment": payment("pending"), "invoices": [CANTEEN]}
     one = Group("PERI", "REGIE PERISCOLAIRE", True, True, False, [CARE, BOTH])
+    taken = invoice(41, "CANTINE novembre 2018", "PERI", 4120, payable=False,
+                    debited_on=date(2018, 12, 15))
+    debited = Group("PERI", "REGIE PERISCOLAIRE", True, True, False, [taken])
     done = {"invoices": [CANTEEN], "excess": 0}
     account = SimpleNamespace(id=1, email="jamie.bond@exemple.example")
     paid_all = {
@@ -394,6 +397,10 @@ def samples() -> list[Sample]:
         Sample(
             "invoices-shared", "invoices",
             {**invoices_common, "groups": [one], "due_total": 32780, "shared": [SHARED]}, TWO_HOMES, "invoices",
+        ),
+        Sample(
+            "invoices-debited", "invoices",
+            {**invoices_common, "groups": [debited], "due_total": 0}, PARENT, "invoices",
         ),
         Sample("invoices-none", "invoices", {**invoices_common, "groups": [], "due_total": 0}, PARENT, "invoices"),
         Sample(
