@@ -80,6 +80,7 @@ from core.domain.money import AmountError, decimal_text, parse_amount, parse_dec
 from core.domain.references import bare, check_character
 from core.domain.start_refusals import RefusalKind
 from core.domain.tabular.decoding import DecodeError, Encoding, decode, detect
+from core.domain.tabular.spreadsheets import csv_text
 from core.platform.clock import PARIS
 from core.platform.db.base import Base, TenantScoped
 from core.platform.db.rls import protect
@@ -101,7 +102,7 @@ __all__ = [
     "PermanentError", "Plugin", "PluginSettings", "PreauError", "Recorded", "Redirect", "RegieInfo",
     "Relation", "Retry", "RetryableError", "SettingsProblemError", "Settled", "SourceFile",
     "SourceNotice", "SourceProblem", "TaxKind", "TenantContext", "TenantScoped", "TownInfo",
-    "UnknownTownError", "UserError", "WebConfig", "bare", "check_character", "day",
+    "UnknownTownError", "UserError", "WebConfig", "bare", "check_character", "csv_text", "day",
     "decimal_text", "enabled_towns", "gettext", "hookimpl", "money", "ngettext", "parse_amount",
     "protect", "render_pdf", "town_context", "use",
     "DateError", "DecodeError", "Encoding", "decode", "detect", "in_bounds", "is_surprising",

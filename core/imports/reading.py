@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import cast
+from typing import Any, cast
+from unicodedata import is_normalized, normalize
 
 from core.api.errors import PreauError
 from core.api.invoices import (
@@ -38,6 +39,8 @@ MOST_PROBLEMS = 10_000
 MOST_ITEMS = 3_000_000
 """What a file may give: three times the largest town's year."""
 PROBLEM_CHARACTERS, VALUE_CHARACTERS = 500, 100
+
+_TEXTS = ("number", "label", "debtor", "origin_number")
 
 Item = InvoiceRecord | SourceProblem | SourceNotice
 
@@ -97,8 +100,10 @@ def _items(
 
 
 def _sound(item: object) -> Item:
-    """An item that is one; what is quoted of a file is shortened."""
+    """An item that is one; what is quoted of a file is shortened, accents are one letter each."""
     _look_at(item)
+    if isinstance(item, InvoiceRecord):
+        return composed(item)
     if isinstance(item, SourceProblem) and (
         len(item.value) > VALUE_CHARACTERS or len(item.message) > PROBLEM_CHARACTERS
     ):
@@ -106,6 +111,29 @@ def _sound(item: object) -> Item:
             item, value=item.value[:VALUE_CHARACTERS], message=item.message[:PROBLEM_CHARACTERS]
         )
     return cast("Item", item)
+
+
+def composed(record: InvoiceRecord) -> InvoiceRecord:
+    """The same record in NFC: a Macintosh writes ``é`` as two characters, and others compare it."""
+    texts = {name: value for name in _TEXTS if not is_composed(value := getattr(record, name))}
+    changes: dict[str, Any] = {name: normalize("NFC", value) for name, value in texts.items()}
+    if not all(map(is_composed, record.address)):
+        changes["address"] = tuple(normalize("NFC", line) for line in record.address)
+    if not all(is_composed(line.child) and is_composed(line.activity) for line in record.lines):
+        changes["lines"] = tuple(
+            replace(
+                line,
+                child=normalize("NFC", line.child),
+                activity=normalize("NFC", line.activity),
+            )
+            for line in record.lines
+        )
+    return replace(record, **changes) if changes else record
+
+
+def is_composed(text: str) -> bool:
+    """Whether `text` is in NFC."""
+    return text.isascii() or is_normalized("NFC", text)
 
 
 def document(source: InvoiceSource, attachment: Attachment) -> bytes:

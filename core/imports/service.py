@@ -30,6 +30,7 @@ from core.api.invoices import (
     SourceProblem,
 )
 from core.domain import access_codes
+from core.families.names import folded_name
 from core.imports import reading, soundness, stored
 from core.imports.fingerprints import fingerprint
 from core.imports.models import ImportBatch
@@ -544,7 +545,7 @@ def _child_code(family_code: str, child: str) -> str | None:
     """A child's key in the town: its own number, else its first name within the family."""
     if not child:
         return None
-    return child if is_child_key(child) else f"{family_code}/{child.casefold()}"
+    return child if is_child_key(child) else f"{family_code}/{folded_name(child)}"
 
 
 def is_child_key(child: str) -> bool:

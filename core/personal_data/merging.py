@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from core.api.errors import UserError
 from core.families.models import Child, ContactEmail, Family, FamilyChild
+from core.families.names import folded_name
 from core.families.service import Families
 from core.invoices.models import Invoice, InvoiceLine
 from core.messages.alerts import LIMIT
@@ -233,7 +234,7 @@ class Merging:
         ).all()
         first: dict[str, Child] = {}
         for child in rows:
-            twin = first.setdefault(child.label.casefold(), child)
+            twin = first.setdefault(folded_name(child.label), child)
             # A number of the billing software tells two children of one name apart.
             if twin is child or "/" not in child.code or "/" not in twin.code:
                 continue

@@ -35,17 +35,24 @@ def day(value: date) -> str:
 
 
 def day_long(value: date) -> str:
-    """Write a date in words: ``25 avril 2012``."""
-    return str(format_date(value, "long", locale=i18n.formats()))
+    """Write a date in words: ``25 avril 2012``, ``1er avril 2012``."""
+    return _first(format_date(value, "long", locale=i18n.formats()))
 
 
 def moment(value: datetime) -> str:
     """Write a moment in French legal time: ``25 avril 2012 à 14:05``."""
-    return str(
+    return _first(
         format_datetime(
             value.astimezone(PARIS), "d MMMM y, HH:mm", locale=i18n.formats()
         )
     )
+
+
+def _first(written: str) -> str:
+    """French counts the first of a month, and no other day, by its rank."""
+    if written.startswith("1 ") and i18n.formats().startswith("fr"):
+        return f"1er{written[1:]}"
+    return written
 
 
 def configure(env: Environment) -> None:

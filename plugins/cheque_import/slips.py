@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import or_, select
 
-from core.plugin import Document, TenantContext, UserError, decimal_text, render_pdf
+from core.plugin import Document, TenantContext, UserError, csv_text, decimal_text, render_pdf
 from core.plugin import gettext as _
 from plugins.cheque_import import history, validity
 from plugins.cheque_import.matcher.explain import euros
@@ -25,8 +25,6 @@ from plugins.cheque_import.postings import Postings
 from plugins.cheque_import.readers import read_file, tlmc
 from plugins.cheque_import.records import Hasher
 from plugins.cheque_import.settings import ChequeSettings, DepositAccount
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Slips:
@@ -156,8 +154,9 @@ class Slips:
         for line in self.lines(deposit):
             writer.writerow(
                 (
-                    name_of(deposit), f"{deposit.made_on:%d/%m/%Y}", line.rank, line.number,
-                    _plain(line.bank), _plain(line.issuer), decimal_text(line.amount),
+                    name_of(deposit), f"{deposit.made_on:%d/%m/%Y}", line.rank,
+                    csv_text(line.number), csv_text(line.bank), csv_text(line.issuer),
+                    decimal_text(line.amount),
                 )
             )  # fmt: skip
         return Document(
@@ -224,8 +223,3 @@ class Slips:
 def name_of(deposit: ChequeDeposit) -> str:
     """How a slip is called: ``2025-CANTINE-0007``."""
     return f"{deposit.year}-{deposit.regie}-{deposit.number:04d}"
-
-
-def _plain(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

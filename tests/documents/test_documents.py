@@ -251,14 +251,14 @@ class TestReceipt:
         assert document.name == "justificatif-PERISCOLAIRE-2025-000042.pdf"
 
     def test_the_moment_is_french_legal_time(self, receipt_sheet):
-        assert "1 août 2025, 00:45" in text(render_receipt(receipt_sheet))
+        assert "1er août 2025, 00:45" in text(render_receipt(receipt_sheet))
 
     def test_a_payment_that_came_back_proves_nothing(self, receipt_sheet):
         document = render_receipt(
             replace(receipt_sheet, reversal=Reversal(date(2025, 12, 1), "chèque sans provision"))
         )
         read = text(document)
-        assert "Ce paiement a été annulé le 1 décembre 2025." in read
+        assert "Ce paiement a été annulé le 1er décembre 2025." in read
         assert "Motif : chèque sans provision" in read
         assert "preuve" not in read
 

@@ -238,3 +238,36 @@ def test_texts_of_any_kind_pass(value):
     assert not row[0].startswith(("=", "+", "-", "@", "\t"))
     assert row[1] == "-0,05"
     load_workbook(io.BytesIO(table.xlsx().content))
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("DE LA TOUR\u00a0Zoé", "DE LA TOUR Zoé"),
+        ("N°\u202fet\u2009banque\u3000x", "N° et banque x"),
+        ("un\u2028deux\r\ntrois\rquatre", "un\ndeux\ntrois\nquatre"),
+        ("MAR\x1bTIN\ud800\uffff", "MARTIN"),
+        ("soft\u00adhyphen, زهرا\u200cسادات", "soft\u00adhyphen, زهرا\u200cسادات"),
+    ],
+)
+def test_a_workbook_keeps_every_space_of_a_text(value, cell):
+    table = Table("t", "T", (value, "b"), [(value, Cents(1))])
+    sheet = load_workbook(io.BytesIO(table.xlsx().content)).active
+    assert [sheet["A1"].value, sheet["A2"].value] == [cell, cell]
+
+
+@pytest.mark.parametrize(
+    "value", ["0001234", "12345678901234567890", "12E4", "1,5e3", "3-1", "2026-03", "01/02/2026"]
+)
+def test_references_stay_as_they_are_in_a_spreadsheet(value):
+    """A tab before what it would read as a figure or a day makes it a text, and trims away."""
+    table = Table("t", "T", ("a",), [(value,)])
+    (_head, row) = csv.reader(io.StringIO(table.csv().content.decode("utf-8-sig")), delimiter=";")
+    assert row == [f"\t{value}"]
+    assert load_workbook(io.BytesIO(table.xlsx().content)).active["A2"].data_type == "s"
+
+
+@pytest.mark.parametrize("value", ["1234", "MARTIN", "2025-010-000314", "F01207", "0", "12 rue"])
+def test_other_texts_are_written_as_they_are(value):
+    table = Table("t", "T", ("a",), [(value,)])
+    assert table.csv().content.decode("utf-8-sig") == f"a\r\n{value}\r\n"

@@ -42,6 +42,20 @@ def test_a_first_name_is_a_child_of_its_family_only(portal):
     assert report.counts["children"] == 2
 
 
+@pytest.mark.parametrize("other", ["Zoe\u0301", "ZOE\u0301", " Zoé", "zo\u0065\u0301\u00a0"])
+def test_a_first_name_in_another_spelling_of_its_accent_is_the_same_child(portal, other):
+    """A Macintosh writes the accent as a character of its own."""
+    for number, child in (("1", "Zoé"), ("2", other)):
+        line = LineRecord(1, "Gou\u0302ter", TaxKind.MEAL, 5687, child=child)
+        label = "Cantine de de\u0301cembre"
+        report = run(portal, record(number, lines=(line,), label=label, debtor="ME\u0301RIC"))
+    assert report.counts["children"] == 0
+    with portal.town() as town:
+        family = town.families.by_code("F001")
+        assert [label for _id, label in town.families.children(family.id)] == ["Zoé"]
+        assert family.name == "MÉRIC"
+
+
 def test_importing_again_changes_nothing(portal):
     run(portal, record("1"), record("2"))
     with portal.town() as town:

@@ -7,6 +7,8 @@ a formula is written so that it is not: names come from files and from people.
 from __future__ import annotations
 
 import csv
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -17,6 +19,7 @@ from markupsafe import Markup
 
 from core.api.messages import Document
 from core.domain.money import decimal_text
+from core.domain.tabular.spreadsheets import csv_text
 from core.platform.clock import PARIS
 from core.platform.documents.pdf import render_pdf
 from core.platform.templating import money
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
     from openpyxl.styles import Font
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_IN_XML = {"Zs": " ", "Cc": "", "Cs": ""}
+"""What stands for a character of a category, where it is not the character itself."""
 
 
 class Cents(int):
@@ -62,7 +67,7 @@ class Table:
         """UTF-8 with a mark, semicolons, decimal commas: what French spreadsheets open rightly."""
         out = StringIO()
         writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
-        writer.writerow(map(_safe, self.columns))
+        writer.writerow(map(csv_text, self.columns))
         for row in (*self.rows, *([self.foot] if self.foot else [])):
             writer.writerow(map(_plain, row))
         return Document(f"{self.name}.csv", "text/csv", out.getvalue().encode("utf-8-sig"))
@@ -180,12 +185,7 @@ def _plain(value: Cell) -> str:
     """For a CSV: amounts as ``1234,56``."""
     if isinstance(value, Cents):
         return decimal_text(value)
-    return _safe(value) if isinstance(value, str) else _shown(value)
-
-
-def _safe(text: str) -> str:
-    """A text that no spreadsheet takes for a formula (CWE-1236)."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return csv_text(value) if isinstance(value, str) else _shown(value)
 
 
 def _typed(sheet: Any, value: Any, font: Font | None = None) -> Any:
@@ -213,5 +213,11 @@ def _typed(sheet: Any, value: Any, font: Font | None = None) -> Any:
 
 
 def _printable(text: str) -> str:
-    """XML has no place for control characters."""
-    return "".join(c for c in text if c.isprintable() or c in "\t\n")
+    """XML has no place for control characters; a space of any width is a space, a break is one."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c in "\t\n" else _IN_XML.get(unicodedata.category(c), c)
+        for c in _BREAK.sub("\n", text)
+        if c not in "\ufffe\uffff"
+    )
