@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Date, cast, exists, func, or_, select
+from sqlalchemy import (
+    Date,
+    DateTime,
+    String,
+    cast,
+    column,
+    exists,
+    func,
+    or_,
+    select,
+    values,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -20,6 +32,9 @@ from core.payments.models import Payment
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS, months_before, today
 from core.platform.i18n import gettext as _
+
+LOOKED_BACK_MONTHS = 12
+"""How far back an open month is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +71,7 @@ class Closings:
         Its journal and receipts then still name who paid. A régie that never closes a month is done
         with one after the month that follows it.
         """
-        month = cast(
-            func.date_trunc("month", func.timezone(PARIS.key, JournalEntry.at)), Date
-        )
+        month = cast(func.date_trunc("month", func.timezone(PARIS.key, JournalEntry.at)), Date)
         closed = exists().where(
             Closing.tenant_id == self._tenant,
             Closing.regie == JournalEntry.regie,
@@ -119,6 +132,42 @@ class Closings:
             month=period.month.isoformat(),
         )
 
+    def still_open(self, regies: Iterable[str]) -> Sequence[Period]:
+        """Months of the last year that are over, had movements and are not closed; by month."""
+        this = today(self._clock.now()).replace(day=1)
+        asked = [
+            Period(regie, months_before(this, back))
+            for back in range(LOOKED_BACK_MONTHS, 0, -1)
+            for regie in regies
+        ]
+        if not asked:
+            return []
+        month = values(
+            column("regie", String),
+            column("month", Date),
+            column("since", DateTime(timezone=True)),
+            column("until", DateTime(timezone=True)),
+            name="asked",
+        ).data([(one.regie, one.month, one.since, one.until) for one in asked])
+        rows = self._session.execute(
+            select(month.c.regie, month.c.month)
+            .where(
+                exists().where(
+                    JournalEntry.tenant_id == self._tenant,
+                    JournalEntry.regie == month.c.regie,
+                    JournalEntry.at >= month.c.since,
+                    JournalEntry.at < month.c.until,
+                ),
+                ~exists().where(
+                    Closing.tenant_id == self._tenant,
+                    Closing.regie == month.c.regie,
+                    Closing.month == month.c.month,
+                ),
+            )
+            .order_by(month.c.month, month.c.regie)
+        )
+        return [Period(regie, day) for regie, day in rows]
+
     def get(self, period: Period) -> Closing | None:
         """The closing of a month; None while it is open."""
         return self._session.scalar(
@@ -139,9 +188,7 @@ class Closings:
         if found is None:
             return None
         noted = found.entries, found.collected, found.returned, found.hash
-        return Checked(
-            found, noted == self._now(period) and self._entries.chain_holds(period)
-        )
+        return Checked(found, noted == self._now(period) and self._entries.chain_holds(period))
 
     def _now(self, period: Period) -> tuple[int, int, int, str]:
         sums = self._entries.sums(period)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from core.families.models import Family
 from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice
-from core.invoices.service import is_to_pay, is_under_debit
+from core.invoices.service import is_overpaid, is_to_pay, is_under_debit
 from core.platform.db.paging import PAGE_ROWS, Page, read_page
 
 
@@ -54,7 +54,7 @@ class InvoiceList:
         if under_debit:
             query = query.where(is_under_debit())
         if overpaid:
-            query = query.where(Invoice.credited > 0, Invoice.left < 0, Invoice.paid > 0)
+            query = query.where(is_overpaid())
         if to_link:
             query = query.where(is_to_link())
         if before is not None:

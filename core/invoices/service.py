@@ -123,6 +123,11 @@ def is_under_debit() -> ColumnElement[bool]:
     return and_(is_due(), Invoice.direct_debit)
 
 
+def is_overpaid() -> ColumnElement[bool]:
+    """SQL: `Invoice` was paid before a credit note came, so that money is to go back."""
+    return and_(Invoice.credited > 0, Invoice.left < 0, Invoice.paid > 0)
+
+
 def closing_day() -> ColumnElement[date | None]:
     """SQL: the last day to pay `Invoice` here: its own, else by its régie's calendar, else NULL."""
     by_rule = (

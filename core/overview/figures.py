@@ -15,13 +15,14 @@ from sqlalchemy.orm import Session
 from core.api.context import Clock
 from core.api.messages import NotificationChannel
 from core.api.payments import Means
+from core.credits.service import credit_left
 from core.domain.figures import AGES, DELAYS, Month, Report, Slice, Sum, months_until
 from core.domain.payment_states import PaymentState
 from core.families.models import ContactEmail
 from core.imports.models import ImportBatch
 from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
-from core.invoices.service import is_to_pay, is_under_debit
+from core.invoices.service import is_overpaid, is_to_pay, is_under_debit
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Allocation, Credit, CreditUse, Payment
 from core.platform.clock import PARIS, today
@@ -69,10 +70,20 @@ class Waiting:
     debits: int = 0
     """Invoices whose day of direct debit came, and of which nothing was noted."""
 
+    to_classify: int = 0
+    """Payments of which nobody knows yet whose they are, such as a banked cheque."""
+    to_give_back: int = 0
+    """Invoices that were paid before a credit note: what is too much is to become a credit."""
+    credits: int = 0
+    """Credits of families: to pay an invoice with, to refund, or, below zero, to get back."""
+
     @property
     def todo(self) -> int:
         """How many things wait for a person."""
-        counts = (self.anomalies, self.dead, self.refused, self.drafts, self.to_link, self.debits)
+        counts = (
+            *(self.anomalies, self.dead, self.refused, self.drafts, self.to_link, self.debits),
+            *(self.to_classify, self.to_give_back, self.credits),
+        )
         return sum(counts) + len(self.refused_starts)
 
 
@@ -109,6 +120,9 @@ class Figures:
                 ImportBatch, ImportBatch.published_at.is_(None), ImportBatch.undone_at.is_(None)
             ),
             to_link=self._count(Invoice, is_to_link()),
+            to_classify=self._count(Credit, Credit.family_id.is_(None), credit_left() != 0),
+            to_give_back=self._count(Invoice, is_overpaid()),
+            credits=self._count(Credit, Credit.family_id.is_not(None), credit_left() != 0),
             debits=self._count(Invoice, is_under_debit(), Invoice.due_on <= day),
         )
 

@@ -40,6 +40,7 @@ def dashboard(request: Request) -> dict[str, Any]:
         "told": list(zip(*(month.told for month in report.months), strict=True)),
         "recent": RECENT,
         "uploads": request.ctx.uploads.waiting(),
+        "open_months": request.ctx.accounts.closings.still_open(request.ctx.accounts.regies()),
     }
 
 

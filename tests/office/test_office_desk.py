@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from core.agents.models import Role
+from core.api.invoices import InvoiceKind
 from core.api.payments import Means
 from core.messages.alerts import CONFIRM
 from core.testing.portal import record
@@ -48,6 +49,60 @@ def test_what_waits_is_led_to(work, portal, owner):
     assert "L’envoi est relancé" in page
     states = {row.topic: row.state for row in portal.outbox()}
     assert states["nobody.knows"] == "ready"
+
+
+def test_a_receipt_to_classify_and_a_credit_wait(work, portal):
+    now = portal.clock.now()
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("1")
+        for family, key in ((None, "nobody"), (invoice.family_id, "too much")):
+            town.payments.record(
+                regie="CANTINE", family_id=family, means=Means.CHEQUE, amount=1200, paid_at=now,
+                payer="x", shares=[], key=key,
+            )  # fmt: skip
+    page = work.get()
+    assert "Rien n’attend" not in page
+    assert "1 recette à classer" in page
+    assert "1 avoir d’une famille" in page
+    assert "à identifier" in page.click("Voir les recettes à classer")
+
+
+def test_what_was_paid_before_its_credit_note_waits(work, portal):
+    pay(portal, "1", 5687)
+    portal.publish(
+        record("A", amount=-1000, kind=InvoiceKind.CREDIT_NOTE, origin_number="1", lines=())
+    )
+    page = work.get()
+    assert "1 facture réglée avant son avoir" in page
+    assert "Rien n’attend" not in page
+
+
+def test_a_month_that_is_over_waits_to_be_closed(work, portal):
+    pay(portal, "1", 5687)
+    assert "Rien n’attend" in work.get()
+    portal.clock.pass_time(days=31)
+    with portal.town() as town:
+        periods = town.accounts.closings.still_open(town.config.file.regies)
+        assert [(one.regie, f"{one.month:%m/%Y}") for one in periods] == [("CANTINE", "03/2026")]
+        assert town.figures.waiting().todo == 0
+        town.accounts.closings.close(periods[0])
+        assert not town.accounts.closings.still_open(town.config.file.regies)
+
+
+def test_the_page_leads_to_the_open_month(work, portal):
+    portal.clock.pass_time(days=-31)
+    pay(portal, "1", 5687)
+    portal.clock.pass_time(days=31)
+    page = work.get()
+    assert "le mois 02/2026 est à arrêter" in page
+    assert "Arrêter" in page.click("Voir ce mois")
+
+
+def test_failures_and_state_are_always_in_the_menu(work):
+    menu = work.get().html.select(".main-nav a")
+    for label, heading in (("Envois en échec", "échec"), ("État du portail", "État")):
+        (link,) = [a for a in menu if a.text == label]
+        assert heading in work.app.get(link["href"]).html.find("h1").get_text()
 
 
 @pytest.mark.parametrize(

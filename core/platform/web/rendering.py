@@ -98,6 +98,8 @@ def office_menu(request: Request) -> list[MenuEntry]:
         MenuEntry(_("Rappels"), "office_reminders", 50),
         MenuEntry(_("Comptes"), "office_accounts", 60),
         MenuEntry(_("Actualités"), "office_news_list", 70),
+        MenuEntry(_("Envois en échec"), "office_outbox", 74),
+        MenuEntry(_("État du portail"), "office_health", 76),
         *leading(request, Audience.OFFICE),
     ]
     if request.agent.keeps_the_keys:
