@@ -238,7 +238,7 @@ class Files:
                 and_(FamilyChild.tenant_id == Child.tenant_id, FamilyChild.child_id == Child.id),
             )
             .where(FamilyChild.tenant_id == self._tenant, FamilyChild.family_id == family_id)
-            .order_by(Child.label, Child.id)
+            .order_by(Child.label_folded, Child.id)
         ).all()
         return [
             Household(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from core.families.models import Family
+from core.families.name_search import search_names
 from core.platform.db.paging import PAGE_ROWS
 
 
@@ -19,15 +20,21 @@ class FamilyList:
         self._tenant = tenant
 
     def page(self, *, name: str = "", after: str = "") -> Sequence[Family]:
-        """Families by code, those whose name holds `name`; the page after the code `after`."""
-        query = select(Family).where(
-            Family.tenant_id == self._tenant, Family.merged_into.is_(None), Family.code > after
-        )
+        """Families by name, those that `name` finds; the page after the family of code `after`."""
+        query = select(Family).where(Family.tenant_id == self._tenant, Family.merged_into.is_(None))
+        if after:
+            # By its code, since an address is logged, and a name is nobody's business there.
+            last = self._session.scalar(
+                select(Family.name_folded).where(
+                    Family.tenant_id == self._tenant, Family.code == after
+                )
+            )
+            query = query.where(tuple_(Family.name_folded, Family.code) > tuple_(last or "", after))
         if name:
-            query = query.where(named(name))
-        return self._session.scalars(query.order_by(Family.code).limit(PAGE_ROWS + 1)).all()
-
-
-def named(typed: str) -> ColumnElement[bool]:
-    """SQL: the family's name holds what was typed, in any case."""
-    return Family.name.icontains(typed.strip(), autoescape=True)
+            found = search_names(self._session, self._tenant, name)
+            if found is None:
+                return []
+            query = query.where(Family.id.in_(found))
+        return self._session.scalars(
+            query.order_by(Family.name_folded, Family.code).limit(PAGE_ROWS + 1)
+        ).all()

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKeyConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Computed,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -25,6 +35,11 @@ class Family(TenantScoped, Base):
             "tenant_id", "merged_into",
             postgresql_where=text("merged_into IS NOT NULL"),
         ),
+        Index(
+            "ix_family_by_name",
+            "tenant_id", "name_folded", "code",
+            postgresql_where=text("merged_into IS NULL"),
+        ),
     )  # fmt: skip
 
     code: Mapped[str] = mapped_column(comment="printed on letters; a name, not a secret")
@@ -32,6 +47,11 @@ class Family(TenantScoped, Base):
         Text, comment="the code as the billing software writes it; NULL: no file named it yet"
     )
     name: Mapped[str] = mapped_column(default="", server_default="")
+    name_folded: Mapped[str] = mapped_column(
+        Text(collation="C"),
+        Computed("folded(name)", persisted=True),
+        comment="see core.domain.names",
+    )
     address: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     language: Mapped[str] = mapped_column(default="fr", server_default="fr")
     created_at: Mapped[CreatedAt]
@@ -57,7 +77,48 @@ class Child(TenantScoped, Base):
 
     code: Mapped[str]
     label: Mapped[str]
+    label_folded: Mapped[str] = mapped_column(
+        Text(collation="C"),
+        Computed("folded(label)", persisted=True),
+        comment="see core.domain.names",
+    )
     batch_id: Mapped[ReferenceOrNone]
+
+
+class FamilyWord(Base):
+    """A word of a family's name, as it is looked for. Triggers keep it.
+
+    Words in a table of their own: below row-level security, PostgreSQL uses an index for nothing
+    but plain comparisons, which excludes trigrams and arrays.
+    """
+
+    __tablename__ = "family_word"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "family_id"], ["family.tenant_id", "family.id"], ondelete="CASCADE"
+        ),
+        Index(None, "tenant_id", "family_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(String(63), ForeignKey("tenant.id"), primary_key=True)
+    word: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    family_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+
+
+class ChildWord(Base):
+    """A word of a child's name, as it is looked for. Triggers keep it."""
+
+    __tablename__ = "child_word"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "child_id"], ["child.tenant_id", "child.id"], ondelete="CASCADE"
+        ),
+        Index(None, "tenant_id", "child_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(String(63), ForeignKey("tenant.id"), primary_key=True)
+    word: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    child_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
 
 
 class FamilyChild(TenantScoped, Base):

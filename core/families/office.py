@@ -56,7 +56,7 @@ class NewFileForm(FileForm):
 
 @view_config(route_name="office_families", renderer=f"{T}/families.jinja2", permission="office")
 def families(request: Request) -> dict[str, Any]:
-    """All families, by code."""
+    """All families, by name."""
     name = asked.word(request, "nom")
     rows = request.ctx.family_list.page(name=name, after=asked.word(request, "apres"))
     more = rows[PAGE_ROWS - 1].code if len(rows) > PAGE_ROWS else None
@@ -193,8 +193,7 @@ def _erase(request: Request, family_id: int, _form: Any) -> str:
         raise UserError(_("Cette action n’est pas permise"))
     if not request.ctx.personal_data.erase(family_id):
         return _(
-            "C’est noté : les données seront effacées une fois arrêtés les mois de"
-            " ses paiements."
+            "C’est noté : les données seront effacées une fois arrêtés les mois de ses paiements."
         )
     return _("Les données de la famille sont effacées ; ses factures et règlements restent.")
 

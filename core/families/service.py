@@ -139,7 +139,7 @@ class Families:
                 (FamilyChild.tenant_id == Child.tenant_id) & (FamilyChild.child_id == Child.id),
             )
             .where(FamilyChild.tenant_id == self._tenant, FamilyChild.family_id == family_id)
-            .order_by(Child.label)
+            .order_by(Child.label_folded, Child.id)
         )
         return [(row.id, row.label) for row in rows]
 

@@ -419,7 +419,9 @@ class Invoices:
                 Invoice.issued_on > self._clock.now().date() - SHARED_FOR,
                 is_shown(),
             )
-            .order_by(Invoice.issued_on.desc(), Invoice.id.desc(), Child.label, InvoiceLine.rank)
+            .order_by(
+                Invoice.issued_on.desc(), Invoice.id.desc(), Child.label_folded, InvoiceLine.rank
+            )
         ).all()
         found: dict[tuple[int, int], SharedPart] = {}
         for invoice_id, regie, label, issued_on, child, line in rows:
@@ -444,8 +446,8 @@ class Invoices:
     def children(self, invoice_ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
         """The names of the children on each invoice's lines, by invoice."""
         found: dict[int, list[str]] = {}
-        for invoice_id, name in self._session.execute(
-            select(InvoiceLine.invoice_id, Child.label)
+        for invoice_id, name, _folded in self._session.execute(
+            select(InvoiceLine.invoice_id, Child.label, Child.label_folded)
             .join(
                 Child,
                 and_(Child.tenant_id == InvoiceLine.tenant_id, Child.id == InvoiceLine.child_id),
@@ -454,7 +456,7 @@ class Invoices:
                 InvoiceLine.tenant_id == self._tenant, InvoiceLine.invoice_id.in_(invoice_ids)
             )
             .distinct()
-            .order_by(InvoiceLine.invoice_id, Child.label)
+            .order_by(InvoiceLine.invoice_id, Child.label_folded)
         ):
             found.setdefault(invoice_id, []).append(name)
         return found

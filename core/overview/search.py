@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, union
+from sqlalchemy import ColumnElement, and_, func, select, union
 from sqlalchemy.orm import Session
 
 from core.domain import access_codes
 from core.domain.money import AmountError, parse_amount
-from core.families.lists import named
 from core.families.models import Child, Family, FamilyChild
+from core.families.name_search import exactly_named, search_names
 from core.invoices.lists import invoice_rows
 from core.invoices.models import Invoice
 from core.payments.lists import payment_rows
@@ -81,27 +81,28 @@ class Search:
         by_code = select(func.coalesce(Family.merged_into, Family.id)).where(
             Family.tenant_id == self._tenant, Family.code == bare
         )
-        by_name = select(Family.id).where(Family.tenant_id == self._tenant, named(typed))
         by_child = (
             select(FamilyChild.family_id)
             .join(
                 Child,
                 and_(Child.tenant_id == FamilyChild.tenant_id, Child.id == FamilyChild.child_id),
             )
-            .where(
-                Child.tenant_id == self._tenant,
-                or_(Child.code == bare, Child.label.icontains(typed, autoescape=True)),
-            )
+            .where(Child.tenant_id == self._tenant, Child.code == bare)
         )
+        by_name = search_names(self._session, self._tenant, typed)
+        order: list[Any] = [Family.id.not_in(by_code)]
+        if by_name is not None:
+            order.append(Family.id.not_in(exactly_named(self._tenant, typed)))
+        ways = (by_code, by_child) if by_name is None else (by_code, by_child, by_name)
         return self._session.scalars(
             select(Family)
             .where(
                 Family.tenant_id == self._tenant,
                 Family.merged_into.is_(None),
                 # Apart, so that each goes its own way: together they ask each family for all.
-                Family.id.in_(union(by_code, by_name, by_child)),
+                Family.id.in_(union(*ways)),
             )
-            .order_by(Family.id.not_in(by_code), Family.name, Family.id)
+            .order_by(*order, Family.name_folded, Family.id)
             .limit(FOUND)
         ).all()
 

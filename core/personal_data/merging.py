@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, select, text, update
+from sqlalchemy import and_, delete, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from core.api.errors import UserError
+from core.domain.names import same_person
 from core.families.models import Child, ContactEmail, Family, FamilyChild
+from core.families.name_search import nearly_named
 from core.families.names import folded_name
 from core.families.service import Families
 from core.invoices.models import Invoice, InvoiceLine
@@ -45,7 +47,10 @@ class Merging:
         self._ask_plugins = ask_plugins
 
     def alike(self, family_id: int) -> Sequence[Family]:
-        """Other files that may be this family's: the same name, or the same address of mail."""
+        """Other files that may be this family's: the same name, or the same address of mail.
+
+        A name is the same in any order of its words, without its accents, or but for one slip.
+        """
         family = self._get(family_id)
         mine, theirs = aliased(ContactEmail), aliased(ContactEmail)
         same_mail = exists().where(
@@ -55,15 +60,20 @@ class Merging:
             theirs.address == mine.address,
             theirs.family_id == Family.id,
         )
-        same_name = and_(Family.name != "", func.lower(Family.name) == family.name.lower())
+        other = and_(
+            Family.tenant_id == self._tenant,
+            Family.id != family_id,
+            Family.merged_into.is_(None),
+        )
+        named = select(Family.id, Family.name).where(
+            other, Family.id.in_(nearly_named(self._tenant, family.name))
+        )
+        same_name = [
+            row.id for row in self._session.execute(named) if same_person(family.name, row.name)
+        ]
         return self._session.scalars(
             select(Family)
-            .where(
-                Family.tenant_id == self._tenant,
-                Family.id != family_id,
-                Family.merged_into.is_(None),
-                same_name | same_mail,
-            )
+            .where(other, or_(Family.id.in_(same_name), same_mail))
             .order_by(Family.code)
             .limit(10)
         ).all()

@@ -69,6 +69,30 @@ def test_a_look_does_not_go_through_the_whole_town(portal, look):
     assert rows_touched(found["Plan"]) < FAMILIES / 10
 
 
+@pytest.mark.parametrize("typed", ["xyzzyx", "oneofakind", "oenofakind"])
+def test_a_name_is_found_without_reading_all_names(portal, typed):
+    asked = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many):
+        if "family_word" in statement and statement.startswith("SELECT"):
+            asked.append((statement, parameters))
+
+    with portal.town() as town:
+        family = town.families.by_code("F0007").id
+        town.files.change(family, name="Oneofakind", address=[], language="fr")
+        event.listen(portal.runtime.engine, "before_cursor_execute", note)
+        town.search.find(typed)
+        town.family_list.page(name=typed)
+        event.remove(portal.runtime.engine, "before_cursor_execute", note)
+        assert asked
+        for statement, parameters in asked:
+            (found,) = town.session.connection().exec_driver_sql(
+                f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
+            ).scalar_one()
+            assert rows_touched(found["Plan"]) < FAMILIES / 10
+        town.session.rollback()
+
+
 # --- An import into a town of which PostgreSQL knows too little ----------------------------------
 
 MANY = 3_000
