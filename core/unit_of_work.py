@@ -70,6 +70,7 @@ from core.platform.tenancy.config import TenantConfig
 from core.platform.throttling import Throttle
 from core.reminders.service import Reminders
 from core.sign_in.access import Access
+from core.sign_in.confirmations import Confirmations
 from core.sign_in.service import SignIn
 from core.sign_in.sessions import WebSessions
 
@@ -430,6 +431,19 @@ class Town:
             notifications=self.notifications,
             web_sessions=self.web_sessions,
             access=self.access,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def confirmations(self) -> Confirmations:
+        """Addresses of own accounts, proven by mail."""
+        return Confirmations(
+            self.session,
+            self.config.slug,
+            self.clock,
+            throttle=self._throttle,
+            notifications=self.notifications,
+            sign_in=self.sign_in,
             audit=self.audit,
         )
 

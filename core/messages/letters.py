@@ -26,12 +26,20 @@ from core.platform.signing import Links, new_token, token_hash
 from core.platform.tenancy.colours import ink_on
 from core.platform.tenancy.config import TenantConfig
 from core.sign_in.models import OneTimeToken
-from core.sign_in.service import LOST_CODES, LOST_CODES_LIFE, WAY_IN, WAY_IN_LIFE
+from core.sign_in.service import (
+    CONFIRM_LIFE,
+    LOST_CODES,
+    LOST_CODES_LIFE,
+    NEW_ACCOUNT,
+    NEW_EMAIL,
+    WAY_IN,
+    WAY_IN_LIFE,
+)
 
 NOT_ALERTS = frozenset(
     {
         "lost_codes", "address_confirmation", "account_way_in", "account_linked",
-        "account_unlinked",
+        "account_unlinked", "account_confirmation", "account_new_email", "account_email_changed",
     }
 )  # fmt: skip
 """Mails to whom asked for them, or whom they protect: nobody is unsubscribed from these."""
@@ -93,6 +101,9 @@ class Letters:
             "address_confirmation": self._address_confirmation,
             "lost_codes": self._lost_codes,
             "account_way_in": self._account_way_in,
+            "account_confirmation": self._account_confirmation,
+            "account_new_email": self._account_new_email,
+            "account_email_changed": self._account_email_changed,
             "account_linked": self._account_linked,
             "account_unlinked": self._account_unlinked,
             "agent_invitation": self._agent_invitation,
@@ -169,6 +180,17 @@ class Letters:
     def _account_way_in(self, row: MessageRow) -> Letter:
         token = self._works_once(row, WAY_IN, WAY_IN_LIFE)
         return self._letter(row, f"connexion/lien/{token}", _("Me connecter"), {})
+
+    def _account_confirmation(self, row: MessageRow) -> Letter:
+        token = self._works_once(row, NEW_ACCOUNT, CONFIRM_LIFE)
+        return self._letter(row, f"compte/confirmer/{token}", _("Confirmer cette adresse"), {})
+
+    def _account_new_email(self, row: MessageRow) -> Letter:
+        token = self._works_once(row, NEW_EMAIL, CONFIRM_LIFE)
+        return self._letter(row, f"compte/adresse/{token}", _("Confirmer cette adresse"), {})
+
+    def _account_email_changed(self, row: MessageRow) -> Letter:
+        return self._letter(row, "compte", _("Voir qui a accès"), {"email": row.payload["email"]})
 
     def _account_linked(self, row: MessageRow) -> Letter:
         return self._letter(row, "compte", _("Voir qui a accès"), {"email": row.payload["email"]})

@@ -34,6 +34,8 @@ TOWN = {
     "alert_confirm": "/alertes/confirmer/{token}",
     "alert_unsubscribe": "/alertes/desabonner/{token}",
     "account": "/compte",
+    "account_confirm": "/compte/confirmer/{token}",
+    "account_email": "/compte/adresse/{token}",
     "switch_family": "/famille",
     "help": "/aide",
     "guide": "/mode-d-emploi.pdf",

@@ -36,6 +36,10 @@ LOST_CODES_MAILS = 3
 
 WAY_IN = "account-way-in"
 WAY_IN_LIFE = timedelta(minutes=30)
+NEW_ACCOUNT, NEW_EMAIL = "account-new", "account-email"
+CONFIRM_LIFE = timedelta(hours=2)
+"""How long the links work that make an account or change its address."""
+
 MINIMUM_PASSWORD = 10
 
 
@@ -159,7 +163,7 @@ class SignIn:
 
     def by_way_in(self, token: str) -> tuple[int, int] | None:
         """Use the link that followed a right password: the account's id and its first family's."""
-        redeemed = self._redeem(WAY_IN, token)
+        redeemed = self.redeem(WAY_IN, token)
         if redeemed is None:
             return None
         account_id = int(redeemed[1]["account_id"])
@@ -168,44 +172,72 @@ class SignIn:
 
     # --- Own accounts --------------------------------------------------------------------------
 
-    def create_account(self, family_id: int, email: str, password: str) -> int:
-        """Let a parent sign in with an e-mail and a password from now on.
+    def create_account(
+        self, family_id: int, email: str, password: str, *, keep: int | None = None
+    ) -> int:
+        """Let whoever proved to own this address sign in with it and a password from now on.
 
-        An account that opens this family, and no other, gets a new password instead: whoever has
-        the family's codes may see all that it opens.
+        The account there is gets the password instead, and opens this family too; its sessions but
+        `keep` end. See `core.sign_in.confirmations` for the proof.
 
         Raises:
-            UserError: the password is too short, or the address has another account.
+            UserError: the password is too short or too plain.
         """
+        email, hashed = email.casefold(), self._hash(password, email)
         account_id = self._session.scalar(
             insert(Account)
-            .values(
-                tenant_id=self._tenant,
-                email=email.casefold(),
-                password_hash=self._hash(password, email),
-            )
+            .values(tenant_id=self._tenant, email=email, password_hash=hashed)
             .on_conflict_do_nothing(index_elements=["tenant_id", "email"])
             .returning(Account.id)
         )
-        if account_id is None:
-            return self._renew(email.casefold(), family_id, password)
-        self._open_family(account_id, family_id)
-        self._audit.write("account.created", f"family:{family_id}")
-        self._access.tell(self.account(account_id), family_id)
-        return account_id
+        if account_id is not None:
+            self._open_family(account_id, family_id)
+            self._audit.write("account.created", f"family:{family_id}")
+            self._access.tell(self.account(account_id), family_id)
+            return account_id
+        account = self._by_email(email)
+        account.password_hash = hashed
+        self._web_sessions.end_of(account.id, keep)
+        for family in self.families_of(account.id):
+            self._audit.write("account.password_renewed", f"family:{family.id}")
+        self._link(account, family_id)
+        return account.id
 
-    def _renew(self, email: str, family_id: int, password: str) -> int:
-        account = self._session.scalars(
+    def join_account(self, family_id: int, email: str, password: str, *, session: int) -> int:
+        """Let the account of this address and password open one more family.
+
+        Raises:
+            ThrottledError: too many wrong passwords in this session.
+            UserError: the password is not the account's.
+        """
+        account = self._by_email(email)
+        self.prove(account.id, password, session=session)
+        self._link(account, family_id)
+        return account.id
+
+    def _by_email(self, email: str) -> Account:
+        return self._session.scalars(
             select(Account).where(Account.tenant_id == self._tenant, Account.email == email)
         ).one()
-        if {family.id for family in self.families_of(account.id)} != {family_id}:
-            raise UserError(
-                _("Cette adresse a déjà un compte : connectez-vous avec son mot de passe.")
-            )
-        account.password_hash = self._hash(password, email)
-        self._web_sessions.end_of(account.id)
-        self._audit.write("account.password_renewed", f"family:{family_id}")
-        return account.id
+
+    def _link(self, account: Account, family_id: int) -> None:
+        if self._open_family(account.id, family_id):
+            self._audit.write("account.linked", f"family:{family_id}")
+            self._access.tell(account, family_id)
+
+    def prove(self, account_id: int, current: str, *, session: int) -> Account:
+        """The account, of which this is the password.
+
+        Raises:
+            ThrottledError: too many wrong ones; a session that was left open guesses no password.
+            UserError: it is wrong.
+        """
+        account = self._session.get_one(Account, (self._tenant, account_id))
+        tries = self._doors.own_password(f"parent-session:{session}")
+        if not verify_password(account.password_hash, current):
+            raise UserError(_("Le mot de passe actuel n’est pas le bon."))
+        self._doors.give_back(tries)
+        return account
 
     def change_password(self, account_id: int, current: str, password: str, *, keep: int) -> None:
         """Replace the password and end the account's other sessions than the session `keep`.
@@ -214,11 +246,7 @@ class SignIn:
             ThrottledError: too many wrong ones; a session that was left open guesses no password.
             UserError: the current password is wrong, or the new one too short or too plain.
         """
-        account = self._session.get_one(Account, (self._tenant, account_id))
-        tries = self._doors.own_password(f"parent-session:{keep}")
-        if not verify_password(account.password_hash, current):
-            raise UserError(_("Le mot de passe actuel n’est pas le bon."))
-        self._doors.give_back(tries)
+        account = self.prove(account_id, current, session=keep)
         account.password_hash = self._hash(password, account.email)
         self._web_sessions.end_of(account_id, keep)
 
@@ -229,11 +257,7 @@ class SignIn:
             ThrottledError: too many wrong passwords in this session.
             UserError: the current password is wrong.
         """
-        account = self._session.get_one(Account, (self._tenant, account_id))
-        tries = self._doors.own_password(f"parent-session:{session}")
-        if not verify_password(account.password_hash, current):
-            raise UserError(_("Le mot de passe actuel n’est pas le bon."))
-        self._doors.give_back(tries)
+        self.prove(account_id, current, session=session)
         for family in self.families_of(account_id):
             self._audit.write("account.closed", f"family:{family.id}", account=account_id)
         self._session.execute(
@@ -248,9 +272,7 @@ class SignIn:
     ) -> int:
         """Let an account open one more family, by its codes. Raises as `by_codes` does."""
         family_id = self.by_codes(family_code, secret, address, browser=browser)
-        self._open_family(account_id, family_id)
-        self._audit.write("account.linked", f"family:{family_id}")
-        self._access.tell(self.account(account_id), family_id)
+        self._link(self.account(account_id), family_id)
         return family_id
 
     def account(self, account_id: int) -> Account:
@@ -267,11 +289,15 @@ class SignIn:
         found = (self._families.get(family_id) for family_id in ids)
         return [family for family in found if family is not None]
 
-    def _open_family(self, account_id: int, family_id: int) -> None:
-        self._session.execute(
-            insert(AccountFamily)
-            .values(tenant_id=self._tenant, account_id=account_id, family_id=family_id)
-            .on_conflict_do_nothing()
+    def _open_family(self, account_id: int, family_id: int) -> bool:
+        """Whether it did not open it before."""
+        return bool(
+            self._session.scalar(
+                insert(AccountFamily)
+                .values(tenant_id=self._tenant, account_id=account_id, family_id=family_id)
+                .on_conflict_do_nothing()
+                .returning(AccountFamily.id)
+            )
         )
 
     def switch(self, signed_in: SignedIn, family_id: int) -> None:
@@ -355,7 +381,8 @@ class SignIn:
             )
         )
 
-    def _redeem(self, purpose: str, token: str) -> tuple[int, dict[str, Any]] | None:
+    def redeem(self, purpose: str, token: str) -> tuple[int, dict[str, Any]] | None:
+        """Use a token: its family and payload; None if it does not work any more."""
         row = self._session.execute(
             update(OneTimeToken)
             .where(
@@ -372,7 +399,7 @@ class SignIn:
 
     def new_code(self, token: str) -> tuple[str, str] | None:
         """Use a lost-codes link: the family's code and a new secret; None if it does not work."""
-        redeemed = self._redeem(LOST_CODES, token)
+        redeemed = self.redeem(LOST_CODES, token)
         if redeemed is None:
             return None
         family_id = redeemed[0]
@@ -394,7 +421,7 @@ class SignIn:
 
     def open_payment_link(self, token: str) -> tuple[str, int] | None:
         """Use a payment link: a session token good for that invoice only, and the invoice's id."""
-        redeemed = self._redeem(PAYMENT_LINK, token)
+        redeemed = self.redeem(PAYMENT_LINK, token)
         if redeemed is None:
             return None
         family_id, payload = redeemed

@@ -110,6 +110,15 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("certificate_pdf", "GET"): [Line(PARENT, 404, path={"year": 2026})],
     ("account", "GET"): page(PARENT),
     ("account", "POST"): page(PARENT, own=303),
+    ("account_confirm", "GET"): [Line(PARENT, path={"token": Id("account_new")})],
+    ("account_email", "GET"): [
+        Line(PARENT, path={"token": Id("account_email")}, session="account_session")
+    ],
+    # A form without a password makes no account.
+    ("account_confirm", "POST"): [Line(PARENT, 422, path={"token": Id("account_new")})],
+    ("account_email", "POST"): [
+        Line(PARENT, 303, path={"token": Id("account_email")}, session="account_session")
+    ],
     ("switch_family", "POST"): [
         Line(PARENT, 303, form={"family_id": Id("family")}, session="account_session")
     ],

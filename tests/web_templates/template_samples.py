@@ -63,6 +63,8 @@ ROUTES = {
     "alert_unsubscribe": "/alertes/desabonner/{token}",
     "payment_link": "/payer/{token}",
     "account": "/compte",
+    "account_confirm": "/compte/confirmer/{token}",
+    "account_email": "/compte/adresse/{token}",
     "switch_family": "/famille",
     "help": "/aide",
     "guide": "/mode-d-emploi.pdf",
@@ -259,6 +261,26 @@ class AccountForm(Form):
     email = StringField(validators=[InputRequired("Saisissez une adresse e-mail.")])
     password = PasswordField(validators=[InputRequired("Choisissez un mot de passe.")])
     again = PasswordField()
+
+
+class ChangeEmailForm(Form):
+    """The form of an account's new address."""
+
+    email = StringField()
+    proof = PasswordField()
+
+
+class NewPasswordForm(Form):
+    """The form of a new account's password."""
+
+    password = PasswordField(validators=[InputRequired("Choisissez un mot de passe.")])
+    again = PasswordField()
+
+
+class JoinForm(Form):
+    """The form that links a family to the account there is."""
+
+    current = PasswordField(validators=[InputRequired("Saisissez le mot de passe du compte.")])
 
 
 class CloseForm(Form):
@@ -510,14 +532,35 @@ def samples() -> list[Sample]:
         ),
         Sample(
             "account-new", "account",
-            {"accounts": [SimpleNamespace(id=7, email="jo@exemple.example")], "account": None, "form": AccountForm(), "link_form": None, "password_form": None, "close_form": None},
+            {"accounts": [SimpleNamespace(id=7, email="jo@exemple.example")], "account": None, "form": EmailForm(), "email_form": None, "link_form": None, "password_form": None, "close_form": None},
             PARENT, "account",
         ),
         Sample(
             "account", "account",
-            {"accounts": [SimpleNamespace(id=7, email="jo@exemple.example")], "account": account, "form": None, "link_form": CodesForm(), "password_form": PasswordForm(), "close_form": CloseForm()},
+            {"accounts": [SimpleNamespace(id=7, email="jo@exemple.example")], "account": account, "form": None, "email_form": ChangeEmailForm(), "link_form": CodesForm(), "password_form": PasswordForm(), "close_form": CloseForm()},
             TWO_HOMES, "account",
         ),
+        Sample("account-mailed", "account_mailed", {"email": "jo@exemple.example"}, PARENT),
+        Sample(
+            "account-confirm", "account_confirm",
+            {"email": "jo@exemple.example", "form": NewPasswordForm(), "join_form": None}, PARENT,
+        ),
+        Sample(
+            "account-confirm-known", "account_confirm",
+            {"email": "jo@exemple.example", "form": NewPasswordForm(), "join_form": JoinForm()}, PARENT,
+        ),
+        Sample(
+            "account-confirm-wrong", "account_confirm",
+            {"email": "jo@exemple.example", "form": NewPasswordForm(), "join_form": wrong(JoinForm())},
+            PARENT, errors=2,
+        ),
+        Sample("account-confirm-late", "account_confirm", {"email": "", "form": None, "join_form": None}, PARENT),
+        Sample("account-email", "account_email", {"email": "jo@exemple.example", "problem": ""}, TWO_HOMES),
+        Sample(
+            "account-email-taken", "account_email",
+            {"email": "jo@exemple.example", "problem": "Cette adresse a déjà un autre compte."}, TWO_HOMES,
+        ),
+        Sample("account-email-late", "account_email", {"email": None, "problem": ""}, PARENT),
         Sample("help", "help", {}, PARENT, "help"),
         Sample("guide", "guide", {}, VISITOR),
         Sample("legal", "legal", {}, VISITOR, "legal"),
