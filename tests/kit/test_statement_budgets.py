@@ -28,7 +28,7 @@ PAGES = {
     "/factures/payees": 5,
     "/attestations": 4,
     "/alertes": 3,
-    "/compte": 2,
+    "/compte": 3,
     "/aide": 2,
 }
 
