@@ -41,23 +41,27 @@ def become(module: str, *arguments: str) -> NoReturn:
 @click.option("--port", default=8080, show_default=True, help="Port to listen on.")
 @click.option("--workers", default=2, show_default=True, help="Processes; one a core or two.")
 @click.option("--threads", default=8, show_default=True, help="Threads of each process.")
-def web(host: str, port: int, workers: int, threads: int) -> None:
+@click.option(
+    "--max-requests", default=20_000, show_default=True, help="Then a process is replaced."
+)
+def web(host: str, port: int, workers: int, threads: int, max_requests: int) -> None:
     """Serve the pages, behind a proxy that ends TLS.
 
-    SIGTERM lets running requests finish; SIGHUP starts new workers on the code and the tenants'
-    files as they are then.
+    SIGTERM lets running requests finish; SIGHUP starts new processes on the code and the tenants'
+    files as they are then, and ends the old ones when these serve. Nothing else loads new code.
     """
     metrics.share()
     become(
-        "gunicorn",
-        "--config", "python:core.processes.serving",
-        "--bind", f"{host}:{port}",
+        "core.processes.generations",
+        host,
+        str(port),
         "--workers", str(workers),
         "--threads", str(threads),
+        "--worker-class", "gthread",
         "--timeout", "60",
         "--graceful-timeout", "25",
-        "--max-requests", "20000",
-        "--max-requests-jitter", "2000",
+        "--max-requests", str(max_requests),
+        "--max-requests-jitter", str(max_requests // 10),
         "--name", "preau",
         # The heartbeat file must not wait for a disk.
         *(["--worker-tmp-dir", "/dev/shm"] if os.path.isdir("/dev/shm") else []),  # noqa: PTH112, S108

@@ -1,4 +1,4 @@
-"""The WSGI application that gunicorn serves."""
+"""The WSGI application that gunicorn serves; loaded once, before it forks."""
 
 import gc
 import sys

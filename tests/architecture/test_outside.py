@@ -33,6 +33,7 @@ CALLERS = {
     "core/cli/doctor.py": {"smtplib"},
     "core/cli/run.py": {"httpx", "socket"},
     "core/platform/db/session.py": {"socket"},  # to shut one to PostgreSQL down, from another thread
+    "core/processes/generations.py": {"socket"},  # to listen: it calls nobody
     "plugins/payfip/places.py": {"urllib.request"},  # which proxy is set
     "plugins/payfip/wire.py": {"httpcore", "httpx"},  # the latter: which authorities are trusted
     "plugins/telegram_bot/transport.py": {"httpx"},
