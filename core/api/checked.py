@@ -24,8 +24,9 @@ class Checked:
         """Look at every field.
 
         Raises:
-            TypeError: one is something else; a moment without a time zone,
-                or one before 2000 or after 2100, is one too.
+            TypeError: one is something else; a moment without a time zone, or one before 2000
+                or after 2100, is one too, and a text with what no database keeps: a zero
+                character, half of a pair.
         """
         # mypy takes a class of ours for one of its own instances.
         for name, kind in _fields(type(self)):  # type: ignore[arg-type]
@@ -48,6 +49,8 @@ def _is(value: object, kind: Any) -> bool:
         return isinstance(value, Mapping) and all(
             _is(name, key) and _is(one, held) for name, one in value.items()
         )
+    if kind is str:
+        return isinstance(value, str) and _is_text(value)
     if kind in {int, bool}:
         return type(value) is kind  # A bool is no amount.
     if kind is datetime:
@@ -55,3 +58,7 @@ def _is(value: object, kind: Any) -> bool:
             isinstance(value, datetime) and value.tzinfo is not None and value.year in YEARS
         )
     return isinstance(value, kind)
+
+
+def _is_text(value: str) -> bool:
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)

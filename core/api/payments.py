@@ -77,10 +77,12 @@ class Redirect(Checked):
 
         Raises:
             TypeError: see `Checked`.
-            ValueError: it is no address of a web page.
+            ValueError: it is no address of a web page, or the attempt has no name.
         """
         Checked.__post_init__(self)
         _web_page(self.url)
+        if not self.reference.strip():
+            raise ValueError("a redirect without a reference: nobody could ask after the payment")
 
 
 @dataclass(frozen=True, slots=True)

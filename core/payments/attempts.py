@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, get_args
 
 from sqlalchemy import ColumnElement, and_, any_, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, InvoiceInfo
@@ -34,10 +35,18 @@ from core.families.models import Family
 from core.invoices.models import Invoice
 from core.invoices.service import Invoices
 from core.payments.ledger import Ledger
-from core.payments.models import Payment, PaymentAnswer, PaymentItem, holds, items_with_payments
+from core.payments.models import (
+    SAME_REFERENCE,
+    Payment,
+    PaymentAnswer,
+    PaymentItem,
+    holds,
+    items_with_payments,
+)
 from core.payments.selection import Choice, Choices
 from core.payments.standings import standing_of
 from core.platform.audit.service import Audit
+from core.platform.db.violations import violated
 from core.platform.errors import (
     EarlierAttemptError,
     NotFoundError,
@@ -46,7 +55,13 @@ from core.platform.errors import (
 )
 from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
-from core.platform.plugins.calls import Access, consult
+from core.platform.plugins.calls import (
+    Access,
+    FaultError,
+    NonsenseError,
+    consult,
+    report_fault,
+)
 from core.platform.templating import money
 
 POLL, ASK = "payment.poll", "payment.ask"
@@ -260,23 +275,7 @@ class Attempts:
         except RetryableError:
             self._free_start(payment_id)
             raise
-        started = self._session.execute(
-            update(Payment)
-            .where(
-                Payment.tenant_id == self._tenant,
-                Payment.id == payment_id,
-                Payment.state == PaymentState.CREATED,
-            )
-            .values(
-                state=PaymentState.PENDING,
-                provider_reference=redirect.reference,
-                provider_url=redirect.url,
-                payer_reference=redirect.payer_reference,
-                asked=dict(redirect.asked),
-            )
-            .returning(Payment.id)
-        ).one_or_none()
-        if started is None:
+        if not self._write_start(payment_id, provider.key, redirect):
             # The attempt was given up meanwhile. What was just announced is shown to nobody, so
             # nobody can pay it.
             self._session.refresh(payment)
@@ -289,6 +288,42 @@ class Attempts:
             after=self._clock.now() + FIRST_POLL,
         )
         return redirect.url
+
+    def _write_start(self, payment_id: int, provider: str, redirect: Redirect) -> bool:
+        """Keep how the provider calls the payment; False: it was given up meanwhile.
+
+        Raises:
+            FaultError: the provider calls another payment so. This one is free to be announced.
+        """
+        try:
+            started = self._session.execute(
+                update(Payment)
+                .where(
+                    Payment.tenant_id == self._tenant,
+                    Payment.id == payment_id,
+                    Payment.state == PaymentState.CREATED,
+                )
+                .values(
+                    state=PaymentState.PENDING,
+                    provider_reference=redirect.reference,
+                    provider_url=redirect.url,
+                    payer_reference=redirect.payer_reference,
+                    asked=dict(redirect.asked),
+                )
+                .returning(Payment.id)
+            ).one_or_none()
+        except IntegrityError as error:
+            # Nothing else is lost: what came before was committed, before the provider was asked.
+            self._session.rollback()
+            if violated(error) != SAME_REFERENCE:
+                raise
+            self._free_start(payment_id)
+            nonsense = NonsenseError(
+                f"gave the reference {redirect.reference!r:.80}, which another payment has"
+            )
+            report_fault(provider, "start", nonsense)
+            raise FaultError(f"plugin {provider!r} failed in start: {nonsense}") from error
+        return started is not None
 
     def _claim_start(self, payment: Payment) -> bool:
         """Let one click announce the payment, and commit. A dead process's claim runs out."""

@@ -28,6 +28,9 @@ from core.platform.db.types import (
     ReferenceOrNone,
 )
 
+SAME_REFERENCE = "uq_payment_provider_reference"
+"""Refuses that a provider calls two payments of a town by one name."""
+
 
 class Payment(TenantScoped, Base):
     """Money on its way or here, whatever its means. Only conditional UPDATEs change its state."""
@@ -44,7 +47,7 @@ class Payment(TenantScoped, Base):
             name="someone",
         ),
         Index(
-            "uq_payment_provider_reference",
+            SAME_REFERENCE,
             "tenant_id", "provider", "provider_reference",
             unique=True,
             postgresql_where=text("provider_reference <> ''"),

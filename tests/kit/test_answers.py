@@ -12,6 +12,7 @@ import structlog
 from click.testing import CliRunner
 from sqlalchemy import text
 
+from core.api.invoices import Attachment
 from core.api.messages import Address, Delivered, Retry
 from core.api.payments import (
     Anomaly,
@@ -56,6 +57,10 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         lambda: Delivered(7),
         lambda: Retry("later", 60),
         lambda: Address("a@exemple.fr", "7"),
+        lambda: Redirect("r\0", "https://bank.invalid/"),
+        lambda: Anomaly("\ud83d"),
+        lambda: Settled(5687, Means.CARD, NOW, raw={"a": "\0"}),
+        lambda: Failed(FailureKind.REFUSED, raw={"\udfff": "a"}),
     ],
 )
 def test_a_value_with_a_wrong_field_is_not_made(make):
@@ -70,6 +75,12 @@ def test_a_browser_is_sent_to_web_pages_only(url):
     if url:
         with pytest.raises(ValueError, match="no address of a web page"):
             Pending(resumable=True, resume_url=url)
+
+
+@pytest.mark.parametrize("reference", ["", "  "])
+def test_a_payment_that_was_announced_has_a_name(reference):
+    with pytest.raises(ValueError, match="without a reference"):
+        Redirect(reference, "https://bank.invalid/")
 
 
 def test_what_fits_is_made():
@@ -101,11 +112,8 @@ def leaves(_file):
     yield
 
 
-class Unreadable:
-    name = "1.pdf"
-
-    def read(self):
-        raise OSError("gone")
+def gone():
+    raise OSError("gone")
 
 
 FAULTS = {
@@ -117,7 +125,7 @@ FAULTS = {
     "a float amount": lambda _file: iter([replace(record("1", lines=()), amount=12.5)]),
     "no régie": lambda _file: iter([record("1", regie=None)]),
     "a kind that is none": lambda _file: iter([record("1", kind="facture ")]),
-    "a PDF that cannot be read": lambda _file: iter([record("1", document=Unreadable())]),
+    "a PDF that cannot be read": lambda _file: iter([record("1", document=Attachment("1.pdf", gone))]),
 }
 
 

@@ -9,11 +9,13 @@ from io import BytesIO
 import pytest
 from pypdf import PdfReader
 from sqlalchemy import text
+from structlog.testing import capture_logs
 from webtest import TestApp
 
 from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
-from core.api.payments import Anomaly, Failed, FailureKind, Means, Pending
+from core.api.payments import Anomaly, Failed, FailureKind, Means, Pending, Redirect
 from core.domain.start_refusals import RefusalKind
+from core.testing.fakes import FakeProvider
 
 
 def invoice_ids(portal, *numbers):
@@ -50,6 +52,32 @@ def test_two_invoices_of_one_regie_are_paid_at_once(browser):
     assert "Tout est réglé" in browser.get("/factures")
     assert "A1B2C3" in browser.get("/factures/payees")
     assert browser.get(f"/paiements/{intent.payment_id}/recu.pdf").body.startswith(b"%PDF")
+
+
+def test_a_name_that_another_payment_has_is_the_providers_fault(browser, monkeypatch):
+    """Nobody is sent to a page that may take the money of another payment."""
+    browser.sign_in()
+    first = start(browser, "1")
+    reference = browser.portal.bank.last
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(
+            FakeProvider, "start", lambda _self, _intent: Redirect(reference, "https://bank.invalid/")
+        )
+        page = checkout(browser, "2")
+        form = next(form for form in page.forms.values() if "email" in form.fields)
+        form["email"] = "camille@exemple.fr"
+        answer = form.submit(status=303)
+    assert answer.location == "http://localhost/valmont/factures"
+    (fault,) = [entry for entry in logs if entry["event"] == "plugin.fault"]
+    assert (fault["plugin"], fault["hook"]) == ("fakepay", "start")
+    assert reference in str(fault["exc_info"])
+    with browser.portal.town() as town:
+        found = town.session.execute(text("SELECT id, state, provider_reference FROM payment ORDER BY id"))
+        (one, *announced), (two, *free) = found.all()
+    assert (one, announced, free) == (first.payment_id, ["pending", reference], ["created", ""])
+    # Once it is mended, the same payment goes on, at once.
+    browser.app.get(f"/valmont/paiements/{two}/aller", status=303)
+    assert browser.portal.bank.intents[browser.portal.bank.last].payment_id == two
 
 
 def test_what_the_payer_has_in_hand_stands_on_page_and_receipt(browser):
