@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from pydantic import BaseModel
 
 from core.platform.tenancy.config import Problem, TenantConfig, TenantConfigError, load
+from core.platform.tenancy.lent import LentSettings
 
 
 class UnknownTownError(LookupError):
@@ -53,8 +53,7 @@ def load_registry(
         except TenantConfigError as error:
             broken[folder.name] = error.problems
             continue
-        # One object for the whole process, which plugin code is handed, too.
-        settings = MappingProxyType({**built_in, **config.settings})
+        settings = LentSettings({**built_in, **config.settings})
         towns[config.slug] = TenantConfig(config.slug, config.folder, config.file, settings)
     return Registry(towns, broken, hosts)
 
