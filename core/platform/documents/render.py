@@ -31,6 +31,7 @@ from core.platform.documents.sheets import (
     Logo,
     ReceiptSheet,
 )
+from core.platform.documents.window import address_size, is_long
 from core.platform.i18n import gettext as _
 from core.platform.templating import configure
 
@@ -235,7 +236,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     configure(env)
-    env.filters.update(qr_image=qr_image, data_url=_data_url, quantity=_quantity)
+    env.filters.update(
+        qr_image=qr_image, data_url=_data_url, quantity=_quantity, address_size=address_size
+    )
+    env.tests["long_head"] = is_long
     return env
 
 
