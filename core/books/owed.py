@@ -16,11 +16,13 @@ from core.families.models import Family
 from core.invoices.models import Invoice
 from core.invoices.service import is_to_pay
 from core.payments.models import Credit, Payment
+from core.platform.audit.models import AuditEntry
 from core.platform.clock import today
 from core.reminders.models import Reminder
 
 THRESHOLD = 1500
 """Cents below which the trésorerie takes no single debt (CGCT art. D1611-1: 15 €)."""
+HANDED_OVER, TAKEN_BACK = "invoice.handed_over", "invoice.taken_back"
 
 
 class Owed:
@@ -64,6 +66,34 @@ class Owed:
                 is_to_pay(),
             )
             .order_by(Family.code, Invoice.due_on, Invoice.id)
+        ).all()
+
+    def handed_over(self, period: Period) -> Sequence[Any]:
+        """What passed to the trésorerie in a period, and came back from it, in that order.
+
+        From the audit trail, which nobody changes: a list that was printed stays as it was.
+        """
+        return self._session.execute(
+            select(AuditEntry, Invoice, Family, Invoice.left.label("left"))
+            .join(
+                Invoice,
+                and_(
+                    Invoice.tenant_id == AuditEntry.tenant_id,
+                    func.concat("invoice:", Invoice.id) == AuditEntry.subject,
+                ),
+            )
+            .join(
+                Family,
+                and_(Family.tenant_id == Invoice.tenant_id, Family.id == Invoice.family_id),
+            )
+            .where(
+                AuditEntry.tenant_id == self._tenant,
+                AuditEntry.action.in_((HANDED_OVER, TAKEN_BACK)),
+                AuditEntry.at >= period.since,
+                AuditEntry.at < period.until,
+                Invoice.regie == period.regie,
+            )
+            .order_by(AuditEntry.at, AuditEntry.id)
         ).all()
 
     @staticmethod

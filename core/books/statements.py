@@ -12,7 +12,7 @@ from core.api.payments import Means
 from core.books.activities import Activities, Part
 from core.books.closings import Closings
 from core.books.entries import ALL, Chosen, Entries, Entry
-from core.books.owed import Owed
+from core.books.owed import TAKEN_BACK, Owed
 from core.books.period import Period
 from core.journal.models import EntryKind
 from core.platform.clock import today
@@ -34,6 +34,7 @@ def labels() -> dict[str, str]:
         "annulations": _("Rejets, annulations et remboursements"),
         "en-ligne": _("Paiements en ligne par jour"),
         "impayes": _("Impayés à titrer"),
+        "transmis": _("Transmis à la trésorerie"),
         "avoirs": _("Recettes à classer"),
         "arrete": _("Arrêté mensuel"),
     }
@@ -61,6 +62,7 @@ class Statements:
             "annulations": self.returned,
             "en-ligne": self.online,
             "impayes": self.late,
+            "transmis": self.handed_over,
             "avoirs": self.unsorted,
             "arrete": self.month,
         }
@@ -241,6 +243,42 @@ class Statements:
             brief=(0, 2, 3, 7, 8, 12, 13),
         )  # fmt: skip
 
+    def handed_over(self, period: Period) -> Table:
+        """What passed to the trésorerie, numbered in the period: when, by whom, how much was left.
+
+        What was taken back later is a line of its own, below zero.
+        """
+        found = self.owed.handed_over(period)
+        names = self.names()
+        rows = []
+        for number, row in enumerate(found, start=1):
+            back = row.AuditEntry.action == TAKEN_BACK
+            cents = int(row.AuditEntry.details.get("amount", row.left))
+            rows.append(
+                (
+                    f"{period.stamp}-{number:03d}",
+                    row.AuditEntry.at,
+                    _("Reprise") if back else _("Transmission"),
+                    names.get(row.AuditEntry.actor, _by_itself(row.AuditEntry.actor)),
+                    row.Family.name, ", ".join(row.Family.address), row.Family.code,
+                    row.Invoice.number, row.Invoice.payment_reference, row.Invoice.label,
+                    row.Invoice.due_on, Cents(-cents if back else cents),
+                )
+            )  # fmt: skip
+        return self._table(
+            "transmis",
+            period,
+            (
+                _("N°"), _("Date"), _("Nature"), _("Saisi par"), _("Débiteur"), _("Adresse"),
+                _("Code famille"), _("Facture"), _("Référence"), _("Objet"), _("Échéance"),
+                _("Reste dû"),
+            ),
+            rows,
+            (_("Total"), *[None] * 10, _sum(rows, 11)),
+            opens=[("invoice", row.Invoice.id) for row in found],
+            brief=(0, 1, 2, 3, 4, 7, 10, 11),
+        )  # fmt: skip
+
     def unsorted(self, period: Period) -> Table:
         """Money that pays nothing yet: whose it is, why, and since when."""
         found = self.owed.unsorted(period)
@@ -342,6 +380,11 @@ class Statements:
         return Table(
             f"{name}-{period.stamp}", title, columns, rows, foot, notes, opens, paper, brief
         )
+
+
+def _by_itself(actor: str) -> str:
+    """Who handed over, where it was no agent that is known: the calendar, or the operator."""
+    return _("Automatique") if actor == "system" else actor
 
 
 def entry_table(found: Sequence[Entry], sums: Any) -> Table:

@@ -88,7 +88,7 @@ class Billing:
                 % {"day": day(invoice.due_on)}
             )
         invoice.state = InvoiceState.HANDED_OVER
-        self._audit.write("invoice.handed_over", f"invoice:{invoice_id}")
+        self._audit.write("invoice.handed_over", f"invoice:{invoice_id}", amount=invoice.left)
 
     def set_debit(self, invoice_id: int, *, debit: bool) -> None:
         """Say whether a recurring direct debit takes what is left, or the family pays it.
@@ -112,8 +112,9 @@ class Billing:
         Raises:
             UserError: it was not handed over.
         """
-        self._lock(invoice_id, InvoiceState.HANDED_OVER).state = InvoiceState.PUBLISHED
-        self._audit.write("invoice.taken_back", f"invoice:{invoice_id}")
+        invoice = self._lock(invoice_id, InvoiceState.HANDED_OVER)
+        invoice.state = InvoiceState.PUBLISHED
+        self._audit.write("invoice.taken_back", f"invoice:{invoice_id}", amount=invoice.left)
 
     def origins(self, invoice_id: int) -> Sequence[Invoice]:
         """The invoices that a credit note may correct, or that an invoice may replace.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from office_browser import Office
+from sqlalchemy import text
 
 from core.agents.models import Role
 from core.api.invoices import LineRecord, TaxKind
 from core.api.payments import Means
+from core.books.period import Period
+from core.platform.clock import today
 from core.testing.portal import record
 
 LINES = (
@@ -119,3 +122,24 @@ def test_a_family_sees_what_went_to_the_tresorerie_and_cannot_pay_it(desk, porta
     (line,) = [line for line in page.html.select(".lines > li") if "L" in line.text.split("n°")[-1][:5]]
     assert "payez-la auprès de la trésorerie" in line.text
     assert not line.select("input")
+
+
+def test_what_is_handed_over_is_confirmed_and_stays_on_a_numbered_list(work, portal):
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("9")
+    page = work.get(f"/regie/factures/{invoice.id}")
+    assert "La trésorerie réclamera 56,87" in page
+    page = work.press(page, "hand_over")
+    assert "transmise à la trésorerie" in page
+    work.press(page, "take_back")
+    with portal.town() as town:
+        # The trail has the database's clock, which no test moves.
+        now = today(town.session.scalar(text("SELECT now()")))
+        table = town.accounts.statements.make(
+            "transmis", Period("CANTINE", now.replace(day=1))
+        )
+    assert [(row[0][-3:], row[2], row[3], row[7], row[11]) for row in table.rows] == [
+        ("001", "Transmission", "Claude regisseur", "9", 5687),
+        ("002", "Reprise", "Claude regisseur", "9", -5687),
+    ]
+    assert table.foot[11] == 0
