@@ -7,7 +7,6 @@ from functools import lru_cache
 from io import BytesIO
 
 import segno
-from PIL import Image
 
 from core.domain.references import check_character
 
@@ -39,6 +38,8 @@ def qr_image(text: str) -> str:
     rows = segno.make_qr(text, error="m").matrix
     modules = bytes(0 if dark else 255 for row in rows for dark in row)
     side = len(rows)
+    from PIL import Image  # noqa: PLC0415 - a web process starts without it
+
     picture = Image.frombytes("L", (side, side), modules)
     out = BytesIO()
     picture.resize((side * _PIXELS, side * _PIXELS), Image.Resampling.NEAREST).save(out, "PNG")
