@@ -75,6 +75,7 @@ from core.api.payments import (
 from core.api.plugin import HealthCheck, MigrationSource, Plugin, PluginSettings, hookimpl
 from core.api.web import Audience, MenuEntry, WebConfig
 from core.api.work import Consumer, Effect, Periodic
+from core.domain.addresses import AddressError, leaving
 from core.domain.dates import DateError, in_bounds, is_surprising, parse_day
 from core.domain.money import AmountError, decimal_text, parse_amount, parse_decimal
 from core.domain.references import bare, check_character
@@ -107,5 +108,5 @@ __all__ = [
     "protect", "render_pdf", "town_context", "use",
     "DateError", "DecodeError", "Encoding", "decode", "detect", "in_bounds", "is_surprising",
     "parse_day", "parse_decimal",
-    "AttemptInfo", "PayerField", "RefusalKind", "StartRefusedError",
+    "AddressError", "AttemptInfo", "PayerField", "RefusalKind", "StartRefusedError", "leaving",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import click
 
 from core.agents.models import Role
 from core.cli.invoices import town_work
+from core.domain.addresses import AddressError, typed
 from core.unit_of_work import Town
 
 
@@ -28,7 +29,7 @@ def agents() -> None:
 def add(town_slug: str, email: str, name: str, role: str) -> None:
     """Add an agent and print the link to come in by: it works once, within a week."""
     with town_work(town_slug) as town:
-        click.echo(_link(town, town.agents.create(email, name, Role(role))))
+        click.echo(_link(town, town.agents.create(_address(email), name, Role(role))))
 
 
 @agents.command("list")
@@ -56,3 +57,10 @@ def reset(town_slug: str, email: str) -> None:
 
 def _link(town: Town, agent_id: int) -> str:
     return f"{town.base_url}/regie/invitation/{town.agents.new_invitation(agent_id)}"
+
+
+def _address(text: str) -> str:
+    try:
+        return typed(text)
+    except AddressError as error:
+        raise click.ClickException(f"no mail would reach {text!r}: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import smtplib
+import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from core.cli.plugins import health
 from core.cli.towns import mail_trouble
+from core.messages.email.smtp import dial
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.plugins.discovery import discovered
 from core.platform.settings import Settings, get_settings, unknown_variables
@@ -127,14 +129,70 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
 
 def check_smtp(settings: Settings) -> Iterator[Finding]:
     """The mail server takes us, encrypted if so set."""
-    where = f"{settings.smtp_host}:{settings.smtp_port}"
-    with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=SECONDS) as server:
-        if settings.smtp_starttls:
-            server.starttls(context=ssl.create_default_context())
-        if settings.smtp_user:
-            server.login(settings.smtp_user, settings.smtp_password)
-        server.noop()
-    yield good(f"Mail server {where} answers")
+    where = f"Mail server {settings.smtp_host}:{settings.smtp_port}"
+    try:
+        with dial(settings, SECONDS) as server:
+            server.noop()
+    except (smtplib.SMTPException, OSError) as error:
+        yield bad(f"{where}: {_of_the_mail_server(settings, error)}")
+        return
+    if settings.smtp_user and not (settings.smtp_tls or settings.smtp_starttls):
+        yield doubtful(f"{where}: the password travels in clear: PREAU_SMTP_STARTTLS or _TLS")
+    yield good(f"{where} answers")
+
+
+def _of_the_mail_server(settings: Settings, error: Exception) -> str:
+    """Say what is wrong, and with which setting."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not for this name, or not to be trusted: {error}"
+        case ssl.SSLError() if settings.smtp_tls:
+            return (
+                f"it does not speak TLS from the first byte: PREAU_SMTP_STARTTLS=true (port 587)"
+                f" instead of PREAU_SMTP_TLS, or port 465 ({error})"
+            )
+        case ssl.SSLError():
+            return f"TLS fails: {error}"
+        case smtplib.SMTPAuthenticationError():
+            return f"it refuses PREAU_SMTP_USER or PREAU_SMTP_PASSWORD: {_said(error)}"
+        case smtplib.SMTPNotSupportedError() if "STARTTLS" in str(error):
+            return "it does not offer STARTTLS: PREAU_SMTP_TLS=true (port 465), or no encryption"
+        case smtplib.SMTPNotSupportedError():
+            return f"it knows no sign-in here, perhaps only encrypted: {error}"
+        case smtplib.SMTPResponseException():
+            return f"it refuses: {_said(error)}"
+        case socket.gaierror():
+            return "its name is not known (PREAU_SMTP_HOST)"
+        case ConnectionRefusedError():
+            return "nothing answers there (PREAU_SMTP_HOST, PREAU_SMTP_PORT)"
+        case TimeoutError() | smtplib.SMTPServerDisconnected() if not settings.smtp_tls:
+            if _speaks_tls(settings):
+                return (
+                    "it speaks TLS from the first byte: PREAU_SMTP_TLS=true,"
+                    " and PREAU_SMTP_STARTTLS=false"
+                )
+            return f"it does not greet ({error}): another port, or a firewall in between?"
+    return f"{type(error).__name__}: {error}"
+
+
+def _said(error: smtplib.SMTPResponseException) -> str:
+    said = error.smtp_error
+    return f"{error.smtp_code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
+
+
+def _speaks_tls(settings: Settings) -> bool:
+    context = ssl.create_default_context()
+    # Only whether it speaks TLS is asked, nothing is said to it.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        where = (settings.smtp_host, settings.smtp_port)
+        with (
+            socket.create_connection(where, SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=settings.smtp_host),
+        ):
+            return True
+    except OSError:
+        return False
 
 
 def check_towns(settings: Settings) -> Iterator[Finding]:

@@ -11,6 +11,8 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.domain.addresses import configured
+
 PREFIX = "PREAU_"
 DEVELOPMENT_KEY = "development only: this key is public and signs nothing of worth"
 """The key that everybody knows; production refuses it."""
@@ -92,13 +94,16 @@ class Settings(BaseSettings):
     """The server that takes outgoing mail."""
 
     smtp_port: int = Field(default=25, ge=1, le=65535)
-    """Its port: 25 inside a network, 587 with `smtp_starttls` and a user."""
+    """Its port: 25 inside a network; with a user, 465 with `smtp_tls`, 587 with `smtp_starttls`."""
 
     smtp_user: str = ""
     """Name to sign in with; empty: without signing in."""
 
     smtp_password: str = Field(default="", repr=False)
     """Password of `smtp_user`."""
+
+    smtp_tls: bool = False
+    """Whether to encrypt from the first byte (implicit TLS, port 465) instead of by STARTTLS."""
 
     smtp_starttls: bool = False
     """Whether to encrypt by STARTTLS; a server that does not offer it is then refused."""
@@ -122,6 +127,14 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("has to start with https:// (or http:// in development)")
         return value.rstrip("/")
+
+    _leaves = field_validator("mail_from", "mail_returns")(configured)
+
+    @model_validator(mode="after")
+    def _one_encryption(self) -> Self:
+        if self.smtp_tls and self.smtp_starttls:
+            raise ValueError("PREAU_SMTP_TLS and PREAU_SMTP_STARTTLS exclude each other")
+        return self
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> Self:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from urllib.parse import urlsplit
 
-from core.plugin import PayerField, RefusalKind, StartRefusedError
+from core.plugin import AddressError, PayerField, RefusalKind, StartRefusedError, leaving
 from core.plugin import gettext as _
 
 MIN_CENTS = 100
@@ -112,8 +113,14 @@ def montant(cents: int) -> str:
 
 
 def mel(address: str) -> str:
-    """Check the one e-mail address that gets PayFiP's ticket: 6 to 80 plain characters."""
+    """Check the one e-mail address that gets PayFiP's ticket: 6 to 80 plain characters.
+
+    >>> mel("parent@école.fr")
+    'parent@xn--cole-9oa.fr'
+    """
     bare = address.strip()
+    with suppress(AddressError):  # What has no such form is refused below.
+        bare = leaving(bare)
     if len(bare) not in EMAIL_LENGTHS:
         raise FieldError("mel", _("l’adresse électronique doit tenir en 6 à 80 caractères."))
     if not _EMAIL.fullmatch(bare):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import quopri
 import smtplib
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from email import policy
-from email.headerregistry import Address as MailAddress
 from email.message import EmailMessage
 from email.policy import EmailPolicy
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime, parseaddr, quote
 from functools import lru_cache
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from core.api.messages import (
     Retry,
 )
 from core.api.plugin import Plugin, PluginSettings, hookimpl
+from core.domain.addresses import AddressError, leaving
 from core.domain.smtp_replies import Cause, Reply, Stage
 from core.messages.email import smtp
 from core.messages.email.bounces import sender_for
@@ -60,7 +61,10 @@ class EmailChannel:
         # Keyed: who knows the key of a message cannot report it as returned.
         number = keyed_hash(installation.secret_key, "mail", f"{town.config.slug}/{key}").hex()[:24]
         sender = town.config.file.mail.sender or installation.mail_from
-        mail = compose(message, to, number, town.config, parseaddr(sender)[1])
+        try:
+            mail = compose(message, to, number, town.config, leaving(parseaddr(sender)[1]))
+        except AddressError as error:
+            return Dead(f"no mail can leave for it: {error}")
         mail["Date"] = format_datetime(town.clock.now())
         back = sender_for(installation.mail_returns, town.config.slug, number)
         return send(mail, installation, envelope_sender=back)
@@ -71,18 +75,21 @@ def compose(
 ) -> EmailMessage:
     """Write the mail: text and HTML, attachments, and the headers that mailboxes look for."""
     mail = EmailMessage()
-    mail["From"] = _header("From", str(MailAddress(town.name, addr_spec=sender)))
-    mail["To"] = to.value
-    mail["Subject"] = _header("Subject", message.subject)
+    mail["From"] = _mailbox("From", town.name, sender)
+    mail["To"] = leaving(to.value)
+    mail["Subject"] = _subject(message.subject)
     mail["Message-ID"] = f"<{number}@{sender.rpartition('@')[2]}>"
     # RFC 3834: no out-of-office answers, please.
     mail["Auto-Submitted"] = _header("Auto-Submitted", "auto-generated")
     reply_to = town.file.mail.reply_to or town.file.contact.email
     if reply_to:
-        mail["Reply-To"] = _header("Reply-To", reply_to)
+        name, address = parseaddr(reply_to)
+        mail["Reply-To"] = _mailbox("Reply-To", name, leaving(address))
     if message.unsubscribe_url:
         # RFC 2369 and, for one click, RFC 8058.
-        mail["List-Unsubscribe"] = _Whole(f"<{message.unsubscribe_url}>")
+        # A URL in pieces is none: it has one line.
+        way_out = f"<{message.unsubscribe_url}>"
+        mail["List-Unsubscribe"] = _written("List-Unsubscribe", way_out, way_out)
         one_click = _header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
         mail["List-Unsubscribe-Post"] = one_click
     mail["MIME-Version"] = _header("MIME-Version", "1.0")
@@ -99,15 +106,96 @@ def compose(
     return mail
 
 
-class _Whole(str):
-    """A ``List-Unsubscribe``, which is not folded: a URL in pieces is none (RFC 2369)."""
+class _Written(str):
+    """A header's value, and the lines in which it is written.
 
-    __slots__ = ()
-    name = "List-Unsubscribe"
+    The standard library folds none of it: its folding loses a space of some subjects and the quotes
+    of a long sender (Python 3.11).
+    """
+
+    __slots__ = ("lines", "name")
+    name: str
+    lines: str
 
     def fold(self, *, policy: EmailPolicy) -> str:
-        """The header's one line."""
-        return f"{self.name}: {self}{policy.linesep}"
+        """The header as it is sent."""
+        return f"{self.name}: {self.lines}\n".replace("\n", policy.linesep)
+
+
+def _written(name: str, value: str, lines: str) -> _Written:
+    made = _Written(value)
+    made.name, made.lines = name, lines
+    return made
+
+
+_LINE = 76
+"""Characters of a line of a header (RFC 2047)."""
+
+
+@lru_cache(maxsize=256)
+def _subject(words: str) -> _Written:
+    """A subject that every mailbox reads as it is; line ends in it are spaces."""
+    one_line = " ".join(words.splitlines())
+    fits = len("Subject: ") + len(one_line) <= _LINE and one_line == one_line.strip()
+    plain = fits and _is_plain(one_line)
+    return _written("Subject", one_line, one_line if plain else _coded(one_line))
+
+
+@lru_cache(maxsize=256)
+def _mailbox(header: str, name: str, address: str) -> _Written:
+    """A name and an address."""
+    one_line = " ".join(name.splitlines())
+    if not one_line:
+        return _written(header, address, address)
+    quoted = quote(one_line)
+    value = f'"{quoted}" <{address}>'
+    lines = _folded(header, f'"{quoted}"') if _is_plain(one_line) else _coded(one_line)
+    fits = len(header) + len(lines.rpartition("\n")[2]) + len(address) + 5 <= _LINE
+    gap = " " if fits else "\n "
+    return _written(header, value, f"{lines}{gap}<{address}>")
+
+
+def _is_plain(words: str) -> bool:
+    return words.isascii() and words.isprintable() and "=?" not in words
+
+
+def _folded(header: str, words: str) -> str:
+    """Words in lines, each begun with a space that the words have there."""
+    lines, room = [""], _LINE - len(header) - 2
+    for number, word in enumerate(words.split(" ")):
+        piece = f" {word}" if number else word
+        if len(lines[-1]) + len(piece) > room and lines[-1].strip():
+            lines.append("")
+            room = _LINE
+        lines[-1] += piece
+    return "\n".join(lines)
+
+
+def _coded(words: str) -> str:
+    """Words as encoded words (RFC 2047)."""
+    return "\n ".join(
+        f"=?utf-8?b?{b64encode(piece.encode()).decode('ascii')}?=" for piece in _pieces(words)
+    )
+
+
+_PIECE = 39
+"""Bytes of an encoded word: with the longest of our headers' names, it fits into a line."""
+
+
+def _pieces(words: str) -> Iterator[str]:
+    """Cut words into what an encoded word holds, never beside a space, which readers double."""
+    start = 0
+    while start < len(words):
+        end = start
+        size = 0
+        while end < len(words) and (size := size + len(words[end].encode())) <= _PIECE:
+            end += 1
+        cut = end
+        while cut < len(words) and " " in words[cut - 1 : cut + 1] and cut > start:
+            cut -= 1
+        end = cut if cut > start else end  # Spaces only.
+        yield words[start:end]
+        start = end
 
 
 def _part(words: str, subtype: str) -> EmailMessage:

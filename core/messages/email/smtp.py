@@ -84,10 +84,34 @@ def forget() -> None:
         _idle.pop().close()
 
 
+def dial(installation: Settings, seconds: float) -> smtplib.SMTP:
+    """Open a connection, encrypted and signed in as the settings want it.
+
+    Raises:
+        smtplib.SMTPException, OSError: the server is away, or does not want us.
+    """
+    host, port = installation.smtp_host, installation.smtp_port
+    if installation.smtp_tls:
+        context = ssl.create_default_context()
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=seconds, context=context)
+    else:
+        server = smtplib.SMTP(host, port, timeout=seconds)
+    try:
+        if installation.smtp_starttls:
+            server.starttls(context=ssl.create_default_context())
+        if installation.smtp_user:
+            server.login(installation.smtp_user, installation.smtp_password)
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
 def _take(installation: Settings) -> _Kept:
     wanted = (
         installation.smtp_host,
         installation.smtp_port,
+        installation.smtp_tls,
         installation.smtp_starttls,
         installation.smtp_user,
         installation.smtp_password,
@@ -98,20 +122,7 @@ def _take(installation: Settings) -> _Kept:
             if kept.is_good(wanted):
                 return kept
             kept.close()
-    return _Kept(_open(installation), wanted)
-
-
-def _open(installation: Settings) -> smtplib.SMTP:
-    server = smtplib.SMTP(installation.smtp_host, installation.smtp_port, timeout=TIMEOUT)
-    try:
-        if installation.smtp_starttls:
-            server.starttls(context=ssl.create_default_context())
-        if installation.smtp_user:
-            server.login(installation.smtp_user, installation.smtp_password)
-    except BaseException:
-        server.close()
-        raise
-    return server
+    return _Kept(dial(installation, TIMEOUT), wanted)
 
 
 def _is_silent(server: smtplib.SMTP) -> bool:

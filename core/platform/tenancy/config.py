@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core.api.context import ContactInfo, RegieInfo, TownInfo
+from core.domain.addresses import configured
 from core.platform.tenancy.colours import BLACK, WHITE, contrast
 from core.platform.tenancy.secrets import SecretError, resolve
 
@@ -52,6 +53,8 @@ class Contact(_Section):
     address: list[str] = Field(default_factory=list)
     hours: str = ""
 
+    _leaves = field_validator("email")(configured)
+
     @field_validator("hours")
     @classmethod
     def _kept_together(cls, value: str) -> str:
@@ -78,6 +81,8 @@ class Mail(_Section):
 
     sender: str = ""
     reply_to: str = ""
+
+    _leaves = field_validator("sender", "reply_to")(configured)
 
 
 class Legal(_Section):

@@ -11,6 +11,7 @@ from wtforms import DateField, Form, HiddenField, StringField, ValidationError
 from wtforms.validators import InputRequired, Length
 
 from core.api.errors import UserError
+from core.domain.addresses import AccentsError, AddressError, typed
 from core.domain.dates import DateError, parse_day, parse_moment
 from core.domain.money import AmountError, parse_amount
 from core.platform.clock import PARIS
@@ -26,13 +27,14 @@ def _strip(value: Any) -> Any:
 
 
 def is_email(_form: Form, field: StringField) -> None:
-    """Check an address's form and write it as mail servers do; its delivery is not asked."""
-    # Loaded with the first address: its tables take a twentieth of a start.
-    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
-
+    """Check that mails can leave for an address; whether its mailbox exists is not asked."""
     try:
-        field.data = validate_email(field.data or "", check_deliverability=False).normalized
-    except EmailNotValidError:
+        field.data = typed(field.data or "")
+    except AccentsError:
+        raise ValidationError(
+            _("Une adresse e-mail n’a ni accent ni lettre spéciale avant l’arobase (@).")
+        ) from None
+    except AddressError:
         raise ValidationError(
             _("Saisissez une adresse e-mail valable, comme nom@exemple.fr.")
         ) from None
