@@ -45,6 +45,8 @@ def prepare(content: bytes) -> Picture:
                 raise UserError(_("Cette image est trop grande : 50 millions de pixels au plus."))
             upright = ImageOps.exif_transpose(sent)
             kept = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UserError(_("Cette image est trop grande : 50 millions de pixels au plus.")) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise UserError(
             _("Ce fichier n’est pas une image lisible : JPEG, PNG, WebP ou GIF.")

@@ -13,8 +13,18 @@ from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject
 from core.platform.i18n import gettext as _
 
 _ACTIVE = frozenset(
-    {"/JavaScript", "/Launch", "/ImportData", "/SubmitForm", "/Rendition", "/Movie"}
+    {
+        "/JavaScript", "/Launch", "/ImportData", "/SubmitForm", "/Rendition", "/Movie", "/Sound",
+        "/GoToR", "/GoToE", "/GoTo3DView", "/RichMediaExecute",
+    }
+)  # fmt: skip
+"""Kinds of actions that run something or open another file, whoever clicks on them."""
+_ACTIVE_KEYS = ("/JS", "/AA", "/XFA", "/RichMediaContent", "/Collection")
+_ACTIVE_ANNOTATIONS = frozenset(
+    {"/RichMedia", "/3D", "/Screen", "/Movie", "/Sound", "/FileAttachment"}
 )
+_ELECTRONIC_INVOICES = frozenset({"factur-x.xml", "zugferd-invoice.xml", "xrechnung.xml"})
+"""Names of the one file that a PDF may carry: its own figures, for programs (Factur-X)."""
 
 # What pypdf would say of a damaged file is said in the problem.
 logging.getLogger("pypdf").addHandler(logging.NullHandler())
@@ -61,4 +71,36 @@ def _dictionaries(reader: PdfReader) -> Iterator[DictionaryObject]:
 
 
 def _acts(item: DictionaryObject) -> bool:
-    return "/JS" in item or "/AA" in item or item.get("/S") in _ACTIVE
+    return (
+        any(key in item for key in _ACTIVE_KEYS)
+        or _value(item, "/S") in _ACTIVE
+        or _value(item, "/Subtype") in _ACTIVE_ANNOTATIONS
+        or ("/EF" in item and not _is_electronic_invoice(item))
+        or not _only_turns_a_page(_value(item, "/OpenAction"))
+    )
+
+
+def _value(item: DictionaryObject, key: str) -> Any:
+    """What stands under a key, wherever in the file it is written."""
+    try:
+        return item[key]  # Follows a reference, as `get` does not.
+    except KeyError:
+        return None
+
+
+def _is_electronic_invoice(item: DictionaryObject) -> bool:
+    names = [str(_value(item, key)).lower() for key in ("/F", "/UF") if key in item]
+    return bool(names) and _ELECTRONIC_INVOICES.issuperset(names)
+
+
+def _only_turns_a_page(action: Any) -> bool:
+    """Whether what happens on opening is nothing, or a jump to a page: not a link."""
+    for _step in range(100):
+        if not isinstance(action, DictionaryObject):
+            return True  # A destination.
+        if _value(action, "/S") != "/GoTo":
+            return False
+        action = _value(action, "/Next")
+        if isinstance(action, ArrayObject):
+            return False
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,10 @@ from core.platform.tenancy.lent import LentSettings
 
 class UnknownTownError(LookupError):
     """No town of this slug serves: there is none, or its file is wrong."""
+
+
+_HOST = re.compile(r"([^:@/\s]+)(?::[0-9]{1,5})?")
+"""A host name, and its port: nothing else may stand in a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,8 @@ class Registry:
 
     def by_host(self, host: str) -> str | None:
         """The slug of the town that this host name (port and case ignored) belongs to."""
-        return self.hosts.get(host.partition(":")[0].lower())
+        found = _HOST.fullmatch(host)
+        return self.hosts.get(found[1].lower()) if found else None
 
 
 def load_registry(

@@ -15,6 +15,9 @@ from core.platform.web.security import OF_THE_OFFICE
 FILE_FIELDS = frozenset({"file", "fichier", "journal", "picture"})
 """What a field is called that takes a file, in forms of core and of plugins."""
 
+MOST_FIELDS = 5_000
+"""Fields of a form; taking apart far more would hold up all other requests."""
+
 View = Callable[[Any, Request], Response]
 
 
@@ -61,8 +64,20 @@ def _form(request: Request) -> Any:
 
     Raises:
         HTTPBadRequest: it cannot be read: another encoding than UTF-8, which is what our pages
-            send, or a type that WebOb cannot take apart.
+            send, or a type that WebOb cannot take apart; more fields than any page has; or a body
+            that ends too early or in malformed chunks.
     """
+    if request.content_type != "multipart/form-data":
+        try:
+            body = request.body
+        except OSError as error:
+            raise HTTPBadRequest from error
+        if body.count(b"&") >= MOST_FIELDS:
+            # WebOb keeps a large body in a temporary file, and leaves it open.
+            kept = request.body_file_raw
+            request.body = b""
+            kept.close()
+            raise HTTPBadRequest
     try:
         return request.POST
     except (DeprecationWarning, ValueError, LookupError) as error:

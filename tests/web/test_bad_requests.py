@@ -1,0 +1,150 @@
+"""Requests and files that no page and no billing program of ours makes: refused, and cheap."""
+
+from __future__ import annotations
+
+import struct
+import time
+import zlib
+from io import BytesIO
+
+import pytest
+from pypdf import PdfReader, PdfWriter
+from pypdf.generic import (
+    ArrayObject,
+    DictionaryObject,
+    NameObject,
+    NullObject,
+    TextStringObject,
+)
+
+from core.api.errors import UserError
+from core.imports.format.pdf import pdf_problem
+from core.news.pictures import prepare
+from core.platform.tenancy.registry import Registry
+
+
+@pytest.mark.parametrize("field", ["", "a=", "a=b"])
+def test_a_form_of_very_many_fields_is_refused_before_it_is_read(browser, field):
+    body = "&".join([field] * 340_000)
+    started = time.process_time()
+    answer = browser.app.post(
+        "/valmont/connexion",
+        body,
+        content_type="application/x-www-form-urlencoded",
+        expect_errors=True,
+    )
+    assert answer.status_int == 400
+    assert time.process_time() - started < 0.5
+
+
+def test_a_body_in_malformed_chunks_is_refused(browser):
+    class Broken(BytesIO):
+        def read(self, *_size):
+            raise OSError("Invalid chunk size: 'zz'")
+
+        readline = read
+
+    answer = browser.app.request(
+        "/valmont/connexion",
+        method="POST",
+        environ={
+            "REQUEST_METHOD": "POST",
+            "CONTENT_TYPE": "application/x-www-form-urlencoded",
+            "CONTENT_LENGTH": "10",
+            "wsgi.input": Broken(),
+        },
+        expect_errors=True,
+    )
+    assert answer.status_int == 400
+
+
+def test_a_host_is_a_name_and_a_port():
+    registry = Registry({}, {}, {"ville.fr": "ville"})
+    assert [registry.by_host(host) for host in ("ville.fr", "VILLE.fr:443")] == ["ville", "ville"]
+    for host in ("ville.fr:80@ailleurs.fr", "ville.fr:", "ville.fr:x", "ville.fr:80:80", "x@ville.fr", ""):
+        assert registry.by_host(host) is None
+
+
+@pytest.mark.parametrize("side", [50_000, 12_000, 2**31 - 1])
+def test_a_picture_of_absurd_size_is_refused_in_words(side):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    png += chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    with pytest.raises(UserError):
+        prepare(png)
+
+
+def action(kind, **more):
+    made = DictionaryObject({NameObject("/S"): NameObject(kind)})
+    made.update({NameObject(f"/{key}"): value for key, value in more.items()})
+    return made
+
+
+def pdf(change=None):
+    writer = PdfWriter()
+    writer.add_blank_page(100, 100)
+    if change:
+        change(writer)
+    out = BytesIO()
+    writer.write(out)
+    PdfReader(BytesIO(out.getvalue()))
+    return out.getvalue()
+
+
+def opening(value):
+    def change(writer):
+        writer.root_object[NameObject("/OpenAction")] = value
+
+    return change
+
+
+def annotation(**entries):
+    def change(writer):
+        made = DictionaryObject({NameObject(f"/{key}"): value for key, value in entries.items()})
+        writer.pages[0][NameObject("/Annots")] = ArrayObject([writer._add_object(made)])
+
+    return change
+
+
+def form(writer):
+    made = DictionaryObject({NameObject("/XFA"): TextStringObject("x")})
+    writer.root_object[NameObject("/AcroForm")] = writer._add_object(made)
+
+
+URI = action("/URI", URI=TextStringObject("https://exemple.fr"))
+PAGE = ArrayObject([NullObject(), NameObject("/Fit")])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        opening(URI),
+        opening(action("/GoTo", D=PAGE, Next=URI)),
+        opening(action("/GoTo", D=PAGE, Next=ArrayObject([URI]))),
+        opening(action("/GoToR", F=TextStringObject("x.pdf"))),
+        annotation(Subtype=NameObject("/Link"), A=action("/GoToR", F=TextStringObject("x.pdf"))),
+        annotation(Subtype=NameObject("/Link"), A=action("/GoToE")),
+        annotation(Subtype=NameObject("/RichMedia")),
+        annotation(Subtype=NameObject("/FileAttachment")),
+        form,
+        lambda writer: writer.add_attachment("x.txt", b"x"),
+    ],
+)
+def test_a_pdf_that_does_more_than_show_itself_is_refused(change):
+    assert "action" in pdf_problem(pdf(change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        None,
+        opening(PAGE),
+        opening(action("/GoTo", D=PAGE)),
+        annotation(Subtype=NameObject("/Link"), A=URI),
+        lambda writer: writer.add_attachment("factur-x.xml", b"<x/>"),
+    ],
+)
+def test_a_pdf_with_a_link_or_its_own_figures_is_taken(change):
+    assert pdf_problem(pdf(change)) == ""
