@@ -30,7 +30,7 @@ CALLERS = {
     # Everything that opens a connection, and to whom. A new one is a decision: docs/security.md.
     "core/messages/email/channel.py": {"smtplib"},
     "core/messages/email/smtp.py": {"smtplib"},
-    "core/cli/doctor.py": {"smtplib"},
+    "core/cli/doctor.py": {"smtplib", "socket"},  # the same mail server: whether it speaks TLS
     "core/cli/run.py": {"httpx", "socket"},
     "core/platform/db/session.py": {"socket"},  # to shut one to PostgreSQL down, from another thread
     "core/processes/generations.py": {"socket"},  # to listen: it calls nobody
