@@ -8,7 +8,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from core.families.models import Family
-from core.families.name_search import search_names
+from core.families.name_search import one_of, search_names
 from core.platform.db.paging import PAGE_ROWS
 
 
@@ -31,10 +31,7 @@ class FamilyList:
             )
             query = query.where(tuple_(Family.name_folded, Family.code) > tuple_(last or "", after))
         if name:
-            found = search_names(self._session, self._tenant, name)
-            if found is None:
-                return []
-            query = query.where(Family.id.in_(found))
+            query = query.where(one_of(search_names(self._session, self._tenant, name)))
         return self._session.scalars(
             query.order_by(Family.name_folded, Family.code).limit(PAGE_ROWS + 1)
         ).all()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     ColumnElement,
     Select,
     Text,
     and_,
     any_,
-    exists,
     false,
     intersect,
     literal,
@@ -31,10 +31,6 @@ Word = InstrumentedAttribute[str]
 _Way = Callable[[Word, str], ColumnElement[bool]]
 
 
-def _exactly(column: Word, word: str) -> ColumnElement[bool]:
-    return column == word
-
-
 def _beginning(column: Word, word: str) -> ColumnElement[bool]:
     # Not LIKE, for which no index is used below row-level security.
     return and_(column >= word, column < word + _LAST)
@@ -49,37 +45,44 @@ def _slipped(column: Word, word: str) -> ColumnElement[bool]:
     return column == any_(literal(sorted(names.slips(word)), ARRAY(Text(collation="C"))))
 
 
-def search_names(session: Session, tenant: str, typed: str) -> Select[int] | None:
-    """The ids of the families that have all words of `typed`; None if it has no word.
+def search_names(session: Session, tenant: str, typed: str) -> Sequence[int]:
+    """The ids of the families that have all words of `typed`; none if it has no word.
 
     A word is one of the family's name or of a child's, or begins one. Where no family has them
     all, words within one slip of the finger, or that others write together, count too.
+
+    Ids, not a part of another query: PostgreSQL knows how many they are, and so never reads all
+    families to find one.
     """
     words = names.words(typed)
     if not words:
-        return None
-    found = _all_of(tenant, words, _beginning)
-    if session.scalar(select(exists(found))):
+        return []
+    found = session.scalars(_all_of(tenant, words, _beginning)).all()
+    if found:
         return found
     ways = [_all_of(tenant, parts, _nearly) for parts in (words, *names.glued(words))]
-    return select(union(*ways).subquery().c.family_id)
+    return session.scalars(select(union(*ways).subquery().c.family_id)).all()
+
+
+def one_of(ids: Sequence[int]) -> ColumnElement[bool]:
+    """SQL: the family is one of these."""
+    return Family.id == any_(literal(list(ids), ARRAY(BigInteger)))
 
 
 def exactly_named(tenant: str, typed: str) -> Select[int]:
-    """The ids of the families that have all words of `typed`, whole."""
-    return _all_of(tenant, names.words(typed), _exactly)
+    """The ids of the families whose own names have all words of `typed`, whole."""
+    return _with_words(tenant, [FamilyWord.word == word for word in names.words(typed)])
 
 
 def nearly_named(tenant: str, name: str) -> Select[int]:
     """The ids of the families whose own names have all words of `name`, but for slips."""
-    each = [
-        select(FamilyWord.family_id).where(
-            FamilyWord.tenant_id == tenant, _slipped(FamilyWord.word, word)
-        )
-        for word in names.words(name)
-    ]
-    if not each:
+    return _with_words(tenant, [_slipped(FamilyWord.word, word) for word in names.words(name)])
+
+
+def _with_words(tenant: str, ways: Sequence[ColumnElement[bool]]) -> Select[int]:
+    if not ways:
         return select(Family.id).where(false())
+    each = [select(FamilyWord.family_id).where(FamilyWord.tenant_id == tenant, way) for way in ways]
     return select(intersect(*each).subquery().c.family_id)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core.domain import access_codes
 from core.domain.money import AmountError, parse_amount
 from core.families.models import Child, Family, FamilyChild
-from core.families.name_search import exactly_named, search_names
+from core.families.name_search import exactly_named, one_of, search_names
 from core.invoices.lists import invoice_rows
 from core.invoices.models import Invoice
 from core.payments.lists import payment_rows
@@ -89,18 +89,17 @@ class Search:
             )
             .where(Child.tenant_id == self._tenant, Child.code == bare)
         )
-        by_name = search_names(self._session, self._tenant, typed)
+        coded = self._session.scalars(union(by_code, by_child)).all()
+        named = search_names(self._session, self._tenant, typed)
         order: list[Any] = [Family.id.not_in(by_code)]
-        if by_name is not None:
+        if named:
             order.append(Family.id.not_in(exactly_named(self._tenant, typed)))
-        ways = (by_code, by_child) if by_name is None else (by_code, by_child, by_name)
         return self._session.scalars(
             select(Family)
             .where(
                 Family.tenant_id == self._tenant,
                 Family.merged_into.is_(None),
-                # Apart, so that each goes its own way: together they ask each family for all.
-                Family.id.in_(union(*ways)),
+                one_of([*coded, *named]),
             )
             .order_by(*order, Family.name_folded, Family.id)
             .limit(FOUND)
