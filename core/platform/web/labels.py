@@ -74,6 +74,7 @@ def actions() -> dict[str, str]:
         "payment.rejected": _("Prélèvement rejeté"),
         "payment.dismissed": _("Anomalie de paiement classée"),
         "payment.recorded": _("Paiement encaissé"),
+        "payment.classified": _("Paiement attribué à une famille"),
         "payment.reversed": _("Paiement annulé"),
         "payment.superseded": _("Paiement remplacé par un autre"),
         "reminders.changed": _("Rappels et clôture réglés"),
