@@ -140,7 +140,7 @@ UNTIED = {
     ("telegram_link_token", "chat_id"),
     # A plugin's memory of what core told it; read through core's services, which know the town.
     ("cheque", "family_id"), ("cheque", "payment_id"), ("cheque_account", "family_id"),
-    ("cheque_proposal", "family_id"),
+    ("cheque_proposal", "family_id"), ("cheque_part", "family_id"), ("cheque_part", "payment_id"),
     # What it names may go: the invoice of an import that is undone, an upload's batch.
     ("web_session", "only_invoice_id"), ("upload", "batch_id"),
 }  # fmt: skip

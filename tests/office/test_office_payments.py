@@ -73,7 +73,7 @@ def test_a_date_to_come_is_refused_and_one_gone_is_kept(work, portal):
     page = take(work, counter(work), paid_on="2026-03-12")
     assert page.status_int == 422
     page = take(work, counter(work), paid_on="2026-03-01")
-    assert "1 mars 2026" in page
+    assert "1er mars 2026" in page
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_closed_month_takes_no_more_money(work, portal):
     assert page.status_int == 422
     assert "est arrêté" in page
     assert balance(portal, "old") == 5687
-    assert "1 mars 2026" in take(work, counter(work, "F009"), paid_on="2026-03-01")
+    assert "1er mars 2026" in take(work, counter(work, "F009"), paid_on="2026-03-01")
 
 
 def test_a_day_long_gone_is_asked_about_once(work, portal):
@@ -214,7 +214,7 @@ def test_another_towns_payment_does_not_exist(work, portal):
 
 
 def test_the_counter_opens_on_a_regie_whose_money_is_taken_here(work, portal):
-    portal.publish(record("C0", regie="CRECHE", family="F001", due_on=date(2026, 1, 1)))
+    portal.publish(record("C0", regie="CRECHE", family="F001", issued_on=date(2026, 1, 1), due_on=date(2026, 1, 1)))
     assert work.form(counter(work), "amount")["amount"].value == "66,87"
 
 

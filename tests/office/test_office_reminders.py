@@ -115,7 +115,7 @@ def test_the_database_applies_the_same_rules(portal):
     days = (-12, -5, -1, 0, 8, 20)
     today = date(2026, 3, 10)
     dues = [today + timedelta(days=shift) for shift in range(-40, 25)]
-    portal.publish(*(record(str(n), family=f"F{n:03}", due_on=due) for n, due in enumerate(dues)))
+    portal.publish(*(record(str(n), family=f"F{n:03}", issued_on=min(dues), due_on=due) for n, due in enumerate(dues)))
     rules(portal, *days)
     expected = {n: rule_that_applies(due, today, days) for n, due in enumerate(dues)}
     with portal.town() as town:
