@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from core.platform.interruption import Interruption
 from core.platform.outbox import service as outbox
 from core.platform.outbox.deliver import deliver
 from core.platform.outbox.relay import Relay
@@ -19,8 +20,8 @@ from core.processes.consumers import all_consumers
 pytestmark = pytest.mark.faults
 
 
-class Killed(BaseException):
-    """No handler of errors catches it."""
+class Killed(Interruption):
+    """The worker dies: nothing that contains errors holds it up."""
 
 
 @pytest.fixture

@@ -311,7 +311,7 @@ def contents(portal: Portal, slug: str) -> dict[str, str]:
     with portal.town(slug) as town:
         return {
             table.name: town.session.execute(
-                text(f'SELECT md5(string_agg(t::text, chr(10) ORDER BY t.id)) FROM "{table.name}" t')
+                text(f'SELECT md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM "{table.name}" t')
             ).scalar_one()
             for table in scoped_tables()
         }
