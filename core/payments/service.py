@@ -92,7 +92,7 @@ class Payments:
         known = self.recorded(key)
         if known is not None:
             return Recorded(known, self.excess(known))
-        self._share(invoices, amount, shares, excess=excess, alone=alone)
+        left = self._share(invoices, amount, shares, excess=excess, alone=alone)
         payment_id = self.settled(
             regie=regie,
             family_id=family_id,
@@ -111,7 +111,9 @@ class Payments:
             ).one()
             return Recorded(payment_id, self.excess(payment_id))
         self._audit.write("payment.recorded", f"payment:{payment_id}", means=means, amount=amount)
-        return Recorded(payment_id, self.excess(payment_id))
+        # The invoices are locked: the ledger found what was counted above. Without a family nothing
+        # is left over yet.
+        return Recorded(payment_id, left if family_id is not None else self.excess(payment_id))
 
     def settled(
         self,
@@ -183,8 +185,8 @@ class Payments:
         *,
         excess: int | None,
         alone: bool,
-    ) -> None:
-        """Refuse a split that leaves more than `excess` cents over, as its invoices stand now."""
+    ) -> int:
+        """Count the cents that no invoice takes, as they stand; refuse more than `excess`."""
         if alone:
             self._attempts.make_way([invoice_id for invoice_id, _cents in shares])
         taken = sum(
@@ -199,6 +201,7 @@ class Payments:
                 )
                 % money(amount - taken - excess)
             )
+        return amount - taken
 
     def classify(
         self,
