@@ -32,6 +32,12 @@ class Allowance:
     window: timedelta
 
 
+_GIVE_BACK = """\
+if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end
+return 0
+"""
+
+
 class Throttle:
     """Counts, and tells when an allowance is used up. Without Redis each process counts alone."""
 
@@ -87,12 +93,8 @@ class Throttle:
         return _seconds(left_ms / 1000) if int(count or 0) >= allowance.limit else 0
 
     def _give_back_in_redis(self, allowance: Allowance) -> int:
-        key = _name(allowance)
-        pipe = self._redis.pipeline()
         # The window may have ended meanwhile: nothing below zero, and nothing for ever.
-        pipe.set(key, 1, px=allowance.window, nx=True)
-        pipe.decr(key)
-        pipe.execute()
+        self._redis.eval(_GIVE_BACK, 1, _name(allowance))
         return 0
 
     # --- In this process -----------------------------------------------------------------------
