@@ -58,6 +58,8 @@ class Viewer:
 
     def show(self, sample: Sample, language: str = "fr") -> None:
         """Load the page of `sample`."""
+        # The page before this one may be about to load itself anew, which would end this visit.
+        self.page.goto("about:blank")
         self.complaints.clear()
         self._html = self._pages.render(sample, language)
         self.page.goto(f"{ORIGIN}/page")
@@ -84,7 +86,7 @@ class Viewer:
         return found.generate_report() if found.violations_count else ""
 
     def _answer(self, route: Route) -> None:
-        path = route.request.url.removeprefix(ORIGIN)
+        path = route.request.url.removeprefix(ORIGIN).partition("?")[0]
         headers = {"Content-Security-Policy": POLICY}
         if path == "/page":
             self.loads += 1
@@ -99,6 +101,8 @@ class Viewer:
             route.fulfill(body=file.read_bytes(), content_type=kind)
         elif path.endswith("/etat"):
             route.fulfill(json={"state": "pending", "final": self.final})
+        elif path.endswith("/aller"):
+            route.fulfill(status=204, body="")  # Where a page leads by itself after a while.
         else:
             route.fulfill(status=404, body="")
 
