@@ -57,7 +57,7 @@ class Matching:
         )  # fmt: skip
         return Table(
             f"rapprochement-{period.stamp}",
-            f"{_('Paiements en ligne et compte')} – {label} – {period}",
+            " – ".join((_("Paiements en ligne et compte"), label, str(period))),
             (
                 _("Payé le"), _("Moyen"), _("Nombre"), _("Payé"), _("Crédité le"), _("Libellé"),
                 _("Crédité"), _("Écart"), _("Constat"),

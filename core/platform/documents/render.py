@@ -152,7 +152,7 @@ def codes(data: CodesSheet) -> Paper:
     return Paper(
         name=_file_name("codes-d-acces", data.written_on.isoformat()),
         html="".join(pages),
-        title=f"{_('Codes d’accès')} – {data.town.name}",
+        title=" – ".join((_("Codes d’accès"), data.town.name)),
         language=data.letters[0].language,
         author=data.town.name,
         created=data.written_on,

@@ -28,7 +28,7 @@ def guide(request: Request) -> Response:
     """The help as a PDF to print or send."""
     content = render_pdf(
         render("guide.jinja2", {}, request),
-        title=f"{_('Mode d’emploi')} – {request.town.name}",
+        title=" – ".join((_("Mode d’emploi"), request.town.name)),
         language=request.language,
     )
     return pdf(Document("mode-d-emploi.pdf", "application/pdf", content))
