@@ -194,7 +194,8 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_payment", "POST"): one(OFFICE, "settled", 422, form={"action": "reverse"}),
     ("office_debits", "GET"): page(OFFICE),
     ("office_debits", "POST"): [
-        Line(OFFICE, 422, path={}, form={"invoice": Id("invoice")}),
+        # Without a régie and a day nothing is looked at, whosever the invoice is.
+        Line(OFFICE, 422, (404, 422), path={}, form={"invoice": Id("invoice")}),
     ],
     ("office_receipt", "GET"): one(OFFICE, "settled"),
     ("office_family_payment", "GET"): one(OFFICE, "family"),

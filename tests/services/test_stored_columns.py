@@ -29,7 +29,7 @@ ONE = InvoiceRecord(
 )  # fmt: skip
 OTHER = {
     "payment_reference": "REF000002", "fiscal_year": 2027, "label": "GARDERIE", "amount": 6000,
-    "kind": InvoiceKind.CREDIT_NOTE, "origin_number": "7", "issued_on": date(2026, 4, 1),
+    "kind": InvoiceKind.CREDIT_NOTE, "origin_number": "7", "issued_on": date(2026, 3, 5),
     "due_on": date(2026, 4, 30), "period_start": date(2026, 3, 1), "period_end": date(2026, 3, 31),
     "direct_debit": False, "piece_keys": ("K2",), "refers_to": ("K3",), "relation": Relation.COMPLETES,
 }  # fmt: skip

@@ -105,7 +105,11 @@ def test_separated_parents(app, runtime):
     app.reset()
     sign_in(app, runtime, "ville-de-demo", "F00451", "/ville-de-demo")
     mother = app.get("/ville-de-demo/factures").text
-    assert father.count("(PDF)") > mother.count("(PDF)") > 0
+    # Each sees the papers of its own home, and in words what the other was invoiced for their child.
+    assert father.count("(PDF)") > 0
+    assert mother.count("(PDF)") > 0
+    assert "Facturé à l’autre foyer" in father
+    assert "F00451" not in father
 
 
 def test_a_tax_certificate(app, runtime):
