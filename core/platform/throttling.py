@@ -94,7 +94,9 @@ class Throttle:
 
     def _give_back_in_redis(self, allowance: Allowance) -> int:
         # The window may have ended meanwhile: nothing below zero, and nothing for ever.
-        self._redis.eval(_GIVE_BACK, 1, _name(allowance))
+        pipe = self._redis.pipeline()
+        pipe.eval(_GIVE_BACK, 1, _name(allowance))
+        pipe.execute()
         return 0
 
     # --- In this process -----------------------------------------------------------------------
