@@ -28,6 +28,20 @@ def poll_interval(age: timedelta) -> timedelta:
     return timedelta(days=1)
 
 
+SOONEST_RETRY = timedelta(minutes=5)
+RETRIES_AN_INTERVAL = 6
+
+
+def retry_interval(age: timedelta) -> timedelta:
+    """How long to wait before asking again after a question that found no answer.
+
+    An attempt whose question fell into an outage is not answered half an hour after the others,
+    just because it was due then.
+    """
+    regular = poll_interval(age)
+    return min(regular, max(SOONEST_RETRY, regular / RETRIES_AN_INTERVAL))
+
+
 def spread(interval: timedelta) -> timedelta:
     """The interval less up to a tenth: what an outage brought together does not stay together."""
     return interval * random.uniform(0.9, 1.0)  # noqa: S311 - no secret

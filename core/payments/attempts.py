@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, and_, any_, func, or_, select, update
+from sqlalchemy import ColumnElement, Text, and_, any_, cast, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -67,6 +67,9 @@ from core.platform.templating import money
 POLL, ASK = "payment.poll", "payment.ask"
 
 FIRST_POLL = timedelta(seconds=60)
+
+BROUGHT_FORWARD = timedelta(seconds=60)
+"""Over how long the questions spread that an outage kept waiting."""
 
 LONGEST = 45.0
 """Seconds that a provider may take for an answer; its own time-outs should end it long before."""
@@ -579,6 +582,15 @@ class Attempts:
             after=datetime.fromtimestamp(second, self._clock.now().tzinfo),
         )
         return True
+
+    def ask_those_that_failed(self, provider: str) -> None:
+        """Bring forward the questions to `provider` that found no answer."""
+        keys = select(cast(Payment.id, Text)).where(
+            Payment.tenant_id == self._tenant,
+            Payment.provider == provider,
+            Payment.state.not_in((PaymentState.SETTLED, PaymentState.REVERSED)),
+        )
+        self._outbox.bring_forward(POLL, keys, BROUGHT_FORWARD)
 
     def _page(self, payment_id: int) -> str:
         return f"{self._base_url}/paiements/{payment_id}"

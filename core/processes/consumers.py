@@ -10,6 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
+import structlog
 from sqlalchemy import delete, or_, select
 
 from core.agents.models import AgentSession
@@ -17,7 +18,7 @@ from core.api.context import TenantContext
 from core.api.errors import PreauError, RetryableError
 from core.api.payments import InvoiceDue, InvoicesPublished, PaymentReversed, PaymentSettled
 from core.api.work import Consumer, Effect, Periodic
-from core.domain.polling import poll_interval, spread, still_watched
+from core.domain.polling import poll_interval, retry_interval, spread, still_watched
 from core.domain.reminders import is_hour_to_write
 from core.domain.sessions import ABSOLUTE_END
 from core.imports import service as imports
@@ -30,14 +31,17 @@ from core.payments.models import Payment
 from core.personal_data import service as personal_data
 from core.platform.clock import PARIS, today
 from core.platform.outbox.models import OutboxRow, OutboxState
+from core.platform.outbox.service import NotOverError
 from core.platform.plugins import events
-from core.platform.plugins.calls import contain, resting
+from core.platform.plugins.calls import RestingError, contain, resting
 from core.platform.plugins.discovery import Extensions
 from core.platform.sharing import share
 from core.reminders import service as reminders
 from core.sign_in.models import OneTimeToken
 from core.sign_in.models import WebSession as SignInSession
 from core.unit_of_work import Town
+
+log = structlog.get_logger(__name__)
 
 HOUSEKEEPING = "housekeeping"
 KEEP_DONE = timedelta(days=30)
@@ -151,17 +155,45 @@ def _poll(town: Town, payload: dict[str, Any]) -> None:
     payment_id = int(payload["payment_id"])
     payment = town.session.get_one(Payment, (town.config.slug, payment_id))
     age = town.clock.now() - payment.created_at
-    interval = spread(poll_interval(age))
     try:
         state = town.attempts.ask(payment_id)
     except RetryableError as error:
-        # The provider is away. A longer rest is heard; a shorter one (a circuit breaker's, say)
-        # would bring all polls back at once, and again and again.
-        after = max(interval, spread(error.after or timedelta()))
+        _failing.add((town.config.slug, payment.provider))
+        # The provider is away. A longer rest of its own is heard; a shorter one (a circuit
+        # breaker's, say) would bring all polls back at once, and again and again. A rest that this
+        # process gives the plugin is not: another process may get an answer.
+        rest = timedelta() if isinstance(error, RestingError) else error.after or timedelta()
+        after = max(spread(retry_interval(age)), spread(rest))
         raise RetryableError(error.reason, after) from error
+    except Exception as error:
+        log.exception("payment.not_asked")
+        reason = f"{type(error).__name__}: {error}"
+        raise RetryableError(reason, spread(retry_interval(age))) from error
     town.session.commit()
+    _ask_those_that_failed(town, payment.provider)
     if still_watched(state, age, may_be_paid=payment.may_be_paid):
-        raise RetryableError(state, interval)
+        raise NotOverError(state, spread(poll_interval(age)))
+
+
+_failing: set[tuple[str, str]] = set()
+"""Towns and providers of which a question failed since the last that was answered."""
+_answering: set[tuple[str, str]] = set()
+"""Those of which this process got an answer before."""
+
+
+def _ask_those_that_failed(town: Town, provider: str) -> None:
+    """Ask soon after every attempt whose last question failed: the provider is back.
+
+    Without this, one whose question met the end of an outage would wait for the whole pause that
+    the provider asks for, while others are answered.
+    """
+    key = town.config.slug, provider
+    if key in _answering and key not in _failing:
+        return
+    town.attempts.ask_those_that_failed(provider)
+    town.session.commit()
+    _answering.add(key)
+    _failing.discard(key)
 
 
 def _housekeeping(town: Town, _payload: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from core.platform.db.session import mark_foreign, restore
 from core.platform.interruption import Interruption, errors_only
 from core.platform.outbox.heartbeat import kept
 from core.platform.outbox.process import Process, UnitOfWork
-from core.platform.outbox.service import Claim, LostClaimError
+from core.platform.outbox.service import Claim, LostClaimError, NotOverError
 from core.platform.sharing import NotNowError
 from core.platform.tenancy.registry import UnknownTownError
 
@@ -152,6 +152,9 @@ def _end(town: UnitOfWork, claim: Claim, error: BaseException, consumer: Consume
             if after is not None:  # Not all of them at once.
                 after *= random.uniform(1.0, 1.5)  # noqa: S311 - no secret
             town.outbox.give_back(claim, error.reason, after)
+        elif isinstance(error, NotOverError):
+            log.info("outbox.later", topic=claim.topic, reason=error.reason)
+            town.outbox.come_back(claim, error.after)
         elif isinstance(error, PermanentError) or claim.attempt >= attempts:
             log.error("outbox.dead", topic=claim.topic, reason=str(error))
             town.outbox.bury(claim, str(error))

@@ -10,12 +10,26 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import DateTime, Integer, String, and_, bindparam, func, or_, select, update
+from sqlalchemy import (
+    DateTime,
+    Float,
+    Integer,
+    Select,
+    String,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from core.api.context import Clock
+from core.api.errors import RetryableError
 from core.platform.outbox.models import OutboxRow, OutboxState
 
 CHANNEL = "preau_outbox"
@@ -29,6 +43,10 @@ HELD = timedelta(seconds=60)
 
 _ROW_ONLY = {"synchronize_session": False}
 """Nobody holds rows of the outbox as objects: a worker need not look for them, at every row."""
+
+
+class NotOverError(RetryableError):
+    """The work went well and is not over: its row comes back `after`, without counting a try."""
 
 
 class LostClaimError(Exception):
@@ -98,6 +116,28 @@ class Outbox:
             ],
         )
 
+    def bring_forward(self, topic: str, keys: Select[Any], within: timedelta) -> None:
+        """Let the rows of `keys` whose last try failed come back now, spread over `within`."""
+        now = self._clock.now()
+        seconds = bindparam("seconds", within.total_seconds(), type_=Float()) * func.random()
+        soon = bindparam("now", now, type_=DateTime(timezone=True)) + seconds * text(
+            "INTERVAL '1 second'"
+        )
+        self._session.execute(
+            update(OutboxRow)
+            .where(
+                OutboxRow.tenant_id == self._tenant,
+                OutboxRow.topic == topic,
+                OutboxRow.state == OutboxState.READY,
+                OutboxRow.bulk.is_(False),
+                OutboxRow.available_at > now + within,
+                OutboxRow.last_error != "",
+                OutboxRow.dedupe_key.in_(keys),
+            )
+            .values(available_at=soon)
+            .execution_options(**_ROW_ONLY)
+        )
+
     def claim(self, row_id: uuid.UUID) -> Claim | None:
         """Take a due row, for `HELD` unless it is kept; None when another has it or it is over."""
         now = self._clock.now()
@@ -130,8 +170,12 @@ class Outbox:
             last_error=reason[:2000],
         )
 
+    def come_back(self, claim: Claim, after: timedelta | None) -> None:
+        """Give the row back after a try that went well."""
+        self.give_back(claim, "", after)
+
     def give_back(self, claim: Claim, reason: str, after: timedelta | None) -> None:
-        """Give the row back untried: this claim does not count as an attempt."""
+        """Give the row back: this claim does not count as an attempt."""
         delay = after if after is not None else back_off(1)
         self._end(
             claim,
