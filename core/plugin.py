@@ -7,6 +7,7 @@ from core.api.context import (
     AskedInfo,
     AttemptInfo,
     CertificateYear,
+    ChildInfo,
     Clock,
     ContactInfo,
     Families,
@@ -93,8 +94,8 @@ from core.runtime import enabled_towns, town_context
 
 __all__ = [
     "Address", "AskedInfo", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",
-    "Capabilities", "CertificateYear", "Clock", "Consumer", "ContactInfo", "Dead", "Delivered",
-    "Delivery", "Document", "Effect",
+    "Capabilities", "CertificateYear", "ChildInfo", "Clock", "Consumer", "ContactInfo", "Dead",
+    "Delivered", "Delivery", "Document", "Effect",
     "Failed", "FailureKind", "Families", "FamilyInfo", "HealthCheck", "InvoiceDue", "InvoiceInfo",
     "InvoiceKind", "InvoiceRecord", "InvoiceSource", "InvoiceToPay", "Invoices",
     "InvoicesPublished", "LineRecord", "Link", "Means", "MenuEntry", "Message", "MigrationSource",

@@ -70,6 +70,23 @@ class FamilyInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildInfo:
+    """A child, as the files of the billing software name it."""
+
+    id: int
+    code: str
+    """The number that the files give for the child; without one, made of the family's code and the
+    first name."""
+    name: str
+    """The names as the files write them: often first and last name, sometimes the first alone."""
+    family_ids: tuple[int, ...]
+    """The homes: one family, or several where the parents live apart; none once all are erased.
+
+    For decisions only: what one home is shown never names another one.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceInfo:
     """A published invoice. `amount` and `balance` (what is still due) are cents."""
 
@@ -179,6 +196,44 @@ class Families(Protocol):
         """The confirmed addresses that this family registered (*Être averti*)."""
         ...
 
+    def children(self, family_id: int) -> Sequence[ChildInfo]:
+        """The children who live in this home, sorted by name."""
+        ...
+
+    def child(self, child_id: int) -> ChildInfo | None:
+        """The child of this number in this town, or None."""
+        ...
+
+    def children_by_code(self, codes: Collection[str]) -> Mapping[str, ChildInfo]:
+        """The children of these codes (`ChildInfo.code`); unknown codes are left out."""
+        ...
+
+    def child_named(self, family_id: int, child: str) -> ChildInfo | None:
+        """The child whom a file calls so, by its number or by its first name within the family."""
+        ...
+
+    def add_child(self, family_id: int, child: str, name: str = "") -> ChildInfo:
+        """Note that a child lives in a home; a child who is there already is returned as it is.
+
+        Args:
+            family_id: the home.
+            child: what a file gives: a number of the billing software, or a first name.
+            name: the name to show; `child` unless told.
+
+        Raises:
+            UserError: there is no such family, or no name.
+        """
+        ...
+
+    def open(self, code: str, name: str) -> FamilyInfo:
+        """Open a family's file under its printed code, unless it is open already.
+
+        Raises:
+            UserError: the code is not made of letters and digits, or another family's code differs
+                from it in writing alone (``1-23`` and ``12-3``).
+        """
+        ...
+
     def names(self) -> Sequence[tuple[int, str, Sequence[str]]]:
         """For every family: its id, its code, and all names it may sign with (debtor, children)."""
         ...
@@ -201,6 +256,13 @@ class Invoices(Protocol):
 
     def children(self, invoice_ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
         """The names of the children on each invoice's lines, by invoice."""
+        ...
+
+    def activities(self, child_ids: Collection[int], since: date) -> Mapping[int, Sequence[str]]:
+        """What published invoices issued since a day bill for each child: sorted activities.
+
+        The nearest that core knows to what a child is registered for.
+        """
         ...
 
     def by_number(self, number: str) -> Sequence[InvoiceInfo]:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 
 from argon2.low_level import Type, hash_secret_raw
-from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    exists,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+from sqlalchemy.orm import Session, aliased
 
-from core.api.context import FamilyInfo
+from core.api.context import ChildInfo, FamilyInfo
+from core.api.errors import UserError
 from core.domain import access_codes
 from core.families.models import AccessCode, Child, ContactEmail, Family, FamilyChild
+from core.families.names import child_code
 from core.platform.errors import NotFoundError
+from core.platform.i18n import gettext as _
 from core.platform.passwords import COST
 from core.platform.signing import keyed_hash
 
@@ -130,18 +145,104 @@ class Families:
             .order_by(Family.code)
         ).all()
 
-    def children(self, family_id: int) -> Sequence[tuple[int, str]]:
-        """The family's children: id and label."""
+    def children(self, family_id: int) -> Sequence[ChildInfo]:
+        """The children who live in this home, sorted by name."""
+        link = aliased(FamilyChild)
+        here = exists().where(
+            link.tenant_id == Child.tenant_id,
+            link.child_id == Child.id,
+            link.family_id == family_id,
+        )
+        return self._children_where(here)
+
+    def child(self, child_id: int) -> ChildInfo | None:
+        """The child of this number, or None."""
+        return next(iter(self._children_where(Child.id == child_id)), None)
+
+    def children_by_code(self, codes: Collection[str]) -> Mapping[str, ChildInfo]:
+        """The children whom the billing software's files call so."""
+        wanted = Child.code == any_(bindparam("codes", list(codes), type_=ARRAY(Text)))
+        return {child.code: child for child in self._children_where(wanted)}
+
+    def child_named(self, family_id: int, child: str) -> ChildInfo | None:
+        """The child whom a file calls so, by its number or by its first name within the family."""
+        family = self.get(family_id)
+        code = child_code(family.code, child.strip()) if family and child.strip() else ""
+        found = self.children_by_code([code]).get(code)
+        return found if found is not None and family_id in found.family_ids else None
+
+    def add_child(self, family_id: int, child: str, name: str = "") -> ChildInfo:
+        """Note that a child lives in a home, as an import of invoices does.
+
+        Raises:
+            UserError: there is no such family, or no name.
+        """
+        family = self.get(family_id)
+        if family is None or not child.strip():
+            raise UserError(_("Un enfant a un nom, ou un numéro, et une famille connue."))
+        code = child_code(family.code, child.strip())
+        self._session.execute(
+            insert(Child)
+            .values(tenant_id=self._tenant, code=code, label=name.strip() or child.strip())
+            .on_conflict_do_nothing()
+        )
+        child_id = self._session.scalars(
+            select(Child.id).where(Child.tenant_id == self._tenant, Child.code == code)
+        ).one()
+        self._session.execute(
+            insert(FamilyChild)
+            .values(tenant_id=self._tenant, family_id=family.id, child_id=child_id)
+            .on_conflict_do_nothing()
+        )
+        return self.children_by_code([code])[code]
+
+    def open(self, code: str, name: str) -> FamilyInfo:
+        """Open a family's file under its printed code, unless it is open already.
+
+        Raises:
+            UserError: the code is not made of letters and digits, or another family's code differs
+                from it in writing alone (``1-23`` and ``12-3``).
+        """
+        bare = access_codes.normalise(code)
+        if not bare.isalnum():
+            raise UserError(_("Un code famille est fait de lettres et de chiffres."))
+        spelling = self._session.scalar(
+            insert(Family)
+            .values(tenant_id=self._tenant, code=bare, spelling=code.strip(), name=name.strip())
+            .on_conflict_do_update(
+                index_elements=["tenant_id", "code"],
+                set_={"spelling": func.coalesce(Family.spelling, code.strip())},
+            )
+            .returning(Family.spelling)
+        )
+        if spelling != code.strip():
+            raise UserError(
+                _(
+                    "Ce code famille et « %(other)s », déjà connu, ne diffèrent que par "
+                    "leur écriture : sont-ils d’un même foyer ? Si oui, écrivez-le "
+                    "partout pareil, ou corrigez-le au dossier de la famille."
+                )
+                % {"other": spelling}
+            )
+        family = self.by_code(bare)
+        assert family is not None  # noqa: S101 - it was written above, or stood there
+        return family
+
+    def _children_where(self, condition: ColumnElement[bool]) -> list[ChildInfo]:
+        homes = func.array_remove(
+            func.array_agg(aggregate_order_by(FamilyChild.family_id, FamilyChild.family_id)), None
+        )
         rows = self._session.execute(
-            select(Child.id, Child.label)
-            .join(
+            select(Child.id, Child.code, Child.label, homes.label("homes"))
+            .outerjoin(
                 FamilyChild,
                 (FamilyChild.tenant_id == Child.tenant_id) & (FamilyChild.child_id == Child.id),
             )
-            .where(FamilyChild.tenant_id == self._tenant, FamilyChild.family_id == family_id)
+            .where(Child.tenant_id == self._tenant, condition)
+            .group_by(Child.tenant_id, Child.id)
             .order_by(Child.label_folded, Child.id)
         )
-        return [(row.id, row.label) for row in rows]
+        return [ChildInfo(row.id, row.code, row.label, tuple(row.homes)) for row in rows]
 
     def share_child(self, family_id: int, child_code: str, *, sees_all: bool) -> None:
         """Link a child to a (second) family; `sees_all` shows it the other's lines for it."""

@@ -25,9 +25,10 @@ from core.api.invoices import (
     TaxKind,
 )
 from core.families.models import Child, Family
+from core.families.names import is_child_key
 from core.imports import stored
 from core.imports.models import ImportBatch, InvoiceChange
-from core.imports.service import Imports, is_child_key
+from core.imports.service import Imports
 from core.invoices.models import Invoice, InvoiceLine, InvoiceState
 from core.platform.audit.service import Audit
 from core.platform.errors import NotFoundError

@@ -30,7 +30,7 @@ from core.api.invoices import (
     SourceProblem,
 )
 from core.domain import access_codes
-from core.families.names import folded_name
+from core.families.names import child_code
 from core.imports import reading, soundness, stored
 from core.imports.fingerprints import fingerprint
 from core.imports.models import ImportBatch
@@ -54,8 +54,6 @@ KEPT_REASONS = 50
 """Reasons for which parts of one file are left out; a source has a handful."""
 _CHUNK = 2000
 _SQL = Path(__file__).parent / "sql"
-_KEY = re.compile(r"[A-Z]*\d+\Z")
-"""A child's number in the billing software, valid in the whole town; a bare first name is not."""
 
 _TYPES: dict[str, TypeEngine[Any]] = {
     "tenant": String(),
@@ -420,7 +418,7 @@ class Imports:
             for record, *_stored in chunk:
                 family_code = access_codes.normalise(record.family_code)
                 for line in record.lines:
-                    child = _child_code(family_code, line.child), line.child
+                    child = _child(family_code, line.child), line.child
                     out.write_row((record.regie, record.number, *child, *stored.line_row(line)))
 
     def _check(self, report: ImportReport) -> None:
@@ -541,16 +539,8 @@ def _is_refused_online(record: InvoiceRecord, choice: Choice) -> bool:
     )
 
 
-def _child_code(family_code: str, child: str) -> str | None:
-    """A child's key in the town: its own number, else its first name within the family."""
-    if not child:
-        return None
-    return child if is_child_key(child) else f"{family_code}/{folded_name(child)}"
-
-
-def is_child_key(child: str) -> bool:
-    """Whether it is a child's number in the billing software, and not a first name."""
-    return _KEY.match(child) is not None
+def _child(family_code: str, child: str) -> str | None:
+    return child_code(family_code, child) if child else None
 
 
 def _sha256(path: Path) -> str:

@@ -461,6 +461,32 @@ class Invoices:
             found.setdefault(invoice_id, []).append(name)
         return found
 
+    def activities(
+        self, child_ids: Collection[int], since: date
+    ) -> Mapping[int, Sequence[str]]:
+        """What published invoices issued since a day bill for each child: sorted activities."""
+        found: dict[int, list[str]] = {child_id: [] for child_id in child_ids}
+        for child_id, activity in self._session.execute(
+            select(InvoiceLine.child_id, InvoiceLine.activity)
+            .join(
+                Invoice,
+                and_(
+                    Invoice.tenant_id == InvoiceLine.tenant_id,
+                    Invoice.id == InvoiceLine.invoice_id,
+                ),
+            )
+            .where(
+                InvoiceLine.tenant_id == self._tenant,
+                InvoiceLine.child_id.in_(child_ids),
+                Invoice.state.in_(SHOWN),
+                Invoice.issued_on >= since,
+            )
+            .distinct()
+            .order_by(InvoiceLine.child_id, InvoiceLine.activity)
+        ):
+            found[child_id or 0].append(activity)
+        return found
+
     def document(self, invoice_id: int) -> FinishedDocument | None:
         """The invoice's PDF: the source's own, else rendered. None if it is not published."""
         invoice = self._session.get(

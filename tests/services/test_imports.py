@@ -33,7 +33,7 @@ def test_families_and_children_are_created_and_matched(portal):
     }  # fmt: skip
     with portal.town() as town:
         assert town.families.by_code("F002").name == "MARTIN"
-        assert [label for _id, label in town.families.children(town.families.by_code("F001").id)] == ["E001"]
+        assert [child.name for child in town.families.children(town.families.by_code("F001").id)] == ["E001"]
 
 
 def test_a_first_name_is_a_child_of_its_family_only(portal):
@@ -52,7 +52,7 @@ def test_a_first_name_in_another_spelling_of_its_accent_is_the_same_child(portal
     assert report.counts["children"] == 0
     with portal.town() as town:
         family = town.families.by_code("F001")
-        assert [label for _id, label in town.families.children(family.id)] == ["Zoé"]
+        assert [child.name for child in town.families.children(family.id)] == ["Zoé"]
         assert family.name == "MÉRIC"
 
 
