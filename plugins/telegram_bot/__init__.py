@@ -28,9 +28,11 @@ from core.plugin import (
 from plugins.telegram_bot import commands, households, work
 from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.channel import TelegramChannel
+from plugins.telegram_bot.conversation import own_skills
 from plugins.telegram_bot.courier import Courier
 from plugins.telegram_bot.inbox import UPDATE
 from plugins.telegram_bot.settings import TelegramSettings
+from plugins.telegram_bot.skills import Skills
 from plugins.telegram_bot.views import Pages
 
 
@@ -135,8 +137,12 @@ class TelegramBot(Plugin[TelegramSettings]):
 
         return [HealthCheck("Telegram", check)]
 
+    def skills(self, ctx: TenantContext) -> Skills:  # noqa: ARG002 - other plugins' depend on it
+        """What the bot can do in the town."""
+        return own_skills()
+
     def _answer(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
-        work.answer(ctx, self.courier(ctx), payload)
+        work.answer(ctx, self.courier(ctx), payload, self.skills(ctx))
 
     def _refresh(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
         work.refresh(ctx, self.courier(ctx), payload)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 
 from core.plugin import FamilyInfo, InvoiceInfo, PaymentInfo, TenantContext
 from plugins.telegram_bot import replies, screens
@@ -23,14 +23,15 @@ from plugins.telegram_bot.events import (
     Show,
 )
 from plugins.telegram_bot.models import ChatLink
+from plugins.telegram_bot.skills import Handler, Skill, Skills
 from plugins.telegram_bot.understanding import (
     SERVICES,
-    Intents,
     Meaning,
     Narrowed,
     Wish,
     names_own,
     narrow,
+    own,
     understand,
 )
 from plugins.telegram_bot.words import day, local_date, speaking
@@ -53,16 +54,36 @@ class Conversation:
     """
 
     def __init__(
-        self, ctx: TenantContext, incoming: Incoming, intents: Intents | None = None
+        self, ctx: TenantContext, incoming: Incoming, skills: Skills | None = None
     ) -> None:
         self._ctx = ctx
-        self._intents = intents
+        self._skills = skills or own_skills()
         self._in = incoming
         self._book = Book(ctx)
         self._links: Sequence[ChatLink] = ()
         self._families: dict[int, FamilyInfo] = {}
         self._seen_by: dict[int, int] = {}
         """The family of this chat as which each invoice was read: its own, or another home's."""
+
+    @property
+    def ctx(self) -> TenantContext:
+        """The town and its unit of work."""
+        return self._ctx
+
+    @property
+    def incoming(self) -> Incoming:
+        """The update itself."""
+        return self._in
+
+    @property
+    def families(self) -> Mapping[int, FamilyInfo]:
+        """The families that this chat sees, by number; a handler acts for no other."""
+        return self._families
+
+    @property
+    def today(self) -> date:
+        """The day on which the parent reads the answer."""
+        return local_date(self._ctx.clock.now())
 
     def actions(self) -> list[Action]:
         """What to do about the update, in order."""
@@ -76,7 +97,7 @@ class Conversation:
                 return [Show(screens.said(refusal)), Leave()]
             if self._in.kind is Kind.TAPPED:
                 return self._tapped()
-            return self._typed(understand(self._in.text, self._today, self._intents))
+            return self._typed(understand(self._in.text, self.today, self._skills.intents))
 
     def _read_links(self) -> None:
         self._links = self._book.links_of_chat(self._in.chat_id)
@@ -108,39 +129,34 @@ class Conversation:
                 unpaid, meaning, self._children(unpaid, meaning), self._regies
             ):
                 meaning = replace(meaning, wish=Wish.UNPAID)
-        answer = self._answers.get(meaning.wish)
-        return answer(meaning) if answer else [Show(screens.puzzled(self._ctx.town))]
+        handler = self._skills.handler(meaning.wish)
+        return handler(self, meaning) if handler else [Show(screens.puzzled(self._ctx.town))]
 
-    @cached_property
-    def _answers(self) -> dict[str, Callable[[Meaning], list[Action]]]:
+    @classmethod
+    def handlers(cls) -> dict[str, Handler]:
+        """What answers each of the bot's own wishes."""
         return {
-            Wish.UNPAID: self._unpaid,
-            Wish.PAY: self._unpaid,
-            Wish.PAY_ALL: self._pay_all,
-            Wish.MISSING_INVOICE: self._missing_invoice,
-            Wish.INVOICE_FILE: self._invoice_file,
-            Wish.HISTORY: self._history,
-            Wish.RECEIPT: self._receipt,
-            Wish.TAX_CERTIFICATE: self._tax_certificate,
-            Wish.ALREADY_PAID: self._already_paid,
-            Wish.PAYMENT_PROBLEM: self._payment_problem,
-            Wish.REFUND: self._refund,
-            Wish.DISPUTE: self._dispute,
-            Wish.ALERTS: self._alerts,
-            Wish.STOP: self._stop,
-            Wish.LANGUAGE: self._choose_language,
-            Wish.UNLINK: lambda _meaning: [Show(screens.ask_to_unlink())],
-            Wish.START: lambda _meaning: [Show(screens.help_screen(puzzled=False))],
-            Wish.HELP: lambda _meaning: [Show(screens.help_screen(puzzled=False))],
-            Wish.GREETING: lambda _meaning: [Show(screens.help_screen(puzzled=False))],
-            **{
-                wish: self._said(answer)
-                for wish, answer in replies.ANSWERS.items()
-            },
+            Wish.UNPAID: cls._unpaid,
+            Wish.PAY: cls._unpaid,
+            Wish.PAY_ALL: cls._pay_all,
+            Wish.MISSING_INVOICE: cls._missing_invoice,
+            Wish.INVOICE_FILE: cls._invoice_file,
+            Wish.HISTORY: cls._history,
+            Wish.RECEIPT: cls._receipt,
+            Wish.TAX_CERTIFICATE: cls._tax_certificate,
+            Wish.ALREADY_PAID: cls._already_paid,
+            Wish.PAYMENT_PROBLEM: cls._payment_problem,
+            Wish.REFUND: cls._refund,
+            Wish.DISPUTE: cls._dispute,
+            Wish.ALERTS: cls._alerts,
+            Wish.STOP: cls._stop,
+            Wish.LANGUAGE: cls._choose_language,
+            Wish.UNLINK: _ask_to_unlink,
+            Wish.START: _help,
+            Wish.HELP: _help,
+            Wish.GREETING: _help,
+            **{wish: _saying(answer) for wish, answer in replies.ANSWERS.items()},
         }
-
-    def _said(self, answer: replies.Answer) -> Callable[[Meaning], list[Action]]:
-        return lambda _meaning: [Show(answer(self._ctx.town))]
 
     @cached_property
     def _regies(self) -> dict[str, str]:
@@ -297,15 +313,18 @@ class Conversation:
             return self._confirm(number)
         if verb == "nolink":
             self._book.redeem(number, self._in.chat_id)
-            return self._replace(screens.said(_("Rien n’a été relié.")))
+            return self.replace(screens.said(_("Rien n’a été relié.")))
         if not self._families:
-            return self._replace(screens.stranger(self._ctx.town))
+            return self.replace(screens.stranger(self._ctx.town))
+        if belongs := self._skills.tapped(self._in.text):
+            tapped, rest = belongs
+            return tapped(self, rest)
         if verb == "list":
-            return self._replace(self._fresh(self._all_unpaid()))
+            return self.replace(self._fresh(self._all_unpaid()))
         if verb == "all":
-            return self._replace(self._fresh(self._all_unpaid(), everything=True))
+            return self.replace(self._fresh(self._all_unpaid(), everything=True))
         if verb == "paid":
-            return self._replace(self._payments_screen(self._payments()))
+            return self.replace(self._payments_screen(self._payments()))
         if verb == "pay":
             return self._pay(number)
         if verb in {"doc", "rec"}:
@@ -313,18 +332,18 @@ class Conversation:
             return [Notice(self._in.query_id), *files]
         if verb == "alerts":
             self._book.set_alerts(self._in.chat_id, on=argument == "on")
-            return self._replace(screens.alerts(on=argument == "on"))
+            return self.replace(screens.alerts(on=argument == "on"))
         if verb == "keep":
-            return self._replace(screens.said(_("Rien n’a changé.")))
+            return self.replace(screens.said(_("Rien n’a changé.")))
         if verb == "tax":
             files = [f for id_ in self._families for f in self._certificate_file(id_, number)]
             return [Notice(self._in.query_id), *files]
         if verb == "lang" and argument in self._ctx.town.languages:
-            return self._replace(self._speak(argument))
+            return self.replace(self._speak(argument))
         if verb == "bye":
             self._book.forget_chat(self._in.chat_id)
             text = _("Cette discussion n’est plus reliée à aucun dossier. À bientôt !")
-            return self._replace(screens.said(text, (screens.portal(self._ctx.town),)))
+            return self.replace(screens.said(text, (screens.portal(self._ctx.town),)))
         return [Notice(self._in.query_id, _("Ce bouton ne sert plus."))]
 
     def _confirm(self, token_id: int) -> list[Action]:
@@ -335,7 +354,7 @@ class Conversation:
             return self._linked()
         if family is None:
             text = _("Ce lien n’est plus valable. Ouvrez-en un autre depuis le portail.")
-            return self._replace(screens.said(text, (screens.portal(self._ctx.town),)))
+            return self.replace(screens.said(text, (screens.portal(self._ctx.town),)))
         offered = self._ctx.town.languages
         language = self._links[0].language if self._links else family.language
         language = language if language in offered else offered[0]
@@ -349,22 +368,23 @@ class Conversation:
         with speaking(language):
             if not linked:
                 text = _("Il y a déjà trop de discussions reliées. Retirez-en une sur le portail.")
-                return self._replace(screens.said(text, (screens.portal(self._ctx.town),)))
+                return self.replace(screens.said(text, (screens.portal(self._ctx.town),)))
             return self._linked()
 
     def _linked(self) -> list[Action]:
         whole = screens.help_screen(puzzled=False)
         text = _("C’est fait : cette discussion est reliée.") + "\n\n"
-        return self._replace(Screen(text + whole.html, whole.rows))
+        return self.replace(Screen(text + whole.html, whole.rows))
 
     def _pay(self, invoice_id: int) -> list[Action]:
         shown = self._book.shown_in(self._in.chat_id, self._in.message_id)
         invoices = self._seen(shown or (invoice_id,))
         if invoice_id not in (invoice.id for invoice in invoices):
             return [Notice(self._in.query_id, _("Cette facture n’est pas disponible."))]
-        return self._replace(self._fresh(invoices))
+        return self.replace(self._fresh(invoices))
 
-    def _replace(self, screen: Screen) -> list[Action]:
+    def replace(self, screen: Screen) -> list[Action]:
+        """Show `screen` in place of the message whose button was tapped."""
         return [Notice(self._in.query_id), Show(screen, edit=self._in.message_id)]
 
     # --- what both lead to ---------------------------------------------------------------------
@@ -418,15 +438,11 @@ class Conversation:
             self._ctx.town,
             invoices,
             self._families,
-            today=self._today,
+            today=self.today,
             link=link,
             note=note,
             everything=everything,
         )
-
-    @property
-    def _today(self) -> date:
-        return local_date(self._ctx.clock.now())
 
     def _payments(self, meaning: Meaning | None = None) -> list[PaymentInfo]:
         found = [
@@ -479,3 +495,25 @@ def _is_payment(payment: PaymentInfo, meaning: Meaning) -> bool:
     if not (meaning.month or meaning.year or meaning.amounts):
         return False
     return meaning.month in {0, paid.month} and meaning.year in {0, paid.year}
+
+
+def _help(_conversation: Conversation, _meaning: Meaning) -> list[Action]:
+    return [Show(screens.help_screen(puzzled=False))]
+
+
+def _ask_to_unlink(_conversation: Conversation, _meaning: Meaning) -> list[Action]:
+    return [Show(screens.ask_to_unlink())]
+
+
+def _saying(answer: replies.Answer) -> Handler:
+    return lambda conversation, _meaning: [Show(answer(conversation.ctx.town))]
+
+
+@cache
+def own_skills() -> Skills:
+    """What the bot can do by itself."""
+    intents = own()
+    return Skills(
+        Skill(name, handler, tuple(intent for intent in intents if intent.name == name))
+        for name, handler in Conversation.handlers().items()
+    )

@@ -23,6 +23,7 @@ from plugins.telegram_bot.courier import (
 )
 from plugins.telegram_bot.events import Action, Kind, Leave, Notice, SendFile, Show
 from plugins.telegram_bot.inbox import from_payload
+from plugins.telegram_bot.skills import Skills
 from plugins.telegram_bot.words import local_date, speaking
 
 REFRESH = "telegram_bot.refresh"
@@ -30,7 +31,9 @@ SWEEP = "telegram_bot.sweep"
 KEEP = timedelta(days=180)
 
 
-def answer(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> None:
+def answer(
+    ctx: TenantContext, courier: Courier, payload: dict[str, Any], skills: Skills | None = None
+) -> None:
     """Answer an update: decide in one transaction, then speak.
 
     An update is claimed with that transaction, so that one delivered twice is answered once. When
@@ -46,7 +49,7 @@ def answer(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> Non
     if wait > PATIENCE:
         ctx.session.commit()
         raise RetryableError("it is not this chat's turn", wait)
-    actions = Conversation(ctx, incoming).actions()
+    actions = Conversation(ctx, incoming, skills).actions()
     ctx.session.commit()
     if incoming.kind is Kind.GROUP:
         _leave(courier, incoming.chat_id, actions)

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.telegram_bot.book import FAMILIES_PER_CHAT, Book
-from plugins.telegram_bot.conversation import Conversation
+from plugins.telegram_bot.conversation import Conversation, own_skills
 from plugins.telegram_bot.events import Incoming, Kind, Leave, Notice, SendFile, Show, read_update
+from plugins.telegram_bot.screens import said
+from plugins.telegram_bot.skills import Skill, tap
+from plugins.telegram_bot.understanding import Intent
 
 CHAT = 1001
 
@@ -17,8 +20,9 @@ CHAT = 1001
 class Chat:
     """One chat's side of the conversation with a town's bot."""
 
-    def __init__(self, town, chat_id=CHAT, language="fr"):
+    def __init__(self, town, chat_id=CHAT, language="fr", skills=None):
         self.town = town
+        self.skills = skills
         self.id = chat_id
         self.language = language
         self.count = 0
@@ -30,7 +34,7 @@ class Chat:
             f"4242:{self.id}-{self.count}", kind, self.id, text, "Camille", self.language,
             message_id, query,
         )  # fmt: skip
-        actions = Conversation(self.town, incoming).actions()
+        actions = Conversation(self.town, incoming, self.skills).actions()
         self.town.session.commit()
         return actions
 
@@ -427,3 +431,63 @@ def test_what_a_direct_debit_takes_is_nothing_to_pay(make_town):
     assert "à payer" not in shown.html
     assert "pas payable" not in shown.html
     assert not [button for button in buttons(shown) if "Payer" in button.label]
+
+
+# --- other plugins' skills -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def meals(town):
+    """A plugin's skill: it is asked in words, and acts on its own button."""
+    cancelled = []
+
+    def ask(conversation, meaning):
+        (family_id,) = conversation.families
+        button = tap("Oui, annuler", "meals.cancel", f"{family_id}")
+        return [Show(said(f"Annuler le repas du {meaning.days[0]:%d/%m} ?", (button,)))]
+
+    def cancel(conversation, argument):
+        if int(argument) in conversation.families:
+            cancelled.append(int(argument))
+        return conversation.replace(said("C’est noté."))
+
+    intent = Intent("meals.cancel", 1, (r"annul\w* (?:\w+ ){0,3}repas",))
+    skills = own_skills().joined_by([Skill("meals.cancel", ask, (intent,), cancel)])
+    return skills, cancelled
+
+
+def test_another_plugins_skill_answers_and_acts_by_its_button_only(town, family, meals):
+    skills, cancelled = meals
+    chat = Chat(town, skills=skills).link(family)
+    shown = screen(chat.types("il faudrait annuler le repas du 12/03 svp"))
+    assert "12/03" in shown.html
+    assert cancelled == [], "words change nothing"
+    notice, done = chat.taps(data_of(shown, "Oui"))
+    assert isinstance(notice, Notice)
+    assert "noté" in done.screen.html
+    assert cancelled == [family.id]
+
+
+def test_a_town_without_the_plugin_knows_neither_its_words_nor_its_buttons(town, family, meals):
+    _, cancelled = meals
+    chat = Chat(town).link(family)
+    assert "Prévenez la mairie" in screen(chat.types("annuler le repas du 12/03")).html
+    (notice,) = chat.taps(f"do:meals.cancel:{family.id}")
+    assert "ne sert plus" in notice.text
+    assert cancelled == []
+
+
+def test_the_bots_own_skills_go_on_beside_another_plugins(town, family, meals):
+    town.add_invoice(family, "Cantine mars", 5687)
+    chat = Chat(town, skills=meals[0]).link(family)
+    assert "56,87" in screen(chat.types("mes factures")).html
+
+
+def test_two_skills_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="help"):
+        own_skills().joined_by([Skill("help", lambda _c, _m: [])])
+
+
+def test_a_button_that_telegram_would_not_take_is_refused_when_it_is_made():
+    with pytest.raises(ValueError, match="64"):
+        tap("Oui", "meals.cancel", "é" * 30)
