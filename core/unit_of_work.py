@@ -217,7 +217,7 @@ class Town:
             except Exception as error:
                 report_fault(name, hook, error)
                 raise UserError(
-                    _("L’extension « %(name)s » a échoué : rien n’a été fait.") % {"name": name}
+                    _("L’extension « %(name)s » a échoué : rien n’a été fait.") % {"name": name}
                 ) from error
         return answers
 

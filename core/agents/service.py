@@ -214,7 +214,7 @@ class Agents:
             )
         )
         if leaving.role == Role.REGISSEUR and not others:
-            raise UserError(_("Il faut garder un régisseur : nommez-en d’abord un autre."))
+            raise UserError(_("Il faut garder un régisseur : nommez-en d’abord un autre."))
 
     # --- Invitations -------------------------------------------------------------------------
 
@@ -289,7 +289,7 @@ class Agents:
         self._session.flush()
         if not self._use_totp(agent, code):
             raise WrongCodesError(
-                _("Ce code n’est pas le bon : attendez que l’application en affiche un autre.")
+                _("Ce code n’est pas le bon : attendez que l’application en affiche un autre.")
             )
         self._use_invitations(agent.id)
         self._audit.actor = f"agent:{agent.id}"

@@ -57,7 +57,7 @@ def _given(request: Request) -> bytes:
     if not content:
         raise UserError(_("Choisissez le relevé du compte."))
     if len(content) > LIMIT:
-        raise UserError(_("Ce relevé est trop grand : prenez un seul mois."))
+        raise UserError(_("Ce relevé est trop grand : prenez un seul mois."))
     return content
 
 
@@ -90,7 +90,7 @@ def refusal(error: StatementError) -> str:
     said = _faults()[error.fault]
     if not error.line:
         return said
-    return _("Ligne %(line)s de ce relevé : %(fault)s") % {"line": error.line, "fault": said}
+    return _("Ligne %(line)s de ce relevé : %(fault)s") % {"line": error.line, "fault": said}
 
 
 def _faults() -> dict[StatementFault, str]:
@@ -105,9 +105,9 @@ def _faults() -> dict[StatementFault, str]:
             "autre logiciel."
         ),
         StatementFault.QUOTES: _("Un guillemet n’est pas refermé."),
-        StatementFault.CELL: _("Une cellule est trop longue : le fichier est abîmé."),
+        StatementFault.CELL: _("Une cellule est trop longue : le fichier est abîmé."),
         StatementFault.WORKBOOK: _(
-            "Ce classeur ne s’ouvre pas : il est abîmé, trop grand, ou protégé par un mot de passe."
+            "Ce classeur ne s’ouvre pas : il est abîmé, trop grand, ou protégé par un mot de passe."
         ),
         StatementFault.COLUMNS: _(
             "Les titres ne disent pas où se trouvent la date et le montant (« Date », « Débit » et "
@@ -119,7 +119,7 @@ def _faults() -> dict[StatementFault, str]:
         StatementFault.DATE: _("La date ne se lit pas."),
         StatementFault.AMOUNT: _("Le montant manque, ou ne se lit pas."),
         StatementFault.SIDE: _(
-            "Impossible de dire si c’est un débit ou un crédit : les colonnes se contredisent."
+            "Impossible de dire si c’est un débit ou un crédit : les colonnes se contredisent."
         ),
         StatementFault.CURRENCY: _("Ce mouvement n’est pas en euros."),
     }

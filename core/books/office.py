@@ -116,7 +116,7 @@ def account_file(request: Request) -> Response:
     if kind == "pdf":
         if len(table.rows) > LONGEST_PAPER:
             request.session.flash(
-                _("Cet état est trop long pour un PDF : prenez le tableur, ou un seul jour."),
+                _("Cet état est trop long pour un PDF : prenez le tableur, ou un seul jour."),
                 "error",
             )
             where = request.route_path(

@@ -72,7 +72,7 @@ class Statements:
         """Every entry, with the hash that chains it to the one before."""
         found = self.entries.read(period)
         last = found[-1].hash if found else self.entries.hash_before(period)
-        notes = [_("Empreinte de la dernière écriture : %(hash)s") % {"hash": last or "–"}]
+        notes = [_("Empreinte de la dernière écriture : %(hash)s") % {"hash": last or "–"}]
         closing = self.closings.get(period)
         if closing:
             notes.append(_("Mois arrêté le %(day)s.") % {"day": _date(closing.closed_at)})
@@ -135,7 +135,7 @@ class Statements:
             ],
             (
                 _("Total"), None, None, None,
-                _("Nombre de chèques : %(count)s") % {"count": len(found)},
+                _("Nombre de chèques : %(count)s") % {"count": len(found)},
                 Cents(sum(entry.amount for entry in found)),
             ),
             opens=_payments(found),
@@ -337,11 +337,11 @@ class Statements:
         notes = []
         if first and last:
             notes.append(
-                _("Écritures n° %(first)s à n° %(last)s ; dernier reçu : %(receipt)s.")
+                _("Écritures n° %(first)s à n° %(last)s ; dernier reçu : %(receipt)s.")
                 % {"first": first.number, "last": last.number, "receipt": last.receipt}
             )
         digest = last.hash if last else self.entries.hash_before(period)
-        notes.append(_("Empreinte de la dernière écriture : %(hash)s") % {"hash": digest or "–"})
+        notes.append(_("Empreinte de la dernière écriture : %(hash)s") % {"hash": digest or "–"})
         closing = self.closings.get(period)
         if closing:
             who = self.names().get(closing.actor, closing.actor)
@@ -350,7 +350,7 @@ class Statements:
                 % {"day": _date(closing.closed_at), "who": who}
             )
         else:
-            notes.append(_("Mois non arrêté : ces chiffres sont provisoires."))
+            notes.append(_("Mois non arrêté : ces chiffres sont provisoires."))
         return notes
 
     @staticmethod
@@ -420,7 +420,7 @@ def kind_label(kind: str) -> str:
 
 def _why(row: Any) -> str:
     if row.left < 0:
-        return _("Remboursé, puis règlement rejeté : à récupérer")
+        return _("Remboursé, puis règlement rejeté : à récupérer")
     if row.Credit.invoice_id is not None:
         return _("Avoir sur une facture déjà réglée")
     if row.Family is None:

@@ -299,10 +299,10 @@ def _ville_de_demo(today: date, out: Path) -> DemoTown:
         files,
         town.payments,
         {
-            MANUAL_FAMILY: "la famille du mode d’emploi : trois factures à payer, deux déjà payées",
+            MANUAL_FAMILY: "la famille du mode d’emploi : trois factures à payer, deux déjà payées",
             martin.code: "un avoir, une facture de la trésorerie, une attestation fiscale",
-            mother.code: "parents séparés : l’enfant E0451 vit ici une semaine sur deux",
-            father.code: "parents séparés : voit aussi celles de E0451 chez l’autre parent",
+            mother.code: "parents séparés : l’enfant E0451 vit ici une semaine sur deux",
+            father.code: "parents séparés : voit aussi celles de E0451 chez l’autre parent",
         },
         [SharedChild(father.code, SHARED_CHILD)],
     )
@@ -536,9 +536,9 @@ def _print(record: InvoiceRecord, regie: str) -> bytes:
     body = Markup(
         "<h1>Facture n° {number}</h1>"
         "<p>VILLE DE DÉMO – {regie}</p><p>{debtor}<br>{street}<br>{town}</p>"
-        "<p>{label}<br>Date : {issued} – Échéance : {due}<br>Référence : {reference}</p>"
+        "<p>{label}<br>Date : {issued} – Échéance : {due}<br>Référence : {reference}</p>"
         "<table><thead><tr><th>Enfant</th><th>Activité</th><th>Montant</th></tr></thead>"
-        "<tbody>{rows}</tbody></table><p><strong>Total à payer : {total} €</strong></p>"
+        "<tbody>{rows}</tbody></table><p><strong>Total à payer : {total} €</strong></p>"
         "<p>Document de démonstration, sans valeur.</p>"
     ).format(
         number=record.number,

@@ -78,7 +78,7 @@ def _act(request: Request, found: Credit) -> str:
         raise UserError(_("Saisissez le motif."))
     if action == "undo":
         credits_.undo(number(request.POST.get("use")), reason=reason)
-        return _("C’est annulé : la somme est de nouveau en avoir.")
+        return _("C’est annulé : la somme est de nouveau en avoir.")
     means = request.POST.get("means", "")
     if means not in REFUND_MEANS:
         raise UserError(_("Choisissez un moyen de paiement."))

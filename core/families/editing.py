@@ -122,7 +122,7 @@ class Files:
         if spelling is not None:
             if access_codes.normalise(spelling) != family.code:
                 raise UserError(
-                    _("Seule l’écriture du code se corrige : lettres et chiffres restent.")
+                    _("Seule l’écriture du code se corrige : lettres et chiffres restent.")
                 )
             family.spelling = spelling.strip()
         family.name, family.address, family.language = name, list(address), language
@@ -292,7 +292,7 @@ class Files:
                 )
             )
         ):
-            raise UserError(_("Cette famille a des factures pour cet enfant : il y reste."))
+            raise UserError(_("Cette famille a des factures pour cet enfant : il y reste."))
         self._session.execute(
             delete(FamilyChild).where(
                 FamilyChild.tenant_id == self._tenant,

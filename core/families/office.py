@@ -151,7 +151,7 @@ def _add_address(request: Request, family_id: int, form: Any) -> str:
         request.ctx.alerts.add(family_id, form.email.data)
     except TooManyAddressesError as error:
         raise UserError(error.message) from None
-    return _("Un message vient de partir vers cette adresse : ouvrez-le pour la confirmer.")
+    return _("Un message vient de partir vers cette adresse : ouvrez-le pour la confirmer.")
 
 
 def _resend(request: Request, family_id: int, _form: Any) -> str:
@@ -193,7 +193,7 @@ def _erase(request: Request, family_id: int, _form: Any) -> str:
         raise UserError(_("Cette action n’est pas permise"))
     if not request.ctx.personal_data.erase(family_id):
         return _(
-            "C’est noté : les données seront effacées une fois arrêtés les mois de ses paiements."
+            "C’est noté : les données seront effacées une fois arrêtés les mois de ses paiements."
         )
     return _("Les données de la famille sont effacées ; ses factures et règlements restent.")
 

@@ -219,7 +219,7 @@ class Families:
             raise UserError(
                 _(
                     "Ce code famille et « %(other)s », déjà connu, ne diffèrent que par "
-                    "leur écriture : sont-ils d’un même foyer ? Si oui, écrivez-le "
+                    "leur écriture : sont-ils d’un même foyer ? Si oui, écrivez-le "
                     "partout pareil, ou corrigez-le au dossier de la famille."
                 )
                 % {"other": spelling}

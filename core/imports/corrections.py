@@ -78,7 +78,7 @@ class Corrections:
             raise UserError(_("L’état de cette facture a changé entre-temps."))
         record = self._record(invoice, change)
         if record.amount <= 0 and invoice.kind == InvoiceKind.INVOICE:
-            raise UserError(_("Le montant d’une facture est positif : annulez-la plutôt."))
+            raise UserError(_("Le montant d’une facture est positif : annulez-la plutôt."))
         if change.due_on < min(invoice.issued_on, invoice.due_on):
             raise UserError(_("L’échéance précède la date de facture."))
         same = self._same(invoice, change)

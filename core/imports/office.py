@@ -101,7 +101,7 @@ def decide(request: Request) -> Response:
         request.ctx.uploads.abandon(found.id)
     found = request.ctx.uploads.get(found.id)
     if found.state == UploadState.ABANDONED:
-        request.session.flash(_("Le fichier est abandonné : rien n’a été importé."), "success")
+        request.session.flash(_("Le fichier est abandonné : rien n’a été importé."), "success")
         return HTTPSeeOther(location=request.route_path("office_imports"))
     if found.state == UploadState.IMPORTED and found.batch_id:
         return HTTPSeeOther(location=request.route_path("office_import", id=found.batch_id))
@@ -141,7 +141,7 @@ def _act(request: Request, batch_id: int, action: str) -> str:
     imports = request.ctx.imports
     if action == "publish":
         count = imports.publish(batch_id)
-        return _("Factures publiées : %(count)s. Les familles sont averties.") % {"count": count}
+        return _("Factures publiées : %(count)s. Les familles sont averties.") % {"count": count}
     if action == "later":
         typed = request.POST.get("at", "")
         moment = typed_moment(typed) if typed else None
@@ -154,7 +154,7 @@ def _act(request: Request, batch_id: int, action: str) -> str:
         return _("La publication n’est plus programmée.")
     if action == "undo" and request.agent.is_regisseur:
         count = imports.undo(batch_id)
-        return _("Import annulé : %(count)s factures retirées ou rétablies.") % {"count": count}
+        return _("Import annulé : %(count)s factures retirées ou rétablies.") % {"count": count}
     raise UserError(_("Cette action n’est pas permise"))
 
 

@@ -51,7 +51,7 @@ def act(request: Request) -> dict[str, Any] | Response:
             message = _("Le modèle est supprimé. Ce qu’il a importé reste.")
         elif action == "keep":
             _keep(request)
-            message = _("Le modèle est enregistré : choisissez-le à la page Imports.")
+            message = _("Le modèle est enregistré : choisissez-le à la page Imports.")
         else:
             return _page(request, titles=_titles(request))
     except UserError as error:
@@ -105,7 +105,7 @@ def _keep(request: Request) -> None:
     missing = InvoiceLayout.of(settings).missing
     if missing:
         raise UserError(
-            _("Indiquez une colonne ou une valeur pour : %(names)s.")
+            _("Indiquez une colonne ou une valeur pour : %(names)s.")
             % {"names": ", ".join(missing)}
         )
     request.ctx.layouts.keep(INVOICES, name, settings)
@@ -135,7 +135,7 @@ def _page(request: Request, *, titles: list[str] | None = None, error: str = "")
         "typed": typed,
         "amount_forms": {
             "house": "1 234,56", "thousands_dot": "1.234,56", "thousands_comma": "1,234.56",
-            "cents": _("centimes entiers : 123456"),
+            "cents": _("centimes entiers : 123456"),
         },
         "date_forms": {
             "house": "25/11/2026, 2026-11-25", "short": "25/11/26, 25.11.2026",

@@ -63,7 +63,7 @@ def read(
         if isinstance(item, SourceProblem):
             problems += 1
             if problems > MOST_PROBLEMS:
-                words = _("Plus de %(limit)s problèmes : la suite du fichier n’a pas été lue.")
+                words = _("Plus de %(limit)s problèmes : la suite du fichier n’a pas été lue.")
                 yield SourceProblem(words % {"limit": MOST_PROBLEMS}, file.name)
                 return
         yield item
@@ -72,7 +72,7 @@ def read(
 def _within_bounds(items: Iterator[Item]) -> Iterator[Item]:
     for number, item in enumerate(items, 1):
         if number > MOST_ITEMS:
-            yield SourceProblem(_("Ce fichier contient trop de factures : coupez-le en plusieurs."))
+            yield SourceProblem(_("Ce fichier contient trop de factures : coupez-le en plusieurs."))
             return
         yield item
 

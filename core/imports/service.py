@@ -240,7 +240,7 @@ class Imports:
         obstacle = self._run(_one("undo_obstacle"), batch=batch_id).one_or_none()
         if obstacle is not None:
             raise ImportRefusedError(
-                _("La facture %(number)s a été payée ou modifiée depuis : l’import reste.")
+                _("La facture %(number)s a été payée ou modifiée depuis : l’import reste.")
                 % {"number": obstacle.number}
             )
         count = self._run(_one("undo_count"), batch=batch_id).scalar_one()
@@ -301,7 +301,7 @@ class Imports:
         except NotNowError:
             raise  # Nothing was read: somebody else may, or later.
         except FaultError:
-            words = _("Le format « %(name)s » a échoué : rien n’a été importé.")
+            words = _("Le format « %(name)s » a échoué : rien n’a été importé.")
             report.add(SourceProblem(words % {"name": source.label}, file=file.name))
 
     def _stage_all(
@@ -346,7 +346,7 @@ class Imports:
         if record.regie not in self._town.file.regies:
             known = ", ".join(self._town.file.regies)
             yield problem(
-                _("Régie inconnue dans cette commune. Régies connues : %(known)s.")
+                _("Régie inconnue dans cette commune. Régies connues : %(known)s.")
                 % {"known": known},
                 "regie",
                 record.regie,
@@ -438,7 +438,7 @@ class Imports:
                     SourceProblem(
                         _(
                             "Ce code famille et « %(other)s », déjà connu, ne diffèrent que par "
-                            "leur écriture : sont-ils d’un même foyer ? Si oui, écrivez-le "
+                            "leur écriture : sont-ils d’un même foyer ? Si oui, écrivez-le "
                             "partout pareil, ou corrigez-le au dossier de la famille."
                         )
                         % {"other": row.other_spelling},
@@ -453,7 +453,7 @@ class Imports:
                 SourceProblem(messages[row.problem], "", row.line_number, "numero", row.number)
             )
         too_much = _(
-            "Les avoirs de la facture %(number)s en retireraient %(credited)s : plus que son "
+            "Les avoirs de la facture %(number)s en retireraient %(credited)s : plus que son "
             "montant, %(amount)s."
         )
         for row in self._run(_one("check_credited")):
@@ -514,10 +514,10 @@ class Imports:
         messages = {
             "alone": _(
                 "Cet avoir ne se rattache avec certitude à aucune "
-                "facture : rien n’en est déduit."
+                "facture : rien n’en est déduit."
             ),
             "replaced": _("Cette facture en remplace une autre, qui peut encore être payée."),
-            "like": _("Une facture ressemble à celle-ci : vérifiez que ce n’est pas la même."),
+            "like": _("Une facture ressemble à celle-ci : vérifiez que ce n’est pas la même."),
         }
         for row in self._run(_one("notices")):
             value = " / ".join(filter(None, (row.number, row.other)))

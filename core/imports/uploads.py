@@ -158,7 +158,7 @@ class Uploads:
             upload.size += len(content)
             if upload.size > LIMIT:
                 raise UserError(
-                    _("Ce fichier dépasse %(limit)s Mo : coupez-le en plusieurs.")
+                    _("Ce fichier dépasse %(limit)s Mo : coupez-le en plusieurs.")
                     % {"limit": LIMIT // 1024 // 1024}
                 )
             digest.update(content)
@@ -170,7 +170,7 @@ class Uploads:
             self._session.expunge(part)  # Not to hold the whole file in memory.
             rank += 1
         if not upload.size:
-            raise UserError(_("Choisissez un fichier à importer : celui-ci est vide."))
+            raise UserError(_("Choisissez un fichier à importer : celui-ci est vide."))
         upload.sha256 = digest.hexdigest()
         self._session.flush()
         return upload

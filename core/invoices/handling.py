@@ -58,11 +58,11 @@ class Billing:
         invoice = self._lock(invoice_id, InvoiceState.DRAFT, InvoiceState.PUBLISHED)
         if self._paid(invoice_id):
             raise UserError(
-                _("Un règlement y est affecté : annulez-le d’abord, ou établissez un avoir.")
+                _("Un règlement y est affecté : annulez-le d’abord, ou établissez un avoir.")
             )
         if self._counted(invoice_id):
             raise UserError(
-                _("Sa facture a été réglée d’après cet avoir : établissez une autre facture.")
+                _("Sa facture a été réglée d’après cet avoir : établissez une autre facture.")
             )
         invoice.state = InvoiceState.CANCELLED
         self._audit.write("invoice.cancelled", f"invoice:{invoice_id}", reason=reason)
@@ -76,13 +76,13 @@ class Billing:
         """
         invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
         if not owed(invoice.state, invoice.left):
-            raise UserError(_("Cette facture est réglée : il n’y a rien à transmettre."))
+            raise UserError(_("Cette facture est réglée : il n’y a rien à transmettre."))
         if invoice.direct_debit and not may_be_handed_over(
             invoice.due_on, today(self._clock.now())
         ):
             raise UserError(
                 _(
-                    "Le prélèvement du %(day)s peut encore aboutir : constatez-le ou son rejet "
+                    "Le prélèvement du %(day)s peut encore aboutir : constatez-le ou son rejet "
                     "d’abord, ou retirez la facture du prélèvement."
                 )
                 % {"day": day(invoice.due_on)}
@@ -98,7 +98,7 @@ class Billing:
         """
         invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
         if invoice.kind != InvoiceKind.INVOICE or not owed(invoice.state, invoice.left):
-            raise UserError(_("Cette facture est réglée : il n’y a rien à prélever."))
+            raise UserError(_("Cette facture est réglée : il n’y a rien à prélever."))
         if invoice.direct_debit != debit:
             invoice.direct_debit = debit
             self._audit.write(

@@ -70,7 +70,7 @@ def act(request: Request) -> Response:
             message = _("La facture est transmise à la trésorerie.")
         elif action == "withdraw":
             billing.set_debit(invoice_id, debit=False)
-            message = _("La facture n’est plus prélevée : elle se règle comme les autres.")
+            message = _("La facture n’est plus prélevée : elle se règle comme les autres.")
         elif action == "debit":
             billing.set_debit(invoice_id, debit=True)
             message = _("La facture est de nouveau prélevée.")
@@ -84,7 +84,7 @@ def act(request: Request) -> Response:
             if not reason:
                 raise UserError(_("Saisissez le motif."))  # noqa: TRY301
             billing.set_aside(invoice_id, reason=reason[:500])
-            message = _("C’est noté : rien n’attend plus pour cette pièce.")
+            message = _("C’est noté : rien n’attend plus pour cette pièce.")
         elif action == "free":
             freed = request.ctx.credits.free(invoice_id)
             message = _("%(amount)s sont en avoir pour la famille qui les a payés.") % {

@@ -52,7 +52,7 @@ def alerts(request: Request) -> dict[str, Any] | Response:
             form.form_errors.append(error.message)
             request.response.status_int = 422
             return _page(request, form)
-        message = _("Un message vient de partir vers cette adresse : ouvrez-le pour la confirmer.")
+        message = _("Un message vient de partir vers cette adresse : ouvrez-le pour la confirmer.")
     else:
         contact_id = number(request.POST.get("id", ""))
         if action == "remove":

@@ -127,7 +127,7 @@ def _write(request: Request, item: News | None) -> Response:
             valid = False
         else:
             request.session.flash(
-                _("L’image est à la fin du texte : déplacez sa ligne où il vous plaît.")
+                _("L’image est à la fin du texte : déplacez sa ligne où il vous plaît.")
                 if action == "picture"
                 else _("Le texte est enregistré."),
                 "success",

@@ -38,18 +38,18 @@ def prepare(content: bytes) -> Picture:
     from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - few need it
 
     if len(content) > LARGEST:
-        raise UserError(_("Cette image est trop lourde : 10 Mo au plus."))
+        raise UserError(_("Cette image est trop lourde : 10 Mo au plus."))
     try:
         with Image.open(BytesIO(content), formats=("JPEG", "PNG", "WEBP", "GIF")) as sent:
             if sent.width * sent.height > MOST_PIXELS:
-                raise UserError(_("Cette image est trop grande : 50 millions de pixels au plus."))
+                raise UserError(_("Cette image est trop grande : 50 millions de pixels au plus."))
             upright = ImageOps.exif_transpose(sent)
             kept = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(_("Cette image est trop grande : 50 millions de pixels au plus.")) from None
+        raise UserError(_("Cette image est trop grande : 50 millions de pixels au plus.")) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise UserError(
-            _("Ce fichier n’est pas une image lisible : JPEG, PNG, WebP ou GIF.")
+            _("Ce fichier n’est pas une image lisible : JPEG, PNG, WebP ou GIF.")
         ) from error
     kept.thumbnail((WIDEST, WIDEST))
     out = BytesIO()

@@ -125,7 +125,7 @@ class Attempts:
             raise NotPayableError(_("Choisissez une facture à payer."))
         if not all(invoice.payable for invoice in invoices):
             raise NotPayableError(
-                _("Une facture choisie ne peut plus être payée en ligne : elle est déjà réglée.")
+                _("Une facture choisie ne peut plus être payée en ligne : elle est déjà réglée.")
             )
         regie = invoices[0].regie
         choice = self._choices.of([regie])[regie]
@@ -133,7 +133,7 @@ class Attempts:
             raise NotPayableError(_("Cette facture ne peut pas être payée en ligne."))
         if len({invoice.regie for invoice in invoices}) > 1:
             raise NotPayableError(
-                _("Ces factures relèvent de régies différentes : payez-les séparément.")
+                _("Ces factures relèvent de régies différentes : payez-les séparément.")
             )
         if len(invoices) > 1 and not choice.capabilities.several_invoices:
             raise NotPayableError(_("Les factures se paient une par une."))
@@ -141,12 +141,12 @@ class Attempts:
             if not choice.capabilities.takes_reference(invoice.payment_reference):
                 raise NotPayableError(
                     _("La facture %(number)s n’a pas de référence que le paiement en ligne accepte"
-                      " : adressez-vous à la régie.") % {"number": invoice.number}
+                      " : adressez-vous à la régie.") % {"number": invoice.number}
                 )  # fmt: skip
         total = sum(invoice.balance for invoice in invoices)
         if not choice.capabilities.minimum <= total <= choice.capabilities.maximum:
             raise NotPayableError(
-                _("Ce montant ne peut pas être payé en ligne : adressez-vous à la régie.")
+                _("Ce montant ne peut pas être payé en ligne : adressez-vous à la régie.")
             )
         return choice
 
@@ -656,7 +656,7 @@ class Attempts:
         number = attempt.payment_id
         match outcome:
             case Settled() if outcome.amount != attempt.amount:
-                reason = _("Montant payé : %(paid)s, au lieu de %(asked)s.") % {
+                reason = _("Montant payé : %(paid)s, au lieu de %(asked)s.") % {
                     "paid": money(outcome.amount),
                     "asked": money(attempt.amount),
                 }

@@ -145,7 +145,7 @@ class Debits:
         """
         if not self._town.collects(regie):
             raise UserError(
-                _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
+                _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
             )
         now = self._clock.now()
         if debited_on > today(now):

@@ -90,7 +90,7 @@ def act(request: Request) -> Response:
 def _act(request: Request, found: Payment, action: str, reason: str) -> str:
     if action == "ask":
         request.ctx.payments.ask_again(found.provider, found.provider_reference)
-        return _("Le service de paiement est interrogé : actualisez cette page dans un instant.")
+        return _("Le service de paiement est interrogé : actualisez cette page dans un instant.")
     if action == "reject":
         return _reject(request, found)
     if action not in {"dismiss", "reverse"}:
@@ -105,11 +105,11 @@ def _act(request: Request, found: Payment, action: str, reason: str) -> str:
     if found.state != PaymentState.SETTLED:
         raise UserError(_("Ce paiement n’est pas, ou plus, encaissé."))
     if found.family_id is None:
-        raise UserError(_("Cette recette reste à classer : elle s’annule là où elle est née."))
+        raise UserError(_("Cette recette reste à classer : elle s’annule là où elle est née."))
     nature = request.POST.get("nature", "")
-    named = f"{nature}\u202f: {reason}" if nature in _natures()[:-1] else reason
+    named = f"{nature}\u00a0: {reason}" if nature in _natures()[:-1] else reason
     request.ctx.payments.reverse(found.id, reason=named)
-    return _("Le paiement est annulé : ses factures sont de nouveau dues.")
+    return _("Le paiement est annulé : ses factures sont de nouveau dues.")
 
 
 def _reject(request: Request, found: Payment) -> str:
@@ -120,7 +120,7 @@ def _reject(request: Request, found: Payment) -> str:
     if code not in set(RejectReason):
         raise UserError(_("Choisissez le motif de la banque."))
     request.ctx.debits.reject(found.id, RejectReason(code))
-    return _("Le rejet est constaté : ses factures se règlent de nouveau, et la famille l’apprend.")
+    return _("Le rejet est constaté : ses factures se règlent de nouveau, et la famille l’apprend.")
 
 
 def _natures() -> list[str]:
@@ -239,7 +239,7 @@ def counter(request: Request) -> Response:
             if recorded.excess and not form.keep.data:
                 # Paid by somebody else while the form was open: nothing is lost, and it is said.
                 request.session.flash(
-                    _("Une facture a été réglée entre-temps : le trop-perçu est gardé en avoir."),
+                    _("Une facture a été réglée entre-temps : le trop-perçu est gardé en avoir."),
                     "warning",
                 )
             return HTTPSeeOther(
@@ -263,7 +263,7 @@ def _record(request: Request, form: Any, chosen: set[int]) -> Any:
     _look_at_day(request, form, regie, issued)
     if split.excess and not form.keep.data and not _known(request, family, form):
         raise UserError(
-            _("Le montant dépasse les factures choisies : cochez « Garder le reste en avoir ».")
+            _("Le montant dépasse les factures choisies : cochez « Garder le reste en avoir ».")
         )
     return request.ctx.payments.record(
         regie=regie,
@@ -298,7 +298,7 @@ def _look_at_day(request: Request, form: Any, regie: str, issued_on: Sequence[da
                 "À cette date, une facture choisie n’était pas encore émise."
             ),
             DayDoubt.CLOSED: _(
-                "Le mois de cette date est arrêté : enregistrez le règlement à la date du jour."
+                "Le mois de cette date est arrêté : enregistrez le règlement à la date du jour."
             ),
             DayDoubt.OLD: _(
                 "Cette date remonte à plus de trois mois. Vérifiez-la, puis cochez « La date est "

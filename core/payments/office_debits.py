@@ -52,7 +52,7 @@ def _settle(request: Request) -> str:
     debited_on = typed_day(request.POST.get("debited_on", ""))
     if request.ctx.accounts.closings.is_closed(regie, debited_on):
         raise UserError(
-            _("Le mois de cette date est arrêté : enregistrez le règlement à la date du jour.")
+            _("Le mois de cette date est arrêté : enregistrez le règlement à la date du jour.")
         )
     done = request.ctx.debits.settle(regie, chosen, debited_on=debited_on)
     message = ngettext(

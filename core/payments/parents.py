@@ -132,7 +132,7 @@ def _email_to_correct(request: Request, payment_id: int, message: str) -> Respon
     form = CheckoutForm(data={"email": _typed(request, payment), "key": secrets.token_urlsafe(16)})
     form.email.errors = [
         message
-        or _("Le service de paiement n’accepte pas cette adresse : saisissez-en une autre.")
+        or _("Le service de paiement n’accepte pas cette adresse : saisissez-en une autre.")
     ]
     try:
         invoices = _seen(request, set(request.ctx.payments.invoice_ids(payment_id)))
@@ -351,7 +351,7 @@ def _typed(request: Request, payment: Payment) -> str:
 
 def _away(request: Request) -> Response:
     request.session.flash(
-        _("Le service de paiement ne répond pas en ce moment. Rien n’a été débité : merci de"
+        _("Le service de paiement ne répond pas en ce moment. Rien n’a été débité : merci de"
           " réessayer dans quelques minutes."),
         "error",
     )  # fmt: skip

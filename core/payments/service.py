@@ -85,7 +85,7 @@ class Payments:
         in_bounds(paid_at)
         if not self._town.collects(regie):
             raise NotPayableError(
-                _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
+                _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
             )
         invoices = self._held(regie, amount, shares)
         # Only now: the same form sent twice at once waits above, and then finds the first.
@@ -196,7 +196,7 @@ class Payments:
         if excess is not None and amount - taken > excess:
             raise NotPayableError(
                 _(
-                    "Une facture a été réglée entre-temps : %s resteraient sans facture. "
+                    "Une facture a été réglée entre-temps : %s resteraient sans facture. "
                     "Rechargez la page."
                 )
                 % money(amount - taken - excess)

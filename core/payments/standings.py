@@ -57,7 +57,7 @@ def for_office(situation: Situation) -> Words:
 
 def _parent() -> dict[Situation, Words]:
     waits = _(
-        "Cette page se met à jour toute seule. Vous pouvez aussi la quitter : dès que le paiement"
+        "Cette page se met à jour toute seule. Vous pouvez aussi la quitter : dès que le paiement"
         " est confirmé, la facture passe parmi les factures payées et la confirmation part par"
         " e-mail."
     )
@@ -67,19 +67,19 @@ def _parent() -> dict[Situation, Words]:
     return {
         Situation.NOT_OPENED_PAYER: Words(
             _("Votre adresse e-mail est à corriger"),
-            _("Le service de paiement ne l’a pas acceptée. Rien n’a été débité : corrigez-la, puis"
+            _("Le service de paiement ne l’a pas acceptée. Rien n’a été débité : corrigez-la, puis"
               " payez."),
             _("Adresse à corriger"),
         ),
         Situation.NOT_OPENED_INVOICE: Words(
             _("Cette facture ne peut pas être payée en ligne pour l’instant"),
             _("Le service de paiement n’accepte pas sa référence ou son montant. Rien n’a été"
-              " débité, et la régie est prévenue : elle doit d’abord corriger la facture."),
+              " débité, et la régie est prévenue : elle doit d’abord corriger la facture."),
             _("Paiement non ouvert"),
         ),
         Situation.NOT_OPENED_SETTINGS: Words(
             _("Le paiement en ligne est indisponible"),
-            _("Service indisponible : le paiement n’a pas pu s’ouvrir. Rien n’a été débité, et la"
+            _("Service indisponible : le paiement n’a pas pu s’ouvrir. Rien n’a été débité, et la"
               " régie est prévenue. Vous pourrez payer dès qu’elle l’aura rétabli."),
             _("Paiement non ouvert"),
         ),
@@ -99,7 +99,7 @@ def _parent() -> dict[Situation, Words]:
         Situation.AWAITED: Words(_("Nous attendons la réponse de la banque"), waits, under_way),
         Situation.OVERDUE: Words(
             _("Nous attendons encore la réponse de la banque"),
-            _("Vous n’avez pas terminé ce paiement ? Sa page est fermée : recommencez.")
+            _("Vous n’avez pas terminé ce paiement ? Sa page est fermée : recommencez.")
             + " " + late,
             under_way,
         ),
@@ -123,14 +123,14 @@ def _parent() -> dict[Situation, Words]:
         Situation.CHECKED: Words(
             _("La régie vérifie ce paiement"),
             _("La réponse du service de paiement ne correspond pas à ce qui lui était demandé, et"
-              " l’argent est peut-être déjà parti. Ne payez pas une seconde fois : la régie"
+              " l’argent est peut-être déjà parti. Ne payez pas une seconde fois : la régie"
               " vérifie, et cette page le dira."),
             checked,
         ),
         Situation.UNREADABLE: Words(
             _("Le résultat de ce paiement est à vérifier"),
-            _("Le service de paiement a donné un résultat que ce portail ne connaît pas : le"
-              " paiement est peut-être fait. Ne payez pas une seconde fois : la régie vérifie, et"
+            _("Le service de paiement a donné un résultat que ce portail ne connaît pas : le"
+              " paiement est peut-être fait. Ne payez pas une seconde fois : la régie vérifie, et"
               " cette page le dira."),
             checked,
         ),
@@ -148,7 +148,7 @@ def _parent() -> dict[Situation, Words]:
         ),
         Situation.REFUSED: Words(
             _("Le paiement a été refusé"),
-            _("La banque n’a pas accepté ce paiement : rien n’a été débité. Vérifiez la carte et"
+            _("La banque n’a pas accepté ce paiement : rien n’a été débité. Vérifiez la carte et"
               " son plafond, ou essayez avec une autre."),
             _("Paiement refusé"),
         ),
@@ -159,19 +159,19 @@ def _parent() -> dict[Situation, Words]:
         ),
         Situation.EXPIRED: Words(
             _("Le délai du paiement est passé"),
-            _("Le paiement n’a pas été terminé à temps : rien n’a été débité."),
+            _("Le paiement n’a pas été terminé à temps : rien n’a été débité."),
             _("Paiement expiré"),
         ),
         Situation.PAID: Words(_("Paiement confirmé, merci !"), "", _("Payé")),
         Situation.PROMISED: Words(
             _("Prélèvement enregistré, merci !"),
-            _("Votre prélèvement est enregistré : la somme sera débitée dans quelques jours."),
+            _("Votre prélèvement est enregistré : la somme sera débitée dans quelques jours."),
             _("Prélèvement à venir"),
         ),
         Situation.REVERSED: Words(
             _("Ce paiement a été annulé"),
             _("La somme n’a finalement pas été encaissée, et les factures sont de nouveau à"
-              " régler. La collectivité peut vous renseigner : ses coordonnées sont en bas de la"
+              " régler. La collectivité peut vous renseigner : ses coordonnées sont en bas de la"
               " page."),
             _("Paiement annulé"),
         ),
@@ -181,11 +181,11 @@ def _parent() -> dict[Situation, Words]:
 def _office() -> dict[Situation, Words]:
     asked = _(
         "Le portail interroge le service de paiement de lui-même, jusqu’à une réponse ou"
-        " l’expiration : rien n’est à faire, sauf à le lui demander tout de suite."
+        " l’expiration : rien n’est à faire, sauf à le lui demander tout de suite."
     )
     waiting = _("En attente")
     may_be_paid = _(
-        "L’argent est peut-être là : personne ne peut payer de nouveau ces factures tant que le"
+        "L’argent est peut-être là : personne ne peut payer de nouveau ces factures tant que le"
         " service n’a pas donné une réponse claire, ou que l’anomalie n’est pas classée."
     )
     tries = (
@@ -196,7 +196,7 @@ def _office() -> dict[Situation, Words]:
     return {
         Situation.NOT_OPENED_PAYER: Words(
             _("L’adresse e-mail du payeur n’a pas été acceptée"),
-            no_money + " " + _("Rien n’est à faire : la famille est priée de la corriger."),
+            no_money + " " + _("Rien n’est à faire : la famille est priée de la corriger."),
             not_opened,
         ),
         Situation.NOT_OPENED_INVOICE: Words(
@@ -244,13 +244,13 @@ def _office() -> dict[Situation, Words]:
         ),
         Situation.UNREADABLE: Words(
             _("Le service a donné un résultat inconnu du portail"),
-            may_be_paid + " " + _("Signalez ce résultat à l’exploitant : c’est peut-être un nouveau"
+            may_be_paid + " " + _("Signalez ce résultat à l’exploitant : c’est peut-être un nouveau"
               " moyen de paiement."),
             _("À vérifier"),
         ),
         Situation.UNFIT: Words(
             _("La réponse du service ne correspond pas à la demande"),
-            _("Elle dit que rien n’a été débité : la famille peut réessayer."),
+            _("Elle dit que rien n’a été débité : la famille peut réessayer."),
             _("À vérifier"),
         ),
         Situation.DISMISSED: Words(

@@ -199,7 +199,7 @@ class Merging:
         ).all()
         if len({*known, *(row.address for row in theirs)}) > LIMIT:
             raise UserError(
-                _("Ensemble, ces dossiers ont plus de trois adresses : retirez-en d’abord.")
+                _("Ensemble, ces dossiers ont plus de trois adresses : retirez-en d’abord.")
             )
         for row in theirs:
             if row.address in known:

@@ -46,8 +46,8 @@ class ThrottledError(UserError):
     def __init__(self, seconds: int, message: str = "") -> None:
         minutes = math.ceil(seconds / 60)
         wait = ngettext(
-            "Trop d’essais : merci de patienter une minute avant le prochain.",
-            "Trop d’essais : merci de patienter %(num)s minutes avant le prochain.",
+            "Trop d’essais : merci de patienter une minute avant le prochain.",
+            "Trop d’essais : merci de patienter %(num)s minutes avant le prochain.",
             minutes,
         ) % {"num": minutes}
         super().__init__(f"{message} {wait}".strip())

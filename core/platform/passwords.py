@@ -53,7 +53,7 @@ def hash_password(password: str, *, minimum: int, about: Iterable[str] = ()) -> 
     words = {_plain(word) for text in about for word in _words(text)}
     if password.casefold() in _most_used() or _plain(password) in (words | EXPECTED | {""}):
         raise UserError(
-            _("Ce mot de passe est trop facile à deviner : choisissez-en un autre.")
+            _("Ce mot de passe est trop facile à deviner : choisissez-en un autre.")
         )
     return _PASSWORDS.hash(password)
 

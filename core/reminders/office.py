@@ -31,7 +31,7 @@ def _days(_form: Form, field: Field) -> None:
         field.days = parse_days(field.data or "")
     except RuleError:
         raise ValidationError(
-            _("Saisissez au plus %(most)s nombres de jours, de 0 à %(furthest)s : 8, 20.")
+            _("Saisissez au plus %(most)s nombres de jours, de 0 à %(furthest)s : 8, 20.")
             % {"most": MOST, "furthest": FURTHEST}
         ) from None
 

@@ -153,7 +153,7 @@ def _do(request: Request, action: str, form: Any) -> Response:
             request.address,
             browser=browser_of(request),
         )
-        message = _("La famille est rattachée : vous passez de l’une à l’autre en haut de la page.")
+        message = _("La famille est rattachée : vous passez de l’une à l’autre en haut de la page.")
     request.session.flash(message, "success")
     return HTTPSeeOther(location=request.route_path("account"))
 
@@ -206,13 +206,13 @@ def confirm(request: Request) -> dict[str, Any] | Response:
             request.ctx.web_sessions.attach_account(signed_in, account_id)
             if joins:
                 message = _(
-                    "La famille est rattachée : vous passez de l’une à l’autre en haut de la page."
+                    "La famille est rattachée : vous passez de l’une à l’autre en haut de la page."
                 )
             elif asked.known:
                 message = _("Le mot de passe est changé, et le compte ouvre cette famille.")
             else:
                 message = _(
-                    "Votre compte est créé : vous pourrez vous connecter avec cette adresse."
+                    "Votre compte est créé : vous pourrez vous connecter avec cette adresse."
                 )
             return _back(request, message, asked.email)
     request.response.status_int = 422

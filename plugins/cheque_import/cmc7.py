@@ -52,7 +52,7 @@ class Zones:
         for zone, width in zip((self.number, self.interbank, self.internal), WIDTHS, strict=True):
             if len(zone) != width or not (zone.isascii() and zone.isdigit()):
                 raise Cmc7Error(
-                    _("Une zone de la ligne CMC7 doit compter %(width)s chiffres : « %(zone)s ».")
+                    _("Une zone de la ligne CMC7 doit compter %(width)s chiffres : « %(zone)s ».")
                     % {"width": width, "zone": zone}
                 )
 
@@ -101,7 +101,7 @@ def read_line(text: str, key: str = "") -> Line:
 def layout_hint() -> str:
     """What to do about a scanner whose keyboard layout is not the machine's."""
     return _(
-        "Le lecteur semble réglé sur un clavier américain (QWERTY) : réglez-le sur le clavier "
+        "Le lecteur semble réglé sur un clavier américain (QWERTY) : réglez-le sur le clavier "
         "français (AZERTY), avec le code-barres de sa notice."
     )
 
@@ -169,7 +169,7 @@ def _key(text: str) -> str:
     if not bare:
         return ""
     if not (bare.isascii() and bare.isdigit() and len(bare) <= 2 and 1 <= int(bare) <= 97):
-        raise Cmc7Error(_("La clé RLMC est un nombre de 01 à 97 : « %s ».") % text.strip())
+        raise Cmc7Error(_("La clé RLMC est un nombre de 01 à 97 : « %s ».") % text.strip())
     return bare.zfill(2)
 
 
@@ -179,4 +179,4 @@ def _filled(digits: str, key: str) -> str:
         candidate = digits.replace(UNREAD, digit)
         if rlmc(candidate) == key:
             return candidate
-    raise Cmc7Error(_("Aucun chiffre ne convient à la place du « ? » : relisez ligne et clé."))
+    raise Cmc7Error(_("Aucun chiffre ne convient à la place du « ? » : relisez ligne et clé."))

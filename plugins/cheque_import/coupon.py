@@ -44,9 +44,9 @@ def _read(text: str, *, town: str, regie: str, unwritten: str = "") -> Coupon:
         raise UserError(_("Ce code n’est pas celui d’un coupon de facture."))
     check = fields[-2] or unwritten
     if check_character(bare(number)) != check:
-        raise UserError(_("Le coupon est mal lu : son caractère de contrôle est faux."))
+        raise UserError(_("Le coupon est mal lu : son caractère de contrôle est faux."))
     if fields[0] != town:
         raise UserError(_("Ce coupon est celui d’une autre collectivité."))
     if fields[1] != regie:
-        raise UserError(_("Ce coupon est celui d’une autre régie : %s.") % fields[1])
+        raise UserError(_("Ce coupon est celui d’une autre régie : %s.") % fields[1])
     return Coupon(regie, f"{number}-{check}", int(cents))

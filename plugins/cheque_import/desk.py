@@ -166,7 +166,7 @@ class Desk:
         if reason not in labels.bounce_reasons():
             raise UserError(_("Choisissez un motif de rejet."))
         why = f"{reason} – {detail}" if detail else reason
-        self._postings.reverse(cheque, _("Chèque impayé : %s") % why)
+        self._postings.reverse(cheque, _("Chèque impayé : %s") % why)
         self._accounts.flag(cheque.account)
         return self._move(cheque, ChequeState.BOUNCED, "bounced", why)
 

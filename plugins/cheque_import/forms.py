@@ -23,7 +23,7 @@ def text(form: Mapping[str, Any], name: str) -> str:
 def whole(value: str, what: str) -> int:
     """A whole number of a form or address."""
     if not (value.isascii() and value.isdigit() and len(value) < 19):
-        raise UserError(_("%s : un nombre entier est attendu.") % what)
+        raise UserError(_("%s : un nombre entier est attendu.") % what)
     return int(value)
 
 
@@ -32,7 +32,7 @@ def cents(value: str, what: str) -> int:
     try:
         return parse_amount(value)
     except AmountError:
-        raise UserError(_("%s : un montant est attendu, comme 56,87.") % what) from None
+        raise UserError(_("%s : un montant est attendu, comme 56,87.") % what) from None
 
 
 def controls(form: Mapping[str, Any]) -> dict[str, int | None]:
@@ -103,7 +103,7 @@ def typed_cheque(form: Mapping[str, Any], scanned: coupon.Coupon | None) -> Cheq
     if isinstance(found, ChequeProblem):
         # The page has one field for the whole magnetic line.
         field = "cmc7" if found.column in {"z3", "z2"} else found.column
-        message = _("%(field)s : %(problem)s") % {
+        message = _("%(field)s : %(problem)s") % {
             "field": labels.field(field),
             "problem": found.message,
         }

@@ -91,11 +91,11 @@ def collecting(ctx: TenantContext, regie: str) -> None:
     """
     info = next((one for one in ctx.town.regies if one.key == regie), None)
     if info is None:
-        raise UserError(_("Cette régie n’existe pas : %s.") % regie)
+        raise UserError(_("Cette régie n’existe pas : %s.") % regie)
     if not info.collects:
         raise UserError(
             _(
-                "Les factures de %s sont recouvrées par la trésorerie : un chèque ne s’y "
+                "Les factures de %s sont recouvrées par la trésorerie : un chèque ne s’y "
                 "enregistre pas. Transmettez-le au comptable."
             )
             % info.label

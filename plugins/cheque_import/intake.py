@@ -205,7 +205,7 @@ class Intake:
         known = self._existing([key]).get(key)
         if known is not None:
             raise UserError(
-                _("Ce chèque est déjà enregistré : n° %(number)s, %(amount)s.")
+                _("Ce chèque est déjà enregistré : n° %(number)s, %(amount)s.")
                 % {"number": known.number, "amount": euros(known.amount)}
             )
         (cheque,) = self._store(batch, {key: record}, actor)
@@ -350,7 +350,7 @@ class Intake:
         labels = {regie.key: regie.label for regie in self._ctx.town.regies}
         return ChequeProblem(
             _(
-                "Le chèque n° %(number)s est déjà enregistré dans une autre régie : %(regie)s, "
+                "Le chèque n° %(number)s est déjà enregistré dans une autre régie : %(regie)s, "
                 "remise « %(slip)s »."
             )
             % {

@@ -65,7 +65,7 @@ class Postings:
                 return _("Une facture n’existe pas, ou plus.")
             if info.regie != cheque.regie:
                 return (
-                    _("La facture %s est d’une autre régie : un chèque n’en paie qu’une.")
+                    _("La facture %s est d’une autre régie : un chèque n’en paie qu’une.")
                     % info.number
                 )
             if cents <= 0:
@@ -73,7 +73,7 @@ class Postings:
             if info.under_way is not None:
                 return (
                     _(
-                        "Un paiement en ligne est en cours pour la facture %s : attendez son "
+                        "Un paiement en ligne est en cours pour la facture %s : attendez son "
                         "issue, ou laissez le chèque en recettes à classer."
                     )
                     % info.number

@@ -66,7 +66,7 @@ class ChequeProblem:
             place.append(_("colonne « %s »") % self.column)
         where = ", ".join(place)
         value = f" [{self.value}]" if self.value else ""
-        return f"{where} : {self.message}{value}" if where else f"{self.message}{value}"
+        return f"{where} : {self.message}{value}" if where else f"{self.message}{value}"
 
 
 class Hasher:

@@ -75,7 +75,7 @@ class Slips:
         total = sum(cheque.amount for cheque in cheques)
         if control_count not in {None, len(cheques)} or control_total not in {None, total}:
             raise UserError(
-                _("Le contrôle ne tombe pas juste : %(count)s chèques pour %(total)s.")
+                _("Le contrôle ne tombe pas juste : %(count)s chèques pour %(total)s.")
                 % {"count": len(cheques), "total": euros(total)}
             )
         for left in self._unbooked(regie):

@@ -26,15 +26,15 @@ def blockers(cheque: Cheque, today: date, *, twin: bool) -> tuple[str, ...]:
     """Why a person must see this cheque whatever it matches; `twin`: perhaps scanned twice."""
     found = []
     if twin:
-        found.append(_("Un autre chèque a ce numéro et ce montant : lu deux fois ?"))
+        found.append(_("Un autre chèque a ce numéro et ce montant : lu deux fois ?"))
     if cheque.attempt:
         found.append(_("Une imputation de ce chèque a déjà été annulée."))
     if cheque.drawn_on is not None:
         if expires_on(cheque.drawn_on) < today:
-            found.append(_("Chèque périmé : plus d’un an et huit jours."))
+            found.append(_("Chèque périmé : plus d’un an et huit jours."))
         elif cheque.drawn_on > today + FAR:
             found.append(
-                _("Daté du %s, à plus d’un an : bien lu ?") % f"{cheque.drawn_on:%d/%m/%Y}"
+                _("Daté du %s, à plus d’un an : bien lu ?") % f"{cheque.drawn_on:%d/%m/%Y}"
             )
         elif cheque.drawn_on > today:
             found.append(_("Chèque postdaté du %s.") % f"{cheque.drawn_on:%d/%m/%Y}")
@@ -47,7 +47,7 @@ def notes(cheque: Cheque) -> tuple[str, ...]:
     A line whose key is false hides its account only: a coupon still says what it says.
     """
     if cheque.rlmc == KeyState.BAD:
-        return (_("La clé RLMC est fausse : la ligne magnétique est mal lue."),)
+        return (_("La clé RLMC est fausse : la ligne magnétique est mal lue."),)
     return ()
 
 
@@ -56,10 +56,10 @@ def refusal(cheque: Cheque, today: date, *, hold_post_dated: bool) -> str:
     if cheque.drawn_on is None:
         return ""
     if cheque.deposit_id is None and expires_on(cheque.drawn_on) < today:
-        return _("Ce chèque est périmé (plus d’un an et huit jours) : rendez-le au payeur.")
+        return _("Ce chèque est périmé (plus d’un an et huit jours) : rendez-le au payeur.")
     # Further ahead it is misread: who accepts it has looked at the paper.
     if today < cheque.drawn_on <= today + FAR and hold_post_dated:
-        return _("Ce chèque est postdaté : il se traite à partir du %s.") % (
+        return _("Ce chèque est postdaté : il se traite à partir du %s.") % (
             f"{cheque.drawn_on:%d/%m/%Y}"
         )
     return ""

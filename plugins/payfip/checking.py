@@ -29,9 +29,9 @@ def check(client: Client, regie: Regie) -> Checked:
     except PayFiPFaultError as fault:
         if fault.functional:
             return Checked(False, _refusals().get(fault.code, str(fault)))
-        return Checked(False, _("PayFiP est en difficulté : %s.") % fault)
+        return Checked(False, _("PayFiP est en difficulté : %s.") % fault)
     except RetryableError as error:
-        return Checked(False, _("PayFiP ne répond pas : %s.") % error.reason)
+        return Checked(False, _("PayFiP ne répond pas : %s.") % error.reason)
     return Checked(
         True,
         _("ouverte (%(mode)s) au nom de « %(label)s ».")
@@ -57,7 +57,7 @@ def _refusals() -> dict[str, str]:
     return {
         "T1": _("le numéro client n’est pas bien formé."),
         "T2": _("PayFiP ne connaît pas ce numéro client."),
-        "T4": _("ce client n’a pas encore l’accès par service web : le demander à la DGFiP."),
+        "T4": _("ce client n’a pas encore l’accès par service web : le demander à la DGFiP."),
     }
 
 

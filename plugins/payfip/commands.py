@@ -68,7 +68,7 @@ def build(open_: Open, town_context: Town) -> list[click.Command]:
             raise click.ClickException(
                 _("Aucune régie n’est décrite sous [plugins.payfip.regies].")
             )
-        click.echo(_("Service : %s") % settings.service_url)
+        click.echo(_("Service : %s") % settings.service_url)
         answers = {key: check_regie(client, regie) for key, regie in settings.regies.items()}
         for key, answer in answers.items():
             click.echo(f"{key} ({settings.regies[key].numcli}) : {answer.words}")
@@ -100,7 +100,7 @@ def build(open_: Open, town_context: Town) -> list[click.Command]:
                 creation = activation(own, email, amount, base_url, datetime.now(UTC))
                 _announce(settings, creation)
                 id_op = client.create(creation)
-            click.echo(_("3. Payez à cette adresse, dans les 15 minutes :"))
+            click.echo(_("3. Payez à cette adresse, dans les 15 minutes :"))
             click.echo(f"   {settings.page_url}?idop={id_op}")
             detail = follow(client, id_op)
         except (PermanentError, RetryableError) as error:
@@ -134,8 +134,8 @@ def simulator(host: str, port: int, smtp: str, state: Path | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_args: ended.set())
     with running(made, host=host, port=port) as base:
-        click.echo(_("Simulateur de PayFiP : %s (aucun argent n’est prélevé)") % base)
-        click.echo(_("Commandes : %s/_simulator") % base)
+        click.echo(_("Simulateur de PayFiP : %s (aucun argent n’est prélevé)") % base)
+        click.echo(_("Commandes : %s/_simulator") % base)
         ended.wait()
 
 
@@ -196,7 +196,7 @@ def follow(
 def _announce(settings: PayFiPSettings, creation: fields.Creation) -> None:
     euros = decimal_text(int(creation.montant))
     if settings.simulator:
-        click.echo(_("2. Répétition au simulateur : aucun argent ne sera prélevé."))
+        click.echo(_("2. Répétition au simulateur : aucun argent ne sera prélevé."))
     else:
         click.echo(_("2. Paiement réel de %s € avec une vraie carte.") % euros)
         click.confirm(_("   Continuer ?"), abort=True)
@@ -204,10 +204,10 @@ def _announce(settings: PayFiPSettings, creation: fields.Creation) -> None:
 
 def _conclude(detail: PaymentDetail | None, id_op: str, regie: str) -> None:
     if detail is None or detail.resultrans not in {"P", "V"}:
-        click.echo(_("4. Pas encore payé. Pour reprendre : --id-op %s") % id_op)
+        click.echo(_("4. Pas encore payé. Pour reprendre : --id-op %s") % id_op)
         raise click.exceptions.Exit(1)
     click.echo(
-        _("4. Payé : référence %(refdet)s, autorisation %(numauto)s, le %(date)s à %(hour)s.")
+        _("4. Payé : référence %(refdet)s, autorisation %(numauto)s, le %(date)s à %(hour)s.")
         % {
             "refdet": detail.refdet,
             "numauto": detail.numauto or "–",

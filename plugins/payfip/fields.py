@@ -52,7 +52,7 @@ class FieldError(StartRefusedError):
     """
 
     def __init__(self, field: str, reason: str) -> None:
-        said = f"{field} : {reason}"
+        said = f"{field} : {reason}"
         if field == "mel":
             message = f"{reason[:1].upper()}{reason[1:]}"
             super().__init__(
@@ -126,7 +126,7 @@ def mel(address: str) -> str:
     if not _EMAIL.fullmatch(bare):
         raise FieldError(
             "mel",
-            _("le service de paiement n’accepte pas cette adresse : saisissez-en une sans accent"
+            _("le service de paiement n’accepte pas cette adresse : saisissez-en une sans accent"
               " ni caractère spécial, comme nom@exemple.fr."),
         )  # fmt: skip
     return bare

@@ -144,7 +144,7 @@ def read(content: bytes, name: str = "") -> Journal:
         problems.append(SourceProblem(str(error), file=name, line=rows.line_num))
     if not columns:
         wanted = ", ".join(_COLUMNS[key][0] for key in _REQUIRED)
-        problems.append(SourceProblem(_("Aucune ligne de titres avec : %s.") % wanted, file=name))
+        problems.append(SourceProblem(_("Aucune ligne de titres avec : %s.") % wanted, file=name))
     return Journal(tuple(lines), tuple(problems))
 
 

@@ -80,7 +80,7 @@ class PayFiPProvider:
             direct_debit=own.direct_debit,
             reference_pattern=fields.REFERENCE_PATTERN if own.sends_titres else "",
             reference_rule=_(
-                "Sa référence doit être celle de la trésorerie : 6 à 30 lettres sans accent et"
+                "Sa référence doit être celle de la trésorerie : 6 à 30 lettres sans accent et"
                 " chiffres."
             )
             if own.sends_titres
@@ -170,7 +170,7 @@ class PayFiPProvider:
                 return Failed(_FAILURES[result], raw)
             return self._pending(attempt, _FAILURES[result].value, raw, page=False)
         # Another means of payment, maybe. It may be money: never an end, and nothing beside it.
-        words = _("PayFiP annonce un résultat inconnu : « %s ».") % detail.resultrans
+        words = _("PayFiP annonce un résultat inconnu : « %s ».") % detail.resultrans
         return Pending(resumable=False, detail=words, raw=raw, watched=True)
 
     def _settled(self, attempt: Attempt, detail: PaymentDetail, means: Means) -> Outcome:
@@ -212,7 +212,7 @@ class PayFiPProvider:
         if _is_of_another(attempt, detail) and (money or detail.idOp):
             wrong.append(_("la réponse porte sur un autre paiement"))
         if wrong:
-            return _("La réponse de PayFiP ne correspond pas à la demande : %s.") % ", ".join(wrong)
+            return _("La réponse de PayFiP ne correspond pas à la demande : %s.") % ", ".join(wrong)
         return ""
 
     def _stale_test(self, attempt: Attempt) -> bool:

@@ -78,7 +78,7 @@ class PesRecette(Plugin[PesSettings]):
         unknown = sorted(named - {regie.key for regie in ctx.town.regies})
 
         def check() -> str:
-            return _("Régies inconnues : %(keys)s.") % {"keys": ", ".join(unknown)} * bool(unknown)
+            return _("Régies inconnues : %(keys)s.") % {"keys": ", ".join(unknown)} * bool(unknown)
 
         return [HealthCheck("regies", check)]
 

@@ -62,7 +62,7 @@ def kind_of(slip: str, piece: str, nature: str) -> Kind:
 def reason_to_leave_out(piece: str, nature: str) -> str:
     """The reason for which a piece of these codes asks nothing of a family; "": it may."""
     if piece == "05":
-        return _("Titres émis après encaissement : l’argent est déjà là")
+        return _("Titres émis après encaissement : l’argent est déjà là")
     if piece in {"06", "07"}:
         return _("Titres récapitulatifs, sans débiteur nommé")
     if piece in {"03", "04", "11", "14"} or nature in {"03", "10", "18"}:

@@ -70,7 +70,7 @@ def family_code(debtor: Values, row: int) -> str:
         return number
     if reference or number:
         raise PesError(
-            _("Le code de la famille manque : un numéro de sécurité sociale n’en tient pas lieu."),
+            _("Le code de la famille manque : un numéro de sécurité sociale n’en tient pas lieu."),
             row, "RefTiers",
         )  # fmt: skip
     raise PesError(_("Cette donnée manque."), row, "RefTiers")

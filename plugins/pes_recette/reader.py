@@ -305,7 +305,7 @@ def _text(value: str, tag: str, row: int) -> str:
         return text.repaired(value)
     except text.UnreadableError:
         raise PesError(
-            _("Ce texte est abîmé : son encodage n’est pas celui que le fichier annonce."),
+            _("Ce texte est abîmé : son encodage n’est pas celui que le fichier annonce."),
             row, tag, value,
         ) from None  # fmt: skip
 

@@ -106,8 +106,8 @@ class TelegramChannel:
 def _title(kind: str) -> str:
     titles = {
         "invoices_published": _("Nouvelle facture en ligne"),
-        "invoice_due": _("Rappel : une facture vous attend"),
-        "reminder": _("Rappel : une facture vous attend"),
+        "invoice_due": _("Rappel : une facture vous attend"),
+        "reminder": _("Rappel : une facture vous attend"),
         "payment_reversed": _("Un paiement a été annulé"),
     }
     return titles.get(kind, "")

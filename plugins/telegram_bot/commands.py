@@ -39,7 +39,7 @@ def build(settings_of: SettingsOf) -> list[click.Command]:
     def poll(towns: tuple[str, ...]) -> None:
         """Fetch updates for TOWNS (all that enable the bot), for development: no webhook needed."""
         settings = {slug: found for slug, (found, _url) in chosen(towns).items()}
-        click.echo(_("À l’écoute pour : %s") % ", ".join(settings))
+        click.echo(_("À l’écoute pour : %s") % ", ".join(settings))
         polling.run(settings, town_context)
 
     @telegram.command()
@@ -58,7 +58,7 @@ def build(settings_of: SettingsOf) -> list[click.Command]:
             except (TelegramError, TimeoutError) as error:
                 # The other towns' webhooks are set all the same.
                 refused.append(slug)
-                done = _("Telegram ne répond pas pour ce robot : %s") % error
+                done = _("Telegram ne répond pas pour ce robot : %s") % error
             click.echo(f"{slug} : {done}")
         bots.close()
         if refused:
@@ -104,7 +104,7 @@ def simulator_command(towns: Callable[[], list[TelegramSettings]]) -> click.Comm
             if settings.base_url != TELEGRAM
         }
         simulator = Simulator(open_world(state, bots), host=host, port=port)
-        click.echo(_("Simulateur de Telegram : %s") % simulator.url)
+        click.echo(_("Simulateur de Telegram : %s") % simulator.url)
         simulator.serve()
 
     return simulate
@@ -118,11 +118,11 @@ def stopped(ctx: TenantContext) -> str:
     now = ctx.clock.now()
     if until is None or until <= now:
         return _(
-            "Le dernier envoi a été refusé, aucune discussion n’est déliée. Réponse reçue : "
+            "Le dernier envoi a été refusé, aucune discussion n’est déliée. Réponse reçue : "
             "« %(reason)s ». Le prochain message dira si c’est réparé."
         ) % {"reason": reason}
     return _(
-        "Les envois sont arrêtés, aucune discussion n’est déliée. Réponse reçue : « %(reason)s ». "
+        "Les envois sont arrêtés, aucune discussion n’est déliée. Réponse reçue : « %(reason)s ». "
         "Prochain essai à %(time)s."
     ) % {
         "reason": reason,
@@ -137,7 +137,7 @@ def problem(bots: Bots, settings: TelegramSettings) -> str:
     try:
         me = bots.call(settings, lambda bot: bot.get_me())
     except TelegramError as error:
-        return _("Telegram ne répond pas pour ce robot : %s") % error.message
+        return _("Telegram ne répond pas pour ce robot : %s") % error.message
     if me.username and me.username.lower() != settings.bot_username.lower():
         return _("bot_username est « %(set)s », mais ce jeton est celui de « %(real)s ».") % {
             "set": settings.bot_username,

@@ -93,7 +93,7 @@ class Conversation:
         self._read_links()
         with speaking(self._language()):
             if self._in.kind is Kind.GROUP:
-                refusal = _("Je ne parle qu’en tête-à-tête : écrivez-moi directement.")
+                refusal = _("Je ne parle qu’en tête-à-tête : écrivez-moi directement.")
                 return [Show(screens.said(refusal)), Leave()]
             if self._in.kind is Kind.TAPPED:
                 return self._tapped()
@@ -373,7 +373,7 @@ class Conversation:
 
     def _linked(self) -> list[Action]:
         whole = screens.help_screen(puzzled=False)
-        text = _("C’est fait : cette discussion est reliée.") + "\n\n"
+        text = _("C’est fait : cette discussion est reliée.") + "\n\n"
         return self.replace(Screen(text + whole.html, whole.rows))
 
     def _pay(self, invoice_id: int) -> list[Action]:

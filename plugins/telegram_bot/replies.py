@@ -21,7 +21,7 @@ def _mine() -> Button:
 def already_paid(unpaid: Sequence[InvoiceInfo]) -> str:
     """To *j'ai déjà payé*: what is under way, and why a cheque may not show yet."""
     lines = [
-        _("Paiement en cours : %(label)s, %(amount)s")
+        _("Paiement en cours : %(label)s, %(amount)s")
         % {"label": screens.safe(invoice.label), "amount": money(invoice.balance)}
         for invoice in unpaid
         if invoice.under_way
@@ -39,13 +39,13 @@ def payment_problem(town: TownInfo, unpaid: Sequence[InvoiceInfo]) -> Screen:
     """To *le paiement ne marche pas*."""
     under_way = [invoice for invoice in unpaid if invoice.under_way]
     text = _(
-        "Si la page de paiement a été refusée ou coupée, rien n’est perdu : demandez une page "
+        "Si la page de paiement a été refusée ou coupée, rien n’est perdu : demandez une page "
         "neuve par le bouton « Mes factures ». Les boutons de paiement servent une fois, pendant "
         "quelques minutes."
     )
     if under_way:
         text = _(
-            "Un paiement est en cours de vérification : attendez son résultat avant de payer de "
+            "Un paiement est en cours de vérification : attendez son résultat avant de payer de "
             "nouveau."
         )
     rows = [
@@ -59,7 +59,7 @@ def refund(town: TownInfo) -> str:
     """To *je voudrais être remboursé*, before the last payments."""
     words = _(
         "Voici vos derniers paiements. Pour un remboursement ou un paiement fait deux fois, "
-        "adressez-vous à la mairie, avec le numéro du reçu :"
+        "adressez-vous à la mairie, avec le numéro du reçu :"
     )
     return f"{words}\n{screens.contact(town)}"
 
@@ -67,7 +67,7 @@ def refund(town: TownInfo) -> str:
 def dispute(town: TownInfo, about: InvoiceInfo | None) -> Screen:
     """To *il y a une erreur*, *pourquoi*: where the details are, and who may change them."""
     text = _(
-        "Le détail de chaque facture est dans son PDF. Je ne peux rien y corriger : pour une "
+        "Le détail de chaque facture est dans son PDF. Je ne peux rien y corriger : pour une "
         "erreur ou une question, la mairie vous répondra."
     )
     rows = ((Button(_("PDF de la facture"), data=f"doc:{about.id}"),),) if about else ()
@@ -77,7 +77,7 @@ def dispute(town: TownInfo, about: InvoiceInfo | None) -> Screen:
 def no_invoice(town: TownInfo) -> Screen:
     """To *je n'ai pas reçu ma facture*, when nothing is due."""
     text = _(
-        "Aucune facture n’attend votre paiement : la prochaine paraîtra ici dès qu’elle sera en "
+        "Aucune facture n’attend votre paiement : la prochaine paraîtra ici dès qu’elle sera en "
         "ligne. Celles que vous avez payées sont sur le portail."
     )
     return screens.to_the_town(
@@ -94,12 +94,12 @@ def other_certificates(
         for year in others[:4]
     )
     if sent:
-        words = _("D’autres années :")
+        words = _("D’autres années :")
         return [Show(screens.said(words, buttons))] if buttons else []
     text = (
         _("Aucune attestation fiscale pour %(year)s.") % {"year": wanted}
         if wanted
-        else _("Aucune attestation fiscale : rien n’a encore été payé ici pour la garde d’enfants.")
+        else _("Aucune attestation fiscale : rien n’a encore été payé ici pour la garde d’enfants.")
     )
     rows = (buttons,) if buttons else ()
     return [Show(screens.to_the_town(town, text, *rows))]
@@ -107,7 +107,7 @@ def other_certificates(
 
 def _how_to_pay(town: TownInfo) -> Screen:
     text = _(
-        "En ligne, par les boutons « Payer » de vos factures : la page de paiement propose les "
+        "En ligne, par les boutons « Payer » de vos factures : la page de paiement propose les "
         "moyens acceptés. Pour payer autrement (chèque, espèces, CESU, prélèvement…), le mode de "
         "règlement est indiqué sur chaque facture."
     )
@@ -117,43 +117,43 @@ def _how_to_pay(town: TownInfo) -> Screen:
 def _delay(town: TownInfo) -> Screen:
     text = _(
         "Je ne peux pas accorder de délai ni de paiement en plusieurs fois. N’attendez pas "
-        "l’échéance : parlez-en à la mairie, qui vous dira ce qui est possible."
+        "l’échéance : parlez-en à la mairie, qui vous dira ce qui est possible."
     )
     return screens.to_the_town(town, text)
 
 
 def _absence(town: TownInfo) -> Screen:
     text = _(
-        "Je ne m’occupe que des factures : je ne peux pas noter une absence ni annuler un repas. "
-        "Prévenez la mairie :"
+        "Je ne m’occupe que des factures : je ne peux pas noter une absence ni annuler un repas. "
+        "Prévenez la mairie :"
     )
     return screens.to_the_town(town, text)
 
 
 def _registration(town: TownInfo) -> Screen:
     text = _(
-        "Je ne m’occupe que des factures : pour une inscription ou une réservation, adressez-vous "
-        "à la mairie :"
+        "Je ne m’occupe que des factures : pour une inscription ou une réservation, adressez-vous "
+        "à la mairie :"
     )
     return screens.to_the_town(town, text)
 
 
 def _change_details(town: TownInfo) -> Screen:
     text = _(
-        "Je ne peux pas changer votre dossier : donnez votre nouvelle adresse, votre RIB ou votre "
-        "quotient à la mairie :"
+        "Je ne peux pas changer votre dossier : donnez votre nouvelle adresse, votre RIB ou votre "
+        "quotient à la mairie :"
     )
     return screens.to_the_town(town, text)
 
 
 def _contact(town: TownInfo) -> Screen:
-    return screens.to_the_town(town, _("Pour toute question, voici comment joindre la mairie :"))
+    return screens.to_the_town(town, _("Pour toute question, voici comment joindre la mairie :"))
 
 
 def _sign_in(town: TownInfo) -> Screen:
     text = _(
         "Pour entrer sur le portail, il faut votre code famille et votre code d’accès, ou votre "
-        "compte. Codes perdus : la page ci-dessous en envoie de nouveaux. Ici, vos factures "
+        "compte. Codes perdus : la page ci-dessous en envoie de nouveaux. Ici, vos factures "
         "restent visibles sans code."
     )
     return screens.to_the_town(
@@ -166,7 +166,7 @@ def _sign_in(town: TownInfo) -> Screen:
 
 def _delete_account(town: TownInfo) -> Screen:
     text = _(
-        "Je peux délier cette discussion : j’oublie alors tout ce que je sais d’elle. Votre "
+        "Je peux délier cette discussion : j’oublie alors tout ce que je sais d’elle. Votre "
         "dossier famille est tenu par la mairie ; pour le faire effacer, écrivez-lui."
     )
     return screens.to_the_town(
@@ -181,7 +181,7 @@ def _thanks(_town: TownInfo) -> Screen:
 def _insult(town: TownInfo) -> Screen:
     text = _(
         "Je ne suis qu’un programme, et je vois que quelque chose ne va pas. Une personne de la "
-        "mairie vous répondra mieux que moi :"
+        "mairie vous répondra mieux que moi :"
     )
     return screens.to_the_town(town, text)
 

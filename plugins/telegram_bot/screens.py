@@ -42,7 +42,7 @@ def stranger(town: TownInfo) -> Screen:
             "<b>%(town)s</b>\n"
             "Cette discussion n’est reliée à aucun dossier famille.\n\n"
             "Connectez-vous au portail avec vos codes, ouvrez la page « Telegram », puis touchez "
-            "le lien qui s’y trouve : il ramène ici. Si rien ne se passe, copiez ici la ligne "
+            "le lien qui s’y trouve : il ramène ici. Si rien ne se passe, copiez ici la ligne "
             "« /start … » de cette page."
         )
         % {"town": safe(town.name)},
@@ -69,7 +69,7 @@ def ask_to_link(family: FamilyInfo, token_id: int) -> Screen:
 def help_text() -> str:
     """What may be asked."""
     return _(
-        "Voici ce que vous pouvez demander :\n\n"
+        "Voici ce que vous pouvez demander :\n\n"
         "/factures – ce qu’il reste à payer\n"
         "/payees – vos paiements et leurs reçus\n"
         "/attestation – votre attestation fiscale\n"
@@ -77,7 +77,7 @@ def help_text() -> str:
         "/alertes – être averti, ou non\n"
         "/langue – français ou anglais\n"
         "/deconnexion – délier cette discussion\n\n"
-        "Vous pouvez aussi l’écrire : « mes factures », « payer cantine », « reçu de novembre »."
+        "Vous pouvez aussi l’écrire : « mes factures », « payer cantine », « reçu de novembre »."
     )
 
 
@@ -93,7 +93,7 @@ def help_screen(*, puzzled: bool) -> Screen:
 def only_text() -> Screen:
     """To a picture, a voice message or a place: what the bot reads."""
     return Screen(
-        _("Je ne lis que les messages écrits : ni photos, ni messages vocaux, ni fichiers."),
+        _("Je ne lis que les messages écrits : ni photos, ni messages vocaux, ni fichiers."),
         ((Button(_("Mes factures"), data="list"), Button(_("Mes paiements"), data="paid")),),
     )
 
@@ -101,7 +101,7 @@ def only_text() -> Screen:
 def puzzled(town: TownInfo) -> Screen:
     """To what was not understood: what may be asked, and who answers the rest."""
     whole = help_screen(puzzled=True)
-    words = _("Pour toute autre question :")
+    words = _("Pour toute autre question :")
     return Screen(f"{whole.html}\n\n{words}\n{contact(town)}", whole.rows)
 
 
@@ -161,7 +161,7 @@ def invoices(
         rows += _together(town, payable)
     elif len(payable) > 1:
         total = money(sum(invoice.balance for invoice in payable))
-        rows.append((Button(_("Tout payer : %(amount)s") % {"amount": total}, data="all"),))
+        rows.append((Button(_("Tout payer : %(amount)s") % {"amount": total}, data="all"),))
     files = [
         Button(
             _("PDF de la facture") if len(listed) == 1 else _("PDF %(rank)s") % {"rank": rank},
@@ -194,7 +194,7 @@ def _together(town: TownInfo, payable: Sequence[InvoiceInfo]) -> list[tuple[Butt
         if len(basket) < 2:
             continue
         total = money(sum(invoice.balance for invoice in basket))
-        words = _("Tout payer : %(amount)s") % {"amount": total}
+        words = _("Tout payer : %(amount)s") % {"amount": total}
         if len(keys) > 1 and key in labels:
             words += f" – {labels[key]}"
         chosen = urlencode([("invoice", invoice.id) for invoice in basket])
@@ -213,15 +213,15 @@ def _totals(shown: Sequence[InvoiceInfo], families: dict[int, FamilyInfo]) -> li
     if own:
         lines.append(
             ngettext(
-                "<b>%(count)s facture à payer : %(total)s</b>",
-                "<b>%(count)s factures à payer : %(total)s</b>",
+                "<b>%(count)s facture à payer : %(total)s</b>",
+                "<b>%(count)s factures à payer : %(total)s</b>",
                 len(own),
             )
             % {"count": len(own), "total": money(sum(invoice.balance for invoice in own))}
         )
     if others:
         lines.append(
-            _("Au nom de l’autre foyer : %(total)s")
+            _("Au nom de l’autre foyer : %(total)s")
             % {"total": money(sum(invoice.balance for invoice in others))}
         )
     return lines
@@ -255,7 +255,7 @@ def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None, today: 
     if invoice.under_way:
         state += " – " + _("paiement en cours")
     elif invoice.handed_over:
-        state += " – " + _("transmise à la trésorerie : ne se règle plus ici")
+        state += " – " + _("transmise à la trésorerie : ne se règle plus ici")
     elif not invoice.payable and not invoice.debited_on:
         state += " – " + _("pas payable en ligne pour l’instant")
     elif invoice.closes_on:
@@ -301,11 +301,11 @@ def alerts(*, on: bool) -> Screen:
     """Whether this chat is written to, and a button for the other."""
     if on:
         return Screen(
-            _("Les alertes sont <b>activées</b> : nouvelles factures, paiements et rappels."),
+            _("Les alertes sont <b>activées</b> : nouvelles factures, paiements et rappels."),
             ((Button(_("Désactiver les alertes"), data="alerts:off"),),),
         )
     return Screen(
-        _("Les alertes sont <b>désactivées</b> : rien n’arrivera ici sans que vous le demandiez."),
+        _("Les alertes sont <b>désactivées</b> : rien n’arrivera ici sans que vous le demandiez."),
         ((Button(_("Activer les alertes"), data="alerts:on"),),),
     )
 
@@ -313,7 +313,7 @@ def alerts(*, on: bool) -> Screen:
 def ask_alerts(*, on: bool) -> Screen:
     """Ask whether alerts shall be turned on, or off."""
     if on:
-        question = _("Voulez-vous être averti ici : nouvelles factures, paiements et rappels ?")
+        question = _("Voulez-vous être averti ici : nouvelles factures, paiements et rappels ?")
         yes = Button(_("Oui, activer"), data="alerts:on")
     else:
         question = _(
@@ -335,7 +335,7 @@ def ask_to_stop(*, on: bool) -> Screen:
         )
         if on
         else _(
-            "Les alertes sont déjà désactivées : je n’écris que si vous me demandez quelque chose. "
+            "Les alertes sont déjà désactivées : je n’écris que si vous me demandez quelque chose. "
             "Déliée, cette discussion ne montre plus vos factures."
         ),
         (
@@ -367,11 +367,11 @@ def contact(town: TownInfo) -> str:
     found = town.contact
     lines = [f"<b>{safe(town.name)}</b>"]
     if found.phone:
-        lines.append(_("Téléphone : %s") % safe(found.phone, 40))
+        lines.append(_("Téléphone : %s") % safe(found.phone, 40))
     if found.email:
-        lines.append(_("Courriel : %s") % safe(found.email, 100))
+        lines.append(_("Courriel : %s") % safe(found.email, 100))
     if found.hours:
-        lines.append(_("Horaires : %s") % safe(found.hours))
+        lines.append(_("Horaires : %s") % safe(found.hours))
     if found.address:
         lines.append(safe(", ".join(found.address)))
     if len(lines) == 1:

@@ -100,7 +100,7 @@ def cheques(town):
 
 def test_upload_then_accept_all_the_certain(app, town):
     page = upload(app, line(ref=ref(10)), line(2, "0000002", amount="1,00"), nombre="2", total="57,87")
-    assert "Enregistrés\u202f: 2" in page.text
+    assert "Enregistrés\u00a0: 2" in page.text
     page = app.get(f"{ROOT}/")
     assert "juste" in page.text
     assert "Accepter le chèque certain" in page.text

@@ -43,7 +43,7 @@ def test_a_file_is_looked_at_imported_published_and_taken_back(office, portal):
     page = office.press(page, "import")
     assert states(portal) == {"1": "draft", "2": "draft"}
     page = office.press(page, "publish")
-    assert "Factures publiées\u202f: 2" in page
+    assert "Factures publiées\u00a0: 2" in page
     assert states(portal) == {"1": "published", "2": "published"}
     page = office.press(page, "undo")
     assert "Import annulé" in page

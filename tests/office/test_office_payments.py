@@ -223,7 +223,7 @@ def test_a_payment_comes_back_for_a_named_reason(work, portal):
     page = work.press(page, "reverse", nature="Remboursement", reason="Départ de la commune")
     with portal.town() as town:
         (reason,) = town.session.scalars(text("SELECT reversal_reason FROM payment")).all()
-    assert reason == "Remboursement\u202f: Départ de la commune"
+    assert reason == "Remboursement\u00a0: Départ de la commune"
 
 
 def test_payments_between_two_days_are_paged_by_the_moment(work, portal, monkeypatch):

@@ -90,8 +90,8 @@ def test_what_the_other_home_owes_has_a_total_of_its_own(town, chat, family, mon
     monkeypatch.setattr(town.invoices, "unpaid", lambda _family: [mine, theirs])
     monkeypatch.setattr(town.invoices, "payment_link", lambda i, _family: f"https://a.b/{i}")
     html = screen(chat.types("/factures")).html
-    assert "1 facture à payer\u202f: 10,00" in html
-    assert "autre foyer\u202f: 7,00" in html
+    assert "1 facture à payer\u00a0: 10,00" in html
+    assert "autre foyer\u00a0: 7,00" in html
     assert "17,00" not in html
 
 

@@ -29,7 +29,8 @@ VALIDATORS = {
 VALUES = re.compile(r"%\(\w+\)s|%s")
 NOT_FRENCH = re.compile(
     r"""\w'\w                        # a straight apostrophe
-    |[^\u202f][:;!?](?:\s|$|<)      # tall punctuation (not that of an address)
+    |[^\u202f][;!?](?:\s|$|<)       # tall punctuation: a narrow space
+    |[^\u00a0]:(?:\s|$|<)           # a colon (not that of an address): a whole one
     |«[^\u202f]|[^\u202f]»          # guillemets
     |[nN]°[^\u00a0]                 # a number parted from its sign
     |\d[ ]€|%s[ ]€                  # an amount that may break
@@ -120,7 +121,9 @@ def test_english_is_set_as_english_is(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Oui !", "Oui\u00a0!", "Oui!", "« ici\u202f»", "l'eau", "n° 3", "3 €"]
+    "text",
+    ["Oui !", "Oui\u00a0!", "Oui!", "Total\N{NARROW NO-BREAK SPACE}: 3", "Total : 3", "Total:", "« ici\u202f»", "l'eau",
+     "n° 3", "3 €"],
 )
 def test_bad_setting_is_seen(text: str) -> None:
     assert NOT_FRENCH.search(text)

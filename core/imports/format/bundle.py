@@ -122,7 +122,7 @@ def open_bundle(file: SourceFile) -> Bundle:
 
 
 def _not_an_import() -> str:
-    return _("Fichier CSV ou zip attendu. Depuis un tableur : « Enregistrer sous », « CSV UTF-8 ».")
+    return _("Fichier CSV ou zip attendu. Depuis un tableur : « Enregistrer sous », « CSV UTF-8 ».")
 
 
 def _folder(file: SourceFile) -> Bundle:
@@ -243,13 +243,13 @@ def _zip_problems(name: str, members: list[ZipInfo]) -> Iterator[SourceProblem]:
 def _member_problem(info: ZipInfo) -> str:
     path = info.orig_filename.replace("\\", "/")
     if path.startswith("/") or ".." in path.split("/") or ":" in path or "\0" in path:
-        return _("Nom de fichier interdit : il désigne un endroit hors de l’archive.")
+        return _("Nom de fichier interdit : il désigne un endroit hors de l’archive.")
     if stat.S_ISLNK(info.external_attr >> 16):
         return _("Lien symbolique interdit dans une archive.")
     if info.flag_bits & _ENCRYPTED:
-        return _("Archive protégée par un mot de passe : envoyez-la sans.")
+        return _("Archive protégée par un mot de passe : envoyez-la sans.")
     if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        return _("Compression inconnue : utilisez un zip ordinaire.")
+        return _("Compression inconnue : utilisez un zip ordinaire.")
     table = _base(info).endswith(".csv")
     if info.file_size > (MAX_TABLE if table else MAX_PDF) or (
         info.file_size > 1 << 20 and info.file_size > MAX_RATIO * info.compress_size

@@ -83,7 +83,7 @@ def header_problems(
             message = (
                 _("Colonne inconnue. Vouliez-vous « %(name)s » ?") % {"name": near[0]}
                 if near
-                else _("Colonne inconnue. Colonnes possibles : %(names)s.")
+                else _("Colonne inconnue. Colonnes possibles : %(names)s.")
                 % {"names": ", ".join(columns.all)}
             )
             problems.append(problem(message, file, line, name))

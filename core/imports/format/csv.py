@@ -211,7 +211,7 @@ class _Import:
         # An invoice that was refused may be the one that a line is looking for.
         for line, number in () if self._lost_invoices else self._scratch.orphans():
             yield problem(orphan, LINES, line, "numero", number)
-        ambiguous = _("Deux régies ont une facture de ce numéro : ajoutez la colonne « regie ».")
+        ambiguous = _("Deux régies ont une facture de ce numéro : ajoutez la colonne « regie ».")
         for line, number in self._scratch.ambiguous():
             yield problem(ambiguous, LINES, line, "numero", number)
         yield from self._bundle.left_over()
@@ -240,7 +240,7 @@ def _wrong_total(cells: Cells, expected: int | None) -> SourceProblem | None:
     said = cells.values.get("montant")
     if said is None or expected is None or said == expected or not _is_grand_total(cells.row):
         return None
-    message = _("Cette ligne de total ne correspond pas aux factures du fichier : %(total)s.")
+    message = _("Cette ligne de total ne correspond pas aux factures du fichier : %(total)s.")
     return problem(
         message % {"total": decimal_text(expected)}, cells.file, cells.row.line, "montant",
         cells.row.get("montant"),

@@ -53,7 +53,7 @@ def reference(value: str) -> str:
 def file_name(value: str) -> str:
     """The plain name of a PDF; the ending may be left out."""
     if _NOT_IN_FILE_NAMES.search(value) or len(value) > 200:
-        raise CellError(_("Nom de fichier simple attendu, sans dossier : 2025-010-000314.pdf."))
+        raise CellError(_("Nom de fichier simple attendu, sans dossier : 2025-010-000314.pdf."))
     return value if value.lower().endswith(".pdf") else f"{value}.pdf"
 
 
@@ -63,7 +63,7 @@ def money(value: str) -> int:
         return parse_amount(value)
     except AmountError:
         raise CellError(
-            _("Montant attendu en euros, deux décimales au plus : 56,87 ou 1234,56.")
+            _("Montant attendu en euros, deux décimales au plus : 56,87 ou 1234,56.")
         ) from None
 
 
@@ -79,7 +79,7 @@ def day(value: str) -> date:
 def year(value: str) -> int:
     """A fiscal year."""
     if not (value.isascii() and value.isdigit() and len(value) == 4 and int(value) in YEARS):
-        raise CellError(_("Exercice attendu en quatre chiffres : 2025."))
+        raise CellError(_("Exercice attendu en quatre chiffres : 2025."))
     return int(value)
 
 
@@ -110,14 +110,14 @@ def tax_kind(value: str) -> TaxKind:
 def rank(value: str) -> int:
     """A line's place in its invoice."""
     if not (value.isascii() and value.isdigit() and len(value) <= 4 and int(value) > 0):
-        raise CellError(_("Rang attendu : un nombre entier, de 1 à 9999."))
+        raise CellError(_("Rang attendu : un nombre entier, de 1 à 9999."))
     return int(value)
 
 
 def quantity(value: str) -> Decimal:
     """How many, with at most three decimals (hours of care have some)."""
     if not _QUANTITY.match(value):
-        raise CellError(_("Quantité attendue, trois décimales au plus : 16 ou 12,5."))
+        raise CellError(_("Quantité attendue, trois décimales au plus : 16 ou 12,5."))
     return Decimal(value.replace(",", "."))
 
 
@@ -134,7 +134,7 @@ def regie(known: Iterable[RegieInfo]) -> Callable[[str], str]:
             return keys[normalise(value)]
         except KeyError:
             raise CellError(
-                _("Régie inconnue de cette collectivité. Régies connues : %(keys)s.")
+                _("Régie inconnue de cette collectivité. Régies connues : %(keys)s.")
                 % {"keys": expected}
             ) from None
 

@@ -99,7 +99,7 @@ class MappedSource:
             return
         if header is None:
             names = ", ".join(sorted(set(self._layout.titles.values())))
-            message = _("Aucune ligne ne porte tous les titres de ce modèle : %(names)s.")
+            message = _("Aucune ligne ne porte tous les titres de ce modèle : %(names)s.")
             yield problem(message % {"names": names}, file.name)
             return
         places = {title(cell): place for place, cell in reversed(list(enumerate(header.cells)))}

@@ -213,7 +213,7 @@ def _check_amount(cells: Cells, kind: InvoiceKind) -> None:
             "montant",
         )
     if kind is InvoiceKind.CREDIT_NOTE and amount > 0:
-        cells.refuse(_("Un avoir s’écrit avec un montant négatif : -12,50."), "montant")
+        cells.refuse(_("Un avoir s’écrit avec un montant négatif : -12,50."), "montant")
     if kind is InvoiceKind.INVOICE and cells.values.get("facture_origine"):
         cells.refuse(_("Seul un avoir renvoie à une facture d’origine."), "facture_origine")
 

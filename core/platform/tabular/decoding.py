@@ -51,7 +51,7 @@ def numbered_lines(name: str, opener: Opener, encoding: Encoding) -> Iterator[tu
             while line := text.readline(MAX_LINE + 1):
                 number += 1
                 if len(line) > MAX_LINE:
-                    message = _("Cette ligne dépasse %(limit)s caractères : le fichier est abîmé.")
+                    message = _("Cette ligne dépasse %(limit)s caractères : le fichier est abîmé.")
                     raise RefusedError(
                         problem(message % {"limit": MAX_LINE}, name, number, value=line)
                     )

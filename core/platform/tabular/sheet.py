@@ -81,7 +81,7 @@ class Sheet:
             columns = choose(header)
             if not set(header) & set(columns.all):
                 message = _(
-                    "En-tête attendu en première ligne, séparé par des points-virgules : %(names)s."
+                    "En-tête attendu en première ligne, séparé par des points-virgules : %(names)s."
                 )
                 names = ";".join(columns.required)
                 raise RefusedError(
@@ -112,7 +112,7 @@ class Sheet:
                 cells = self._split_over_lines(line, lines, waiting)
             if cells is None:
                 message = _(
-                    "Guillemets mal fermés : une cellule commence et finit par un guillemet, et "
+                    "Guillemets mal fermés : une cellule commence et finit par un guillemet, et "
                     "double ses guillemets intérieurs."
                 )
                 yield problem(message, self.name, number, value=line)
@@ -162,7 +162,7 @@ class Sheet:
         # isprintable is C code and true of nearly every line; it is false of no-break spaces too.
         if not line.isprintable() and _INVISIBLE.search(line):
             return problem(
-                _("Caractère invisible ou de commande : le fichier est abîmé."),
+                _("Caractère invisible ou de commande : le fichier est abîmé."),
                 self.name,
                 number,
                 value=line,
@@ -171,7 +171,7 @@ class Sheet:
         if garbled:
             return problem(
                 _(
-                    "Lettres accentuées abîmées : le fichier mélange des encodages. "
+                    "Lettres accentuées abîmées : le fichier mélange des encodages. "
                     "Enregistrez-le en « CSV UTF-8 »."
                 ),
                 self.name,

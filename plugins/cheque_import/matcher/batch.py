@@ -32,7 +32,7 @@ def disputed(cheques: Sequence[Cheque], matches: Sequence[Match], index: Index) 
 def _to_review(
     cheque: Cheque, found: Match, index: Index, disputed: Sequence[OpenInvoice]
 ) -> Match:
-    warning = _("Un autre chèque désigne la même facture : %s.") % explain.numbers(disputed)
+    warning = _("Un autre chèque désigne la même facture : %s.") % explain.numbers(disputed)
     return Match(
         found.key,
         State.PROPOSED,

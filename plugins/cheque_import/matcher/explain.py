@@ -65,7 +65,7 @@ def habit(scores: Mapping[str, int]) -> list[str]:
 def warnings(evidence: Evidence) -> tuple[str, ...]:
     """What is wrong whatever the family."""
     found = [
-        _("Référence %(raw)s : %(reason)s") % {"raw": raw, "reason": known.reason}
+        _("Référence %(raw)s : %(reason)s") % {"raw": raw, "reason": known.reason}
         for raw, known in evidence.elsewhere
     ]
     found += [_("Référence %s inconnue.") % raw for raw in evidence.unread]

@@ -133,7 +133,7 @@ def _amount_reasons(amount: int, way: Way, gap: int) -> list[str]:
     named = explain.numbers(way.invoices)
     if gap:
         difference = explain.difference(amount, way.due)
-        return [_("Pour %(numbers)s : %(gap)s.") % {"numbers": named, "gap": difference}]
+        return [_("Pour %(numbers)s : %(gap)s.") % {"numbers": named, "gap": difference}]
     reasons = [_("Le montant est exactement celui de %s.") % named]
     reasons.append(
         _("Aucune autre combinaison de ses factures ne convient.")

@@ -80,7 +80,7 @@ def _header_problem(header: list[str]) -> str:
         return _("Les colonnes doivent être séparées par des points-virgules (« ; »).")
     unknown = [name for name in header if name not in FIELDS]
     if unknown:
-        return _("Colonne inconnue : « %(name)s ». Colonnes admises : %(fields)s.") % {
+        return _("Colonne inconnue : « %(name)s ». Colonnes admises : %(fields)s.") % {
             "name": unknown[0][:40],
             "fields": ", ".join(FIELDS),
         }
@@ -91,5 +91,5 @@ def _header_problem(header: list[str]) -> str:
     if not {"cheque", "cmc7"} & set(header):
         missing.append("cheque")
     if missing:
-        return _("Colonne manquante : « %s ».") % missing[0]
+        return _("Colonne manquante : « %s ».") % missing[0]
     return ""

@@ -39,7 +39,7 @@ def read(content: bytes, file: str, *, slip: str = "") -> Iterator[ChequeRecord 
         rank += 1
         match = _LINE.match(line) if len(line) < 400 else None
         if match is None:
-            message = _("On attend : ligne CMC7, clé entre parenthèses, tabulation, montant.")
+            message = _("On attend : ligne CMC7, clé entre parenthèses, tabulation, montant.")
             yield ChequeProblem(message, file, number, value=line.strip()[:60])
             continue
         cells = {

@@ -87,7 +87,7 @@ def _archive_problem(content: bytes) -> str:
 def _columns(header: list[str], mapping: Mapping[str, str]) -> tuple[dict[str, int], str]:
     unknown = [field for field in mapping if field not in FIELDS]
     if unknown:
-        return {}, _("La correspondance nomme un champ inconnu : « %s ».") % unknown[0]
+        return {}, _("La correspondance nomme un champ inconnu : « %s ».") % unknown[0]
     columns: dict[str, int] = {}
     for field in FIELDS:
         wanted = mapping.get(field, field).strip().casefold()

@@ -81,7 +81,7 @@ def _record(cells: Mapping[str, str], line: int) -> ChequeRecord:
             raise _FieldError(
                 name,
                 _(
-                    "Le tableur a remplacé le nombre par une écriture scientifique : des chiffres "
+                    "Le tableur a remplacé le nombre par une écriture scientifique : des chiffres "
                     "sont perdus. Mettez la colonne au format Texte et recommencez l’export."
                 ),
             )
@@ -120,7 +120,7 @@ def _magnetic(cell: Mapping[str, str]) -> Line | None:
         value = cell[column]
         if column != "cmc7" and value.isdigit() and len(value) < len("012345678901"):
             message += " " + _(
-                "Des zéros en tête ont sans doute été perdus par le tableur : mettez la colonne "
+                "Des zéros en tête ont sans doute été perdus par le tableur : mettez la colonne "
                 "au format Texte."
             )
         raise _FieldError(column, message) from None

@@ -61,7 +61,7 @@ def creation(store: Store, values: Mapping[str, str]) -> Refusal | None:
         words = "Le type de saisie n’est pas valide."
         if values["saisie"] == "W":
             # A régie that believes to be in production must not be "paid" by a simulator.
-            words = "Le simulateur ne prend pas le mode W : aucun argent réel ne passe par lui."
+            words = "Le simulateur ne prend pas le mode W : aucun argent réel ne passe par lui."
         return Refusal("S1", words)
     if not re.fullmatch(r"[0-9]{1,12}", values["montant"]):
         return Refusal("M1", "Le montant n’est pas au bon format.")

@@ -66,9 +66,9 @@ def mail(store: Store, operation: Operation, sender: str) -> EmailMessage:
     message["To"] = operation.mel
     message["Subject"] = "[Simulation] Ticket de paiement PayFiP"
     message["Message-ID"] = f"<{operation.id_op}@simulateur.payfip.invalid>"
-    body = "\n".join(f"{label} : {value}" for label, value in rows(store, operation))
+    body = "\n".join(f"{label} : {value}" for label, value in rows(store, operation))
     message.set_content(
-        "Bonjour,\n\nVoici le ticket de votre paiement. Ceci est une simulation : aucun argent "
+        "Bonjour,\n\nVoici le ticket de votre paiement. Ceci est une simulation : aucun argent "
         f"n’a été prélevé.\n\n{body}\n"
     )
     message.add_attachment(

@@ -66,7 +66,7 @@ def stale_form(request: Request) -> Response:
 @exception_view_config(UnicodeDecodeError)
 def not_text(_request: Request) -> Response:
     """A query that is not UTF-8, which no link of ours has."""
-    said = _("Cette adresse n’a pas pu être lue : elle a peut-être été coupée en la recopiant.")
+    said = _("Cette adresse n’a pas pu être lue : elle a peut-être été coupée en la recopiant.")
     return Response(f"400\n{said}\n", status=400, content_type="text/plain", charset="UTF-8")
 
 

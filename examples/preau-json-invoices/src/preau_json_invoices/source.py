@@ -127,7 +127,7 @@ def _line(rank: int, said: object) -> LineRecord:
         message = _("Montant attendu, comme 41,60.")
         raise WrongValueError(message, "amount", said["amount"]) from None
     except ValueError:
-        message = _("Nature fiscale attendue : garde, repas ou autre.")
+        message = _("Nature fiscale attendue : garde, repas ou autre.")
         raise WrongValueError(message, "tax", said["tax"]) from None
 
 
