@@ -43,6 +43,15 @@ webhook_secret = "made_up_secret_of_town_{number}"
 
 [plugins.cheque_import]
 account_key = "made-up-key-of-town-{number}"
+
+[plugins.planning]
+feed_key = "made-up-key-of-feeds-{number}"
+zone = "A"
+
+[plugins.planning.services.CANTINE]
+label = "Cantine"
+add = { days = 1, at = "10:00" }
+cancel = { days = 1, at = "10:00" }
 """
 
 

@@ -141,6 +141,12 @@ UNTIED = {
     # A plugin's memory of what core told it; read through core's services, which know the town.
     ("cheque", "family_id"), ("cheque", "payment_id"), ("cheque_account", "family_id"),
     ("cheque_proposal", "family_id"), ("cheque_part", "family_id"), ("cheque_part", "payment_id"),
+    ("planning_enrolment", "child_id"), ("planning_booking", "child_id"),
+    ("planning_booking", "family_id"), ("planning_change", "child_id"),
+    ("planning_attendance", "child_id"), ("planning_home", "child_id"),
+    ("planning_home", "family_id"), ("planning_pattern", "child_id"),
+    ("planning_pattern", "family_id"), ("planning_feed", "family_id"),
+    ("planning_request", "family_id"),
     # What it names may go: the invoice of an import that is undone, an upload's batch.
     ("web_session", "only_invoice_id"), ("upload", "batch_id"),
 }  # fmt: skip

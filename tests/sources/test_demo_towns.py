@@ -51,7 +51,7 @@ def test_the_towns_are_well_described(monkeypatch):
     registry = load_registry(TOWNS, found.settings_models(), found.built_in())
     assert not registry.broken
     full, small = (registry.towns[slug] for slug in ("ville-de-demo", "bourg-exemple"))
-    assert full.enabled - small.enabled == {"telegram_bot", "cheque_import", "pes_recette"}
+    assert full.enabled - small.enabled == {"telegram_bot", "cheque_import", "pes_recette", "planning"}
     assert registry.by_host("ville-de-demo.localhost:8080") == "ville-de-demo"
     for town in (full, small):
         assert set(town.settings["payfip"].regies) == set(town.file.regies)

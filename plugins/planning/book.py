@@ -1,0 +1,587 @@
+"""The book of a town's days: what is asked for is decided, written once, and proved.
+
+All decisions are `rules`; here is what they look at, and in which order locks are taken. Whoever
+changes a day of a service holds its row of `planning_day`: places and waiting list are counted
+while nobody else can change them. Rows are locked in the order of service and day.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Row, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from core.plugin import ChildInfo, TenantContext
+from plugins.planning.models import (
+    PlanningBooking,
+    PlanningChange,
+    PlanningClosure,
+    PlanningDay,
+    PlanningEnrolment,
+    PlanningHome,
+    PlanningRequest,
+)
+from plugins.planning.rules import (
+    AFTER,
+    TAKEN,
+    Cell,
+    Decision,
+    Enrolment,
+    Home,
+    Kind,
+    Service,
+    State,
+    Verdict,
+    Weeks,
+    Why,
+    Wish,
+    decide,
+    enrolment_on,
+    to_promote,
+)
+from plugins.planning.settings import PlanningSettings
+
+SYSTEM = "planning"
+"""The actor of what follows from a rule, such as a place that went to the first who waits."""
+_VERDICTS = {
+    State.BOOKED: Verdict.BOOK,
+    State.WAITING: Verdict.WAIT,
+    State.ABSENT: Verdict.ABSENCE,
+    State.CANCELLED: Verdict.CANCEL,
+    State.CLOSED: Verdict.CANCEL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One wish of somebody: a child, a service, a day."""
+
+    child_id: int
+    service: str
+    day: date
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a wish."""
+
+    asked: Asked
+    decision: Decision
+    state: State | None
+    """Where the day stands now."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is different from before."""
+        return self.decision.verdict in AFTER
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer for the proof."""
+        return {
+            "child": self.asked.child_id,
+            "service": self.asked.service,
+            "day": self.asked.day.isoformat(),
+            "wish": self.asked.wish.value,
+            "verdict": self.decision.verdict.value,
+            "why": self.decision.why.value if self.decision.why else "",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A place that went to a child who waited; `family_id` asked for it."""
+
+    child_id: int
+    service: str
+    day: date
+    family_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All answers to one request, and the places that became somebody else's by it."""
+
+    key: str
+    at: datetime
+    answers: tuple[Answer, ...]
+    promotions: tuple[Promotion, ...] = ()
+    repeated: bool = False
+    """The same request came before; nothing was done again."""
+
+
+class Book:
+    """The days of one town. `actor` is who changes them; a family sees its own children only."""
+
+    def __init__(
+        self,
+        ctx: TenantContext,
+        settings: PlanningSettings,
+        *,
+        actor: str,
+        family_id: int | None = None,
+    ) -> None:
+        self._ctx = ctx
+        self._tenant = ctx.town.slug
+        self._actor = actor
+        self._family_id = family_id
+        self.settings = settings
+        self.calendar = settings.calendar()
+        self.services: Mapping[str, Service] = settings.rules()
+
+    def children(self) -> Sequence[ChildInfo]:
+        """The family's children who are enrolled somewhere, by name."""
+        if self._family_id is None:
+            return ()
+        children = self._ctx.families.children(self._family_id)
+        known = set(
+            self._ctx.session.scalars(
+                select(PlanningEnrolment.child_id)
+                .where(
+                    PlanningEnrolment.tenant_id == self._tenant,
+                    PlanningEnrolment.child_id.in_([child.id for child in children]),
+                )
+                .distinct()
+            )
+        )
+        return [child for child in children if child.id in known]
+
+    def look(
+        self, children: Collection[int], days: Sequence[date], services: Collection[str] = ()
+    ) -> dict[tuple[int, str, date], Cell]:
+        """What is known of `children` on `days`, each service: to show it, or to judge wishes."""
+        if not children or not days:
+            return {}
+        seen = _Seen(self, children, min(days), max(days))
+        return {
+            (child, key, day): seen.cell(child, service, day)
+            for child in children
+            for key, service in self.services.items()
+            if not services or key in services
+            for day in days
+            if seen.matters(child, service, day)
+        }
+
+    def weigh(self, wishes: Sequence[Asked], *, by_pattern: bool = False) -> list[Answer]:
+        """What each wish would lead to now, without writing anything: for the words before."""
+        seen = self._seen(wishes)
+        return [
+            Answer(wish, self._decide(seen, wish, by_pattern=by_pattern), seen.state(wish))
+            for wish in wishes
+        ]
+
+    def ask(
+        self,
+        wishes: Iterable[Asked],
+        *,
+        key: str,
+        by_pattern: bool = False,
+        reason: str = "",
+    ) -> Outcome:
+        """Do what is asked, as far as the rules let it. The same `key` again does nothing.
+
+        A wish that is refused keeps no other one from being done. Each answer stays in the proof.
+        """
+        wishes = list(dict.fromkeys(wishes))
+        self._lock((wish.service, wish.day) for wish in wishes)
+        before = self._request(key)
+        if before is not None:
+            return before
+        seen = self._seen(wishes)
+        # The moment of decision: with the rows in hand nobody can come between.
+        now = self._ctx.clock.now()
+        answers, freed = [], []
+        for wish in wishes:
+            decision = self._decide(seen, wish, now=now, by_pattern=by_pattern)
+            after = AFTER.get(decision.verdict)
+            if after is not None:
+                was = seen.state(wish)
+                seen.move(wish, after, late=decision.verdict is Verdict.BOOK_LATE)
+                if was in TAKEN and after not in TAKEN:
+                    freed.append((wish.service, seen.place(wish), wish.day))
+            answers.append(Answer(wish, decision, seen.state(wish)))
+        promotions = self._promote(seen, freed, now)
+        self._write(seen, key, now, reason)
+        self._prove(key, now, answers, reason)
+        return Outcome(key, now, tuple(answers), tuple(promotions))
+
+    def set_state(
+        self, changes: Iterable[tuple[int, str, date, State]], *, key: str, reason: str
+    ) -> Outcome:
+        """Change days as an agent decides, whatever the deadlines and places; the reason stays."""
+        changes = list(dict.fromkeys(changes))
+        self._lock((service, day) for _child, service, day, _state in changes)
+        before = self._request(key)
+        if before is not None:
+            return before
+        wishes = [
+            (Asked(child, service, day, Wish.ADD if state in TAKEN else Wish.REMOVE), state)
+            for child, service, day, state in changes
+        ]
+        seen = self._seen([wish for wish, _state in wishes])
+        now = self._ctx.clock.now()
+        answers, freed = [], []
+        for wish, state in wishes:
+            was = seen.state(wish)
+            if was is state:
+                answers.append(Answer(wish, Decision(Verdict.NOTHING), state))
+                continue
+            late = state is State.BOOKED and now >= self.services[wish.service].add.instant(
+                wish.day, self.calendar
+            )
+            seen.move(wish, state, late=late)
+            if was in TAKEN and state not in TAKEN:
+                freed.append((wish.service, seen.place(wish), wish.day))
+            answers.append(Answer(wish, Decision(_VERDICTS[state]), state))
+        promotions = self._promote(seen, freed, now)
+        self._write(seen, key, now, reason)
+        self._prove(key, now, answers, reason)
+        return Outcome(key, now, tuple(answers), tuple(promotions))
+
+    def lock_day(self, service: str, day: date) -> None:
+        """Keep everybody else from changing a service's day until the transaction ends."""
+        self._lock([(service, day)])
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _seen(self, wishes: Sequence[Asked]) -> _Seen:
+        days = [wish.day for wish in wishes] or [self.calendar.first]
+        return _Seen(self, {wish.child_id for wish in wishes}, min(days), max(days), wishes)
+
+    def _decide(
+        self, seen: _Seen, wish: Asked, *, now: datetime | None = None, by_pattern: bool
+    ) -> Decision:
+        service = self.services.get(wish.service)
+        if service is None or wish.child_id not in seen.mine:
+            # Another family's child is, to this one, a child that nobody knows.
+            return Decision(Verdict.REFUSE, Why.NOT_ENROLLED)
+        cell = seen.cell(wish.child_id, service, wish.day)
+        moment = now or self._ctx.clock.now()
+        return decide(wish.wish, cell, self.calendar, moment, by_pattern=by_pattern)
+
+    def _lock(self, days: Iterable[tuple[str, date]]) -> None:
+        wanted = sorted({(service, day) for service, day in days if service in self.services})
+        if not wanted:
+            return
+        session = self._ctx.session
+        session.execute(
+            insert(PlanningDay)
+            .values([{"tenant_id": self._tenant, "service": s, "day": d} for s, d in wanted])
+            .on_conflict_do_nothing()
+        )
+        session.execute(
+            select(PlanningDay.id)
+            .where(
+                PlanningDay.tenant_id == self._tenant,
+                tuple_(PlanningDay.service, PlanningDay.day).in_(wanted),
+            )
+            .order_by(PlanningDay.service, PlanningDay.day)
+            .with_for_update()
+        ).all()
+
+    def _request(self, key: str) -> Outcome | None:
+        row = self._ctx.session.scalar(
+            select(PlanningRequest).where(
+                PlanningRequest.tenant_id == self._tenant, PlanningRequest.key == key
+            )
+        )
+        return None if row is None else Outcome(key, row.at, (), repeated=True)
+
+    def _promote(
+        self, seen: _Seen, freed: Iterable[tuple[str, str, date]], now: datetime
+    ) -> list[Promotion]:
+        found = []
+        for key, place, day in dict.fromkeys(freed):
+            service = self.services[key]
+            if now >= service.add.instant(day, self.calendar) or seen.is_closed(key, place, day):
+                continue
+            waiting = seen.waiting(key, place, day)
+            for child_id in to_promote(waiting, seen.free(service, place, day)):
+                family_id = seen.asked_by(child_id, key, day)
+                seen.move(Asked(child_id, key, day, Wish.ADD), State.BOOKED, promoted=True)
+                found.append(Promotion(child_id, key, day, family_id))
+        return found
+
+    def _write(self, seen: _Seen, key: str, now: datetime, reason: str) -> None:
+        rows, changes = [], []
+        for (child_id, service, day), row in seen.moved.items():
+            rows.append(
+                {
+                    "tenant_id": self._tenant, "child_id": child_id, "service": service, "day": day,
+                    "place": row.place, "meal": row.meal, "state": row.state, "late": row.late,
+                    "queued": row.queued, "family_id": row.family_id, "changed_at": now,
+                    "justified": None,
+                }
+            )  # fmt: skip
+            changes.append(
+                {
+                    "tenant_id": self._tenant, "child_id": child_id, "service": service, "day": day,
+                    "at": now, "actor": SYSTEM if row.promoted else self._actor,
+                    "before": row.before or "", "after": row.state, "late": row.late,
+                    "reason": reason, "request": key,
+                }
+            )  # fmt: skip
+        if not rows:
+            return
+        wanted = insert(PlanningBooking)
+        same = {
+            name: wanted.excluded[name]
+            for name in ("place", "meal", "state", "late", "queued", "family_id", "changed_at",
+                         "justified")
+        }  # fmt: skip
+        self._ctx.session.execute(
+            wanted.on_conflict_do_update(
+                index_elements=["tenant_id", "child_id", "service", "day"], set_=same
+            ),
+            rows,
+        )
+        self._ctx.session.execute(insert(PlanningChange), changes)
+
+    def _prove(self, key: str, now: datetime, answers: Sequence[Answer], reason: str) -> None:
+        self._ctx.session.execute(
+            insert(PlanningRequest).values(
+                tenant_id=self._tenant, key=key, family_id=self._family_id, actor=self._actor,
+                at=now, reason=reason, answers=[answer.as_json() for answer in answers],
+            )
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Row:
+    """A booking while a request is judged."""
+
+    place: str
+    meal: str
+    state: State
+    late: bool
+    queued: int
+    family_id: int | None
+    before: State | None = None
+    promoted: bool = False
+
+
+class _Seen:
+    """What a request looks at, read at once; it follows the changes that the request makes."""
+
+    def __init__(
+        self,
+        book: Book,
+        children: Collection[int],
+        first: date,
+        last: date,
+        wishes: Sequence[Asked] = (),
+    ) -> None:
+        self._book = book
+        self._first, self._last = first, last
+        self.moved: dict[tuple[int, str, date], _Row] = {}
+        self.mine = self._allowed(children)
+        self._enrolments = self._read_enrolments()
+        self._homes = self._read_homes()
+        self._closures = self._read_closures()
+        self._rows: dict[tuple[int, str, date], _Row] = {}
+        self._taken: dict[tuple[str, str, date], int] = defaultdict(int)
+        self._queues: dict[tuple[str, str, date], list[tuple[int, int]]] = defaultdict(list)
+        self._read_bookings(wishes)
+
+    def cell(self, child_id: int, service: Service, day: date) -> Cell:
+        """What `rules.decide` wants to know."""
+        enrolment = enrolment_on(self._enrolments.get(child_id, ()), service.key, day)
+        row = self._rows.get((child_id, service.key, day))
+        place = row.place if row is not None and row.state in {*TAKEN, State.WAITING} else (
+            enrolment.place if enrolment else ""
+        )  # fmt: skip
+        homes = self._homes.get(child_id)
+        family_id = self._book._family_id  # noqa: SLF001 - one thing in two classes
+        return Cell(
+            day=day,
+            service=service,
+            enrolment=enrolment,
+            state=row.state if row is not None else None,
+            closed=self.is_closed(service.key, place, day),
+            here=(
+                family_id is None
+                or homes is None
+                or family_id not in homes
+                or homes[family_id].has(day)
+            ),
+            free=self.free(service, place, day),
+        )
+
+    def matters(self, child_id: int, service: Service, day: date) -> bool:
+        """Whether there is anything to show: an enrolment, or what is left of one."""
+        row = self._rows.get((child_id, service.key, day))
+        return enrolment_on(self._enrolments.get(child_id, ()), service.key, day) is not None or (
+            row is not None and row.state is not State.CANCELLED
+        )
+
+    def state(self, wish: Asked) -> State | None:
+        """Where the day stands."""
+        row = self._rows.get((wish.child_id, wish.service, wish.day))
+        return None if row is None else row.state
+
+    def place(self, wish: Asked) -> str:
+        """The school or site of the day."""
+        return self._rows[wish.child_id, wish.service, wish.day].place
+
+    def asked_by(self, child_id: int, service: str, day: date) -> int | None:
+        """The family that asked."""
+        return self._rows[child_id, service, day].family_id
+
+    def free(self, service: Service, place: str, day: date) -> int | None:
+        """Places left."""
+        limit = service.limit(place)
+        return None if limit is None else limit - self._taken[service.key, place, day]
+
+    def is_closed(self, service: str, place: str, day: date) -> bool:
+        """Whether the town closed the day here."""
+        return any(
+            (day, key, where) in self._closures for key in ("", service) for where in ("", place)
+        )
+
+    def waiting(self, service: str, place: str, day: date) -> list[int]:
+        """The children who wait, the first in front."""
+        return [child_id for _queued, child_id in sorted(self._queues[service, place, day])]
+
+    def move(
+        self, wish: Asked, state: State, *, late: bool = False, promoted: bool = False
+    ) -> None:
+        """Let the day stand otherwise from here on."""
+        key = (wish.child_id, wish.service, wish.day)
+        old = self._rows.get(key)
+        holds = old is not None and old.state in {*TAKEN, State.WAITING}
+        enrolment = enrolment_on(
+            self._enrolments.get(wish.child_id, ()), wish.service, wish.day
+        )
+        family_id = self._book._family_id  # noqa: SLF001 - one thing in two classes
+        place, meal = (old.place, old.meal) if old else ("", "")
+        if enrolment is not None:
+            place, meal = (place if holds else enrolment.place), enrolment.meal
+        row = _Row(
+            place=place,
+            meal=meal,
+            state=state,
+            late=late or (state in TAKEN and old is not None and old.state in TAKEN and old.late),
+            queued=0,
+            family_id=old.family_id if promoted and old else family_id,
+            before=self.moved[key].before if key in self.moved else old.state if old else None,
+            promoted=promoted,
+        )
+        slot = (wish.service, row.place, wish.day)
+        if old is not None and old.state in TAKEN:
+            self._taken[slot] -= 1
+        if old is not None and old.state is State.WAITING:
+            self._queues[slot] = [pair for pair in self._queues[slot] if pair[1] != wish.child_id]
+        if state in TAKEN:
+            self._taken[slot] += 1
+        if state is State.WAITING:
+            row.queued = 1 + max((queued for queued, _child in self._queues[slot]), default=0)
+            self._queues[slot].append((row.queued, wish.child_id))
+        self._rows[key] = self.moved[key] = row
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def _allowed(self, children: Collection[int]) -> set[int]:
+        book = self._book
+        if book._family_id is None:  # noqa: SLF001 - one thing in two classes
+            return set(children)
+        return {child.id for child in book._ctx.families.children(book._family_id)} & set(children)  # noqa: SLF001
+
+    def _all(self, statement: Any) -> Sequence[Row[Any]]:
+        rows: Sequence[Row[Any]] = self._book._ctx.session.execute(statement).all()  # noqa: SLF001
+        return rows
+
+    def _read_enrolments(self) -> dict[int, list[Enrolment]]:
+        found: dict[int, list[Enrolment]] = defaultdict(list)
+        table = PlanningEnrolment
+        for row in self._all(
+            select(
+                table.child_id, table.service, table.first, table.last, table.kind, table.place,
+                table.meal, table.weekdays,
+            ).where(
+                table.tenant_id == self._book._tenant,  # noqa: SLF001
+                table.child_id.in_(self.mine),
+                table.first <= self._last,
+                table.last >= self._first,
+            )
+        ):  # fmt: skip
+            found[row.child_id].append(
+                Enrolment(
+                    row.service, row.first, row.last, Kind(row.kind), row.place, row.meal,
+                    frozenset(int(digit) for digit in row.weekdays),
+                )
+            )  # fmt: skip
+        return found
+
+    def _read_homes(self) -> dict[int, dict[int, Home]]:
+        found: dict[int, dict[int, Home]] = defaultdict(dict)
+        for row in self._all(
+            select(
+                PlanningHome.child_id, PlanningHome.family_id, PlanningHome.weeks,
+                PlanningHome.handover,
+            ).where(
+                PlanningHome.tenant_id == self._book._tenant,  # noqa: SLF001
+                PlanningHome.child_id.in_(self.mine),
+            )
+        ):  # fmt: skip
+            found[row.child_id][row.family_id] = Home(Weeks(row.weeks), row.handover)
+        return found
+
+    def _read_closures(self) -> set[tuple[date, str, str]]:
+        table = PlanningClosure
+        return {
+            (row.day, row.service, row.place)
+            for row in self._all(
+                select(table.day, table.service, table.place).where(
+                    table.tenant_id == self._book._tenant,  # noqa: SLF001
+                    table.day.between(self._first, self._last),
+                )
+            )
+        }
+
+    def _read_bookings(self, wishes: Sequence[Asked]) -> None:
+        table = PlanningBooking
+        within = (
+            table.tenant_id == self._book._tenant,  # noqa: SLF001
+            table.day.between(self._first, self._last),
+        )
+        for row in self._all(
+            select(
+                table.child_id, table.service, table.day, table.place, table.meal, table.state,
+                table.late, table.queued, table.family_id,
+            ).where(*within, table.child_id.in_(self.mine))
+        ):  # fmt: skip
+            self._keep(row)
+        services = {wish.service for wish in wishes} or set(self._book.services)
+        limited = [
+            key
+            for key, service in self._book.services.items()
+            if key in services and (service.places is not None or service.places_at)
+        ]
+        if not limited:
+            return
+        days = {wish.day for wish in wishes}
+        here = (*within, table.service.in_(limited), *([table.day.in_(days)] if days else []))
+        for row in self._all(
+            select(table.service, table.place, table.day, func.count().label("number"))
+            .where(*here, table.state.in_(sorted(TAKEN)))
+            .group_by(table.service, table.place, table.day)
+        ):
+            self._taken[row.service, row.place, row.day] = row.number
+        for row in self._all(
+            select(
+                table.child_id, table.service, table.day, table.place, table.meal, table.state,
+                table.late, table.queued, table.family_id,
+            ).where(*here, table.state == State.WAITING)
+        ):  # fmt: skip
+            self._keep(row)
+            self._queues[row.service, row.place, row.day].append((row.queued, row.child_id))
+
+    def _keep(self, row: Any) -> None:
+        self._rows[row.child_id, row.service, row.day] = _Row(
+            row.place, row.meal, State(row.state), row.late, row.queued, row.family_id
+        )

@@ -1,0 +1,194 @@
+"""The plugin's tables.
+
+Children and families are named by their number without a foreign key: they are core's. A meal code
+is kept as the town writes it; nothing about health is stored in words.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, CheckConstraint, DateTime, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.plugin import Base, TenantScoped
+
+
+class PlanningEnrolment(TenantScoped, Base):
+    """A child may use a service at a place over a span of days, both included."""
+
+    __tablename__ = "planning_enrolment"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "child_id", "service", "first"),
+        CheckConstraint("first <= last", name="forward"),
+        Index("ix_planning_enrolment_service", "tenant_id", "service", "last"),
+    )
+
+    child_id: Mapped[int] = mapped_column(BigInteger)
+    service: Mapped[str]
+    place: Mapped[str]
+    meal: Mapped[str]
+    kind: Mapped[str]
+    weekdays: Mapped[str]  # digits, 0: Monday; of a regular enrolment
+    first: Mapped[date]
+    last: Mapped[date]
+    batch: Mapped[str]  # the file that brought it, for undo
+
+
+class PlanningHome(TenantScoped, Base):
+    """The weeks in which one of a child's homes may change its days. Without a row: all."""
+
+    __tablename__ = "planning_home"
+    __table_args__ = (UniqueConstraint("tenant_id", "child_id", "family_id"),)
+
+    child_id: Mapped[int] = mapped_column(BigInteger)
+    family_id: Mapped[int] = mapped_column(BigInteger)
+    weeks: Mapped[str]
+    handover: Mapped[int]  # weekday, 0: Monday
+
+
+class PlanningDay(TenantScoped, Base):
+    """A service's day; its row is locked while anything of that day changes."""
+
+    __tablename__ = "planning_day"
+    __table_args__ = (UniqueConstraint("tenant_id", "service", "day"),)
+
+    service: Mapped[str]
+    day: Mapped[date]
+
+
+class PlanningBooking(TenantScoped, Base):
+    """Where a child's day in a service stands."""
+
+    __tablename__ = "planning_booking"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "child_id", "service", "day"),
+        Index("ix_planning_booking_day", "tenant_id", "day", "service"),
+    )
+
+    child_id: Mapped[int] = mapped_column(BigInteger)
+    service: Mapped[str]
+    day: Mapped[date]
+    place: Mapped[str]
+    meal: Mapped[str]
+    state: Mapped[str]
+    late: Mapped[bool]  # asked for after the deadline (hors délai)
+    queued: Mapped[int] = mapped_column(BigInteger)  # place in the day's waiting list; 0: none
+    family_id: Mapped[int | None] = mapped_column(BigInteger)  # who asked; None: the town
+    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    justified: Mapped[bool | None]  # of an absence; None: nobody decided
+
+
+class PlanningRequest(TenantScoped, Base):
+    """What somebody asked for at one moment, and each answer: the proof. Append-only."""
+
+    __tablename__ = "planning_request"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        Index("ix_planning_request_family", "tenant_id", "family_id"),
+    )
+
+    key: Mapped[str]
+    family_id: Mapped[int | None] = mapped_column(BigInteger)
+    actor: Mapped[str]
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    reason: Mapped[str]
+    answers: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+
+
+class PlanningChange(TenantScoped, Base):
+    """One change of one day, by whom and when. Append-only."""
+
+    __tablename__ = "planning_change"
+    __table_args__ = (
+        Index("ix_planning_change_day", "tenant_id", "service", "day"),
+        Index("ix_planning_change_child", "tenant_id", "child_id", "day"),
+    )
+
+    child_id: Mapped[int] = mapped_column(BigInteger)
+    service: Mapped[str]
+    day: Mapped[date]
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    actor: Mapped[str]
+    before: Mapped[str]  # "" when there was nothing
+    after: Mapped[str]
+    late: Mapped[bool]
+    reason: Mapped[str]
+    request: Mapped[str]
+
+
+class PlanningClosure(TenantScoped, Base):
+    """A day on which the town closed a service, everywhere or at one place."""
+
+    __tablename__ = "planning_closure"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "day", "service", "place"),
+    )
+
+    day: Mapped[date]
+    service: Mapped[str]  # "": all
+    place: Mapped[str]  # "": all
+    reason: Mapped[str]
+    actor: Mapped[str]
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class PlanningPattern(TenantScoped, Base):
+    """The usual week of a child in one home, as it was last asked for."""
+
+    __tablename__ = "planning_pattern"
+    __table_args__ = (UniqueConstraint("tenant_id", "child_id", "family_id", "weeks"),)
+
+    child_id: Mapped[int] = mapped_column(BigInteger)
+    family_id: Mapped[int] = mapped_column(BigInteger)
+    weeks: Mapped[str]
+    days: Mapped[list[list[Any]]] = mapped_column(JSON)  # [service, weekday]
+    first: Mapped[date]
+    last: Mapped[date]
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class PlanningAttendance(TenantScoped, Base):
+    """Who was there, as tapped by whoever stood in the room."""
+
+    __tablename__ = "planning_attendance"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "child_id", "service", "day"),
+        Index("ix_planning_attendance_day", "tenant_id", "day", "service"),
+    )
+
+    child_id: Mapped[int] = mapped_column(BigInteger)
+    service: Mapped[str]
+    day: Mapped[date]
+    mark: Mapped[str]  # present, absent
+    tapped_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    actor: Mapped[str]
+
+
+class PlanningOrder(TenantScoped, Base):
+    """What was ordered from the caterer for a day. Version 1 is the deadline's. Append-only."""
+
+    __tablename__ = "planning_order"
+    __table_args__ = (UniqueConstraint("tenant_id", "service", "day", "version"),)
+
+    service: Mapped[str]
+    day: Mapped[date]
+    version: Mapped[int]
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    counts: Mapped[list[list[Any]]] = mapped_column(JSON)  # [place, meal, number]
+
+
+class PlanningFeed(TenantScoped, Base):
+    """The secret address of a family's calendar feed, kept as a hash."""
+
+    __tablename__ = "planning_feed"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "token_hash"),
+        Index("ix_planning_feed_family", "tenant_id", "family_id"),
+    )
+
+    family_id: Mapped[int] = mapped_column(BigInteger)
+    token_hash: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
