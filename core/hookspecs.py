@@ -15,7 +15,7 @@ import click
 
 from core.api.context import TenantContext
 from core.api.invoices import InvoiceSource
-from core.api.messages import NotificationChannel
+from core.api.messages import MessageKind, NotificationChannel
 from core.api.payments import (
     InvoiceDue,
     InvoicesPublished,
@@ -24,7 +24,7 @@ from core.api.payments import (
     PaymentSettled,
 )
 from core.api.plugin import HealthCheck, MigrationSource, hookspec
-from core.api.web import Audience, MenuEntry, WebConfig
+from core.api.web import Audience, MenuEntry, TileLine, TodoEntry, WebConfig
 from core.api.work import Consumer, Periodic
 
 VERSION = 1
@@ -82,6 +82,16 @@ def notification_channels(  # type: ignore[empty-body]
 
 
 @hookspec
+def message_kinds(  # type: ignore[empty-body]
+    ctx: TenantContext,
+) -> Sequence[MessageKind]:
+    """Give the kinds of message that this plugin sends by ``ctx.messages``. Contained.
+
+    What cannot be put into words waits.
+    """
+
+
+@hookspec
 def menu_entries(  # type: ignore[empty-body]
     ctx: TenantContext, audience: Audience
 ) -> Sequence[MenuEntry]:
@@ -89,6 +99,18 @@ def menu_entries(  # type: ignore[empty-body]
 
     From the settings alone: the same for everybody, in the language of now. Kept for a minute.
     """
+
+
+@hookspec
+def tile_lines(  # type: ignore[empty-body]
+    ctx: TenantContext, family_id: int
+) -> Sequence[TileLine]:
+    """Say a line about this family on the plugin's tiles of its menu. Contained."""
+
+
+@hookspec
+def todo_entries(ctx: TenantContext) -> Sequence[TodoEntry]:  # type: ignore[empty-body]
+    """Say what waits for the agents, under *À faire* on their first page. Contained."""
 
 
 @hookspec

@@ -14,6 +14,7 @@ from core.api.context import (
     FamilyInfo,
     InvoiceInfo,
     Invoices,
+    Messages,
     Outbox,
     PaymentInfo,
     Payments,
@@ -51,8 +52,11 @@ from core.api.messages import (
     Document,
     Link,
     Message,
+    MessageKind,
+    Notification,
     NotificationChannel,
     Retry,
+    Wording,
 )
 from core.api.payments import (
     Anomaly,
@@ -74,7 +78,7 @@ from core.api.payments import (
     Settled,
 )
 from core.api.plugin import HealthCheck, MigrationSource, Plugin, PluginSettings, hookimpl
-from core.api.web import Audience, MenuEntry, WebConfig
+from core.api.web import Audience, MenuEntry, TileLine, TodoEntry, WebConfig
 from core.api.work import Consumer, Effect, Periodic
 from core.domain.addresses import AddressError, leaving
 from core.domain.dates import DateError, in_bounds, is_surprising, parse_day
@@ -109,5 +113,6 @@ __all__ = [
     "protect", "render_pdf", "town_context", "use",
     "DateError", "DecodeError", "Encoding", "decode", "detect", "in_bounds", "is_surprising",
     "parse_day", "parse_decimal",
+    "MessageKind", "Messages", "Notification", "TileLine", "TodoEntry", "Wording",
     "AddressError", "AttemptInfo", "PayerField", "RefusalKind", "StartRefusedError", "leaving",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from core.agents.service import Agents
 from core.api.context import Clock, TenantContext, TownInfo
 from core.api.errors import UserError
 from core.api.plugin import HealthCheck, Plugin
-from core.api.web import Audience, MenuEntry
+from core.api.web import Audience, MenuEntry, TodoEntry
 from core.books.accounts import Accounts
 from core.certificates.service import Certificates
 from core.credits.service import Credits
@@ -37,6 +37,7 @@ from core.invoices.lists import InvoiceList
 from core.invoices.service import Invoices
 from core.journal.service import Journal
 from core.messages.alerts import Alerts
+from core.messages.kinds import Kinds
 from core.messages.letters import Letters
 from core.messages.service import Notifications
 from core.news.service import NewsDesk
@@ -63,7 +64,14 @@ from core.platform.plugins.cache import Answers
 from core.platform.plugins.calls import NonsenseError, report_fault
 from core.platform.plugins.discovery import Brought, Extensions
 from core.platform.plugins.events import Events
-from core.platform.plugins.guests import Guest, Held, HeldChannel, HeldProvider, HeldSource
+from core.platform.plugins.guests import (
+    Guest,
+    Held,
+    HeldChannel,
+    HeldKind,
+    HeldProvider,
+    HeldSource,
+)
 from core.platform.settings import Settings
 from core.platform.signing import Links
 from core.platform.tenancy.config import TenantConfig
@@ -176,6 +184,11 @@ class Town:
             },
         }
 
+    @property
+    def message_kinds(self) -> Mapping[str, HeldKind]:
+        """The plugins' kinds of messages, by ``<plugin>.<key>``."""
+        return self._keyed("message_kinds", HeldKind)
+
     def menu(self, audience: Audience) -> Sequence[MenuEntry]:
         """The plugins' entries of a menu, sorted; asked once a minute."""
         known, unknown = self._answers.known("menu_entries", [audience])
@@ -187,6 +200,24 @@ class Town:
         if "menu_entries" not in self._lacking:
             self._answers.keep("menu_entries", audience, menu)
         return menu
+
+    def tile_lines(self, family_id: int) -> Mapping[str, str]:
+        """The plugins' lines about a family, by the route of the tile: of their own pages only."""
+        return {
+            line.route: line.text
+            for plugin, lines in self._brought("tile_lines", family_id=family_id)
+            for line in lines
+            if line.route.startswith(f"{plugin}.")
+        }
+
+    def todo_entries(self) -> list[tuple[str, TodoEntry]]:
+        """What waits for the agents in the plugins' pages, with the plugin that says so."""
+        return [
+            (plugin, entry)
+            for plugin, entries in self._brought("todo_entries")
+            for entry in entries
+            if entry.count > 0
+        ]
 
     def call_plugin(self, plugin: str, hook: str, **arguments: Any) -> Any:
         """Call a hook of one plugin in this transaction; its exceptions pass.
@@ -229,18 +260,22 @@ class Town:
         return sorted(found, key=lambda item: order[item[0]])
 
     def _keyed(self, hook: str, kind: type[H]) -> Mapping[str, H]:
-        """What the plugins bring, by key; asked once. A key that is taken cannot be taken over."""
+        """What the plugins bring, by key; asked once. A key that is taken cannot be taken over.
+
+        Kinds of messages have a key within their plugin.
+        """
         if hook not in self._brought_by_key:
             by_key: dict[str, Held] = {}
             for plugin, items in self._brought(hook):
                 for item in items:
+                    key = f"{plugin}.{item.key}" if hook == "message_kinds" else item.key
                     if hook == "payment_providers" and item.key != plugin:
                         # Payments under way are asked for under this name, for years.
                         report_fault(plugin, hook, NonsenseError(f"key {item.key!r}, not its name"))
-                    elif item.key in by_key:
+                    elif key in by_key:
                         report_fault(plugin, hook, NonsenseError(f"key {item.key!r} is taken"))
                     else:
-                        by_key[item.key] = kind(item)
+                        by_key[key] = kind(item)
             self._brought_by_key[hook] = by_key
         return cast("Mapping[str, H]", self._brought_by_key[hook])
 
@@ -388,6 +423,17 @@ class Town:
             families=self.families,
             channels=lambda: self.channels,
             writer=self.letters,
+            kinds=self.messages,
+        )
+
+    @cached_property
+    def messages(self) -> Kinds:
+        """Messages of the plugins' own kinds."""
+        return Kinds(
+            self.session,
+            self.config.slug,
+            outbox=self.outbox,
+            kinds=lambda: self.message_kinds,
         )
 
     @cached_property
@@ -400,6 +446,7 @@ class Town:
             invoices=self.invoices,
             payments=self.payments,
             links=self.links,
+            kinds=self.messages,
             # Asked for late: agents write by notifications, which write by letters.
             invite=lambda agent_id: self.agents.new_invitation(agent_id),  # noqa: PLW0108
             base_url=self.base_url,

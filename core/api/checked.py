@@ -49,6 +49,9 @@ def _is(value: object, kind: Any) -> bool:
         return isinstance(value, Mapping) and all(
             _is(name, key) and _is(one, held) for name, one in value.items()
         )
+    if origin is tuple:
+        (held, _more) = get_args(kind)
+        return isinstance(value, tuple) and all(_is(one, held) for one in value)
     if kind is str:
         return isinstance(value, str) and _is_text(value)
     if kind in {int, bool}:

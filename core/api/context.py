@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from core.api.messages import Document
+from core.api.messages import Document, Notification
 from core.api.payments import Means
 
 if TYPE_CHECKING:
@@ -403,6 +403,28 @@ class Outbox(Protocol):
         ...
 
 
+class Messages(Protocol):
+    """Messages of a plugin's own kinds (hook `message_kinds`) to families."""
+
+    def send(
+        self,
+        plugin: Plugin[Any],
+        kind: str,
+        *notifications: Notification,
+        after: datetime | None = None,
+        bulk: bool = False,
+    ) -> None:
+        """Ask for messages of the kind that `plugin` calls so; they leave after the commit.
+
+        Each family is told over all its channels, in its language, but for kinds that it switched
+        off. Nothing leaves before `after`. Say `bulk` for very many that nobody waits for.
+
+        Raises:
+            ValueError: a key is empty or longer than 200 characters, or a payload is no JSON.
+        """
+        ...
+
+
 class Clock(Protocol):
     """The time, so that tests can set it."""
 
@@ -455,6 +477,11 @@ class TenantContext(Protocol):
     @property
     def outbox(self) -> Outbox:
         """Effects that leave after the commit."""
+        ...
+
+    @property
+    def messages(self) -> Messages:
+        """Messages of the plugin's own kinds."""
         ...
 
     def settings(self, plugin: Plugin[S]) -> S:

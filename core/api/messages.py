@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.api.checked import Checked
 
@@ -76,6 +77,49 @@ class Dead(Checked):
 
 
 Delivery = Delivered | Retry | Dead
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A plugin's wish to tell a family something, over every channel that the family chose.
+
+    The same `key` again, among the plugin's messages of one kind, is the same message. `payload` is
+    JSON, and kept: ids rather than words, because the words are written when the message leaves.
+    """
+
+    key: str
+    family_id: int
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording(Checked):
+    """The words of a plugin's message: plain text, its paragraphs parted by empty lines.
+
+    Core adds the greeting, the town's look and the way to unsubscribe. Nothing personal stands in
+    `subject`. `action` is the one thing to do; `documents` are small.
+    """
+
+    subject: str
+    text: str
+    action: Link | None = None
+    documents: tuple[Document, ...] = ()
+
+
+class MessageKind(Protocol):
+    """A plugin's own kind of message, such as "a place is free"."""
+
+    key: str
+    """A name within the plugin; channels are asked about ``<plugin>.<key>``."""
+    label: str
+    """A few words for lists of messages and for the family's choices, in the language of now."""
+
+    def write(self, notification: Notification) -> Wording | None:
+        """Put a message into words, in the language of now; None: there is nothing to say any more.
+
+        Called when the message leaves, and again if it has to leave again.
+        """
+        ...
 
 
 class NotificationChannel(Protocol):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -26,6 +26,32 @@ class MenuEntry:
     label: str
     route: str
     order: int = 50
+    about: str = ""
+    """A line below the label on the tile of the families' menu: what the page is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileLine:
+    """A line about one family, in place of `MenuEntry.about`, on the tile that leads to `route`."""
+
+    route: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TodoEntry:
+    """Something that waits for an agent, under *À faire* on their first page.
+
+    `text` is a whole phrase with its count in it ("3 demandes en attente"); `action` is the link's
+    words, and the link leads to `route` with `query`. Nothing is shown when `count` is 0.
+    """
+
+    count: int
+    text: str
+    action: str
+    route: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    is_urgent: bool = False
 
 
 class WebConfig(Protocol):

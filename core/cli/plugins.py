@@ -27,7 +27,10 @@ TEMPLATE = Path(__file__).parent / "plugin_template"
 SECONDS = 5.0
 """How long a plugin's answer about its health is waited for."""
 
-LISTS = ("invoice_sources", "payment_providers", "notification_channels", "health_checks")
+LISTS = (
+    "invoice_sources", "payment_providers", "notification_channels", "message_kinds",
+    "todo_entries", "health_checks",
+)  # fmt: skip
 """The hooks that `health` calls as pages and workers do; `menu_entries` besides."""
 
 

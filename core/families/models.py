@@ -56,6 +56,12 @@ class Family(TenantScoped, Base):
     language: Mapped[str] = mapped_column(default="fr", server_default="fr")
     created_at: Mapped[CreatedAt]
     batch_id: Mapped[ReferenceOrNone] = mapped_column(comment="the import that made it, for undo")
+    muted: Mapped[list[str]] = mapped_column(
+        ARRAY(Text),
+        default=list,
+        server_default="{}",
+        comment="the plugins' kinds of messages that it switched off",
+    )
     erasure_asked_at: Mapped[MomentOrNone] = mapped_column(
         comment="erased once the months of its payments are closed"
     )

@@ -20,7 +20,11 @@ from core.platform.web.files import pdf
 def menu(request: Request) -> dict[str, Any]:
     """The menu, with what is due."""
     due = _to_pay(request.ctx.invoices.unpaid(request.family_id))
-    return {"due_count": len(due), "due_total": sum(invoice.balance for invoice in due)}
+    return {
+        "due_count": len(due),
+        "due_total": sum(invoice.balance for invoice in due),
+        "lines": request.ctx.tile_lines(request.family_id),
+    }
 
 
 def _to_pay(unpaid: Sequence[InvoiceInfo]) -> list[InvoiceInfo]:

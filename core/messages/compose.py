@@ -32,6 +32,8 @@ class Letter:
     documents: tuple[Document, ...] = ()
     invoice_ids: tuple[int, ...] = ()
     unsubscribe_url: str = ""
+    template: str = ""
+    """Where several kinds share one; `kind` otherwise."""
 
 
 def compose(letter: Letter) -> Message:
@@ -63,7 +65,7 @@ def compose(letter: Letter) -> Message:
 
 def _macro(letter: Letter, name: str, *, html: bool) -> str:
     """What a macro of the letter's template says, escaped for HTML or plain."""
-    template = _environment(html=html).get_template(f"{letter.kind}.jinja2")
+    template = _environment(html=html).get_template(f"{letter.template or letter.kind}.jinja2")
     module = template.make_module({"letter": letter, **letter.data})
     return str(getattr(module, name)()).strip()
 

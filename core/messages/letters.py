@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
@@ -17,6 +18,7 @@ from core.families.models import ContactEmail
 from core.invoices.service import Invoices
 from core.messages.alerts import CONFIRM, UNSUBSCRIBE
 from core.messages.compose import Letter, compose
+from core.messages.kinds import Kinds, is_own
 from core.messages.models import MessageRow
 from core.payments.service import Payments
 from core.platform import i18n
@@ -66,6 +68,7 @@ class Letters:
         invoices: Invoices,
         payments: Payments,
         links: Links,
+        kinds: Kinds,
         invite: Callable[[int], str],
         base_url: str,
     ) -> None:
@@ -76,6 +79,7 @@ class Letters:
         self._invoices = invoices
         self._payments = payments
         self._links = links
+        self._kinds = kinds
         self._invite = invite
         self._base_url = base_url
         self._contacts: dict[tuple[int | None, str], int] = {}
@@ -109,7 +113,7 @@ class Letters:
             "agent_invitation": self._agent_invitation,
         }
         with i18n.use(row.language):
-            letter = writers[row.kind](row)
+            letter = (self._own if is_own(row.kind) else writers[row.kind])(row)
             return compose(letter) if letter else None
 
     def _invoices_published(self, row: MessageRow) -> Letter | None:
@@ -216,6 +220,13 @@ class Letters:
     def _agent_invitation(self, row: MessageRow) -> Letter:
         token = self._invite(int(row.payload["agent_id"]))
         return self._letter(row, f"regie/invitation/{token}", _("Ouvrir mon accès"), {})
+
+    def _own(self, row: MessageRow) -> Letter | None:
+        wording = self._kinds.write(row)
+        if wording is None:
+            return None
+        letter = self._letter(row, "", "", {"wording": wording}, documents=wording.documents)
+        return replace(letter, action=wording.action, template="plugin")
 
     def _published(self, row: MessageRow) -> Sequence[InvoiceInfo]:
         return self._invoices.several([int(number) for number in row.payload["invoice_ids"]])

@@ -53,6 +53,9 @@ def alerts(request: Request) -> dict[str, Any] | Response:
             request.response.status_int = 422
             return _page(request, form)
         message = _("Un message vient de partir vers cette adresse : ouvrez-le pour la confirmer.")
+    elif action == "choose":
+        request.ctx.messages.choose(request.family_id, request.POST.getall("kind"))
+        message = _("Votre choix est enregistré.")
     else:
         contact_id = number(request.POST.get("id", ""))
         if action == "remove":
@@ -74,6 +77,7 @@ def _page(request: Request, form: AddressForm) -> dict[str, Any]:
         "addresses": request.ctx.alerts.addresses(request.family_id),
         "form": form,
         "limit": LIMIT,
+        "choices": request.ctx.messages.choices(request.family_id),
         "other_ways": leading(request, Audience.ALERTS),
     }
 

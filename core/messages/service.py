@@ -27,6 +27,7 @@ from core.api.messages import (
 from core.domain.smtp_replies import Cause, report
 from core.families.models import ContactEmail
 from core.families.service import Families
+from core.messages.kinds import Kinds
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Payment
 from core.platform.outbox.models import OutboxRow
@@ -85,6 +86,7 @@ class Notifications:
         families: Families,
         channels: Callable[[], Mapping[str, HeldChannel]],
         writer: Writer,
+        kinds: Kinds,
     ) -> None:
         self._session = session
         self._tenant = tenant
@@ -93,6 +95,7 @@ class Notifications:
         self._families = families
         self._channels = channels
         self._writer = writer
+        self._kinds = kinds
 
     def queue(
         self,
@@ -130,6 +133,8 @@ class Notifications:
                 for event in events
                 if (family := self._families.get(int(event["family_id"]))) is not None
             ]
+            muted = self._kinds.refusing(kind, (family.id for family, _event in concerned))
+            concerned = [one for one in concerned if one[0].id not in muted]
             asked = self._ask_channels(kind, [family.id for family, _event in concerned])
             for (family, event), (found, fault) in zip(concerned, asked, strict=True):
                 failed = failed or fault
@@ -161,7 +166,7 @@ class Notifications:
             .returning(MessageRow.id, MessageRow.channel),
             given,
         ).all()
-        bulk = kind in TO_MANY
+        bulk = kind in TO_MANY or all(message["payload"].get("bulk") for message in messages)
         mails: list[int] = []
         groups: list[list[int]] = []
         for row in new:

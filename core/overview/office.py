@@ -11,12 +11,14 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
+from core.api.web import TodoEntry
 from core.domain.figures import share
 from core.overview.charts import CHARTS
 from core.overview.figures import RECENT
 from core.platform.clock import today
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
+from core.platform.plugins.calls import report_fault
 from core.platform.tabular.writing import Table
 from core.platform.web import labels as words
 from core.platform.web import query_params as asked
@@ -40,8 +42,22 @@ def dashboard(request: Request) -> dict[str, Any]:
         "told": list(zip(*(month.told for month in report.months), strict=True)),
         "recent": RECENT,
         "uploads": request.ctx.uploads.waiting(),
+        "others": todo(request),
         "open_months": request.ctx.accounts.closings.still_open(request.ctx.accounts.regies()),
     }
+
+
+def todo(request: Request) -> list[tuple[TodoEntry, str]]:
+    """What waits in the plugins' pages, and where; a wrong route costs its entry, not the page."""
+    found = []
+    for plugin, entry in request.ctx.todo_entries():
+        try:
+            url = request.route_path(entry.route, _query=dict(entry.query))
+        except KeyError as error:
+            report_fault(plugin, "todo_entries", error)
+            continue
+        found.append((entry, url))
+    return found
 
 
 @view_config(route_name="office_report", permission="office")

@@ -58,6 +58,21 @@ class Broken(Plugin[BrokenSettings]):
         return self._do("menu_entries", ctx)
 
     @hookimpl
+    def message_kinds(self, ctx: TenantContext) -> Any:
+        """As told."""
+        return self._do("message_kinds", ctx)
+
+    @hookimpl
+    def tile_lines(self, ctx: TenantContext) -> Any:
+        """As told."""
+        return self._do("tile_lines", ctx)
+
+    @hookimpl
+    def todo_entries(self, ctx: TenantContext) -> Any:
+        """As told."""
+        return self._do("todo_entries", ctx)
+
+    @hookimpl
     def health_checks(self, ctx: TenantContext) -> Any:
         """As told."""
         return self._do("health_checks", ctx)

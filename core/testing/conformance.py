@@ -5,11 +5,12 @@ override what it asks for; every test of the contract then runs on yours (docs/p
 """
 
 from core.testing.conformance_channels import NotificationChannelContract
+from core.testing.conformance_messages import MessageKindContract
 from core.testing.conformance_peers import PEERS, Peer, peer
 from core.testing.conformance_providers import Counterpart, PaymentProviderContract
 from core.testing.conformance_sources import InvoiceSourceContract
 
 __all__ = [
-    "PEERS", "Counterpart", "InvoiceSourceContract", "NotificationChannelContract",
-    "PaymentProviderContract", "Peer", "peer",
+    "PEERS", "Counterpart", "InvoiceSourceContract", "MessageKindContract",
+    "NotificationChannelContract", "PaymentProviderContract", "Peer", "peer",
 ]  # fmt: skip

@@ -129,6 +129,7 @@ MENU = [
     MenuEntry("Mon compte", "account", 60),
     MenuEntry("Aide", "help", 90),
 ]
+CHOICES = [("planning.place", "Une place se libère", True), ("planning.reminder", "Rappel", False)]
 OTHER_WAYS = [MenuEntry("Telegram", "telegram_bot.link")]
 NOW = datetime(2018, 11, 24, 13, 5, tzinfo=UTC)
 
@@ -404,9 +405,9 @@ def samples() -> list[Sample]:
             {"valid": True, "family_code": "F4821", "secret": "7KMP-Q2RS-TV4X"}, VISITOR,
         ),
         Sample("new-code-late", "new_code", {"valid": False, "family_code": "", "secret": None}, VISITOR),
-        Sample("menu", "menu", {"due_count": 3, "due_total": 46462}, PARENT, "menu"),
-        Sample("menu-one", "menu", {"due_count": 1, "due_total": 5687}, TWO_HOMES, "menu"),
-        Sample("menu-none", "menu", {"due_count": 0, "due_total": 0}, TWO_HOMES, "menu"),
+        Sample("menu", "menu", {"due_count": 3, "due_total": 46462, "lines": {"telegram_bot.home": "Deux discussions reliées"}}, PARENT, "menu"),
+        Sample("menu-one", "menu", {"due_count": 1, "due_total": 5687, "lines": {}}, TWO_HOMES, "menu"),
+        Sample("menu-none", "menu", {"due_count": 0, "due_total": 0, "lines": {}}, TWO_HOMES, "menu"),
         Sample(
             "invoices", "invoices",
             {**invoices_common, "groups": GROUPS, "due_total": 171918}, TWO_HOMES, "invoices",
@@ -517,12 +518,12 @@ def samples() -> list[Sample]:
         Sample("certificates-none", "certificates", {"years": []}, PARENT, "certificates"),
         Sample(
             "alerts", "alerts",
-            {"addresses": ADDRESSES, "form": AddressForm(), "limit": 3, "other_ways": OTHER_WAYS},
+            {"addresses": ADDRESSES, "form": AddressForm(), "limit": 3, "other_ways": OTHER_WAYS, "choices": CHOICES},
             PARENT, "alerts",
         ),
         Sample(
             "alerts-wrong", "alerts",
-            {"addresses": [], "form": wrong(AddressForm()), "limit": 3, "other_ways": []},
+            {"addresses": [], "form": wrong(AddressForm()), "limit": 3, "other_ways": [], "choices": []},
             PARENT, "alerts", errors=2,
         ),
         *(

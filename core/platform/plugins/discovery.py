@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from core import hookspecs
 from core.api.context import TenantContext
 from core.api.plugin import PROJECT, HealthCheck, Plugin
-from core.api.web import MenuEntry
+from core.api.web import MenuEntry, TileLine, TodoEntry
 from core.platform import i18n
 from core.platform.plugins.calls import Access, FaultError, NonsenseError, contain, together
 
@@ -176,6 +176,8 @@ class Extensions:
 
 MOST = 200
 """Things that a plugin may give at a time: a generator without end must not fill the memory."""
+LINE_CHARACTERS = 200
+"""How long a line on a tile, or of what waits for the agents, may be."""
 LABEL_CHARACTERS = 80
 """How long a word for a menu, a list or a button may be."""
 NAME_CHARACTERS = 200
@@ -188,6 +190,7 @@ _MEMBERS = {
     "invoice_sources": ("read",),
     "payment_providers": ("capabilities", "start", "outcome"),
     "notification_channels": ("addresses", "deliver"),
+    "message_kinds": ("write",),
 }
 """What the objects that a hook gives must be able to do, besides having a key and a label."""
 
@@ -214,10 +217,27 @@ def _meant(hook: str, plugin: str, item: Any, *, built_in: bool) -> Any:
                 _words(item.label, LABEL_CHARACTERS),
                 _words(item.route, NAME_CHARACTERS, may_be_empty=True),
                 int(item.order),
+                _words(item.about, LINE_CHARACTERS, may_be_empty=True),
+            )
+        case "tile_lines" if isinstance(item, TileLine):
+            return TileLine(
+                _words(item.route, NAME_CHARACTERS), _words(item.text, LINE_CHARACTERS)
+            )
+        case "todo_entries" if isinstance(item, TodoEntry) and type(item.count) is int:
+            return TodoEntry(
+                item.count,
+                _words(item.text, LINE_CHARACTERS),
+                _words(item.action, LABEL_CHARACTERS),
+                _words(item.route, NAME_CHARACTERS),
+                {
+                    _words(name, LABEL_CHARACTERS): _words(value, LINE_CHARACTERS)
+                    for name, value in dict(item.query).items()
+                },
+                bool(item.is_urgent),
             )
         case "health_checks" if isinstance(item, HealthCheck) and callable(item.check):
             return HealthCheck(_words(item.name, NAME_CHARACTERS), item.check)
-        case "menu_entries" | "health_checks":
+        case "menu_entries" | "health_checks" | "tile_lines" | "todo_entries":
             raise NonsenseError(f"gave {item!r:.80}")
     key = _words(getattr(item, "key", None), LABEL_CHARACTERS)
     label = _words(getattr(item, "label", None), LABEL_CHARACTERS)

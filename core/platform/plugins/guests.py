@@ -18,6 +18,7 @@ from core.api.context import (
     Clock,
     Families,
     Invoices,
+    Messages,
     Outbox,
     Payments,
     TenantContext,
@@ -30,7 +31,15 @@ from core.api.invoices import (
     SourceNotice,
     SourceProblem,
 )
-from core.api.messages import Address, Delivery, Message, NotificationChannel
+from core.api.messages import (
+    Address,
+    Delivery,
+    Message,
+    MessageKind,
+    Notification,
+    NotificationChannel,
+    Wording,
+)
 from core.api.payments import (
     Attempt,
     Capabilities,
@@ -104,6 +113,11 @@ class Guest:
         """Effects that leave after the commit."""
         return self._work().outbox
 
+    @property
+    def messages(self) -> Messages:
+        """Messages of the plugin's own kinds."""
+        return self._work().messages
+
     def settings(self, plugin: Plugin[S]) -> S:
         """The settings of `plugin` in this town."""
         return cast("S", self._config.settings[plugin.name])
@@ -172,6 +186,19 @@ class HeldChannel(Held):
     def deliver(self, message: Message, to: Address, key: str) -> Delivery:
         """See `NotificationChannel.deliver`."""
         return cast("NotificationChannel", self.it).deliver(message, to, key)
+
+
+class HeldKind(Held):
+    """A kind of message (`core.api.messages.MessageKind`)."""
+
+    @property
+    def name(self) -> str:
+        """The kind's name among those of all plugins."""
+        return f"{self.plugin}.{self.key}"
+
+    def write(self, notification: Notification) -> Wording | None:
+        """See `MessageKind.write`."""
+        return cast("MessageKind", self.it).write(notification)
 
 
 class HeldSource(Held):

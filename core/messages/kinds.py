@@ -1,0 +1,187 @@
+"""Messages of plugins' own kinds: asked for, put into words, and switched off by families."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from types import NoneType
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core.api.errors import RetryableError
+from core.api.messages import Notification, Wording
+from core.api.plugin import Plugin
+from core.families.models import Family
+from core.messages.models import MessageRow
+from core.platform.outbox.service import Outbox
+from core.platform.plugins.calls import NonsenseError, consult
+from core.platform.plugins.events import NOTIFY, TOGETHER
+from core.platform.plugins.guests import HeldKind
+
+KEY_CHARACTERS = 200
+SUBJECT_CHARACTERS = 150
+TEXT_CHARACTERS = 20_000
+MOST_DOCUMENTS = 5
+DOCUMENTS_BYTES = 5_000_000
+MISSING_AFTER = timedelta(hours=1)
+"""Time after which a message is tried again whose plugin is not there, or fails."""
+
+
+def is_own(kind: str) -> bool:
+    """Tell a plugin's kind of message (``planning.reminder``) from core's."""
+    return "." in kind
+
+
+class Kinds:
+    """The plugins' kinds of messages in one town."""
+
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        *,
+        outbox: Outbox,
+        kinds: Callable[[], Mapping[str, HeldKind]],
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._outbox = outbox
+        self._kinds = kinds
+
+    def send(
+        self,
+        plugin: Plugin[Any],
+        kind: str,
+        *notifications: Notification,
+        after: datetime | None = None,
+        bulk: bool = False,
+    ) -> None:
+        """Ask for messages: see `core.api.context.Messages.send`."""
+        name = f"{plugin.name}.{kind}"
+        events = [_event(name, one, bulk=bulk) for one in notifications]
+        # Many rows for few messages that somebody waits for: one that fails keeps no other back.
+        size = TOGETHER if bulk else 1
+        rows = [
+            (NOTIFY, {"kind": name, "events": events[start : start + size]}, events[start]["id"])
+            for start in range(0, len(events), size)
+        ]
+        self._outbox.add_many(rows, after=after, bulk=bulk)
+
+    def write(self, row: MessageRow) -> Wording | None:
+        """Put a message into words, in the language of now; None: there is nothing to say any more.
+
+        Raises:
+            RetryableError: its plugin is not there, or fails.
+        """
+        kind = self._kinds().get(row.kind)
+        if kind is None:
+            raise RetryableError(f"nobody writes {row.kind!r} here", MISSING_AFTER)
+        notification = Notification(
+            row.payload["key"], row.family_id or 0, row.payload["payload"]
+        )
+
+        def written() -> Wording | None:
+            wording = kind.write(notification)
+            return sound(wording) if isinstance(wording, Wording) else wording
+
+        return consult(
+            kind.plugin,
+            "message_kinds.write",
+            written,
+            (Wording, NoneType),
+            town=self._tenant,
+        )
+
+    def label(self, name: str) -> str:
+        """A kind in words; its name where its plugin is not there."""
+        kind = self._kinds().get(name)
+        return kind.label if kind else name
+
+    def choices(self, family_id: int) -> list[tuple[str, str, bool]]:
+        """The kinds that the family may switch off: name, label, and if it wants them."""
+        kinds = self._kinds()
+        if not kinds:
+            return []
+        muted = self._session.scalars(
+            select(Family.muted).where(Family.tenant_id == self._tenant, Family.id == family_id)
+        ).one()
+        found = [(name, kind.label, name not in muted) for name, kind in kinds.items()]
+        return sorted(found, key=lambda choice: choice[1])
+
+    def choose(self, family_id: int, wanted: Collection[str]) -> None:
+        """Send the family, of the kinds that there are, those that it wants and no other."""
+        family = self._session.get_one(Family, (self._tenant, family_id), with_for_update=True)
+        # What a plugin sends that is away today stays switched off.
+        others = set(family.muted) - self._kinds().keys()
+        family.muted = sorted(others | (self._kinds().keys() - set(wanted)))
+
+    def mute(self, family_id: int, name: str) -> None:
+        """Switch one kind off."""
+        self._session.execute(
+            update(Family)
+            .where(
+                Family.tenant_id == self._tenant,
+                Family.id == family_id,
+                ~Family.muted.contains([name]),
+            )
+            .values(muted=Family.muted.op("||")([name]))
+        )
+
+    def refusing(self, name: str, family_ids: Iterable[int]) -> set[int]:
+        """Those of the families that switched this kind off."""
+        if not is_own(name):
+            return set()
+        return set(
+            self._session.scalars(
+                select(Family.id).where(
+                    Family.tenant_id == self._tenant,
+                    Family.id.in_(list(family_ids)),
+                    Family.muted.contains([name]),
+                )
+            )
+        )
+
+
+def _event(name: str, notification: Notification, *, bulk: bool) -> dict[str, Any]:
+    key = notification.key
+    if not isinstance(key, str) or not 0 < len(key) <= KEY_CHARACTERS or "\0" in key:
+        raise ValueError(f"a message's key is a text of 1 to {KEY_CHARACTERS} characters: {key!r}")
+    try:
+        payload = json.loads(json.dumps(dict(notification.payload), allow_nan=False))
+    except TypeError as error:
+        raise ValueError(f"the payload of the message {key!r} is no JSON: {error}") from error
+    return {
+        "id": f"{name}/{key}",
+        "family_id": int(notification.family_id),
+        "key": key,
+        "payload": payload,
+        "bulk": bulk,
+    }
+
+
+def sound(wording: Wording) -> Wording:
+    """Words that a message can carry.
+
+    Raises:
+        NonsenseError: they are none.
+    """
+    subject, text = wording.subject.strip(), wording.text.strip()
+    if not 0 < len(subject) <= SUBJECT_CHARACTERS or len(subject.splitlines()) > 1:
+        raise NonsenseError(f"gave {subject!r:.80} for a subject")
+    if not 0 < len(text) <= TEXT_CHARACTERS:
+        raise NonsenseError(f"gave a text of {len(text)} characters")
+    action = wording.action
+    if action is not None and (
+        not action.label.strip()
+        or urlsplit(action.url).scheme not in {"http", "https"}
+        or any(character.isspace() for character in action.url)
+    ):
+        raise NonsenseError(f"gave {action!r:.80} for something to do")
+    size = sum(len(document.content) for document in wording.documents)
+    if len(wording.documents) > MOST_DOCUMENTS or size > DOCUMENTS_BYTES:
+        raise NonsenseError(f"gave {len(wording.documents)} documents of {size} bytes")
+    return wording
