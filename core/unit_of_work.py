@@ -398,6 +398,7 @@ class Town:
             attempts=self.attempts,
             documents=self.documents,
             audit=self.audit,
+            base_url=self.base_url,
         )
 
     @cached_property

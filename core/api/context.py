@@ -151,6 +151,12 @@ class AttemptInfo:
     """Two or three words for a list."""
     holds: bool
     """Its invoices cannot be paid otherwise: nothing may invite to pay them."""
+    acts: tuple[str, ...] = ()
+    """What the payer may do, as `core.domain.attempt_status.Act` names it, the best first."""
+    next_act: str = ""
+    """Words for a button to `url`: the first of `acts` that a page offers, or to look."""
+    url: str = ""
+    """The absolute address of the payment's page, which offers all of `acts`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +11,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from core.api.context import InvoiceInfo
+from core.api.context import AttemptInfo, InvoiceInfo
 from core.platform.clock import today
 from core.platform.web.files import pdf
 
@@ -19,17 +19,31 @@ from core.platform.web.files import pdf
 @view_config(route_name="menu", renderer="menu.jinja2", permission="parent")
 def menu(request: Request) -> dict[str, Any]:
     """The menu, with what is due."""
-    due = _to_pay(request.ctx.invoices.unpaid(request.family_id))
+    unpaid = request.ctx.invoices.unpaid(request.family_id)
+    due = _to_pay(unpaid)
     return {
         "due_count": len(due),
         "due_total": sum(invoice.balance for invoice in due),
+        "attempts": _attempts(request, unpaid),
         "lines": request.ctx.tile_lines(request.family_id),
     }
 
 
+def _attempts(request: Request, unpaid: Sequence[InvoiceInfo]) -> Mapping[int, AttemptInfo]:
+    """What to tell of the payments that hold these invoices."""
+    found: Mapping[int, AttemptInfo] = request.ctx.payments.attempts(
+        {invoice.under_way for invoice in unpaid if invoice.under_way}
+    )
+    return found
+
+
 def _to_pay(unpaid: Sequence[InvoiceInfo]) -> list[InvoiceInfo]:
-    """Those that ask something of the family: not what a direct debit takes."""
-    return [invoice for invoice in unpaid if invoice.debited_on is None]
+    """Those that ask something of the family: not what a direct debit takes, or may be paid."""
+    return [
+        invoice
+        for invoice in unpaid
+        if invoice.debited_on is None and invoice.under_way is None
+    ]
 
 
 @view_config(route_name="invoices", renderer="invoices.jinja2", permission="parent")
@@ -61,9 +75,7 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
         "groups": groups,
         "due_total": sum(invoice.balance for invoice in _to_pay(due)),
         "shared": request.ctx.invoices.shared(request.family_id),
-        "attempts": request.ctx.payments.attempts(
-            {invoice.under_way for invoice in due if invoice.under_way}
-        ),
+        "attempts": _attempts(request, due),
         "today": today(request.ctx.clock.now()),
         "error": error,
     }

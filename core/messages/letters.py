@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +11,7 @@ from functools import cache
 from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, select
 from sqlalchemy.orm import Session
 
-from core.api.context import Clock, InvoiceInfo
+from core.api.context import AttemptInfo, Clock, InvoiceInfo
 from core.api.messages import Document, Link, Message
 from core.api.payments import Means
 from core.families.models import ContactEmail
@@ -129,14 +129,21 @@ class Letters:
             if invoices
             else ("factures/payees", _("Voir mes factures payées"))
         )
-        data: dict[str, object] = {"invoices": invoices, "notes": notes}
+        data: dict[str, object] = {
+            "invoices": invoices, "notes": notes, "attempts": self._attempts(invoices),
+        }  # fmt: skip
         return self._letter(row, page, words, data, invoices=published)
 
     def _invoice_due(self, row: MessageRow) -> Letter | None:
         invoices = [invoice for invoice in self._published(row) if invoice.payable]
         if not invoices:
             return None
-        data = {"invoices": invoices, "today": today(self._clock.now())}
+        data = {
+            "invoices": invoices,
+            "to_pay": [invoice for invoice in invoices if invoice.under_way is None],
+            "today": today(self._clock.now()),
+            "attempts": self._attempts(invoices),
+        }
         return self._letter(row, "factures", _("Voir mes factures"), data, invoices=invoices)
 
     def _payment_settled(self, row: MessageRow) -> Letter:
@@ -170,6 +177,7 @@ class Letters:
             "amount": row.payload["amount"],
             "reason": row.payload["reason"],
             "invoices": invoices,
+            "attempts": self._attempts(invoices),
         }
         return self._letter(row, "factures", _("Voir mes factures"), data, invoices=invoices)
 
@@ -227,6 +235,11 @@ class Letters:
             return None
         letter = self._letter(row, "", "", {"wording": wording}, documents=wording.documents)
         return replace(letter, action=wording.action, template="plugin")
+
+    def _attempts(self, invoices: Sequence[InvoiceInfo]) -> Mapping[int, AttemptInfo]:
+        """What to tell of the payments that hold these: a mail never asks to pay them again."""
+        held = {invoice.under_way for invoice in invoices if invoice.under_way}
+        return self._payments.attempts(held)
 
     def _published(self, row: MessageRow) -> Sequence[InvoiceInfo]:
         return self._invoices.several([int(number) for number in row.payload["invoice_ids"]])

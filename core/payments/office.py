@@ -341,6 +341,9 @@ def _counter(request: Request, form: Any, chosen: set[int]) -> Response:
         "form": form,
         "invoices": mine,
         "chosen": chosen,
+        "attempts": request.ctx.payments.office_words(
+            {invoice.under_way for invoice in mine if invoice.under_way}
+        ),
         "regie": regie,
         "regies": collected,
         "collects": request.town.collects(regie),

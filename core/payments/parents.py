@@ -22,7 +22,7 @@ from core.invoices.parents import unpaid_page
 from core.invoices.service import PAYMENT_LINK
 from core.payments.models import Payment
 from core.payments.selection import Choice
-from core.payments.standings import for_parent
+from core.payments.standings import act_words, for_parent
 from core.platform.errors import (
     EarlierAttemptError,
     NotFoundError,
@@ -181,6 +181,7 @@ def payment(request: Request) -> Response:
         "invoices": _invoices(request, payment),
         "standing": standing,
         "meaning": for_parent(standing.situation),
+        "act_words": act_words,
     }
     if standing.situation in {Situation.PAID, Situation.PROMISED, Situation.REVERSED}:
         context["excess"] = request.ctx.payments.excess(payment.id)
@@ -327,6 +328,7 @@ def _under_way(request: Request, payment_id: int) -> Response:
         "invoices": _invoices(request, payment),
         "standing": standing,
         "meaning": for_parent(standing.situation),
+        "act_words": act_words,
         "free_at": payment.created_at + RESTART_AFTER,
     }
     response = render_to_response("payment_under_way.jinja2", context, request)

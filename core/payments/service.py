@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 from core.api.context import AskedInfo, AttemptInfo, Clock, PaymentInfo, Recorded
 from core.api.messages import Document
 from core.api.payments import Means
+from core.domain.attempt_status import Standing
 from core.domain.dates import in_bounds
 from core.domain.payment_states import PaymentState
 from core.invoices.models import Invoice
 from core.payments.attempts import Attempts
 from core.payments.ledger import Ledger, owed
 from core.payments.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
-from core.payments.standings import for_office, for_parent, standing_of
+from core.payments.standings import Words, for_office, for_parent, next_act, standing_of
 from core.platform.audit.service import Audit
 from core.platform.documents.kept import Documents
 from core.platform.errors import NotFoundError, NotPayableError
@@ -40,8 +41,10 @@ class Payments:
         attempts: Attempts,
         documents: Documents,
         audit: Audit,
+        base_url: str,
     ) -> None:
         self._session = session
+        self._base_url = base_url
         self._town = town
         self._tenant = town.slug
         self._clock = clock
@@ -358,17 +361,8 @@ class Payments:
 
     def attempts(self, payment_ids: Collection[int]) -> Mapping[int, AttemptInfo]:
         """See `core.api.context.Payments.attempts`."""
-        if not payment_ids:
-            return {}
-        now = self._clock.now()
-        rows = self._session.scalars(
-            select(Payment).where(
-                Payment.tenant_id == self._tenant, Payment.id.in_(list(payment_ids))
-            )
-        )
         found = {}
-        for payment in rows:
-            standing = standing_of(payment, now)
+        for payment, standing in self._standings(payment_ids):
             words = for_parent(standing.situation)
             found[payment.id] = AttemptInfo(
                 payment_id=payment.id,
@@ -377,8 +371,29 @@ class Payments:
                 text=words.text,
                 label=words.label,
                 holds=standing.holds,
+                acts=standing.acts,
+                next_act=next_act(standing),
+                url=f"{self._base_url}/paiements/{payment.id}",
             )
         return found
+
+    def office_words(self, payment_ids: Collection[int]) -> Mapping[int, Words]:
+        """What the régie is told of online payments, such as those that hold an invoice."""
+        return {
+            payment.id: for_office(standing.situation)
+            for payment, standing in self._standings(payment_ids)
+        }
+
+    def _standings(self, payment_ids: Collection[int]) -> list[tuple[Payment, Standing]]:
+        if not payment_ids:
+            return []
+        now = self._clock.now()
+        rows = self._session.scalars(
+            select(Payment).where(
+                Payment.tenant_id == self._tenant, Payment.id.in_(list(payment_ids))
+            )
+        )
+        return [(payment, standing_of(payment, now)) for payment in rows]
 
     def office_label(self, payment: Payment) -> str:
         """Where a payment stands, in two or three words for the régie."""

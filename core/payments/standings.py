@@ -7,6 +7,7 @@ from datetime import datetime
 
 from core.api.payments import Means
 from core.domain.attempt_status import (
+    Act,
     AttemptFacts,
     LastAnswer,
     Situation,
@@ -53,6 +54,26 @@ def for_parent(situation: Situation) -> Words:
 def for_office(situation: Situation) -> Words:
     """The words for the régie."""
     return _office()[situation]
+
+
+def act_words(act: Act, situation: Situation) -> str:
+    """The words of a button for an act; "" for an act that needs none (to wait)."""
+    if act is Act.RESUME and situation is Situation.OPENING:
+        return _("Aller à la page de paiement")
+    return {
+        Act.RESUME: _("Reprendre le paiement"),
+        Act.RETRY: _("Réessayer"),
+        Act.RESTART: _("Recommencer"),
+        Act.CHOOSE: _("Choisir d’autres factures"),
+        Act.CORRECT: _("Corriger l’adresse"),
+        Act.RECEIPT: _("Télécharger la facturette (PDF)"),
+    }.get(act, "")
+
+
+def next_act(standing: Standing) -> str:
+    """The words of the one button that a list or a message shows: to act, or else to look."""
+    words = (act_words(act, standing.situation) for act in standing.acts)
+    return next(filter(None, words), _("Voir où en est ce paiement"))
 
 
 def _parent() -> dict[Situation, Words]:

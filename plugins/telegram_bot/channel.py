@@ -90,11 +90,17 @@ class TelegramChannel:
         if invoices and message.kind != "payment_settled":
             # The family's language may be another than this chat's: no message speaks both.
             title = message.subject if message.language == link.language else _title(message.kind)
+            held = {invoice.under_way for invoice in invoices if invoice.under_way}
+            attempts = self._ctx.payments.attempts(held)
+            is_reminder = message.kind in {"invoice_due", "reminder"}
+            if is_reminder and attempts and not any(map(screens.can_be_paid, invoices)):
+                title = next(iter(attempts.values())).title
             return screens.invoices(
                 self._ctx.town,
                 invoices,
                 {},
                 today=local_date(self._ctx.clock.now()),
+                attempts=attempts,
                 link=None,
                 note=f"<b>{screens.safe(title)}</b>" if title else "",
             )

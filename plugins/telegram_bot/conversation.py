@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date
 from functools import cache, cached_property
 
-from core.plugin import FamilyInfo, InvoiceInfo, PaymentInfo, TenantContext
+from core.plugin import AttemptInfo, FamilyInfo, InvoiceInfo, PaymentInfo, TenantContext
 from plugins.telegram_bot import replies, screens
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.events import (
@@ -236,11 +236,12 @@ class Conversation:
         return [Show(self._payments_screen(found))]
 
     def _already_paid(self, _meaning: Meaning) -> list[Action]:
-        note = replies.already_paid(self._all_unpaid())
+        unpaid = self._all_unpaid()
+        note = replies.already_paid(unpaid, self._attempts(unpaid))
         return [Show(self._last_payments(note))]
 
     def _payment_problem(self, _meaning: Meaning) -> list[Action]:
-        return [Show(replies.payment_problem(self._ctx.town, self._all_unpaid()))]
+        return [Show(replies.payment_problem(self._ctx.town, self._attempts(self._all_unpaid())))]
 
     def _refund(self, _meaning: Meaning) -> list[Action]:
         return [Show(self._last_payments(replies.refund(self._ctx.town)))]
@@ -428,6 +429,11 @@ class Conversation:
                     self._seen_by[invoice.id] = family_id
         return list(found.values())
 
+    def _attempts(self, invoices: Sequence[InvoiceInfo]) -> Mapping[int, AttemptInfo]:
+        """The payments that hold some of these, in core's words."""
+        held = {invoice.under_way for invoice in invoices if invoice.under_way}
+        return self._ctx.payments.attempts(held)
+
     def _fresh(
         self, invoices: Sequence[InvoiceInfo], note: str = "", *, everything: bool = False
     ) -> Screen:
@@ -439,6 +445,7 @@ class Conversation:
             invoices,
             self._families,
             today=self.today,
+            attempts=self._attempts(invoices),
             link=link,
             note=note,
             everything=everything,

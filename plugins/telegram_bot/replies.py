@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from core.plugin import InvoiceInfo, TownInfo
+from core.plugin import AttemptInfo, InvoiceInfo, TownInfo
 from plugins.telegram_bot import screens
 from plugins.telegram_bot.events import Action, Button, Screen, Show
 from plugins.telegram_bot.understanding import Wish
@@ -18,11 +18,15 @@ def _mine() -> Button:
     return Button(_("Mes factures"), data="list")
 
 
-def already_paid(unpaid: Sequence[InvoiceInfo]) -> str:
+def already_paid(unpaid: Sequence[InvoiceInfo], attempts: Mapping[int, AttemptInfo]) -> str:
     """To *j'ai déjà payé*: what is under way, and why a cheque may not show yet."""
     lines = [
-        _("Paiement en cours : %(label)s, %(amount)s")
-        % {"label": screens.safe(invoice.label), "amount": money(invoice.balance)}
+        _("%(state)s : %(label)s, %(amount)s")
+        % {
+            "state": screens.safe(attempts[invoice.under_way].label),
+            "label": screens.safe(invoice.label),
+            "amount": money(invoice.balance),
+        }
         for invoice in unpaid
         if invoice.under_way
     ]
@@ -35,23 +39,18 @@ def already_paid(unpaid: Sequence[InvoiceInfo]) -> str:
     return "\n".join(lines)
 
 
-def payment_problem(town: TownInfo, unpaid: Sequence[InvoiceInfo]) -> Screen:
-    """To *le paiement ne marche pas*."""
-    under_way = [invoice for invoice in unpaid if invoice.under_way]
+def payment_problem(town: TownInfo, attempts: Mapping[int, AttemptInfo]) -> Screen:
+    """To *le paiement ne marche pas*: where those stand that hold an invoice."""
     text = _(
         "Si la page de paiement a été refusée ou coupée, rien n’est perdu : demandez une page "
         "neuve par le bouton « Mes factures ». Les boutons de paiement servent une fois, pendant "
         "quelques minutes."
     )
+    under_way = list(attempts.values())[:1]
     if under_way:
-        text = _(
-            "Un paiement est en cours de vérification : attendez son résultat avant de payer de "
-            "nouveau."
-        )
-    rows = [
-        screens.page(town, _("Voir le paiement en cours"), f"/paiements/{invoice.under_way}")
-        for invoice in under_way[:1]
-    ]
+        words = _("Attendez le résultat de ce paiement avant de payer de nouveau.")
+        text = f"{under_way[0].title}. {words}"
+    rows = [(Button(attempt.next_act, url=attempt.url),) for attempt in under_way]
     return screens.to_the_town(town, text, *rows)
 
 

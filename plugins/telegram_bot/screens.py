@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from html import escape
 from urllib.parse import urlencode
 
-from core.plugin import FamilyInfo, InvoiceInfo, PaymentInfo, TownInfo
+from core.plugin import AttemptInfo, FamilyInfo, InvoiceInfo, PaymentInfo, TownInfo
 from plugins.telegram_bot.events import Button, Screen
 from plugins.telegram_bot.words import day, local_date, money, ngettext
 from plugins.telegram_bot.words import gettext as _
@@ -116,6 +116,7 @@ def invoices(
     families: dict[int, FamilyInfo],
     *,
     today: date,
+    attempts: Mapping[int, AttemptInfo],
     link: Callable[[InvoiceInfo], str] | None,
     note: str = "",
     everything: bool = False,
@@ -124,7 +125,8 @@ def invoices(
 
     With `link`, the buttons open the payment itself. Without, they ask for that first: a payment
     link lives for minutes and must not lie in a message that nobody asked for. `everything` adds
-    the portal's page, where several are paid at once.
+    the portal's page, where several are paid at once. `attempts` are the payments that hold some of
+    them, by number: core's words tell of these, and nothing invites to pay them again.
     """
     listed = list(shown[:MOST_SHOWN])
     if not shown:
@@ -134,7 +136,8 @@ def invoices(
     several = len({invoice.family_id for invoice in shown}) > 1
     for rank, invoice in enumerate(listed, start=1):
         family = families.get(invoice.family_id) if several else None
-        parts.append(_invoice(rank if len(listed) > 1 else 0, invoice, family, today))
+        attempt = attempts.get(invoice.under_way or 0)
+        parts.append(_invoice(rank if len(listed) > 1 else 0, invoice, family, today, attempt))
     if len(shown) > len(listed):
         parts.append(_("Les autres sont sur le portail."))
     payable = [invoice for invoice in listed if can_be_paid(invoice)]
@@ -155,8 +158,7 @@ def invoices(
             pay = Button(label, url=link(invoice)) if link else Button(label, f"pay:{invoice.id}")
             rows.append((pay,))
         elif invoice.balance > 0 and invoice.under_way:
-            url = f"{town.base_url}/paiements/{invoice.under_way}"
-            rows.append((Button(_cut(_("Paiement en cours"), LABEL), url=url),))
+            rows.append((held(attempts[invoice.under_way]),))
     if everything:
         rows += _together(town, payable)
     elif len(payable) > 1:
@@ -174,6 +176,11 @@ def invoices(
         rows.append((portal(town),))
     rows += _navigation()
     return Screen("\n\n".join(parts), tuple(rows), tuple(invoice.id for invoice in listed))
+
+
+def held(attempt: AttemptInfo) -> Button:
+    """A button to the payment that holds an invoice."""
+    return Button(_cut(attempt.label, LABEL), url=attempt.url)
 
 
 def can_be_paid(invoice: InvoiceInfo) -> bool:
@@ -204,8 +211,10 @@ def _together(town: TownInfo, payable: Sequence[InvoiceInfo]) -> list[tuple[Butt
 
 
 def _totals(shown: Sequence[InvoiceInfo], families: dict[int, FamilyInfo]) -> list[str]:
-    """What is due, and apart from it what the children's other home owes."""
-    due = [invoice for invoice in shown if invoice.balance > 0 and invoice.debited_on is None]
+    """What is to pay, apart from it what the children's other home owes, and what is being paid."""
+    open_ = [invoice for invoice in shown if invoice.balance > 0 and invoice.debited_on is None]
+    due = [invoice for invoice in open_ if not invoice.under_way]
+    under_way = [invoice for invoice in open_ if invoice.under_way]
     # In a message that arrives by itself nobody says which families are the chat's own.
     own = [invoice for invoice in due if not families or invoice.family_id in families]
     others = [invoice for invoice in due if invoice not in own]
@@ -224,6 +233,11 @@ def _totals(shown: Sequence[InvoiceInfo], families: dict[int, FamilyInfo]) -> li
             _("Au nom de l’autre foyer : %(total)s")
             % {"total": money(sum(invoice.balance for invoice in others))}
         )
+    if under_way:
+        lines.append(
+            _("Déjà en cours de paiement : %(total)s")
+            % {"total": money(sum(invoice.balance for invoice in under_way))}
+        )
     return lines
 
 
@@ -231,7 +245,13 @@ def _navigation() -> tuple[tuple[Button, ...], ...]:
     return ((Button(_("Actualiser"), data="list"), Button(_("Mes paiements"), data="paid")),)
 
 
-def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None, today: date) -> str:
+def _invoice(
+    rank: int,
+    invoice: InvoiceInfo,
+    family: FamilyInfo | None,
+    today: date,
+    attempt: AttemptInfo | None,
+) -> str:
     first = f"{rank}. " if rank else ""
     if family is not None:
         first += f"{safe(family.name or family.code, 60)} – "
@@ -244,7 +264,9 @@ def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None, today: 
         return f"✓ {first}\n{word} – {number}"
     due = {"date": day(invoice.due_on)}
     is_late = invoice.due_on < today
-    if invoice.debited_on:
+    if attempt is not None:
+        state = safe(attempt.label)
+    elif invoice.debited_on:
         state = _("prélevée le %(date)s, rien à faire") % {"date": day(invoice.debited_on)}
     elif is_late:
         state = _("échue le %(date)s") % due
@@ -252,8 +274,8 @@ def _invoice(rank: int, invoice: InvoiceInfo, family: FamilyInfo | None, today: 
         state = _("à payer avant le %(date)s") % due
     if invoice.balance < invoice.amount:
         state = _("reste %(amount)s") % {"amount": money(invoice.balance)} + f" – {state}"
-    if invoice.under_way:
-        state += " – " + _("paiement en cours")
+    if attempt is not None:
+        pass  # Neither a day nor a way to pay it: both would ask for it a second time.
     elif invoice.handed_over:
         state += " – " + _("transmise à la trésorerie : ne se règle plus ici")
     elif not invoice.payable and not invoice.debited_on:

@@ -125,7 +125,11 @@ def refresh(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> No
         return
     with speaking(next(iter(links.values())).language):
         today = local_date(ctx.clock.now())
-        screen = screens.invoices(ctx.town, shown, families, today=today, link=None)
+        held = {invoice.under_way for invoice in shown if invoice.under_way}
+        attempts = ctx.payments.attempts(held)
+        screen = screens.invoices(
+            ctx.town, shown, families, today=today, attempts=attempts, link=None
+        )
     try:
         courier.wait_for_turn(chat_id)
         courier.edit(chat_id, message_id, screen)

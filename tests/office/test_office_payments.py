@@ -200,7 +200,7 @@ def test_an_online_payment_under_way_is_told_at_the_counter(work, portal):
     pending(portal)
     shown = work.get("/regie/paiements").html.select_one("table tbody").text
     assert "FakePay" in shown, "by its label, not by its key"
-    assert "paiement en ligne en cours" in counter(work)
+    assert "pas encore fini de payer" in counter(work)
 
 
 @pytest.mark.parametrize("query", ["etat=nonsense", "avant=abc", "du=2026-99-01", "moyen=gold", "regie=NONE", "avant=" + "9" * 40])

@@ -8,6 +8,7 @@ other attempts for the same invoices may still settle.
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from datetime import timedelta
 
@@ -29,6 +30,7 @@ from core.domain.attempt_status import (
 )
 from core.domain.payment_states import PaymentState
 from core.domain.start_refusals import RefusalKind
+from core.messages.models import MessageRow
 from core.payments import attempts
 from core.payments.standings import for_office, for_parent
 from core.platform.db.base import Base
@@ -39,11 +41,13 @@ from core.platform.errors import (
     PaymentUnderWayError,
 )
 from core.testing.portal import make_portal, record
+from plugins.telegram_bot import screens
 
 NUMBERS = ("1", "2", "3")
 CORE = {table.name for table in Base.metadata.sorted_tables} - {"tenant"}
 EXPECTED = (NotPayableError, PaymentUnderWayError, RetryableError, NotFoundError, StartRefusedError)
 URL = "https://bank.invalid/"
+PAY = "https://pay.invalid/"
 ANSWERS = {
     "open": lambda ref: Pending(resumable=True, resume_url=f"{URL}{ref}"),
     "closed": lambda _ref: Pending(resumable=False),
@@ -103,6 +107,18 @@ def test_only_a_refusal_of_the_bank_speaks_of_a_card(situation):
         assert situation in {Situation.REFUSED, Situation.TRY_REFUSED}
 
 
+def messages_about(invoices):
+    """One row of each kind of message that may list what is to be paid."""
+    payload = {"invoice_ids": [one.id for one in invoices], "amount": 1, "reason": "rejet"}
+    return [
+        MessageRow(
+            kind=kind, language="fr", payload=payload, channel="email", address="a@b.fr",
+            family_id=invoices[0].family_id,
+        )
+        for kind in ("invoices_published", "invoice_due", "payment_reversed")
+    ]  # fmt: skip
+
+
 # --- Walks ---------------------------------------------------------------------------------------
 
 
@@ -132,7 +148,7 @@ class Walk(RuleBasedStateMachine):
         bank.intents.clear()
         bank.outcomes.clear()
         bank.down = None
-        self.portal.publish(*(record(number) for number in NUMBERS))
+        self.portal.publish(*(record(number, label=f"CANTINE {number}") for number in NUMBERS))
         with self.portal.town() as town:
             self.invoices = [town.invoices.by_number(number)[0] for number in NUMBERS]
         self.keys = 0
@@ -262,6 +278,43 @@ class Walk(RuleBasedStateMachine):
             )  # fmt: skip
             held = {one.id for one in town.invoices.several([i for (i,) in doubtful]) if one.under_way}
         assert held == {number for (number,) in doubtful}
+
+    @invariant()
+    def no_message_asks_to_pay_what_is_being_paid(self):
+        """Mails and the bot tell of it in the same words, and offer no other way to pay it."""
+        if not hasattr(self, "invoices"):
+            return
+        with self.portal.town() as town:
+            found = town.invoices.several([one.id for one in self.invoices])
+            if not any(one.under_way for one in found):
+                return
+            told = town.payments.attempts({one.under_way for one in found if one.under_way})
+            held = [one for one in found if one.under_way]
+            mails = [town.letters.render(row) for row in messages_about(found)]
+            shown = screens.invoices(
+                town.town, found, {}, today=found[0].due_on, attempts=told,
+                link=lambda invoice: f"{PAY}{invoice.id}", everything=True,
+            )  # fmt: skip
+            town.session.rollback()
+        for one in held:
+            about = told[one.under_way]
+            for mail in filter(None, mails):
+                lines = [text for text in mail.text.splitlines() if text.startswith(f"• {one.label}")]
+                assert len(lines) == 1, (mail.kind, mail.text, one)
+                line = lines[0]
+                assert about.label in line, (mail.kind, line)
+                assert "régler" not in line
+                assert "échéance" not in line
+            buttons = [button for row in shown.rows for button in row]
+            assert f"{PAY}{one.id}" not in [button.url for button in buttons]
+            assert f"pay:{one.id}" not in [button.data for button in buttons]
+            assert not [b for b in buttons if f"invoice={one.id}" in b.url]
+            assert (about.label, about.url) in [(button.label, button.url) for button in buttons]
+        due = [one for one in found if one.balance and not one.under_way]
+        asked = re.search(r"(\d+) factures? à payer", shown.html)
+        assert (int(asked[1]) if asked else 0) == len(due)
+        reminder = mails[1]
+        assert reminder is None or due or "facture" not in reminder.subject.lower()
 
     @invariant()
     def one_attempt_holds_an_invoice(self):

@@ -21,6 +21,7 @@ from core.platform.db.rls import OWNER
 from core.platform.db.session import make_engine, make_session_factory
 from core.platform.plugins.discovery import installed
 from core.plugin import (
+    AttemptInfo,
     CertificateYear,
     Document,
     FamilyInfo,
@@ -143,6 +144,18 @@ class FakeInvoices:
 @dataclass
 class FakePayments:
     known: dict[int, PaymentInfo] = field(default_factory=dict)
+    under_way: dict[int, AttemptInfo] = field(default_factory=dict)
+    """Those that hold an invoice, where another word than *Paiement en cours* tells of them."""
+
+    def attempts(self, payment_ids) -> dict[int, AttemptInfo]:
+        return {
+            number: self.under_way.get(number) or AttemptInfo(
+                number, "awaited", "Nous attendons la réponse de la banque", "", "Paiement en cours",
+                holds=True, acts=("wait",), next_act="Voir où en est ce paiement",
+                url=f"https://ville.example.org/paiements/{number}",
+            )
+            for number in payment_ids
+        }  # fmt: skip
 
     def history(self, family_id: int) -> list[PaymentInfo]:
         mine = [p for p in self.known.values() if p.family_id == family_id]

@@ -57,7 +57,10 @@ def test_an_invoice_that_is_being_paid_has_no_button_to_pay(town, chat, family):
     town.add_invoice(family, "Cantine", 100, under_way=17)
     town.add_invoice(family, "Garderie", 200)
     shown = screen(chat.types("/factures"))
-    assert "paiement en cours" in shown.html
+    assert "Paiement en cours" in shown.html
+    assert "1 facture à payer\u00a0: 2,00" in shown.html, "what is being paid is no longer asked for"
+    assert "en cours de paiement\u00a0: 1,00" in shown.html
+    assert shown.html.count("à payer avant") == 1
     assert "https://ville.example.org/paiements/17" in [b.url for b in buttons(shown)]
     assert len([b for b in buttons(shown) if "Payer" in b.label]) == 1
     assert not [b for b in buttons(shown) if b.data == "all"], "one is left to pay"

@@ -198,7 +198,7 @@ def test_a_try_that_failed_is_told_while_another_may_follow(browser, detail, wor
     bank.outcomes[bank.last] = Pending(resumable=True, resume_url=url, detail=detail)
     page = come_back(browser, intent)
     assert words in page.html.h2.text
-    assert "Aller à la page de paiement" in page
+    assert "Reprendre le paiement" in page
     bank.pay(bank.last, browser.portal.clock)
     assert "Paiement confirmé" in come_back(browser, intent)
 

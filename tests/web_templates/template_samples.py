@@ -21,7 +21,7 @@ from core.api.web import MenuEntry
 from core.domain.attempt_status import Situation
 from core.invoices.lines import LineInfo
 from core.invoices.service import CreditNote, PaidInvoice, SharedPart
-from core.payments.standings import for_parent
+from core.payments.standings import act_words, for_parent
 from core.platform import i18n, templating
 from core.platform.tenancy.config import TenantConfig, TenantFile
 
@@ -303,7 +303,10 @@ def told(situation: str, *acts: str, holds: bool = False, office: bool = False) 
     standing = SimpleNamespace(
         situation=situation, acts=acts, holds=holds, watched=True, for_the_office=office
     )
-    return {"standing": standing, "meaning": for_parent(Situation(situation)), "opening": False}
+    return {
+        "standing": standing, "meaning": for_parent(Situation(situation)), "opening": False,
+        "act_words": act_words,
+    }  # fmt: skip
 
 
 def wrong(form: Form) -> Form:
@@ -372,7 +375,12 @@ SHARED = SharedPart(
 
 def samples() -> list[Sample]:
     """Every page in every state. Made anew each time: forms keep their errors."""
-    held = {7: SimpleNamespace(label="Paiement en cours")}
+    held = {
+        7: SimpleNamespace(
+            payment_id=7, title="Nous attendons la réponse de la banque", label="Paiement en cours",
+            next_act="Voir où en est ce paiement",
+        )
+    }  # fmt: skip
     invoices_common = {"today": date(2018, 11, 24), "error": None, "attempts": held, "shared": []}
     watching = {"payment": payment("pending"), "invoices": [CANTEEN]}
     one = Group("PERI", "REGIE PERISCOLAIRE", True, True, False, [CARE, BOTH])
@@ -405,9 +413,10 @@ def samples() -> list[Sample]:
             {"valid": True, "family_code": "F4821", "secret": "7KMP-Q2RS-TV4X"}, VISITOR,
         ),
         Sample("new-code-late", "new_code", {"valid": False, "family_code": "", "secret": None}, VISITOR),
-        Sample("menu", "menu", {"due_count": 3, "due_total": 46462, "lines": {"telegram_bot.home": "Deux discussions reliées"}}, PARENT, "menu"),
-        Sample("menu-one", "menu", {"due_count": 1, "due_total": 5687, "lines": {}}, TWO_HOMES, "menu"),
-        Sample("menu-none", "menu", {"due_count": 0, "due_total": 0, "lines": {}}, TWO_HOMES, "menu"),
+        Sample("menu", "menu", {"due_count": 3, "due_total": 46462, "attempts": {}, "lines": {"telegram_bot.home": "Deux discussions reliées"}}, PARENT, "menu"),
+        Sample("menu-one", "menu", {"due_count": 1, "due_total": 5687, "attempts": held, "lines": {}}, TWO_HOMES, "menu"),
+        Sample("menu-none", "menu", {"due_count": 0, "due_total": 0, "attempts": {}, "lines": {}}, TWO_HOMES, "menu"),
+        Sample("menu-held", "menu", {"due_count": 0, "due_total": 0, "attempts": held, "lines": {}}, PARENT, "menu"),
         Sample(
             "invoices", "invoices",
             {**invoices_common, "groups": GROUPS, "due_total": 171918}, TWO_HOMES, "invoices",
