@@ -120,6 +120,35 @@ class InvoiceInfo:
         return self.amount <= 0
 
 
+class SharedInfo(Protocol):
+    """The lines of a shared child on an invoice of its other home, and nothing else of it."""
+
+    @property
+    def regie(self) -> str:
+        """The régie's key."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """The invoice's label."""
+        ...
+
+    @property
+    def child(self) -> str:
+        """The child's name."""
+        ...
+
+    @property
+    def issued_on(self) -> date:
+        """The day of the invoice."""
+        ...
+
+    @property
+    def amount(self) -> int:
+        """Cents of this child's lines."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PaymentInfo:
     """A recorded payment of a family. `amount` is in cents."""
@@ -283,8 +312,18 @@ class Invoices(Protocol):
         """The invoice's PDF: the source's own, else rendered."""
         ...
 
-    def payment_link(self, invoice_id: int, family_id: int) -> str:
-        """An absolute URL that opens on paying this invoice, once and soon, without signing in."""
+    def shared(self, family_id: int) -> Sequence[SharedInfo]:
+        """What other homes were invoiced for the children that this family sees, newest first.
+
+        For information: it is the other home's to pay, and belongs in no sum of this family.
+        """
+        ...
+
+    def payment_link(self, invoice_ids: int | Collection[int], family_id: int) -> str:
+        """An absolute URL that opens on paying these invoices, once and soon, without signing in.
+
+        Several are paid at once, and have to be of one régie: ask `Payments.online` before.
+        """
         ...
 
 
@@ -313,6 +352,13 @@ class Payments(Protocol):
 
     def attempts(self, payment_ids: Collection[int]) -> Mapping[int, AttemptInfo]:
         """What to tell of online payments, such as those that hold an invoice (`under_way`)."""
+        ...
+
+    def online(self, invoices: Sequence[InvoiceInfo]) -> bool:
+        """Whether these invoices can be paid online now, together in one payment.
+
+        It says nothing of attempts that are under way (`InvoiceInfo.under_way`).
+        """
         ...
 
     def receipt(self, payment_id: int) -> Document | None:

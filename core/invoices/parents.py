@@ -114,9 +114,9 @@ def paid(request: Request) -> dict[str, Any]:
 def invoice_pdf(request: Request) -> Response:
     """An invoice's PDF, before and after payment, for good."""
     invoice_id = int(request.matchdict["id"])
-    only = request.signed_in.only_invoice_id
+    only = request.signed_in.only_invoice_ids
     seen = request.ctx.invoices.seen_by(request.family_id, [invoice_id])
-    if not seen or (only and only != invoice_id):
+    if not seen or (only and invoice_id not in only):
         raise HTTPNotFound
     return pdf(request.ctx.invoices.document(invoice_id))
 

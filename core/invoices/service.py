@@ -56,6 +56,12 @@ AT_HAND = timedelta(seconds=5)
 SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
 
 
+def linked(payload: Mapping[str, Any]) -> list[int]:
+    """The invoices that a payment link is for."""
+    # Links that were made before a link could carry several name one.
+    return [int(number) for number in payload.get("invoice_ids", [payload.get("invoice_id")])]
+
+
 def overpaid(invoice: Invoice) -> int:
     """Count the cents that an invoice was paid beyond what its credit notes leave of it."""
     return max(min(-invoice.left, invoice.paid), 0)
@@ -501,8 +507,9 @@ class Invoices:
             return None
         return self._documents.invoice(invoice, info, self.lines(invoice_id))
 
-    def payment_link(self, invoice_id: int, family_id: int) -> str:
-        """An absolute URL that opens on paying this invoice once, within half an hour."""
+    def payment_link(self, invoice_ids: int | Collection[int], family_id: int) -> str:
+        """An absolute URL that opens on paying these invoices once, within half an hour."""
+        ids = {invoice_ids} if isinstance(invoice_ids, int) else set(invoice_ids)
         token = new_token()
         self._session.add(
             OneTimeToken(
@@ -510,7 +517,7 @@ class Invoices:
                 token_hash=token_hash(token),
                 purpose=PAYMENT_LINK,
                 family_id=family_id,
-                payload={"invoice_id": invoice_id},
+                payload={"invoice_ids": sorted(ids)},
                 expires_at=self._clock.now() + PAYMENT_LINK_LIFE,
             )
         )

@@ -19,7 +19,7 @@ from core.api.errors import PayerField, PermanentError, RetryableError, StartRef
 from core.domain.attempt_status import RESTART_AFTER, Act, Situation
 from core.domain.payment_states import PaymentState, is_closed
 from core.invoices.parents import unpaid_page
-from core.invoices.service import PAYMENT_LINK
+from core.invoices.service import PAYMENT_LINK, linked
 from core.payments.models import Payment
 from core.payments.selection import Choice
 from core.payments.standings import act_words, for_parent
@@ -223,17 +223,19 @@ def payment_link_page(request: Request) -> dict[str, Any]:
 
 
 def _link_page(request: Request) -> dict[str, Any]:
-    """The invoice while the link works; that nothing is to pay, even when it works no more."""
+    """The invoices while the link works; that nothing is to pay, even when it works no more."""
     name, sign_in = request.matchdict["token"], request.ctx.sign_in
     token = sign_in.peek(PAYMENT_LINK, name)
     known = token or sign_in.seen(PAYMENT_LINK, name)
-    invoice = request.ctx.invoices.get(int(known.payload["invoice_id"])) if known else None
-    if token is None or invoice is None:
+    invoices = request.ctx.invoices.several(linked(known.payload)) if known else []
+    if token is None or not invoices:
         request.response.status_int = 404
-    paid = invoice is not None and invoice.balance == 0
+    done = [invoice for invoice in invoices if invoice.balance == 0]
+    shown = invoices if token else done
     return {
-        "invoice": invoice if token or paid else None,
-        "paid": paid,
+        "to_pay": [invoice for invoice in shown if invoice.payable],
+        "closed": [invoice for invoice in shown if invoice.balance and not invoice.payable],
+        "done": done,
         "used": known is not None and known.used_at is not None,
     }
 
@@ -242,14 +244,15 @@ def _link_page(request: Request) -> dict[str, Any]:
     route_name="payment_link", request_method="POST", renderer="payment_link.jinja2"
 )
 def payment_link(request: Request) -> dict[str, Any] | Response:
-    """Use the link: this browser may now pay this invoice, and do nothing else."""
+    """Use the link: this browser may now pay its invoices, and do nothing else."""
     opened = request.ctx.sign_in.open_payment_link(request.matchdict["token"])
     if opened is None:
         return _link_page(request)
-    token, invoice_id = opened
-    response = HTTPSeeOther(
-        location=request.route_path("checkout", _query={"invoice": invoice_id})
-    )
+    token, ids = opened
+    # What was paid since the link was made is left out; with nothing left, the next page says why.
+    left = [invoice.id for invoice in request.ctx.invoices.several(ids) if invoice.payable]
+    chosen = [("invoice", invoice_id) for invoice_id in left or ids]
+    response = HTTPSeeOther(location=request.route_path("checkout", _query=chosen))
     let_in(request, response, token)
     return response
 
@@ -258,10 +261,10 @@ def payment_link(request: Request) -> dict[str, Any] | Response:
 
 
 def _wanted(request: Request, numbers: Sequence[str]) -> set[int]:
-    """The ids that were chosen; who came by a payment link may choose that invoice only."""
+    """The ids that were chosen; who came by a payment link may choose its invoices only."""
     wanted = {number(text) for text in numbers}
-    only = request.signed_in.only_invoice_id
-    if only and wanted - {only}:
+    only = request.signed_in.only_invoice_ids
+    if only and wanted - only:
         raise NotFoundError
     return wanted
 
@@ -282,9 +285,9 @@ def _own(request: Request, *, readable: bool = False) -> Payment:
     `readable`: also one that another household made, if this family sees every invoice of it.
     """
     payment_id = int(request.matchdict["id"])
-    only = request.signed_in.only_invoice_id
+    only = request.signed_in.only_invoice_ids
     ids = request.ctx.payments.invoice_ids(payment_id)
-    if only and ids != [only]:
+    if only and not (ids and only.issuperset(ids)):
         raise HTTPNotFound
     if readable and len(request.ctx.invoices.seen_by(request.family_id, ids)) == len(ids) > 0:
         found: Payment = request.ctx.payments.row(payment_id)

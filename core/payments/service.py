@@ -9,7 +9,14 @@ from sqlalchemy import and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core.api.context import AskedInfo, AttemptInfo, Clock, PaymentInfo, Recorded
+from core.api.context import (
+    AskedInfo,
+    AttemptInfo,
+    Clock,
+    InvoiceInfo,
+    PaymentInfo,
+    Recorded,
+)
 from core.api.messages import Document
 from core.api.payments import Means
 from core.domain.attempt_status import Standing
@@ -52,6 +59,14 @@ class Payments:
         self._attempts = attempts
         self._documents = documents
         self._audit = audit
+
+    def online(self, invoices: Sequence[InvoiceInfo]) -> bool:
+        """Whether these invoices can be paid online now, together in one payment."""
+        try:
+            self._attempts.check(invoices)
+        except NotPayableError:
+            return False
+        return True
 
     def ask_again(self, provider: str, reference: str) -> bool:
         """See `Attempts.ask_again`."""

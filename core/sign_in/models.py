@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
@@ -59,6 +60,10 @@ class WebSession(TenantScoped, Base):
     only_invoice_id: Mapped[ReferenceOrNone] = mapped_column(
         comment="opened by a payment link: good for paying this invoice, and nothing else"
     )
+    more_invoice_ids: Mapped[list[int]] = mapped_column(
+        ARRAY(BigInteger), default=list, server_default="{}",
+        comment="of a payment link for several invoices: the others",
+    )  # fmt: skip
     created_at: Mapped[Moment]
     seen_at: Mapped[Moment]
 

@@ -16,7 +16,7 @@ from core.api.errors import UserError
 from core.domain import access_codes
 from core.families.models import AccessCode, ContactEmail, Family
 from core.families.service import Families, slow_hash
-from core.invoices.service import PAYMENT_LINK
+from core.invoices.service import PAYMENT_LINK, linked
 from core.messages.service import Notifications
 from core.platform.audit.service import Audit
 from core.platform.doors import Doors
@@ -419,11 +419,11 @@ class SignIn:
             )
         )
 
-    def open_payment_link(self, token: str) -> tuple[str, int] | None:
-        """Use a payment link: a session token good for that invoice only, and the invoice's id."""
+    def open_payment_link(self, token: str) -> tuple[str, list[int]] | None:
+        """Use a payment link: a session token good for its invoices only, and their ids."""
         redeemed = self.redeem(PAYMENT_LINK, token)
         if redeemed is None:
             return None
         family_id, payload = redeemed
-        invoice_id = int(payload["invoice_id"])
-        return self._web_sessions.open(family_id, only_invoice_id=invoice_id), invoice_id
+        ids = linked(payload)
+        return self._web_sessions.open(family_id, only_invoice_ids=ids), ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,12 +20,17 @@ from core.sign_in.models import WebSession
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who a browser is. `only_invoice_id`: came by a payment link and may only pay that."""
+    """Who a browser is. `only_invoice_ids`: came by a payment link and may only pay these."""
 
     session_id: int
     family: FamilyInfo
     account_id: int | None
-    only_invoice_id: int | None
+    only_invoice_ids: frozenset[int] = frozenset()
+
+    @property
+    def by_link(self) -> bool:
+        """Whether a payment link opened the session."""
+        return bool(self.only_invoice_ids)
 
     @property
     def family_id(self) -> int:
@@ -40,6 +46,7 @@ def _by_token() -> Select[*tuple[Any, ...]]:
             WebSession.id,
             WebSession.account_id,
             WebSession.only_invoice_id,
+            WebSession.more_invoice_ids,
             WebSession.seen_at,
             WebSession.family_id,
             Family.code,
@@ -77,17 +84,21 @@ class WebSessions:
         family_id: int,
         *,
         account_id: int | None = None,
-        only_invoice_id: int | None = None,
+        only_invoice_ids: Collection[int] = (),
     ) -> str:
         """Start a browser's session; the token goes into its cookie."""
         token, now = new_token(), self._clock.now()
+        only = sorted(set(only_invoice_ids))
         self._session.add(
             WebSession(
                 tenant_id=self._tenant,
                 token_hash=token_hash(token),
                 family_id=family_id,
                 account_id=account_id,
-                only_invoice_id=only_invoice_id,
+                # One of them stands where a version that knows of one only looks for it, and so
+                # never takes this for a session that opens the whole file.
+                only_invoice_id=only[0] if only else None,
+                more_invoice_ids=only[1:],
                 created_at=now,
                 seen_at=now,
             )
@@ -114,7 +125,8 @@ class WebSessions:
         if now - row.seen_at > TOUCH:
             self._change(row.id, seen_at=now)
         family = FamilyInfo(row.family_id, row.code, row.name, row.language)
-        return SignedIn(row.id, family, row.account_id, row.only_invoice_id)
+        only = frozenset(filter(None, (row.only_invoice_id, *row.more_invoice_ids)))
+        return SignedIn(row.id, family, row.account_id, only)
 
     def turn_to(self, signed_in: SignedIn, family_id: int) -> None:
         """Show another family from now on."""

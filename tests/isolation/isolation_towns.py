@@ -195,7 +195,7 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
         account = town.sign_in.create_account(family_id, f"{family}@{slug}.example", "a long one")
         found.session = town.web_sessions.open(family_id)
         found.account_session = town.web_sessions.open(family_id, account_id=account)
-        found.link_session = town.web_sessions.open(family_id, only_invoice_id=invoices[1])
+        found.link_session = town.web_sessions.open(family_id, only_invoice_ids=[invoices[1]])
         end = portal.clock.now() + timedelta(hours=1)
         found.tokens["lost"] = town.sign_in.one_time_token(LOST_CODES, family_id, end, {})
         found.tokens["way_in"] = town.sign_in.one_time_token(

@@ -16,6 +16,7 @@ from core.api.errors import PayerField, PermanentError, RetryableError, StartRef
 from core.api.payments import Anomaly, Failed, FailureKind, Means, Pending, Redirect
 from core.domain.start_refusals import RefusalKind
 from core.testing.fakes import FakeProvider
+from core.testing.portal import record
 
 
 def invoice_ids(portal, *numbers):
@@ -517,3 +518,94 @@ def test_the_link_of_a_paid_invoice_says_so(browser, another, used):
     assert "trop ancien" not in page
     portal.clock.pass_time(hours=1)
     assert "Cette facture est payée" in another().get(path, status="*")
+
+
+# --- a link for several invoices -------------------------------------------------------------------
+
+
+@pytest.fixture
+def basket(browser):
+    """The path of a link for invoices 1 and 2; a third one of the family is in no link."""
+    with browser.portal.town() as town:
+        first, second = (town.invoices.by_number(number)[0] for number in ("1", "2"))
+        return path_of(town, first, second)
+
+
+def path_of(town, *invoices):
+    link = town.invoices.payment_link([invoice.id for invoice in invoices], invoices[0].family_id)
+    return link.removeprefix("http://localhost/valmont")
+
+
+def use(page, button="Payer ces factures"):
+    return next(form for form in page.forms.values() if button in form.text).submit().follow()
+
+
+def test_a_payment_link_may_be_for_several_invoices_and_opens_nothing_else(browser, another, basket):
+    portal = browser.portal
+    portal.publish(record("3", amount=1500))
+    (third,) = invoice_ids(portal, "3")
+    chat = another()
+    chat.get(basket)  # A preview uses nothing up.
+    page = chat.get(basket)
+    assert "66,87" in page
+    page = use(page)
+    assert "66,87" in page
+    for closed in ("/factures", "/factures/payees", "/menu", "/compte", "/alertes"):
+        assert chat.get(closed, expect_errors=True).status_int == 403
+    assert chat.get(f"/factures/recapitulatif?invoice={third}", expect_errors=True).status_int == 404
+    mixed = "&".join(f"invoice={i}" for i in (*invoice_ids(portal, "1"), third))
+    assert chat.get(f"/factures/recapitulatif?{mixed}", expect_errors=True).status_int == 404
+    assert chat.get(f"/factures/{third}.pdf", expect_errors=True).status_int == 404
+    for mine in invoice_ids(portal, "1", "2"):
+        assert chat.get(f"/factures/{mine}.pdf").status_int == 200
+    chat.fill(page, email="chat@exemple.fr")
+    intent = portal.bank.intents[portal.bank.last]
+    assert intent.amount == 6687
+    portal.bank.pay(portal.bank.last, portal.clock)
+    assert "Paiement confirmé" in come_back(chat, intent)
+    assert another().get(basket, status="*").text.count("est payée") == 2
+
+
+def test_a_link_for_several_invoices_asks_for_those_that_are_left(browser, another, basket):
+    portal = browser.portal
+    browser.sign_in()
+    intent = start(browser, "2")
+    portal.bank.pay(portal.bank.last, portal.clock)
+    come_back(browser, intent)
+    chat = another()
+    page = chat.get(basket)
+    assert "La facture n°\u00a02 est payée" in page
+    page = use(page, "Payer cette facture")
+    assert "56,87" in page
+    assert "66,87" not in page
+    chat.fill(page, email="chat@exemple.fr")
+    assert portal.bank.intents[portal.bank.last].amount == 5687
+
+
+def test_the_link_of_several_paid_invoices_says_so_for_good(browser, another, basket):
+    portal = browser.portal
+    browser.sign_in()
+    intent = start(browser, "1", "2")
+    portal.bank.pay(portal.bank.last, portal.clock)
+    come_back(browser, intent)
+    for _time in range(2):
+        page = another().get(basket, status="*")
+        assert page.text.count("est payée") == 2
+        assert "Payer ces factures" not in page
+        portal.clock.pass_time(hours=1)
+
+
+def test_a_link_for_several_invoices_grows_old(browser, another, basket):
+    browser.portal.clock.pass_time(minutes=31)
+    assert "trop ancien" in another().get(basket, status=404)
+
+
+def test_what_can_be_paid_online_together_is_told_beforehand(browser):
+    portal = browser.portal
+    with portal.town() as town:
+        first, second = (town.invoices.by_number(number)[0] for number in ("1", "2"))
+        assert town.payments.online([first, second])
+        assert town.payments.online([first])
+        assert not town.payments.online([])
+        assert not town.payments.online([first, replace(second, regie="GARDERIE")])
+        assert not town.payments.online([replace(first, payable=False)])

@@ -478,9 +478,11 @@ def samples() -> list[Sample]:
             PARENT,
         ),
         Sample("reversed", "payment_done", {**done, **told("reversed", "choose"), "payment": payment("reversed")}, PARENT),
-        Sample("payment-link", "payment_link", {"invoice": CANTEEN, "paid": False, "used": False}, VISITOR),
-        Sample("payment-link-paid", "payment_link", {"invoice": CANTEEN, "paid": True, "used": True}, VISITOR),
-        Sample("payment-link-late", "payment_link", {"invoice": None, "paid": False, "used": False}, VISITOR),
+        Sample("payment-link", "payment_link", {"to_pay": [CANTEEN], "closed": [], "done": [], "used": False}, VISITOR),
+        Sample("payment-link-several", "payment_link", {"to_pay": [CANTEEN, CARE], "closed": [BOTH], "done": [], "used": False}, VISITOR),
+        Sample("payment-link-half", "payment_link", {"to_pay": [CANTEEN], "closed": [], "done": [CARE], "used": False}, VISITOR),
+        Sample("payment-link-paid", "payment_link", {"to_pay": [], "closed": [], "done": [CANTEEN], "used": True}, VISITOR),
+        Sample("payment-link-late", "payment_link", {"to_pay": [], "closed": [], "done": [], "used": False}, VISITOR),
         *(
             Sample(
                 state, "payment_failed",

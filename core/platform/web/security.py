@@ -60,7 +60,7 @@ class Security:
         identity = self.identity(request)
         allowed = (
             identity is not None
-            and (permission == PAYER or (permission == PARENT and not identity.only_invoice_id))
+            and (permission == PAYER or (permission == PARENT and not identity.by_link))
         )
         return Allowed(permission) if allowed else Denied(permission)
 
@@ -132,13 +132,13 @@ def family_id(request: Request) -> int:
 def family(request: Request) -> FamilyInfo | None:
     """The signed-in family, None for visitors and for those who came by a payment link."""
     signed_in: SignedIn | None = request.signed_in if request.ctx is not None else None
-    return None if signed_in is None or signed_in.only_invoice_id else signed_in.family
+    return None if signed_in is None or signed_in.by_link else signed_in.family
 
 
 def by_link(request: Request) -> bool:
-    """Whether this browser came by a payment link, and may only pay that invoice."""
+    """Whether this browser came by a payment link, and may only pay its invoices."""
     found: SignedIn | None = request.signed_in if request.ctx is not None else None
-    return found is not None and found.only_invoice_id is not None
+    return found is not None and found.by_link
 
 
 def families(request: Request) -> list[FamilyInfo]:
