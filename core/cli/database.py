@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from core.platform.db.migrate import upgrade
+from core.platform.db.migrate import OldServerError, upgrade
 from core.platform.plugins.discovery import discovered, installed
 from core.platform.settings import Settings, get_settings
 from core.runtime import read_towns, sync_towns
@@ -20,7 +20,10 @@ def database() -> None:
 @database.command()
 def migrate() -> None:
     """Run all migrations, core's and every installed plugin's, and note new towns."""
-    migrate_all(get_settings())
+    try:
+        migrate_all(get_settings())
+    except OldServerError as error:
+        raise click.ClickException(str(error)) from None
     click.echo("The schema is up to date.")
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 from core.cli.plugins import health
 from core.cli.towns import mail_trouble
 from core.messages.email.smtp import dial
+from core.platform.db.migrate import OLDEST_POSTGRESQL
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.plugins.discovery import discovered
 from core.platform.settings import Settings, get_settings, unknown_variables
@@ -81,7 +82,12 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         return
     with _engine(settings.database_url) as engine, engine.connect() as connection:
         version = connection.execute(text("SHOW server_version")).scalar_one()
-        yield good(f"PostgreSQL {version}")
+        if int(connection.execute(text("SHOW server_version_num")).scalar_one()) < (
+            OLDEST_POSTGRESQL * 10_000
+        ):
+            yield bad(f"PostgreSQL {version}: {OLDEST_POSTGRESQL} or newer is needed")
+        else:
+            yield good(f"PostgreSQL {version}")
         row = connection.execute(
             text("SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = USER")
         ).one()

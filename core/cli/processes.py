@@ -11,6 +11,9 @@ import click
 from core.platform import metrics
 from core.platform.settings import get_settings
 
+DEBT_OF_LIBRARIES = "ignore:pkg_resources is deprecated"
+"""Pyramid's, for ``PYTHONWARNINGS``: nothing that an operator could act on, in each log."""
+
 
 def check_plugins() -> None:
     """Refuse to start where plugins claim each other's work: Celery would start, and do nothing.
@@ -33,6 +36,8 @@ def become(module: str, *arguments: str) -> NoReturn:
     ``-P`` keeps the current folder off the path, where a folder might be called like a package.
     """
     sys.stdout.flush()
+    # Also of the processes that it starts.
+    os.environ.setdefault("PYTHONWARNINGS", DEBT_OF_LIBRARIES)
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606
 
 
@@ -63,6 +68,8 @@ def web(host: str, port: int, workers: int, threads: int, max_requests: int) -> 
         "--max-requests", str(max_requests),
         "--max-requests-jitter", str(max_requests // 10),
         "--name", "preau",
+        # For gunicorn's own command, in the home folder: a service has none that it may write to.
+        "--no-control-socket",
         # The heartbeat file must not wait for a disk.
         *(["--worker-tmp-dir", "/dev/shm"] if os.path.isdir("/dev/shm") else []),  # noqa: PTH112, S108
         "--log-level", "warning",

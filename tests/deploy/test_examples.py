@@ -19,6 +19,8 @@ from sqlalchemy import create_engine, text
 from core.cli.main import preau
 from core.dev.embedded import postgresql_binaries
 from core.platform import metrics
+from core.platform.db import migrate
+from core.platform.db.migrate import OLDEST_POSTGRESQL
 from core.platform.settings import Settings
 
 ROOT = DEPLOY.parent
@@ -219,15 +221,9 @@ POWERS = (
 
 def test_the_sql_makes_the_roles_that_the_tests_run_with(servers, tmp_path):
     """Under other names, beside ours: then roles and rights are compared."""
-    script = tmp_path / "create.sql"
-    source = (DEPLOY / "postgresql" / "create.sql").read_text("utf-8")
-    script.write_text(re.sub(r"\bpreau(?=\b|_)", "shown", source))
-    made = subprocess.run(
-        [str(postgresql_binaries() / "psql"), "-X", "-q", "-h", str(servers._sockets), "-U", "postgres",
-         "-v", "ON_ERROR_STOP=1", *(f"--set={n}=x'y" for n in ("owner", "app", "relay", "maintenance")),
-         "-f", str(script)], capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    made = shown(servers, tmp_path, **PASSWORDS)
     assert made.returncode == 0, made.stderr
+    assert made.stderr == ""
 
     def look(prefix):
         url = servers.url("postgres", prefix)
@@ -240,13 +236,109 @@ def test_the_sql_makes_the_roles_that_the_tests_run_with(servers, tmp_path):
         engine.dispose()
         return found
 
+    assert look("shown") == look("preau")
+
+    # A second database beside it, for a restore: the roles stay, and keep their passwords.
+    made = shown(servers, tmp_path, database="shown_restored")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert cluster(servers) == {"shown", "shown_restored", *SHOWN_ROLES}
+
+
+PASSWORDS = dict.fromkeys(("owner", "app", "relay", "maintenance"), "x'y")
+SHOWN_ROLES = {f"shown_{name}" for name in PASSWORDS}
+
+
+def shown(servers, folder, **variables):
+    """Run the script as a person does, but for roles and databases that are called ``shown``."""
+    script = folder / "create.sql"
+    source = (DEPLOY / "postgresql" / "create.sql").read_text("utf-8")
+    script.write_text(re.sub(r"\bpreau(?=\b|_)", "shown", source))
+    return subprocess.run(
+        [str(postgresql_binaries() / "psql"), "-X", "-h", str(servers._sockets), "-U", "postgres",
+         *(f"--set={name}={value}" for name, value in variables.items()), "-f", str(script)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def cluster(servers):
+    """The roles and databases that the script made."""
+    engine = create_engine(servers.url("postgres", "postgres"))
+    with engine.connect() as connection:
+        found = connection.scalars(
+            text(
+                "SELECT rolname FROM pg_roles WHERE rolname LIKE 'shown%'"
+                " UNION SELECT datname FROM pg_database WHERE datname LIKE 'shown%'"
+            )
+        ).all()
+    engine.dispose()
+    return set(found)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_shown(request):
+    yield
+    if "servers" in request.fixturenames:
+        servers = request.getfixturevalue("servers")
+        for name in cluster(servers) - SHOWN_ROLES:
+            servers.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        servers.execute(f"DROP ROLE IF EXISTS {', '.join(SHOWN_ROLES)}")
+
+
+@pytest.mark.parametrize(
+    ("variables", "before", "words"),
+    [
+        ({}, (), "password is missing"),
+        (PASSWORDS | {"relay": ""}, (), "password is missing"),
+        (PASSWORDS | {"database": "Préau"}, (), "small letters"),
+        (PASSWORDS | {"database": ""}, (), "small letters"),
+        (PASSWORDS, ("CREATE DATABASE shown",), "exists already"),
+        (PASSWORDS, ("CREATE ROLE shown_app",), "Some of the four roles"),
+    ],
+)
+def test_the_sql_makes_nothing_where_something_is_wrong(servers, tmp_path, variables, before, words):
+    servers.execute(*before)
+    here = cluster(servers)
+    made = shown(servers, tmp_path, **variables)
+    assert made.returncode != 0
+    assert words in made.stderr
+    assert "othing was made" in made.stderr
+    assert cluster(servers) == here
+
+
+def test_what_fails_half_way_is_undone(servers, tmp_path):
+    """The roles can be made, and the database cannot."""
+    servers.execute("ALTER DATABASE template0 RENAME TO template0_away")
     try:
-        assert look("shown") == look("preau")
+        made = shown(servers, tmp_path, **PASSWORDS)
     finally:
-        servers.execute(
-            'DROP DATABASE "shown" WITH (FORCE)',
-            "DROP ROLE shown_owner, shown_app, shown_relay, shown_maintenance",
-        )
+        servers.execute("ALTER DATABASE template0_away RENAME TO template0")
+    assert made.returncode != 0
+    assert "nothing was kept" in made.stderr
+    assert cluster(servers) == set()
+
+
+def test_one_number_for_postgresql_everywhere():
+    operating = (ROOT / "docs" / "operating.md").read_text("utf-8")
+    script = (DEPLOY / "postgresql" / "create.sql").read_text("utf-8")
+    said = re.findall(r"PostgreSQL (\d+)(?: or newer)", operating + script)
+    assert len(said) >= 3
+    assert set(map(int, said)) == {OLDEST_POSTGRESQL}
+    assert f"< {OLDEST_POSTGRESQL}0000 AS is_too_old" in script
+
+
+def test_a_server_that_is_too_old_is_left_as_it_is(servers, monkeypatch):
+    monkeypatch.setattr(migrate, "OLDEST_POSTGRESQL", 99)
+    servers.create_database("old")
+    url = servers.addresses("old").owner_url
+    try:
+        with pytest.raises(migrate.OldServerError, match="99 or newer"):
+            migrate.upgrade(url)
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT to_regclass('public.alembic_version')")) is None
+        engine.dispose()
+    finally:
+        servers.execute('DROP DATABASE "old" WITH (FORCE)')
 
 
 # --- Watching --------------------------------------------------------------------------------

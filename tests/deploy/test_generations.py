@@ -132,6 +132,20 @@ def until(true, log):
         time.sleep(0.05)
 
 
+def test_a_start_in_production_complains_of_nothing(start, tmp_path, monkeypatch):
+    """As a service: json lines only, and a home folder that nobody may write to."""
+    monkeypatch.setenv("PREAU_LOG_FORMAT", "json")
+    monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    process, base, log = start()
+    until_it_listens(int(base.rpartition(":")[2]), process, log)
+    asks(base, 1)
+    until(lambda: len(workers(process)) == 2, log)
+    said = log.read_text("utf-8")
+    assert [line for line in said.splitlines() if not line.startswith("{")] == []
+    assert "error" not in said
+
+
 @pytest.mark.parametrize("code", [BROKEN, EXITS], ids=["cannot be imported", "ends the process"])
 def test_a_plugin_that_does_not_load_ends_no_portal_that_runs(web, environment, code, tmp_path):
     process, base, log = web

@@ -59,6 +59,7 @@ def nginx():
         )  # fmt: skip
         site = (DEPLOY / "nginx" / "preau.conf").read_text("utf-8")
         for pattern, value in {
+            r" *listen \[::\]:.*\n": "",
             r"listen 80\b": f"listen 127.0.0.1:{plain}",
             r"listen 443\b": f"listen 127.0.0.1:{tls}",
             r"/etc/ssl/preau": str(folder),
@@ -208,3 +209,24 @@ def test_the_log_holds_no_token_and_no_query(client, nginx):
     assert NAME in log.read_text()
     assert "SECRET-TOKEN" not in log.read_text()
     assert "parent@" not in log.read_text()
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_it_stands_beside_debian_s_default_site(nginx, order, tmp_path):
+    """Both on one port: Debian's site claims to be the default one there."""
+    folder, plain, _tls = nginx
+    default = tmp_path / "default"
+    default.write_text(f"server {{ listen 127.0.0.1:{plain} default_server; server_name _; root /var/www/html; }}")
+    sites = [default, folder / "site.conf"][:: 1 if order == "before" else -1]
+    temporary = "".join(
+        f"{kind}_temp_path {tmp_path}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (tmp_path / "nginx.conf").write_text(
+        f"pid {tmp_path}/pid; error_log {tmp_path}/error.log; events {{}}"
+        f" http {{ {temporary} {' '.join(f'include {site};' for site in sites)} }}"
+    )
+    checked = subprocess.run(
+        [program("nginx"), "-t", "-c", f"{tmp_path}/nginx.conf", "-e", f"{tmp_path}/error.log"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stderr

@@ -19,6 +19,14 @@ LOCK_SECONDS = 10
 """How long a migration may wait for a table that is in use, before it gives up unchanged."""
 
 
+OLDEST_POSTGRESQL = 15
+"""The oldest server that Préau runs on: that of Debian 12. Doctor, script and documents name it."""
+
+
+class OldServerError(Exception):
+    """PostgreSQL is older than `OLDEST_POSTGRESQL`; nothing was changed."""
+
+
 def _config(versions: Iterable[Path]) -> Config:
     config = Config()
     config.set_main_option("script_location", str(CORE_VERSIONS.parent))
@@ -43,6 +51,9 @@ def _run(owner_url: str, plugin_versions: Iterable[Path], action: Callable[[Conf
     engine = create_engine(owner_url, poolclass=NullPool)
     config = _config(plugin_versions)
     with engine.connect() as connection:
+        number = int(connection.scalar(text("SHOW server_version_num")) or 0)
+        if number < OLDEST_POSTGRESQL * 10_000:
+            raise OldServerError(f"PostgreSQL {OLDEST_POSTGRESQL} or newer is needed, not {number}")
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
         # A migration that waits for a lock makes all who serve wait behind it: rather try again.
         connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
