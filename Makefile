@@ -1,16 +1,30 @@
 # Two commands: `make run` and `make test`. Both set up what they need, and do nothing twice.
 
+# The oldest first: it is the one that the pinned versions are chosen on.
+PYTHONS := 3.11 3.12 3.13 3.14
+
+# `make test PYTHON=…` and `make run PYTHON=…` take a version (3.13), a command or a path, and keep
+# an environment of their own for it. A version is looked for on the path, then among pyenv's.
+SHOW := import sys; assert sys.version_info >= (3, 11); print(*sys.version_info[:2], sep=".")
+WORKS = $(shell for python in $(1); do "$$python" -c '$(SHOW)' >/dev/null 2>&1 \
+	&& echo "$$python" && exit; done)
+named = python$(1) $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/$(1).*/bin/python$(1))
+
+ifeq ($(origin PYTHON),command line)
+FOUND := $(call WORKS,$(if $(filter 3.%,$(PYTHON)),$(call named,$(PYTHON)),$(PYTHON)))
+ifeq ($(FOUND),)
+$(error PYTHON=$(PYTHON) is no Python that runs here; Python 3.11 or newer is needed)
+endif
+VENV := .venv-$(shell "$(FOUND)" -c '$(SHOW)')
+else
 VENV := .venv
+FOUND = $(call WORKS,$(PYTHONS:%=python%) python3)
+endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 # Modules are compiled once, whatever the environment says: tests and runs start many processes.
 unexport PYTHONDONTWRITEBYTECODE
-
-# The oldest supported Python first: it is the one the pinned versions are tested on.
-FIND_PYTHON = for python in python3.11 python3.12 python3.13 python3.14 python3; do \
-	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	&& echo $$python && exit; done; echo "Python 3.11 or newer is needed." >&2; exit 1
 
 # Debian packages are installed only when something is missing and we may.
 APT = root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
@@ -51,8 +65,8 @@ reset:  ## Remove the demonstration's data, which the next run makes anew
 dev: $(VENV)/.dev pango
 
 $(BIN)/python:
-	@python=$$($(FIND_PYTHON)) && echo "Making $(VENV) with $$python" \
-	&& { $$python -m venv $(VENV) \
+	@[ -n "$(FOUND)" ] || { echo "Python 3.11 or newer is needed." >&2; exit 1; }
+	@echo "Making $(VENV) with $(FOUND)" && { "$(FOUND)" -m venv $(VENV) \
 	|| { rm -rf $(VENV); echo "On Debian: apt-get install python3-venv" >&2; exit 1; }; }
 
 $(VENV)/.run: requirements/run.txt setup.cfg pyproject.toml | $(BIN)/python

@@ -17,6 +17,7 @@ from redis import Redis
 from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.pool import NullPool
 
+from core.cli import pythons
 from core.cli.plugins import health
 from core.cli.towns import mail_trouble
 from core.messages.email.smtp import dial
@@ -67,7 +68,8 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
 
 def check_python(_settings: Settings) -> Iterator[Finding]:
     """The interpreter and the libraries that pip does not bring."""
-    yield good(f"Python {sys.version.split()[0]}")
+    warning = pythons.warning_for((sys.version_info[0], sys.version_info[1]))
+    yield doubtful(warning) if warning else good(f"Python {sys.version.split()[0]}")
     for name in ("libpango-1.0.so.0", "libpangoft2-1.0.so.0", "libharfbuzz.so.0"):
         try:
             ctypes.CDLL(name)

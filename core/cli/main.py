@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from importlib import import_module
 
 import click
 
-from core.cli import addresses
+from core.cli import addresses, pythons
 from core.platform.logging import configure
 from core.platform.settings import SettingsError, get_settings
 
@@ -104,6 +105,8 @@ def _broken(name: str, error: Exception) -> click.Command:
 @click.pass_context
 def preau(ctx: click.Context) -> None:
     """Préau, the portal where parents pay what the school canteen and day-care cost."""
+    if warning := pythons.warning_for((sys.version_info[0], sys.version_info[1])):
+        click.echo(warning, err=True)
     if ctx.invoked_subcommand == "run":
         return
     try:
