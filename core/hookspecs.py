@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from core.api.chat import ChatSkill
 from core.api.context import TenantContext
 from core.api.invoices import InvoiceSource
 from core.api.messages import MessageKind, NotificationChannel
@@ -89,6 +90,11 @@ def message_kinds(  # type: ignore[empty-body]
 
     What cannot be put into words waits.
     """
+
+
+@hookspec
+def chat_skills(ctx: TenantContext) -> Sequence[ChatSkill]:  # type: ignore[empty-body]
+    """Give what this plugin can do for a parent in a chat. Contained."""
 
 
 @hookspec

@@ -3,10 +3,20 @@
 >>> from core.plugin import Plugin, PluginSettings, hookimpl
 """
 
+from core.api.chat import (
+    ChatAnswer,
+    ChatButton,
+    ChatPress,
+    ChatQuestion,
+    ChatRule,
+    ChatSkill,
+    ChatSkillInfo,
+)
 from core.api.context import (
     AskedInfo,
     AttemptInfo,
     CertificateYear,
+    Chat,
     ChildInfo,
     Clock,
     ContactInfo,
@@ -115,6 +125,7 @@ __all__ = [
     "protect", "render_pdf", "town_context", "use",
     "DateError", "DecodeError", "Encoding", "decode", "detect", "in_bounds", "is_surprising",
     "parse_day", "parse_decimal",
-    "MessageKind", "Messages", "Notification", "TileLine", "TodoEntry", "Wording",
+    "Chat", "ChatAnswer", "ChatButton", "ChatPress", "ChatQuestion", "ChatRule", "ChatSkill",
+    "ChatSkillInfo", "MessageKind", "Messages", "Notification", "TileLine", "TodoEntry", "Wording",
     "AddressError", "AttemptInfo", "PayerField", "RefusalKind", "StartRefusedError", "leaving",
 ]  # fmt: skip

@@ -62,6 +62,7 @@ from core.platform.outbox.dead import DeadEffects
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.cache import Answers
 from core.platform.plugins.calls import NonsenseError, report_fault
+from core.platform.plugins.chat import Chat
 from core.platform.plugins.discovery import Brought, Extensions
 from core.platform.plugins.events import Events
 from core.platform.plugins.guests import (
@@ -70,6 +71,7 @@ from core.platform.plugins.guests import (
     HeldChannel,
     HeldKind,
     HeldProvider,
+    HeldSkill,
     HeldSource,
 )
 from core.platform.settings import Settings
@@ -84,6 +86,10 @@ from core.sign_in.sessions import WebSessions
 
 S = TypeVar("S", bound=BaseModel)
 H = TypeVar("H", bound=Held)
+
+
+_WITHIN_PLUGIN = frozenset({"message_kinds", "chat_skills"})
+"""Hooks whose keys say nothing outside their plugin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,11 @@ class Town:
         """The plugins' kinds of messages, by ``<plugin>.<key>``."""
         return self._keyed("message_kinds", HeldKind)
 
+    @property
+    def chat_skills(self) -> Mapping[str, HeldSkill]:
+        """The plugins' skills for chats, by ``<plugin>.<key>``."""
+        return self._keyed("chat_skills", HeldSkill)
+
     def menu(self, audience: Audience) -> Sequence[MenuEntry]:
         """The plugins' entries of a menu, sorted; asked once a minute."""
         known, unknown = self._answers.known("menu_entries", [audience])
@@ -262,13 +273,13 @@ class Town:
     def _keyed(self, hook: str, kind: type[H]) -> Mapping[str, H]:
         """What the plugins bring, by key; asked once. A key that is taken cannot be taken over.
 
-        Kinds of messages have a key within their plugin.
+        Kinds of messages and skills have a key within their plugin.
         """
         if hook not in self._brought_by_key:
             by_key: dict[str, Held] = {}
             for plugin, items in self._brought(hook):
                 for item in items:
-                    key = f"{plugin}.{item.key}" if hook == "message_kinds" else item.key
+                    key = f"{plugin}.{item.key}" if hook in _WITHIN_PLUGIN else item.key
                     if hook == "payment_providers" and item.key != plugin:
                         # Payments under way are asked for under this name, for years.
                         report_fault(plugin, hook, NonsenseError(f"key {item.key!r}, not its name"))
@@ -436,6 +447,11 @@ class Town:
             outbox=self.outbox,
             kinds=lambda: self.message_kinds,
         )
+
+    @cached_property
+    def chat(self) -> Chat:
+        """The plugins' skills for chats."""
+        return Chat(self.config.slug, self._secret_key, skills=lambda: self.chat_skills)
 
     @cached_property
     def letters(self) -> Letters:

@@ -50,7 +50,7 @@ def _is(value: object, kind: Any) -> bool:
             _is(name, key) and _is(one, held) for name, one in value.items()
         )
     if origin is tuple:
-        (held, _more) = get_args(kind)
+        held, _more = get_args(kind)
         return isinstance(value, tuple) and all(_is(one, held) for one in value)
     if kind is str:
         return isinstance(value, str) and _is_text(value)

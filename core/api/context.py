@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from core.api.chat import ChatAnswer, ChatPress, ChatQuestion, ChatSkillInfo
 from core.api.messages import Document, Notification
 from core.api.payments import Means
 
@@ -477,6 +478,38 @@ class Messages(Protocol):
         ...
 
 
+class Chat(Protocol):
+    """Skills of all plugins (hook `chat_skills`), for a plugin that carries a chat."""
+
+    def skills(self) -> Sequence[ChatSkillInfo]:
+        """All skills in this town, by name."""
+        ...
+
+    def answer(self, name: str, question: ChatQuestion) -> ChatAnswer | None:
+        """Have a skill answer words; None: they mean something else.
+
+        Raises:
+            PreauError: it failed, or is not there.
+        """
+        ...
+
+    def press(self, name: str, press: ChatPress) -> ChatAnswer:
+        """Have a skill do what one of its buttons says; what it writes is committed at once.
+
+        Raises:
+            PreauError: it failed, or is not there.
+        """
+        ...
+
+    def sign(self, name: str, data: str, chat: str) -> str:
+        """Make a button's data such that nobody else can: 13 characters more."""
+        ...
+
+    def read(self, name: str, signed: str, chat: str) -> str | None:
+        """Give the data that `sign` made for this chat; None for anything else."""
+        ...
+
+
 class Clock(Protocol):
     """The time, so that tests can set it."""
 
@@ -534,6 +567,11 @@ class TenantContext(Protocol):
     @property
     def messages(self) -> Messages:
         """Messages of the plugin's own kinds."""
+        ...
+
+    @property
+    def chat(self) -> Chat:
+        """Skills of all plugins, for a plugin that carries a chat."""
         ...
 
     def settings(self, plugin: Plugin[S]) -> S:

@@ -63,6 +63,11 @@ class Broken(Plugin[BrokenSettings]):
         return self._do("message_kinds", ctx)
 
     @hookimpl
+    def chat_skills(self, ctx: TenantContext) -> Any:
+        """As told."""
+        return self._do("chat_skills", ctx)
+
+    @hookimpl
     def tile_lines(self, ctx: TenantContext) -> Any:
         """As told."""
         return self._do("tile_lines", ctx)

@@ -5,12 +5,13 @@ override what it asks for; every test of the contract then runs on yours (docs/p
 """
 
 from core.testing.conformance_channels import NotificationChannelContract
+from core.testing.conformance_chat import ChatSkillContract
 from core.testing.conformance_messages import MessageKindContract
 from core.testing.conformance_peers import PEERS, Peer, peer
 from core.testing.conformance_providers import Counterpart, PaymentProviderContract
 from core.testing.conformance_sources import InvoiceSourceContract
 
 __all__ = [
-    "PEERS", "Counterpart", "InvoiceSourceContract", "MessageKindContract",
+    "PEERS", "ChatSkillContract", "Counterpart", "InvoiceSourceContract", "MessageKindContract",
     "NotificationChannelContract", "PaymentProviderContract", "Peer", "peer",
 ]  # fmt: skip

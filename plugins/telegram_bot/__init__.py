@@ -25,7 +25,7 @@ from core.plugin import (
     WebConfig,
     hookimpl,
 )
-from plugins.telegram_bot import commands, households, work
+from plugins.telegram_bot import commands, households, other_skills, work
 from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.channel import TelegramChannel
 from plugins.telegram_bot.conversation import own_skills
@@ -137,9 +137,9 @@ class TelegramBot(Plugin[TelegramSettings]):
 
         return [HealthCheck("Telegram", check)]
 
-    def skills(self, ctx: TenantContext) -> Skills:  # noqa: ARG002 - other plugins' depend on it
-        """What the bot can do in the town."""
-        return own_skills()
+    def skills(self, ctx: TenantContext) -> Skills:
+        """What the bot can do in the town, by itself and through other plugins."""
+        return other_skills.joined(ctx, own_skills())
 
     def _answer(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
         work.answer(ctx, self.courier(ctx), payload, self.skills(ctx))

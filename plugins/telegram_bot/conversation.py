@@ -106,6 +106,11 @@ class Conversation:
             if family is not None:
                 self._families[family.id] = family
 
+    @property
+    def language(self) -> str:
+        """The language that the chat speaks."""
+        return self._language()
+
     def _language(self) -> str:
         offered = self._ctx.town.languages
         wanted = self._links[0].language if self._links else self._in.language

@@ -41,6 +41,11 @@ class Talk(Protocol):
         """The day on which the parent reads the answer."""
         ...
 
+    @property
+    def language(self) -> str:
+        """The language that the chat speaks."""
+        ...
+
     def replace(self, screen: Screen) -> list[Action]:
         """Show `screen` in place of the message whose button was tapped."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ import pluggy
 from pydantic import BaseModel
 
 from core import hookspecs
+from core.api.chat import ChatRule
 from core.api.context import TenantContext
 from core.api.plugin import PROJECT, HealthCheck, Plugin
 from core.api.web import MenuEntry, TileLine, TodoEntry
@@ -52,6 +54,8 @@ class Brought:
     label: str
     built_in: bool
     it: Any
+    rules: tuple[ChatRule, ...] = ()
+    """Of a skill: the words by which it is recognised."""
 
 
 class Extensions:
@@ -183,7 +187,7 @@ LABEL_CHARACTERS = 80
 NAME_CHARACTERS = 200
 """How long the name of a route, or of a question about health, may be."""
 
-_FROM_SETTINGS = frozenset({"menu_entries"})
+_FROM_SETTINGS = frozenset({"menu_entries", "message_kinds", "chat_skills"})
 """Hooks that are answered from the settings alone."""
 
 _MEMBERS = {
@@ -191,6 +195,7 @@ _MEMBERS = {
     "payment_providers": ("capabilities", "start", "outcome"),
     "notification_channels": ("addresses", "deliver"),
     "message_kinds": ("write",),
+    "chat_skills": ("answer", "press"),
 }
 """What the objects that a hook gives must be able to do, besides having a key and a label."""
 
@@ -246,7 +251,34 @@ def _meant(hook: str, plugin: str, item: Any, *, built_in: bool) -> Any:
     for member in _MEMBERS[hook]:
         if not callable(getattr(item, member, None)):
             raise NonsenseError(f"gave {item!r:.80}, which cannot {member}")
-    return Brought(plugin, key, label, built_in, item)
+    rules = rules_of(item) if hook == "chat_skills" else ()
+    return Brought(plugin, key, label, built_in, item, rules)
+
+
+MOST_PHRASES = 300
+_PHRASE = re.compile(r"[a-z0-9?]+\*?(?: [a-z0-9?]+\*?)*")
+
+
+def rules_of(item: Any) -> tuple[ChatRule, ...]:
+    """The words by which a skill is recognised.
+
+    Phrases, no regular expressions: a bad one would stand still in every chat of the process, and
+    nothing can interrupt it.
+
+    Raises:
+        NonsenseError: they are none.
+    """
+    rules = list(islice(item.rules, MOST + 1))
+    if not rules or len(rules) > MOST or not all(isinstance(rule, ChatRule) for rule in rules):
+        raise NonsenseError(f"gave {item!r:.80}, whose rules are no 1 to {MOST} rules")
+    for rule in rules:
+        phrases = (*rule.phrases, *rule.unless)
+        if not rule.phrases or len(phrases) > MOST_PHRASES:
+            raise NonsenseError(f"gave a rule of {len(phrases)} phrases")
+        for phrase in phrases:
+            if len(phrase) > NAME_CHARACTERS or not _PHRASE.fullmatch(phrase):
+                raise NonsenseError(f"gave {phrase!r:.80}, which is no phrase of plain words")
+    return tuple(rules)
 
 
 def _words(value: Any, most: int, *, may_be_empty: bool = False) -> str:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from core.api.chat import ChatAnswer, ChatPress, ChatQuestion, ChatSkill
 from core.api.context import (
     Certificates,
+    Chat,
     Clock,
     Families,
     Invoices,
@@ -118,6 +120,11 @@ class Guest:
         """Messages of the plugin's own kinds."""
         return self._work().messages
 
+    @property
+    def chat(self) -> Chat:
+        """Skills of all plugins."""
+        return self._work().chat
+
     def settings(self, plugin: Plugin[S]) -> S:
         """The settings of `plugin` in this town."""
         return cast("S", self._config.settings[plugin.name])
@@ -158,6 +165,7 @@ class Held:
         self.label = brought.label
         self.built_in = brought.built_in
         self.it = brought.it
+        self.rules = brought.rules
 
 
 class HeldProvider(Held):
@@ -199,6 +207,18 @@ class HeldKind(Held):
     def write(self, notification: Notification) -> Wording | None:
         """See `MessageKind.write`."""
         return cast("MessageKind", self.it).write(notification)
+
+
+class HeldSkill(Held):
+    """Something to do in a chat (`core.api.chat.ChatSkill`)."""
+
+    def answer(self, question: ChatQuestion) -> ChatAnswer | None:
+        """See `ChatSkill.answer`."""
+        return cast("ChatSkill", self.it).answer(question)
+
+    def press(self, press: ChatPress) -> ChatAnswer:
+        """See `ChatSkill.press`."""
+        return cast("ChatSkill", self.it).press(press)
 
 
 class HeldSource(Held):
