@@ -101,6 +101,7 @@ class TelegramChannel:
                 {},
                 today=local_date(self._ctx.clock.now()),
                 attempts=attempts,
+                online=self._ctx.payments.online,
                 link=None,
                 note=f"<b>{screens.safe(title)}</b>" if title else "",
             )

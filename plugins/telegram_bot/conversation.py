@@ -328,7 +328,8 @@ class Conversation:
         if verb == "list":
             return self.replace(self._fresh(self._all_unpaid()))
         if verb == "all":
-            return self.replace(self._fresh(self._all_unpaid(), everything=True))
+            shown = self._seen(self._book.shown_in(self._in.chat_id, self._in.message_id))
+            return self.replace(self._fresh(shown or self._all_unpaid(), everything=True))
         if verb == "paid":
             return self.replace(self._payments_screen(self._payments()))
         if verb == "pay":
@@ -442,8 +443,9 @@ class Conversation:
     def _fresh(
         self, invoices: Sequence[InvoiceInfo], note: str = "", *, everything: bool = False
     ) -> Screen:
-        def link(invoice: InvoiceInfo) -> str:
-            return self._ctx.invoices.payment_link(invoice.id, self._seen_by[invoice.id])
+        def link(chosen: Sequence[InvoiceInfo]) -> str:
+            ids = [invoice.id for invoice in chosen]
+            return self._ctx.invoices.payment_link(ids, self._seen_by[ids[0]])
 
         return screens.invoices(
             self._ctx.town,
@@ -451,6 +453,7 @@ class Conversation:
             self._families,
             today=self.today,
             attempts=self._attempts(invoices),
+            online=self._ctx.payments.online,
             link=link,
             note=note,
             everything=everything,

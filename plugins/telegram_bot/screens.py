@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from html import escape
-from urllib.parse import urlencode
+from itertools import groupby
 
 from core.plugin import AttemptInfo, FamilyInfo, InvoiceInfo, PaymentInfo, TownInfo
 from plugins.telegram_bot.events import Button, Screen
@@ -17,6 +17,9 @@ MOST_SHOWN = 8
 
 LABEL = 40
 """Characters of a button's label: what a narrow telephone shows."""
+
+Online = Callable[[Sequence[InvoiceInfo]], bool]
+"""Whether invoices can be paid online together: `core.plugin.Payments.online`."""
 
 LANGUAGES = {"fr": "Français", "en": "English"}
 
@@ -117,16 +120,17 @@ def invoices(
     *,
     today: date,
     attempts: Mapping[int, AttemptInfo],
-    link: Callable[[InvoiceInfo], str] | None,
+    online: Online,
+    link: Callable[[Sequence[InvoiceInfo]], str] | None,
     note: str = "",
     everything: bool = False,
 ) -> Screen:
-    """Invoices, paid or not, with a button to pay each that can be.
+    """Invoices, paid or not, with a button to pay each that can be, and those of a régie at once.
 
     With `link`, the buttons open the payment itself. Without, they ask for that first: a payment
-    link lives for minutes and must not lie in a message that nobody asked for. `everything` adds
-    the portal's page, where several are paid at once. `attempts` are the payments that hold some of
-    them, by number: core's words tell of these, and nothing invites to pay them again.
+    link lives for minutes and must not lie in a message that nobody asked for. `everything` puts
+    what pays several first, or says that they are paid one by one. `attempts` are the payments that
+    hold some of them, by number: core's words tell of these, and nothing invites to pay them again.
     """
     listed = list(shown[:MOST_SHOWN])
     if not shown:
@@ -134,13 +138,18 @@ def invoices(
     parts = [note] if note else []
     parts += _totals(shown, families)
     several = len({invoice.family_id for invoice in shown}) > 1
+    payable = [invoice for invoice in shown if can_be_paid(invoice) and online([invoice])]
     for rank, invoice in enumerate(listed, start=1):
         family = families.get(invoice.family_id) if several else None
+        ranked = rank if len(listed) > 1 else 0
         attempt = attempts.get(invoice.under_way or 0)
-        parts.append(_invoice(rank if len(listed) > 1 else 0, invoice, family, today, attempt))
+        is_payable = invoice in payable
+        parts.append(_invoice(ranked, invoice, family, today, attempt, is_payable=is_payable))
     if len(shown) > len(listed):
         parts.append(_("Les autres sont sur le portail."))
-    payable = [invoice for invoice in listed if can_be_paid(invoice)]
+    baskets = _baskets(payable, online)
+    if everything and not baskets and len(payable) > 1:
+        parts.append(_("Ces factures se règlent une par une."))
     if link and payable:
         parts.append(
             "<i>"
@@ -149,21 +158,18 @@ def invoices(
         )
     rows: list[tuple[Button, ...]] = []
     for invoice in listed:
-        if can_be_paid(invoice):
+        if invoice in payable:
             label = _cut(
                 _("Payer %(amount)s – %(label)s")
                 % {"amount": money(invoice.balance), "label": invoice.label},
                 LABEL,
             )
-            pay = Button(label, url=link(invoice)) if link else Button(label, f"pay:{invoice.id}")
-            rows.append((pay,))
+            url = link([invoice]) if link else ""
+            rows.append((Button(label, "" if url else f"pay:{invoice.id}", url),))
         elif invoice.balance > 0 and invoice.under_way:
             rows.append((held(attempts[invoice.under_way]),))
-    if everything:
-        rows += _together(town, payable)
-    elif len(payable) > 1:
-        total = money(sum(invoice.balance for invoice in payable))
-        rows.append((Button(_("Tout payer : %(amount)s") % {"amount": total}, data="all"),))
+    together = _together(town, baskets, families if several else {}, link)
+    rows = [*together, *rows] if everything else [*rows, *together]
     files = [
         Button(
             _("PDF de la facture") if len(listed) == 1 else _("PDF %(rank)s") % {"rank": rank},
@@ -188,25 +194,36 @@ def can_be_paid(invoice: InvoiceInfo) -> bool:
     return invoice.payable and invoice.balance > 0 and not invoice.under_way
 
 
-def _together(town: TownInfo, payable: Sequence[InvoiceInfo]) -> list[tuple[Button, ...]]:
-    """For each régie with several invoices to pay, a button to their basket on the portal.
+def _baskets(payable: Sequence[InvoiceInfo], online: Online) -> list[list[InvoiceInfo]]:
+    """What can be paid at once: the invoices of one family and régie, where there are several."""
 
-    The portal asks who it is: a link that needs no codes pays one invoice only.
-    """
+    def payee(invoice: InvoiceInfo) -> tuple[int, str]:
+        return invoice.family_id, invoice.regie
+
+    groups = [list(group) for _payee, group in groupby(sorted(payable, key=payee), payee)]
+    return [group for group in groups if len(group) > 1 and online(group)]
+
+
+def _together(
+    town: TownInfo,
+    baskets: Sequence[list[InvoiceInfo]],
+    families: dict[int, FamilyInfo],
+    link: Callable[[Sequence[InvoiceInfo]], str] | None,
+) -> list[tuple[Button, ...]]:
+    """A button for each basket; without `link`, one that asks for them."""
+    if baskets and link is None:
+        total = money(sum(invoice.balance for basket in baskets for invoice in basket))
+        return [(Button(_("Tout payer : %(amount)s") % {"amount": total}, data="all"),)]
     labels = {regie.key: regie.label for regie in town.regies}
     rows: list[tuple[Button, ...]] = []
-    keys = dict.fromkeys(invoice.regie for invoice in payable)
-    for key in keys:
-        basket = [invoice for invoice in payable if invoice.regie == key]
-        if len(basket) < 2:
-            continue
+    for basket in baskets:
         total = money(sum(invoice.balance for invoice in basket))
         words = _("Tout payer : %(amount)s") % {"amount": total}
-        if len(keys) > 1 and key in labels:
-            words += f" – {labels[key]}"
-        chosen = urlencode([("invoice", invoice.id) for invoice in basket])
-        url = f"{town.base_url}/factures/recapitulatif?{chosen}"
-        rows.append((Button(_cut(words, LABEL), url=url),))
+        if family := families.get(basket[0].family_id):
+            words += f" – {family.name or family.code}"
+        if len({other[0].regie for other in baskets}) > 1 and basket[0].regie in labels:
+            words += f" – {labels[basket[0].regie]}"
+        rows.append((Button(_cut(words, LABEL), url=link(basket) if link else ""),))
     return rows
 
 
@@ -251,6 +268,8 @@ def _invoice(
     family: FamilyInfo | None,
     today: date,
     attempt: AttemptInfo | None,
+    *,
+    is_payable: bool,
 ) -> str:
     first = f"{rank}. " if rank else ""
     if family is not None:
@@ -278,7 +297,7 @@ def _invoice(
         pass  # Neither a day nor a way to pay it: both would ask for it a second time.
     elif invoice.handed_over:
         state += " – " + _("transmise à la trésorerie : ne se règle plus ici")
-    elif not invoice.payable and not invoice.debited_on:
+    elif not is_payable and not invoice.debited_on:
         state += " – " + _("pas payable en ligne pour l’instant")
     elif invoice.closes_on:
         state += " – " + _("payable ici jusqu’au %(date)s") % {"date": day(invoice.closes_on)}

@@ -128,7 +128,13 @@ def refresh(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> No
         held = {invoice.under_way for invoice in shown if invoice.under_way}
         attempts = ctx.payments.attempts(held)
         screen = screens.invoices(
-            ctx.town, shown, families, today=today, attempts=attempts, link=None
+            ctx.town,
+            shown,
+            families,
+            today=today,
+            attempts=attempts,
+            online=ctx.payments.online,
+            link=None,
         )
     try:
         courier.wait_for_turn(chat_id)

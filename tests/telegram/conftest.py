@@ -114,7 +114,7 @@ class FakeFamilies:
 @dataclass
 class FakeInvoices:
     known: dict[int, InvoiceInfo] = field(default_factory=dict)
-    links: list[tuple[int, int]] = field(default_factory=list)
+    links: list[tuple[int, ...]] = field(default_factory=list)
     names: dict[int, list[str]] = field(default_factory=dict)
     """The children on invoices."""
 
@@ -135,15 +135,26 @@ class FakeInvoices:
     def document(self, invoice_id: int) -> Document | None:
         return Document(f"facture-{invoice_id}.pdf", "application/pdf", b"%PDF facture")
 
-    def payment_link(self, invoice_id: int, family_id: int) -> str:
-        assert self.known[invoice_id].family_id == family_id
-        self.links.append((invoice_id, family_id))
+    def payment_link(self, invoice_ids, family_id: int) -> str:
+        ids = (invoice_ids,) if isinstance(invoice_ids, int) else tuple(invoice_ids)
+        assert {self.known[invoice_id].family_id for invoice_id in ids} == {family_id}
+        assert len({self.known[invoice_id].regie for invoice_id in ids}) == 1
+        self.links.append((*ids, family_id))
         return f"https://ville.example.org/p/{len(self.links)}"
 
 
 @dataclass
 class FakePayments:
     known: dict[int, PaymentInfo] = field(default_factory=dict)
+    one_by_one: set[str] = field(default_factory=set)
+    """Régies whose provider takes one invoice at a time."""
+    offline: set[str] = field(default_factory=set)
+    """Régies that no provider takes."""
+
+    def online(self, invoices) -> bool:
+        regies = {invoice.regie for invoice in invoices}
+        closed = self.offline | (self.one_by_one if len(invoices) > 1 else set())
+        return len(regies) == 1 and all(i.payable for i in invoices) and not regies & closed
     under_way: dict[int, AttemptInfo] = field(default_factory=dict)
     """Those that hold an invoice, where another word than *Paiement en cours* tells of them."""
 

@@ -208,8 +208,9 @@ def test_unpaid_invoices_come_with_a_total_and_links_to_pay(town, chat, family):
     assert "76,87" in shown.html
     assert "Garderie &lt;mars&gt;" in shown.html
     urls = [button.url for button in buttons(shown) if button.url]
-    assert urls == ["https://ville.example.org/p/1", "https://ville.example.org/p/2"]
-    assert town.invoices.links == [(first.id, family.id), (second.id, family.id)]
+    assert urls == [f"https://ville.example.org/p/{number}" for number in (1, 2, 3)]
+    one, two, both = (first.id, family.id), (second.id, family.id), (first.id, second.id, family.id)
+    assert town.invoices.links == [one, two, both]
     assert shown.invoice_ids == (first.id, second.id)
 
 

@@ -71,19 +71,59 @@ def test_a_handed_over_invoice_says_who_collects_it(town, chat, family):
     assert "transmise à la trésorerie" in screen(chat.types("/factures")).html
 
 
-def test_all_invoices_of_a_regie_are_paid_together_on_the_portal(town, chat, family):
+def test_all_invoices_of_a_regie_are_paid_together_without_signing_in(town, chat, family):
     one = town.add_invoice(family, "Cantine", 100)
     two = town.add_invoice(family, "Garderie", 250)
     other = town.add_invoice(family, "Crèche", 500, regie="creche")
     third = town.add_invoice(family, "Crèche 2", 500, regie="creche")
-    listed = screen(chat.types("/factures"))
-    assert "13,50" in next(b.label for b in buttons(listed) if b.data == "all")
-    for shown in (screen(chat.taps("all")), screen(chat.types("tout payer"))):
-        baskets = [b for b in buttons(shown) if "recapitulatif" in b.url]
-        assert [(b.label.partition(" – ")[2], b.url.partition("?")[2]) for b in baskets] == [
-            ("Régie scolaire", f"invoice={one.id}&invoice={two.id}"),
-            ("Crèche", f"invoice={other.id}&invoice={third.id}"),
+    shows = [screen(chat.types(words)) for words in ("/factures", "tout payer")]
+    for shown in (*shows, screen(chat.taps("all"))):
+        baskets = [b for b in buttons(shown) if "Tout payer" in b.label]
+        links = [town.invoices.links[int(b.url.rpartition("/")[2]) - 1] for b in baskets]
+        found = [(b.label.partition(" – ")[2], ids) for b, ids in zip(baskets, links, strict=True)]
+        assert sorted(found) == [
+            ("Crèche", (other.id, third.id, family.id)),
+            ("Régie scolaire", (one.id, two.id, family.id)),
         ]
+    assert "Tout payer" in buttons(shows[1])[0].label, "what was asked for comes first"
+
+
+def test_a_message_that_came_by_itself_gives_the_link_for_its_own_invoices(town, chat, family):
+    told = [town.add_invoice(family, f"Cantine {number}", 100) for number in (1, 2)]
+    town.add_invoice(family, "Garderie", 250)
+    Book(town).remember(chat.id, 7, [invoice.id for invoice in told])
+    shown = screen(chat.taps("all", message_id=7))
+    assert "2,00" in buttons(shown)[0].label
+    assert (told[0].id, told[1].id, family.id) in town.invoices.links
+
+
+def test_where_invoices_are_paid_one_by_one_nothing_offers_them_together(town, chat, family):
+    town.payments.one_by_one.add("scolaire")
+    town.add_invoice(family, "Cantine", 100)
+    town.add_invoice(family, "Garderie", 250)
+    shown = screen(chat.types("tout payer"))
+    assert "se règlent une par une" in shown.html
+    assert not [b for b in buttons(shown) if "Tout payer" in b.label]
+    assert len([b for b in buttons(shown) if b.label.startswith("Payer")]) == 2
+
+
+def test_where_no_provider_takes_a_regie_nothing_offers_to_pay(town, chat, family):
+    town.payments.offline.add("scolaire")
+    town.add_invoice(family, "Cantine", 100)
+    shown = screen(chat.types("payer"))
+    assert "pas payable en ligne" in shown.html
+    assert not [b for b in buttons(shown) if "ayer" in b.label]
+
+
+def test_invoices_of_two_families_are_never_paid_together(town, chat, family):
+    other = town.add_family("Martin")
+    chat.link(other)
+    for home in (family, other):
+        town.add_invoice(home, "Cantine", 100)
+        town.add_invoice(home, "Garderie", 250)
+    shown = screen(chat.types("tout payer"))
+    labels = [b.label for b in buttons(shown) if "Tout payer" in b.label]
+    assert [label.partition(" – ")[2] for label in labels] == ["Durand", "Martin"]
 
 
 def test_what_the_other_home_owes_has_a_total_of_its_own(town, chat, family, monkeypatch):
