@@ -386,6 +386,7 @@ class Town:
             choices=self.choices,
             providers=lambda: self.providers,
             base_url=self.base_url,
+            language=self.config.languages[0],
         )
 
     @cached_property

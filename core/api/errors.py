@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 
@@ -38,9 +39,10 @@ class PayerField(StrEnum):
 class StartRefusedError(PermanentError):
     """A provider did not open a payment: nothing was charged, and no bank was asked.
 
-    `kind` tells whose doing it is, `reason` is a sentence for the régie. Of `RefusalKind.PAYER`,
-    `payer_field` names what to correct, and `message` says to the payer how, in the payer's
-    language ("": core's own words).
+    `kind` tells whose doing it is. `reason` is a sentence for the régie, in whose language
+    `PaymentProvider.start` is called. Of `RefusalKind.PAYER`, `payer_field` names what to correct,
+    and `message` says to the payer how ("": core's own words): a function of no argument, which is
+    called in the payer's language.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class StartRefusedError(PermanentError):
         reason: str,
         *,
         payer_field: PayerField | None = None,
-        message: str = "",
+        message: str | Callable[[], str] = "",
     ) -> None:
         if kind is RefusalKind.AWAY:
             raise ValueError("a service that is away is a RetryableError")
@@ -58,7 +60,12 @@ class StartRefusedError(PermanentError):
         super().__init__(reason)
         self.kind = kind
         self.payer_field = payer_field
-        self.message = message
+        self._message = message
+
+    @property
+    def message(self) -> str:
+        """The words for the payer, in the current language."""
+        return self._message if isinstance(self._message, str) else self._message()
 
 
 class SettingsProblemError(PreauError):

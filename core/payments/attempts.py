@@ -45,6 +45,7 @@ from core.payments.models import (
 )
 from core.payments.selection import Choice, Choices
 from core.payments.standings import standing_of
+from core.platform import i18n
 from core.platform.audit.service import Audit
 from core.platform.db.violations import violated
 from core.platform.errors import (
@@ -101,6 +102,7 @@ class Attempts:
         choices: Choices,
         providers: Callable[[], Mapping[str, PaymentProvider]],
         base_url: str,
+        language: str,
     ) -> None:
         self._session = session
         self._tenant = tenant
@@ -112,6 +114,8 @@ class Attempts:
         self._choices = choices
         self._providers = providers
         self._base_url = base_url
+        # What a provider says is kept for the régie, whoever happens to ask.
+        self._language = language
         # Sessions forget objects that nobody holds; the click that made it goes on with it.
         self._made: Payment | None = None
 
@@ -257,15 +261,16 @@ class Attempts:
         if not self._claim_start(payment):
             return self._follow(payment)
         try:
-            redirect = consult(
-                provider.key,
-                "start",
-                partial(provider.start, intent),
-                (Redirect,),
-                town=self._tenant,
-                seconds=LONGEST,
-                access=Access.WRITE,
-            )
+            with i18n.use(self._language):
+                redirect = consult(
+                    provider.key,
+                    "start",
+                    partial(provider.start, intent),
+                    (Redirect,),
+                    town=self._tenant,
+                    seconds=LONGEST,
+                    access=Access.WRITE,
+                )
         except PermanentError as error:
             refusal = (
                 error
@@ -457,15 +462,16 @@ class Attempts:
             asked=payment.asked,
         )
         self._session.commit()
-        outcome = consult(
-            provider.key,
-            "outcome",
-            partial(provider.outcome, attempt),
-            get_args(Outcome),
-            town=self._tenant,
-            seconds=LONGEST,
-            access=Access.WRITE,
-        )
+        with i18n.use(self._language):
+            outcome = consult(
+                provider.key,
+                "outcome",
+                partial(provider.outcome, attempt),
+                get_args(Outcome),
+                town=self._tenant,
+                seconds=LONGEST,
+                access=Access.WRITE,
+            )
         self._ledger.lock(payment_id)
         payment.answered_at = self._clock.now()
         self._apply(attempt, outcome)

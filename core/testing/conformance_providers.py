@@ -27,6 +27,7 @@ from core.api.payments import (
     Settled,
 )
 from core.domain.start_refusals import RefusalKind
+from core.platform import i18n
 from core.testing.conformance_peers import PEERS, Peer, Place, peer
 
 
@@ -153,6 +154,19 @@ class PaymentProviderContract:
         """Taken, or refused at its field; never as a fault of the settings or of the invoice."""
         intent = replace(counterpart.intent(1, 5687), email=email)
         assert _refusal(counterpart.provider, intent) in {None, RefusalKind.PAYER}
+
+    def test_the_payer_is_answered_in_the_payers_language(self, counterpart: Counterpart) -> None:
+        """Core calls `start` in the régie's; the payer reads the message later, in another."""
+        for language in ("fr", "en"):
+            intent = replace(counterpart.intent(1, 5687), email="a b@c.fr", language=language)
+            messages = []
+            for calling in (language, "fr"):
+                with i18n.use(calling):
+                    error = _error(counterpart.provider, intent)
+                if error is not None:
+                    with i18n.use(language):
+                        messages.append(error.message)
+            assert len(set(messages)) < 2, messages
 
     def test_amounts_out_of_its_bounds_are_the_invoices(self, counterpart: Counterpart) -> None:
         """Core asks for none: but who opens one says what is wrong."""
@@ -324,6 +338,14 @@ class PaymentProviderContract:
 
 
 LONGEST_REFERENCE = 60
+
+
+def _error(provider: PaymentProvider, intent: PaymentIntent) -> StartRefusedError | None:
+    try:
+        provider.start(intent)
+    except StartRefusedError as error:
+        return error
+    return None
 
 
 def _refusal(provider: PaymentProvider, intent: PaymentIntent) -> RefusalKind | None:

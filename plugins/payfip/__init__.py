@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import click
@@ -21,7 +22,7 @@ from core.plugin import (
 )
 from core.plugin import gettext as _
 from plugins.payfip import commands, views
-from plugins.payfip.checking import check, moved
+from plugins.payfip.checking import check, moved, page_problem
 from plugins.payfip.clients import Clients
 from plugins.payfip.provider import KEY, PayFiPProvider
 from plugins.payfip.settings import PayFiPSettings, Regie
@@ -90,12 +91,16 @@ class PayFiP(Plugin[PayFiPSettings]):
 
     @hookimpl
     def health_checks(self, ctx: TenantContext) -> Sequence[HealthCheck]:
-        """Whether PayFiP answers for each régie."""
+        """Whether PayFiP answers for each régie, and whether its page is where parents are sent."""
         settings, client = self.open(ctx)
-        return [
+        checks = [
             HealthCheck(f"PayFiP {key}", _problem(client, regie))
             for key, regie in settings.regies.items()
         ]
+        if checks:
+            words = _("PayFiP, page de paiement")
+            checks.append(HealthCheck(words, partial(page_problem, settings)))
+        return checks
 
 
 def _problem(client: Client, regie: Regie) -> Callable[[], str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 from core.plugin import RetryableError
 from core.plugin import gettext as _
 from plugins.payfip.faults import PayFiPFaultError
-from plugins.payfip.settings import Mode, Regie
+from plugins.payfip.places import redirect_target
+from plugins.payfip.settings import Mode, PayFiPSettings, Regie
 
 if TYPE_CHECKING:
     from plugins.payfip.client import Client
@@ -51,6 +53,38 @@ def moved(client: Client) -> str:
         " `page`."
     )
     return words % {"url": client.moved_to}
+
+
+def page_problem(settings: PayFiPSettings) -> str:
+    """Tell that the page to which parents are sent is no longer where the settings say.
+
+    A browser follows a redirection by itself, for as long as the old host sends on. Whatever the
+    page answers when it is asked for no payment, its host is still there.
+    """
+    from plugins.payfip import wire  # noqa: PLC0415 - only the doctor asks: a process starts without
+
+    url = settings.page_url
+    line = wire.Wire(
+        url,
+        headers={"Accept": "text/html", "User-Agent": "Preau"},
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+    )
+    try:
+        target = urljoin(url, line.location(url))
+    except (*wire.TIMEOUTS, *wire.BROKEN, ValueError) as error:
+        return _("La page de paiement ne répond pas : %s.") % (str(error) or type(error).__name__)
+    finally:
+        line.close()
+    if urlsplit(target).hostname == urlsplit(url).hostname:
+        return ""
+    if redirect_target(url, target):
+        words = _("La page de paiement a changé d’adresse. Vérifier et écrire « %s » dans `page`.")
+    else:
+        words = _(
+            "La page de paiement renvoie hors des sites de l’État, vers « %s » : prévenir la DGFiP."
+        )
+    return words % target.partition("?")[0]
 
 
 def _refusals() -> dict[str, str]:

@@ -25,7 +25,7 @@ from core.plugin import (
 from core.plugin import gettext as _
 from plugins.payfip import faults, fields
 from plugins.payfip.checking import check as check_regie
-from plugins.payfip.checking import moved
+from plugins.payfip.checking import moved, page_problem
 from plugins.payfip.faults import PayFiPFaultError
 from plugins.payfip.provider import PARIS
 from plugins.payfip.settings import Mode, PayFiPSettings, Regie
@@ -72,8 +72,8 @@ def build(open_: Open, town_context: Town) -> list[click.Command]:
         answers = {key: check_regie(client, regie) for key, regie in settings.regies.items()}
         for key, answer in answers.items():
             click.echo(f"{key} ({settings.regies[key].numcli}) : {answer.words}")
-        if elsewhere := moved(client):
-            click.echo(elsewhere)
+        for problem in filter(None, (moved(client), page_problem(settings))):
+            click.echo(problem)
         if not all(answer.open for answer in answers.values()):
             raise click.exceptions.Exit(1)
 

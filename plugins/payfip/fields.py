@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from urllib.parse import urlsplit
@@ -47,21 +48,28 @@ SETTINGS_FIELDS = frozenset({"numcli", "saisie", "urlnotif", "urlredirect"})
 class FieldError(StartRefusedError):
     """A value that PayFiP would refuse. `field` is PayFiP's name for it, `reason` a sentence.
 
-    The e-mail address is the payer's to correct, the settings are the operator's, and what else
-    does not fit comes from the invoice.
+    The settings are the operator's to correct; what else does not fit comes from the invoice.
     """
 
     def __init__(self, field: str, reason: str) -> None:
+        settings = field in SETTINGS_FIELDS
         said = f"{field} : {reason}"
-        if field == "mel":
-            message = f"{reason[:1].upper()}{reason[1:]}"
-            super().__init__(
-                RefusalKind.PAYER, said, payer_field=PayerField.EMAIL, message=message
-            )
-        else:
-            settings = field in SETTINGS_FIELDS
-            super().__init__(RefusalKind.SETTINGS if settings else RefusalKind.INVOICE, said)
+        super().__init__(RefusalKind.SETTINGS if settings else RefusalKind.INVOICE, said)
         self.field = field
+
+
+class EmailError(FieldError):
+    """An address that PayFiP would refuse; `reason` words it for whoever reads."""
+
+    def __init__(self, reason: Callable[[], str]) -> None:
+        StartRefusedError.__init__(
+            self,
+            RefusalKind.PAYER,
+            f"mel : {reason()}",
+            payer_field=PayerField.EMAIL,
+            message=lambda: f"{(said := reason())[:1].upper()}{said[1:]}",
+        )
+        self.field = "mel"
 
 
 def objet(text: str) -> str:
@@ -122,13 +130,14 @@ def mel(address: str) -> str:
     with suppress(AddressError):  # What has no such form is refused below.
         bare = leaving(bare)
     if len(bare) not in EMAIL_LENGTHS:
-        raise FieldError("mel", _("l’adresse électronique doit tenir en 6 à 80 caractères."))
+        raise EmailError(lambda: _("l’adresse électronique doit tenir en 6 à 80 caractères."))
     if not _EMAIL.fullmatch(bare):
-        raise FieldError(
-            "mel",
-            _("le service de paiement n’accepte pas cette adresse : saisissez-en une sans accent"
-              " ni caractère spécial, comme nom@exemple.fr."),
-        )  # fmt: skip
+        raise EmailError(
+            lambda: _(
+                "le service de paiement n’accepte pas cette adresse : saisissez-en une sans accent"
+                " ni caractère spécial, comme nom@exemple.fr."
+            )
+        )
     return bare
 
 

@@ -179,6 +179,17 @@ class Wire:
             url = target
         raise RedirectError("too many redirects")
 
+    def location(self, url: str) -> str:
+        """Where a page sends a browser on to; "" when it answers by itself.
+
+        Raises:
+            httpcore.TimeoutException, httpcore.NetworkError...: no answer.
+        """
+        self._deadline.start(self._read_timeout)
+        waits = {"timeout": self._waits}
+        with self._pool.stream("GET", url, headers=self._headers, extensions=waits) as response:
+            return _location(response) if 300 <= response.status < 400 else ""
+
     def close(self) -> None:
         """Close the kept connections."""
         self._pool.close()
@@ -200,10 +211,12 @@ class Wire:
                 found += piece
                 if len(found) > MAX_ANSWER_BYTES:
                     raise TooLargeError("the answer is too large")
-        location = next(
-            (value for name, value in response.headers if name.lower() == b"location"), b""
-        )
-        return Answer(response.status, bytes(found), url), location.decode("ascii", "replace")
+        return Answer(response.status, bytes(found), url), _location(response)
+
+
+def _location(response: httpcore.Response) -> str:
+    found = (value for name, value in response.headers if name.lower() == b"location")
+    return next(found, b"").decode("ascii", "replace")
 
 
 def _pool(proxy: str | None, backend: _Backend) -> httpcore.ConnectionPool:

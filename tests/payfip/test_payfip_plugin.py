@@ -70,8 +70,8 @@ def test_only_the_notification_is_open_to_strangers(plugin: PayFiP) -> None:
 
 
 def test_health_says_what_is_wrong(plugin: PayFiP, ctx: SimpleNamespace, payfip) -> None:
-    peri, titre = plugin.health_checks(ctx)
-    assert peri.check() == ""
+    peri, titre, page = plugin.health_checks(ctx)
+    assert peri.check() == page.check() == ""
     payfip.http.put("/_simulator/api/clients/006383", json={"secure": False})
     assert "DGFiP" in titre.check()
     payfip.fault("unavailable")
@@ -87,6 +87,13 @@ def old_address(payfip) -> Iterator[str]:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(301)
             self.send_header("Location", f"{payfip.base}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            elsewhere = "http://localhost:1/" if "elsewhere" in self.path else f"{payfip.base}/"
+            self.send_response(302)
+            self.send_header("Location", f"{elsewhere}page?idop=")
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -109,11 +116,27 @@ def test_a_service_that_moved_works_and_is_told_of(
 ) -> None:
     moved = PayFiPSettings(simulator=old_address, regies={"PERI": Regie(numcli="006382")})
     ctx.settings = lambda _plugin: moved
-    (health,) = plugin.health_checks(ctx)
+    health, page = plugin.health_checks(ctx)
     assert payfip.service in health.check()
+    assert page.check() == "", "the page has another name, but the same host"
     result = CliRunner().invoke(cli, ["payfip", "check", "demo"])
     assert result.exit_code == 0, result.output
     assert payfip.service in result.output
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("/elsewhere", "hors des sites de l’État"), ("/here", "")]
+)
+def test_a_page_that_moved_is_told_of(
+    plugin: PayFiP, ctx: SimpleNamespace, old_address: str, path: str, words: str
+) -> None:
+    settings = PayFiPSettings(
+        endpoint=old_address, page=f"{old_address}{path}", regies={"PERI": Regie(numcli="006382")}
+    )
+    ctx.settings = lambda _plugin: settings
+    _health, page = plugin.health_checks(ctx)
+    assert words in page.check()
+    assert bool(page.check()) is bool(words)
 
 
 def test_check_says_in_words(cli: click.Group, payfip) -> None:

@@ -13,6 +13,7 @@ from core.api.errors import PayerField, PermanentError, RetryableError, StartRef
 from core.api.payments import Anomaly, Failed, FailureKind, Pending
 from core.domain.start_refusals import RefusalKind
 from core.payments import attempts
+from core.platform import i18n
 from core.platform.errors import (
     EarlierAttemptError,
     NotFoundError,
@@ -216,6 +217,33 @@ def test_a_refusal_at_start_says_whose_doing_it_is(portal, invoices, kind):
         found = [(one.regie, one.kind, one.reason, one.count) for one in waiting.refused_starts]
         assert found == ([] if kind == "payer" else [("CANTINE", kind, error.reason, 1)])
     assert create(portal, invoices, "1", key="k2") != payment
+
+
+def test_what_a_provider_says_is_kept_in_the_regies_language(portal, invoices, monkeypatch):
+    """Whoever asks: an English parent, a notification, the poller."""
+    def refuse(_self, _intent):
+        raise StartRefusedError(
+            RefusalKind.PAYER, i18n.current_locale(), payer_field=PayerField.EMAIL,
+            message=i18n.current_locale,
+        )  # fmt: skip
+
+    payment = create(portal, invoices, "1")
+    monkeypatch.setattr(FakeProvider, "start", refuse)
+    with i18n.use("en"), portal.town() as town:
+        with pytest.raises(StartRefusedError) as caught:
+            town.attempts.go(payment)
+        assert (caught.value.reason, caught.value.message) == ("fr", "en")
+    monkeypatch.undo()
+    payment = create(portal, invoices, "1", key="k2")
+    go(portal, payment)
+
+    def strange(_self, _attempt):
+        return Anomaly(f"asked in {i18n.current_locale()}")
+
+    monkeypatch.setattr(FakeProvider, "outcome", strange)
+    with i18n.use("en"), portal.town() as town:
+        town.attempts.ask(payment)
+        assert town.payments.row(payment).anomaly == "asked in fr"
 
 
 @pytest.mark.parametrize(
