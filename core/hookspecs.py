@@ -25,6 +25,7 @@ from core.api.payments import (
     PaymentSettled,
 )
 from core.api.plugin import HealthCheck, MigrationSource, hookspec
+from core.api.records import RecordImport
 from core.api.web import Audience, MenuEntry, TileLine, TodoEntry, WebConfig
 from core.api.work import Consumer, Periodic
 
@@ -90,6 +91,13 @@ def message_kinds(  # type: ignore[empty-body]
 
     What cannot be put into words waits.
     """
+
+
+@hookspec
+def record_imports(  # type: ignore[empty-body]
+    ctx: TenantContext,
+) -> Sequence[RecordImport]:
+    """Give the kinds of files that agents import for this plugin. Contained."""
 
 
 @hookspec

@@ -89,6 +89,7 @@ from core.api.payments import (
     Settled,
 )
 from core.api.plugin import HealthCheck, MigrationSource, Plugin, PluginSettings, hookimpl
+from core.api.records import Figure, RecordImport, RecordReport
 from core.api.web import Audience, MenuEntry, TileLine, TodoEntry, WebConfig
 from core.api.work import Consumer, Effect, Periodic
 from core.domain.addresses import AddressError, leaving
@@ -97,12 +98,15 @@ from core.domain.money import AmountError, decimal_text, parse_amount, parse_dec
 from core.domain.references import bare, check_character
 from core.domain.start_refusals import RefusalKind
 from core.domain.tabular.decoding import DecodeError, Encoding, decode, detect
+from core.domain.tabular.rows import Row as TableRow
+from core.domain.tabular.rows import TableError, read_tables
 from core.domain.tabular.spreadsheets import csv_text
 from core.platform.clock import PARIS
 from core.platform.db.base import Base, TenantScoped
 from core.platform.db.rls import protect
 from core.platform.documents.pdf import render_pdf
 from core.platform.i18n import gettext, ngettext, use
+from core.platform.tabular.writing import Cents, Table
 from core.platform.templating import day, money
 from core.platform.tenancy.registry import UnknownTownError
 from core.runtime import enabled_towns, town_context
@@ -126,6 +130,8 @@ __all__ = [
     "DateError", "DecodeError", "Encoding", "decode", "detect", "in_bounds", "is_surprising",
     "parse_day", "parse_decimal",
     "Chat", "ChatAnswer", "ChatButton", "ChatPress", "ChatQuestion", "ChatRule", "ChatSkill",
-    "ChatSkillInfo", "MessageKind", "Messages", "Notification", "TileLine", "TodoEntry", "Wording",
+    "ChatSkillInfo", "Figure", "RecordImport", "RecordReport", "Table", "TableError", "TableRow",
+    "read_tables", "Cents", "MessageKind", "Messages", "Notification", "TileLine", "TodoEntry",
+    "Wording",
     "AddressError", "AttemptInfo", "PayerField", "RefusalKind", "StartRefusedError", "leaving",
 ]  # fmt: skip

@@ -30,6 +30,7 @@ from core.families.service import Families
 from core.imports.corrections import Corrections
 from core.imports.format.mapped import InvoiceLayout, MappedSource
 from core.imports.layouts import INVOICES, Layouts
+from core.imports.records import RecordImports
 from core.imports.service import Imports
 from core.imports.uploads import Uploads
 from core.invoices.handling import Billing
@@ -71,6 +72,7 @@ from core.platform.plugins.guests import (
     HeldChannel,
     HeldKind,
     HeldProvider,
+    HeldRecords,
     HeldSkill,
     HeldSource,
 )
@@ -88,7 +90,7 @@ S = TypeVar("S", bound=BaseModel)
 H = TypeVar("H", bound=Held)
 
 
-_WITHIN_PLUGIN = frozenset({"message_kinds", "chat_skills"})
+_WITHIN_PLUGIN = frozenset({"message_kinds", "chat_skills", "record_imports"})
 """Hooks whose keys say nothing outside their plugin."""
 
 
@@ -358,7 +360,20 @@ class Town:
             self.clock,
             sources=lambda: self.sources,
             imports=self.imports,
+            records=self.record_imports,
             outbox=self.outbox,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def record_imports(self) -> RecordImports:
+        """Files of plugins' own records."""
+        return RecordImports(
+            self.session,
+            self.config.slug,
+            self.clock,
+            kinds=lambda: self._keyed("record_imports", HeldRecords),
+            ctx=self,
             audit=self.audit,
         )
 

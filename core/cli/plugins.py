@@ -29,7 +29,7 @@ SECONDS = 5.0
 
 LISTS = (
     "invoice_sources", "payment_providers", "notification_channels", "message_kinds",
-    "chat_skills", "todo_entries", "health_checks",
+    "record_imports", "chat_skills", "todo_entries", "health_checks",
 )  # fmt: skip
 """The hooks that `health` calls as pages and workers do; `menu_entries` besides."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.renderers import render_to_response
@@ -62,7 +63,11 @@ def _imports(request: Request, error: str = "") -> dict[str, Any]:
         "batches": batches[:PAGE_ROWS],
         "names": request.ctx.agents.names(),
         "uploads": request.ctx.uploads.waiting(),
-        "sources": list(request.ctx.sources.values()),
+        "sources": [
+            *((source.key, source.label) for source in request.ctx.sources.values()),
+            *((name, kind.label) for name, kind in request.ctx.record_imports.kinds().items()),
+        ],
+        "record_imports": request.ctx.record_imports.latest(),
         "error": error,
         **({} if request.method == "POST" else asked.pages(request, more)),
     }
@@ -74,14 +79,24 @@ def _imports(request: Request, error: str = "") -> dict[str, Any]:
     renderer=f"{T}/upload.jinja2",
     permission="office",
 )
-def upload(request: Request) -> dict[str, Any]:
+def upload(request: Request, error: str = "") -> dict[str, Any]:
     """How far a file is, and what was found in it."""
     found = _upload(request)
     return {
         "upload": found,
         "busy": found.state in {UploadState.CHECKING, UploadState.IMPORTING},
-        "seen_before": request.ctx.uploads.seen_before(found),
+        "seen_at": _seen_at(request, found),
+        "is_records": "." in found.source,
+        "error": error,
     }
+
+
+def _seen_at(request: Request, found: Upload) -> datetime | None:
+    """The moment at which the very same file was imported."""
+    if "." in found.source:
+        return cast("datetime | None", request.ctx.record_imports.seen_before(found))
+    batch = request.ctx.uploads.seen_before(found)
+    return batch.created_at if batch else None
 
 
 @view_config(route_name="office_upload_state", renderer="json", permission="office")
@@ -95,6 +110,8 @@ def upload_state(request: Request) -> dict[str, Any]:
 def decide(request: Request) -> Response:
     """Import the file, or give it up."""
     found = _upload(request)
+    if request.POST.get("action") == "undo":
+        return _undo(request, found)
     if request.POST.get("action") == "import":
         request.ctx.uploads.confirm(found.id)
     else:
@@ -105,6 +122,20 @@ def decide(request: Request) -> Response:
         return HTTPSeeOther(location=request.route_path("office_imports"))
     if found.state == UploadState.IMPORTED and found.batch_id:
         return HTTPSeeOther(location=request.route_path("office_import", id=found.batch_id))
+    return HTTPSeeOther(location=request.route_path("office_upload", id=found.id))
+
+
+def _undo(request: Request, found: Upload) -> Response:
+    """Take an import of a plugin's records back."""
+    try:
+        if not request.agent.is_regisseur:
+            raise UserError(_("Cette action n’est pas permise"))  # noqa: TRY301
+        request.ctx.record_imports.undo(found.id)
+    except UserError as error:
+        response = render_to_response(f"{T}/upload.jinja2", upload(request, error.message), request)
+        response.status_int = 422
+        return response
+    request.session.flash(_("L’import est annulé."), "success")
     return HTTPSeeOther(location=request.route_path("office_upload", id=found.id))
 
 

@@ -104,13 +104,18 @@ def _sound(item: object) -> Item:
     _look_at(item)
     if isinstance(item, InvoiceRecord):
         return composed(item)
-    if isinstance(item, SourceProblem) and (
-        len(item.value) > VALUE_CHARACTERS or len(item.message) > PROBLEM_CHARACTERS
-    ):
-        return replace(
-            item, value=item.value[:VALUE_CHARACTERS], message=item.message[:PROBLEM_CHARACTERS]
-        )
-    return cast("Item", item)
+    return quoted(item) if isinstance(item, SourceProblem) else cast("Item", item)
+
+
+def quoted(problem: SourceProblem) -> SourceProblem:
+    """A problem that quotes no more of the file than a page shows."""
+    if len(problem.value) <= VALUE_CHARACTERS and len(problem.message) <= PROBLEM_CHARACTERS:
+        return problem
+    return replace(
+        problem,
+        value=problem.value[:VALUE_CHARACTERS],
+        message=problem.message[:PROBLEM_CHARACTERS],
+    )
 
 
 def composed(record: InvoiceRecord) -> InvoiceRecord:

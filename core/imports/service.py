@@ -88,6 +88,11 @@ class ImportReport:
     notices: list[SourceNotice] = field(default_factory=list)
     """The first of what an agent must know, by line; parts that were left out are among them."""
     notice_count: int = 0
+    figures: list[list[Any]] = field(default_factory=list)
+    """Of a plugin's records: words and numbers."""
+    said: list[str] = field(default_factory=list)
+    """The first of a plugin's words for what changes."""
+    said_count: int = 0
 
     @property
     def refused(self) -> bool:

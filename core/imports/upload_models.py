@@ -20,6 +20,8 @@ class UploadState(StrEnum):
     IMPORTING = "importing"
     IMPORTED = "imported"
     ABANDONED = "abandoned"
+    UNDONE = "undone"
+    """Of a plugin's records, which have no batch of their own."""
 
 
 class Upload(TenantScoped, Base):

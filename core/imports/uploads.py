@@ -20,6 +20,7 @@ from core.api.context import Clock
 from core.api.errors import UserError
 from core.api.invoices import InvoiceSource, SourceFile
 from core.imports.models import ImportBatch
+from core.imports.records import RecordImports
 from core.imports.service import ImportReport, Imports
 from core.imports.upload_models import Upload, UploadPart, UploadState
 from core.platform.audit.service import Audit
@@ -51,6 +52,7 @@ class Uploads:
         *,
         sources: Callable[[], Mapping[str, InvoiceSource]],
         imports: Imports,
+        records: RecordImports,
         outbox: Outbox,
         audit: Audit,
     ) -> None:
@@ -59,6 +61,7 @@ class Uploads:
         self._clock = clock
         self._sources = sources
         self._imports = imports
+        self._records = records
         self._outbox = outbox
         self._audit = audit
         self._at_once_seconds: float | None = None
@@ -69,7 +72,7 @@ class Uploads:
         Raises:
             UserError: the file is empty or too large, or nobody reads this format here.
         """
-        if source not in self._sources():
+        if source not in self._sources() and source not in self._records.kinds():
             raise UserError(_("Ce format de fichier n’est pas connu ici."))
         with self._session.begin_nested():  # What is refused must not wait among the others.
             upload = self._keep(stream, name, source)
@@ -201,17 +204,29 @@ class Uploads:
         return passed is not None
 
     def _read(self, upload: Upload, *, dry_run: bool) -> ImportReport:
-        source = self._sources().get(upload.source)
-        if source is None:
+        records = self._records.kinds().get(upload.source)
+        source = None if records else self._sources().get(upload.source)
+        if source is None and records is None:
             raise UserError(_("Ce format de fichier n’est pas connu ici."))
         with tempfile.TemporaryDirectory(prefix="preau-") as folder:
             path = Path(folder) / upload.file_name
             with path.open("wb") as out:
                 for rank in range(-(-upload.size // _PART)):
                     out.write(self._part(upload.id, rank))
+            file = SourceFile(path, upload.file_name, upload.size)
+            if records is not None:
+                return self._records.run(
+                    records,
+                    file,
+                    upload.id,
+                    dry_run=dry_run,
+                    progress=lambda count: self._tell(upload, count),
+                    at_once_seconds=self._at_once_seconds,
+                )
+            assert source is not None  # noqa: S101 - one of both is there, see above
             return self._imports.run(
                 source,
-                SourceFile(path, upload.file_name, upload.size),
+                file,
                 dry_run=dry_run,
                 progress=lambda count: self._tell(upload, count),
                 at_once_seconds=self._at_once_seconds,
@@ -250,6 +265,9 @@ class Uploads:
                     "counts": report.counts,
                     "totals": report.totals,
                     "changes": report.changes,
+                    "figures": report.figures,
+                    "said": report.said,
+                    "said_count": report.said_count,
                     "left_out": [
                         {"reason": reason, **sums} for reason, sums in report.left_out.items()
                     ],

@@ -187,7 +187,9 @@ LABEL_CHARACTERS = 80
 NAME_CHARACTERS = 200
 """How long the name of a route, or of a question about health, may be."""
 
-_FROM_SETTINGS = frozenset({"menu_entries", "message_kinds", "chat_skills"})
+_FROM_SETTINGS = frozenset(
+    {"menu_entries", "message_kinds", "chat_skills", "record_imports"}
+)
 """Hooks that are answered from the settings alone."""
 
 _MEMBERS = {
@@ -196,6 +198,7 @@ _MEMBERS = {
     "notification_channels": ("addresses", "deliver"),
     "message_kinds": ("write",),
     "chat_skills": ("answer", "press"),
+    "record_imports": ("read", "merge", "undo"),
 }
 """What the objects that a hook gives must be able to do, besides having a key and a label."""
 

@@ -6,9 +6,9 @@ connection or a wait for another row costs its own call, and nothing that core w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
@@ -51,6 +51,7 @@ from core.api.payments import (
     Redirect,
 )
 from core.api.plugin import Plugin
+from core.api.records import RecordImport, RecordReport
 from core.platform.db.session import break_off
 from core.platform.plugins.calls import Access, Visit, current_visit
 from core.platform.plugins.discovery import Brought
@@ -207,6 +208,22 @@ class HeldKind(Held):
     def write(self, notification: Notification) -> Wording | None:
         """See `MessageKind.write`."""
         return cast("MessageKind", self.it).write(notification)
+
+
+class HeldRecords(Held):
+    """A kind of file of records (`core.api.records.RecordImport`)."""
+
+    def read(self, file: SourceFile) -> Iterator[Any]:
+        """See `RecordImport.read`."""
+        return cast("RecordImport", self.it).read(file)
+
+    def merge(self, ctx: TenantContext, records: Sequence[Any], import_id: int) -> RecordReport:
+        """See `RecordImport.merge`."""
+        return cast("RecordImport", self.it).merge(ctx, records, import_id)
+
+    def undo(self, ctx: TenantContext, import_id: int) -> RecordReport:
+        """See `RecordImport.undo`."""
+        return cast("RecordImport", self.it).undo(ctx, import_id)
 
 
 class HeldSkill(Held):

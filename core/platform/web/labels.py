@@ -52,6 +52,8 @@ def actions() -> dict[str, str]:
         "import.published": _("Import publié"),
         "import.scheduled": _("Publication programmée"),
         "import.undone": _("Import annulé"),
+        "records.imported": _("Fichier d’une extension importé"),
+        "records.undone": _("Import d’une extension annulé"),
         "layout.kept": _("Modèle de fichier gardé"),
         "layout.removed": _("Modèle de fichier supprimé"),
         "invoice.cancelled": _("Facture annulée"),
