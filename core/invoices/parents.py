@@ -12,6 +12,8 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.context import AttemptInfo, InvoiceInfo
+from core.domain.baskets import lots
+from core.invoices.basket import desks_of, is_offered, item_of
 from core.platform.clock import today
 from core.platform.web.files import pdf
 
@@ -54,26 +56,31 @@ def invoices(request: Request) -> dict[str, Any]:
 
 def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
     """What the page of unpaid invoices is given."""
-    due = request.ctx.invoices.unpaid(request.family_id)
-    regies = {invoice.regie for invoice in due}
-    choices = request.ctx.choices.of(regies)
+    found = request.ctx.invoices.unpaid_with_lines(request.family_id)
+    due = [invoice for invoice, _lines in found]
+    choices = request.ctx.choices.of({invoice.regie for invoice in due})
+    capabilities = {key: choice and choice.capabilities for key, choice in choices.items()}
+    offered = [invoice for invoice in due if is_offered(invoice, capabilities[invoice.regie])]
+    ids = {invoice.id for invoice in offered}
     groups = []
-    for key, found in groupby(sorted(due, key=lambda invoice: invoice.regie), lambda i: i.regie):
-        choice = choices[key]
+    for key, of_regie in groupby(sorted(due, key=lambda i: i.regie), lambda i: i.regie):
+        invoices = list(of_regie)
         groups.append(
             {
                 "key": key,
                 "label": request.town.regie_label(key),
-                "collects": request.town.collects(key),
                 "tresorerie": request.town.pay_tresorerie(key),
-                "online": choice is not None,
-                "several": choice is not None and choice.capabilities.several_invoices,
-                "invoices": list(found),
+                "online": capabilities[key] is not None,
+                "invoices": invoices,
             }
         )
     return {
         "groups": groups,
+        "offered": ids,
+        "lines": {invoice.id: lines for invoice, lines in found},
         "due_total": sum(invoice.balance for invoice in _to_pay(due)),
+        "offered_total": sum(invoice.balance for invoice in offered),
+        "payment_count": len(lots([item_of(i) for i in offered], desks_of(capabilities))),
         "shared": request.ctx.invoices.shared(request.family_id),
         "attempts": _attempts(request, due),
         "today": today(request.ctx.clock.now()),

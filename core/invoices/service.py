@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    Text,
     and_,
     any_,
     bindparam,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock, InvoiceInfo
@@ -233,6 +236,40 @@ def _unpaid() -> Select[*tuple[Any, ...]]:
     )
 
 
+@cache
+def _unpaid_with_lines() -> Select[*tuple[Any, ...]]:
+    lines = (
+        select(
+            func.json_agg(
+                aggregate_order_by(
+                    func.json_build_array(
+                        InvoiceLine.activity,
+                        func.coalesce(Child.label, ""),
+                        InvoiceLine.tax_kind,
+                        # As text: a number of JSON would lose what a decimal says.
+                        cast(InvoiceLine.quantity, Text),
+                        InvoiceLine.unit_price,
+                        InvoiceLine.amount,
+                        InvoiceLine.rank,
+                    ),
+                    InvoiceLine.rank,
+                )
+            )
+        )
+        .select_from(InvoiceLine)
+        .outerjoin(
+            Child,
+            and_(Child.tenant_id == InvoiceLine.tenant_id, Child.id == InvoiceLine.child_id),
+        )
+        .where(
+            InvoiceLine.tenant_id == Invoice.tenant_id, InvoiceLine.invoice_id == Invoice.id
+        )
+        .correlate(Invoice)
+        .scalar_subquery()
+    )
+    return _unpaid().add_columns(lines.label("lines"))
+
+
 @dataclass(frozen=True, slots=True)
 class SharedPart:
     """What another home was invoiced for one child that this home sees in full."""
@@ -280,6 +317,16 @@ class Invoices:
     def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
         """What this family still owes, oldest due date first."""
         return self._infos(_unpaid(), family=family_id)
+
+    def unpaid_with_lines(
+        self, family_id: int
+    ) -> Sequence[tuple[InvoiceInfo, Sequence[LineInfo]]]:
+        """What this family still owes, as `unpaid`, each with its lines: in one statement."""
+        values = {"tenant": self._tenant, "family": family_id}
+        return [
+            (_info(row[:-1]), [_line_of_json(line) for line in row[-1] or ()])
+            for row in read(self._session, _unpaid_with_lines(), values)
+        ]
 
     def get(self, invoice_id: int) -> InvoiceInfo | None:
         """One published invoice, or None."""
@@ -537,6 +584,19 @@ def _line(line: InvoiceLine, child: str) -> LineInfo:
     )
 
 
+def _line_of_json(line: Sequence[Any]) -> LineInfo:
+    activity, child, tax_kind, quantity, unit_price, amount, rank = line
+    return LineInfo(
+        activity,
+        child,
+        tax_kind,
+        None if quantity is None else Decimal(quantity),
+        unit_price,
+        amount,
+        rank,
+    )
+
+
 def _freed_once(rows: list[PaidInvoice]) -> list[PaidInvoice]:
     """Tell what an invoice gave back of a payment at one of the rows that the two have together."""
     left = {(row.payment_id, row.invoice_id): row.freed for row in rows}
@@ -549,7 +609,7 @@ def _freed_once(rows: list[PaidInvoice]) -> list[PaidInvoice]:
     return found
 
 
-def _info(row: Row[*tuple[Any, ...]]) -> InvoiceInfo:
+def _info(row: Row[*tuple[Any, ...]] | Sequence[Any]) -> InvoiceInfo:
     # By place, not by name: names cost as much as asking, where rows are many.
     (
         id_, family_id, regie, number, reference, label, amount, issued_on, due_on, state, kind,

@@ -16,8 +16,11 @@ from wtforms import HiddenField
 
 from core.api.context import InvoiceInfo
 from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
+from core.api.payments import Capabilities
 from core.domain.attempt_status import RESTART_AFTER, Act, Situation
+from core.domain.baskets import Chain, chain, lots
 from core.domain.payment_states import PaymentState, is_closed
+from core.invoices.basket import desks_of, is_offered, item_of
 from core.invoices.parents import unpaid_page
 from core.invoices.service import PAYMENT_LINK, linked
 from core.payments.models import Payment
@@ -36,6 +39,12 @@ from core.platform.web.security import let_in
 
 log = structlog.get_logger(__name__)
 
+BASKET = "basket"
+"""Where the browser's session keeps the ids of the invoices that were chosen together."""
+
+MAX_BASKET = 300
+"""More ids than any basket has, and fewer than a cookie takes."""
+
 
 class CheckoutForm(EmailForm):
     """The e-mail for the confirmation. `key` makes a form that is sent twice one payment."""
@@ -45,15 +54,17 @@ class CheckoutForm(EmailForm):
 
 @view_config(route_name="checkout", permission="payer")
 def checkout(request: Request) -> Response:
-    """Step 2: what is to be paid, and the e-mail."""
+    """Step 2: what the next payment of the basket pays, and the e-mail."""
     try:
-        invoices = _seen(request, _wanted(request, request.GET.getall("invoice")))
+        basket = _basket(request)
+        invoices = _next_lot(request, basket)
         choice = request.ctx.attempts.check(invoices)
     except NotPayableError as error:
         return _refused(request, error.message)
     under_way = [invoice.under_way for invoice in invoices if invoice.under_way]
     if under_way:
         return _under_way(request, under_way[0])
+    _remember_basket(request, basket)
     form = CheckoutForm(
         data={"email": _remembered_email(request), "key": secrets.token_urlsafe(16)}
     )
@@ -185,6 +196,7 @@ def payment(request: Request) -> Response:
     }
     if standing.situation in {Situation.PAID, Situation.PROMISED, Situation.REVERSED}:
         context["excess"] = request.ctx.payments.excess(payment.id)
+        context["chain"] = _chain(request, context["invoices"])
         return render_to_response("payment_done.jinja2", context, request)
     if {Act.RETRY, Act.CORRECT} & set(standing.acts):
         context["invoices"] = [invoice for invoice in context["invoices"] if invoice.payable]
@@ -303,6 +315,58 @@ def _invoices(request: Request, payment: Payment) -> Sequence[InvoiceInfo]:
     return found
 
 
+def _basket(request: Request) -> Sequence[InvoiceInfo]:
+    """The invoices that were chosen, of whatever régies; all that can be paid for *Tout régler*."""
+    if request.GET.get("tout") and request.family is not None:
+        due = request.ctx.invoices.unpaid(request.family_id)
+        capabilities = _capabilities(request, due)
+        return [invoice for invoice in due if is_offered(invoice, capabilities[invoice.regie])]
+    return _seen(request, _wanted(request, request.GET.getall("invoice")))
+
+
+def _next_lot(request: Request, basket: Sequence[InvoiceInfo]) -> Sequence[InvoiceInfo]:
+    """The invoices of the basket's next payment. What was settled since it was filled is passed."""
+    due = [invoice for invoice in basket if invoice.balance]
+    if not due or not all(invoice.payable for invoice in due):
+        return due or basket
+    found = lots([item_of(i) for i in due], desks_of(_capabilities(request, due)))
+    return [invoice for invoice in due if invoice.id in found[0].invoice_ids]
+
+
+def _capabilities(
+    request: Request, invoices: Sequence[InvoiceInfo]
+) -> dict[str, Capabilities | None]:
+    choices = request.ctx.choices.of({invoice.regie for invoice in invoices})
+    return {regie: choice and choice.capabilities for regie, choice in choices.items()}
+
+
+def _remember_basket(request: Request, basket: Sequence[InvoiceInfo]) -> None:
+    """Keep in the browser what was chosen together, until its last payment is made.
+
+    A retry of one of these payments chooses some of it again: the rest is not forgotten for that.
+    """
+    known = request.session.get(BASKET, [])
+    ids = sorted(invoice.id for invoice in basket)[:MAX_BASKET]
+    again = set(ids) <= set(known) and not request.GET.get("panier")
+    if request.family is not None and not again and ids != known:
+        request.session[BASKET] = ids
+
+
+def _chain(request: Request, invoices: Sequence[InvoiceInfo]) -> Chain | None:
+    """The payments of the basket that holds these invoices; None for a basket of one payment."""
+    known = set(request.session.get(BASKET, []))
+    if request.family is None or not known > {invoice.id for invoice in invoices}:
+        return None
+    basket = request.ctx.invoices.seen_by(request.family_id, sorted(known))
+    desks = desks_of(_capabilities(request, basket))
+    done = [item_of(invoice) for invoice in basket if not invoice.balance]
+    todo = [
+        item_of(i) for i in basket if i.balance and i.payable and not i.under_way
+    ]
+    found = chain(done, todo, desks)
+    return found if found.count > 1 else None
+
+
 def _checkout_page(
     request: Request, form: CheckoutForm, invoices: Sequence[InvoiceInfo], choice: Choice
 ) -> Response:
@@ -313,6 +377,7 @@ def _checkout_page(
         "direct_debit": choice.capabilities.direct_debit,
         "provider": choice.label,
         "earlier": request.ctx.attempts.earlier([invoice.id for invoice in invoices]),
+        "chain": _chain(request, invoices),
     }
     return render_to_response("checkout.jinja2", context, request)
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from babel.dates import format_date, format_datetime
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
 
 from core.domain.money import decimal_text
 from core.platform import i18n
@@ -27,6 +27,11 @@ def money(cents: int) -> str:
 def _money(cents: int, locale: str) -> str:
     # Kept: a canteen's amounts are few, and writing one takes as long as a statement.
     return str(format_currency(Decimal(cents) / 100, "EUR", locale=locale))
+
+
+def quantity(value: Decimal) -> str:
+    """Write how many: ``1 250,5``, without the zeros that say nothing."""
+    return str(format_decimal(value, locale=i18n.formats()))
 
 
 def day(value: date) -> str:
@@ -63,4 +68,10 @@ def configure(env: Environment) -> None:
     )
     env.policies["ext.i18n.trimmed"] = True
     env.filters.update(
-        money=money, decimal=decimal_text, day=day, day_long=day_long, moment=moment)
+        money=money,
+        decimal=decimal_text,
+        quantity=quantity,
+        day=day,
+        day_long=day_long,
+        moment=moment,
+    )

@@ -100,7 +100,7 @@ def account(request: Request) -> dict[str, Any] | Response:
 
 
 def _enter(request: Request, token: str, wanted: str, whom: str = "") -> Response:
-    response = HTTPSeeOther(location=inside(request, wanted or "", otherwise="menu"))
+    response = HTTPSeeOther(location=inside(request, wanted or "", otherwise="invoices"))
     let_in(request, response, token)
     remember(request, response, whom)
     note_sign_in(request, "in")

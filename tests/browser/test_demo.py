@@ -20,10 +20,8 @@ pytestmark = pytest.mark.browser
 
 def choose(visitor, label):
     """Tick the invoice whose label is given, and no other."""
-    tick = visitor.page.locator("label.tick", has_text=label).first
-    tick.locator("input").check()
-    form = visitor.page.locator("form.pick", has=visitor.page.locator("input:checked"))
-    form.get_by_role("button", name="Procéder au paiement").first.click()
+    visitor.page.locator("label.bill-tick", has_text=label).first.locator("input").check()
+    visitor.page.get_by_role("button", name="Payer").click()
 
 
 def pdf(visitor, link):

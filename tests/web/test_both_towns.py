@@ -68,14 +68,15 @@ def sign_in(app, runtime, slug, family, prefix):
 
 
 def test_what_a_town_has_not_enabled_is_nowhere(app, runtime):
-    big = sign_in(app, runtime, "ville-de-demo", "F00007", "/ville-de-demo")
-    assert "Telegram" in big
+    sign_in(app, runtime, "ville-de-demo", "F00007", "/ville-de-demo")
+    assert "Telegram" in app.get("/ville-de-demo/menu")
     app.get("/ville-de-demo/+telegram_bot/", status=200)
     alerts = app.get("/ville-de-demo/alertes")
     assert "telegram_bot" in alerts.html.find(id="other-ways").parent.a["href"]
     app.reset()
     small = sign_in(app, runtime, "bourg-exemple", "F00001", "/bourg-exemple")
     assert "Telegram" not in small
+    assert "Telegram" not in app.get("/bourg-exemple/menu")
     app.get("/bourg-exemple/+telegram_bot/", status=404)
     assert "Être averti autrement" not in app.get("/bourg-exemple/alertes")
     app.get("/bourg-exemple/factures", status=200)

@@ -25,7 +25,7 @@ def test_it_is_shown_and_in_no_sum(browser, debited):
     assert "prélevée le 20/12/2026" in page
     assert "rien à faire" in page
     line = next(li for li in page.html.select("ul.lines > li") if "CANTINE prélevée" in str(li))
-    assert "à régler avant" not in line.get_text()
+    assert "avant le" not in line.get_text()
     assert line.find("input") is None
     assert "86,87" not in page
     assert "86,87" not in browser.get("/menu")

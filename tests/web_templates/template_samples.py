@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from core import rooms
 from core.api.context import FamilyInfo, InvoiceInfo, RegieInfo
 from core.api.web import MenuEntry
 from core.domain.attempt_status import Situation
+from core.domain.baskets import Chain, Lot
 from core.invoices.lines import LineInfo
 from core.invoices.service import CreditNote, PaidInvoice, SharedPart
 from core.payments.standings import act_words, for_parent
@@ -167,10 +169,9 @@ class Group:
 
     key: str
     label: str
-    collects: bool
     online: bool
-    several: bool
     invoices: list[InvoiceInfo]
+    tresorerie: str = ""
 
 
 CREDIT_NOTES = [
@@ -179,9 +180,9 @@ CREDIT_NOTES = [
 ]
 
 GROUPS = [
-    Group("EXTRA", "REGIE EXTRASCOLAIRE", True, True, True, [CANTEEN]),
-    Group("PERI", "REGIE PERISCOLAIRE", True, True, True, [CARE, BOTH, HELD, AWAY]),
-    Group("EAU", "Titres de la trésorerie", False, False, False, [TITLE]),
+    Group("EXTRA", "REGIE EXTRASCOLAIRE", True, [CANTEEN]),
+    Group("PERI", "REGIE PERISCOLAIRE", True, [CARE, BOTH, HELD, AWAY]),
+    Group("EAU", "Titres de la trésorerie", False, [TITLE]),
 ]
 
 
@@ -373,21 +374,53 @@ SHARED = SharedPart(
 )  # fmt: skip
 
 
+LINES = [
+    LineInfo("Restauration scolaire", "Jamie", "repas", Decimal("12.000"), 361, 4332),
+    LineInfo("Restauration scolaire", "Camille-Charlotte", "repas", Decimal("3.500"), None, 1083),
+    LineInfo("Arrondi", "", "autre", None, None, 272),
+]
+
+
+HELD_ATTEMPTS = {
+    7: SimpleNamespace(
+        payment_id=7, title="Nous attendons la réponse de la banque", label="Paiement en cours",
+        next_act="Voir où en est ce paiement",
+    )
+}  # fmt: skip
+
+
+def unpaid(groups: list[Group], **changes: Any) -> dict[str, Any]:
+    """The page of unpaid invoices, of these groups."""
+    invoices = [invoice for group in groups for invoice in group.invoices]
+    offered = [i for i in invoices if i.payable and not i.under_way]
+    return {
+        "groups": groups,
+        "offered": {invoice.id for invoice in offered},
+        "lines": {invoice.id: [] if invoice is TITLE else LINES for invoice in invoices},
+        "due_total": sum(invoice.balance for invoice in invoices if not (invoice.debited_on or invoice.under_way)),
+        "offered_total": sum(invoice.balance for invoice in offered),
+        "payment_count": 1,
+        "today": date(2018, 11, 24),
+        "error": None,
+        "attempts": HELD_ATTEMPTS,
+        "shared": [],
+        **changes,
+    }
+
+
+TWO_PAYMENTS = Chain((), (Lot("EXTRA", (1,), 5687), Lot("PERI", (2, 3), 31580)))
+HALF_WAY = Chain((Lot("EXTRA", (1,), 5687),), (Lot("PERI", (2, 3), 31580),))
+
+
 def samples() -> list[Sample]:
     """Every page in every state. Made anew each time: forms keep their errors."""
-    held = {
-        7: SimpleNamespace(
-            payment_id=7, title="Nous attendons la réponse de la banque", label="Paiement en cours",
-            next_act="Voir où en est ce paiement",
-        )
-    }  # fmt: skip
-    invoices_common = {"today": date(2018, 11, 24), "error": None, "attempts": held, "shared": []}
+    twenty = [invoice(n, f"CANTINE ET GARDERIE {n}", "PERI", 4000 + n) for n in range(50, 70)]
     watching = {"payment": payment("pending"), "invoices": [CANTEEN]}
-    one = Group("PERI", "REGIE PERISCOLAIRE", True, True, False, [CARE, BOTH])
+    one = Group("PERI", "REGIE PERISCOLAIRE", True, [CARE, BOTH])
     taken = invoice(41, "CANTINE novembre 2018", "PERI", 4120, payable=False,
                     debited_on=date(2018, 12, 15))
-    debited = Group("PERI", "REGIE PERISCOLAIRE", True, True, False, [taken])
-    done = {"invoices": [CANTEEN], "excess": 0}
+    debited = Group("PERI", "REGIE PERISCOLAIRE", True, [taken])
+    done = {"invoices": [CANTEEN], "excess": 0, "chain": None}
     account = SimpleNamespace(id=1, email="jamie.bond@exemple.example")
     paid_all = {
         "rows": PAID, "years": [2018, 2012], "regies": [RegieInfo("PERI", "REGIE PERISCOLAIRE", True)],
@@ -414,36 +447,45 @@ def samples() -> list[Sample]:
         ),
         Sample("new-code-late", "new_code", {"valid": False, "family_code": "", "secret": None}, VISITOR),
         Sample("menu", "menu", {"due_count": 3, "due_total": 46462, "attempts": {}, "lines": {"telegram_bot.home": "Deux discussions reliées"}}, PARENT, "menu"),
-        Sample("menu-one", "menu", {"due_count": 1, "due_total": 5687, "attempts": held, "lines": {}}, TWO_HOMES, "menu"),
+        Sample("menu-one", "menu", {"due_count": 1, "due_total": 5687, "attempts": HELD_ATTEMPTS, "lines": {}}, TWO_HOMES, "menu"),
         Sample("menu-none", "menu", {"due_count": 0, "due_total": 0, "attempts": {}, "lines": {}}, TWO_HOMES, "menu"),
-        Sample("menu-held", "menu", {"due_count": 0, "due_total": 0, "attempts": held, "lines": {}}, PARENT, "menu"),
+        Sample("menu-held", "menu", {"due_count": 0, "due_total": 0, "attempts": HELD_ATTEMPTS, "lines": {}}, PARENT, "menu"),
         Sample(
             "invoices", "invoices",
-            {**invoices_common, "groups": GROUPS, "due_total": 171918}, TWO_HOMES, "invoices",
+            unpaid(GROUPS, payment_count=2), TWO_HOMES, "invoices",
         ),
         Sample(
             "invoices-one-by-one", "invoices",
-            {**invoices_common, "groups": [one], "due_total": 32780, "error": "Choisissez une facture."},
+            unpaid([one], payment_count=2, error="Choisissez une facture."),
             PARENT, "invoices",
         ),
         Sample(
             "invoices-shared", "invoices",
-            {**invoices_common, "groups": [one], "due_total": 32780, "shared": [SHARED]}, TWO_HOMES, "invoices",
+            unpaid([one], shared=[SHARED]), TWO_HOMES, "invoices",
         ),
         Sample(
             "invoices-debited", "invoices",
-            {**invoices_common, "groups": [debited], "due_total": 0}, PARENT, "invoices",
+            unpaid([debited]), PARENT, "invoices",
         ),
-        Sample("invoices-none", "invoices", {**invoices_common, "groups": [], "due_total": 0}, PARENT, "invoices"),
+        Sample(
+            "invoices-twenty", "invoices",
+            unpaid([Group("PERI", "REGIE PERISCOLAIRE", True, twenty)]), PARENT, "invoices",
+        ),
+        Sample("invoices-none", "invoices", unpaid([]), PARENT, "invoices"),
         Sample(
             "checkout", "checkout",
             {"form": EmailForm(email="jamie@exemple.example"), "invoices": [CANTEEN], "total": 5687,
-             "provider": "PayFiP", "direct_debit": True, "earlier": []}, PARENT,
+             "provider": "PayFiP", "direct_debit": True, "earlier": [], "chain": None}, PARENT,
+        ),
+        Sample(
+            "checkout-chain", "checkout",
+            {"form": EmailForm(email="jamie@exemple.example"), "invoices": [CANTEEN], "total": 5687,
+             "provider": "PayFiP", "direct_debit": True, "earlier": [], "chain": TWO_PAYMENTS}, PARENT,
         ),
         Sample(
             "checkout-two", "checkout",
             {"form": wrong(EmailForm()), "invoices": [CARE, BOTH], "total": 32780, "provider": "PayFiP",
-             "direct_debit": False, "earlier": [payment("pending", id=7, created_at=NOW)]}, PARENT, errors=2,
+             "direct_debit": False, "earlier": [payment("pending", id=7, created_at=NOW)], "chain": None}, PARENT, errors=2,
         ),
         *(
             Sample(name, "payment_waiting", {**watching, **told(situation, *acts, holds=holds), "opening": opening}, PARENT)
@@ -472,8 +514,12 @@ def samples() -> list[Sample]:
         ),
         Sample("done", "payment_done", {**done, **told("paid", "receipt"), "payment": payment("settled")}, PARENT),
         Sample(
+            "done-half-way", "payment_done",
+            {**done, **told("paid", "receipt"), "payment": payment("settled"), "chain": HALF_WAY}, PARENT,
+        ),
+        Sample(
             "done-debit", "payment_done",
-            {"invoices": [CARE, BOTH], **told("promised", "receipt"), "excess": 500,
+            {"invoices": [CARE, BOTH], **told("promised", "receipt"), "excess": 500, "chain": None,
              "payment": payment("settled", means="online_debit", email="", authorisation="", receipt_number="")},
             PARENT,
         ),

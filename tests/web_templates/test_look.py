@@ -72,14 +72,54 @@ def test_text_may_be_twice_as_large(viewer: Viewer) -> None:
         assert viewer.overflow() <= 0, name
 
 
-def test_the_button_tells_the_total(viewer: Viewer) -> None:
+def test_the_bar_tells_the_total(viewer: Viewer) -> None:
     viewer.show(next(sample for sample in SHOWN if sample.name == "invoices"))
-    form = viewer.page.locator("form.pick").nth(1)
-    button = form.get_by_role("button")
-    assert button.inner_text() == "Procéder au paiement"
-    form.get_by_label("GARDERIE B").check()
-    form.get_by_label("CANTINE ET TRANSPORT").check()
-    assert " ".join(button.inner_text().split()) == "Procéder au paiement : 315,80 €"
+    bar = viewer.page.get_by_role("status")
+    all_of_them = viewer.page.get_by_label("Tout régler")
+
+    def told() -> str:
+        return " ".join(bar.inner_text().split())
+
+    assert told() == "Aucune facture"
+    viewer.page.get_by_label("GARDERIE B").check()
+    assert told() == "1 facture · 215,80 €"
+    viewer.page.get_by_label("CANTINE ET TRANSPORT").check()
+    assert told() == "2 factures · 315,80 €"
+    assert not all_of_them.is_checked()
+    viewer.page.locator('[name=invoice][value="1"]').check()
+    assert told() == "3 factures · 372,67 €"
+    assert all_of_them.is_checked()
+    all_of_them.uncheck()
+    assert told() == "Aucune facture"
+
+
+def test_twenty_invoices_are_one_tick_and_one_short_page(viewer: Viewer) -> None:
+    viewer.show(next(sample for sample in SHOWN if sample.name == "invoices-twenty"))
+    viewer.page.set_viewport_size({"width": 400, "height": 800})
+    assert viewer.page.evaluate("document.documentElement.scrollHeight") < 2500
+    viewer.page.get_by_label("Tout régler").check()
+    assert viewer.page.locator("[name=invoice]:checked").count() == 20
+    # The bar stays in sight, wherever one reads.
+    assert viewer.page.get_by_role("button", name="Payer").is_visible()
+    assert viewer.page.locator(".basket-bar").bounding_box()["y"] < 800
+
+
+def test_the_lines_of_an_invoice_open_where_it_stands(viewer: Viewer) -> None:
+    viewer.show(next(sample for sample in SHOWN if sample.name == "invoices"))
+    lines = viewer.page.locator("details").first
+    assert not lines.get_by_text("Restauration scolaire").first.is_visible()
+    lines.locator("summary").click()
+    told = " ".join(lines.inner_text().split())
+    assert "Restauration scolaire Jamie 12 × 3,61 € 43,32 €" in told
+    assert "N° 2018-010-000001" in told
+
+
+def test_the_header_is_one_row(viewer: Viewer) -> None:
+    for name in ("invoices", "menu", "home"):
+        viewer.show(next(sample for sample in SHOWN if sample.name == name))
+        for size, most in (("phone", 80), ("desk", 90)):
+            viewer.view(size, "light")
+            assert viewer.page.locator(".site-header .bar").bounding_box()["height"] <= most, (name, size)
 
 
 def test_the_waiting_page_watches_and_then_shows(viewer: Viewer) -> None:

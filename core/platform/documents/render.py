@@ -7,11 +7,9 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
-from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.api.invoices import InvoiceKind
@@ -236,19 +234,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     configure(env)
-    env.filters.update(
-        qr_image=qr_image, data_url=_data_url, quantity=_quantity, address_size=address_size
-    )
+    env.filters.update(qr_image=qr_image, data_url=_data_url, address_size=address_size)
     env.tests["long_head"] = is_long
     return env
 
 
 def _data_url(logo: Logo) -> str:
     return f"data:{logo.media_type};base64,{b64encode(logo.content).decode()}"
-
-
-def _quantity(value: Decimal) -> str:
-    return format_decimal(value, locale=i18n.formats())
 
 
 def _file_name(kind: str, number: str) -> str:
