@@ -28,13 +28,13 @@ from typing import Any
 
 import click
 import waitress
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 
+from core.dev.mail_server import MailServer
 from core.platform.settings import get_settings
 
 PAGE_SIZE = 100
@@ -348,7 +348,7 @@ def _mail(request: Request) -> Mail:
 def mailbox(smtp_port: int, http_port: int) -> None:
     """Take the portal's mails and show them on a page. For development only."""
     store = Store(get_settings().data_dir / "mailbox")
-    controller = Controller(
+    controller = MailServer(
         Receiver(store), hostname="127.0.0.1", port=smtp_port, enable_SMTPUTF8=True
     )
     controller.start()

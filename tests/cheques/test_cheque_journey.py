@@ -7,13 +7,13 @@ import io
 import pypdfium2
 import pytest
 import zxingcpp
-from aiosmtpd.controller import Controller
 from pypdf import PdfReader
 from sqlalchemy import select, text
 from webtest import TestApp
 
 from core.agents.models import Role
 from core.dev.embedded import free_port
+from core.dev.mail_server import MailServer
 from core.dev.mailbox import Receiver, Store
 from core.platform.db.migrate import upgrade
 from core.plugin import Means
@@ -40,7 +40,7 @@ def store(tmp_path):
 @pytest.fixture
 def portal(empty_database, redis, tmp_path, store):
     upgrade(empty_database.owner_url, [plugin.migrations().directory])
-    controller = Controller(Receiver(store), hostname="127.0.0.1", port=free_port())
+    controller = MailServer(Receiver(store), hostname="127.0.0.1", port=free_port())
     controller.start()
     made = make_portal(
         empty_database, tmp_path / "portal", plugins={"cheque_import": plugin}, toml=TOML,

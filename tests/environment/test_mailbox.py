@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import smtplib
+import socket
+import threading
+from contextlib import suppress
 from email.message import EmailMessage
 
 import pytest
-from aiosmtpd.controller import Controller
 from webtest import TestApp
 
 from core.dev.embedded import free_port
+from core.dev.mail_server import MailServer
 from core.dev.mailbox import Receiver, Store, make_app
 
 
@@ -20,7 +23,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def smtp(store):
-    controller = Controller(
+    controller = MailServer(
         Receiver(store), hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=True
     )
     controller.start()
@@ -112,3 +115,20 @@ def test_a_broken_mail_is_shown_all_the_same(smtp, page):
     [mail] = page.get("/api/mails").json
     page.get(f"/{mail['id']}/")
     assert page.get("/").status_int == 200
+
+
+def test_a_server_that_stops_lets_go_of_a_client_that_stays(store):
+    """It neither waits for it, as from Python 3.12 on, nor leaves a socket that nobody closes."""
+    server = MailServer(Receiver(store), hostname="127.0.0.1", port=free_port())
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        assert client.recv(1024).startswith(b"220 ")
+        connection = server.smtpd.transport
+        ending = threading.Thread(target=server.stop, daemon=True)
+        ending.start()
+        ending.join(10)
+        assert not ending.is_alive()
+        assert connection.get_extra_info("socket") is not None
+        assert connection.get_extra_info("socket").fileno() == -1
+        with suppress(ConnectionResetError):
+            assert client.recv(1024) == b""

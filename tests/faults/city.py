@@ -17,12 +17,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from aiosmtpd.controller import Controller
 from house import House
 from lxml import html
 
 from core.api.invoices import SourceFile
 from core.dev.embedded import free_port
+from core.dev.mail_server import MailServer
 from core.platform.plugins.discovery import discovered
 from core.testing.portal import Records, record
 from plugins.payfip.simulator.app import Simulator, make_simulator, running
@@ -64,7 +64,7 @@ class Smtp:
         self.deaths = 0
         self.mails: Counter[tuple[str, str, str]] = Counter()
         """How often it took each (address, sender, Message-ID)."""
-        self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
+        self._controller = MailServer(self, hostname="127.0.0.1", port=free_port())
         self._controller.start()
         self.port = self._controller.port
 

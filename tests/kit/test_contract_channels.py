@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
-from aiosmtpd.controller import Controller
 from sqlalchemy import text
 
 from core.api.messages import Address
 from core.dev.embedded import free_port
+from core.dev.mail_server import MailServer
 from core.dev.mailbox import Receiver, Store
 from core.messages.email import channel as email
 from core.messages.email import smtp
@@ -36,7 +36,7 @@ class TestEmail(NotificationChannelContract):
     def _opened(self, database, redis, tmp_path, monkeypatch):
         monkeypatch.setattr(smtp, "TIMEOUT", 1)
         self.store = Store(tmp_path / "mailbox")
-        controller = Controller(Receiver(self.store), hostname="127.0.0.1", port=free_port())
+        controller = MailServer(Receiver(self.store), hostname="127.0.0.1", port=free_port())
         controller.start()
         portal = make_portal(database, tmp_path / "portal", smtp_port=controller.port)
         portal.publish(record("1"))

@@ -8,10 +8,10 @@ import subprocess
 from email.message import EmailMessage
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from core.cli import doctor
 from core.dev.embedded import free_port
+from core.dev.mail_server import MailServer
 from core.messages.email import smtp
 from core.messages.email.channel import send
 from core.platform.settings import SettingsError, load
@@ -27,7 +27,7 @@ class Post:
         return "250 OK"
 
 
-class Over(Controller):
+class Over(MailServer):
     """A controller that looks as a client whether it is ready: its own context is a server's."""
 
     def _trigger_server(self):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from core.cli import doctor
 from core.dev.embedded import free_port
+from core.dev.mail_server import MailServer
 from core.domain.smtp_replies import Cause
 from core.messages.email import smtp
 from core.testing.portal import make_portal, record
@@ -63,7 +63,7 @@ def opened(database, redis, tmp_path, relay):
 
     def open_(**options):
         settings = options.pop("settings", {})
-        controller = Controller(relay, hostname="127.0.0.1", port=free_port(), **options)
+        controller = MailServer(relay, hostname="127.0.0.1", port=free_port(), **options)
         controller.start()
         portal = make_portal(database, tmp_path / "portal", smtp_port=controller.port, **settings)
         ended.extend((portal.runtime.close, controller.stop))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from itertools import chain
 
 import pytest
@@ -34,6 +35,14 @@ def states(portal):
 @pytest.fixture
 def office(office):
     return office.enter()
+
+
+def test_a_file_that_was_sent_is_closed_with_its_request(office, monkeypatch):
+    made, make = [], tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *args, **kw: made.append(make(*args, **kw)) or made[-1])
+    assert "Nouvelles factures" in send(office, csv(*(record(str(number)) for number in range(200))))
+    assert len(made) >= 2, "the body, and the file in it"
+    assert [file for file in made if not file.closed] == []
 
 
 def test_a_file_is_looked_at_imported_published_and_taken_back(office, portal):

@@ -460,8 +460,9 @@ def test_test_cards_have_a_right_check_digit(digits: str) -> None:
 
 
 def test_the_ticket_is_mailed(tmp_path: Path, clock) -> None:
-    from aiosmtpd.controller import Controller
     from aiosmtpd.handlers import Message
+
+    from core.dev.mail_server import MailServer
 
     received = []
 
@@ -471,7 +472,7 @@ def test_the_ticket_is_mailed(tmp_path: Path, clock) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    controller = Controller(Keep(), hostname="127.0.0.1", port=port)
+    controller = MailServer(Keep(), hostname="127.0.0.1", port=port)
     controller.start()
     try:
         simulator = make_simulator(smtp=("127.0.0.1", port), clock=clock.seconds)

@@ -17,12 +17,12 @@ from collections import Counter
 from unittest import mock
 
 import pytest
-from aiosmtpd.controller import Controller
 from sqlalchemy import text
 from webtest import TestApp
 
 from core.api.errors import PreauError
 from core.dev.embedded import free_port
+from core.dev.mail_server import MailServer
 from core.platform.documents import kept
 from core.plugin import Document
 from core.processes.app import make_app
@@ -257,7 +257,7 @@ def payer(number):
 @pytest.fixture(scope="module")
 def inbox():
     handler = Inbox()
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
+    controller = MailServer(handler, hostname="127.0.0.1", port=free_port())
     controller.start()
     handler.port = controller.port
     yield handler

@@ -6,9 +6,9 @@ import select
 from email.message import EmailMessage
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from core.dev.embedded import free_port
+from core.dev.mail_server import MailServer
 from core.messages.email import smtp
 from core.messages.email.channel import send
 from core.platform.settings import load
@@ -40,7 +40,7 @@ def start(post, tmp_path):
 
     def starting():
         port = free_port()
-        controller = Controller(post, hostname="127.0.0.1", port=port)
+        controller = MailServer(post, hostname="127.0.0.1", port=port)
         controller.start()
         started.append(controller)
         settings = load(tenants_dir=tmp_path, data_dir=tmp_path, smtp_host="127.0.0.1", smtp_port=port)

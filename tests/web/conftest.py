@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from aiosmtpd.controller import Controller
 from webtest import TestApp
 
 from core.dev.embedded import free_port
+from core.dev.mail_server import MailServer
 from core.dev.mailbox import Receiver, Store
 from core.testing.portal import pages_of, record
 
@@ -70,7 +70,7 @@ def store(tmp_path):
     return Store(tmp_path / "mailbox")
 
 
-class MailServer:
+class ServerAtOnePlace:
     """A mail server that stops, and starts again at the same place."""
 
     def __init__(self, store):
@@ -78,7 +78,7 @@ class MailServer:
         self._controller = None
 
     def start(self):
-        self._controller = Controller(Receiver(self._store), hostname="127.0.0.1", port=self.port)
+        self._controller = MailServer(Receiver(self._store), hostname="127.0.0.1", port=self.port)
         self._controller.start()
 
     def stop(self):
@@ -89,7 +89,7 @@ class MailServer:
 
 @pytest.fixture
 def mail_server(store):
-    made = MailServer(store)
+    made = ServerAtOnePlace(store)
     made.start()
     yield made
     made.stop()

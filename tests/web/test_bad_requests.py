@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 import time
 import zlib
 from io import BytesIO
@@ -35,6 +36,16 @@ def test_a_form_of_very_many_fields_is_refused_before_it_is_read(browser, field)
     )
     assert answer.status_int == 400
     assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("path", ["/valmont/connexion", "/valmont/regie/connexion"])
+def test_a_large_form_leaves_no_file_open(browser, monkeypatch, path):
+    """WebOb keeps it in a temporary file, which is closed with the request and not some day."""
+    made, make = [], tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *args, **kw: made.append(make(*args, **kw)) or made[-1])
+    browser.app.post(path, {"family_code": "x" * 30_000}, expect_errors=True)
+    assert made
+    assert [file for file in made if not file.closed] == []
 
 
 def test_a_body_in_malformed_chunks_is_refused(browser):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from email import message_from_bytes, policy
 
 import pytest
-from aiosmtpd.controller import Controller
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.cli import mail
 from core.dev.embedded import free_port
+from core.dev.mail_server import MailServer
 from core.dev.mailbox import Receiver, Store, status_notification
 from core.messages.email.bounces import LONGEST_LOCAL_PART, Returned, read, sender_for
 from core.platform.db.session import make_engine
@@ -31,7 +31,7 @@ def back():
 @pytest.fixture
 def portal(database, redis, tmp_path, back):
     receiver = Receiver(Store(tmp_path / "mailbox"), lambda to, mail: back.append((to, mail)))
-    controller = Controller(receiver, hostname="127.0.0.1", port=free_port())
+    controller = MailServer(receiver, hostname="127.0.0.1", port=free_port())
     controller.start()
     made = make_portal(
         database, tmp_path / "portal", smtp_port=controller.port, mail_returns=RETURNS

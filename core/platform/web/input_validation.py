@@ -7,6 +7,7 @@ from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPBadRequest
+from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -23,7 +24,36 @@ View = Callable[[Any, Request], Response]
 
 def includeme(config: Configurator) -> None:
     """Behind the permission, so that strangers' files are not even read; before the CSRF check."""
+    config.add_tween(
+        "core.platform.web.input_validation.body_tween",
+        under="core.platform.web.headers.headers_tween",
+        over="core.platform.web.tenancy.tenancy_tween",
+    )
     config.add_view_deriver(_well_formed, under="secured_view", over="csrf_view")
+
+
+def body_tween(
+    handler: Callable[[Request], Response], _registry: Registry
+) -> Callable[[Request], Response]:
+    """Close the temporary files of a request with the request.
+
+    WebOb keeps a body over 10 kB in a file, as it keeps what is uploaded, and closes none of them.
+    """
+
+    def tween(request: Request) -> Response:
+        given = request.environ["wsgi.input"]
+        try:
+            return handler(request)
+        finally:
+            form, _body = request.environ.get("webob._parsed_post_vars", ({}, None))
+            for value in form.values():
+                if not isinstance(value, str):
+                    value.file.close()
+            kept = request.environ["wsgi.input"]
+            if kept is not given:
+                kept.close()
+
+    return tween
 
 
 def _well_formed(view: View, info: Any) -> View:
@@ -73,8 +103,7 @@ def _form(request: Request) -> Any:
         except OSError as error:
             raise HTTPBadRequest from error
         if body.count(b"&") >= MOST_FIELDS:
-            # WebOb keeps a large body in a temporary file, and leaves it open.
-            kept = request.body_file_raw
+            kept = request.body_file_raw  # What is left unread is nobody's to take apart later.
             request.body = b""
             kept.close()
             raise HTTPBadRequest
