@@ -107,7 +107,10 @@ class Runtime:
 def read_towns(settings: Settings, extensions: Extensions) -> Registry:
     """All towns of the installation, those with a wrong file apart."""
     return load_registry(
-        Path(settings.tenants_dir), extensions.settings_models(), extensions.built_in()
+        Path(settings.tenants_dir),
+        extensions.settings_models(),
+        extensions.built_in(),
+        demonstrations=not settings.is_production,
     )
 
 

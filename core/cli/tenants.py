@@ -24,6 +24,8 @@ def check() -> None:
         for problem in problems:
             click.echo(f"WRONG  {problem}")
         click.echo(f"       {slug} answers 503 until this is mended; the other towns serve.")
+    for slug in registry.left_out:
+        click.echo(f"left out  {slug}: a demonstration, which production does not serve")
     if not registry.towns and not registry.broken:
         raise click.ClickException(f"no town below {get_settings().tenants_dir}/")
     if registry.broken:

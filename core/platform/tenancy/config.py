@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from core.api.context import ContactInfo, RegieInfo, TownInfo
 from core.domain.addresses import configured
 from core.platform.tenancy.colours import BLACK, WHITE, contrast
+from core.platform.tenancy.reasons import reason
 from core.platform.tenancy.secrets import SecretError, resolve
 
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
@@ -114,6 +115,8 @@ class TenantSection(_Section):
     """The town itself."""
 
     name: str = Field(min_length=1, max_length=120)
+    demonstration: bool = False
+    """Whether it is made up: production leaves it out."""
     hosts: list[Host] = Field(default_factory=list)
     languages: list[str] = Field(default_factory=lambda: ["fr", "en"], min_length=1)
 
@@ -245,7 +248,7 @@ def load(folder: Path, settings_models: Mapping[str, type[BaseModel]]) -> Tenant
     try:
         file = TenantFile.model_validate(raw)
     except ValidationError as error:
-        raise TenantConfigError(_problems(path, (), error)) from None
+        raise TenantConfigError(_problems(path, (), error, TenantFile)) from None
     problems: list[Problem] = []
     if file.look.logo and not _inside(folder, file.look.logo):
         problems.append(Problem(path, "look.logo", f"no file {file.look.logo!r} in {folder.name}/"))
@@ -259,7 +262,7 @@ def load(folder: Path, settings_models: Mapping[str, type[BaseModel]]) -> Tenant
         try:
             settings[name] = model.model_validate(resolve(section))
         except ValidationError as error:
-            problems.extend(_problems(path, ("plugins", name), error))
+            problems.extend(_problems(path, ("plugins", name), error, model))
         except SecretError as error:
             problems.append(Problem(path, f"plugins.{name}.{error.key}", error.reason))
     if problems:
@@ -267,9 +270,21 @@ def load(folder: Path, settings_models: Mapping[str, type[BaseModel]]) -> Tenant
     return TenantConfig(folder.name, folder, file, settings)
 
 
-def _problems(path: Path, prefix: tuple[str, ...], error: ValidationError) -> list[Problem]:
+def is_demonstration(folder: Path) -> bool:
+    """Tell whether the town below `folder` is made up, without looking at the rest of its file."""
+    try:
+        raw = tomllib.loads((folder / "tenant.toml").read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
+    section = raw.get("tenant")
+    return isinstance(section, dict) and section.get("demonstration") is True
+
+
+def _problems(
+    path: Path, prefix: tuple[str, ...], error: ValidationError, model: type[BaseModel]
+) -> list[Problem]:
     return [
-        Problem(path, ".".join(map(str, (*prefix, *item["loc"]))), item["msg"])
+        Problem(path, ".".join(map(str, (*prefix, *item["loc"]))), reason(item, model))
         for item in error.errors(include_input=False)
     ]
 

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from core.platform.tenancy.config import Problem, TenantConfig, TenantConfigError, load
+from core.platform.tenancy.config import (
+    Problem,
+    TenantConfig,
+    TenantConfigError,
+    is_demonstration,
+    load,
+)
 from core.platform.tenancy.lent import LentSettings
 
 
@@ -28,6 +34,8 @@ class Registry:
     towns: Mapping[str, TenantConfig]
     broken: Mapping[str, list[Problem]] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    """Demonstration towns, in production."""
 
     def __iter__(self) -> Iterator[TenantConfig]:
         return iter(self.towns.values())
@@ -46,13 +54,21 @@ def load_registry(
     directory: Path,
     settings_models: Mapping[str, type[BaseModel]],
     built_in: Mapping[str, BaseModel],
+    *,
+    demonstrations: bool = True,
 ) -> Registry:
-    """Read every town below `directory`. A wrong file takes down its own town only."""
+    """Read every town below `directory`. A wrong file takes down its own town only.
+
+    `demonstrations`: made-up towns are read, too. They are in each clone, and serve no production.
+    """
     towns: dict[str, TenantConfig] = {}
     broken: dict[str, list[Problem]] = {}
     hosts: dict[str, str] = {}
     folders = sorted(path.parent for path in directory.glob("*/tenant.toml"))
+    left_out = () if demonstrations else tuple(filter(is_demonstration, folders))
     for folder in folders:
+        if folder in left_out:
+            continue
         try:
             config = load(folder, settings_models)
             _claim(hosts, config)
@@ -61,7 +77,7 @@ def load_registry(
             continue
         settings = LentSettings({**built_in, **config.settings})
         towns[config.slug] = TenantConfig(config.slug, config.folder, config.file, settings)
-    return Registry(towns, broken, hosts)
+    return Registry(towns, broken, hosts, tuple(folder.name for folder in left_out))
 
 
 def _claim(hosts: dict[str, str], config: TenantConfig) -> None:
