@@ -107,7 +107,7 @@ from core.platform.db.rls import protect
 from core.platform.documents.pdf import render_pdf
 from core.platform.i18n import gettext, ngettext, use
 from core.platform.tabular.writing import Cents, Table
-from core.platform.templating import day, money
+from core.platform.templating import day, hour, money
 from core.platform.tenancy.registry import UnknownTownError
 from core.runtime import enabled_towns, town_context
 
@@ -125,7 +125,8 @@ __all__ = [
     "SourceFile", "SourceNotice", "SourceProblem", "TaxKind", "TenantContext", "TenantScoped",
     "TownInfo", "UnknownTownError", "UserError", "WebConfig", "bare", "check_character", "csv_text",
     "day",
-    "decimal_text", "enabled_towns", "gettext", "hookimpl", "money", "ngettext", "parse_amount",
+    "decimal_text", "enabled_towns", "gettext", "hookimpl", "hour", "money", "ngettext",
+    "parse_amount",
     "protect", "render_pdf", "town_context", "use",
     "DateError", "DecodeError", "Encoding", "decode", "detect", "in_bounds", "is_surprising",
     "parse_day", "parse_decimal",

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal
 
 from core.domain.money import decimal_text
@@ -18,20 +18,24 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+MINUS = "\N{MINUS SIGN}"
+"""As wide as a digit, and no line ends behind it: a hyphen is neither."""
+
+
 def money(cents: int) -> str:
-    """Write cents as euros in the current locale: ``1 234,56 €``, with spaces that do not break."""
+    """Write cents as euros in the current locale: ``−1 234,56 €``; no line ends inside."""
     return _money(cents, i18n.formats())
 
 
 @lru_cache(maxsize=4096)
 def _money(cents: int, locale: str) -> str:
     # Kept: a canteen's amounts are few, and writing one takes as long as a statement.
-    return str(format_currency(Decimal(cents) / 100, "EUR", locale=locale))
+    return str(format_currency(Decimal(cents) / 100, "EUR", locale=locale)).replace("-", MINUS)
 
 
 def quantity(value: Decimal) -> str:
     """Write how many: ``1 250,5``, without the zeros that say nothing."""
-    return str(format_decimal(value, locale=i18n.formats()))
+    return str(format_decimal(value, locale=i18n.formats())).replace("-", MINUS)
 
 
 def day(value: date) -> str:
@@ -45,12 +49,20 @@ def day_long(value: date) -> str:
 
 
 def moment(value: datetime) -> str:
-    """Write a moment in French legal time: ``25 avril 2012 à 14:05``."""
-    return _first(
-        format_datetime(
-            value.astimezone(PARIS), "d MMMM y, HH:mm", locale=i18n.formats()
-        )
-    )
+    """Write a moment in French legal time: ``25 avril 2012 à 14 h 05``; in English ``, 14:05``."""
+    local = value.astimezone(PARIS)
+    locale = i18n.formats()
+    between = " à " if locale.startswith("fr") else ", "
+    return _first(format_date(local, "d MMMM y", locale=locale)) + between + hour(local)
+
+
+def hour(value: datetime) -> str:
+    """Write an hour in French legal time: ``14 h 05``, ``14 h``, and ``14:05`` in English."""
+    local = value.astimezone(PARIS)
+    if not i18n.formats().startswith("fr"):
+        return f"{local:%H:%M}"
+    minutes = f"\u00a0{local:%M}" if local.minute else ""
+    return f"{local.hour}\u00a0h{minutes}"
 
 
 def _first(written: str) -> str:
@@ -74,4 +86,5 @@ def configure(env: Environment) -> None:
         day=day,
         day_long=day_long,
         moment=moment,
+        hour=hour,
     )

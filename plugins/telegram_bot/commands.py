@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from core.plugin import PARIS, TenantContext, enabled_towns, town_context
+from core.plugin import TenantContext, enabled_towns, hour, town_context
 from core.plugin import gettext as _
 from plugins.telegram_bot import polling
 from plugins.telegram_bot.book import Book
@@ -126,7 +126,7 @@ def stopped(ctx: TenantContext) -> str:
         "Prochain essai à %(time)s."
     ) % {
         "reason": reason,
-        "time": until.astimezone(PARIS).strftime("%H:%M"),
+        "time": hour(until),
     }
 
 

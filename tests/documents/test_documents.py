@@ -92,7 +92,7 @@ class TestInvoice:
         paper = compose_invoice(replace(invoice_sheet, paid=100000))
         read = text(paper.document())
         assert "Total de la facture 1 234,56 €" in read
-        assert "Déjà réglé -1 000,00 €" in read
+        assert "Déjà réglé −1 000,00 €" in read
         assert "Reste à payer 234,56 €" in read
         assert "Merci de régler 234,56 €" in read
 
@@ -144,7 +144,7 @@ class TestInvoice:
         read = text(document)
         assert "Avoir n° 2025-010-000314" in read
         assert "corrige la facture n° 2025-009-000111" in read
-        assert "Montant de l’avoir -12,00 €" in read
+        assert "Montant de l’avoir −12,00 €" in read
         assert "Date d’échéance" not in read
         assert document.name == "avoir-2025-010-000314.pdf"
 
@@ -251,7 +251,7 @@ class TestReceipt:
         assert document.name == "justificatif-PERISCOLAIRE-2025-000042.pdf"
 
     def test_the_moment_is_french_legal_time(self, receipt_sheet):
-        assert "1er août 2025, 00:45" in text(render_receipt(receipt_sheet))
+        assert "1er août 2025 à 0 h 45" in text(render_receipt(receipt_sheet))
 
     def test_a_payment_that_came_back_proves_nothing(self, receipt_sheet):
         document = render_receipt(

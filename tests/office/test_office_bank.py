@@ -94,7 +94,7 @@ def test_the_account_is_held_against_the_days(paid):
     rows = [[cell.text.strip() for cell in row.select("th, td")] for row in page.html.select("tbody tr")]
     assert [row[-1] for row in rows] == ["rapproché", "pas encore sur le compte", "à identifier"]
     foot = [cell.text.strip().replace("\xa0", " ") for cell in page.html.select("tfoot td") if cell.text.strip()]
-    assert foot == ["2", "66,87 €", "65,87 €", "-1,00 €"]
+    assert foot == ["2", "66,87 €", "65,87 €", "−1,00 €"]
 
 
 def test_a_bad_statement_is_told_and_the_days_stay(paid):

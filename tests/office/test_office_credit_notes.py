@@ -32,7 +32,7 @@ def test_the_invoice_shows_what_is_left_and_the_list_too(work, portal):
     portal.publish(record("N1"))
     correct(portal, "N1")
     page = work.get("/regie/factures").click("^N1$")
-    assert "Avoirs -10,00" in words(page)
+    assert "Avoirs −10,00" in words(page)
     assert "Reste dû 46,87" in words(page)
     assert "à rendre" not in words(page)
 
@@ -49,7 +49,7 @@ def test_what_was_paid_before_is_to_be_given_back(work, portal):
     rows = [row.get_text(" ") for row in page.html.find("tbody").find_all("tr")]
     assert len(rows) == 1, "N2 is paid to the cent, and of N3 nothing was paid"
     assert "N1" in rows[0]
-    assert "-10,00" in rows[0]
+    assert "−10,00" in rows[0]
 
 
 def test_where_there_is_nothing_to_give_back(work):

@@ -81,7 +81,7 @@ def test_a_credit_note_asks_for_nothing(portal, store):
     (mail,) = store.mails(PARENT)
     assert mail.header("Subject") == "Valmont – Un avoir est disponible"
     assert "AVOIR cantine" in mail.text
-    assert "-10,00" in mail.text
+    assert "−10,00" in mail.text
     assert "à régler" not in mail.text
 
 
@@ -185,7 +185,7 @@ def test_what_a_credit_note_covers_whole_is_not_asked_for(portal, store):
     portal.work()
     (mail,) = store.mails(PARENT)
     assert mail.header("Subject") == "Valmont – Un avoir est disponible"
-    assert "0,00" not in mail.text.replace("-10,00", "")
+    assert "0,00" not in mail.text.replace("−10,00", "")
     assert "/factures/payees" in mail.text
 
 

@@ -12,7 +12,7 @@ from plugins.cheque_import.matcher.snapshot import OpenInvoice
 
 def euros(cents: int) -> str:
     """Cents as a French amount, with spaces that do not break: ``1 592,36 €``."""
-    sign = "-" if cents < 0 else ""
+    sign = "\N{MINUS SIGN}" if cents < 0 else ""
     whole, rest = divmod(abs(cents), 100)
     return f"{sign}{whole:,}".replace(",", " ") + f",{rest:02d} €"
 

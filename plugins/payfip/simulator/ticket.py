@@ -33,7 +33,7 @@ def rows(store: Store, operation: Operation) -> list[tuple[str, str]]:
         ("Référence de la transaction", operation.transaction),
         ("Référence de la commande", operation.refdet),
         ("Objet", operation.objet),
-        ("Date et heure", operation.finished_at.strftime("%d/%m/%Y à %H:%M")),
+        ("Date et heure", operation.finished_at.strftime("%d/%m/%Y à %H\u00a0h\u00a0%M")),
         ("Montant", euros(operation.cents)),
         ("Moyen de paiement", operation.brand if by_card else "Prélèvement unique"),
         ("Numéro de carte", f"#### #### #### {operation.last4}" if operation.last4 else ""),
