@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import random
 
-from benchmarks.cheques_made import CONFUSED, REGIES, Bill, Household, Kind, Paper, Town, printed
+from benchmarks.cheques_made import (
+    CONFUSED,
+    REGIES,
+    Bill,
+    Household,
+    Kind,
+    Paper,
+    UnitOfWork,
+    printed,
+)
 from benchmarks.cheques_names import FIRST, SURNAMES
 from benchmarks.cheques_noise import Noise
 
@@ -13,7 +22,7 @@ class Draw:
     """Draws the cheques of one household in one month."""
 
     def __init__(
-        self, rng: random.Random, made: Town, noise: Noise, house: Household, month: int
+        self, rng: random.Random, made: UnitOfWork, noise: Noise, house: Household, month: int
     ) -> None:
         self.rng, self.made, self.noise, self.house, self.month = rng, made, noise, house, month
         self.classes: list[str] = []

@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cheques_made import Bill, Household, Kind, Paper, Town
+from benchmarks.cheques_made import Bill, Household, Kind, Paper, UnitOfWork
 
 HERE = Path(__file__).parent / "cheque_sets"
 ADVERSARIAL = HERE / "adversarial"
@@ -59,7 +59,7 @@ class Labelled:
         return sorted({paper.month for paper in self.papers})
 
 
-def files(town: Town) -> dict[str, str]:
+def files(town: UnitOfWork) -> dict[str, str]:
     """A town as its four files, by name."""
     online = {bill: month for month, bills in town.online for bill in bills}
     return {

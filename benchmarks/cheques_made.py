@@ -86,7 +86,7 @@ class Paper:
 
 
 @dataclass(slots=True)
-class Town:
+class UnitOfWork:
     """All of it. `papers` are in the order they arrive."""
 
     households: list[Household]

@@ -12,15 +12,15 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from benchmarks.cheques_draw import Draw
-from benchmarks.cheques_made import CARE, MEALS, REGIES, Bill, Household, Kind, Paper, Town
+from benchmarks.cheques_made import CARE, MEALS, REGIES, Bill, Household, Kind, Paper, UnitOfWork
 from benchmarks.cheques_names import FIRST, SURNAMES
 from benchmarks.cheques_noise import BASE, Noise
 
 
-def town(seed: int, noise: Noise = BASE, *, families: int = 600, months: int = 4) -> Town:
+def town(seed: int, noise: Noise = BASE, *, families: int = 600, months: int = 4) -> UnitOfWork:
     """Make a town; the same seed makes the same town."""
     rng = random.Random(seed)
-    made = Town([_household(rng, i + 1) for i in range(families)])
+    made = UnitOfWork([_household(rng, i + 1) for i in range(families)])
     homonyms = rng.sample(made.households, max(2, families // 50))
     for one, other in zip(homonyms[::2], homonyms[1::2], strict=False):
         surname, first = one.names[0].split(" ", 1)
@@ -54,7 +54,7 @@ def _household(rng: random.Random, number: int) -> Household:
     )  # fmt: skip
 
 
-def _bill(rng: random.Random, made: Town, month: int) -> None:
+def _bill(rng: random.Random, made: UnitOfWork, month: int) -> None:
     issued = date(2025, 9 + month, 5) if month < 4 else date(2026, month - 3, 5)
     for house in made.households:
         for regie, price in zip(REGIES, (house.meals, house.care), strict=True):
@@ -71,7 +71,7 @@ def _bill(rng: random.Random, made: Town, month: int) -> None:
             )  # fmt: skip
 
 
-def _pay(rng: random.Random, made: Town, month: int, noise: Noise) -> None:
+def _pay(rng: random.Random, made: UnitOfWork, month: int, noise: Noise) -> None:
     owed: dict[int, dict[str, list[Bill]]] = {}
     for bill in made.bills:
         if bill.left:
@@ -113,7 +113,7 @@ def _pay(rng: random.Random, made: Town, month: int, noise: Noise) -> None:
 
 
 def _online(
-    rng: random.Random, made: Town, month: int, noise: Noise, draw: Draw, bills: list[Bill]
+    rng: random.Random, made: UnitOfWork, month: int, noise: Noise, draw: Draw, bills: list[Bill]
 ) -> list[Paper]:
     paid = [bill for bill in bills if rng.random() < 0.9]
     made.online.append((month, tuple(bill.id for bill in paid)))

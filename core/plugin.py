@@ -13,7 +13,6 @@ from core.api.chat import (
     ChatSkillInfo,
 )
 from core.api.context import (
-    AskedInfo,
     AttemptInfo,
     CertificateYear,
     Chat,
@@ -31,6 +30,7 @@ from core.api.context import (
     Recorded,
     RegieInfo,
     SharedInfo,
+    StartedAttemptInfo,
     TenantContext,
     TownInfo,
 )
@@ -57,7 +57,6 @@ from core.api.invoices import (
 )
 from core.api.messages import (
     Address,
-    Dead,
     Delivered,
     Delivery,
     Document,
@@ -66,6 +65,7 @@ from core.api.messages import (
     MessageKind,
     Notification,
     NotificationChannel,
+    Rejected,
     Retry,
     Wording,
 )
@@ -112,8 +112,8 @@ from core.platform.tenancy.registry import UnknownTownError
 from core.runtime import enabled_towns, town_context
 
 __all__ = [
-    "Address", "AskedInfo", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",
-    "Capabilities", "CertificateYear", "ChildInfo", "Clock", "Consumer", "ContactInfo", "Dead",
+    "Address", "StartedAttemptInfo", "AmountError", "Anomaly", "Attachment", "Attempt", "Audience", "Base",
+    "Capabilities", "CertificateYear", "ChildInfo", "Clock", "Consumer", "ContactInfo", "Rejected",
     "Delivered", "Delivery", "Document", "Effect",
     "Failed", "FailureKind", "Families", "FamilyInfo", "HealthCheck", "InvoiceDue", "InvoiceInfo",
     "InvoiceKind", "InvoiceRecord", "InvoiceSource", "InvoiceToPay", "Invoices",

@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.api.context import Clock
 from core.platform.clock import SystemClock
 from core.platform.db.session import guests_of, leave_connections, make_engine, make_session_factory
-from core.platform.plugins.cache import Answers
+from core.platform.plugins.cache import PluginCache
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import Settings, get_settings
 from core.platform.tenancy.config import TenantConfig
 from core.platform.tenancy.registry import Registry, UnknownTownError, load_registry
 from core.platform.throttling import Throttle
-from core.unit_of_work import Surroundings, Town
+from core.unit_of_work import SharedServices, UnitOfWork
 
 
 class Runtime:
@@ -45,8 +45,8 @@ class Runtime:
             settings.redis_url, socket_connect_timeout=1, socket_timeout=1
         )
         self.clock = clock or SystemClock()
-        self.answers = Answers()
-        self._surroundings = Surroundings(
+        self.answers = PluginCache()
+        self._shared = SharedServices(
             settings,
             extensions,
             self.clock,
@@ -73,20 +73,20 @@ class Runtime:
             return f"{urlsplit(public).scheme}://{config.file.tenant.hosts[0]}"
         return f"{public}/{config.slug}"
 
-    def open(self, slug: str, *, actor: str = "system", base_url: str = "") -> Town:
+    def open(self, slug: str, *, actor: str = "system", base_url: str = "") -> UnitOfWork:
         """A town with a session of its own, which the caller commits and closes."""
         config = self.config(slug)
         session = self.sessions(info={"tenant": slug})
-        return Town(
+        return UnitOfWork(
             config,
             session,
-            self._surroundings,
+            self._shared,
             base_url=base_url or self.base_url(config),
             actor=actor,
         )
 
     @contextmanager
-    def unit_of_work(self, slug: str, *, actor: str = "system") -> Iterator[Town]:
+    def unit_of_work(self, slug: str, *, actor: str = "system") -> Iterator[UnitOfWork]:
         """A town for one piece of work: committed at the end, rolled back if it raises."""
         town = self.open(slug, actor=actor)
         with town.session:
@@ -136,7 +136,7 @@ def get_runtime() -> Runtime:
 
 
 @contextmanager
-def town_context(slug: str) -> Iterator[Town]:
+def town_context(slug: str) -> Iterator[UnitOfWork]:
     """A town for a plugin's own command: one unit of work, committed at the end.
 
     Raises:

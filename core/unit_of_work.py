@@ -49,7 +49,7 @@ from core.payments.attempts import Attempts
 from core.payments.debits import Debits
 from core.payments.ledger import Ledger
 from core.payments.lists import PaymentList
-from core.payments.selection import Choices
+from core.payments.selection import ProviderSelection
 from core.payments.service import Payments
 from core.personal_data.merging import Merging
 from core.personal_data.service import PersonalData
@@ -61,8 +61,8 @@ from core.platform.i18n import gettext as _
 from core.platform.interruption import errors_only
 from core.platform.outbox.dead import DeadEffects
 from core.platform.outbox.service import Outbox
-from core.platform.plugins.cache import Answers
-from core.platform.plugins.calls import NonsenseError, report_fault
+from core.platform.plugins.cache import PluginCache
+from core.platform.plugins.calls import ContractError, report_fault
 from core.platform.plugins.chat import Chat
 from core.platform.plugins.discovery import Brought, Extensions
 from core.platform.plugins.events import Events
@@ -95,43 +95,43 @@ _WITHIN_PLUGIN = frozenset({"message_kinds", "chat_skills", "record_imports"})
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SharedServices:
     """What all units of work of a process share."""
 
     settings: Settings
     extensions: Extensions
     clock: Clock
     throttle: Throttle
-    answers: Answers
+    answers: PluginCache
     guests: Engine
     """Connections for contained plugin code."""
 
 
-class Town:
+class UnitOfWork:
     """One town, one session, one actor (``family:<id>``, ``agent:<id>``, ``cli:<user>``...)."""
 
     def __init__(
         self,
         config: TenantConfig,
         session: Session,
-        surroundings: Surroundings,
+        shared: SharedServices,
         *,
         base_url: str,
         actor: str,
     ) -> None:
         self.config = config
         self.session = session
-        self.clock = surroundings.clock
-        self.installation = surroundings.settings
+        self.clock = shared.clock
+        self.installation = shared.settings
         self.base_url = base_url
-        self._surroundings = surroundings
-        self._extensions = surroundings.extensions
-        self._throttle = surroundings.throttle
-        self._secret_key = surroundings.settings.secret_key
+        self._shared = shared
+        self._extensions = shared.extensions
+        self._throttle = shared.throttle
+        self._secret_key = shared.settings.secret_key
         self._actor = actor
-        self._answers = surroundings.answers.of(config.slug)
-        self._brought_by_key: dict[str, dict[str, Held]] = {}
-        self._lacking: set[str] = set()
+        self._answers = shared.answers.of(config.slug)
+        self._collected: dict[str, dict[str, Held]] = {}
+        self._incomplete: set[str] = set()
         """Hooks to which not every plugin gave an answer."""
 
     @cached_property
@@ -150,10 +150,10 @@ class Town:
 
     def _apart(self, seconds: float, reads: bool) -> TenantContext:
         session = guest_session(
-            self._surroundings.guests, self.config.slug, seconds=seconds, reads=reads
+            self._shared.guests, self.config.slug, seconds=seconds, reads=reads
         )
-        return Town(
-            self.config, session, self._surroundings, base_url=self.base_url, actor=self._actor
+        return UnitOfWork(
+            self.config, session, self._shared, base_url=self.base_url, actor=self._actor
         )
 
     # --- What the enabled plugins bring ------------------------------------------------------
@@ -164,17 +164,17 @@ class Town:
     @property
     def providers(self) -> Mapping[str, HeldProvider]:
         """Payment providers by key, in the order of the town's file."""
-        return self._keyed("payment_providers", HeldProvider)
+        return self._by_key("payment_providers", HeldProvider)
 
     @property
     def channels(self) -> Mapping[str, HeldChannel]:
         """Notification channels by key."""
-        return self._keyed("notification_channels", HeldChannel)
+        return self._by_key("notification_channels", HeldChannel)
 
     @property
     def sources(self) -> Mapping[str, HeldSource]:
         """Invoice sources by key: the plugins', and the lists of which the town keeps a layout."""
-        brought = self._keyed("invoice_sources", HeldSource)
+        brought = self._by_key("invoice_sources", HeldSource)
         kept = [
             MappedSource(
                 f"layout-{layout.id}",
@@ -195,22 +195,22 @@ class Town:
     @property
     def message_kinds(self) -> Mapping[str, HeldKind]:
         """The plugins' kinds of messages, by ``<plugin>.<key>``."""
-        return self._keyed("message_kinds", HeldKind)
+        return self._by_key("message_kinds", HeldKind)
 
     @property
     def chat_skills(self) -> Mapping[str, HeldSkill]:
         """The plugins' skills for chats, by ``<plugin>.<key>``."""
-        return self._keyed("chat_skills", HeldSkill)
+        return self._by_key("chat_skills", HeldSkill)
 
     def menu(self, audience: Audience) -> Sequence[MenuEntry]:
         """The plugins' entries of a menu, sorted; asked once a minute."""
         known, unknown = self._answers.known("menu_entries", [audience])
         if not unknown:
             return known[audience]
-        found = self._brought("menu_entries", audience=audience)
+        found = self._collect("menu_entries", audience=audience)
         entries = chain.from_iterable(entries for _plugin, entries in found)
         menu = tuple(sorted(entries, key=lambda entry: (entry.order, entry.label)))
-        if "menu_entries" not in self._lacking:
+        if "menu_entries" not in self._incomplete:
             self._answers.keep("menu_entries", audience, menu)
         return menu
 
@@ -218,7 +218,7 @@ class Town:
         """The plugins' lines about a family, by the route of the tile: of their own pages only."""
         return {
             line.route: line.text
-            for plugin, lines in self._brought("tile_lines", family_id=family_id)
+            for plugin, lines in self._collect("tile_lines", family_id=family_id)
             for line in lines
             if line.route.startswith(f"{plugin}.")
         }
@@ -227,7 +227,7 @@ class Town:
         """What waits for the agents in the plugins' pages, with the plugin that says so."""
         return [
             (plugin, entry)
-            for plugin, entries in self._brought("todo_entries")
+            for plugin, entries in self._collect("todo_entries")
             for entry in entries
             if entry.count > 0
         ]
@@ -265,32 +265,32 @@ class Town:
                 ) from error
         return answers
 
-    def _brought(self, hook: str, **arguments: Any) -> list[tuple[str, list[Any]]]:
+    def _collect(self, hook: str, **arguments: Any) -> list[tuple[str, list[Any]]]:
         found = self._extensions.contained(self.config.enabled, hook, ctx=self, **arguments)
         if len(found) < len(self._extensions.implementers(self.config.enabled, hook)):
-            self._lacking.add(hook)
+            self._incomplete.add(hook)
         order = {name: rank for rank, name in enumerate(self.config.settings)}
         return sorted(found, key=lambda item: order[item[0]])
 
-    def _keyed(self, hook: str, kind: type[H]) -> Mapping[str, H]:
+    def _by_key(self, hook: str, kind: type[H]) -> Mapping[str, H]:
         """What the plugins bring, by key; asked once. A key that is taken cannot be taken over.
 
         Kinds of messages and skills have a key within their plugin.
         """
-        if hook not in self._brought_by_key:
+        if hook not in self._collected:
             by_key: dict[str, Held] = {}
-            for plugin, items in self._brought(hook):
+            for plugin, items in self._collect(hook):
                 for item in items:
                     key = f"{plugin}.{item.key}" if hook in _WITHIN_PLUGIN else item.key
                     if hook == "payment_providers" and item.key != plugin:
                         # Payments under way are asked for under this name, for years.
-                        report_fault(plugin, hook, NonsenseError(f"key {item.key!r}, not its name"))
+                        report_fault(plugin, hook, ContractError(f"key {item.key!r}, not its name"))
                     elif key in by_key:
-                        report_fault(plugin, hook, NonsenseError(f"key {item.key!r} is taken"))
+                        report_fault(plugin, hook, ContractError(f"key {item.key!r} is taken"))
                     else:
                         by_key[key] = kind(item)
-            self._brought_by_key[hook] = by_key
-        return cast("Mapping[str, H]", self._brought_by_key[hook])
+            self._collected[hook] = by_key
+        return cast("Mapping[str, H]", self._collected[hook])
 
     # --- Services ----------------------------------------------------------------------------
 
@@ -343,7 +343,7 @@ class Town:
             self.clock,
             outbox=self.outbox,
             audit=self.audit,
-            choices=self.choices,
+            choices=self.selection,
         )
 
     @cached_property
@@ -372,7 +372,7 @@ class Town:
             self.session,
             self.config.slug,
             self.clock,
-            kinds=lambda: self._keyed("record_imports", HeldRecords),
+            kinds=lambda: self._by_key("record_imports", HeldRecords),
             ctx=self,
             audit=self.audit,
         )
@@ -398,20 +398,20 @@ class Town:
             outbox=self.outbox,
             invoices=self.invoices,
             audit=self.audit,
-            choices=self.choices,
+            choices=self.selection,
             providers=lambda: self.providers,
             base_url=self.base_url,
             language=self.config.languages[0],
         )
 
     @cached_property
-    def choices(self) -> Choices:
+    def selection(self) -> ProviderSelection:
         """Who takes payments of which régie."""
-        return Choices(
+        return ProviderSelection(
             self.config.slug,
             self._answers,
             providers=lambda: self.providers,
-            all_there=lambda: "payment_providers" not in self._lacking,
+            all_there=lambda: "payment_providers" not in self._incomplete,
         )
 
     @cached_property
@@ -638,7 +638,7 @@ class Town:
     def health_checks(self) -> list[tuple[str, HealthCheck]]:
         """The plugins' questions about their own health, with the plugin that asks."""
         return [
-            (plugin, check) for plugin, checks in self._brought("health_checks") for check in checks
+            (plugin, check) for plugin, checks in self._collect("health_checks") for check in checks
         ]
 
     @cached_property

@@ -60,7 +60,7 @@ class SignedInAgent:
         return self.role in {Role.REGISSEUR, Role.AGENT}
 
     @property
-    def keeps_the_keys(self) -> bool:
+    def can_manage_agents(self) -> bool:
         """Whether this agent says who else comes in, and reads who did what."""
         return self.role in {Role.REGISSEUR, Role.ADMINISTRATOR}
 

@@ -19,7 +19,7 @@ from core.platform.errors import ThrottledError, WrongCodesError
 from core.platform.web.forms import EmailForm, NextForm, required
 from core.platform.web.known import agent as as_agent
 from core.platform.web.known import browser_of, remember
-from core.platform.web.links import inside
+from core.platform.web.links import safe_next_url
 from core.platform.web.security import (
     forget_pages,
     let_agent_in,
@@ -85,7 +85,7 @@ def sign_in(request: Request) -> dict[str, Any] | Response:
         except (WrongCodesError, ThrottledError) as error:
             refuse_sign_in(request, form, error)
         else:
-            target = inside(request, form.next.data or "", otherwise="office")
+            target = safe_next_url(request, form.next.data or "", otherwise="office")
             return _enter(request, HTTPSeeOther(location=target), agent_id)
     return {"form": form}
 

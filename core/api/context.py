@@ -190,7 +190,7 @@ class AttemptInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedInfo:
+class StartedAttemptInfo:
     """An attempt that a provider knows: what it was asked, and what became of it (cents).
 
     `state` is a payment's state (``pending``, ``settled``, ``reversed``...); `asked` is what the
@@ -366,7 +366,7 @@ class Payments(Protocol):
         """The receipt (*facturette*) of a settled payment."""
         ...
 
-    def asked(self, provider: str, since: datetime, until: datetime) -> Sequence[AskedInfo]:
+    def asked(self, provider: str, since: datetime, until: datetime) -> Sequence[StartedAttemptInfo]:
         """The attempts that `provider` was asked for or that were paid between two moments."""
         ...
 

@@ -70,13 +70,13 @@ class Retry(Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class Dead(Checked):
+class Rejected(Checked):
     """The address refuses for good; the family's file shows `reason`."""
 
     reason: str
 
 
-Delivery = Delivered | Retry | Dead
+Delivery = Delivered | Retry | Rejected
 
 
 @dataclass(frozen=True, slots=True)

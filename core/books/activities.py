@@ -178,7 +178,7 @@ class Activities:
 
     def _freed(self, period: Period) -> Iterator[_Move]:
         """What invoices gave back after a credit note: no money moved."""
-        freed = self._session.scalars(
+        released = self._session.scalars(
             select(Credit).where(
                 Credit.tenant_id == self._tenant,
                 Credit.regie == period.regie,
@@ -187,8 +187,8 @@ class Activities:
                 Credit.created_at < period.until,
             )
         ).all()
-        since = self._freed_since(freed)
-        for credit in freed:
+        since = self._freed_since(released)
+        for credit in released:
             yield _from_invoice(credit.created_at, credit, -credit.amount, since)
             yield _Move(credit.created_at, credit.payment_id, None, credit.amount)
 
@@ -197,10 +197,10 @@ class Activities:
 
         That is since its payment went to the invoice, or the invoice gave something back last.
         """
-        freed = [(credit, credit.invoice_id) for credit in credits_ if credit.invoice_id]
-        if not freed:
+        released = [(credit, credit.invoice_id) for credit in credits_ if credit.invoice_id]
+        if not released:
             return {}
-        invoice_ids = {invoice_id for _credit, invoice_id in freed}
+        invoice_ids = {invoice_id for _credit, invoice_id in released}
         paid = {
             (row.payment_id, row.invoice_id): row.at
             for row in self._session.execute(
@@ -229,7 +229,7 @@ class Activities:
                     *(at for at in gave[invoice_id] if at < credit.created_at),
                 ]
             )
-            for credit, invoice_id in freed
+            for credit, invoice_id in released
         }
 
     def _used(self, period: Period) -> Iterator[_Move]:

@@ -16,7 +16,7 @@ from core.platform.tabular.writing import Table
 from core.platform.web.files import download
 
 T = "office"
-LIMIT = 5 * 1024 * 1024
+MAX_UPLOAD_BYTES = 5 * 1024 * 1024
 
 
 @view_config(
@@ -53,10 +53,10 @@ def _given(request: Request) -> bytes:
     if not hasattr(given, "file"):
         raise UserError(_("Choisissez le relevé du compte."))
     with given.file:
-        content: bytes = given.file.read(LIMIT + 1)
+        content: bytes = given.file.read(MAX_UPLOAD_BYTES + 1)
     if not content:
         raise UserError(_("Choisissez le relevé du compte."))
-    if len(content) > LIMIT:
+    if len(content) > MAX_UPLOAD_BYTES:
         raise UserError(_("Ce relevé est trop grand : prenez un seul mois."))
     return content
 

@@ -26,7 +26,7 @@ from core.platform.web import query_params as asked
 from core.platform.web.files import download
 
 T = "office"
-PAGE = 100
+ROWS_PER_PAGE = 100
 LONGEST_PAPER = 3000
 """Rows of a PDF: some hundred pages. Longer statements are for spreadsheets, or day by day."""
 DIRECTIONS = {"recu": True, "rendu": False}
@@ -68,14 +68,14 @@ def account_table(request: Request) -> dict[str, Any]:
     )
     after = asked.number(request, "apres") or 0
     rows = list(zip(table.rows, table.opens or [None] * len(table.rows), strict=True))
-    more = after + PAGE if len(rows) > after + PAGE else None
+    more = after + ROWS_PER_PAGE if len(rows) > after + ROWS_PER_PAGE else None
     return {
         **_context(period),
         "name": name,
         "label": activity or labels()[name],
         "means": "",
         "table": table,
-        "rows": rows[after : after + PAGE],
+        "rows": rows[after : after + ROWS_PER_PAGE],
         "files": not activity,
         **asked.pages(request, more, name="apres"),
     }
@@ -91,10 +91,10 @@ def entries(request: Request) -> dict[str, Any]:
     chosen = Chosen(asked.word(request, "moyen", set(Means)), DIRECTIONS.get(way))
     books = request.ctx.accounts.entries
     found = books.read(
-        period, chosen, after=asked.number(request, "apres") or 0, limit=PAGE + 1
+        period, chosen, after=asked.number(request, "apres") or 0, limit=ROWS_PER_PAGE + 1
     )
-    table = entry_table(found[:PAGE], books.sums(period, chosen))
-    more = found[PAGE - 1].number if len(found) > PAGE else None
+    table = entry_table(found[:ROWS_PER_PAGE], books.sums(period, chosen))
+    more = found[ROWS_PER_PAGE - 1].number if len(found) > ROWS_PER_PAGE else None
     return {
         **_context(period),
         "name": "",

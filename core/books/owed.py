@@ -20,7 +20,7 @@ from core.platform.audit.models import AuditEntry
 from core.platform.clock import today
 from core.reminders.models import Reminder
 
-THRESHOLD = 1500
+HANDOVER_THRESHOLD_CENTS = 1500
 """Cents below which the trésorerie takes no single debt (CGCT art. D1611-1: 15 €)."""
 HANDED_OVER, TAKEN_BACK = "invoice.handed_over", "invoice.taken_back"
 
@@ -102,7 +102,7 @@ class Owed:
         sums: dict[int, int] = defaultdict(int)
         for row in late:
             sums[row.Family.id] += row.left
-        return {family_id for family_id, cents in sums.items() if cents < THRESHOLD}
+        return {family_id for family_id, cents in sums.items() if cents < HANDOVER_THRESHOLD_CENTS}
 
     def unsorted(self, period: Period) -> Sequence[Any]:
         """Credits of the time before the period's end that are not used up, oldest first."""

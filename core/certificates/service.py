@@ -11,7 +11,7 @@ from core.domain.tax import CareRow, TaxInvoice, TaxLine, TaxShare, care_paid
 from core.families.models import Child, Family
 from core.invoices.credit_notes import notes_on, tax_line
 from core.invoices.models import Invoice, InvoiceLine
-from core.invoices.service import freed
+from core.invoices.service import released
 from core.payments.models import Allocation, Payment
 from core.platform.clock import today
 from core.platform.documents.kept import Documents
@@ -98,7 +98,7 @@ class Certificates:
 
     def _paid(self, family_id: int) -> tuple[list[TaxInvoice], list[TaxShare]]:
         # What an invoice gave back after a credit note is not paid any more.
-        back = freed(self._tenant, Allocation.payment_id, Allocation.invoice_id)
+        back = released(self._tenant, Allocation.payment_id, Allocation.invoice_id)
         shares = [
             TaxShare(
                 payment=row.payment_id,

@@ -7,7 +7,7 @@ import click
 from core.agents.models import Role
 from core.cli.invoices import town_work
 from core.domain.addresses import AddressError, typed
-from core.unit_of_work import Town
+from core.unit_of_work import UnitOfWork
 
 
 @click.group()
@@ -55,7 +55,7 @@ def reset(town_slug: str, email: str) -> None:
         click.echo(_link(town, agent.id))
 
 
-def _link(town: Town, agent_id: int) -> str:
+def _link(town: UnitOfWork, agent_id: int) -> str:
     return f"{town.base_url}/regie/invitation/{town.agents.new_invitation(agent_id)}"
 
 

@@ -22,7 +22,7 @@ from core.news.models import News
 from core.platform.clock import today
 from core.platform.settings import Settings, get_settings
 from core.runtime import Runtime, get_runtime
-from core.unit_of_work import Town
+from core.unit_of_work import UnitOfWork
 
 TOWNS = ("ville-de-demo", "bourg-exemple")
 CODES_FILE = "demo-codes.json"
@@ -59,7 +59,7 @@ def load_demo(settings: Settings) -> None:
             fill(town, settings.data_dir / CODES_FILE)
 
 
-def fill(town: Town, codes_file: Path) -> None:
+def fill(town: UnitOfWork, codes_file: Path) -> None:
     """Import the town's files, record what was paid, link shared children, draw some codes."""
     with tempfile.TemporaryDirectory() as folder:
         data = town_files(town.config.slug, today(town.clock.now()), Path(folder))
@@ -77,7 +77,7 @@ def fill(town: Town, codes_file: Path) -> None:
     codes_file.write_text(json.dumps(known, ensure_ascii=False, indent=1), "utf-8")
 
 
-def _import(town: Town, data: DemoTown) -> None:
+def _import(town: UnitOfWork, data: DemoTown) -> None:
     for path in data.files:
         file = SourceFile(path, path.name, path.stat().st_size)
         report = town.imports.run(town.sources["csv"], file)
@@ -86,7 +86,7 @@ def _import(town: Town, data: DemoTown) -> None:
         town.imports.publish(report.batch_id)
 
 
-def _record(town: Town, data: DemoTown) -> None:
+def _record(town: UnitOfWork, data: DemoTown) -> None:
     for payment in data.payments:
         family = town.families.by_code(payment.family_code)
         invoice = next(
@@ -109,14 +109,14 @@ def _record(town: Town, data: DemoTown) -> None:
             )
 
 
-def _issue(town: Town, code: str) -> str:
+def _issue(town: UnitOfWork, code: str) -> str:
     family = town.families.by_code(code)
     if family is None:
         raise click.ClickException(f"no family {code!r} in the demonstration's files")
     return town.families.issue_code(family.id)
 
 
-def load_news(town: Town) -> None:
+def load_news(town: UnitOfWork) -> None:
     """Publish the town's ``news/*.md``: a head of ``key: value`` lines between ``---``, Markdown.
 
     Once each: what an agent changed since is left alone.
@@ -141,7 +141,7 @@ def load_news(town: Town) -> None:
         )
 
 
-def load_agent(town: Town, agents_file: Path) -> None:
+def load_agent(town: UnitOfWork, agents_file: Path) -> None:
     """Let a régisseur in by the door that all agents use; its secrets go to a file of ours."""
     if town.agents.by_email(AGENT):
         return

@@ -28,10 +28,10 @@ from core.platform.settings import Settings, get_settings, unknown_variables
 from core.processes.consumers import TwoConsumersError, check_work
 from core.runtime import get_runtime, read_towns
 
-SECONDS = 5
+CHECK_TIMEOUT_SECONDS = 5
 """How long a server may take to answer a question."""
 
-LATE = timedelta(minutes=10)
+OVERDUE_AFTER = timedelta(minutes=10)
 """An effect that waits longer than this means that no relay or no worker runs."""
 
 
@@ -114,7 +114,7 @@ def check_outbox(settings: Settings) -> Iterator[Finding]:
         late = connection.execute(
             select(func.count()).where(
                 OutboxRow.state == OutboxState.READY,
-                OutboxRow.available_at < datetime.now(UTC) - LATE,
+                OutboxRow.available_at < datetime.now(UTC) - OVERDUE_AFTER,
             )
         ).scalar_one()
     if dead:
@@ -130,7 +130,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     if not settings.redis_url:
         yield bad("No broker: PREAU_REDIS_URL is not set and no `preau run` runs")
         return
-    with Redis.from_url(settings.redis_url, socket_timeout=SECONDS) as client:
+    with Redis.from_url(settings.redis_url, socket_timeout=CHECK_TIMEOUT_SECONDS) as client:
         version = client.info("server").get("redis_version", "?")
     yield good(f"Redis (or Valkey) answers, protocol of {version}")
 
@@ -139,7 +139,7 @@ def check_smtp(settings: Settings) -> Iterator[Finding]:
     """The mail server takes us, encrypted if so set."""
     where = f"Mail server {settings.smtp_host}:{settings.smtp_port}"
     try:
-        with dial(settings, SECONDS) as server:
+        with dial(settings, CHECK_TIMEOUT_SECONDS) as server:
             server.noop()
     except (smtplib.SMTPException, OSError) as error:
         yield bad(f"{where}: {_of_the_mail_server(settings, error)}")
@@ -195,7 +195,7 @@ def _speaks_tls(settings: Settings) -> bool:
     try:
         where = (settings.smtp_host, settings.smtp_port)
         with (
-            socket.create_connection(where, SECONDS) as plain,
+            socket.create_connection(where, CHECK_TIMEOUT_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=settings.smtp_host),
         ):
             return True
@@ -279,7 +279,7 @@ def doctor() -> None:
 
 @contextmanager
 def _engine(url: str) -> Iterator[Engine]:
-    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": SECONDS})
+    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": CHECK_TIMEOUT_SECONDS})
     try:
         yield engine
     finally:

@@ -18,13 +18,13 @@ from core.domain.money import decimal_text
 from core.imports.service import ImportReport
 from core.platform.tenancy.registry import UnknownTownError
 from core.runtime import get_runtime
-from core.unit_of_work import Town
+from core.unit_of_work import UnitOfWork
 
 SHOWN_PROBLEMS = 50
 
 
 @contextmanager
-def town_work(slug: str) -> Iterator[Town]:
+def town_work(slug: str) -> Iterator[UnitOfWork]:
     """A unit of work for a command; refusals become one clear line."""
     try:
         with get_runtime().unit_of_work(slug, actor=f"cli:{getpass.getuser()}") as town:

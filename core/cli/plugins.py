@@ -21,10 +21,10 @@ from core.overview.health import problem_of
 from core.platform.plugins.discovery import GROUP, PluginLoadError, discovered
 from core.platform.settings import get_settings
 from core.runtime import Runtime, get_runtime, read_towns
-from core.unit_of_work import Town
+from core.unit_of_work import UnitOfWork
 
 TEMPLATE = Path(__file__).parent / "plugin_template"
-SECONDS = 5.0
+CALL_TIMEOUT_SECONDS = 5.0
 """How long a plugin's answer about its health is waited for."""
 
 LISTS = (
@@ -83,13 +83,13 @@ def health(runtime: Runtime, slug: str, plugin: str) -> list[str]:
                 problems += [
                     f"{check.name}: {found}"
                     for check in answers
-                    if (found := problem_of(slug, plugin, check, SECONDS))
+                    if (found := problem_of(slug, plugin, check, CALL_TIMEOUT_SECONDS))
                 ]
     return problems
 
 
 def _called(
-    runtime: Runtime, town: Town, plugin: str, hook: str, arguments: dict[str, Any]
+    runtime: Runtime, town: UnitOfWork, plugin: str, hook: str, arguments: dict[str, Any]
 ) -> list[Any] | None:
     """What one plugin gives; None when it fails."""
     extensions = runtime.extensions

@@ -14,7 +14,7 @@ from core.domain.smtp_replies import Cause
 from core.overview.health import MailTrouble
 from core.platform.clock import PARIS
 from core.runtime import get_runtime
-from core.unit_of_work import Town
+from core.unit_of_work import UnitOfWork
 
 
 @click.command()
@@ -24,7 +24,7 @@ def towns(town_slug: str) -> None:
     runtime = get_runtime()
     slugs = [town_slug] if town_slug else sorted(config.slug for config in runtime.registry)
     console, wrong = Console(), 0
-    table = Table("Town", "Due", "Oldest", "Given up", "Last poll", "Wrong", box=None)
+    table = Table("UnitOfWork", "Due", "Oldest", "Given up", "Last poll", "Wrong", box=None)
     for slug in slugs:  # One after the other: nobody but the relay sees several towns at once.
         with town_work(slug) as town:
             problems = list(_problems(town))
@@ -50,7 +50,7 @@ def towns(town_slug: str) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _problems(town: Town) -> Iterator[str]:
+def _problems(town: UnitOfWork) -> Iterator[str]:
     queue = town.health.queue()
     if queue.is_late(town.clock.now()):
         yield "effects are late: do relay and worker run?"
@@ -81,7 +81,7 @@ def mail_trouble(trouble: MailTrouble) -> str:
     )
 
 
-def _show(console: Console, town: Town) -> None:
+def _show(console: Console, town: UnitOfWork) -> None:
     queue = town.health.queue()
     console.print(
         f"{town.config.slug}: {town.config.name}\n"

@@ -20,7 +20,7 @@ from core.platform.web import query_params as asked
 from core.platform.web.forms import amount, number
 
 T = "office"
-PAGE = 50
+ROWS_PER_PAGE = 50
 
 
 @view_config(route_name="office_credits", renderer=f"{T}/credits.jinja2", permission="office")
@@ -28,11 +28,11 @@ def credits_list(request: Request) -> dict[str, Any]:
     """All credits of which something is left."""
     regie = asked.word(request, "regie", request.town.file.regies)
     rows = request.ctx.credits.waiting(
-        regie=regie, before=asked.number(request, "avant"), limit=PAGE + 1
+        regie=regie, before=asked.number(request, "avant"), limit=ROWS_PER_PAGE + 1
     )
-    more = rows[PAGE - 1].Credit.id if len(rows) > PAGE else None
+    more = rows[ROWS_PER_PAGE - 1].Credit.id if len(rows) > ROWS_PER_PAGE else None
     return {
-        "rows": rows[:PAGE],
+        "rows": rows[:ROWS_PER_PAGE],
         "regie": regie,
         "regies": request.ctx.town.regies,
         **asked.pages(request, more),

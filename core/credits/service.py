@@ -20,10 +20,10 @@ from core.api.errors import UserError
 from core.api.payments import Means
 from core.families.models import Family
 from core.invoices.models import Invoice
-from core.invoices.service import freed, overpaid
+from core.invoices.service import overpaid, released
 from core.journal.models import EntryKind
 from core.journal.service import Journal
-from core.payments.ledger import Ledger, owed
+from core.payments.ledger import Ledger, balance_due
 from core.payments.models import Allocation, Credit, CreditUse, Payment, is_held
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS
@@ -207,7 +207,7 @@ class Credits:
             raise UserError(_("L’avoir d’une régie ne paie pas les factures d’une autre."))
         if self._under_way(invoice_id):
             raise UserError(_("Un paiement est déjà en cours pour cette facture."))
-        due = owed(invoice.state, invoice.left)
+        due = balance_due(invoice.state, invoice.left)
         if not 0 < amount <= min(left, due):
             raise UserError(_("Ce montant dépasse ce qui reste de l’avoir ou de la facture."))
         use_id = self._use(credit, amount, key=key, invoice_id=invoice_id)
@@ -288,7 +288,7 @@ class Credits:
 
     def _given(self, invoice_id: int) -> Sequence[Any]:
         """An invoice's payments and what each still gives it (`given`), the last one first."""
-        back = freed(self._tenant, Payment.id, invoice_id)
+        back = released(self._tenant, Payment.id, invoice_id)
         return self._session.execute(
             select(
                 Payment.id,

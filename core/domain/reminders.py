@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime, time
 
-GRACE = 7
+GRACE_DAYS = 7
 """Days during which a rule still applies. What was not written on its day (an outage, a payment
 under way) is written later, but a rule that is new does not wake the debts of years."""
 
-FURTHEST = 366
+MAX_DAYS = 366
 """Days from the due date that a rule may be."""
 
-MOST = 6
+MAX_REMINDERS = 6
 """Rules of a régie: more letters are no reminders."""
 
 OPENS, ENDS = time(9), time(20)
@@ -36,7 +36,7 @@ def parse_days(text: str) -> list[int]:
         days = {int(word) for word in text.replace(";", ",").replace(",", " ").split()}
     except ValueError:
         raise RuleError from None
-    if len(days) > MOST or any(not 0 <= number <= FURTHEST for number in days):
+    if len(days) > MAX_REMINDERS or any(not 0 <= number <= MAX_DAYS for number in days):
         raise RuleError
     return sorted(days)
 
@@ -48,7 +48,7 @@ def rule_that_applies(due_on: date, day: date, rules: Iterable[int]) -> int | No
     rule before the due date ends with it. (`services/sql/reminders.sql` says the same in SQL.)
     """
     age = (day - due_on).days
-    begun = [rule for rule in rules if rule <= age < rule + GRACE and (rule >= 0 or age <= 0)]
+    begun = [rule for rule in rules if rule <= age < rule + GRACE_DAYS and (rule >= 0 or age <= 0)]
     return max(begun, default=None)
 
 

@@ -73,7 +73,7 @@ class Families:
         return self._info(self._session.get(Family, (self._tenant, family_id)))
 
     @contextmanager
-    def at_hand(self, family_ids: Iterable[int]) -> Iterator[None]:
+    def prefetch(self, family_ids: Iterable[int]) -> Iterator[None]:
         """Read families together: in the block, `get` and `emails` of them ask no more."""
         ids = list(family_ids)
         rows = self._session.scalars(

@@ -14,7 +14,7 @@ from core.platform.audit.service import Audit
 
 INVOICES: Final = "invoices"
 BANK: Final = "bank"
-MOST: Final = 50
+MAX_LAYOUTS: Final = 50
 """Layouts of one kind; a town has a handful."""
 
 
@@ -32,7 +32,7 @@ class Layouts:
             select(FileLayout)
             .where(FileLayout.tenant_id == self._tenant, FileLayout.kind == kind)
             .order_by(FileLayout.name)
-            .limit(MOST)
+            .limit(MAX_LAYOUTS)
         ).all()
 
     def find(self, kind: str, name: str) -> Mapping[str, Any] | None:

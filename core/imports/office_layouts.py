@@ -25,8 +25,8 @@ from core.imports.layouts import INVOICES
 from core.platform.i18n import gettext as _
 
 T = "office"
-MOST_TITLES = 200
-LONGEST = 200
+MAX_TITLES = 200
+MAX_VALUE_CHARACTERS = 200
 
 
 @view_config(
@@ -70,14 +70,14 @@ def _titles(request: Request) -> list[str]:
     if len(content) > MAX_BYTES:
         raise UserError(_("Ce fichier est trop grand."))
     try:
-        return titles_of(content)[:MOST_TITLES]
+        return titles_of(content)[:MAX_TITLES]
     except TableError:
         raise UserError(_("Ce fichier est illisible ou abîmé.")) from None
 
 
 def _sent_titles(request: Request) -> list[str]:
-    sent = request.POST.getall("title")[:MOST_TITLES]
-    return [text[:LONGEST] for text in sent if isinstance(text, str)]
+    sent = request.POST.getall("title")[:MAX_TITLES]
+    return [text[:MAX_VALUE_CHARACTERS] for text in sent if isinstance(text, str)]
 
 
 def _keep(request: Request) -> None:
@@ -113,7 +113,7 @@ def _keep(request: Request) -> None:
 
 def _text(request: Request, name: str) -> str:
     value = request.POST.get(name, "")
-    return value.strip()[:LONGEST] if isinstance(value, str) else ""
+    return value.strip()[:MAX_VALUE_CHARACTERS] if isinstance(value, str) else ""
 
 
 def _page(request: Request, *, titles: list[str] | None = None, error: str = "") -> dict[str, Any]:

@@ -24,8 +24,8 @@ from core.api.invoices import (
 from core.domain.dates import YEARS
 from core.platform.i18n import gettext as _
 from core.platform.plugins.calls import (
+    ContractError,
     FaultError,
-    NonsenseError,
     contain,
     report_fault,
     stream,
@@ -151,7 +151,7 @@ def document(source: InvoiceSource, attachment: Attachment) -> bytes:
     def checked() -> bytes:
         content = attachment.read()
         if not isinstance(content, bytes):
-            raise NonsenseError(f"gave a {type(content).__name__} for a document")
+            raise ContractError(f"gave a {type(content).__name__} for a document")
         return content
 
     return contain(source.key, "document", checked, passing=(PreauError,), here=True)
@@ -194,7 +194,7 @@ def _look_at(item: object) -> None:
         and all(map(_is_line, item.lines))
     ):
         # Without what it holds: a log may not name a family.
-        raise NonsenseError(f"gave a {type(item).__name__} that is no sound InvoiceRecord")
+        raise ContractError(f"gave a {type(item).__name__} that is no sound InvoiceRecord")
 
 
 def _is_line(line: object) -> bool:

@@ -21,7 +21,7 @@ from core.platform.db.session import held, mark_foreign, restore
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.interruption import errors_only
-from core.platform.plugins.calls import FaultError, NonsenseError, report_fault, stream
+from core.platform.plugins.calls import ContractError, FaultError, report_fault, stream
 from core.platform.plugins.guests import HeldRecords
 from core.platform.sharing import NotNowError
 
@@ -208,7 +208,7 @@ class RecordImports:
                 told = call()
                 restore(self._session)
                 if not isinstance(told, RecordReport) or len(told.figures) > MOST_FIGURES:
-                    raise NonsenseError(f"gave {told!r:.80}")  # noqa: TRY301
+                    raise ContractError(f"gave {told!r:.80}")  # noqa: TRY301
         except UserError:
             raise
         except Exception as error:

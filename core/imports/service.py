@@ -36,7 +36,7 @@ from core.imports.fingerprints import fingerprint
 from core.imports.models import ImportBatch
 from core.imports.stored import Staged
 from core.invoices.models import Document
-from core.payments.selection import Choice, Choices
+from core.payments.selection import ProviderChoice, ProviderSelection
 from core.platform.audit.service import Audit
 from core.platform.errors import ImportRefusedError, NotFoundError
 from core.platform.i18n import gettext as _
@@ -131,7 +131,7 @@ class Imports:
         *,
         outbox: Outbox,
         audit: Audit,
-        choices: Choices,
+        choices: ProviderSelection,
     ) -> None:
         self._session = session
         self._town = town
@@ -140,7 +140,7 @@ class Imports:
         self._outbox = outbox
         self._audit = audit
         self._choices = choices
-        self._online: dict[str, Choice | None] = {}
+        self._online: dict[str, ProviderChoice | None] = {}
         """The ways to pay online by régie, while a file is read."""
         self._ours = False
         self._at_once_seconds: float | None = None
@@ -531,7 +531,7 @@ class Imports:
             )
 
 
-def _is_refused_online(record: InvoiceRecord, choice: Choice) -> bool:
+def _is_refused_online(record: InvoiceRecord, choice: ProviderChoice) -> bool:
     """Whether nobody could pay this invoice online because of the reference that it brings.
 
     One that is debited, and one that asks for nothing, need none.

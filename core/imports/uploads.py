@@ -31,14 +31,14 @@ from core.platform.sharing import NotNowError
 
 CHECK, IMPORT = "upload.check", "upload.import"
 
-LIMIT = 256 * 1024 * 1024
-AT_ONCE = 512 * 1024
+MAX_UPLOAD_BYTES = 256 * 1024 * 1024
+READ_AT_ONCE_BYTES = 512 * 1024
 """Up to this size a file is read while the agent waits."""
 
 AT_ONCE_SECONDS = 4.0
 """How long the agent waits for that; a file that takes longer is read by a worker."""
 
-_PART = 1024 * 1024
+_PART_BYTES = 1024 * 1024
 
 
 class Uploads:
@@ -157,12 +157,12 @@ class Uploads:
         self._session.flush()
         digest = hashlib.sha256()
         rank = 0
-        while content := stream.read(_PART):
+        while content := stream.read(_PART_BYTES):
             upload.size += len(content)
-            if upload.size > LIMIT:
+            if upload.size > MAX_UPLOAD_BYTES:
                 raise UserError(
                     _("Ce fichier dépasse %(limit)s Mo : coupez-le en plusieurs.")
-                    % {"limit": LIMIT // 1024 // 1024}
+                    % {"limit": MAX_UPLOAD_BYTES // 1024 // 1024}
                 )
             digest.update(content)
             part = UploadPart(
@@ -179,7 +179,7 @@ class Uploads:
         return upload
 
     def _go(self, upload: Upload, topic: str, now: Callable[[int], None]) -> None:
-        if upload.size <= AT_ONCE:
+        if upload.size <= READ_AT_ONCE_BYTES:
             self._at_once_seconds = AT_ONCE_SECONDS
             try:
                 now(upload.id)
@@ -211,7 +211,7 @@ class Uploads:
         with tempfile.TemporaryDirectory(prefix="preau-") as folder:
             path = Path(folder) / upload.file_name
             with path.open("wb") as out:
-                for rank in range(-(-upload.size // _PART)):
+                for rank in range(-(-upload.size // _PART_BYTES)):
                     out.write(self._part(upload.id, rank))
             file = SourceFile(path, upload.file_name, upload.size)
             if records is not None:

@@ -14,7 +14,7 @@ from core.api.invoices import InvoiceKind, Relation
 from core.domain.direct_debits import may_be_handed_over
 from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
-from core.payments.ledger import Ledger, owed
+from core.payments.ledger import Ledger, balance_due
 from core.payments.models import Allocation, is_held
 from core.platform.audit.service import Audit
 from core.platform.clock import today
@@ -75,7 +75,7 @@ class Billing:
                 debit may.
         """
         invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
-        if not owed(invoice.state, invoice.left):
+        if not balance_due(invoice.state, invoice.left):
             raise UserError(_("Cette facture est réglée : il n’y a rien à transmettre."))
         if invoice.direct_debit and not may_be_handed_over(
             invoice.due_on, today(self._clock.now())
@@ -97,7 +97,7 @@ class Billing:
             UserError: it is not published, a payment for it may still settle, or nothing is left.
         """
         invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
-        if invoice.kind != InvoiceKind.INVOICE or not owed(invoice.state, invoice.left):
+        if invoice.kind != InvoiceKind.INVOICE or not balance_due(invoice.state, invoice.left):
             raise UserError(_("Cette facture est réglée : il n’y a rien à prélever."))
         if invoice.direct_debit != debit:
             invoice.direct_debit = debit

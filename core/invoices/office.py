@@ -86,9 +86,9 @@ def act(request: Request) -> Response:
             billing.set_aside(invoice_id, reason=reason[:500])
             message = _("C’est noté : rien n’attend plus pour cette pièce.")
         elif action == "free":
-            freed = request.ctx.credits.free(invoice_id)
+            released = request.ctx.credits.free(invoice_id)
             message = _("%(amount)s sont en avoir pour la famille qui les a payés.") % {
-                "amount": money(freed)
+                "amount": money(released)
             }
         else:
             raise HTTPNotFound

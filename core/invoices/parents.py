@@ -58,7 +58,7 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
     """What the page of unpaid invoices is given."""
     found = request.ctx.invoices.unpaid_with_lines(request.family_id)
     due = [invoice for invoice, _lines in found]
-    choices = request.ctx.choices.of({invoice.regie for invoice in due})
+    choices = request.ctx.selection.of({invoice.regie for invoice in due})
     capabilities = {key: choice and choice.capabilities for key, choice in choices.items()}
     offered = [invoice for invoice in due if is_offered(invoice, capabilities[invoice.regie])]
     ids = {invoice.id for invoice in offered}
@@ -113,7 +113,7 @@ def paid(request: Request) -> dict[str, Any]:
         "regies": [info for info in request.ctx.town.regies if info.key in known],
         "year": year,
         "regie": regie,
-        "total": sum(row.paid - row.freed for row in rows),
+        "total": sum(row.paid - row.released for row in rows),
     }
 
 

@@ -53,7 +53,7 @@ PAYMENT_LINK_LIFE = timedelta(minutes=30)
 SHARED_FOR = timedelta(days=400)
 """How long another home's lines for a shared child are shown: a school year, and its late bills."""
 
-AT_HAND = timedelta(seconds=5)
+PREFETCH_LIFE = timedelta(seconds=5)
 """How long what was read together is true enough to be written to a family."""
 
 SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
@@ -74,7 +74,7 @@ def overpaid(invoice: Invoice) -> int:
 class PaidInvoice:
     """A line of *factures déjà payées*: an invoice, and one payment that went to it (cents).
 
-    `freed` of it became a credit, after a credit note.
+    `released` of it became a credit, after a credit note.
     """
 
     invoice_id: int
@@ -90,10 +90,10 @@ class PaidInvoice:
     paid_at: datetime
     authorisation: str
     receipt_number: str
-    freed: int = 0
+    released: int = 0
 
 
-def freed(tenant: str, payment_id: Any, invoice_id: Any) -> ColumnElement[int]:
+def released(tenant: str, payment_id: Any, invoice_id: Any) -> ColumnElement[int]:
     """SQL: the cents of a payment that an invoice gave back after a credit note, in force still."""
     return (
         select(cast(func.coalesce(func.sum(Credit.amount), 0), BigInteger))
@@ -345,13 +345,13 @@ class Invoices:
         return self._infos(_several(), ids=list(invoice_ids))
 
     @contextmanager
-    def at_hand(self, invoice_ids: Collection[int]) -> Iterator[None]:
-        """Read invoices together: in the block, `several` of them asks no more for `AT_HAND`."""
+    def prefetch(self, invoice_ids: Collection[int]) -> Iterator[None]:
+        """Read invoices together: in the block, `several` of them asks no more for `PREFETCH_LIFE`."""
         self._in_hand = dict.fromkeys(invoice_ids)
         if invoice_ids:
             found = self._infos(_several(), ids=list(invoice_ids))
             self._in_hand |= {invoice.id: invoice for invoice in found}
-        self._hand_until = self._clock.now() + AT_HAND
+        self._hand_until = self._clock.now() + PREFETCH_LIFE
         try:
             yield
         finally:
@@ -410,7 +410,7 @@ class Invoices:
                 Payment.paid_at,
                 Payment.authorisation,
                 Payment.receipt_number,
-                freed(self._tenant, Payment.id, Invoice.id).label("freed"),
+                released(self._tenant, Payment.id, Invoice.id).label("freed"),
             )
             .join(
                 Allocation,
@@ -599,13 +599,13 @@ def _line_of_json(line: Sequence[Any]) -> LineInfo:
 
 def _freed_once(rows: list[PaidInvoice]) -> list[PaidInvoice]:
     """Tell what an invoice gave back of a payment at one of the rows that the two have together."""
-    left = {(row.payment_id, row.invoice_id): row.freed for row in rows}
+    left = {(row.payment_id, row.invoice_id): row.released for row in rows}
     found = []
     for row in rows:
         key = row.payment_id, row.invoice_id
         cents = min(left[key], row.paid)
         left[key] -= cents
-        found.append(replace(row, freed=cents) if cents != row.freed else row)
+        found.append(replace(row, released=cents) if cents != row.released else row)
     return found
 
 

@@ -19,7 +19,7 @@ from core.platform.errors import NotFoundError, TooManyAddressesError, TooManyMa
 from core.platform.signing import LinkError, Links
 from core.platform.throttling import Allowance, Throttle
 
-LIMIT = 3
+MAX_ALERT_ADDRESSES = 3
 CONFIRM, UNSUBSCRIBE = "confirm-address", "unsubscribe"
 CONFIRM_LIFE = timedelta(days=7)
 DAY = timedelta(days=1)
@@ -89,7 +89,7 @@ class Alerts:
             .with_for_update()
         ).one()
         known = {row.address for row in self.addresses(family_id)}
-        if address not in known and len(known) >= LIMIT:
+        if address not in known and len(known) >= MAX_ALERT_ADDRESSES:
             raise TooManyAddressesError
         self._session.execute(
             insert(ContactEmail)

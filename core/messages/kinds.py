@@ -18,8 +18,8 @@ from core.api.plugin import Plugin
 from core.families.models import Family
 from core.messages.models import MessageRow
 from core.platform.outbox.service import Outbox
-from core.platform.plugins.calls import NonsenseError, consult
-from core.platform.plugins.events import NOTIFY, TOGETHER
+from core.platform.plugins.calls import ContractError, call_bounded
+from core.platform.plugins.events import FAMILIES_PER_ROW, NOTIFY
 from core.platform.plugins.guests import HeldKind
 
 KEY_CHARACTERS = 200
@@ -64,7 +64,7 @@ class Kinds:
         name = f"{plugin.name}.{kind}"
         events = [_event(name, one, bulk=bulk) for one in notifications]
         # Many rows for few messages that somebody waits for: one that fails keeps no other back.
-        size = TOGETHER if bulk else 1
+        size = FAMILIES_PER_ROW if bulk else 1
         rows = [
             (NOTIFY, {"kind": name, "events": events[start : start + size]}, events[start]["id"])
             for start in range(0, len(events), size)
@@ -88,7 +88,7 @@ class Kinds:
             wording = kind.write(notification)
             return sound(wording) if isinstance(wording, Wording) else wording
 
-        return consult(
+        return call_bounded(
             kind.plugin,
             "message_kinds.write",
             written,
@@ -101,7 +101,7 @@ class Kinds:
         kind = self._kinds().get(name)
         return kind.label if kind else name
 
-    def choices(self, family_id: int) -> list[tuple[str, str, bool]]:
+    def selection(self, family_id: int) -> list[tuple[str, str, bool]]:
         """The kinds that the family may switch off: name, label, and if it wants them."""
         kinds = self._kinds()
         if not kinds:
@@ -171,17 +171,17 @@ def sound(wording: Wording) -> Wording:
     """
     subject, text = wording.subject.strip(), wording.text.strip()
     if not 0 < len(subject) <= SUBJECT_CHARACTERS or len(subject.splitlines()) > 1:
-        raise NonsenseError(f"gave {subject!r:.80} for a subject")
+        raise ContractError(f"gave {subject!r:.80} for a subject")
     if not 0 < len(text) <= TEXT_CHARACTERS:
-        raise NonsenseError(f"gave a text of {len(text)} characters")
+        raise ContractError(f"gave a text of {len(text)} characters")
     action = wording.action
     if action is not None and (
         not action.label.strip()
         or urlsplit(action.url).scheme not in {"http", "https"}
         or any(character.isspace() for character in action.url)
     ):
-        raise NonsenseError(f"gave {action!r:.80} for something to do")
+        raise ContractError(f"gave {action!r:.80} for something to do")
     size = sum(len(document.content) for document in wording.documents)
     if len(wording.documents) > MOST_DOCUMENTS or size > DOCUMENTS_BYTES:
-        raise NonsenseError(f"gave {len(wording.documents)} documents of {size} bytes")
+        raise ContractError(f"gave {len(wording.documents)} documents of {size} bytes")
     return wording

@@ -85,10 +85,10 @@ class Letters:
         self._contacts: dict[tuple[int | None, str], int] = {}
 
     @contextmanager
-    def at_hand(self, rows: Sequence[MessageRow]) -> Iterator[None]:
+    def prefetch(self, rows: Sequence[MessageRow]) -> Iterator[None]:
         """Read together what messages will say: `render` of them asks no more for a while."""
         wanted = {number for row in rows for number in row.payload.get("invoice_ids", ())}
-        with self._invoices.at_hand(wanted):
+        with self._invoices.prefetch(wanted):
             self._contacts = self._contacts_of(rows) if len(rows) > 1 else {}
             try:
                 yield

@@ -12,11 +12,11 @@ from wtforms import Form, StringField
 from wtforms.validators import InputRequired, Length
 
 from core.api.web import Audience
-from core.messages.alerts import LIMIT
+from core.messages.alerts import MAX_ALERT_ADDRESSES
 from core.platform.errors import TooManyAddressesError, TooManyMailsError
 from core.platform.i18n import gettext as _
 from core.platform.web.forms import is_email, number
-from core.platform.web.rendering import leading
+from core.platform.web.rendering import valid_entries
 
 
 class AddressForm(Form):
@@ -76,9 +76,9 @@ def _page(request: Request, form: AddressForm) -> dict[str, Any]:
     return {
         "addresses": request.ctx.alerts.addresses(request.family_id),
         "form": form,
-        "limit": LIMIT,
+        "limit": MAX_ALERT_ADDRESSES,
         "choices": request.ctx.messages.choices(request.family_id),
-        "other_ways": leading(request, Audience.ALERTS),
+        "other_ways": valid_entries(request, Audience.ALERTS),
     }
 
 

@@ -18,10 +18,10 @@ from core.api.context import Clock, FamilyInfo
 from core.api.errors import PermanentError, RetryableError
 from core.api.messages import (
     Address,
-    Dead,
     Delivered,
     Delivery,
     Message,
+    Rejected,
     Retry,
 )
 from core.domain.smtp_replies import Cause, report
@@ -34,11 +34,11 @@ from core.platform.outbox.models import OutboxRow
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import (
     Access,
+    ContractError,
     FaultError,
-    NonsenseError,
-    consult,
+    batch_calls,
+    call_bounded,
     contain,
-    together,
 )
 from core.platform.plugins.events import TO_MANY
 from core.platform.plugins.guests import HeldChannel
@@ -46,18 +46,18 @@ from core.platform.plugins.guests import HeldChannel
 SEND = "message.send"
 EMAIL = "email"
 """The channel that is core's own (`core.messages.email.channel`)."""
-TOGETHER = 20
+MAIL_BATCH_SIZE = 20
 """Mails of one mailing that a row of the outbox carries: each is sent and ended for itself."""
-AWAY = 3
+MAX_CONSECUTIVE_FAILURES = 3
 """So many failures one after the other, and the other side is away: the rest comes later."""
 SENT_AGAIN_AFTER = timedelta(hours=6)
 """Time after which a mail that came back through no fault of its address is sent once more."""
 
-LONGEST = 50.0
+SEND_TIMEOUT_SECONDS = 50.0
 """Seconds that a channel may take for one message: less than the lease of its row."""
 
 
-Places = dict[tuple[str, str], None]
+Recipients = dict[tuple[str, str], None]
 """Where a message goes, each once and in order: (channel, address)."""
 
 
@@ -68,7 +68,7 @@ class Writer(Protocol):
         """What a message says; None when there is nothing left to say."""
         ...
 
-    def at_hand(self, rows: Sequence[MessageRow]) -> AbstractContextManager[None]:
+    def prefetch(self, rows: Sequence[MessageRow]) -> AbstractContextManager[None]:
         """Read together what these messages will say."""
         ...
 
@@ -127,7 +127,7 @@ class Notifications:
         """Queue what events mean for each address of their families, over every channel."""
         messages: list[dict[str, Any]] = []
         failed = None
-        with self._families.at_hand(int(event["family_id"]) for event in events):
+        with self._families.prefetch(int(event["family_id"]) for event in events):
             concerned = [
                 (family, event)
                 for event in events
@@ -175,7 +175,7 @@ class Notifications:
                 mails.append(row.id)
             else:
                 groups.append([row.id])
-        groups += (mails[start : start + TOGETHER] for start in range(0, len(mails), TOGETHER))
+        groups += (mails[start : start + MAIL_BATCH_SIZE] for start in range(0, len(mails), MAIL_BATCH_SIZE))
         rows = [(SEND, {"message_ids": ids}, str(ids[0])) for ids in groups]
         self._outbox.add_many(rows, bulk=bulk)
 
@@ -194,14 +194,14 @@ class Notifications:
 
     def _ask_channels(
         self, kind: str, family_ids: Sequence[int]
-    ) -> list[tuple[Places, FaultError | None]]:
+    ) -> list[tuple[Recipients, FaultError | None]]:
         """Where messages go to each family, and what a channel failed with that could not say."""
         channels = self._channels()
         ask = partial(_places, self._tenant, channels, kind)
         # What is built in reads with this session, and is asked in this thread.
         found = [ask(family_id, built_in=True) for family_id in family_ids]
         if not all(channel.built_in for channel in channels.values()):
-            others = together(lambda: [ask(one, built_in=False) for one in family_ids])
+            others = batch_calls(lambda: [ask(one, built_in=False) for one in family_ids])
             found = [
                 (ours[0] | theirs[0], ours[1] or theirs[1])
                 for ours, theirs in zip(found, others, strict=True)
@@ -209,7 +209,7 @@ class Notifications:
         return found
 
     def _add_payer(
-        self, found: Places, family: FamilyInfo, kind: str, event: dict[str, Any]
+        self, found: Recipients, family: FamilyInfo, kind: str, event: dict[str, Any]
     ) -> None:
         """What concerns a payment goes to who paid, too."""
         if "payment_id" not in event:
@@ -237,9 +237,9 @@ class Notifications:
         rows = self._queued(message_ids)
         failures: list[Exception] = []
         failed_last = 0
-        with self._writer.at_hand(rows):
+        with self._writer.prefetch(rows):
             for row in rows:
-                if failed_last == AWAY:
+                if failed_last == MAX_CONSECUTIVE_FAILURES:
                     break
                 try:
                     self._send(row)
@@ -256,7 +256,7 @@ class Notifications:
                         # Before the next one begins: what was sent is not sent again.
                         self._session.commit()
         if failures:
-            raise max(failures, key=_gravity)
+            raise max(failures, key=_severity)
 
     def _queued(self, message_ids: Sequence[int]) -> list[MessageRow]:
         """Those that still wait, in any order: what ends a worker leaves a chance to the rest."""
@@ -283,13 +283,13 @@ class Notifications:
             return
         to = Address(row.address, row.family_id)
         self._session.commit()
-        match consult(
+        match call_bounded(
             row.channel,
             "deliver",
             partial(channel.deliver, message, to, row.key),
             get_args(Delivery),
             town=self._tenant,
-            seconds=LONGEST,
+            seconds=SEND_TIMEOUT_SECONDS,
             access=Access.WRITE,
             here=channel.built_in,  # It bounds each of the server's answers.
         ):
@@ -300,7 +300,7 @@ class Notifications:
                 self._note(row, reason)
                 self._session.commit()
                 raise RetryableError(reason, after)
-            case Dead(reason):
+            case Rejected(reason):
                 self._end(row, state=MessageState.REFUSED, problem=reason)
                 if row.channel == EMAIL:
                     self._refuse(row, reason)
@@ -404,7 +404,7 @@ def _again(row: MessageRow) -> str:
     return f"{row.id}/again"
 
 
-def _gravity(failure: Exception) -> tuple[int, timedelta]:
+def _severity(failure: Exception) -> tuple[int, timedelta]:
     """Of several failures the gravest is told: a fault of ours, then the longest wait.
 
     What will never be taken is told when nothing else waits any more: its row ends by it.
@@ -440,8 +440,8 @@ def _places(
     family_id: int,
     *,
     built_in: bool,
-) -> tuple[Places, FaultError | None]:
-    found: Places = {}
+) -> tuple[Recipients, FaultError | None]:
+    found: Recipients = {}
     failed = None
     for key, channel in channels.items():
         if channel.built_in != built_in:
@@ -465,5 +465,5 @@ def _asked(channel: HeldChannel, family_id: int, kind: str) -> list[str]:
     addresses = list(channel.addresses(family_id, kind))
     for address in addresses:
         if not isinstance(address, Address) or not isinstance(address.value, str):
-            raise NonsenseError(f"gave {address!r:.80}")
+            raise ContractError(f"gave {address!r:.80}")
     return [address.value for address in addresses]

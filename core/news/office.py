@@ -16,7 +16,7 @@ from wtforms.validators import InputRequired, Length
 from core.api.errors import UserError
 from core.news.markdown import page_html, picture_line
 from core.news.models import News
-from core.news.pictures import LARGEST
+from core.news.pictures import MAX_BYTES
 from core.news.service import NEWS, NOTICE
 from core.platform.i18n import gettext as _
 from core.platform.web import query_params as asked
@@ -24,7 +24,7 @@ from core.platform.web.forms import moment as typed_moment
 from core.platform.web.forms import required
 
 T = "office"
-PAGE = 50
+ROWS_PER_PAGE = 50
 
 
 class NewsForm(Form):
@@ -44,10 +44,10 @@ class NewsForm(Form):
 @view_config(route_name="office_news_list", renderer=f"{T}/news_list.jinja2", permission="office")
 def news_list(request: Request) -> dict[str, Any]:
     """All pieces, drafts too."""
-    rows = request.ctx.news.all(before=asked.number(request, "avant"), limit=PAGE + 1)
-    more = rows[PAGE - 1].id if len(rows) > PAGE else None
+    rows = request.ctx.news.all(before=asked.number(request, "avant"), limit=ROWS_PER_PAGE + 1)
+    more = rows[ROWS_PER_PAGE - 1].id if len(rows) > ROWS_PER_PAGE else None
     return {
-        "rows": rows[:PAGE],
+        "rows": rows[:ROWS_PER_PAGE],
         "now": request.ctx.clock.now(),
         **asked.pages(request, more),
     }
@@ -154,7 +154,7 @@ def _add_picture(request: Request, news_id: int, form: NewsForm) -> None:
     sent, alt = request.POST.get("picture"), request.POST.get("alt", "")
     if not hasattr(sent, "file"):
         raise UserError(_("Choisissez une image."))
-    number = request.ctx.news.add_picture(news_id, sent.file.read(LARGEST + 1), str(alt)[:300])
+    number = request.ctx.news.add_picture(news_id, sent.file.read(MAX_BYTES + 1), str(alt)[:300])
     line = picture_line(str(alt)[:300], number)
     # Only what is kept has it: a form that comes back must show what was typed.
     kept = request.ctx.news.find(news_id)

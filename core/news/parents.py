@@ -11,11 +11,11 @@ from pyramid.view import view_config
 
 from core.news.markdown import page_html
 from core.platform.tenancy.colours import ink_on
-from core.platform.web.links import inside
+from core.platform.web.links import safe_next_url
 from core.platform.web.security import cookie_name
 from core.platform.web.tenancy import LANGUAGE_COOKIE
 
-YEAR = 365 * 24 * 3600
+YEAR_SECONDS = 365 * 24 * 3600
 
 
 @view_config(route_name="home", renderer="home.jinja2")
@@ -80,14 +80,14 @@ def logo(request: Request) -> Response:
 def language(request: Request) -> Response:
     """Remember the visitor's language, and the family's for its mails."""
     chosen = request.POST.get("language", "")
-    response = HTTPSeeOther(location=inside(request, request.POST.get("next", "")))
+    response = HTTPSeeOther(location=safe_next_url(request, request.POST.get("next", "")))
     if chosen in request.town.languages:
         if request.family is not None:
             request.ctx.families.set_language(request.family.id, chosen)
         response.set_cookie(
             cookie_name(request, LANGUAGE_COOKIE),
             chosen,
-            max_age=YEAR,
+            max_age=YEAR_SECONDS,
             path=request.script_name or "/",
             secure=request.scheme == "https",
             httponly=True,

@@ -11,11 +11,11 @@ from io import BytesIO
 from core.api.errors import UserError
 from core.platform.i18n import gettext as _
 
-LARGEST = 10_000_000
+MAX_BYTES = 10_000_000
 """Bytes of a file."""
 MOST_PIXELS = 50_000_000
 """Of a picture as it is sent: a small file may unfold to fill the memory."""
-WIDEST = 1600
+MAX_WIDTH_PIXELS = 1600
 """Pixels of a side, as it is kept."""
 
 
@@ -37,7 +37,7 @@ def prepare(content: bytes) -> Picture:
     """
     from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - few need it
 
-    if len(content) > LARGEST:
+    if len(content) > MAX_BYTES:
         raise UserError(_("Cette image est trop lourde : 10 Mo au plus."))
     try:
         with Image.open(BytesIO(content), formats=("JPEG", "PNG", "WEBP", "GIF")) as sent:
@@ -51,7 +51,7 @@ def prepare(content: bytes) -> Picture:
         raise UserError(
             _("Ce fichier n’est pas une image lisible : JPEG, PNG, WebP ou GIF.")
         ) from error
-    kept.thumbnail((WIDEST, WIDEST))
+    kept.thumbnail((MAX_WIDTH_PIXELS, MAX_WIDTH_PIXELS))
     out = BytesIO()
     kept.save(out, "WEBP", quality=82, method=4)  # Only pixels: no EXIF, no profile, no comment.
     return Picture("image/webp", kept.width, kept.height, out.getvalue())

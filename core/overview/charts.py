@@ -11,13 +11,13 @@ from pyramid.request import Request
 from core.domain.figures import Report
 from core.platform.clock import today
 
-SLOW = 0.5
+SLOW_REPORT_SECONDS = 0.5
 """Seconds that a report may take without being kept: a village always sees the last cent."""
-KEPT = timedelta(minutes=10)
+CACHE_LIFE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedReport:
     """A report, and when it was drawn."""
 
     at: datetime
@@ -28,19 +28,19 @@ class Charts:
     """The reports that this process keeps, by town, language and month."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, date | None], Kept] = {}
+        self._cached: dict[tuple[str, str, date | None], CachedReport] = {}
 
-    def get(self, request: Request, month: date | None = None) -> Kept:
+    def get(self, request: Request, month: date | None = None) -> CachedReport:
         """The report of a month, or of the last ones."""
         now = request.ctx.clock.now()
         key = request.town.slug, request.language, month
-        found = self._kept.get(key)
-        if found is not None and now - found.at < KEPT and found.report.day == today(now):
+        found = self._cached.get(key)
+        if found is not None and now - found.at < CACHE_LIFE and found.report.day == today(now):
             return found
         started = time.perf_counter()
-        made = Kept(now, request.ctx.figures.report(month))
-        if time.perf_counter() - started > SLOW:
-            self._kept[key] = made
+        made = CachedReport(now, request.ctx.figures.report(month))
+        if time.perf_counter() - started > SLOW_REPORT_SECONDS:
+            self._cached[key] = made
         return made
 
 

@@ -19,15 +19,15 @@ from core.messages.models import MessageRow, MessageState
 from core.messages.service import EMAIL
 from core.payments.models import Payment
 from core.platform.outbox.models import OutboxRow, OutboxState
-from core.platform.plugins.calls import Access, FaultError, NonsenseError, contain
+from core.platform.plugins.calls import Access, ContractError, FaultError, contain
 
-PATIENCE = 5.0
+CHECK_TIMEOUT_SECONDS = 5.0
 """Seconds for which a plugin's answer is waited for."""
-LONGEST_ANSWER = 500
+MAX_ANSWER_CHARACTERS = 500
 """Characters of a plugin's answer that are shown."""
-MOST_MAILS = 1000
+MAX_MAILS = 1000
 """Mails that are looked at for what the relay says."""
-LATE = timedelta(minutes=10)
+OVERDUE_AFTER = timedelta(minutes=10)
 """What waits longer than this means that no relay or no worker runs."""
 
 
@@ -42,7 +42,7 @@ class Queue:
 
     def is_late(self, now: datetime) -> bool:
         """Whether something waits longer than it should."""
-        return self.oldest is not None and self.oldest < now - LATE
+        return self.oldest is not None and self.oldest < now - OVERDUE_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Health:
                 ),
             )
             .order_by(MessageRow.id.desc())
-            .limit(MOST_MAILS)
+            .limit(MAX_MAILS)
         )
         found: dict[Cause, MailTrouble] = {}
         for state, problem in rows:
@@ -204,9 +204,9 @@ class Health:
         ]
 
     def plugins(self) -> list[PluginState]:
-        """What each plugin answers to its own questions, within `PATIENCE` seconds each."""
+        """What each plugin answers to its own questions, within `CHECK_TIMEOUT_SECONDS` seconds each."""
         return [
-            PluginState(plugin, check.name, problem_of(self._tenant, plugin, check, PATIENCE))
+            PluginState(plugin, check.name, problem_of(self._tenant, plugin, check, CHECK_TIMEOUT_SECONDS))
             for plugin, check in self._checks()
         ]
 
@@ -217,8 +217,8 @@ def problem_of(town: str, plugin: str, check: HealthCheck, seconds: float) -> st
     def asked() -> str:
         answer = check.check()
         if not isinstance(answer, str):
-            raise NonsenseError(f"answered {answer!r:.80}")
-        return answer[:LONGEST_ANSWER]
+            raise ContractError(f"answered {answer!r:.80}")
+        return answer[:MAX_ANSWER_CHARACTERS]
 
     try:
         return contain(
@@ -230,4 +230,4 @@ def problem_of(town: str, plugin: str, check: HealthCheck, seconds: float) -> st
             access=Access.WRITE,
         )
     except FaultError as error:  # A question that fails is its answer.
-        return error.reason[:LONGEST_ANSWER]
+        return error.reason[:MAX_ANSWER_CHARACTERS]

@@ -43,7 +43,7 @@ from core.payments.models import (
     holds,
     items_with_payments,
 )
-from core.payments.selection import Choice, Choices
+from core.payments.selection import ProviderChoice, ProviderSelection
 from core.payments.standings import standing_of
 from core.platform import i18n
 from core.platform.audit.service import Audit
@@ -58,9 +58,9 @@ from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import (
     Access,
+    ContractError,
     FaultError,
-    NonsenseError,
-    consult,
+    call_bounded,
     report_fault,
 )
 from core.platform.templating import money
@@ -72,11 +72,11 @@ FIRST_POLL = timedelta(seconds=60)
 BROUGHT_FORWARD = timedelta(seconds=60)
 """Over how long the questions spread that an outage kept waiting."""
 
-LONGEST = 45.0
+PROVIDER_TIMEOUT_SECONDS = 45.0
 """Seconds that a provider may take for an answer; its own time-outs should end it long before."""
 
 START_LEASE = timedelta(seconds=60)
-"""How long one click may announce a payment while the others wait: longer than `LONGEST`."""
+"""How long one click may announce a payment while the others wait: longer than `PROVIDER_TIMEOUT_SECONDS`."""
 
 START_WAIT_SECONDS = 3.0
 """How long another click waits for the one that announces; then it shows the payment's page."""
@@ -99,7 +99,7 @@ class Attempts:
         outbox: Outbox,
         invoices: Invoices,
         audit: Audit,
-        choices: Choices,
+        choices: ProviderSelection,
         providers: Callable[[], Mapping[str, PaymentProvider]],
         base_url: str,
         language: str,
@@ -119,7 +119,7 @@ class Attempts:
         # Sessions forget objects that nobody holds; the click that made it goes on with it.
         self._made: Payment | None = None
 
-    def check(self, invoices: Sequence[InvoiceInfo]) -> Choice:
+    def check(self, invoices: Sequence[InvoiceInfo]) -> ProviderChoice:
         """Tell who takes these invoices together.
 
         Raises:
@@ -219,7 +219,7 @@ class Attempts:
         self._made = payment
         return payment.id
 
-    def go(self, payment_id: int) -> str:
+    def start(self, payment_id: int) -> str:
         """Announce the payment to its provider and tell where to send the parent.
 
         Commits before the provider is asked: no lock is held while another machine is waited for.
@@ -232,7 +232,7 @@ class Attempts:
         """
         payment = self._session.get_one(Payment, (self._tenant, payment_id))
         if payment.state != PaymentState.CREATED:
-            return self._back(payment)
+            return self._resume_url(payment)
         provider = self._provider(payment)
         if payment is not self._made:
             if self._ledger.due(payment_id) < payment.amount:
@@ -262,13 +262,13 @@ class Attempts:
             return self._follow(payment)
         try:
             with i18n.use(self._language):
-                redirect = consult(
+                redirect = call_bounded(
                     provider.key,
                     "start",
                     partial(provider.start, intent),
                     (Redirect,),
                     town=self._tenant,
-                    seconds=LONGEST,
+                    seconds=PROVIDER_TIMEOUT_SECONDS,
                     access=Access.WRITE,
                 )
         except PermanentError as error:
@@ -287,7 +287,7 @@ class Attempts:
             # The attempt was given up meanwhile. What was just announced is shown to nobody, so
             # nobody can pay it.
             self._session.refresh(payment)
-            return self._back(payment)
+            return self._resume_url(payment)
         self._resolve_refusals(payment)
         self._outbox.add(
             POLL,
@@ -326,7 +326,7 @@ class Attempts:
             if violated(error) != SAME_REFERENCE:
                 raise
             self._free_start(payment_id)
-            nonsense = NonsenseError(
+            nonsense = ContractError(
                 f"gave the reference {redirect.reference!r:.80}, which another payment has"
             )
             report_fault(provider, "start", nonsense)
@@ -366,14 +366,14 @@ class Attempts:
             self._session.refresh(payment)
             self._session.commit()
             if payment.state != PaymentState.CREATED or payment.starting_at is None:
-                return self._back(payment)
+                return self._resume_url(payment)
             if time.monotonic() > end:
                 return self._page(payment.id)
             time.sleep(0.1)
 
     def _refuse(self, payment_id: int, refusal: StartRefusedError) -> None:
         """Close an attempt that the provider did not open, and tell the office if it must act."""
-        self._answer(payment_id, "refused at start", refusal.reason, {})
+        self._record_answer(payment_id, "refused at start", refusal.reason, {})
         if not self._close(payment_id, PaymentState.REFUSED):
             return
         told = CONSEQUENCES[refusal.kind].for_the_office
@@ -418,14 +418,14 @@ class Attempts:
             .values(anomaly="")
         )
 
-    def _back(self, payment: Payment) -> str:
+    def _resume_url(self, payment: Payment) -> str:
         """Where an attempt that was announced goes on: the provider's page, or ours.
 
         An older one is asked after first: its page may have closed since it was last asked.
         """
         if payment.state == PaymentState.PENDING and self.may_restart(payment):
             with suppress(RetryableError):
-                self.ask(payment.id)
+                self.poll(payment.id)
         takes = Act.RESUME in self.standing(payment).acts and payment.provider_url
         if takes and self._ledger.take_back(payment.id):
             # A further try begins: what became of the one before says nothing of it.
@@ -437,7 +437,7 @@ class Attempts:
         """Tell what an attempt means now."""
         return standing_of(payment, self._clock.now())
 
-    def ask(self, payment_id: int) -> PaymentState:
+    def poll(self, payment_id: int) -> PaymentState:
         """Ask the provider how an attempt stands and write what follows from it.
 
         Return, notification and poller all come here, at will: the answer is written once.
@@ -463,13 +463,13 @@ class Attempts:
         )
         self._session.commit()
         with i18n.use(self._language):
-            outcome = consult(
+            outcome = call_bounded(
                 provider.key,
                 "outcome",
                 partial(provider.outcome, attempt),
                 get_args(Outcome),
                 town=self._tenant,
-                seconds=LONGEST,
+                seconds=PROVIDER_TIMEOUT_SECONDS,
                 access=Access.WRITE,
             )
         self._ledger.lock(payment_id)
@@ -491,7 +491,7 @@ class Attempts:
         payment = self._session.get_one(Payment, (self._tenant, payment_id))
         if not self.may_restart(payment):
             raise PaymentUnderWayError(payment_id)
-        if payment.state == PaymentState.PENDING and not is_closed(self.ask(payment_id)):
+        if payment.state == PaymentState.PENDING and not is_closed(self.poll(payment_id)):
             if payment.may_be_paid:
                 raise PaymentUnderWayError(payment_id)
             self._supersede(payment)
@@ -666,9 +666,9 @@ class Attempts:
                     "paid": money(outcome.amount),
                     "asked": money(attempt.amount),
                 }
-                self._flag(number, LastAnswer.ANOMALY, reason, outcome.raw)
+                self._mark_anomaly(number, LastAnswer.ANOMALY, reason, outcome.raw)
             case Settled():
-                self._answer(number, "settled", outcome.authorisation, outcome.raw)
+                self._record_answer(number, "settled", outcome.authorisation, outcome.raw)
                 self._note(number, last_answer=LastAnswer.SETTLED)
                 self._ledger.settle(
                     number,
@@ -677,11 +677,11 @@ class Attempts:
                     authorisation=outcome.authorisation,
                 )
             case Failed():
-                self._answer(number, outcome.kind, "", outcome.raw)
+                self._record_answer(number, outcome.kind, "", outcome.raw)
                 self._note(number, last_answer=LastAnswer(outcome.kind), **_RESOLVED)
                 self._close(number, PaymentState(outcome.kind))
             case Anomaly():
-                self._flag(
+                self._mark_anomaly(
                     number,
                     LastAnswer.ANOMALY,
                     outcome.reason,
@@ -689,13 +689,13 @@ class Attempts:
                     may_be_paid=outcome.may_be_paid,
                 )
             case Pending() if outcome.watched:
-                self._flag(number, LastAnswer.UNKNOWN, outcome.detail, outcome.raw)
+                self._mark_anomaly(number, LastAnswer.UNKNOWN, outcome.detail, outcome.raw)
             case Pending():
                 self._still_pending(number, outcome)
 
     def _still_pending(self, payment_id: int, outcome: Pending) -> None:
         """A try that failed lets go of the invoices; a clean answer ends an anomaly."""
-        self._answer(payment_id, "pending", outcome.detail, outcome.raw)
+        self._record_answer(payment_id, "pending", outcome.detail, outcome.raw)
         failed = outcome.detail in {FailureKind.REFUSED, FailureKind.CANCELLED}
         self._note(
             payment_id,
@@ -734,7 +734,7 @@ class Attempts:
         self._ledger.release(payment_id)
         return True
 
-    def _flag(
+    def _mark_anomaly(
         self,
         payment_id: int,
         answer: LastAnswer,
@@ -747,7 +747,7 @@ class Attempts:
 
         The provider's page is closed to the parent: what it would take is not known.
         """
-        self._answer(payment_id, answer, reason, raw)
+        self._record_answer(payment_id, answer, reason, raw)
         self._note(payment_id, provider_url="", last_answer=answer)
         flagged = self._session.execute(
             update(Payment)
@@ -763,7 +763,7 @@ class Attempts:
         if flagged is not None and not may_be_paid:
             self._ledger.release(payment_id)
 
-    def _answer(self, payment_id: int, outcome: str, detail: str, raw: Mapping[str, Any]) -> None:
+    def _record_answer(self, payment_id: int, outcome: str, detail: str, raw: Mapping[str, Any]) -> None:
         """Keep what was answered, unless it is what was answered last."""
         last = self._session.scalar(
             select(PaymentAnswer)

@@ -24,7 +24,7 @@ from core.invoices.lists import invoice_rows
 from core.invoices.models import Invoice
 from core.invoices.service import is_under_debit
 from core.payments.debit_words import reject_words
-from core.payments.ledger import Ledger, owed
+from core.payments.ledger import Ledger, balance_due
 from core.payments.models import Allocation, Payment, PaymentItem, is_held
 from core.payments.service import Payments
 from core.platform.audit.service import Audit
@@ -155,7 +155,7 @@ class Debits:
         paid_at = now if debited_on == today(now) else datetime.combine(debited_on, NOON, PARIS)
         count = cents = 0
         for invoice in locked.values():
-            left = owed(invoice.state, invoice.left)
+            left = balance_due(invoice.state, invoice.left)
             if (
                 invoice.regie != regie
                 or not invoice.direct_debit

@@ -35,7 +35,7 @@ from core.platform.db.session import read
 from core.platform.plugins.events import Events
 
 
-def owed(state: str, left: int) -> int:
+def balance_due(state: str, left: int) -> int:
     """What an invoice still owes here, in cents: nothing unless it is published."""
     return max(left, 0) if state == InvoiceState.PUBLISHED else 0
 
@@ -417,7 +417,7 @@ class Ledger:
         ).all()
         # Never more to an invoice than the payer meant for it, nor than it still owes.
         return [
-            Due(row.invoice_id, min(row.meant, owed(row.state, row.left)))
+            Due(row.invoice_id, min(row.meant, balance_due(row.state, row.left)))
             for row in sorted(rows, key=attrgetter("item"))
         ]
 

@@ -24,7 +24,7 @@ from core.invoices.basket import desks_of, is_offered, item_of
 from core.invoices.parents import unpaid_page
 from core.invoices.service import PAYMENT_LINK, linked
 from core.payments.models import Payment
-from core.payments.selection import Choice
+from core.payments.selection import ProviderChoice
 from core.payments.standings import act_words, for_parent
 from core.platform.errors import (
     EarlierAttemptError,
@@ -35,7 +35,7 @@ from core.platform.errors import (
 from core.platform.i18n import gettext as _
 from core.platform.web.files import pdf
 from core.platform.web.forms import EmailForm, number
-from core.platform.web.security import let_in
+from core.platform.web.security import start_session
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +123,7 @@ def go(request: Request) -> Response:
 def _announced(request: Request, payment_id: int) -> Response:
     """A plain redirection to the provider's page."""
     try:
-        url = request.ctx.attempts.go(payment_id)
+        url = request.ctx.attempts.start(payment_id)
     except PaymentUnderWayError as error:
         return _under_way(request, error.payment_id)
     except RetryableError as error:
@@ -174,7 +174,7 @@ def come_back(request: Request) -> Response:
     """The parent comes back. What the address says proves nothing: the provider is asked."""
     payment = _own(request)
     try:
-        request.ctx.attempts.ask(payment.id)
+        request.ctx.attempts.poll(payment.id)
     except RetryableError as error:
         log.warning("payment.provider_away", reason=error.reason)
     except PermanentError as error:
@@ -265,7 +265,7 @@ def payment_link(request: Request) -> dict[str, Any] | Response:
     left = [invoice.id for invoice in request.ctx.invoices.several(ids) if invoice.payable]
     chosen = [("invoice", invoice_id) for invoice_id in left or ids]
     response = HTTPSeeOther(location=request.route_path("checkout", _query=chosen))
-    let_in(request, response, token)
+    start_session(request, response, token)
     return response
 
 
@@ -336,7 +336,7 @@ def _next_lot(request: Request, basket: Sequence[InvoiceInfo]) -> Sequence[Invoi
 def _capabilities(
     request: Request, invoices: Sequence[InvoiceInfo]
 ) -> dict[str, Capabilities | None]:
-    choices = request.ctx.choices.of({invoice.regie for invoice in invoices})
+    choices = request.ctx.selection.of({invoice.regie for invoice in invoices})
     return {regie: choice and choice.capabilities for regie, choice in choices.items()}
 
 
@@ -368,7 +368,7 @@ def _chain(request: Request, invoices: Sequence[InvoiceInfo]) -> Chain | None:
 
 
 def _checkout_page(
-    request: Request, form: CheckoutForm, invoices: Sequence[InvoiceInfo], choice: Choice
+    request: Request, form: CheckoutForm, invoices: Sequence[InvoiceInfo], choice: ProviderChoice
 ) -> Response:
     context = {
         "form": form,

@@ -9,12 +9,12 @@ from types import NoneType
 
 from core.api.errors import RetryableError
 from core.api.payments import Capabilities, PaymentProvider
-from core.platform.plugins.cache import TownAnswers
-from core.platform.plugins.calls import Access, consult, together
+from core.platform.plugins.cache import TenantCache
+from core.platform.plugins.calls import Access, batch_calls, call_bounded
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ProviderChoice:
     """The provider that takes a régie's payments in this town, and what it can do there."""
 
     provider: str
@@ -23,13 +23,13 @@ class Choice:
     capabilities: Capabilities
 
 
-class Choices:
+class ProviderSelection:
     """What can be paid online in one town."""
 
     def __init__(
         self,
         tenant: str,
-        answers: TownAnswers,
+        answers: TenantCache,
         *,
         providers: Callable[[], Mapping[str, PaymentProvider]],
         all_there: Callable[[], bool],
@@ -40,12 +40,12 @@ class Choices:
         self._providers = providers
         self._all_there = all_there
 
-    def of(self, regies: Collection[str]) -> dict[str, Choice | None]:
+    def of(self, regies: Collection[str]) -> dict[str, ProviderChoice | None]:
         """Who takes payments of each régie; None for one that cannot be paid online."""
         known, unknown = self._answers.known("capabilities", regies)
-        return known | together(partial(self._ask, unknown)) if unknown else known
+        return known | batch_calls(partial(self._ask, unknown)) if unknown else known
 
-    def _ask(self, regies: Collection[str]) -> dict[str, Choice | None]:
+    def _ask(self, regies: Collection[str]) -> dict[str, ProviderChoice | None]:
         found = {}
         for regie in regies:
             found[regie], certain = self._choose(regie)
@@ -53,12 +53,12 @@ class Choices:
                 self._answers.keep("capabilities", regie, found[regie])
         return found
 
-    def _choose(self, regie: str) -> tuple[Choice | None, bool]:
+    def _choose(self, regie: str) -> tuple[ProviderChoice | None, bool]:
         """The first provider that takes the régie, and whether all were there and could answer."""
         certain = True
         for provider in self._providers().values():
             try:
-                capabilities = consult(
+                capabilities = call_bounded(
                     provider.key,
                     "capabilities",
                     partial(provider.capabilities, regie),
@@ -70,6 +70,6 @@ class Choices:
                 certain = False
                 continue
             if capabilities is not None:
-                choice = Choice(provider.key, provider.label, capabilities)
+                choice = ProviderChoice(provider.key, provider.label, capabilities)
                 return choice, certain and self._all_there()
         return None, certain and self._all_there()

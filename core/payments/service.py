@@ -10,12 +10,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.api.context import (
-    AskedInfo,
     AttemptInfo,
     Clock,
     InvoiceInfo,
     PaymentInfo,
     Recorded,
+    StartedAttemptInfo,
 )
 from core.api.messages import Document
 from core.api.payments import Means
@@ -24,7 +24,7 @@ from core.domain.dates import in_bounds
 from core.domain.payment_states import PaymentState
 from core.invoices.models import Invoice
 from core.payments.attempts import Attempts
-from core.payments.ledger import Ledger, owed
+from core.payments.ledger import Ledger, balance_due
 from core.payments.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
 from core.payments.standings import Words, for_office, for_parent, next_act, standing_of
 from core.platform.audit.service import Audit
@@ -208,7 +208,7 @@ class Payments:
         if alone:
             self._attempts.make_way([invoice_id for invoice_id, _cents in shares])
         taken = sum(
-            min(cents, owed(invoices[invoice_id].state, invoices[invoice_id].left))
+            min(cents, balance_due(invoices[invoice_id].state, invoices[invoice_id].left))
             for invoice_id, cents in shares
         )
         if excess is not None and amount - taken > excess:
@@ -322,7 +322,7 @@ class Payments:
         ).all()
         return self._infos(rows)
 
-    def asked(self, provider: str, since: datetime, until: datetime) -> Sequence[AskedInfo]:
+    def asked(self, provider: str, since: datetime, until: datetime) -> Sequence[StartedAttemptInfo]:
         """See `core.api.context.Payments.asked`. Oldest first."""
         rows = self._session.scalars(
             select(Payment)
@@ -335,7 +335,7 @@ class Payments:
             .order_by(Payment.id)
         )
         return [
-            AskedInfo(
+            StartedAttemptInfo(
                 payment_id=payment.id,
                 family_id=payment.family_id,
                 regie=payment.regie,

@@ -15,7 +15,7 @@ from core.families.name_search import nearly_named
 from core.families.names import folded_name
 from core.families.service import Families
 from core.invoices.models import Invoice, InvoiceLine
-from core.messages.alerts import LIMIT
+from core.messages.alerts import MAX_ALERT_ADDRESSES
 from core.messages.models import MessageRow
 from core.payments.ledger import Ledger
 from core.payments.models import Allocation, Credit, Payment
@@ -197,7 +197,7 @@ class Merging:
                 ContactEmail.tenant_id == self._tenant, ContactEmail.family_id == gone_id
             )
         ).all()
-        if len({*known, *(row.address for row in theirs)}) > LIMIT:
+        if len({*known, *(row.address for row in theirs)}) > MAX_ALERT_ADDRESSES:
             raise UserError(
                 _("Ensemble, ces dossiers ont plus de trois adresses : retirez-en d’abord.")
             )

@@ -33,13 +33,13 @@ from core.platform.clock import PARIS, today
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.outbox.service import NotOverError
 from core.platform.plugins import events
-from core.platform.plugins.calls import RestingError, contain, resting
+from core.platform.plugins.calls import CoolingDownError, contain, resting
 from core.platform.plugins.discovery import Extensions
 from core.platform.sharing import share
 from core.reminders import service as reminders
 from core.sign_in.models import OneTimeToken
 from core.sign_in.models import WebSession as SignInSession
-from core.unit_of_work import Town
+from core.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ HOUSEKEEPING = "housekeeping"
 KEEP_DONE = timedelta(days=30)
 EVENT_SECONDS = 10
 """How long a plugin may take for an event; what takes longer is for its own outbox rows."""
-TOGETHER = 1000
+EVENTS_PER_STATEMENT = 1000
 """Events that are written in one statement."""
 _EVENTS: dict[str, Callable[..., Any]] = {
     "invoices_published": InvoicesPublished,
@@ -56,16 +56,16 @@ _EVENTS: dict[str, Callable[..., Any]] = {
     "payment_reversed": PaymentReversed,
 }
 
-Handler = Callable[[Town, dict[str, Any]], None]
+Handler = Callable[[UnitOfWork, dict[str, Any]], None]
 T = TypeVar("T")
 
 
-def _publish_fanout(town: Town, payload: dict[str, Any]) -> None:
+def _publish_fanout(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     """One event for each family of a batch: the import's own transaction stays short."""
-    rows = town.session.execute(
+    rows = uow.session.execute(
         select(Invoice.family_id, Invoice.id)
         .where(
-            Invoice.tenant_id == town.config.slug,
+            Invoice.tenant_id == uow.config.slug,
             Invoice.batch_id == payload["batch_id"],
             Invoice.state == InvoiceState.PUBLISHED,
         )
@@ -79,98 +79,98 @@ def _publish_fanout(town: Town, payload: dict[str, Any]) -> None:
             invoice_ids=tuple(row.id for row in found),
         )
         published.append((event.id, asdict(event)))
-    for start in range(0, len(published), TOGETHER):
-        town.events.emit_many("invoices_published", published[start : start + TOGETHER])
+    for start in range(0, len(published), EVENTS_PER_STATEMENT):
+        uow.events.emit_many("invoices_published", published[start : start + EVENTS_PER_STATEMENT])
 
 
-def _publish(town: Town, payload: dict[str, Any]) -> None:
+def _publish(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     """A batch's moment came."""
-    town.audit.actor = payload["actor"]
-    town.imports.publish_due(int(payload["batch_id"]), payload["at"])
+    uow.audit.actor = payload["actor"]
+    uow.imports.publish_due(int(payload["batch_id"]), payload["at"])
 
 
-def _check_upload(town: Town, payload: dict[str, Any]) -> None:
-    town.uploads.check(int(payload["upload_id"]))
+def _check_upload(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.uploads.check(int(payload["upload_id"]))
 
 
-def _import_upload(town: Town, payload: dict[str, Any]) -> None:
-    town.audit.actor = payload["actor"]
-    town.uploads.import_(int(payload["upload_id"]))
+def _import_upload(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.audit.actor = payload["actor"]
+    uow.uploads.import_(int(payload["upload_id"]))
 
 
-def _event(town: Town, payload: dict[str, Any]) -> None:
+def _event(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     """Hand an event to one plugin."""
     fields = payload["event"]
     event = _EVENTS[payload["hook"]](**{**fields, "invoice_ids": tuple(fields["invoice_ids"])})
     plugin, hook = payload["plugin"], payload["hook"]
-    with share(town.config.slug, plugin):
+    with share(uow.config.slug, plugin):
         contain(
             plugin,
             hook,
-            partial(town.call_plugin, plugin, hook, event=event),
-            town=town.config.slug,
+            partial(uow.call_plugin, plugin, hook, event=event),
+            town=uow.config.slug,
             passing=(PreauError,),
             here=True,  # The worker ends it with its lease.
         )
 
 
-def _notify(town: Town, payload: dict[str, Any]) -> None:
+def _notify(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     # Rows of earlier versions have one event.
-    town.notifications.fan_out(payload["kind"], *payload.get("events", [payload.get("event")]))
+    uow.notifications.fan_out(payload["kind"], *payload.get("events", [payload.get("event")]))
 
 
-def _send(town: Town, payload: dict[str, Any]) -> None:
+def _send(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     # Rows of earlier versions have one message.
     ids = payload.get("message_ids") or [payload["message_id"]]
-    town.notifications.send(*map(int, ids))
+    uow.notifications.send(*map(int, ids))
 
 
-def _daily(town: Town, _payload: dict[str, Any]) -> None:
+def _daily(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
     """Ask for the day's reminders, at an hour to write, and for its closing: once a day each."""
-    now = town.clock.now()
+    now = uow.clock.now()
     day = today(now).isoformat()
-    town.outbox.add(reminders.CLOSE, {"day": day}, key=day)
+    uow.outbox.add(reminders.CLOSE, {"day": day}, key=day)
     if is_hour_to_write(now.astimezone(PARIS)):
-        town.outbox.add(reminders.REMIND, {"day": day}, key=day)
+        uow.outbox.add(reminders.REMIND, {"day": day}, key=day)
 
 
-def _remind(town: Town, payload: dict[str, Any]) -> None:
-    town.reminders.remind(date.fromisoformat(payload["day"]))
+def _remind(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.reminders.remind(date.fromisoformat(payload["day"]))
 
 
-def _close(town: Town, payload: dict[str, Any]) -> None:
-    town.reminders.close(date.fromisoformat(payload["day"]))
+def _close(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.reminders.close(date.fromisoformat(payload["day"]))
 
 
-def _retain(town: Town, _payload: dict[str, Any]) -> None:
-    town.personal_data.retain()
+def _retain(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
+    uow.personal_data.retain()
 
 
-def _ask(town: Town, payload: dict[str, Any]) -> None:
-    town.attempts.ask(int(payload["payment_id"]))
+def _ask(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.attempts.poll(int(payload["payment_id"]))
 
 
-def _poll(town: Town, payload: dict[str, Any]) -> None:
+def _poll(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     """Ask how an attempt stands, and come back later until nothing can change any more."""
     payment_id = int(payload["payment_id"])
-    payment = town.session.get_one(Payment, (town.config.slug, payment_id))
-    age = town.clock.now() - payment.created_at
+    payment = uow.session.get_one(Payment, (uow.config.slug, payment_id))
+    age = uow.clock.now() - payment.created_at
     try:
-        state = town.attempts.ask(payment_id)
+        state = uow.attempts.poll(payment_id)
     except RetryableError as error:
-        _failing.add((town.config.slug, payment.provider))
+        _failing.add((uow.config.slug, payment.provider))
         # The provider is away. A longer rest of its own is heard; a shorter one (a circuit
         # breaker's, say) would bring all polls back at once, and again and again. A rest that this
         # process gives the plugin is not: another process may get an answer.
-        rest = timedelta() if isinstance(error, RestingError) else error.after or timedelta()
+        rest = timedelta() if isinstance(error, CoolingDownError) else error.after or timedelta()
         after = max(spread(retry_interval(age)), spread(rest))
         raise RetryableError(error.reason, after) from error
     except Exception as error:
         log.exception("payment.not_asked")
         reason = f"{type(error).__name__}: {error}"
         raise RetryableError(reason, spread(retry_interval(age))) from error
-    town.session.commit()
-    _ask_those_that_failed(town, payment.provider)
+    uow.session.commit()
+    _ask_those_that_failed(uow, payment.provider)
     if still_watched(state, age, may_be_paid=payment.may_be_paid):
         raise NotOverError(state, spread(poll_interval(age)))
 
@@ -181,24 +181,24 @@ _answering: set[tuple[str, str]] = set()
 """Those of which this process got an answer before."""
 
 
-def _ask_those_that_failed(town: Town, provider: str) -> None:
+def _ask_those_that_failed(uow: UnitOfWork, provider: str) -> None:
     """Ask soon after every attempt whose last question failed: the provider is back.
 
     Without this, one whose question met the end of an outage would wait for the whole pause that
     the provider asks for, while others are answered.
     """
-    key = town.config.slug, provider
+    key = uow.config.slug, provider
     if key in _answering and key not in _failing:
         return
-    town.attempts.ask_those_that_failed(provider)
-    town.session.commit()
+    uow.attempts.ask_those_that_failed(provider)
+    uow.session.commit()
     _answering.add(key)
     _failing.discard(key)
 
 
-def _housekeeping(town: Town, _payload: dict[str, Any]) -> None:
+def _housekeeping(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
     """Forget what has served: ended sessions, used links, effects that are long done."""
-    now, tenant = town.clock.now(), town.config.slug
+    now, tenant = uow.clock.now(), uow.config.slug
     for statement in (
         delete(SignInSession).where(
             SignInSession.tenant_id == tenant, SignInSession.created_at < now - ABSOLUTE_END
@@ -223,20 +223,20 @@ def _housekeeping(town: Town, _payload: dict[str, Any]) -> None:
             OutboxRow.created_at < now - KEEP_DONE,
         ),
     ):
-        town.session.execute(statement)
+        uow.session.execute(statement)
 
 
-def _watch_again(town: Town, _payload: dict[str, Any]) -> None:
+def _watch_again(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
     """Safety net: an open attempt whose poll row is gone gets one; else this does nothing."""
-    open_payments = town.session.execute(
+    open_payments = uow.session.execute(
         select(Payment.id).where(
-            Payment.tenant_id == town.config.slug,
+            Payment.tenant_id == uow.config.slug,
             or_(Payment.state == "pending", Payment.may_be_paid),
             Payment.provider_reference != "",
         )
     )
     for row in open_payments:
-        town.outbox.add(attempts.POLL, {"payment_id": row.id}, key=str(row.id))
+        uow.outbox.add(attempts.POLL, {"payment_id": row.id}, key=str(row.id))
 
 
 def _own(
@@ -286,7 +286,7 @@ def all_consumers(extensions: Extensions) -> Mapping[str, tuple[str, Consumer]]:
         TwoConsumersError: the process must not start.
     """
     found: dict[str, tuple[str, Consumer]] = {}
-    for name, consumers in [("", OWN), *_brought(extensions, "consumers", Consumer)]:
+    for name, consumers in [("", OWN), *_collect(extensions, "consumers", Consumer)]:
         for consumer in consumers:
             if consumer.topic in found:
                 other = found[consumer.topic][0] or "core"
@@ -312,7 +312,7 @@ def _in_its_share(
 def all_periodics(extensions: Extensions) -> list[tuple[str, Periodic]]:
     """All periodic work: the plugin it belongs to ("" is core), and what it is."""
     found = [("", periodic) for periodic in OWN_SCHEDULE]
-    for name, periodics in _brought(extensions, "schedule", Periodic):
+    for name, periodics in _collect(extensions, "schedule", Periodic):
         found += [(name, periodic) for periodic in periodics]
     return found
 
@@ -328,7 +328,7 @@ def check_work(extensions: Extensions) -> None:
     all_periodics(extensions)
 
 
-def _brought(extensions: Extensions, hook: str, kind: type[T]) -> Iterator[tuple[str, list[T]]]:
+def _collect(extensions: Extensions, hook: str, kind: type[T]) -> Iterator[tuple[str, list[T]]]:
     """What each installed plugin answers to a process-wide hook.
 
     Raises:

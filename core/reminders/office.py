@@ -12,7 +12,7 @@ from pyramid.view import view_config
 from wtforms import Field, Form, StringField, ValidationError
 
 from core.api.errors import UserError
-from core.domain.reminders import FURTHEST, MOST, OPENS, RuleError, parse_days
+from core.domain.reminders import MAX_DAYS, MAX_REMINDERS, OPENS, RuleError, parse_days
 from core.platform.clock import PARIS, today
 from core.platform.db.paging import PAGE_ROWS
 from core.platform.errors import NotFoundError
@@ -32,7 +32,7 @@ def _days(_form: Form, field: Field) -> None:
     except RuleError:
         raise ValidationError(
             _("Saisissez au plus %(most)s nombres de jours, de 0 à %(furthest)s : 8, 20.")
-            % {"most": MOST, "furthest": FURTHEST}
+            % {"most": MAX_REMINDERS, "furthest": MAX_DAYS}
         ) from None
 
 

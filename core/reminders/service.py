@@ -35,7 +35,7 @@ from sqlalchemy.orm import Session
 from core.api.context import Clock
 from core.api.errors import UserError
 from core.api.payments import InvoiceDue
-from core.domain.reminders import GRACE
+from core.domain.reminders import GRACE_DAYS
 from core.families.models import Family
 from core.invoices.handling import Billing
 from core.invoices.models import Invoice, RegieCalendar
@@ -240,7 +240,7 @@ class Reminders:
     # --- Pieces ------------------------------------------------------------------------------
 
     def _due(self, day: date) -> Subquery:
-        query = text(_sql("reminders")).bindparams(*_NAMED, bindparam("grace", GRACE, Integer()))
+        query = text(_sql("reminders")).bindparams(*_NAMED, bindparam("grace", GRACE_DAYS, Integer()))
         return self._ready(query, day)
 
     def _closed(self, day: date) -> Subquery:

@@ -17,8 +17,14 @@ from core.platform.errors import ThrottledError, WrongCodesError
 from core.platform.web.forms import EmailForm, NextForm, number, required
 from core.platform.web.known import account as as_account
 from core.platform.web.known import browser_of, remember
-from core.platform.web.links import inside
-from core.platform.web.security import forget_pages, let_in, let_out, note_sign_in, refuse_sign_in
+from core.platform.web.links import safe_next_url
+from core.platform.web.security import (
+    end_session,
+    forget_pages,
+    note_sign_in,
+    refuse_sign_in,
+    start_session,
+)
 from core.sign_in.service import LOST_CODES, WAY_IN
 
 
@@ -100,8 +106,8 @@ def account(request: Request) -> dict[str, Any] | Response:
 
 
 def _enter(request: Request, token: str, wanted: str, whom: str = "") -> Response:
-    response = HTTPSeeOther(location=inside(request, wanted or "", otherwise="invoices"))
-    let_in(request, response, token)
+    response = HTTPSeeOther(location=safe_next_url(request, wanted or "", otherwise="invoices"))
+    start_session(request, response, token)
     remember(request, response, whom)
     note_sign_in(request, "in")
     return response
@@ -133,7 +139,7 @@ def way_in(request: Request) -> dict[str, Any] | Response:
 def sign_out(request: Request) -> Response:
     """Go out."""
     response = HTTPSeeOther(location=request.route_path("home"))
-    let_out(request, response)
+    end_session(request, response)
     forget_pages(response)
     return response
 
@@ -186,5 +192,5 @@ def switch_family(request: Request) -> Response:
     chosen = number(request.POST.get("family_id", ""))
     request.ctx.sign_in.switch(request.signed_in, chosen)
     return HTTPSeeOther(
-        location=inside(request, request.POST.get("next", ""), otherwise="invoices")
+        location=safe_next_url(request, request.POST.get("next", ""), otherwise="invoices")
     )

@@ -10,13 +10,13 @@ import pytest
 
 from core.api.messages import (
     Address,
-    Dead,
     Delivered,
     Delivery,
     Document,
     Link,
     Message,
     NotificationChannel,
+    Rejected,
     Retry,
 )
 from core.testing.conformance_peers import PEERS, Peer, Place, peer
@@ -131,7 +131,7 @@ class NotificationChannelContract:
     def test_an_address_that_is_gone_is_dead(self, channel: NotificationChannel) -> None:
         """It is not tried for ever, and a person reads why."""
         found = channel.deliver(MESSAGE, self.gone(), "key")
-        assert isinstance(found, Dead), found
+        assert isinstance(found, Rejected), found
         assert found.reason.strip()
 
     # --- A service that misbehaves ---------------------------------------------------------------

@@ -39,7 +39,7 @@ from core.processes.consumers import all_consumers
 from core.runtime import Runtime, sync_towns
 from core.testing.fakes import TOWN, TOWNS, FakeBank, FakeClock, FakePay
 from core.testing.recycling import engine_on
-from core.unit_of_work import Town
+from core.unit_of_work import UnitOfWork
 
 
 def record(number: str = "2026-0001", family: str = "F001", **changes: Any) -> InvoiceRecord:
@@ -143,7 +143,7 @@ class Portal:
             )  # fmt: skip
 
 
-def due_rows(town: Town) -> list[tuple[str, uuid.UUID]]:
+def due_rows(town: UnitOfWork) -> list[tuple[str, uuid.UUID]]:
     """The due outbox rows of a town."""
     rows = town.session.execute(
         text(

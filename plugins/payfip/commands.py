@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from plugins.payfip.client import Client, PaymentDetail
 
 Open = Callable[[TenantContext], "tuple[PayFiPSettings, Client]"]
-Town = Callable[[str], AbstractContextManager[TenantContext]]
+UnitOfWork = Callable[[str], AbstractContextManager[TenantContext]]
 
-PERIOD = 5.0
-PATIENCE = 15 * 60.0
+PERIOD_SECONDS = 5.0
+WAIT_SECONDS = 15 * 60.0
 
 
-def build(open_: Open, town_context: Town) -> list[click.Command]:
+def build(open_: Open, town_context: UnitOfWork) -> list[click.Command]:
     """The commands. `open_` gives a town's settings and client, `town_context` the town."""
 
     def open_town(slug: str) -> tuple[PayFiPSettings, Client, str]:
@@ -171,7 +171,7 @@ def follow(
     client: Client,
     id_op: str,
     *,
-    patience: float = PATIENCE,
+    patience: float = WAIT_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> PaymentDetail | None:
     """Ask until the payment is paid; None when it was not within `patience` seconds.
@@ -179,7 +179,7 @@ def follow(
     A refusal or a cancellation is waited out: the person may try again on the same page.
     """
     detail = None
-    for _round in range(max(1, int(patience / PERIOD))):
+    for _round in range(max(1, int(patience / PERIOD_SECONDS))):
         try:
             detail = client.payment(id_op)
         except PayFiPFaultError as fault:
@@ -189,7 +189,7 @@ def follow(
             click.echo(f"   {error.reason}")
         if detail is not None and detail.resultrans in {"P", "V"}:
             return detail
-        sleep(PERIOD)
+        sleep(PERIOD_SECONDS)
     return detail
 
 

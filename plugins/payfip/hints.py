@@ -11,9 +11,9 @@ import re
 import uuid
 from urllib.parse import unquote_plus
 
-LONGEST = 16_384
+MAX_HINT_BYTES = 16_384
 """Bytes of a body that are looked at: an idOp has 36."""
-MOST = 8
+MAX_HINTS = 8
 """How many ids are taken from one notification: it costs no more than a few look-ups."""
 
 _NAME = re.compile(r"id[_-]?op", re.IGNORECASE)
@@ -35,7 +35,7 @@ def hinted(query: str, body: bytes) -> list[str]:
     ['e19a1e58-4f3a-4038-a2e8-f4a43c22ae99', 'E19A1E58-4F3A-4038-A2E8-F4A43C22AE99']
     """
     found: dict[str, None] = {}
-    for text in (query[:LONGEST], _text(body[:LONGEST])):
+    for text in (query[:MAX_HINT_BYTES], _text(body[:MAX_HINT_BYTES])):
         plain = unquote_plus(unquote_plus(text))
         if (bare := _UUID.fullmatch(plain.strip(_MARKS))) is not None:
             found |= _spellings(bare[0])
@@ -45,9 +45,9 @@ def hinted(query: str, body: bytes) -> list[str]:
                 found |= _spellings(match[0])
             elif (match := _VALUE.match(after)) is not None:
                 found[match[1]] = None
-            if len(found) >= MOST:
+            if len(found) >= MAX_HINTS:
                 break
-    return list(found)[:MOST]
+    return list(found)[:MAX_HINTS]
 
 
 def _spellings(found: str) -> dict[str, None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from core.plugin import PARIS, AskedInfo, SourceProblem, TenantContext
+from core.plugin import PARIS, SourceProblem, StartedAttemptInfo, TenantContext
 from plugins.payfip.journal import Comparison, OurPayment, compare, read
 
 KEY = "payfip"
@@ -41,7 +41,7 @@ def reconcile(ctx: TenantContext, content: bytes, name: str) -> Reconciliation:
     return Reconciliation(len(journal.lines), compare(journal.lines, ours), journal.problems)
 
 
-def _ours(asked: AskedInfo) -> OurPayment:
+def _ours(asked: StartedAttemptInfo) -> OurPayment:
     moment = asked.paid_at or asked.created_at
     return OurPayment(
         payment_id=asked.payment_id,

@@ -8,12 +8,12 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from core.plugin import gettext as _
-from plugins.payfip.hints import LONGEST, hinted
+from plugins.payfip.hints import MAX_HINT_BYTES, hinted
 from plugins.payfip.journal import describe
 from plugins.payfip.reconciling import reconcile
 
 KEY = "payfip"
-LARGEST = 10_000_000
+MAX_JOURNAL_BYTES = 10_000_000
 """Bytes: a year of a large town's journal is a tenth of it."""
 
 
@@ -24,7 +24,7 @@ def notification(request: Request) -> Response:
     request, at most once however often it is repeated; an unknown one costs a look-up. The answer
     is always the same, so that it tells a stranger nothing, and PayFiP never insists.
     """
-    for id_op in hinted(request.query_string, request.body_file.read(LONGEST)):
+    for id_op in hinted(request.query_string, request.body_file.read(MAX_HINT_BYTES)):
         request.ctx.payments.ask_again(KEY, id_op)
     return Response(status=200, body=b"", content_type="text/plain")
 
@@ -37,11 +37,11 @@ def journal_page(_request: Request) -> dict[str, Any]:
 def journal(request: Request) -> dict[str, Any]:
     """Compare the journal that was sent. Nothing is stored and nothing is changed."""
     upload = request.POST.get("journal")
-    content = upload.file.read(LARGEST + 1) if hasattr(upload, "file") else b""
+    content = upload.file.read(MAX_JOURNAL_BYTES + 1) if hasattr(upload, "file") else b""
     error = ""
     if not content:
         error = _("Choisissez le fichier du journal.")
-    elif len(content) > LARGEST:
+    elif len(content) > MAX_JOURNAL_BYTES:
         error = _("Ce fichier est trop gros pour être un journal.")
     if error:
         request.response.status_int = 422

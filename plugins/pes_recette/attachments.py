@@ -18,7 +18,7 @@ from core.plugin import gettext as _
 from plugins.pes_recette.parties import party
 from plugins.pes_recette.reader import PesError, Piece, State, Values, walk
 
-LARGEST = 20 * 2**20
+MAX_ATTACHMENT_BYTES = 20 * 2**20
 """Bytes of one attachment, unpacked."""
 
 INVOICES = ("010", "007")
@@ -113,13 +113,13 @@ def _citations(piece: Piece) -> Iterator[tuple[str, str]]:
 
 
 def _unpacked(element: Any) -> bytes:
-    """Base64, and below it a gzip or the file itself; unpacked to `LARGEST` bytes at most."""
+    """Base64, and below it a gzip or the file itself; unpacked to `MAX_ATTACHMENT_BYTES` bytes at most."""
     try:
         content = b64decode("".join((element.text or "").split()), validate=True)
         if content.startswith(b"\x1f\x8b"):
-            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(LARGEST + 1)
+            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MAX_ATTACHMENT_BYTES + 1)
     except (ValueError, OSError, EOFError, zlib.error) as error:
         raise PesError(_("Une pièce jointe est abîmée."), element.sourceline or 0) from error
-    if len(content) > LARGEST:
+    if len(content) > MAX_ATTACHMENT_BYTES:
         raise PesError(_("Une pièce jointe est trop grande."), element.sourceline or 0)
     return content

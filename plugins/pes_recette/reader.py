@@ -20,13 +20,13 @@ from plugins.pes_recette import text
 ROOT = "{http://www.minefi.gouv.fr/cp/helios/pes_v2/Rev0/aller}PES_Aller"
 VERSION = "2"
 
-DEEPEST = 40
-MOST_LINES = 1000
+MAX_DEPTH = 40
+MAX_LINES = 1000
 """Lines of one piece; a year of a canteen has some hundreds."""
-MOST_REFERENCES = 50
-MOST_DEBTORS = 50
+MAX_REFERENCES = 50
+MAX_DEBTORS = 50
 """Debtors of one line: the format sets no limit, a household has two."""
-LONGEST = 4000
+MAX_TEXT_CHARACTERS = 4000
 """Characters of one datum; the longest that the format knows has some hundred."""
 
 _KEPT = {
@@ -172,8 +172,8 @@ class State:
             case "Piece" if self._slip is not None:
                 self._piece = Piece(row, self._slip)
             case "LigneDePiece" if self._piece is not None:
-                if len(self._piece.lines) == MOST_LINES:
-                    message = _("Plus de %(limit)s lignes pour une pièce.") % {"limit": MOST_LINES}
+                if len(self._piece.lines) == MAX_LINES:
+                    message = _("Plus de %(limit)s lignes pour une pièce.") % {"limit": MAX_LINES}
                     raise PesError(message, row)
                 self._line = Line(row)
                 self._piece.lines.append(self._line)
@@ -181,9 +181,9 @@ class State:
             case "InfoPrelevement" | "InfoPrelevementSEPA" if self._line is not None:
                 self._line.by_debit = True
             case "Tiers" if self._line is not None:
-                if len(self._line.tiers) == MOST_DEBTORS:
+                if len(self._line.tiers) == MAX_DEBTORS:
                     message = _("Plus de %(limit)s débiteurs pour une ligne.")
-                    raise PesError(message % {"limit": MOST_DEBTORS}, row)
+                    raise PesError(message % {"limit": MAX_DEBTORS}, row)
                 self._line.tiers.append({})
             case "Adresse" if self._line is not None:
                 self._address = {}
@@ -193,7 +193,7 @@ class State:
         if tag in _KEPT.get(parent, ()) and (value := element.get("V")) is not None:
             target = self._target(parent, stack)
             if target is not None:
-                if len(value) > LONGEST:
+                if len(value) > MAX_TEXT_CHARACTERS:
                     raise PesError(_("Cette donnée est trop longue."), row, tag, value)
                 target[tag] = _text(value, tag, row).strip()
 
@@ -236,7 +236,7 @@ class State:
             case "PJRef" if self._piece is not None:
                 key = self._reference.get("IdUnique", "")
                 attached = (self._line or self._piece).attached
-                if key and len(attached) < MOST_REFERENCES:
+                if key and len(attached) < MAX_REFERENCES:
                     attached.append(key)
             case "Adresse" if self._line is not None and self._line.tiers:
                 known = self._line.tiers[-1]
@@ -281,7 +281,7 @@ def walk(path: Path) -> Iterator[tuple[str, Any, list[str]]]:
                     if not stack:
                         _check_root(element)
                     stack.append(element.tag.rpartition("}")[2])
-                    if len(stack) > DEEPEST:
+                    if len(stack) > MAX_DEPTH:
                         raise PesError(
                             _("Ce fichier n’est pas un PES recette."), element.sourceline
                         )

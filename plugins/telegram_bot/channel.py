@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from core.plugin import Address, Dead, Delivered, Delivery, Message, Retry, TenantContext
+from core.plugin import Address, Delivered, Delivery, Message, Rejected, Retry, TenantContext
 from plugins.telegram_bot import screens
 from plugins.telegram_bot.answers import Fate
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.courier import (
-    PATIENCE,
+    MAX_WAIT,
     ChatRefusedError,
     Courier,
     NotSentError,
@@ -50,12 +50,12 @@ class TelegramChannel:
         book = Book(self._ctx)
         link = next((k for k in book.links_of_chat(chat_id) if k.family_id == to.family_id), None)
         if link is None:
-            return Dead("the chat is no longer linked to this family")
-        wait = book.claim_turn(key, chat_id, PATIENCE)
+            return Rejected("the chat is no longer linked to this family")
+        wait = book.claim_turn(key, chat_id, MAX_WAIT)
         self._ctx.session.commit()
         if wait is None:
             return Delivered()
-        if wait > PATIENCE:
+        if wait > MAX_WAIT:
             return Retry("it is not this message's turn", wait)
         time.sleep(wait.total_seconds())
         try:
@@ -74,7 +74,7 @@ class TelegramChannel:
                 self._ctx.session.commit()
                 return Retry(refusal.reason, pause)
             self._ctx.session.commit()
-            return Dead(refusal.reason)
+            return Rejected(refusal.reason)
         except UnknownError:
             return Delivered()
 

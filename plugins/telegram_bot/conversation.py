@@ -493,7 +493,7 @@ class Conversation:
         contact: Sequence[tuple[Button, ...]] = (),
     ) -> Screen:
         labels = {}
-        for payment in payments[: screens.MOST_SHOWN]:
+        for payment in payments[: screens.MAX_SHOWN]:
             invoices = filter(None, map(self._ctx.invoices.get, payment.invoice_ids))
             labels[payment.id] = ", ".join(invoice.label for invoice in invoices)
         return screens.payments(payments, labels, note=note, none=none, contact=contact)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-PATIENCE = timedelta(seconds=2)
+MAX_WAIT = timedelta(seconds=2)
 """How long a worker waits for its turn; beyond, the message goes back to the outbox."""
 
 
@@ -151,7 +151,7 @@ class Courier:
         """
         wait = Book(self._ctx).turn(chat_id, answer=True) - self._ctx.clock.now()
         self._ctx.session.commit()
-        if wait > PATIENCE:
+        if wait > MAX_WAIT:
             raise NotSentError("it is not this chat's turn", wait)
         time.sleep(max(wait.total_seconds(), 0))
 
@@ -171,7 +171,7 @@ class Courier:
         """Turn an answer into what the caller has to know, and note what concerns the whole bot."""
         match answer.fate:
             case Fate.WAIT:
-                Book(self._ctx).hold(chat_id, answer.after or PATIENCE)
+                Book(self._ctx).hold(chat_id, answer.after or MAX_WAIT)
                 self._ctx.session.commit()
                 return NotSentError("Telegram asks to wait", answer.after)
             case Fate.BOT_REFUSED | Fate.BARRED:

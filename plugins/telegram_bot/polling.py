@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 OpenTown = Callable[[str], AbstractContextManager[TenantContext]]
 
-WAIT = 25
+WAIT_SECONDS = 25
 """Seconds that Telegram holds a question for updates."""
 PAUSE_SECONDS = 3.0
 REFUSED_PAUSE_SECONDS = 60.0
@@ -118,7 +118,7 @@ class _Poller:
             # Raw: one update that the client cannot read must not hide the others.
             found = await fetch_updates(
                 bot,
-                WAIT,
+                WAIT_SECONDS,
                 offset=str(self._offset),
                 allowed_updates=json.dumps(WANTED_UPDATES),
             )

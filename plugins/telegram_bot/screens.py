@@ -12,7 +12,7 @@ from plugins.telegram_bot.events import Button, Screen
 from plugins.telegram_bot.words import day, local_date, money, ngettext
 from plugins.telegram_bot.words import gettext as _
 
-MOST_SHOWN = 8
+MAX_SHOWN = 8
 """Invoices or payments in one message: beyond, the portal reads better than a chat."""
 
 LABEL = 40
@@ -132,7 +132,7 @@ def invoices(
     what pays several first, or says that they are paid one by one. `attempts` are the payments that
     hold some of them, by number: core's words tell of these, and nothing invites to pay them again.
     """
-    listed = list(shown[:MOST_SHOWN])
+    listed = list(shown[:MAX_SHOWN])
     if not shown:
         return Screen(note + _("Vous n’avez rien à payer. Merci !"), _navigation())
     parts = [note] if note else []
@@ -320,7 +320,7 @@ def payments(
     if not shown:
         words = none or _("Aucun paiement ne correspond.")
         return Screen("\n\n".join(filter(None, (note, words))), (back, *contact))
-    listed = shown[:MOST_SHOWN]
+    listed = shown[:MAX_SHOWN]
     lines = [note] if note else []
     lines.append("<b>" + _("Vos paiements") + "</b>")
     lines += [

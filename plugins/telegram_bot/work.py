@@ -14,7 +14,7 @@ from plugins.telegram_bot.answers import Fate
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.conversation import Conversation
 from plugins.telegram_bot.courier import (
-    PATIENCE,
+    MAX_WAIT,
     ChatRefusedError,
     Courier,
     NotSentError,
@@ -28,7 +28,7 @@ from plugins.telegram_bot.words import local_date, speaking
 
 REFRESH = "telegram_bot.refresh"
 SWEEP = "telegram_bot.sweep"
-KEEP = timedelta(days=180)
+KEPT_FOR = timedelta(days=180)
 
 
 def answer(
@@ -43,10 +43,10 @@ def answer(
     incoming = from_payload(payload)
     key = f"update:{incoming.key}"
     book = Book(ctx)
-    wait = book.claim_turn(key, incoming.chat_id, PATIENCE, answer=True)
+    wait = book.claim_turn(key, incoming.chat_id, MAX_WAIT, answer=True)
     if wait is None:
         return
-    if wait > PATIENCE:
+    if wait > MAX_WAIT:
         ctx.session.commit()
         raise RetryableError("it is not this chat's turn", wait)
     actions = Conversation(ctx, incoming, skills).actions()
@@ -154,4 +154,4 @@ def refresh(ctx: TenantContext, courier: Courier, payload: dict[str, Any]) -> No
 
 def sweep(ctx: TenantContext, _payload: dict[str, Any]) -> None:
     """Forget what is of no use any more."""
-    Book(ctx).sweep(keep=KEEP)
+    Book(ctx).sweep(keep=KEPT_FOR)

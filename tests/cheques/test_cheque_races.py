@@ -187,7 +187,7 @@ def test_an_invoice_that_a_parent_pays_online_takes_no_cheque(portal):
                 info.family_id, [info.id], email="p@a.fr", language="fr", key=f"k{number}"
             )
         with portal.town() as town:
-            town.attempts.go(payment)
+            town.attempts.start(payment)
 
     failed = in_step(FEW, split(portal, ours, "agent:1"), online)
     assert {type(error) for error in failed} <= set(UserError.__subclasses__()) | {UserError}

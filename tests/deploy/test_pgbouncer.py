@@ -143,10 +143,10 @@ def test_a_family_signs_in_looks_and_pays_through_it(portal):
         payment = town.attempts.create(
             invoice.family_id, [invoice.id], email="", language="fr", key="through"
         )
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     portal.bank.pay(portal.bank.last, portal.clock)
     with portal.town() as town:
-        assert town.attempts.ask(payment) == "settled"
+        assert town.attempts.poll(payment) == "settled"
     assert portal.work() > 0
     with portal.town("brumes") as town:
         assert town.session.scalar(text("SELECT count(*) FROM payment")) == 0

@@ -207,7 +207,7 @@ def test_payments_through_all_of_it(house):
             payment = town.attempts.create(
                 invoice.family_id, [invoice.id], email="", language="fr", key="k"
             )
-            town.attempts.go(payment)
+            town.attempts.start(payment)
         ((reference,),) = house.rows(
             "SELECT provider_reference FROM payment WHERE id = :id", id=payment
         )

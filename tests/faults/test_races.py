@@ -68,13 +68,13 @@ def create(portal, *invoices, key="k"):
 def under_way(portal, *invoices, key="k"):
     payment = create(portal, *invoices, key=key)
     with portal.town() as town:
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     return payment, portal.bank.last
 
 
 def ask(portal, payment):
     with portal.town() as town:
-        return str(town.attempts.ask(payment))
+        return str(town.attempts.poll(payment))
 
 
 def settlements(portal):
@@ -167,7 +167,7 @@ def test_many_forms_and_their_clicks_send_one_parent_to_the_bank(portal, invoice
     def pay(key):
         payment = create(portal, invoice, key=key)
         with portal.town() as town:
-            return town.attempts.go(payment)
+            return town.attempts.start(payment)
 
     outcomes = at_once(*[lambda n=n: pay(str(n)) for n in range(12)])
     assert unexpected(outcomes, PaymentUnderWayError) == []

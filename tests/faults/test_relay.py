@@ -218,7 +218,7 @@ def test_a_worker_that_dies_at_a_long_work_is_replaced_within_a_minute(portal, r
 
 
 def test_a_long_work_keeps_its_row(portal, relay, consumers, monkeypatch):
-    monkeypatch.setattr(outbox, "HELD", timedelta(seconds=0.3))
+    monkeypatch.setattr(outbox, "LEASE", timedelta(seconds=0.3))
     plugin, consumer = consumers["housekeeping"]
     taken_over = []
 
@@ -230,7 +230,7 @@ def test_a_long_work_keeps_its_row(portal, relay, consumers, monkeypatch):
         for _time in range(3):
             portal.clock.pass_time(seconds=0.25)
             end = time.monotonic() + 10
-            while held() < portal.clock.now() + outbox.HELD and time.monotonic() < end:
+            while held() < portal.clock.now() + outbox.LEASE and time.monotonic() < end:
                 time.sleep(0.02)
             taken_over.append(relay.once())
 

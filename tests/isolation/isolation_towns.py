@@ -132,10 +132,10 @@ def settle(portal: Portal, slug: str, family_id: int, invoice_ids: list[int], ke
             family_id, invoice_ids, email=f"{key}@{slug}.example", language="fr", key=key
         )
     with portal.town(slug) as town:
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     portal.bank.pay(portal.bank.last, portal.clock)
     with portal.town(slug) as town:
-        assert town.attempts.ask(payment) == "settled"
+        assert town.attempts.poll(payment) == "settled"
     return payment
 
 
@@ -189,7 +189,7 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
             family_id, [invoices[3]], email="", language="fr", key=f"open-{family}"
         )
     with portal.town(slug) as town:
-        town.attempts.go(found.ids["payment"])
+        town.attempts.start(found.ids["payment"])
     found.reference = portal.bank.last
     with portal.town(slug) as town:
         account = town.sign_in.create_account(family_id, f"{family}@{slug}.example", "a long one")

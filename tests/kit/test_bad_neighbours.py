@@ -54,7 +54,7 @@ def house(module_database, tmp_path_factory):
 
 @pytest.fixture
 def portal(house, monkeypatch):
-    monkeypatch.setattr(containment, "PATIENCE", 0.4)
+    monkeypatch.setattr(containment, "CALL_TIMEOUT_SECONDS", 0.4)
     house[1].does.clear()
     house[0].runtime.answers.forget()
     with capture_logs():  # Tracebacks for a terminal take longer to write than all else.
@@ -117,7 +117,7 @@ def everything(portal, slug):
         assert "csv" in town.sources
         for audience in containment_audiences():
             town.menu(audience)
-        town.choices.of(["CANTINE", "GARDERIE"])
+        town.selection.of(["CANTINE", "GARDERIE"])
         town.health.plugins()
         town.notifications.reached([family.id], "invoices_published")
     with portal.town(slug) as town:

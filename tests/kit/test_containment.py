@@ -209,7 +209,7 @@ def portal(house):
 @pytest.fixture
 def bad(house, monkeypatch):
     """The bad plugin, which misbehaves in this test only."""
-    monkeypatch.setattr(containment, "PATIENCE", 0.2)
+    monkeypatch.setattr(containment, "CALL_TIMEOUT_SECONDS", 0.2)
     released.clear()
     house[1].does.clear()
     house[0].runtime.answers.forget()
@@ -358,7 +358,7 @@ def test_what_failed_is_asked_again_by_the_next_page(bad, page, portal):
     assert "De retour" in page()
     bad.does["payment_providers"] = lambda: [Provider()]
     with portal.town() as town:
-        assert town.choices.of(["GARDERIE"])["GARDERIE"].provider == "bad"
+        assert town.selection.of(["GARDERIE"])["GARDERIE"].provider == "bad"
 
 
 def test_a_provider_that_cannot_say_now_is_asked_again(bad, portal):
@@ -368,7 +368,7 @@ def test_a_provider_that_cannot_say_now_is_asked_again(bad, portal):
     for capabilities, taken in ((busy, None), (lambda _regie: Capabilities(), "bad")):
         bad.does["payment_providers"] = lambda does=capabilities: [Provider(capabilities=does)]
         with portal.town() as town:
-            choice = town.choices.of(["GARDERIE"])["GARDERIE"]
+            choice = town.selection.of(["GARDERIE"])["GARDERIE"]
         assert (choice and choice.provider) == taken
 
 
@@ -420,8 +420,8 @@ def test_capabilities_that_fail_cost_its_payments_only(portal, bad, page, fault)
     bad.does["payment_providers"] = lambda: [Provider(capabilities=FAULTS[fault])]
     page()
     with portal.town() as town:
-        assert town.choices.of(["GARDERIE"])["GARDERIE"] is None
-        assert town.choices.of(["CANTINE"])["CANTINE"].provider == "fakepay"
+        assert town.selection.of(["GARDERIE"])["GARDERIE"] is None
+        assert town.selection.of(["CANTINE"])["CANTINE"].provider == "fakepay"
     assert counted("capabilities") > 0
 
 
@@ -431,8 +431,8 @@ def patient(monkeypatch):
     from core.messages import service as notifications
     from core.payments import attempts
 
-    monkeypatch.setattr(attempts, "LONGEST", 0.2)
-    monkeypatch.setattr(notifications, "LONGEST", 0.2)
+    monkeypatch.setattr(attempts, "PROVIDER_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(notifications, "SEND_TIMEOUT_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -474,15 +474,15 @@ def test_an_outcome_that_fails_settles_nothing_and_is_asked_again(portal, bad, p
     bad.does["payment_providers"] = lambda: [Provider(outcome=FAULTS[fault])]
     payment = begun(portal, invoice)
     with portal.town() as town:
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     with portal.town() as town, pytest.raises(RetryableError):
-        town.attempts.ask(payment)
+        town.attempts.poll(payment)
     with portal.town() as town:
         assert town.payments.row(payment).state == "pending"
     bad.does["payment_providers"] = lambda: [Provider(outcome=lambda _a: Failed(FailureKind.REFUSED))]
     containment.forget_rests()
     with portal.town() as town:
-        assert town.attempts.ask(payment) == "refused"
+        assert town.attempts.poll(payment) == "refused"
 
 
 class Channel:
@@ -701,7 +701,7 @@ def test_a_command_that_is_first_used_among_other_plugins_forgets_them(portal, b
 def test_a_question_that_fails_is_an_answer(portal, bad, monkeypatch, fault):
     from core.cli import plugins
 
-    monkeypatch.setattr(plugins, "SECONDS", 0.2)
+    monkeypatch.setattr(plugins, "CALL_TIMEOUT_SECONDS", 0.2)
     bad.does["health_checks"] = lambda: [HealthCheck("one", fault), HealthCheck("two", lambda: "ill")]
     first, second = health(portal.runtime, "valmont", "bad")
     assert first.startswith("one: plugin 'bad' failed")
@@ -709,7 +709,7 @@ def test_a_question_that_fails_is_an_answer(portal, bad, monkeypatch, fault):
 
 
 def test_another_town_does_not_wait_for_a_plugin_that_hangs(page, bad, monkeypatch):
-    monkeypatch.setattr(containment, "PATIENCE", 30)
+    monkeypatch.setattr(containment, "CALL_TIMEOUT_SECONDS", 30)
     hung = threading.Event()
     bad.does["payment_providers"] = lambda: hung.set() or hangs()
     waiting = threading.Thread(target=page)
@@ -750,7 +750,7 @@ def _raise(error):
 
 @pytest.fixture
 def patience(monkeypatch):
-    monkeypatch.setattr(containment, "PATIENCE", 0.5)
+    monkeypatch.setattr(containment, "CALL_TIMEOUT_SECONDS", 0.5)
     released.clear()
     yield 0.5
     released.set()
@@ -774,12 +774,12 @@ def test_one_of_several_that_hangs_is_left_out_and_rests():
     asked = []
     calls = (partial(_raise, ValueError), hangs, lambda: 1, lambda: asked.append(4) or 4)
     before = [counted("something", f"p{number}") for number in range(4)]
-    assert containment.together(partial(ask, *calls)) == [None, None, 1, 4]
+    assert containment.batch_calls(partial(ask, *calls)) == [None, None, 1, 4]
     let_go()
     assert asked == [4], "what hung ends one day, and then asks nobody any more"
     after = [counted("something", f"p{number}") for number in range(4)]
     assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 0, 0]
-    assert containment.together(partial(ask, *calls))[1] is None, "it rests"
+    assert containment.batch_calls(partial(ask, *calls))[1] is None, "it rests"
 
 
 @pytest.mark.usefixtures("patience")
@@ -794,7 +794,7 @@ def test_a_machine_that_stands_still_costs_no_answer():
             time.sleep(0.7)
         return first + ask(lambda: 2)
 
-    assert containment.together(slowly) == [1, 2]
+    assert containment.batch_calls(slowly) == [1, 2]
     assert len(stalls) == 2
 
 
@@ -829,7 +829,7 @@ def test_who_is_called_away_leaves_nobody_asking(patience, monkeypatch):
     companion.start()
     monkeypatch.setattr(containment, "_take", lambda: companion)
     with pytest.raises(Alarm):
-        containment.together(
+        containment.batch_calls(
             partial(ask, lambda: asked.append(1) or hangs(), lambda: asked.append(2))
         )
     released.set()
@@ -845,12 +845,12 @@ def test_a_plugin_speaks_for_itself_only(patience):
     def speaks_english():
         i18n._current.set("en")
 
-    assert containment.together(partial(ask, speaks_english, i18n.current_locale)) == [None, "fr"]
+    assert containment.batch_calls(partial(ask, speaks_english, i18n.current_locale)) == [None, "fr"]
 
 
 def test_each_of_several_has_its_time(patience):
     slow = partial(threading.Event().wait, patience * 0.7)
-    assert containment.together(partial(ask, slow, slow, slow)) == [False] * 3
+    assert containment.batch_calls(partial(ask, slow, slow, slow)) == [False] * 3
 
 
 @pytest.mark.usefixtures("patience")
@@ -860,7 +860,7 @@ def test_a_plugin_that_calls_another_answers_for_its_time():
     def asks_another():
         return ask(hangs)
 
-    assert containment.together(partial(ask, asks_another, lambda: 2))[1] == 2
+    assert containment.batch_calls(partial(ask, asks_another, lambda: 2))[1] == 2
 
 
 def test_what_is_asked_together_wakes_one_thread(portal, bad, monkeypatch):
@@ -869,7 +869,7 @@ def test_what_is_asked_together_wakes_one_thread(portal, bad, monkeypatch):
     monkeypatch.setattr(containment, "_take", lambda: woken.append(1) or take())
     bad.does["menu_entries"] = lambda _audience: [MenuEntry("Une entrée", "bad.page")]
     with portal.town() as town:
-        containment.together(lambda: (town.menu(Audience.PARENTS), town.choices.of(["CANTINE"])))
+        containment.batch_calls(lambda: (town.menu(Audience.PARENTS), town.selection.of(["CANTINE"])))
         assert len(woken) == 1
         assert [entry.label for entry in town.menu(Audience.PARENTS)] == ["Une entrée"]
 
@@ -894,7 +894,7 @@ def test_a_hook_that_asks_itself_is_told_of_nothing(portal, bad):
 
 def test_what_asks_together_raises_is_raised():
     with pytest.raises(PermanentError):
-        containment.together(partial(_raise, PermanentError("no")))
+        containment.batch_calls(partial(_raise, PermanentError("no")))
 
 
 def test_words_are_those_of_the_reader():

@@ -34,7 +34,7 @@ base_url = "{{url}}"
 class TestEmail(NotificationChannelContract):
     @pytest.fixture(autouse=True)
     def _opened(self, database, redis, tmp_path, monkeypatch):
-        monkeypatch.setattr(smtp, "TIMEOUT", 1)
+        monkeypatch.setattr(smtp, "REPLY_TIMEOUT_SECONDS", 1)
         self.store = Store(tmp_path / "mailbox")
         controller = MailServer(Receiver(self.store), hostname="127.0.0.1", port=free_port())
         controller.start()

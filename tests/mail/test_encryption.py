@@ -56,8 +56,8 @@ def serve(certificate, tmp_path, monkeypatch):
     """Starts a server, and gives the settings that reach it."""
     smtp.forget()
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
-    monkeypatch.setattr(doctor, "SECONDS", 2)
-    monkeypatch.setattr(smtp, "TIMEOUT", 2)
+    monkeypatch.setattr(doctor, "CHECK_TIMEOUT_SECONDS", 2)
+    monkeypatch.setattr(smtp, "REPLY_TIMEOUT_SECONDS", 2)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
     started = []

@@ -213,7 +213,7 @@ def test_an_empty_month_is_a_page_and_files_too(work):
 def test_entries_are_paged_by_number(books, monkeypatch):
     from core.books import office as views
 
-    monkeypatch.setattr(views, "PAGE", 2)
+    monkeypatch.setattr(views, "ROWS_PER_PAGE", 2)
     for address in ("/regie/comptes/ecritures", "/regie/comptes/etats/journal"):
         page = books.get(f"{address}?regie=CANTINE&mois=2026-03")
         seen = []

@@ -58,15 +58,15 @@ def test_the_last_answer_of_the_provider_is_known(work, portal):
             invoice.family_id, [invoice.id], email="a@b.fr", language="fr", key="k"
         )
     with portal.town() as town:
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     asked = portal.clock.now() + timedelta(minutes=5)
     portal.clock.pass_time(minutes=5)
     with portal.town() as town:
-        town.attempts.ask(payment)
+        town.attempts.poll(payment)
     portal.clock.pass_time(minutes=5)
     portal.bank.down = OSError("away")
     with portal.town() as town, pytest.raises(Exception, match=r"."):
-        town.attempts.ask(payment)
+        town.attempts.poll(payment)
     with portal.town() as town:
         (state,) = town.health.providers()
     assert (state.answered_at, state.watched) == (asked, 1)
@@ -78,7 +78,7 @@ def test_payments_that_wait_for_a_plugin_that_is_gone_are_told(portal, work):
         payment = town.attempts.create(
             invoice.family_id, [invoice.id], email="a@b.fr", language="fr", key="k"
         )
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     page = work.get("/regie/etat")
     assert "des paiements l’attendent" not in page
     with portal.town() as town:

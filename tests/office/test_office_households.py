@@ -89,11 +89,11 @@ def test_payments_go_on_over_a_merge(two):
             invoice.family_id, [invoice.id], email="a@b.fr", language="fr", key="k"
         )
     with two.town() as town:
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     merge(two)
     two.bank.pay(two.bank.last, two.clock)
     with two.town() as town:
-        town.attempts.ask(payment)
+        town.attempts.poll(payment)
         (kept,) = ids(town, "F001")
         assert [info.id for info in town.payments.history(kept)] == [payment]
     assert numbers(two) == ["1"]

@@ -128,8 +128,8 @@ def test_confirmed_twice_it_is_imported_once(office, portal):
 
 
 def test_a_large_file_is_read_by_a_worker_while_the_page_waits(office, portal, monkeypatch):
-    monkeypatch.setattr(uploads, "AT_ONCE", 10)
-    monkeypatch.setattr(uploads, "_PART", 64)
+    monkeypatch.setattr(uploads, "READ_AT_ONCE_BYTES", 10)
+    monkeypatch.setattr(uploads, "_PART_BYTES", 64)
     page = send(office, csv(*(record(str(n)) for n in range(30))))
     assert "Lecture du fichier" in page
     state = page.html.select_one("[data-watch]")["data-watch"].removeprefix("/valmont")

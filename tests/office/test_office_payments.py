@@ -170,7 +170,7 @@ def pending(portal):
         invoice = town.invoices.by_number("1")[0]
         number = town.attempts.create(invoice.family_id, [invoice.id], email="a@b.fr", language="fr", key="k")
     with portal.town() as town:
-        town.attempts.go(number)
+        town.attempts.start(number)
     return number
 
 
@@ -178,7 +178,7 @@ def test_an_anomaly_is_seen_and_dismissed(work, portal):
     number = pending(portal)
     portal.bank.outcomes[portal.bank.last] = Anomaly("deux réponses contraires")
     with portal.town() as town:
-        town.attempts.ask(number)
+        town.attempts.poll(number)
     page = work.get("/regie/paiements", params={"etat": "anomaly"}).click(href=r"paiements/\d+$")
     assert "deux réponses contraires" in page
     page = work.press(page, "dismiss", reason="Vu avec la trésorerie")

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.payments import Means
-from core.domain.reminders import GRACE, RuleError, parse_days, rule_that_applies
+from core.domain.reminders import GRACE_DAYS, RuleError, parse_days, rule_that_applies
 from core.platform.outbox.schedule import tick
 from core.processes.consumers import OWN_SCHEDULE
 from core.reminders.service import DAILY, Calendar
@@ -105,7 +105,7 @@ def test_a_rule_is_met_on_its_day_and_no_other_is_repeated(due_on, rules, start)
     for age in range(start, 80):
         rule = rule_that_applies(due_on, due_on + timedelta(days=age), rules)
         if rule is not None and not any(earlier >= rule for earlier in done):
-            assert rule <= age < rule + GRACE
+            assert rule <= age < rule + GRACE_DAYS
             done.append(rule)
     assert done == sorted(rule for rule in rules if rule >= start or rule in done)
     assert set(done) >= {rule for rule in rules if rule >= start}
@@ -165,7 +165,7 @@ def test_nobody_is_written_to_at_night(owing):
 
 def test_an_outage_of_days_delays_a_reminder_and_loses_none(owing):
     rules(owing, 8)
-    until(owing, DUE + timedelta(days=8 + GRACE - 1))
+    until(owing, DUE + timedelta(days=8 + GRACE_DAYS - 1))
     a_day(owing)
     assert len(told(owing)) == 1
 

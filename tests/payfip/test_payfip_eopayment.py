@@ -41,7 +41,7 @@ BUNDLED = Path(stranger.__file__).parent / "resource" / "PaiementSecuriseService
 
 
 @dataclass
-class Town:
+class UnitOfWork:
     """A simulator of its own whose clock may be set back, and the strangers that talk with it."""
 
     base: str
@@ -66,8 +66,8 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def town() -> Iterator[Town]:
-    made: list[Town] = []
+def town() -> Iterator[UnitOfWork]:
+    made: list[UnitOfWork] = []
     simulator = make_simulator(clock=lambda: made[0].now() if made else time.time())
     with running(simulator) as base, httpx.Client() as http:
         address = f"{base}/tpa/services/securite"
@@ -77,19 +77,19 @@ def town() -> Iterator[Town]:
         bundled.client._default_service = bundled.client.create_service(
             str(port.binding.name), address
         )
-        made.append(Town(base, timedelta(0), service, bundled, http))
+        made.append(UnitOfWork(base, timedelta(0), service, bundled, http))
         yield made[0]
         for one in (service, bundled):
             one.client.transport.session.close()
 
 
 @pytest.fixture(params=["our contract", "the bundled contract"])
-def service(request: pytest.FixtureRequest, town: Town) -> PayFiP:
+def service(request: pytest.FixtureRequest, town: UnitOfWork) -> PayFiP:
     return town.service if request.param == "our contract" else town.bundled
 
 
 @pytest.fixture
-def backend(town: Town) -> Iterator[eopayment.Payment]:
+def backend(town: UnitOfWork) -> Iterator[eopayment.Payment]:
     made = eopayment.Payment(
         "payfip_ws",
         {
@@ -212,12 +212,12 @@ def test_wrong_fields(service: PayFiP, changes: dict[str, str | None], words: st
         service.get_idop(**{**ASKED, **changes})
 
 
-def test_a_url_of_250_characters_passes(town: Town) -> None:
+def test_a_url_of_250_characters_passes(town: UnitOfWork) -> None:
     start = "https://portail.exemple.fr/"
     assert town.create(url_redirect=start + "x" * (250 - len(start)))
 
 
-def test_no_result_yet_and_unknown(service: PayFiP, town: Town) -> None:
+def test_no_result_yet_and_unknown(service: PayFiP, town: UnitOfWork) -> None:
     id_op = town.create()
     with pytest.raises(PayFiPError, match=r".*P5.*sultat de la transaction non connu.*"):
         service.get_info_paiement(id_op)
@@ -226,7 +226,7 @@ def test_no_result_yet_and_unknown(service: PayFiP, town: Town) -> None:
             service.get_info_paiement(unknown)
 
 
-def test_a_fault_has_the_recorded_layout(town: Town) -> None:
+def test_a_fault_has_the_recorded_layout(town: UnitOfWork) -> None:
     message = contract.request(contract.Operation.PAYMENT, {"idOp": "unknown"})
     answer = town.http.post(f"{town.base}/tpa/services/securite", content=message)
     assert answer.status_code == 500
@@ -243,7 +243,7 @@ def test_a_fault_has_the_recorded_layout(town: Town) -> None:
 
 
 @pytest.mark.parametrize("kind", ["technical", "unavailable", "protocol"])
-def test_technical_faults_are_no_functional_ones(service: PayFiP, town: Town, kind: str) -> None:
+def test_technical_faults_are_no_functional_ones(service: PayFiP, town: UnitOfWork, kind: str) -> None:
     town.fault(kind)
     with pytest.raises(PayFiPError) as caught:
         service.get_info_client(ASKED["numcli"])
@@ -253,7 +253,7 @@ def test_technical_faults_are_no_functional_ones(service: PayFiP, town: Town, ki
 
 @pytest.mark.parametrize("kind", ["http_500", "http_502", "malformed", "empty"])
 def test_a_broken_answer_is_an_error_to_the_stranger(
-    service: PayFiP, town: Town, kind: str
+    service: PayFiP, town: UnitOfWork, kind: str
 ) -> None:
     town.fault(kind)
     with pytest.raises(PayFiPError):
@@ -272,7 +272,7 @@ def test_a_broken_answer_is_an_error_to_the_stranger(
 )
 @pytest.mark.parametrize("exer", ["2019", None])
 def test_the_detail_of_each_result(
-    service: PayFiP, town: Town, action: str, letter: str, numauto: str | None, exer: str | None
+    service: PayFiP, town: UnitOfWork, action: str, letter: str, numauto: str | None, exer: str | None
 ) -> None:
     id_op = town.create(exer=exer)
     town.act(id_op, action)
@@ -306,7 +306,7 @@ def begun(backend: eopayment.Payment) -> str:
     return str(id_op)
 
 
-def paid_on_the_page(town: Town, id_op: str, card: str) -> None:
+def paid_on_the_page(town: UnitOfWork, id_op: str, card: str) -> None:
     with httpx.Client(base_url=town.base, follow_redirects=True) as parent:
         page = parent.get("/tpa/paiementws.web", params={"idop": id_op})
         assert "10,00" in page.text
@@ -316,7 +316,7 @@ def paid_on_the_page(town: Town, id_op: str, card: str) -> None:
         parent.post("/tpa/3ds.web", data={"idop": id_op, "code": "123456"})
 
 
-def test_paid_by_card(backend: eopayment.Payment, town: Town) -> None:
+def test_paid_by_card(backend: eopayment.Payment, town: UnitOfWork) -> None:
     id_op = begun(backend)
     assert backend.payment_status(id_op).result == eopayment.WAITING
     paid_on_the_page(town, id_op, "4970100000000055")
@@ -333,7 +333,7 @@ def test_paid_by_card(backend: eopayment.Payment, town: Town) -> None:
         assert len(response.transaction_id.split()) == 3  # The authorisation stands at its end.
 
 
-def test_paid_by_direct_debit(backend: eopayment.Payment, town: Town) -> None:
+def test_paid_by_direct_debit(backend: eopayment.Payment, town: UnitOfWork) -> None:
     id_op = begun(backend)
     town.act(id_op, "debit")
     response = backend.response(f"idop={id_op}")
@@ -341,7 +341,7 @@ def test_paid_by_direct_debit(backend: eopayment.Payment, town: Town) -> None:
     assert response.transaction_id.endswith("-tip")
 
 
-def test_refused(backend: eopayment.Payment, town: Town) -> None:
+def test_refused(backend: eopayment.Payment, town: UnitOfWork) -> None:
     id_op = begun(backend)
     paid_on_the_page(town, id_op, "4970100000000147")
     response = backend.payment_status(id_op)
@@ -349,7 +349,7 @@ def test_refused(backend: eopayment.Payment, town: Town) -> None:
     assert len(response.transaction_id.split()) == 2
 
 
-def test_cancelled(backend: eopayment.Payment, town: Town) -> None:
+def test_cancelled(backend: eopayment.Payment, town: UnitOfWork) -> None:
     id_op = begun(backend)
     town.act(id_op, "cancel")
     response = backend.payment_status(id_op)
@@ -362,7 +362,7 @@ def test_cancelled(backend: eopayment.Payment, town: Town) -> None:
     assert (response.result, response.bank_status) == (eopayment.CANCELLED, "cancelled CB")
 
 
-def test_expired(backend: eopayment.Payment, town: Town) -> None:
+def test_expired(backend: eopayment.Payment, town: UnitOfWork) -> None:
     id_op = begun(backend)
     now = datetime.now(UTC)
     waiting = backend.payment_status(id_op, transaction_date=now - timedelta(minutes=119))
@@ -372,13 +372,13 @@ def test_expired(backend: eopayment.Payment, town: Town) -> None:
     assert backend.payment_status(id_op, transaction_date=now).result == eopayment.EXPIRED
 
 
-def test_a_result_that_nobody_knows(backend: eopayment.Payment, town: Town) -> None:
+def test_a_result_that_nobody_knows(backend: eopayment.Payment, town: UnitOfWork) -> None:
     id_op = begun(backend)
     town.act(id_op, "unknown")
     assert backend.payment_status(id_op).result == eopayment.ERROR
 
 
-def test_the_notification_is_known_as_payfips(town: Town, portal) -> None:
+def test_the_notification_is_known_as_payfips(town: UnitOfWork, portal) -> None:
     """What the simulator posts, eopayment takes for a notification of this service."""
     id_op = town.create(url_notification=f"{portal.base}/n")
     town.act(id_op, "accept")

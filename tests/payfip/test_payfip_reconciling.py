@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from core.plugin import AskedInfo
+from core.plugin import StartedAttemptInfo
 from plugins.payfip.journal import DifferenceKind
 from plugins.payfip.reconciling import reconcile
 
@@ -17,7 +17,7 @@ JOURNAL = """date;refdet;montant;resultat;autorisation
 
 
 def asked(number, refdet, amount, state="settled", authorisation="A1", on=datetime(2026, 3, 10, 9, tzinfo=UTC)):
-    return AskedInfo(
+    return StartedAttemptInfo(
         payment_id=number, family_id=1, regie="CANTINE", reference=f"idop{number}",
         asked={"refdet": refdet}, amount=amount, state=state, authorisation=authorisation,
         created_at=on, paid_at=on if state == "settled" else None,

@@ -98,7 +98,7 @@ class World:
         self.payments.append((payment, amount, number))
         try:
             with self.portal.town() as town:
-                town.attempts.go(payment)
+                town.attempts.start(payment)
                 if killed:
                     raise Killed  # PayFiP knows the payment, Préau does not know that it does.
         except (PreauError, Killed):
@@ -168,7 +168,7 @@ class World:
             return
         try:
             with self.portal.town() as town:
-                town.attempts.ask(picked[0])
+                town.attempts.poll(picked[0])
                 if killed:
                     raise Killed  # The answer was written, and the machine dies before the commit.
         except (PreauError, Killed):
@@ -341,7 +341,7 @@ def test_fifty_notifications_and_returns_at_once_are_one_settlement_and_one_mail
                 world.app.post("/valmont/+payfip/notification", {"idOp": id_op}, status=200)
             else:
                 with world.portal.town() as town:
-                    town.attempts.ask(payment)
+                    town.attempts.poll(payment)
         except Exception as error:  # noqa: BLE001
             problems.append(error)
 

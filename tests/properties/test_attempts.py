@@ -193,7 +193,7 @@ class Walk(RuleBasedStateMachine):
     def go(self, payment):
         try:
             with self.portal.town() as town:
-                url = town.attempts.go(payment)
+                url = town.attempts.start(payment)
         except EXPECTED:
             return
         if url.startswith(URL):
@@ -230,7 +230,7 @@ class Walk(RuleBasedStateMachine):
         else:
             self.portal.bank.outcomes[reference] = ANSWERS[answer](reference)
         with suppress(RetryableError), self.portal.town() as town:
-            town.attempts.ask(payment)
+            town.attempts.poll(payment)
 
     @rule(pick=st.integers(0, 30))
     def dismiss(self, pick):

@@ -251,7 +251,7 @@ class Walk(RuleBasedStateMachine):
                 )  # fmt: skip
             if leaves:
                 with self.portal.town() as town:
-                    town.attempts.go(payment)
+                    town.attempts.start(payment)
                 for what in story:
                     self._happens(what, payment)
 
@@ -297,7 +297,7 @@ class Walk(RuleBasedStateMachine):
         chosen = data.draw(st.sampled_from(payments))
         try:
             with self.portal.town() as town:
-                town.attempts.go(chosen)
+                town.attempts.start(chosen)
                 if cut:
                     raise PowerCut
         except (PowerCut, *EXPECTED):
@@ -343,7 +343,7 @@ class Walk(RuleBasedStateMachine):
 
     def _ask(self, payment, *, cut):
         with suppress(PowerCut, RetryableError), self.portal.town() as town:
-            town.attempts.ask(payment)
+            town.attempts.poll(payment)
             if cut:
                 raise PowerCut
 

@@ -162,12 +162,12 @@ def test_what_was_made_before_the_note_is_not_announced(portal):
         payment = town.attempts.create(invoice.family_id, [invoice.id], email="", language="fr", key="k")
     portal.publish(note("A"))
     with portal.town() as town:
-        assert town.attempts.go(payment).endswith(f"/paiements/{payment}")
+        assert town.attempts.start(payment).endswith(f"/paiements/{payment}")
         assert town.payments.row(payment).state == "cancelled"
     assert not portal.bank.intents
     with portal.town() as town:
         again = town.attempts.create(invoice.family_id, [invoice.id], email="", language="fr", key="l")
-        town.attempts.go(again)
+        town.attempts.start(again)
     assert [intent.amount for intent in portal.bank.intents.values()] == [4687]
 
 
@@ -177,11 +177,11 @@ def test_a_note_that_comes_while_its_invoice_is_paid_leaves_a_credit(portal):
         (invoice,) = town.invoices.by_number("1")
         payment = town.attempts.create(invoice.family_id, [invoice.id], email="", language="fr", key="k")
     with portal.town() as town:
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     portal.publish(note("A"))
     portal.bank.pay(portal.bank.last, portal.clock)
     with portal.town() as town:
-        town.attempts.ask(payment)
+        town.attempts.poll(payment)
         assert town.payments.excess(payment) == 1000
     assert left(portal) == (4687, 0)
 

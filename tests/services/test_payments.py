@@ -47,12 +47,12 @@ def create(portal, invoices, *numbers, key="k1", told=()):
 
 def go(portal, payment):
     with portal.town() as town:
-        return town.attempts.go(payment)
+        return town.attempts.start(payment)
 
 
 def ask(portal, payment):
     with portal.town() as town:
-        return town.attempts.ask(payment)
+        return town.attempts.poll(payment)
 
 
 def state(portal, payment):
@@ -108,7 +108,7 @@ def test_clicks_that_come_while_one_announces_announce_nothing(portal, invoices,
             return start(intent)
 
         monkeypatch.setattr(provider, "start", overtaken)
-        first = slow.attempts.go(payment)
+        first = slow.attempts.start(payment)
     assert first == f"https://bank.invalid/{portal.bank.last}"
     assert others == [f"http://localhost/valmont/paiements/{payment}"] * 9
     assert go(portal, payment) == first
@@ -181,7 +181,7 @@ def test_the_provider_being_away_leaves_the_payment_as_it_was(portal, invoices):
     payment = create(portal, invoices, "1")
     portal.bank.down = RetryableError("away")
     with portal.town() as town, pytest.raises(RetryableError):
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     assert state(portal, payment) == "created"
     portal.bank.down = None
     assert go(portal, payment)
@@ -199,7 +199,7 @@ def refused(portal, invoices, refusal, *numbers, key="k1"):
     payment = create(portal, invoices, *numbers, key=key)
     portal.bank.down = refusal
     with portal.town() as town, pytest.raises(StartRefusedError) as caught:
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     portal.bank.down = None
     return payment, caught.value
 
@@ -231,7 +231,7 @@ def test_what_a_provider_says_is_kept_in_the_regies_language(portal, invoices, m
     monkeypatch.setattr(FakeProvider, "start", refuse)
     with i18n.use("en"), portal.town() as town:
         with pytest.raises(StartRefusedError) as caught:
-            town.attempts.go(payment)
+            town.attempts.start(payment)
         assert (caught.value.reason, caught.value.message) == ("fr", "en")
     monkeypatch.undo()
     payment = create(portal, invoices, "1", key="k2")
@@ -242,7 +242,7 @@ def test_what_a_provider_says_is_kept_in_the_regies_language(portal, invoices, m
 
     monkeypatch.setattr(FakeProvider, "outcome", strange)
     with i18n.use("en"), portal.town() as town:
-        town.attempts.ask(payment)
+        town.attempts.poll(payment)
         assert town.payments.row(payment).anomaly == "asked in fr"
 
 
@@ -354,7 +354,7 @@ def test_what_may_be_paid_is_not_paid_again_however_long_it_stands(portal, invoi
             create(portal, invoices, "1", key="again")
         with portal.town() as town:
             assert town.figures.waiting().anomalies == 1
-            assert town.attempts.go(payment).endswith(f"/paiements/{payment}"), "no dead page"
+            assert town.attempts.start(payment).endswith(f"/paiements/{payment}"), "no dead page"
 
 
 @pytest.mark.parametrize("doubt", DOUBTS)
@@ -404,7 +404,7 @@ def test_a_doubt_about_an_earlier_attempt_stops_the_later_one_before_it_leaves(p
     portal.bank.outcomes[old] = DOUBTS["anomaly"]
     ask(portal, first)
     with portal.town() as town, pytest.raises(PaymentUnderWayError) as refusal:
-        town.attempts.go(second)
+        town.attempts.start(second)
     assert refusal.value.payment_id == first
     assert state(portal, second) == "cancelled"
 

@@ -33,7 +33,7 @@ def started(portal):
                 invoice.family_id, [invoice.id], email="a@exemple.fr", language="fr", key=number
             )
         with portal.town() as town:
-            town.attempts.go(payment)
+            town.attempts.start(payment)
         return payment
 
     return start

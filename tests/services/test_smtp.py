@@ -68,7 +68,7 @@ def test_mails_that_follow_one_another_share_a_connection(start, post):
 
 
 def test_a_connection_carries_so_many_mails(start, post, monkeypatch):
-    monkeypatch.setattr(smtp, "MOST_MAILS", 2)
+    monkeypatch.setattr(smtp, "MAX_MAILS_PER_CONNECTION", 2)
     _server, settings = start()
     for _mail in range(4):
         send(mail(), settings)
@@ -76,7 +76,7 @@ def test_a_connection_carries_so_many_mails(start, post, monkeypatch):
 
 
 def test_a_connection_that_rested_is_not_used_again(start, post, monkeypatch):
-    monkeypatch.setattr(smtp, "REST", 0.0)
+    monkeypatch.setattr(smtp, "IDLE_SECONDS", 0.0)
     _server, settings = start()
     for _mail in range(2):
         send(mail(), settings)

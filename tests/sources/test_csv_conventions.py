@@ -149,11 +149,11 @@ def test_a_cent_of_rounding_in_a_line_is_forgiven(read):
 
 
 def test_the_plugin_gives_the_source_its_towns_regies(read):
-    class Town:
+    class UnitOfWork:
         regies = ()
 
     class Context:
-        town = Town
+        town = UnitOfWork
 
     (source,) = plugin.invoice_sources(Context)
     assert source.key == plugin.name == "csv"

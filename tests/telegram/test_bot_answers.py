@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.plugin import Address, Dead, Delivered, Message, PermanentError, Retry, RetryableError
+from core.plugin import Address, Delivered, Message, PermanentError, Rejected, Retry, RetryableError
 from plugins.telegram_bot import plugin, work
 from plugins.telegram_bot.answers import LONGEST_WAIT, WAIT_UNSAID, Fate, read_answer
 from plugins.telegram_bot.book import CLOSED_KEPT, WAVE, Book
@@ -278,7 +278,7 @@ def test_a_wave_of_refusals_stops_and_keeps_every_link(
     gateway.says(status, telegram(status, description), times=99)
     fates = [tell(channel, chat, f"k{chat}") for chat, _family in chats]
     assert linked(town, chats) == [chat for chat, _ in chats]
-    assert sum(isinstance(fate, Dead) for fate in fates) <= 1
+    assert sum(isinstance(fate, Rejected) for fate in fates) <= 1
     assert len(gateway.called) == WAVE
     assert description in stopped(town)
     # The operator mends it: what was held comes, and the stop ends by itself.
@@ -293,7 +293,7 @@ def test_some_who_blocked_the_bot_are_no_wave(gateway, town, channel, chats):
     for number, (chat, _family) in enumerate(chats):
         if number % 2:
             gateway.says(403, telegram(403, "Forbidden: bot was blocked by the user"))
-            assert isinstance(tell(channel, chat, f"k{chat}"), Dead)
+            assert isinstance(tell(channel, chat, f"k{chat}"), Rejected)
         else:
             assert isinstance(tell(channel, chat, f"k{chat}"), Delivered)
     assert linked(town, chats) == [chat for n, (chat, _) in enumerate(chats) if n % 2 == 0]
@@ -309,7 +309,7 @@ def test_one_chat_refused_again_and_again_is_no_wave(gateway, town, channel, cha
 
 def test_a_chat_out_of_reach_stays_linked(gateway, town, channel, chats):
     gateway.says(400, telegram(400, "Bad Request: chat not found"))
-    assert isinstance(tell(channel, CHAT, "k"), Dead)
+    assert isinstance(tell(channel, CHAT, "k"), Rejected)
     assert Book(town).links_of_chat(CHAT)
 
 

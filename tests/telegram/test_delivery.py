@@ -11,12 +11,12 @@ import pytest
 
 from core.plugin import (
     Address,
-    Dead,
     Delivered,
     Document,
     Link,
     Message,
     PaymentSettled,
+    Rejected,
     Retry,
     RetryableError,
 )
@@ -183,9 +183,9 @@ def test_alerts_off_means_no_address(parent, family, channel):
 
 def test_a_blocked_bot_unlinks(parent, family, channel):
     parent.world.chats[TOKEN][CHAT].blocked = True
-    assert isinstance(channel.deliver(note("reminder", None), to(family), "k"), Dead)
+    assert isinstance(channel.deliver(note("reminder", None), to(family), "k"), Rejected)
     assert not Book(parent.town).links_of_chat(CHAT)
-    assert isinstance(channel.deliver(note("reminder", None), to(family), "k2"), Dead)
+    assert isinstance(channel.deliver(note("reminder", None), to(family), "k2"), Rejected)
 
 
 def test_blocking_on_the_telephone_unlinks(parent):
@@ -196,7 +196,7 @@ def test_blocking_on_the_telephone_unlinks(parent):
 
 def test_a_deleted_account_unlinks(parent, family, channel):
     parent.person.deleted = True
-    assert isinstance(channel.deliver(note("reminder", None), to(family), "k"), Dead)
+    assert isinstance(channel.deliver(note("reminder", None), to(family), "k"), Rejected)
     assert not Book(parent.town).links_of_chat(CHAT)
 
 
@@ -239,8 +239,8 @@ def test_an_answer_that_meets_a_flood_limit_comes_later_and_once(parent, family)
     [
         (Fault("sendMessage", 500, "Internal Server Error"), Retry),
         (Fault("sendMessage", 502, "Bad Gateway"), Retry),
-        (Fault("sendMessage", 403, "Forbidden: user is deactivated"), Dead),
-        (Fault("sendMessage", 400, "Bad Request: chat not found"), Dead),
+        (Fault("sendMessage", 403, "Forbidden: user is deactivated"), Rejected),
+        (Fault("sendMessage", 400, "Bad Request: chat not found"), Rejected),
     ],
 )
 def test_what_errors_mean(parent, family, channel, fault, outcome):

@@ -45,10 +45,10 @@ def pay(portal, email=PARENT):
             invoice.family_id, [invoice.id], email=email, language="fr", key="k"
         )
     with portal.town() as town:
-        town.attempts.go(payment)
+        town.attempts.start(payment)
     portal.bank.pay(portal.bank.last, portal.clock)
     with portal.town() as town:
-        town.attempts.ask(payment)
+        town.attempts.poll(payment)
     return payment
 
 

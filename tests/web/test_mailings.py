@@ -12,7 +12,7 @@ from core.api.errors import PermanentError
 from core.messages import letters
 from core.messages import service as notifications
 from core.messages.email import channel as email
-from core.platform.outbox.service import HELD
+from core.platform.outbox.service import LEASE
 from core.testing.portal import make_portal, record
 
 FAMILIES = 45
@@ -101,7 +101,7 @@ def test_a_server_that_is_away_is_not_asked_for_each_mail(portal, store, mail_se
     send = email.send
     monkeypatch.setattr(email, "send", lambda *a, **k: (tries.append(1), send(*a, **k))[1])
     portal.work(rounds=4)
-    assert len(tries) == 3 * notifications.AWAY
+    assert len(tries) == 3 * notifications.MAX_CONSECUTIVE_FAILURES
     mail_server.start()
     portal.clock.pass_time(hours=1)
     portal.work()
@@ -135,7 +135,7 @@ def test_a_worker_that_dies_sends_nothing_again_but_what_it_had_in_hand(portal, 
     assert worker.exitcode == KILLED
     assert states(portal)["sent"] == 6
     twice_sent = in_hand.get()
-    portal.clock.pass_time(seconds=HELD.total_seconds() + 1)
+    portal.clock.pass_time(seconds=LEASE.total_seconds() + 1)
     portal.work()
     found = received(store)
     assert len(found) == FAMILIES + 1
@@ -163,7 +163,7 @@ def test_one_that_cannot_be_written_is_shown_and_keeps_no_neighbour_off(portal, 
 def test_those_that_are_never_taken_let_the_others_come_later(portal, store, monkeypatch):
     address(portal, 3, "plus-tard@exemple.fr")
     # More than say that a server is away, and in any order.
-    never = {f"parent-{n}@exemple.fr" for n in range(4, 4 + 8 * notifications.AWAY)}
+    never = {f"parent-{n}@exemple.fr" for n in range(4, 4 + 8 * notifications.MAX_CONSECUTIVE_FAILURES)}
     send = email.send
 
     def picky(mail, *args, **kwargs):
@@ -173,7 +173,7 @@ def test_those_that_are_never_taken_let_the_others_come_later(portal, store, mon
 
     monkeypatch.setattr(email, "send", picky)
     # Both in one row, whatever the order is in which they are sent.
-    monkeypatch.setattr(notifications, "TOGETHER", FAMILIES)
+    monkeypatch.setattr(notifications, "MAIL_BATCH_SIZE", FAMILIES)
     publish(portal)
     portal.work(rounds=5)
     (row,) = rows(portal)
@@ -192,7 +192,7 @@ def test_an_invoice_that_was_read_together_is_read_again_after_a_while(portal):
     with portal.town() as town:
         family = town.families.by_code("F001")
         (known,) = town.invoices.unpaid(family.id)
-        with town.invoices.at_hand([known.id]):
+        with town.invoices.prefetch([known.id]):
             town.session.execute(text("UPDATE invoice SET label = 'changed' WHERE id = :id"), {"id": known.id})
             assert town.invoices.several([known.id])[0].label == known.label
             portal.clock.pass_time(seconds=6)

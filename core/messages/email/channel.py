@@ -17,11 +17,11 @@ from typing import Any, cast
 from core.api.context import TenantContext
 from core.api.messages import (
     Address,
-    Dead,
     Delivered,
     Delivery,
     Message,
     NotificationChannel,
+    Rejected,
     Retry,
 )
 from core.api.plugin import Plugin, PluginSettings, hookimpl
@@ -32,7 +32,7 @@ from core.messages.email.bounces import sender_for
 from core.platform.settings import Settings
 from core.platform.signing import keyed_hash
 from core.platform.tenancy.config import TenantConfig
-from core.unit_of_work import Town
+from core.unit_of_work import UnitOfWork
 
 
 class EmailChannel:
@@ -41,7 +41,7 @@ class EmailChannel:
     key = "email"
     label = "E-mail"
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: UnitOfWork) -> None:
         self._town = town
 
     def addresses(self, family_id: int, kind: str) -> tuple[Address, ...]:
@@ -64,7 +64,7 @@ class EmailChannel:
         try:
             mail = compose(message, to, number, town.config, leaving(parseaddr(sender)[1]))
         except AddressError as error:
-            return Dead(f"no mail can leave for it: {error}")
+            return Rejected(f"no mail can leave for it: {error}")
         mail["Date"] = format_datetime(town.clock.now())
         back = sender_for(installation.mail_returns, town.config.slug, number)
         return send(mail, installation, envelope_sender=back)
@@ -261,7 +261,7 @@ _OTHER_WAIT = timedelta(hours=1)
 def _not_taken(reply: Reply) -> Delivery:
     cause = reply.cause
     if cause is Cause.RECIPIENT:
-        return Dead(str(reply))
+        return Rejected(str(reply))
     # A relay that is away or busy is asked again soon; an hour ends no refusal for good.
     after = _WAITS.get(cause, _OTHER_WAIT) if reply.code >= 500 else None
     return Retry(str(reply), after)
@@ -278,7 +278,7 @@ class Email(Plugin[PluginSettings]):
     @hookimpl
     def notification_channels(self, ctx: TenantContext) -> Sequence[NotificationChannel]:
         """Every town writes mails."""
-        return [EmailChannel(cast("Town", ctx))]
+        return [EmailChannel(cast("UnitOfWork", ctx))]
 
 
 plugin = Email()

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 from core.platform.settings import Settings
 
-TIMEOUT = 20
+REPLY_TIMEOUT_SECONDS = 20
 """Seconds that a mail server may take for one answer."""
-REST = 10.0
+IDLE_SECONDS = 10.0
 """Seconds for which an idle connection is kept: well below what servers wait for."""
-MOST_MAILS = 100
+MAX_MAILS_PER_CONNECTION = 100
 """Mails of one connection; some servers allow no more."""
-MOST_IDLE = 8
+MAX_IDLE_CONNECTIONS = 8
 """Connections that are kept; threads that need more open their own."""
 
 
@@ -41,8 +41,8 @@ class _Kept:
         """Whether the next mail may go over it."""
         return (
             self.opened_for == wanted
-            and self.mails < MOST_MAILS
-            and time.monotonic() - self.since < REST
+            and self.mails < MAX_MAILS_PER_CONNECTION
+            and time.monotonic() - self.since < IDLE_SECONDS
             and _is_silent(self.server)
         )
 
@@ -72,7 +72,7 @@ def connection(installation: Settings) -> Iterator[smtplib.SMTP]:
         raise
     kept.mails += 1
     kept.since = time.monotonic()
-    if len(_idle) < MOST_IDLE:
+    if len(_idle) < MAX_IDLE_CONNECTIONS:
         _idle.append(kept)
     else:
         kept.close()
@@ -122,7 +122,7 @@ def _take(installation: Settings) -> _Kept:
             if kept.is_good(wanted):
                 return kept
             kept.close()
-    return _Kept(dial(installation, TIMEOUT), wanted)
+    return _Kept(dial(installation, REPLY_TIMEOUT_SECONDS), wanted)
 
 
 def _is_silent(server: smtplib.SMTP) -> bool:

@@ -22,7 +22,7 @@ from core.api.work import Consumer
 from core.platform import metrics
 from core.platform.db.session import mark_foreign, restore
 from core.platform.interruption import Interruption, errors_only
-from core.platform.outbox.heartbeat import kept
+from core.platform.outbox.heartbeat import renewed
 from core.platform.outbox.process import Process, UnitOfWork
 from core.platform.outbox.service import Claim, LostClaimError, NotOverError
 from core.platform.sharing import NotNowError
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 KILL_AFTER_SECONDS = 20.0
 """How long after its lease a work that does not let itself be ended costs the process its life."""
-PARKED = timedelta(hours=1)
+DISABLED_PLUGIN_DELAY = timedelta(hours=1)
 """How long a row waits whose plugin the town has disabled meanwhile: kept, not lost."""
 
 
@@ -56,7 +56,7 @@ def deliver(
         topic = claim.topic
         plugin, consumer = consumers.get(topic, ("", None))
         if consumer is None or (plugin and plugin not in town.config.enabled):
-            _end(town, claim, RetryableError(f"nobody handles {topic!r} here", PARKED), None)
+            _end(town, claim, RetryableError(f"nobody handles {topic!r} here", DISABLED_PLUGIN_DELAY), None)
             return
         if claim.attempt > consumer.attempts:
             # Errors are counted below; who gets here died of it, and must not kill for ever.
@@ -65,7 +65,7 @@ def deliver(
         try:
             with (
                 metrics.timed(metrics.effect_seconds, topic),
-                kept(runtime, tenant, claim, consumer.lease),
+                renewed(runtime, tenant, claim, consumer.lease),
                 _time_limit(consumer.lease),
             ):
                 _handle(town, plugin, consumer, claim)
@@ -80,15 +80,15 @@ def deliver(
             _end(town, claim, error, consumer)
 
 
-def _handle(town: UnitOfWork, plugin: str, consumer: Consumer, claim: Claim) -> None:
+def _handle(uow: UnitOfWork, plugin: str, consumer: Consumer, claim: Claim) -> None:
     """Do the work of a row; a plugin's leaves the connection and the transaction as they were."""
     with errors_only():
         if not plugin:
-            consumer.handler(cast("TenantContext", town), claim.payload)
+            consumer.handler(cast("TenantContext", uow), claim.payload)
             return
-        mark_foreign(town.session)
-        consumer.handler(cast("TenantContext", town), claim.payload)
-        restore(town.session)
+        mark_foreign(uow.session)
+        consumer.handler(cast("TenantContext", uow), claim.payload)
+        restore(uow.session)
 
 
 _may_die = False
@@ -138,11 +138,11 @@ def _time_limit(lease: timedelta) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _end(town: UnitOfWork, claim: Claim, error: BaseException, consumer: Consumer | None) -> None:
+def _end(uow: UnitOfWork, claim: Claim, error: BaseException, consumer: Consumer | None) -> None:
     """Give the row back, or bury it where a person sees it."""
     if isinstance(error, OutOfTimeError):
-        town.session.invalidate()  # It may have been stopped in the middle of a statement.
-    town.session.rollback()
+        uow.session.invalidate()  # It may have been stopped in the middle of a statement.
+    uow.session.rollback()
     attempts = consumer.attempts if consumer else 10_000
     end = "later"
     try:
@@ -151,23 +151,23 @@ def _end(town: UnitOfWork, claim: Claim, error: BaseException, consumer: Consume
             after = error.after
             if after is not None:  # Not all of them at once.
                 after *= random.uniform(1.0, 1.5)  # noqa: S311 - no secret
-            town.outbox.give_back(claim, error.reason, after)
+            uow.outbox.give_back(claim, error.reason, after)
         elif isinstance(error, NotOverError):
             log.info("outbox.later", topic=claim.topic, reason=error.reason)
-            town.outbox.come_back(claim, error.after)
+            uow.outbox.come_back(claim, error.after)
         elif isinstance(error, PermanentError) or claim.attempt >= attempts:
             log.error("outbox.dead", topic=claim.topic, reason=str(error))
-            town.outbox.bury(claim, str(error))
+            uow.outbox.mark_dead(claim, str(error))
             end = "dead"
         elif isinstance(error, RetryableError):
             log.info("outbox.later", topic=claim.topic, reason=error.reason)
-            town.outbox.postpone(claim, error.reason, error.after)
+            uow.outbox.retry_later(claim, error.reason, error.after)
         else:
             log.error("outbox.fault", topic=claim.topic, exc_info=error)
-            town.outbox.postpone(claim, f"{type(error).__name__}: {error}", None)
-        town.session.commit()
+            uow.outbox.retry_later(claim, f"{type(error).__name__}: {error}", None)
+        uow.session.commit()
     except LostClaimError:
-        town.session.rollback()
+        uow.session.rollback()
         end = "lost"
         log.warning("outbox.lost_claim", topic=claim.topic)
     metrics.effects.labels(claim.topic, end).inc()

@@ -22,9 +22,9 @@ log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def kept(runtime: Process, tenant: str, claim: outbox.Claim, longest: timedelta) -> Iterator[None]:
+def renewed(runtime: Process, tenant: str, claim: outbox.Claim, longest: timedelta) -> Iterator[None]:
     """Hold the claimed row for as long as the block runs, for `longest` at most."""
-    if longest <= outbox.HELD:  # The claim's own lease is enough.
+    if longest <= outbox.LEASE:  # The claim's own lease is enough.
         yield
         return
     over = threading.Event()
@@ -41,10 +41,10 @@ def _keep(
     runtime: Process, tenant: str, claim: outbox.Claim, longest: timedelta, over: threading.Event
 ) -> None:
     end = time.monotonic() + longest.total_seconds()
-    while not over.wait(outbox.HELD.total_seconds() / 3) and time.monotonic() < end:
+    while not over.wait(outbox.LEASE.total_seconds() / 3) and time.monotonic() < end:
         try:
-            with runtime.unit_of_work(tenant) as town:
-                if not town.outbox.keep(claim):
+            with runtime.unit_of_work(tenant) as uow:
+                if not uow.outbox.heartbeat(claim):
                     return  # Another has it: the work will find out when it ends.
         except SQLAlchemyError as error:
             log.warning("outbox.not_kept", topic=claim.topic, reason=str(error))

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.platform import metrics
-from core.platform.outbox.service import CHANNEL, standing, take_due
+from core.platform.outbox.service import CHANNEL, stats, take_due
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ the outbox, where no lease of publication runs out: a mailing to a whole town is
 however long the workers take, and whatever else comes up has few of its mails before it."""
 TICK, SOON = 1.0, 0.1
 """Seconds between two looks when nothing is heard: in quiet times, and while there is work."""
-MEASURE = 15.0
+MEASURE_SECONDS = 15.0
 """Seconds between two measurements of the whole outbox, which only the relay's role can see."""
 
 
@@ -84,7 +84,7 @@ class Relay:
     def _listen(self, listener: psycopg.Connection) -> None:
         while not self._stopped.is_set():
             published = self.once()
-            if time.monotonic() - self._measured > MEASURE:
+            if time.monotonic() - self._measured > MEASURE_SECONDS:
                 self.measure()
             # A batch that was full is hardly the last one; a queue that was full has room soon.
             pause = 0.0 if published >= BATCH else SOON if published or self._full else TICK
@@ -125,7 +125,7 @@ class Relay:
     def measure(self) -> None:
         """Tell the metrics how the outbox stands."""
         with Session(self._engine) as session, session.begin():
-            found = standing(session, self._clock.now(), self._watched)
+            found = stats(session, self._clock.now(), self._watched)
         for state, number in found.rows.items():
             metrics.outbox_rows.labels(state).set(number)
         metrics.outbox_late.set(found.late.total_seconds())

@@ -16,5 +16,5 @@ def tick(runtime: Process, plugin: str, periodic: Periodic) -> None:
     for config in runtime.registry:
         if plugin and plugin not in config.enabled:
             continue
-        with runtime.unit_of_work(config.slug) as town:
-            town.outbox.add(periodic.topic, {}, key=f"{periodic.name}/{number}")
+        with runtime.unit_of_work(config.slug) as uow:
+            uow.outbox.add(periodic.topic, {}, key=f"{periodic.name}/{number}")

@@ -38,8 +38,8 @@ CHANNEL = "preau_outbox"
 PUBLISH_LEASE = timedelta(seconds=60)
 """How long a published row waits for a worker before it is published again."""
 
-HELD = timedelta(seconds=60)
-"""How long a worker has a row without a sign of life (`Outbox.keep`); then another takes it."""
+LEASE = timedelta(seconds=60)
+"""How long a worker has a row without a sign of life (`Outbox.heartbeat`); then another takes it."""
 
 _ROW_ONLY = {"synchronize_session": False}
 """Nobody holds rows of the outbox as objects: a worker need not look for them, at every row."""
@@ -139,18 +139,18 @@ class Outbox:
         )
 
     def claim(self, row_id: uuid.UUID) -> Claim | None:
-        """Take a due row, for `HELD` unless it is kept; None when another has it or it is over."""
+        """Take a due row, for `LEASE` unless it is kept; None when another has it or it is over."""
         now = self._clock.now()
         row = self._session.execute(
             _claiming(),
-            {"tenant": self._tenant, "row": row_id, "now": now, "until": now + HELD},
+            {"tenant": self._tenant, "row": row_id, "now": now, "until": now + LEASE},
             execution_options=_ROW_ONLY,
         ).one_or_none()
         return Claim(row_id, row.topic, row.payload, row.attempts) if row else None
 
-    def keep(self, claim: Claim) -> bool:
-        """Hold a claimed row for `HELD` from now; False when it is over, or another's."""
-        return self._change(claim, until=self._clock.now() + HELD)
+    def heartbeat(self, claim: Claim) -> bool:
+        """Hold a claimed row for `LEASE` from now; False when it is over, or another's."""
+        return self._change(claim, until=self._clock.now() + LEASE)
 
     def finish(self, claim: Claim) -> None:
         """Mark the claimed row done, in the transaction of its effect.
@@ -160,7 +160,7 @@ class Outbox:
         """
         self._end(claim, state=OutboxState.DONE, last_error="")
 
-    def postpone(self, claim: Claim, reason: str, after: timedelta | None) -> None:
+    def retry_later(self, claim: Claim, reason: str, after: timedelta | None) -> None:
         """Give the row back, to be taken again later."""
         delay = after if after is not None else back_off(claim.attempt)
         self._end(
@@ -185,7 +185,7 @@ class Outbox:
             untried=1,
         )
 
-    def bury(self, claim: Claim, reason: str) -> None:
+    def mark_dead(self, claim: Claim, reason: str) -> None:
         """Give up: the row is dead until a person retries it."""
         self._end(claim, state=OutboxState.DEAD, last_error=reason[:2000])
 
@@ -291,7 +291,7 @@ def back_off(attempt: int) -> timedelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class OutboxStats:
     """How the outbox of all towns stands at a moment."""
 
     rows: dict[str, int]
@@ -304,7 +304,7 @@ class Standing:
     """Age of the oldest of them."""
 
 
-def standing(session: Session, now: datetime, watched_topic: str) -> Standing:
+def stats(session: Session, now: datetime, watched_topic: str) -> OutboxStats:
     """Look at the outbox of all towns (the relay's role only)."""
     open_states = (OutboxState.READY, OutboxState.RUNNING)
     rows = dict.fromkeys((*open_states, OutboxState.DEAD), 0) | {
@@ -325,7 +325,7 @@ def standing(session: Session, now: datetime, watched_topic: str) -> Standing:
             OutboxRow.state.in_(open_states), OutboxRow.topic == watched_topic
         )
     ).one()
-    return Standing(
+    return OutboxStats(
         {str(state): number for state, number in rows.items()},
         now - (oldest or now),
         watched,

@@ -12,11 +12,11 @@ from typing import Any
 
 from core.platform.i18n import current_locale
 
-KEEP = 60.0
+CACHE_SECONDS = 60.0
 """Seconds for which a town's answers are kept."""
 
 
-class TownAnswers:
+class TenantCache:
     """The answers of one town's plugins, in each language."""
 
     def __init__(self) -> None:
@@ -38,18 +38,18 @@ class TownAnswers:
         self._kept[question, subject, current_locale()] = answer
 
 
-class Answers:
+class PluginCache:
     """All towns' answers in one process."""
 
     def __init__(self) -> None:
-        self._towns: dict[str, tuple[float, TownAnswers]] = {}
+        self._towns: dict[str, tuple[float, TenantCache]] = {}
 
-    def of(self, town: str) -> TownAnswers:
+    def of(self, town: str) -> TenantCache:
         """The town's; a new one once they are old."""
         until, answers = self._towns.get(town, (0.0, None))
         if answers is None or until <= time.monotonic():
-            answers = TownAnswers()
-            self._towns[town] = time.monotonic() + KEEP, answers
+            answers = TenantCache()
+            self._towns[town] = time.monotonic() + CACHE_SECONDS, answers
         return answers
 
     def forget(self) -> None:

@@ -35,19 +35,19 @@ from core.platform.sharing import NotNowError, share
 
 T = TypeVar("T")
 
-PATIENCE = 2.0
+CALL_TIMEOUT_SECONDS = 2.0
 """Seconds that a page waits for a hook."""
-MOST_IDLE = 16
+MAX_IDLE_WORKERS = 16
 """Threads that wait for a call: more than a process answers requests at a time."""
-REST = 60.0
+COOLDOWN_SECONDS = 60.0
 """Seconds for which a plugin is not asked again, in a town, what it hung on there."""
-LONGEST_REST = 3600.0
+MAX_COOLDOWN_SECONDS = 3600.0
 """The same, at most: each time that it hangs again, it rests twice as long."""
-SLOW = 0.25
+SLOW_FAILURE_SECONDS = 0.25
 """Seconds after which a call that failed lets others pass: it rests for some time, too."""
-SHARE = 10
+COOLDOWN_FACTOR = 10
 """It rests so many times as long as it took: failing slowly costs a tenth of a thread at most."""
-MOST_LEFT = 2
+MAX_ABANDONED_CALLS = 2
 """Calls of a plugin that may run on after they were given up; then it rests until one ends."""
 
 log = structlog.get_logger(__name__)
@@ -60,11 +60,11 @@ class FaultError(RetryableError):
     """A plugin's fault, already logged and counted: do without, or try again later."""
 
 
-class RestingError(FaultError, NotNowError):
+class CoolingDownError(FaultError, NotNowError):
     """The plugin was not asked: it rests after a fault, or takes all that it may already."""
 
 
-class StuckError(Exception):
+class HookTimeoutError(Exception):
     """No answer within the time."""
 
     def __init__(self, seconds: float, asked: Key | None) -> None:
@@ -73,7 +73,7 @@ class StuckError(Exception):
         """Of several plugins, the one that does not answer, and what it was asked."""
 
 
-class NonsenseError(Exception):
+class ContractError(Exception):
     """An answer that is not what the contract says."""
 
 
@@ -168,7 +168,7 @@ def contain(
     access: Access = Access.READ,
     here: bool = False,
 ) -> T:
-    """Call a plugin's code, for `PATIENCE` unless `seconds` says otherwise.
+    """Call a plugin's code, for `CALL_TIMEOUT_SECONDS` unless `seconds` says otherwise.
 
     Exceptions of the types `passing` are its answer and pass. `here`: in this thread, however long
     it takes.
@@ -179,22 +179,22 @@ def contain(
     # What takes long has a share only: see `core.platform.sharing`.
     key = town, plugin, what
     _resting.refuse(key)
-    companion = _gathering()
-    longest = PATIENCE if seconds is None else seconds
+    worker = _gathering()
+    longest = CALL_TIMEOUT_SECONDS if seconds is None else seconds
     visit = Visit(access, longest)
     began = time.monotonic()
     try:
         if here:
             answer = _visited(visit, call)
-        elif companion is not None and seconds is None:
-            answer = companion.ask(key, visit, call)
+        elif worker is not None and seconds is None:
+            answer = worker.ask(key, visit, call)
         elif seconds is None:
             answer = _bounded(longest, partial(_visited, visit, call), visit, key)
         else:  # Long enough to keep others waiting.
             with share(town, plugin):
                 answer = _bounded(longest, partial(_visited, visit, call), visit, key)
     except NotNowError as error:
-        raise RestingError(error.reason, error.after) from error
+        raise CoolingDownError(error.reason, error.after) from error
     except passing:
         raise
     except _LeftError:
@@ -203,11 +203,11 @@ def contain(
         _resting.add(key)
         raise
     except Exception as error:
-        if isinstance(error, StuckError):
+        if isinstance(error, HookTimeoutError):
             _resting.add(key)
         else:
             _resting.let_pass(key, time.monotonic() - began)
-        if companion is None or companion.is_news(key):
+        if worker is None or worker.is_news(key):
             report_fault(plugin, what, error)
         raise FaultError(f"plugin {plugin!r} failed in {what}: {error_words(error)}") from error
     _resting.end(key)
@@ -230,10 +230,10 @@ def _visited(visit: Visit, call: Callable[[], T]) -> T:
         _visit.reset(token)
 
 
-def together(ask: Callable[[], T]) -> T:
+def batch_calls(ask: Callable[[], T]) -> T:
     """Call what calls several plugins, each by `contain`, in one companion.
 
-    Each has `PATIENCE`. One that hangs is a fault and rests, and all is asked once more without it:
+    Each has `CALL_TIMEOUT_SECONDS`. One that hangs is a fault and rests, and all is asked once more without it:
     `ask` must do nothing but ask. What it raises passes.
     """
     if _gathering() is not None:
@@ -241,14 +241,14 @@ def together(ask: Callable[[], T]) -> T:
     told: set[Key] = set()
     stood_still = False
     while True:
-        companion = _take()
-        companion.gather(told)
+        worker = _take()
+        worker.gather(told)
         try:
-            return companion.answer(ask, PATIENCE)
-        except StuckError as error:
-            told |= companion.told
+            return worker.answer(ask, CALL_TIMEOUT_SECONDS)
+        except HookTimeoutError as error:
+            told |= worker.told
             if error.asked is not None:
-                _resting.leave(error.asked, companion)
+                _resting.leave(error.asked, worker)
                 _resting.add(error.asked)
                 _town, plugin, what = error.asked
                 report_fault(plugin, what, error)
@@ -258,7 +258,7 @@ def together(ask: Callable[[], T]) -> T:
                 stood_still = True  # Between two questions: the machine is busy, not a plugin.
 
 
-def consult(
+def call_bounded(
     plugin: str,
     what: str,
     call: Callable[[], T],
@@ -277,7 +277,7 @@ def consult(
     def checked() -> T:
         answer = call()
         if not isinstance(answer, answers):
-            raise NonsenseError(f"answered {answer!r:.80}")
+            raise ContractError(f"answered {answer!r:.80}")
         return answer
 
     return contain(
@@ -365,14 +365,14 @@ def stream(
     except TooLongError:
         raise
     except NotNowError as error:
-        raise RestingError(error.reason, error.after) from error
+        raise CoolingDownError(error.reason, error.after) from error
     except PreauError:
         raise
     except _StreamError as error:
         cause = error.__cause__ or error
         if isinstance(cause, PreauError):
             raise cause from None
-        if isinstance(cause, StuckError):
+        if isinstance(cause, HookTimeoutError):
             _resting.add(key)
         report_fault(plugin, what, cause)
         raise FaultError(f"plugin {plugin!r} failed in {what}: {error_words(cause)}") from cause
@@ -435,7 +435,7 @@ class _Reader(threading.Thread):
         except Empty:
             if deadline is not None and time.monotonic() >= deadline:
                 raise TooLongError("reading takes its time") from None
-            raise _StreamError from StuckError(silence_seconds, None)
+            raise _StreamError from HookTimeoutError(silence_seconds, None)
         if isinstance(made, BaseException):
             raise _StreamError from made
         if deadline is not None and made is not None and time.monotonic() >= deadline:
@@ -469,8 +469,8 @@ class _Rests:
         if left <= 0 and key in self._left:
             running = [thread for thread in self._left[key] if thread.is_alive()]
             self._left[key] = running
-            if len(running) >= MOST_LEFT:
-                return REST
+            if len(running) >= MAX_ABANDONED_CALLS:
+                return COOLDOWN_SECONDS
         return max(0.0, left)
 
     def refuse(self, key: Key) -> None:
@@ -483,14 +483,14 @@ class _Rests:
             return
         left = self.left(key)
         if left > 0:
-            raise RestingError(
+            raise CoolingDownError(
                 f"plugin {key[1]!r} rests: it hung in {key[2]}", timedelta(seconds=left)
             )
 
     def add(self, key: Key) -> None:
         """It hung."""
         times = self._times[key] = self._times.get(key, 0) + 1
-        self._until[key] = time.monotonic() + min(REST * 2 ** (times - 1), LONGEST_REST)
+        self._until[key] = time.monotonic() + min(COOLDOWN_SECONDS * 2 ** (times - 1), MAX_COOLDOWN_SECONDS)
 
     def end(self, key: Key) -> None:
         """It answered."""
@@ -503,8 +503,8 @@ class _Rests:
 
     def let_pass(self, key: Key, seconds: float) -> None:
         """It failed, after `seconds`: if that was long, others come before it is asked again."""
-        if seconds > SLOW:
-            self._until[key] = time.monotonic() + min(seconds * SHARE, REST)
+        if seconds > SLOW_FAILURE_SECONDS:
+            self._until[key] = time.monotonic() + min(seconds * COOLDOWN_FACTOR, COOLDOWN_SECONDS)
 
     def clear(self) -> None:
         """All may be asked."""
@@ -518,7 +518,7 @@ class _LeftError(Interruption):
     """Nobody waits for this companion any more."""
 
 
-class _Companion(threading.Thread):
+class _Worker(threading.Thread):
     """A thread that makes one call after another for whoever took it."""
 
     def __init__(self) -> None:
@@ -592,7 +592,7 @@ class _Companion(threading.Thread):
                 visit.break_off()
             raise
         self.gathers = False
-        if len(_idle) < MOST_IDLE:
+        if len(_idle) < MAX_IDLE_WORKERS:
             _idle.append(self)
         else:
             self._calls.put(None)
@@ -611,27 +611,27 @@ class _Companion(threading.Thread):
                     left = self._since + seconds - time.monotonic()
                     if left <= 0:
                         self._left = True
-                        raise StuckError(seconds, self._asking) from None
+                        raise HookTimeoutError(seconds, self._asking) from None
 
 
-_idle: list[_Companion] = []
+_idle: list[_Worker] = []
 # A forked worker inherits the list, but none of its threads.
 os.register_at_fork(after_in_child=_idle.clear)
 
 
-def _take() -> _Companion:
+def _take() -> _Worker:
     try:
         return _idle.pop()
     except IndexError:
-        companion = _Companion()
-        companion.start()
-        return companion
+        worker = _Worker()
+        worker.start()
+        return worker
 
 
-def _gathering() -> _Companion | None:
+def _gathering() -> _Worker | None:
     """The companion in which this is called, if it asks several plugins."""
     thread = threading.current_thread()
-    return thread if isinstance(thread, _Companion) and thread.gathers else None
+    return thread if isinstance(thread, _Worker) and thread.gathers else None
 
 
 def bounded(seconds: float, call: Callable[[], T]) -> T:
@@ -644,9 +644,9 @@ def bounded(seconds: float, call: Callable[[], T]) -> T:
 
 
 def _bounded(seconds: float, call: Callable[[], T], visit: Visit, key: Key) -> T:
-    companion = _take()
+    worker = _take()
     try:
-        return companion.answer(call, seconds, visit)
-    except StuckError:
-        _resting.leave(key, companion)
+        return worker.answer(call, seconds, visit)
+    except HookTimeoutError:
+        _resting.leave(key, worker)
         raise

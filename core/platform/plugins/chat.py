@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from core.api.chat import ChatAnswer, ChatButton, ChatPress, ChatQuestion, ChatSkillInfo
 from core.api.errors import PermanentError
-from core.platform.plugins.calls import Access, NonsenseError, consult
+from core.platform.plugins.calls import Access, ContractError, call_bounded
 from core.platform.plugins.guests import HeldSkill
 from core.platform.signing import keyed_hash
 
@@ -51,7 +51,7 @@ class Chat:
             answer = skill.answer(question)
             return sound(name, answer) if isinstance(answer, ChatAnswer) else answer
 
-        return consult(
+        return call_bounded(
             skill.plugin,
             "chat_skills.answer",
             answered,
@@ -71,7 +71,7 @@ class Chat:
             answer = skill.press(press)
             return sound(name, answer) if isinstance(answer, ChatAnswer) else answer
 
-        return consult(
+        return call_bounded(
             skill.plugin,
             "chat_skills.press",
             pressed,
@@ -109,10 +109,10 @@ def sound(name: str, answer: ChatAnswer) -> ChatAnswer:
         NonsenseError: it cannot be shown.
     """
     if not 0 < len(answer.text.strip()) <= TEXT_CHARACTERS:
-        raise NonsenseError(f"answered {len(answer.text)} characters")
+        raise ContractError(f"answered {len(answer.text)} characters")
     buttons = [button for row in answer.rows for button in row]
     if len(buttons) > MOST_BUTTONS:
-        raise NonsenseError(f"gave {len(buttons)} buttons")
+        raise ContractError(f"gave {len(buttons)} buttons")
     for button in buttons:
         _check(name, button)
     return answer
@@ -120,16 +120,16 @@ def sound(name: str, answer: ChatAnswer) -> ChatAnswer:
 
 def _check(name: str, button: ChatButton) -> None:
     if not 0 < len(button.label.strip()) <= LABEL_CHARACTERS:
-        raise NonsenseError(f"gave a button {button.label!r:.80}")
+        raise ContractError(f"gave a button {button.label!r:.80}")
     if bool(button.data) == bool(button.url):
-        raise NonsenseError(f"gave a button {button.label!r} without data or url, or with both")
+        raise ContractError(f"gave a button {button.label!r} without data or url, or with both")
     if button.url and urlsplit(button.url).scheme not in {"http", "https"}:
-        raise NonsenseError(f"gave a button that leads to {button.url!r:.80}")
+        raise ContractError(f"gave a button that leads to {button.url!r:.80}")
     data = button.data
     if not data.isascii() or (data and not data.isprintable()) or " " in data:
-        raise NonsenseError(f"gave a button with the data {data!r:.80}")
+        raise ContractError(f"gave a button with the data {data!r:.80}")
     if len(name) + len(data) > NAME_AND_DATA_CHARACTERS:
-        raise NonsenseError(f"gave a button with {len(data)} characters of data")
+        raise ContractError(f"gave a button with {len(data)} characters of data")
 
 
 __all__ = ["Chat", "sound"]

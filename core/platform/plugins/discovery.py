@@ -24,7 +24,7 @@ from core.api.context import TenantContext
 from core.api.plugin import PROJECT, HealthCheck, Plugin
 from core.api.web import MenuEntry, TileLine, TodoEntry
 from core.platform import i18n
-from core.platform.plugins.calls import Access, FaultError, NonsenseError, contain, together
+from core.platform.plugins.calls import Access, ContractError, FaultError, batch_calls, contain
 
 GROUP = "preau.plugins"
 
@@ -172,13 +172,13 @@ class Extensions:
         try:
             found = ask(ours=True)
             if not all(self.plugins[name].built_in for name in asked):
-                found += together(partial(ask, ours=False))
+                found += batch_calls(partial(ask, ours=False))
             return found
         finally:
             _asked.reset(token)
 
 
-MOST = 200
+MAX_ITEMS_OF_HOOK = 200
 """Things that a plugin may give at a time: a generator without end must not fill the memory."""
 LINE_CHARACTERS = 200
 """How long a line on a tile, or of what waits for the agents, may be."""
@@ -211,9 +211,9 @@ def _listed(
     Raises:
         NonsenseError: a part of it is not.
     """
-    items = list(islice(call() or (), MOST + 1))
-    if len(items) > MOST:
-        raise NonsenseError(f"gave more than {MOST}")
+    items = list(islice(call() or (), MAX_ITEMS_OF_HOOK + 1))
+    if len(items) > MAX_ITEMS_OF_HOOK:
+        raise ContractError(f"gave more than {MAX_ITEMS_OF_HOOK}")
     return [_meant(hook, plugin, item, built_in=built_in) for item in items]
 
 
@@ -246,14 +246,14 @@ def _meant(hook: str, plugin: str, item: Any, *, built_in: bool) -> Any:
         case "health_checks" if isinstance(item, HealthCheck) and callable(item.check):
             return HealthCheck(_words(item.name, NAME_CHARACTERS), item.check)
         case "menu_entries" | "health_checks" | "tile_lines" | "todo_entries":
-            raise NonsenseError(f"gave {item!r:.80}")
+            raise ContractError(f"gave {item!r:.80}")
     key = _words(getattr(item, "key", None), LABEL_CHARACTERS)
     label = _words(getattr(item, "label", None), LABEL_CHARACTERS)
     if not (key.isascii() and key.isidentifier()):
-        raise NonsenseError(f"gave a key that is no name: {key!r}")
+        raise ContractError(f"gave a key that is no name: {key!r}")
     for member in _MEMBERS[hook]:
         if not callable(getattr(item, member, None)):
-            raise NonsenseError(f"gave {item!r:.80}, which cannot {member}")
+            raise ContractError(f"gave {item!r:.80}, which cannot {member}")
     rules = rules_of(item) if hook == "chat_skills" else ()
     return Brought(plugin, key, label, built_in, item, rules)
 
@@ -271,16 +271,16 @@ def rules_of(item: Any) -> tuple[ChatRule, ...]:
     Raises:
         NonsenseError: they are none.
     """
-    rules = list(islice(item.rules, MOST + 1))
-    if not rules or len(rules) > MOST or not all(isinstance(rule, ChatRule) for rule in rules):
-        raise NonsenseError(f"gave {item!r:.80}, whose rules are no 1 to {MOST} rules")
+    rules = list(islice(item.rules, MAX_ITEMS_OF_HOOK + 1))
+    if not rules or len(rules) > MAX_ITEMS_OF_HOOK or not all(isinstance(rule, ChatRule) for rule in rules):
+        raise ContractError(f"gave {item!r:.80}, whose rules are no 1 to {MAX_ITEMS_OF_HOOK} rules")
     for rule in rules:
         phrases = (*rule.phrases, *rule.unless)
         if not rule.phrases or len(phrases) > MOST_PHRASES:
-            raise NonsenseError(f"gave a rule of {len(phrases)} phrases")
+            raise ContractError(f"gave a rule of {len(phrases)} phrases")
         for phrase in phrases:
             if len(phrase) > NAME_CHARACTERS or not _PHRASE.fullmatch(phrase):
-                raise NonsenseError(f"gave {phrase!r:.80}, which is no phrase of plain words")
+                raise ContractError(f"gave {phrase!r:.80}, which is no phrase of plain words")
     return tuple(rules)
 
 
@@ -291,12 +291,12 @@ def _words(value: Any, most: int, *, may_be_empty: bool = False) -> str:
         NonsenseError: they do not.
     """
     if not isinstance(value, str):
-        raise NonsenseError(f"gave {value!r:.80} for words")
+        raise ContractError(f"gave {value!r:.80} for words")
     words = str.__str__(value)
     if len(words) > most or not (words.strip() or may_be_empty):
-        raise NonsenseError(f"gave {words!r:.80}: {len(words)} characters, 1 to {most} are shown")
+        raise ContractError(f"gave {words!r:.80}: {len(words)} characters, 1 to {most} are shown")
     if any(unicodedata.category(character) in _UNSEEN for character in words):
-        raise NonsenseError(f"gave {words!r:.80}, with characters that are not to be seen")
+        raise ContractError(f"gave {words!r:.80}, with characters that are not to be seen")
     return words
 
 

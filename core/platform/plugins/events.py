@@ -12,7 +12,7 @@ TOPIC = "event"
 NOTIFY = "notify"
 TO_MANY = frozenset({"invoices_published", "invoice_due"})
 """Events that come for a whole town at once: what follows from them lets other effects pass."""
-TOGETHER = 50
+FAMILIES_PER_ROW = 50
 """Families whose messages one row prepares."""
 
 
@@ -39,8 +39,8 @@ class Events:
             for plugin in self._extensions.implementers(self._enabled, hook)
             for event_id, event in events
         ]
-        for start in range(0, len(events), TOGETHER):
-            together = events[start : start + TOGETHER]
-            payload = {"kind": hook, "events": [event for _id, event in together]}
-            effects.append((NOTIFY, payload, together[0][0]))
+        for start in range(0, len(events), FAMILIES_PER_ROW):
+            group = events[start : start + FAMILIES_PER_ROW]
+            payload = {"kind": hook, "events": [event for _id, event in group]}
+            effects.append((NOTIFY, payload, group[0][0]))
         self._outbox.add_many(effects, bulk=hook in TO_MANY)

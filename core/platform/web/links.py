@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pyramid.request import Request
 
 
-def inside(request: Request, path: object, *, otherwise: str = "home") -> str:
+def safe_next_url(request: Request, path: object, *, otherwise: str = "home") -> str:
     """`path` if it is a page of this town, else the route `otherwise`.
 
     A backslash or a second slash would make browsers read a host name.

@@ -52,7 +52,7 @@ def _add_globals(event: BeforeRender) -> None:
     event["menu"] = menu(request)
     event["words"] = words
     event["office_menu"] = partial(office_menu, request)
-    event["who"] = partial(who, request)
+    event["who"] = partial(actor_name, request)
     event["flashes"] = [
         (level, message)
         for level in ("error", "warning", "success", "info")
@@ -74,12 +74,12 @@ def menu(request: Request) -> list[MenuEntry]:
         MenuEntry(_("Être averti"), "alerts", 40),
         MenuEntry(_("Mon compte"), "account", 60),
         MenuEntry(_("Aide"), "help", 90),
-        *leading(request, Audience.PARENTS),
+        *valid_entries(request, Audience.PARENTS),
     ]
     return sorted(entries, key=lambda entry: entry.order)
 
 
-def who(request: Request, actor: str) -> str:
+def actor_name(request: Request, actor: str) -> str:
     """Who did something, as agents call each other; `actor` is as the trail keeps it."""
     return words.actor(actor, request.agent_names)
 
@@ -100,9 +100,9 @@ def office_menu(request: Request) -> list[MenuEntry]:
         MenuEntry(_("Actualités"), "office_news_list", 70),
         MenuEntry(_("Envois en échec"), "office_outbox", 74),
         MenuEntry(_("État du portail"), "office_health", 76),
-        *leading(request, Audience.OFFICE),
+        *valid_entries(request, Audience.OFFICE),
     ]
-    if request.agent.keeps_the_keys:
+    if request.agent.can_manage_agents:
         entries += [
             MenuEntry(_("Agents"), "office_agents", 80),
             MenuEntry(_("Traçabilité"), "office_audit", 90),
@@ -110,7 +110,7 @@ def office_menu(request: Request) -> list[MenuEntry]:
     return sorted(entries, key=lambda entry: entry.order)
 
 
-def leading(request: Request, audience: Audience) -> list[MenuEntry]:
+def valid_entries(request: Request, audience: Audience) -> list[MenuEntry]:
     """The plugins' entries that lead somewhere; a wrong route costs its entry, not the page."""
     found = []
     for entry in request.ctx.menu(audience):

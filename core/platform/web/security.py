@@ -65,11 +65,11 @@ class Security:
         return Allowed(permission) if allowed else Denied(permission)
 
     def remember(self, request: Request, _userid: Any, **kw: Any) -> list[tuple[str, str]]:
-        """Sign in by `let_in`, which also renews the CSRF token."""
+        """Sign in by `start_session`, which also renews the CSRF token."""
         raise NotImplementedError
 
     def forget(self, request: Request, **kw: Any) -> list[tuple[str, str]]:
-        """Sign out by `let_out`."""
+        """Sign out by `end_session`."""
         raise NotImplementedError
 
 
@@ -78,7 +78,7 @@ def _permits_agent(request: Request, permission: str) -> Allowed | Denied:
     allowed = agent is not None and (
         permission == AGENT
         or (permission == OFFICE and (agent.may_write or request.method in {"GET", "HEAD"}))
-        or (permission == KEYS and agent.keeps_the_keys)
+        or (permission == KEYS and agent.can_manage_agents)
         or (permission == REGISSEUR and agent.is_regisseur)
     )
     return Allowed(permission) if allowed else Denied(permission)
@@ -181,7 +181,7 @@ def refuse_sign_in(request: Request, form: Form, error: WrongCodesError | Thrott
         request.response.status_int = 422
 
 
-def let_in(request: Request, response: Response, token: str) -> None:
+def start_session(request: Request, response: Response, token: str) -> None:
     """Put a fresh token into the browser; what it held before is worth nothing any more."""
     name = cookie_name(request, COOKIE)
     old = request.cookies.get(name)
@@ -199,7 +199,7 @@ def let_in(request: Request, response: Response, token: str) -> None:
     )
 
 
-def let_out(request: Request, response: Response) -> None:
+def end_session(request: Request, response: Response) -> None:
     """End the browser's session."""
     name = cookie_name(request, COOKIE)
     token = request.cookies.get(name)

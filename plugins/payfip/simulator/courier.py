@@ -15,8 +15,8 @@ from plugins.payfip.simulator.store import EffectRow, Operation, Store
 log = logging.getLogger(__name__)
 
 SENDER = "ne-pas-repondre@simulateur.payfip.invalid"
-TIMEOUT = 10.0
-PERIOD = 0.5
+TIMEOUT_SECONDS = 10.0
+PERIOD_SECONDS = 0.5
 THREADS = 4
 """A portal that hangs, or a ticket being drawn, must not hold up everybody's notifications."""
 
@@ -45,7 +45,7 @@ class Courier:
         self._ending.set()
         self._something.set()
         for thread in self._threads:
-            thread.join(TIMEOUT + 1)
+            thread.join(TIMEOUT_SECONDS + 1)
 
     def wake(self) -> None:
         """Look now whether something is due."""
@@ -65,7 +65,7 @@ class Courier:
 
     def _run(self) -> None:
         while not self._ending.is_set():
-            self._something.wait(PERIOD)
+            self._something.wait(PERIOD_SECONDS)
             if not self._ending.is_set():
                 self._something.clear()
                 self.run_due()
@@ -84,7 +84,7 @@ class Courier:
             return type(error).__name__
 
     def _post(self, operation: Operation) -> str:
-        answer = httpx.post(operation.urlnotif, data={"idOp": operation.id_op}, timeout=TIMEOUT)
+        answer = httpx.post(operation.urlnotif, data={"idOp": operation.id_op}, timeout=TIMEOUT_SECONDS)
         return f"HTTP {answer.status_code}"
 
     def _send(self, operation: Operation) -> str:
@@ -92,6 +92,6 @@ class Courier:
             return "no SMTP server given"
         message: EmailMessage = ticket.mail(self._store, operation, SENDER)
         host, port = self._smtp
-        with smtplib.SMTP(host, port, timeout=TIMEOUT) as smtp:
+        with smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS) as smtp:
             smtp.send_message(message)
         return "sent"

@@ -27,7 +27,7 @@ _TECHNICAL = {
 _OPERATIONS = {f"{{{SERVICE}}}{one}": one for one in contract.Operation}
 SEVERITY = "2"
 """Of every fault that was recorded."""
-PATIENCE = 60.0
+MAX_DELAY_SECONDS = 60.0
 """Seconds that an answer which never comes takes at most, so that a thread is not lost."""
 
 
@@ -60,7 +60,7 @@ def service(request: Request) -> Response:
         _answer(store, operation, values)
         return Response(status=502, body=b"", content_type="text/html")
     if kind is FaultKind.DELAY:
-        time.sleep(min(seconds, PATIENCE))
+        time.sleep(min(seconds, MAX_DELAY_SECONDS))
         return _answer(store, operation, values)
     return _broken(kind, seconds)
 
@@ -73,7 +73,7 @@ def _fault_to_show(
         return FaultKind(row.kind), row.seconds
     amount = values.get("montant", "")
     if amount.isdigit() and int(amount) in AMOUNT_FAULTS:
-        return AMOUNT_FAULTS[int(amount)], PATIENCE
+        return AMOUNT_FAULTS[int(amount)], MAX_DELAY_SECONDS
     return None
 
 
@@ -81,7 +81,7 @@ def _broken(kind: FaultKind, seconds: float) -> Response:
     if kind in _TECHNICAL:
         return _fault(_TECHNICAL[kind], "9999", "Incident simulé.")
     if kind is FaultKind.TIMEOUT:
-        time.sleep(min(seconds, PATIENCE))
+        time.sleep(min(seconds, MAX_DELAY_SECONDS))
         return Response(status=504, body=b"", content_type="text/html")
     if kind is FaultKind.HTTP_502:
         return Response("<html><body>Bad Gateway</body></html>", status=502)
