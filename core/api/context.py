@@ -366,7 +366,9 @@ class Payments(Protocol):
         """The receipt (*facturette*) of a settled payment."""
         ...
 
-    def asked(self, provider: str, since: datetime, until: datetime) -> Sequence[StartedAttemptInfo]:
+    def asked(
+        self, provider: str, since: datetime, until: datetime
+    ) -> Sequence[StartedAttemptInfo]:
         """The attempts that `provider` was asked for or that were paid between two moments."""
         ...
 

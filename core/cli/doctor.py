@@ -279,7 +279,8 @@ def doctor() -> None:
 
 @contextmanager
 def _engine(url: str) -> Iterator[Engine]:
-    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": CHECK_TIMEOUT_SECONDS})
+    patience = {"connect_timeout": CHECK_TIMEOUT_SECONDS}
+    engine = create_engine(url, poolclass=NullPool, connect_args=patience)
     try:
         yield engine
     finally:

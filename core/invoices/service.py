@@ -346,7 +346,7 @@ class Invoices:
 
     @contextmanager
     def prefetch(self, invoice_ids: Collection[int]) -> Iterator[None]:
-        """Read invoices together: in the block, `several` of them asks no more for `PREFETCH_LIFE`."""
+        """Read invoices at once: in the block, `several` asks no more for `PREFETCH_LIFE`."""
         self._in_hand = dict.fromkeys(invoice_ids)
         if invoice_ids:
             found = self._infos(_several(), ids=list(invoice_ids))

@@ -175,7 +175,10 @@ class Notifications:
                 mails.append(row.id)
             else:
                 groups.append([row.id])
-        groups += (mails[start : start + MAIL_BATCH_SIZE] for start in range(0, len(mails), MAIL_BATCH_SIZE))
+        groups += (
+            mails[start : start + MAIL_BATCH_SIZE]
+            for start in range(0, len(mails), MAIL_BATCH_SIZE)
+        )
         rows = [(SEND, {"message_ids": ids}, str(ids[0])) for ids in groups]
         self._outbox.add_many(rows, bulk=bulk)
 

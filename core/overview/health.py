@@ -204,9 +204,13 @@ class Health:
         ]
 
     def plugins(self) -> list[PluginState]:
-        """What each plugin answers to its own questions, within `CHECK_TIMEOUT_SECONDS` seconds each."""
+        """Ask each plugin its own questions, for `CHECK_TIMEOUT_SECONDS` each."""
         return [
-            PluginState(plugin, check.name, problem_of(self._tenant, plugin, check, CHECK_TIMEOUT_SECONDS))
+            PluginState(
+                plugin,
+                check.name,
+                problem_of(self._tenant, plugin, check, CHECK_TIMEOUT_SECONDS),
+            )
             for plugin, check in self._checks()
         ]
 

@@ -76,7 +76,10 @@ PROVIDER_TIMEOUT_SECONDS = 45.0
 """Seconds that a provider may take for an answer; its own time-outs should end it long before."""
 
 START_LEASE = timedelta(seconds=60)
-"""How long one click may announce a payment while the others wait: longer than `PROVIDER_TIMEOUT_SECONDS`."""
+"""Time for which one click may announce a payment while the others wait.
+
+Longer than `PROVIDER_TIMEOUT_SECONDS`.
+"""
 
 START_WAIT_SECONDS = 3.0
 """How long another click waits for the one that announces; then it shows the payment's page."""
@@ -763,7 +766,9 @@ class Attempts:
         if flagged is not None and not may_be_paid:
             self._ledger.release(payment_id)
 
-    def _record_answer(self, payment_id: int, outcome: str, detail: str, raw: Mapping[str, Any]) -> None:
+    def _record_answer(
+        self, payment_id: int, outcome: str, detail: str, raw: Mapping[str, Any]
+    ) -> None:
         """Keep what was answered, unless it is what was answered last."""
         last = self._session.scalar(
             select(PaymentAnswer)

@@ -322,7 +322,9 @@ class Payments:
         ).all()
         return self._infos(rows)
 
-    def asked(self, provider: str, since: datetime, until: datetime) -> Sequence[StartedAttemptInfo]:
+    def asked(
+        self, provider: str, since: datetime, until: datetime
+    ) -> Sequence[StartedAttemptInfo]:
         """See `core.api.context.Payments.asked`. Oldest first."""
         rows = self._session.scalars(
             select(Payment)

@@ -240,7 +240,8 @@ class Reminders:
     # --- Pieces ------------------------------------------------------------------------------
 
     def _due(self, day: date) -> Subquery:
-        query = text(_sql("reminders")).bindparams(*_NAMED, bindparam("grace", GRACE_DAYS, Integer()))
+        grace = bindparam("grace", GRACE_DAYS, Integer())
+        query = text(_sql("reminders")).bindparams(*_NAMED, grace)
         return self._ready(query, day)
 
     def _closed(self, day: date) -> Subquery:

@@ -113,7 +113,7 @@ def _citations(piece: Piece) -> Iterator[tuple[str, str]]:
 
 
 def _unpacked(element: Any) -> bytes:
-    """Base64, and below it a gzip or the file itself; unpacked to `MAX_ATTACHMENT_BYTES` bytes at most."""
+    """Base64, and below it a gzip or the file itself; unpacked to `MAX_ATTACHMENT_BYTES`."""
     try:
         content = b64decode("".join((element.text or "").split()), validate=True)
         if content.startswith(b"\x1f\x8b"):

@@ -44,23 +44,25 @@ def deliver(
 ) -> None:
     """Handle a due row, if it is still due and nobody else has it."""
     try:
-        town = runtime.open(tenant)
+        uow = runtime.open(tenant)
     except UnknownTownError:
         log.warning("outbox.no_town", tenant=tenant)
         return
-    with town.session, structlog.contextvars.bound_contextvars(tenant=tenant, row=str(row_id)):
-        claim = town.outbox.claim(row_id)
-        town.session.commit()
+    with uow.session, structlog.contextvars.bound_contextvars(tenant=tenant, row=str(row_id)):
+        claim = uow.outbox.claim(row_id)
+        uow.session.commit()
         if claim is None:
             return
         topic = claim.topic
         plugin, consumer = consumers.get(topic, ("", None))
-        if consumer is None or (plugin and plugin not in town.config.enabled):
-            _end(town, claim, RetryableError(f"nobody handles {topic!r} here", DISABLED_PLUGIN_DELAY), None)
+        if consumer is None or (plugin and plugin not in uow.config.enabled):
+            error = RetryableError(f"nobody handles {topic!r} here", DISABLED_PLUGIN_DELAY)
+            _end(uow, claim, error, None)
             return
         if claim.attempt > consumer.attempts:
-            # Errors are counted below; who gets here died of it, and must not kill for ever.
-            _end(town, claim, PermanentError("its workers died"), consumer)
+            # An attempt counts at the claim, and errors end it below: reaching this line means
+            # that the worker process died each time, so stop retrying.
+            _end(uow, claim, PermanentError("its workers died"), consumer)
             return
         try:
             with (
@@ -68,16 +70,16 @@ def deliver(
                 renewed(runtime, tenant, claim, consumer.lease),
                 _time_limit(consumer.lease),
             ):
-                _handle(town, plugin, consumer, claim)
-            town.outbox.finish(claim)
-            town.session.commit()
+                _handle(uow, plugin, consumer, claim)
+            uow.outbox.finish(claim)
+            uow.session.commit()
             metrics.effects.labels(topic, "done").inc()
         except LostClaimError:
-            town.session.rollback()
+            uow.session.rollback()
             metrics.effects.labels(topic, "lost").inc()
             log.warning("outbox.lost_claim", topic=topic)
-        except (Exception, OutOfTimeError) as error:  # noqa: BLE001 - the row must not be stuck
-            _end(town, claim, error, consumer)
+        except (Exception, OutOfTimeError) as fault:  # noqa: BLE001 - the row must not be stuck
+            _end(uow, claim, fault, consumer)
 
 
 def _handle(uow: UnitOfWork, plugin: str, consumer: Consumer, claim: Claim) -> None:
@@ -139,7 +141,7 @@ def _time_limit(lease: timedelta) -> Iterator[None]:
 
 
 def _end(uow: UnitOfWork, claim: Claim, error: BaseException, consumer: Consumer | None) -> None:
-    """Give the row back, or bury it where a person sees it."""
+    """Give the row back, or mark it dead where a person sees it."""
     if isinstance(error, OutOfTimeError):
         uow.session.invalidate()  # It may have been stopped in the middle of a statement.
     uow.session.rollback()

@@ -22,7 +22,9 @@ log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def renewed(runtime: Process, tenant: str, claim: outbox.Claim, longest: timedelta) -> Iterator[None]:
+def renewed(
+    runtime: Process, tenant: str, claim: outbox.Claim, longest: timedelta
+) -> Iterator[None]:
     """Hold the claimed row for as long as the block runs, for `longest` at most."""
     if longest <= outbox.LEASE:  # The claim's own lease is enough.
         yield

@@ -39,7 +39,7 @@ PUBLISH_LEASE = timedelta(seconds=60)
 """How long a published row waits for a worker before it is published again."""
 
 LEASE = timedelta(seconds=60)
-"""How long a worker has a row without a sign of life (`Outbox.heartbeat`); then another takes it."""
+"""Time for which a worker has a row without a `Outbox.heartbeat`; then another takes it."""
 
 _ROW_ONLY = {"synchronize_session": False}
 """Nobody holds rows of the outbox as objects: a worker need not look for them, at every row."""

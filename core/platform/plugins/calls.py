@@ -233,7 +233,8 @@ def _visited(visit: Visit, call: Callable[[], T]) -> T:
 def batch_calls(ask: Callable[[], T]) -> T:
     """Call what calls several plugins, each by `contain`, in one companion.
 
-    Each has `CALL_TIMEOUT_SECONDS`. One that hangs is a fault and rests, and all is asked once more without it:
+    Each has `CALL_TIMEOUT_SECONDS`. One that hangs is a fault and cools down, and all is asked once
+    more without it:
     `ask` must do nothing but ask. What it raises passes.
     """
     if _gathering() is not None:
@@ -490,7 +491,8 @@ class _Rests:
     def add(self, key: Key) -> None:
         """It hung."""
         times = self._times[key] = self._times.get(key, 0) + 1
-        self._until[key] = time.monotonic() + min(COOLDOWN_SECONDS * 2 ** (times - 1), MAX_COOLDOWN_SECONDS)
+        seconds = min(COOLDOWN_SECONDS * 2 ** (times - 1), MAX_COOLDOWN_SECONDS)
+        self._until[key] = time.monotonic() + seconds
 
     def end(self, key: Key) -> None:
         """It answered."""

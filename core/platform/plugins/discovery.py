@@ -272,7 +272,8 @@ def rules_of(item: Any) -> tuple[ChatRule, ...]:
         NonsenseError: they are none.
     """
     rules = list(islice(item.rules, MAX_ITEMS_OF_HOOK + 1))
-    if not rules or len(rules) > MAX_ITEMS_OF_HOOK or not all(isinstance(rule, ChatRule) for rule in rules):
+    sound = 0 < len(rules) <= MAX_ITEMS_OF_HOOK
+    if not sound or not all(isinstance(rule, ChatRule) for rule in rules):
         raise ContractError(f"gave {item!r:.80}, whose rules are no 1 to {MAX_ITEMS_OF_HOOK} rules")
     for rule in rules:
         phrases = (*rule.phrases, *rule.unless)

@@ -84,7 +84,9 @@ class Courier:
             return type(error).__name__
 
     def _post(self, operation: Operation) -> str:
-        answer = httpx.post(operation.urlnotif, data={"idOp": operation.id_op}, timeout=TIMEOUT_SECONDS)
+        answer = httpx.post(
+            operation.urlnotif, data={"idOp": operation.id_op}, timeout=TIMEOUT_SECONDS
+        )
         return f"HTTP {answer.status_code}"
 
     def _send(self, operation: Operation) -> str:
