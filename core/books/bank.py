@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
+from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.errors import UserError
 from core.books.office import asked_period, period_query
-from core.domain.bank import StatementError, StatementFault, read_statement
+from core.domain.bank import (
+    Column,
+    Layout,
+    StatementError,
+    StatementFault,
+    read_statement,
+    statement_columns,
+)
+from core.domain.statements.table import FIELDS
+from core.imports.layouts import BANK
 from core.platform.i18n import gettext as _
 from core.platform.tabular.writing import Table
 from core.platform.web.files import download
 
 T = "office"
 MAX_UPLOAD_BYTES = 5 * 1024 * 1024
+MOST_COLUMNS: Final = 200
+LONGEST: Final = 200
 
 
 @view_config(
@@ -34,13 +47,26 @@ def bank(request: Request) -> dict[str, Any]:
     permission="office",
 )
 def compare(request: Request) -> dict[str, Any] | Response:
-    """Both sides, on the page or as a file. The statement is read and not kept."""
+    """Both sides, on the page or as a file. The statement is read and not kept.
+
+    Or read its columns, keep which is what for this régie, or forget that.
+    """
+    kind = request.POST.get("as", "")
+    columns: list[Column] = []
     try:
-        table = _table(request, _given(request))
+        if kind in {"keep", "forget"}:
+            return _layout(request, kind)
+        content = _given(request)
+        if kind == "columns":
+            columns = _columns(content)
+            table = _table(request, b"")
+        else:
+            table = _table(request, content)
     except UserError as error:
         request.response.status_int = 422
-        return _page(request, _table(request, b""), error.message)
-    kind = request.POST.get("as", "")
+        return _page(request, _table(request, b""), error.message, columns=_sent_columns(request))
+    if columns:
+        return _page(request, table, columns=columns)
     if kind == "pdf":
         return download(table.pdf(request.town.name, language=request.language))
     if kind in {"csv", "xlsx"}:
@@ -61,10 +87,46 @@ def _given(request: Request) -> bytes:
     return content
 
 
+def _columns(content: bytes) -> list[Column]:
+    try:
+        columns = statement_columns(content)
+    except StatementError as error:
+        raise UserError(refusal(error)) from None
+    return [Column(one.name, one.shown[:LONGEST]) for one in columns[:MOST_COLUMNS]]
+
+
+def _sent_columns(request: Request) -> list[Column]:
+    """The columns that the page showed, as its form sends them back."""
+    pairs = zip(request.POST.getall("name"), request.POST.getall("shown"), strict=False)
+    return [Column(name[:LONGEST], shown[:LONGEST]) for name, shown in pairs][:MOST_COLUMNS]
+
+
+def _layout(request: Request, kind: str) -> Response:
+    period = asked_period(request)
+    if kind == "forget":
+        request.ctx.layouts.remove(BANK, period.regie)
+        message = _("Les colonnes de ce relevé sont oubliées.")
+    else:
+        known = {column.name for column in _sent_columns(request)}
+        chosen = {field: request.POST.get(f"column-{field}", "") for field in FIELDS}
+        chosen = {field: name for field, name in chosen.items() if name in known}
+        twice = len(set(chosen.values())) < len(chosen)
+        if Layout.of(chosen) is None or twice or ("side" in chosen and "amount" not in chosen):
+            raise UserError(
+                _("Indiquez la colonne de la date, et celle du montant (ou celles du débit et du "
+                  "crédit). Une colonne ne sert qu’une fois.")
+            )  # fmt: skip
+        request.ctx.layouts.keep(BANK, period.regie, chosen)
+        message = _("Les colonnes sont gardées pour les relevés de cette régie.")
+    request.session.flash(message, "success")
+    return HTTPSeeOther(location=request.route_path("office_bank", _query=period_query(period)))
+
+
 def _table(request: Request, content: bytes) -> Table:
     period = asked_period(request)
+    kept = request.ctx.layouts.find(BANK, period.regie) if content else None
     try:
-        credits_ = read_statement(content) if content else []
+        credits_ = read_statement(content, Layout.of(kept) if kept else None) if content else []
     except StatementError as error:
         raise UserError(refusal(error)) from None
     label = request.town.regie_label(period.regie)
@@ -72,15 +134,28 @@ def _table(request: Request, content: bytes) -> Table:
     return table
 
 
-def _page(request: Request, table: Table, error: str = "") -> dict[str, Any]:
+def _page(
+    request: Request, table: Table, error: str = "", *, columns: Sequence[Column] = ()
+) -> dict[str, Any]:
     period = asked_period(request)
+    kept = request.ctx.layouts.find(BANK, period.regie) or {}
     return {
         "period": period,
         "regie": period.regie,
         "where": period_query(period),
         "table": table,
         "rows": [(row, None) for row in table.rows],
-        "compared": request.method == "POST" and not error,
+        "compared": request.method == "POST" and not error and not columns,
+        "columns": columns,
+        "fields": {
+            "date": _("Date"), "label": _("Libellé"), "amount": _("Montant, débits et crédits"),
+            "side": _("Sens (débit ou crédit) de ce montant"), "debit": _("Débit"),
+            "credit": _("Crédit"),
+        },
+        "chosen": {
+            field: request.POST.get(f"column-{field}", kept.get(field, "")) for field in FIELDS
+        },
+        "kept": kept,
         "error": error,
     }
 
@@ -111,7 +186,7 @@ def _faults() -> dict[StatementFault, str]:
         ),
         StatementFault.COLUMNS: _(
             "Les titres ne disent pas où se trouvent la date et le montant (« Date », « Débit » et "
-            "« Crédit », ou « Montant »). Renommez-les dans le fichier."
+            "« Crédit », ou « Montant »). Dites ci-dessous quelle colonne est quoi."
         ),
         StatementFault.CUT: _(
             "Un enregistrement CFONB n’a pas ses 120 caractères, ou son type est inconnu."

@@ -9,13 +9,13 @@ from datetime import date, timedelta
 from core.domain.statements.cfonb import is_cfonb, read_cfonb
 from core.domain.statements.markup import is_camt, is_ofx, read_camt, read_ofx
 from core.domain.statements.movement import Credit, StatementError, StatementFault
-from core.domain.statements.table import Layout, read_table
+from core.domain.statements.table import Column, Layout, columns, read_table
 from core.domain.tabular.decoding import DecodeError, decode
 from core.domain.tabular.rows import Row, TableError, is_workbook, read_tables
 
 __all__ = [
-    "Credit", "Expected", "Layout", "Pair", "StatementError", "StatementFault", "match",
-    "read_movements", "read_statement", "statement_tables",
+    "Column", "Credit", "Expected", "Layout", "Pair", "StatementError", "StatementFault", "match",
+    "read_movements", "read_statement", "statement_columns", "statement_tables",
 ]  # fmt: skip
 
 WINDOW = timedelta(days=7)
@@ -80,6 +80,17 @@ def statement_tables(content: bytes) -> list[list[Row]]:
         return read_tables(content)
     except TableError as error:
         raise StatementError(error.line, StatementFault(error.fault)) from None
+
+
+def statement_columns(content: bytes) -> list[Column]:
+    """The columns of the largest table of a file, among which a régie chooses.
+
+    Raises:
+        StatementError: it is no file of tables.
+    """
+    if not content.strip(b"\0 \r\n\t"):
+        raise StatementError(0, StatementFault.EMPTY)
+    return columns(max(statement_tables(content), key=len))
 
 
 def _of_tables(tables: list[list[Row]], layout: Layout | None) -> list[Credit]:

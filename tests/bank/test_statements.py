@@ -129,6 +129,8 @@ def refused(text):
         ("Date;Libellé;Montant;Montant\n27/11/2026;x;5,00;6,00\n", 1, StatementFault.COLUMNS),
         ("27/11/2026;x;5,00;1234,56\n28/11/2026;y;6,00;1240,56\n", 0, StatementFault.COLUMNS),
         ("27/11/2026;20261127;REF\n", 0, StatementFault.COLUMNS),
+        ("27/11/2026;x;5,00;C\n28/11/2026;y;6,00;D\n", 0, StatementFault.COLUMNS),
+        ("Quand;Quoi;Parti\n27/11/2026;x;5,00\n", 0, StatementFault.COLUMNS),
         ('Date;Libellé;Montant\n27/11/2026;"x;5,00\n', 2, StatementFault.QUOTES),
         ("Date;Libellé;Montant\n27/11/2026;" + "x" * 200_000 + ";5,00\n", 2, StatementFault.CELL),
         ("Date;Libellé;Montant\n27/11/2026;" + "x" * 70_000 + ";5,00\n", 2, StatementFault.CELL),

@@ -11,6 +11,7 @@ from webtest import Upload
 
 from core.api.payments import Means
 from core.domain.bank import Credit, Expected, StatementError, match, read_statement
+from core.imports.layouts import BANK
 
 MARCH = "/regie/comptes/rapprochement?regie=CANTINE&mois=2026-03"
 DAYS = st.dates(date(2026, 3, 1), date(2026, 3, 31))
@@ -111,3 +112,62 @@ def test_it_is_a_file_too(paid, kind, start):
     form["file"] = Upload("releve.csv", b"12/03/2026;PAYFIP;56,87\n")
     answer = form.submit("as", value=kind)
     assert answer.body.startswith(start)
+
+
+UNTOLD = "Quand;Combien;Dans quel sens;Pourquoi\n27/03/2026;56,87;C;PAYFIP\n28/03/2026;2,50;D;FRAIS\n".encode("cp1252")
+
+
+def choose(work, content, button="keep", **chosen):
+    """Read the columns of a statement, and say which is what."""
+    form = next(f for f in work.get(MARCH).forms.values() if "as" in f.fields and "columns" in str(f.text))
+    form["file"] = Upload("releve.csv", content)
+    page = work.follow(form.submit("as", value="columns", expect_errors=True))
+    form = work.form(page, "column-date")
+    for field, name in chosen.items():
+        form[f"column-{field}"] = name
+    return work.follow(form.submit("as", value=button, expect_errors=True))
+
+
+def test_a_regie_says_once_which_column_is_what(work, portal):
+    assert send(work, UNTOLD).status_int == 422, "a column that nobody knows says whether it came"
+    page = choose(work, UNTOLD, date="quand", amount="combien", side="dans_quel_sens", label="pourquoi")
+    assert "gardées" in page
+    shown = send(work, UNTOLD)
+    assert shown.status_int == 200
+    assert "56,87" in shown
+    assert "2,50" not in shown, "a debit is no receipt"
+    with portal.town() as town:
+        assert town.layouts.find(BANK, "CANTINE")["side"] == "dans_quel_sens"
+        assert town.layouts.find(BANK, "GARDERIE") is None
+        assert not any(key.startswith("layout-") for key in town.sources)
+    assert send(work, cfonb(date(2026, 3, 27), 5687).encode()).status_int == 200, "a file of another kind"
+    other = "Date;Libellé;Montant\n27/03/2026;PAYFIP;56,87\n".encode()
+    assert send(work, other).status_int == 200, "and a table of other titles"
+    page = work.get(MARCH)
+    form = next(f for f in page.forms.values() if "as" in f.fields and "forget" in str(f.text))
+    work.follow(form.submit("as", value="forget"))
+    assert send(work, UNTOLD).status_int == 422
+
+
+def test_columns_without_titles_are_told_by_their_place(work):
+    rows = "27/03/2026;56,87;1 234,56;PAYFIP\n28/03/2026;-2,50;1 232,06;FRAIS\n".encode("cp1252")
+    assert send(work, rows).status_int == 422, "two amounts: one is a balance"
+    choose(work, rows, date="#1", amount="#2", label="#4")
+    shown = send(work, rows)
+    assert shown.status_int == 200
+    assert "1\u202f234,56" not in shown
+
+
+@pytest.mark.parametrize("chosen", [{}, {"date": "quand"}, {"amount": "combien"}, {"date": "quand", "amount": "quand"}, {"date": "quand", "debit": "combien", "side": "pourquoi"}])
+def test_a_choice_that_says_too_little_is_asked_again(work, portal, chosen):
+    page = choose(work, UNTOLD, **chosen)
+    assert page.status_int == 422
+    assert work.form(page, "column-date")["column-date"].value == chosen.get("date", "")
+    with portal.town() as town:
+        assert town.layouts.find(BANK, "CANTINE") is None
+
+
+def test_columns_of_no_table_are_refused_in_words(work):
+    form = next(f for f in work.get(MARCH).forms.values() if "as" in f.fields and "columns" in str(f.text))
+    form["file"] = Upload("releve.xlsx", b"PK\x03\x04rest")
+    assert "ne s’ouvre pas" in form.submit("as", value="columns", expect_errors=True)

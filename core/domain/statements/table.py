@@ -111,14 +111,33 @@ def read_table(rows: Sequence[Row], layout: Layout | None = None) -> list[Credit
     return list(movements.read())
 
 
-def titles(rows: Sequence[Row]) -> list[str]:
-    """The titles among which a régie chooses: those of the row that is likeliest to hold them."""
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column among which a régie chooses: how a `Layout` names it, and how a page shows it."""
+
+    name: str
+    """Its title, or ``#3`` where the table has no row of titles that tells its columns apart."""
+    shown: str
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """The columns of a table, by the row that is likeliest to hold the titles."""
     best = max(
         rows[:HEADER_ROWS],
         key=lambda row: (sum(map(_is_known, map(title, row.cells))), _words(row)),
         default=None,
     )
-    return [cell for cell in best.cells if title(cell)] if best else []
+    if best is None:
+        return []
+    names = [title(cell) for cell in best.cells]
+    holds_values = any(_day(cell) or _has_cents(cell) for cell in best.cells)
+    if holds_values or len(set(filter(None, names))) < len(list(filter(None, names))):
+        return [
+            Column(f"#{place}", cell)
+            for place, cell in enumerate(best.cells, start=1)
+            if cell
+        ]
+    return [Column(name, cell) for name, cell in zip(names, best.cells, strict=True) if name]
 
 
 def _is_known(name: str) -> bool:
@@ -134,38 +153,44 @@ def _words(row: Row) -> int:
 
 def _places(rows: Sequence[Row], layout: Layout | None) -> _Places:
     if layout is not None:
-        return _places_by_layout(rows, layout)
+        found = _places_by_layout(rows, layout)
+        if found is not None:
+            return found
+        # Another bank's file, or the bank has changed its titles: as if nothing had been kept.
     for number, row in enumerate(rows[:HEADER_ROWS]):
         if any(_day(cell) or _has_cents(cell) for cell in row.cells):
             continue  # Titles hold neither days nor amounts.
-        found = _places_by_titles([title(cell) for cell in row.cells], number, rows)
-        if found is not None:
-            return found
+        titled = _places_by_titles([title(cell) for cell in row.cells], number, rows)
+        if titled is not None:
+            return titled
     return _places_by_sight(rows)
 
 
-def _places_by_layout(rows: Sequence[Row], layout: Layout) -> _Places:
+def _places_by_layout(rows: Sequence[Row], layout: Layout) -> _Places | None:
+    """The columns that a régie chose; None where this table does not have them."""
     wanted = {field: getattr(layout, field) for field in FIELDS if getattr(layout, field)}
+    named: list[list[str]] = []
     if all(name.startswith("#") for name in wanted.values()):
         at = {field: int(name[1:]) - 1 for field, name in wanted.items()}
         first = next(
             (n for n, row in enumerate(rows) if _day(row.cell(at["date"])) is not None), None
         )
         if first is None:
-            raise StatementError(0, StatementFault.COLUMNS)
+            return None
         header = first - 1
     else:
         named = [[title(cell) for cell in row.cells] for row in rows[:HEADER_ROWS]]
         found = (n for n, names in enumerate(named) if {*wanted.values()} <= {*names})
         header = next(found, -1)
         if header < 0:
-            raise StatementError(0, StatementFault.COLUMNS)
+            return None
         at = {field: named[header].index(name) for field, name in wanted.items()}
     return _Places(
         header,
         at["date"],
         (at["label"],) if "label" in at else (),
         at.get("amount"), at.get("debit"), at.get("credit"), at.get("side"),
+        *((_first(named[header], _CURRENCY), _first(named[header], _STATUS)) if named else ()),
     )  # fmt: skip
 
 
@@ -236,12 +261,18 @@ def _places_by_sight(rows: Sequence[Row]) -> _Places:
     ]
     if not days or len(money) != 1:
         raise StatementError(0, StatementFault.COLUMNS)
+    first = rows.index(dated[0])
+    if first and rows[first - 1].cell(money[0]):
+        # It has a title, which nobody here knows: money that came, that went, or a balance.
+        raise StatementError(0, StatementFault.COLUMNS)
+    if any(_says_sides(dated, n) for n in range(width) if n not in {*days, *money}):
+        raise StatementError(0, StatementFault.COLUMNS)
     labels = [
         n
         for n in range(width)
         if n not in {*days, *money} and any(re.search(r"[^\W\d_]", row.cell(n)) for row in dated)
     ]
-    return _Places(rows.index(dated[0]) - 1, days[0], tuple(labels), money[0])
+    return _Places(first - 1, days[0], tuple(labels), money[0])
 
 
 class _Movements:
