@@ -99,7 +99,7 @@ from core.domain.references import bare, check_character
 from core.domain.start_refusals import RefusalKind
 from core.domain.tabular.decoding import DecodeError, Encoding, decode, detect
 from core.domain.tabular.rows import Row as TableRow
-from core.domain.tabular.rows import TableError, read_tables
+from core.domain.tabular.rows import TableError, TableFault, read_tables
 from core.domain.tabular.spreadsheets import csv_text
 from core.platform.clock import PARIS
 from core.platform.db.base import Base, TenantScoped
@@ -225,6 +225,7 @@ __all__ = [
     "StartRefusedError",
     "Table",
     "TableError",
+    "TableFault",
     "TableRow",
     "TaxKind",
     "TenantContext",

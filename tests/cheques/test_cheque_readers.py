@@ -90,7 +90,7 @@ def test_a_bad_cell_is_named_and_nothing_is_kept(line, column, word):
         (b"", "vide"),
         (b"\n\n", "vide"),
         (HEADER.encode(), "aucun"),
-        (HEADER.replace(";", ",").encode(), "points-virgules"),
+        (HEADER.replace(";", ",").encode(), "aucun"),
         (HEADER.replace("montant", "total").encode(), "inconnue"),
         (HEADER.replace(";montant", "").encode(), "manquante"),
         (HEADER.replace(";cheque", "").encode(), "manquante"),
@@ -98,8 +98,11 @@ def test_a_bad_cell_is_named_and_nothing_is_kept(line, column, word):
         (csv('R1;"open'), "guillemet"),
         (csv("R1;2"), "cellules"),
         (b"\x00\x01\x02\xff;", "CSV"),
-        (b"a;" + b"x" * 30_000, "longue"),
+        (b"a;" + b"x" * 70_000, "longue"),
         (b"PK\x03\x04 not a zip", "XLSX"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "XLS"),
+        (csv(GOOD, ";;;;;;Total;56,88;;;;"), "total"),
+        (csv("R1;2025-11-20;1;0001234;099999000015;012345678906;63;56,87;a"), "cellules"),
         (b"x" * (20 * 1024 * 1024 + 1), "20"),
         (csv(GOOD.replace("0001234;099999000015;012345678906;63", "0001234;;;"), GOOD.replace("0001234;099999000015;012345678906;63", "0001235;;;")), "rang"),
     ],
@@ -155,7 +158,7 @@ def test_a_regisseurs_own_list_through_the_towns_mapping():
     [
         (["Martin", 1234, 56.87, "", None], "n° chèque", "zéros"),
         (["Martin", "0001234", 56.875, "", None], "somme", "montant"),
-        (["Martin", "0001234", "#REF!", "", None], "somme", "montant"),
+        (["Martin", "0001234", "#REF!", "", None], "somme", "vide"),
         (["Martin", "0001234", datetime.fromisoformat("2025-01-01"), "", None], "somme", "montant"),
         (["Martin", "0001234", 10, "2,02501E+12", None], "facture", "scientifique"),
         (["Martin", "0001234", 10, "", 45981], "daté du", "tableur"),
@@ -315,6 +318,30 @@ def test_a_foreign_cheque_is_named_and_left_out():
 )
 def test_what_old_programs_and_excel_add_to_a_file(before, after):
     assert [r.number for r in read_file("r", before + csv(GOOD) + after).records] == ["0001234"]
+
+
+@pytest.mark.parametrize("separator", [",", "\t", "|"])
+def test_another_separator(separator):
+    content = csv(*(line.replace(",", ".").replace(";", separator) for line in (GOOD, TWO)))
+    content = content.replace(HEADER.encode(), HEADER.replace(";", separator).encode())
+    assert [r.amount for r in read_file("r", content).records] == [5687, 23982]
+
+
+def test_what_stands_round_a_list():
+    """Titles of the list above its columns, a printed header, totals, cells over two lines."""
+    two = TWO.replace("LEROY CÉLINE", '"LEROY\nCÉLINE"')
+    content = csv(GOOD, HEADER, two, ";;;;;;Total;296,69;;;;").replace(b"remise;", b"Ville de Demo\r\n\r\nremise;", 1)
+    read = read_file("r", content.decode().encode("iso8859-15"))
+    assert read.problems == ()
+    assert [(r.amount, r.line) for r in read.records] == [(5687, 4), (23982, 6)]
+    assert read.records[1].issuer == "LEROY CÉLINE"
+
+
+def test_a_towns_own_list_as_text_and_the_portals_beside_it():
+    own = "Payeur;N° chèque;Somme;Facture;Daté du;À savoir\nMartin;0001234;56,87;A-1;20/11/2025;x\n"
+    (record,) = read_file("liste.csv", own.encode("cp1252"), mapping=MAPPING).records
+    assert (record.issuer, record.amount, record.slip) == ("Martin", 5687, "liste.csv")
+    assert len(read_file("r", csv(GOOD), mapping=MAPPING).records) == 1
 
 
 def test_titles_as_people_write_them():

@@ -69,12 +69,12 @@ def read_file(
 def _open(
     name: str, content: bytes, mapping: Mapping[str, str] | None, slip: str
 ) -> tuple[str, Iterator[ChequeRecord | ChequeProblem]]:
-    from plugins.cheque_import.readers import delimited, scanner, spreadsheet, tlmc  # noqa: PLC0415
+    from plugins.cheque_import.readers import scanner, tables, tlmc  # noqa: PLC0415
 
-    if content.startswith(b"PK\x03\x04"):
-        return "xlsx", spreadsheet.read(content, name, mapping, slip=slip)
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return "xlsx", tables.read(content, name, mapping, slip=slip)
     if tlmc.looks_like(content):
         return "tlmc320", tlmc.read(content, name)
     if scanner.looks_like(content[:4000].decode("latin-1")):
         return "cmc7", scanner.read(content, name, slip=slip)
-    return "csv", delimited.read(content, name)
+    return "csv", tables.read(content, name, mapping, slip=slip, strict=True)

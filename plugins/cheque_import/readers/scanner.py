@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from core.plugin import DecodeError, decode
 from core.plugin import gettext as _
 from plugins.cheque_import.cmc7 import UNREAD
-from plugins.cheque_import.readers.delimited import decode
 from plugins.cheque_import.readers.table import read_row
 from plugins.cheque_import.records import ChequeProblem, ChequeRecord
 
@@ -29,7 +29,7 @@ def read(content: bytes, file: str, *, slip: str = "") -> Iterator[ChequeRecord 
     """Yield one cheque a line: ``<line> (key)<tab>56,87``. The key may be left out."""
     try:
         text = decode(content)
-    except UnicodeDecodeError:
+    except DecodeError:
         yield ChequeProblem(_("Le fichier n’est pas un texte en UTF-8 ou Windows-1252."), file)
         return
     rank = 0

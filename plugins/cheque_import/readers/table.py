@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 
 from core.plugin import AmountError, parse_amount
 from core.plugin import gettext as _
@@ -41,7 +41,7 @@ MANDATORY = ("remise", "rang", "montant")
 
 _LIMITS = {"emetteur": 200, "banque": 120, "observations": 1000, "remise": 60, "code_famille": 60}
 _DATES = (
-    re.compile(r"(?P<y>\d{4})-(?P<m>\d\d?)-(?P<d>\d\d?)(?:[T ]00:00(?::00)?)?\Z", re.ASCII),
+    re.compile(r"(?P<y>\d{4})-(?P<m>\d\d?)-(?P<d>\d\d?)(?:[T ]\d\d:\d\d(?::\d\d)?)?\Z", re.ASCII),
     re.compile(r"(?P<d>\d\d?)[/.](?P<m>\d\d?)[/.](?P<y>\d{4})\Z", re.ASCII),
     re.compile(r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)\Z", re.ASCII),
 )
@@ -190,19 +190,3 @@ def read_date(text: str, column: str) -> date | None:
             _("Le tableur a remplacé la date par un nombre. Mettez la colonne au format Date."),
         )
     raise _FieldError(column, _("Ce n’est pas une date, comme 20/11/2025."))
-
-
-def text_of(value: object) -> str:
-    """What a spreadsheet's cell means as text. A damaged one is left for `read_row` to refuse."""
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.date().isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, float):
-        # repr is the shortest text that is that number: 56.87 stays 56.87, 15 digits survive.
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    return str(value)
