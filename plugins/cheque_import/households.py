@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from core.plugin import TenantContext
+from plugins.cheque_import.history import hold
 from plugins.cheque_import.models import Cheque, ChequeAccount, ChequeProposal
 
 
@@ -51,6 +52,8 @@ def erase(ctx: TenantContext, family_id: int) -> None:
 def merge(ctx: TenantContext, kept: int, gone: int) -> None:
     """Give `kept` the cheques of `gone`, and what is known of the accounts that paid for it."""
     tenant = ctx.town.slug
+    for regie in sorted(regie.key for regie in ctx.town.regies):
+        hold(ctx, regie)  # Nobody matches or decides these cheques meanwhile.
     there = select(ChequeAccount.account).where(
         ChequeAccount.tenant_id == tenant, ChequeAccount.family_id == kept
     )

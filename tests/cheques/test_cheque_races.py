@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,17 +15,24 @@ from core.plugin import Means, UserError
 from core.testing.portal import make_portal, record
 from plugins.cheque_import import plugin
 from plugins.cheque_import.desk import Desk
+from plugins.cheque_import.history import hold, locked
 from plugins.cheque_import.intake import Intake
 from plugins.cheque_import.matching import Matching
 from plugins.cheque_import.records import ChequeRecord, Hasher
 
 FEW, THOUSANDS = 60, 2000
+TOML = """
+[plugins.cheque_import]
+account_key = "0123456789abcdef0123"
+"""
 
 
 @pytest.fixture
 def portal(empty_database, redis, tmp_path):
     upgrade(empty_database.owner_url, [plugin.migrations().directory])
-    made = make_portal(empty_database, tmp_path)
+    made = make_portal(
+        empty_database, tmp_path, plugins={"cheque_import": plugin}, toml=TOML
+    )  # fmt: skip
     yield made
     made.runtime.close()
 
@@ -213,3 +221,42 @@ def test_one_file_or_one_sitting_begun_twice_at_once_is_one(portal):
     assert rows(portal, "SELECT rank FROM cheque WHERE slip = '24/11' ORDER BY rank") == [
         (1,), (2,), (3,), (4,),
     ]  # fmt: skip
+
+
+def test_families_merge_while_an_agent_books_their_cheque(portal):
+    """The agent has the cheque and wants the invoice: merging must not have it the other way round."""
+    ours, _theirs = two_piles(portal, 1)
+    cheque_has_been_taken, merging_has_begun = threading.Event(), threading.Event()
+    with portal.town() as town:
+        (one,) = town.invoices.by_number(invoice(0))
+        other = town.files.create("F777", "FAMILLE 777", [], "fr")
+        town.session.execute(text("UPDATE cheque SET family_id = :f"), {"f": one.family_id})
+
+    def book():
+        with portal.town() as town:
+            hold(town, "CANTINE")
+            locked(town, ours[0])
+            cheque_has_been_taken.set()
+            merging_has_begun.wait(10)
+            waiting_for_a_lock(portal, seconds=5)
+            town.payments.hold([one.id])
+
+    def merge():
+        cheque_has_been_taken.wait(10)
+        with portal.town() as town:
+            merging_has_begun.set()
+            town.merging.merge(other, one.family_id)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(book), pool.submit(merge)]:
+            done.result(60)
+    assert rows(portal, "SELECT DISTINCT family_id FROM cheque") == [(other,)]
+    assert rows(portal, "SELECT family_id FROM invoice") == [(other,)]
+
+
+def waiting_for_a_lock(portal, seconds):
+    """Wait until a connection waits for another's lock."""
+    end = time.monotonic() + seconds
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while rows(portal, waits) == [(0,)] and time.monotonic() < end:
+        time.sleep(0.02)
