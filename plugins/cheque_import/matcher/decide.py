@@ -11,8 +11,14 @@ from collections.abc import Sequence
 
 from plugins.cheque_import.matcher import explain
 from plugins.cheque_import.matcher.batch import disputed, exchanged
-from plugins.cheque_import.matcher.evidence import Evidence, Quality, gather, lonely
-from plugins.cheque_import.matcher.normalise import best_score, checked, people
+from plugins.cheque_import.matcher.evidence import (
+    Evidence,
+    Quality,
+    gather,
+    lonely,
+    may_be_misread,
+)
+from plugins.cheque_import.matcher.normalise import best_score, people
 from plugins.cheque_import.matcher.rank import POOR_NAME, propose, ranked
 from plugins.cheque_import.matcher.snapshot import Cheque, Index, Match, Proposal, Rule, State
 from plugins.cheque_import.matcher.ways import exact_way
@@ -68,8 +74,10 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     free = fair or not evidence.named() or _nobody_else(cheque, evidence, family, index)
     near = not evidence.links and _only_near(evidence) == family
     second = account or code or near
-    signs = (quality is not None) + account + code + good
-    if evidence.elsewhere and account + code + good < 2:
+    # Its own old coupon, though it pays nothing, says whose a cheque is.
+    old = bool(evidence.elsewhere)
+    signs = (quality is not None) + account + code + good + near + old
+    if old and signs < 2:
         return None
     if evidence.code_family is not None and not code and (
         # A code is keyed by hand: two other signs outweigh it, one does not, and none does when
@@ -82,7 +90,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
         and evidence.named()
         and name < POOR_NAME
         and signs < 2
-        and _named_elsewhere(evidence, family, index)
+        and _named_elsewhere(cheque, evidence, family, index)
     ):
         # A neighbour's coupon. An account has its name looked at where that family owes the same.
         return None
@@ -90,7 +98,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     if way is None or not way.unique or any(invoice.under_way for invoice in way.invoices):
         return None
     if evidence.unread and (
-        any(checked(raw) for raw in evidence.unread)  # no misreading: another town's, or recent
+        not all(may_be_misread(raw, index) for raw in evidence.unread)  # another town's, or recent
         or signs < 2
         or len(way.invoices) < len(evidence.referred) + len(evidence.unread)
     ):
@@ -103,7 +111,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     rule = _rule(
         evidence, complete=cheque.amount == sum(i.balance for i in evidence.referred),
         signs=signs, account=account, code=code, good=good, fair=fair, free=free, near=near,
-        second=second, lone=all(lonely(hit.raw, hit.invoice, index) for hit in evidence.hits),
+        second=second, index=index,
     )  # fmt: skip
     if rule is None:
         return None
@@ -112,16 +120,12 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
 
 def _rule(
     evidence: Evidence, *, complete: bool, signs: int, account: bool, code: bool, good: bool,
-    fair: bool, free: bool, near: bool, second: bool, lone: bool,
+    fair: bool, free: bool, near: bool, second: bool, index: Index,
 ) -> Rule | None:  # fmt: skip
     quality = evidence.quality()
     if quality is not None:
-        alone = complete and (
-            quality is Quality.CHECKED
-            or (quality is Quality.EXACT and lone and not evidence.unread)
-        )
         seconded = second or (fair if quality > Quality.REPAIRED else good)
-        if not (alone or seconded):
+        if not (seconded or (complete and _alone(evidence, quality, index))):
             return None
         return Rule.REFERENCE if complete else Rule.REFERENCE_PART
     if account and code:
@@ -135,6 +139,17 @@ def _rule(
     return Rule.AGREEMENT if signs >= 2 else None
 
 
+def _alone(evidence: Evidence, quality: Quality, index: Index) -> bool:
+    """Whether references that are the whole amount need no second sign."""
+    if quality is Quality.CHECKED:
+        return True
+    return (
+        quality is Quality.EXACT
+        and not evidence.unread
+        and all(lonely(hit.raw, hit.invoice, index) for hit in evidence.hits)
+    )
+
+
 def _one_family(evidence: Evidence) -> int | None:
     """The family that all strong signs designate; None when there is none, or they differ."""
     referred = {hit.invoice.family_id for hit in evidence.hits}
@@ -146,7 +161,12 @@ def _one_family(evidence: Evidence) -> int | None:
         return family if not linked or family in linked else None
     if linked and evidence.code_family not in linked:
         return evidence.account_family
-    return evidence.code_family if evidence.code_family is not None else _only_near(evidence)
+    if evidence.code_family is not None:
+        return evidence.code_family
+    if evidence.near_links:
+        return _only_near(evidence)
+    old = {known.family_id for _raw, known in evidence.elsewhere}
+    return old.pop() if len(old) == 1 else None
 
 
 def _only_near(evidence: Evidence) -> int | None:
@@ -157,10 +177,9 @@ def _only_near(evidence: Evidence) -> int | None:
 
 def _told_apart(cheque: Cheque, evidence: Evidence, family: int, index: Index) -> bool:
     """Whether no other family that is called so owes this amount."""
-    owing = index.owing(cheque.amount)
     return not any(
         other != family and score >= GOOD_NAME and index.owes(other, cheque.amount)
-        for score, other in index.families_named(evidence.issuer, owing)
+        for score, other in index.families_named(evidence.issuer, cheque.amount)
     )
 
 
@@ -190,13 +209,12 @@ def _nobody_else(cheque: Cheque, evidence: Evidence, family: int, index: Index) 
 
     A known account is then the household's own under a name that its file does not hold.
     """
-    owing = index.owing(cheque.amount)
     return not any(
         other != family and index.owes(other, cheque.amount)
-        for _score, other in index.families_named(evidence.issuer, owing)
+        for _score, other in index.families_named(evidence.issuer, cheque.amount)
     )
 
 
-def _named_elsewhere(evidence: Evidence, family: int, index: Index) -> bool:
-    found = index.families_named(evidence.issuer, frozenset())
+def _named_elsewhere(cheque: Cheque, evidence: Evidence, family: int, index: Index) -> bool:
+    found = index.families_named(evidence.issuer, cheque.amount)
     return any(score >= OTHER_NAME and other != family for score, other in found)

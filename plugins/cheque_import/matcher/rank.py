@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from heapq import nsmallest
+
 from core.plugin import gettext as _
 from plugins.cheque_import.matcher import explain
 from plugins.cheque_import.matcher.evidence import Evidence, Quality
 from plugins.cheque_import.matcher.snapshot import Cheque, Index, Proposal, Rule
 from plugins.cheque_import.matcher.ways import Way, likely_ways, split
 
-ALGORITHM = "3"
+ALGORITHM = "4"
 """Written beside every decision; any change that may alter one raises it."""
 
 POOR_NAME = 60
 _KEPT = 6
 _WANTED = 3
+_NAMED = 8
 
 _IDENTITY = {Quality.CHECKED: 50, Quality.EXACT: 40, Quality.REPAIRED: 25}
 _ACCOUNT, _NEAR_ACCOUNT, _CODE, _NAME = 40, 25, 25, 35
@@ -23,17 +27,20 @@ _HABIT = 3
 
 def ranked(cheque: Cheque, evidence: Evidence, index: Index) -> tuple[Proposal, ...]:
     """Name at least three candidates where there are as many, the likeliest first."""
-    found: dict[tuple[int, ...], tuple[int, int, Way]] = {}
+    found: dict[tuple[int, ...], tuple[int, int, Way, dict[str, int]]] = {}
     for family in _candidates(cheque, evidence, index):
-        identity = _identity_points(evidence, family, index)
+        scores = _identity_scores(evidence, family, index)
+        identity = _identity_points(scores)
         for way in likely_ways(cheque.amount, evidence, family, index):
             points = identity + _amount_points(cheque.amount, way, evidence)
-            invoices = tuple(sorted(invoice.id for invoice in way.invoices))
-            found.setdefault((family, *invoices), (points, -abs(cheque.amount - way.due), way))
-    ranked = sorted(found, key=lambda key: (-found[key][0], -found[key][1], key))
+            invoices = sorted(invoice.id for invoice in way.invoices)
+            found.setdefault(
+                (family, *invoices), (points, -abs(cheque.amount - way.due), way, scores)
+            )
+    likeliest = nsmallest(_KEPT, found, key=lambda key: (-found[key][0], -found[key][1], key))
     return tuple(
-        propose(cheque, evidence, index, found[key][2], family=key[0], rule=Rule.CANDIDATE)
-        for key in ranked[:_KEPT]
+        _proposal(cheque, evidence, found[key][2], key[0], found[key][3], Rule.CANDIDATE)
+        for key in likeliest
     )
 
 
@@ -45,9 +52,11 @@ def _candidates(cheque: Cheque, evidence: Evidence, index: Index) -> list[int]:
         wanted.append(evidence.code_family)
     if evidence.named():
         owing = index.owing(cheque.amount)
-        named = index.families_named(evidence.issuer, owing)
-        named.sort(key=lambda pair: (-pair[0] - (20 if pair[1] in owing else 0), pair[1]))
-        wanted += [family for _score, family in named[:8]]
+        named = index.families_named(evidence.issuer, cheque.amount)
+        named = sorted(
+            named, key=lambda pair: (-pair[0] - (20 if pair[1] in owing else 0), pair[1])
+        )
+        wanted += [family for _score, family in named[:_NAMED]]
     found = list(dict.fromkeys(wanted))
     # Amount alone says little, but a person who holds the paper may recognise one of a few.
     others = [one for one in _first_owing(cheque, evidence, index) if one not in found]
@@ -58,14 +67,18 @@ def propose(
     cheque: Cheque, evidence: Evidence, index: Index, way: Way, *, family: int, rule: Rule
 ) -> Proposal:
     """State one way to explain a cheque, with its reasons and the figures behind them."""
-    name = index.name_score(evidence.issuer, family)
+    return _proposal(
+        cheque, evidence, way, family, _identity_scores(evidence, family, index), rule
+    )
+
+
+def _proposal(
+    cheque: Cheque, evidence: Evidence, way: Way, family: int, identity: dict[str, int],
+    rule: Rule,
+) -> Proposal:  # fmt: skip
     gap = cheque.amount - way.due
-    scores = {
-        **_identity_scores(evidence, family, name),
-        "habit": _habit(evidence, family, index),
-        "amount": _amount_points(cheque.amount, way, evidence),
-    }
-    points = _identity_points(evidence, family, index) + scores["amount"]
+    scores = {**identity, "amount": _amount_points(cheque.amount, way, evidence)}
+    points = _identity_points(identity) + scores["amount"]
     return Proposal(
         family_id=family,
         shares=split(cheque.amount, way.invoices),
@@ -73,7 +86,7 @@ def propose(
         confidence=100 if rule is not Rule.CANDIDATE else max(1, min(points, 95)),
         rule=rule,
         reasons=(
-            *explain.identity(evidence, family, name), *explain.habit(scores),
+            *explain.identity(evidence, family, scores["name"]), *explain.habit(scores),
             *_amount_reasons(cheque.amount, way, gap),
         ),
         scores=scores,
@@ -81,7 +94,7 @@ def propose(
     )  # fmt: skip
 
 
-def _first_owing(cheque: Cheque, evidence: Evidence, index: Index) -> tuple[int, ...]:
+def _first_owing(cheque: Cheque, evidence: Evidence, index: Index) -> list[int]:
     return index.first_owing(cheque.amount, holders=not evidence.account_read)
 
 
@@ -92,14 +105,13 @@ def _habit(evidence: Evidence, family: int, index: Index) -> int:
     return _HABIT if fits else 0
 
 
-def _identity_points(evidence: Evidence, family: int, index: Index) -> int:
-    scores = _identity_scores(evidence, family, index.name_score(evidence.issuer, family))
-    name = scores.pop("name")
+def _identity_points(scores: Mapping[str, int]) -> int:
+    name = scores["name"]
     named = name * _NAME // 100 if name >= POOR_NAME else 0
-    return sum(scores.values()) + named + _habit(evidence, family, index)
+    return scores["reference"] + scores["account"] + scores["code"] + scores["habit"] + named
 
 
-def _identity_scores(evidence: Evidence, family: int, name: int) -> dict[str, int]:
+def _identity_scores(evidence: Evidence, family: int, index: Index) -> dict[str, int]:
     return {
         "reference": max(
             (_IDENTITY[hit.quality] for hit in evidence.hits if hit.invoice.family_id == family),
@@ -107,7 +119,8 @@ def _identity_scores(evidence: Evidence, family: int, name: int) -> dict[str, in
         ),
         "account": _account_points(evidence, family),
         "code": _CODE if evidence.code_family == family else 0,
-        "name": name,
+        "name": index.name_score(evidence.issuer, family),
+        "habit": _habit(evidence, family, index),
     }
 
 

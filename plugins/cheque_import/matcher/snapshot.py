@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from heapq import nsmallest
-from itertools import combinations
+from operator import attrgetter
 
+from plugins.cheque_import.matcher.names import NameIndex
 from plugins.cheque_import.matcher.normalise import Name, bare, best_score, people
 from plugins.cheque_import.matcher.subsets import exact_subsets
 
@@ -148,35 +149,54 @@ class Match:
 
 
 class Index:
-    """A snapshot made quick to ask. Building it is linear in the snapshot."""
+    """A snapshot made quick to ask. Building it is linear in the snapshot; asking is not."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.by_family: dict[int, list[OpenInvoice]] = defaultdict(list)
-        owing: dict[int, set[int]] = defaultdict(set)
         self._by_reference: dict[str, OpenInvoice | None] = {}
-        for invoice in sorted(snapshot.invoices, key=lambda one: (one.due_on, one.id)):
+        by_reference = self._by_reference
+        # The oldest first; two sorts, for a key of both makes as many tuples as there are invoices.
+        for invoice in sorted(
+            sorted(snapshot.invoices, key=attrgetter("id")), key=attrgetter("due_on")
+        ):
             self.by_family[invoice.family_id].append(invoice)
-            owing[invoice.balance].add(invoice.family_id)
-            for reference in {bare(invoice.number), bare(invoice.payment_reference)} - {""}:
-                # Two invoices under one reference: it designates neither.
-                known = reference in self._by_reference
-                self._by_reference[reference] = None if known else invoice
-        self._owing = {amount: frozenset(families) for amount, families in owing.items()}
-        self._first_owing: dict[tuple[int, bool], tuple[int, ...]] = {}
+            number, other = bare(invoice.number), bare(invoice.payment_reference)
+            # Two invoices under one reference: it designates neither.
+            if number:
+                by_reference[number] = None if number in by_reference else invoice
+            if other and other != number:
+                by_reference[other] = None if other in by_reference else invoice
+        self._lengths = set(map(len, by_reference))
+        self._owing: dict[int, set[int]] = defaultdict(set)
+        self._first_owing: dict[tuple[int, bool], list[int]] = defaultdict(list)
+        for family in sorted(self.by_family):
+            holder = family in snapshot.account_holders
+            for invoice in self.by_family[family]:
+                owing = self._owing[invoice.balance]
+                if family not in owing:
+                    owing.add(family)
+                    first = self._first_owing[invoice.balance, holder]
+                    if len(first) < _FEW:
+                        first.append(family)
         self.by_id = {invoice.id: invoice for invoice in snapshot.invoices}
         self._words = {family.id: _names(family) for family in snapshot.families}
         self._issuer: tuple[Name, ...] = ()
         self._scores: dict[int, int] = {}
+        self._named: dict[int, list[tuple[int, int]]] = {}
         self._codes: dict[str, int | None] = {}
-        for family in snapshot.families:
-            code = bare(family.code)
-            self._codes[code] = None if code in self._codes else family.id
-        self._names = _NameIndex(self._words)
+        for one in snapshot.families:
+            code = bare(one.code)
+            self._codes[code] = None if code in self._codes else one.id
+        self._names = NameIndex(self._words)
 
     def invoice(self, bare_reference: str) -> OpenInvoice | None:
         """The one open invoice of this reference."""
         return self._by_reference.get(bare_reference)
+
+    def as_long(self, bare_reference: str) -> bool:
+        """Whether some open invoice's reference has so many characters."""
+        return len(bare_reference) in self._lengths
 
     def family_of_code(self, code: str) -> int | None:
         """The family of a printed code, however it was typed."""
@@ -184,18 +204,21 @@ class Index:
 
     def name_score(self, issuer: tuple[Name, ...], family_id: int) -> int:
         """How well the issuer fits the family's best name, 0 to 100."""
-        if issuer != self._issuer:
-            # One cheque asks for a family's score several times; the next has another issuer.
-            self._issuer, self._scores = issuer, {}
+        self._asked_of(issuer)
         score = self._scores.get(family_id)
         if score is None:
             score = best_score(issuer, self._words.get(family_id, ()))
             self._scores[family_id] = score
         return score
 
-    def owing(self, amount: int) -> frozenset[int]:
+    def _asked_of(self, issuer: tuple[Name, ...]) -> None:
+        """One cheque asks the same several times; the next has another issuer."""
+        if issuer != self._issuer:
+            self._issuer, self._scores, self._named = issuer, {}, {}
+
+    def owing(self, amount: int) -> AbstractSet[int]:
         """Families with an invoice of exactly this balance."""
-        return self._owing.get(amount, frozenset())
+        return self._owing.get(amount, _NOBODY)
 
     def owes(self, family_id: int, amount: int) -> bool:
         """Whether some of a family's invoices come to exactly this amount.
@@ -209,36 +232,33 @@ class Index:
         )
         return bool(found.found) or not found.complete
 
-    def first_owing(self, amount: int, *, holders: bool) -> tuple[int, ...]:
+    def first_owing(self, amount: int, *, holders: bool) -> list[int]:
         """The first few of them, always the same ones.
 
         Those who paid with a cheque before come first when `holders`, else last: an account that
         is not known is more likely that of a family whose account is not.
         """
-        if (amount, holders) not in self._first_owing:
-            known = self.snapshot.account_holders
-            self._first_owing[amount, holders] = tuple(
-                nsmallest(
-                    _FEW, self.owing(amount), key=lambda one: ((one in known) != holders, one)
-                )
+        found = self._first_owing.get((amount, holders), [])
+        return (found + self._first_owing.get((amount, not holders), []))[:_FEW]
+
+    def families_named(self, issuer: tuple[Name, ...], amount: int) -> list[tuple[int, int]]:
+        """(score, family) of those whose names resemble the issuer, the best first; bounded.
+
+        Of a frequent name, those with an invoice of this amount come first.
+        """
+        self._asked_of(issuer)
+        if amount not in self._named:
+            candidates = self._names.candidates(issuer, self.owing(amount))
+            scored = ((self.name_score(issuer, family), family) for family in candidates)
+            self._named[amount] = sorted(
+                (pair for pair in scored if pair[0] >= _RESEMBLES), key=lambda p: (-p[0], p[1])
             )
-        return self._first_owing[amount, holders]
-
-    def families_named(
-        self, issuer: tuple[Name, ...], preferred: frozenset[int]
-    ) -> list[tuple[int, int]]:
-        """(score, family) of those whose names resemble the issuer, the best first; bounded."""
-        candidates = set().union(*(self._names.candidates(name) for name in issuer))
-        if len(candidates) > _NAME_LIMIT:
-            # A frequent name alone tells little; those who also owe this amount come first.
-            kept = nsmallest(_NAME_LIMIT, candidates & preferred)
-            candidates = {*kept, *nsmallest(_NAME_LIMIT - len(kept), candidates)}
-        scored = ((self.name_score(issuer, family), family) for family in candidates)
-        return sorted((pair for pair in scored if pair[0] >= 60), key=lambda p: (-p[0], p[1]))
+        return self._named[amount]
 
 
-_NAME_LIMIT = 40
 _FEW = 4
+_RESEMBLES = 60
+_NOBODY: frozenset[int] = frozenset()
 
 
 def _names(family: Family) -> tuple[Name, ...]:
@@ -251,42 +271,3 @@ def _names(family: Family) -> tuple[Name, ...]:
         if sum(len(word) > 1 for word in name) > 1
     ]
     return tuple(dict.fromkeys((*own, *others)))
-
-
-class _NameIndex:
-    """Families by the words of their names, and by those words less one letter (misspellings)."""
-
-    def __init__(self, names: Mapping[int, Iterable[Name]]) -> None:
-        self._families: dict[str, set[int]] = defaultdict(set)
-        for family, known in names.items():
-            for name in known:
-                for word in name:
-                    if len(word) > 1:
-                        self._families[word].add(family)
-        self._near: dict[str, list[str]] = defaultdict(list)
-        for word in self._families:
-            for shorter in _deletions(word):
-                self._near[shorter].append(word)
-
-    def candidates(self, issuer: Name) -> set[int]:
-        """Families that share the most words with the issuer."""
-        found = [
-            self._families[word] if word in self._families else self._misspelt(word)
-            for word in issuer
-            if len(word) > 1
-        ]
-        # With two words in common, one in common is no longer a candidate worth its time.
-        both: set[int] = set()
-        for one, other in combinations(found, 2):
-            both |= one & other
-        return both or set().union(*found)
-
-    def _misspelt(self, word: str) -> set[int]:
-        near = {known for shorter in _deletions(word) for known in self._near.get(shorter, ())}
-        return {family for known in near for family in self._families[known]}
-
-
-def _deletions(word: str) -> set[str]:
-    if len(word) < 4:
-        return {word}
-    return {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}

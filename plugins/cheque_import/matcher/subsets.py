@@ -32,6 +32,8 @@ def exact_subsets(
 
     Two equal amounts are two different sets, because they are two different invoices.
     """
+    if not amounts or target > sum(amounts) or target < min(amounts):
+        return Subsets((), complete=True)
     order = sorted(range(len(amounts)), key=lambda i: (-amounts[i], i))
     values = [amounts[i] for i in order]
     rest = [0] * (len(values) + 1)

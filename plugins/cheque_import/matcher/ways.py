@@ -20,11 +20,12 @@ class Way:
 
     invoices: tuple[OpenInvoice, ...]
     unique: bool
+    due: int
+    """What these invoices owe, in cents."""
 
-    @property
-    def due(self) -> int:
-        """What these invoices owe, in cents."""
-        return sum(invoice.balance for invoice in self.invoices)
+
+def _way(invoices: tuple[OpenInvoice, ...], *, unique: bool) -> Way:
+    return Way(invoices, unique, sum(invoice.balance for invoice in invoices))
 
 
 def exact_way(amount: int, evidence: Evidence, family: int, index: Index) -> Way | None:
@@ -34,12 +35,12 @@ def exact_way(amount: int, evidence: Evidence, family: int, index: Index) -> Way
     if referred:
         left = amount - sum(invoice.balance for invoice in referred)
         if left == 0:
-            return Way(referred, unique=True)
+            return _way(referred, unique=True)
         others = [invoice for invoice in opened if invoice not in referred]
         return _completed(referred, others, left) if left > 0 else None
-    structured = _structured(opened, amount)
+    structured = _structured(_groups(opened), amount)
     if structured:
-        return Way(structured[0], unique=len(structured) == 1)
+        return Way(structured[0], len(structured) == 1, amount)
     return _completed((), opened, amount)
 
 
@@ -49,27 +50,27 @@ def likely_ways(amount: int, evidence: Evidence, family: int, index: Index) -> l
     referred = tuple(i for i in evidence.referred if i.family_id == family)
     ways: list[Way] = []
     if referred:
-        ways.append(Way(referred, unique=True))
+        ways.append(_way(referred, unique=True))
         if len(referred) < len(evidence.referred):
-            ways.append(Way(evidence.referred, unique=True))
+            ways.append(_way(evidence.referred, unique=True))
         left = amount - ways[0].due
         others = [invoice for invoice in opened if invoice not in referred]
         if left > 0 and (more := _completed(referred, others, left)):
             ways.append(more)
-    structured = _structured(opened, amount)[:_EXACT_SHOWN]
-    ways += [Way(group, unique=len(structured) == 1) for group in structured]
+    groups = _groups(opened)
+    structured = _structured(groups, amount)[:_EXACT_SHOWN]
+    ways += [Way(group, len(structured) == 1, amount) for group in structured]
     if len(structured) < _EXACT_SHOWN:
         subsets = exact_subsets([i.balance for i in opened], amount, limit=_EXACT_SHOWN)
         ways += [
-            Way(tuple(opened[i] for i in chosen), unique=subsets.unique and not structured)
+            Way(
+                tuple(opened[i] for i in chosen), subsets.unique and not structured, amount
+            )
             for chosen in subsets.found
         ]
     if not any(way.due == amount for way in ways) and opened:
-        near = sorted(
-            _groups(opened),
-            key=lambda group: _nearness(amount, sum(i.balance for i in group), group),
-        )
-        ways += [Way(group, unique=False) for group in near[:2]]
+        near = sorted(groups, key=lambda group: _nearness(amount, *group))
+        ways += [Way(group, unique=False, due=due) for due, group in near[:2]]
     return ways
 
 
@@ -80,30 +81,38 @@ def _completed(
     if not subsets.found:
         return None
     chosen = tuple(others[i] for i in subsets.found[0])
-    return Way(given + chosen, unique=subsets.unique)
+    return _way(given + chosen, unique=subsets.unique)
 
 
-def _structured(opened: Sequence[OpenInvoice], amount: int) -> list[tuple[OpenInvoice, ...]]:
+def _structured(
+    groups: Sequence[tuple[int, tuple[OpenInvoice, ...]]], amount: int
+) -> list[tuple[OpenInvoice, ...]]:
     """Exact ways that people mean by themselves: an invoice, a month, everything. Once each."""
     found = {
-        tuple(invoice.id for invoice in group): group
-        for group in _groups(opened)
-        if sum(invoice.balance for invoice in group) == amount
+        tuple(invoice.id for invoice in group): group for due, group in groups if due == amount
     }
     if len(found) < 2:
         return list(found.values())
     return sorted(found.values(), key=lambda group: (len(group), [(i.due_on, i.id) for i in group]))
 
 
-def _groups(opened: Sequence[OpenInvoice]) -> Iterable[tuple[OpenInvoice, ...]]:
+def _groups(opened: Sequence[OpenInvoice]) -> list[tuple[int, tuple[OpenInvoice, ...]]]:
+    """Each invoice, each month's and all of them, with what they owe together."""
+    found: list[tuple[int, tuple[OpenInvoice, ...]]] = []
     months: dict[tuple[int, int], list[OpenInvoice]] = defaultdict(list)
+    due = 0
     for invoice in opened:
-        yield (invoice,)
+        found.append((invoice.balance, (invoice,)))
         months[invoice.issued_on.year, invoice.issued_on.month].append(invoice)
-    for month in months.values():
-        yield tuple(month)
-    if opened:
-        yield tuple(opened)
+        due += invoice.balance
+    found += [
+        (sum(invoice.balance for invoice in month), tuple(month))
+        for month in months.values()
+        if len(month) > 1
+    ]
+    if len(months) > 1:
+        found.append((due, tuple(opened)))
+    return found
 
 
 def _nearness(
