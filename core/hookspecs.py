@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from core.api.chat import ChatSkill
-from core.api.context import TenantContext
+from core.api.context import TenantContext, Tenants
 from core.api.invoices import InvoiceSource
 from core.api.messages import MessageKind, NotificationChannel
 from core.api.payments import (
@@ -29,7 +29,7 @@ from core.api.records import RecordImport
 from core.api.web import Audience, MenuEntry, TileLine, TodoEntry, WebConfig
 from core.api.work import Consumer, Periodic
 
-VERSION = 1
+VERSION = 2
 """Of this specification. It rises when a hook or an argument goes away, not when one is added."""
 
 # --- Process-wide: called once at start, on all installed plugins. Strict. -------------------
@@ -41,8 +41,8 @@ def configure_web(config: WebConfig) -> None:
 
 
 @hookspec
-def commands(cli: click.Group) -> None:
-    """Add commands to ``preau``."""
+def commands(cli: click.Group, tenants: Tenants) -> None:
+    """Add commands to ``preau``, which open towns by `tenants`."""
 
 
 @hookspec

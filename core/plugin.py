@@ -32,6 +32,7 @@ from core.api.context import (
     SharedInfo,
     StartedAttemptInfo,
     TenantContext,
+    Tenants,
     TownInfo,
 )
 from core.api.errors import (
@@ -109,7 +110,6 @@ from core.platform.i18n import gettext, ngettext, use
 from core.platform.tabular.writing import Cents, Table
 from core.platform.templating import day, hour, money
 from core.platform.tenancy.registry import UnknownTownError
-from core.runtime import enabled_towns, town_context
 
 __all__ = [
     "Address",
@@ -149,7 +149,6 @@ __all__ = [
     "detect",
     "Document",
     "Effect",
-    "enabled_towns",
     "Encoding",
     "Failed",
     "FailureKind",
@@ -229,10 +228,10 @@ __all__ = [
     "TableRow",
     "TaxKind",
     "TenantContext",
+    "Tenants",
     "TenantScoped",
     "TileLine",
     "TodoEntry",
-    "town_context",
     "TownInfo",
     "UnknownTownError",
     "use",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from redis import Redis
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.api.context import Clock
+from core.api.plugin import Plugin
 from core.platform.clock import SystemClock
 from core.platform.db.session import guests_of, leave_connections, make_engine, make_session_factory
 from core.platform.plugins.cache import PluginCache
@@ -135,17 +137,24 @@ def get_runtime() -> Runtime:
     return Runtime(get_settings(), discovered())
 
 
-@contextmanager
-def town_context(slug: str) -> Iterator[UnitOfWork]:
-    """A town for a plugin's own command: one unit of work, committed at the end.
+class Tenants:
+    """The towns for plugins' commands (`core.api.context.Tenants`), from the runtime when used."""
 
-    Raises:
-        UnknownTownError: there is no such town.
-    """
-    with get_runtime().unit_of_work(slug, actor="cli") as town:
-        yield town
+    @contextmanager
+    def open(self, slug: str) -> Iterator[UnitOfWork]:
+        """Open a town for one unit of work, committed at the end.
+
+        Raises:
+            UnknownTownError: there is no such town.
+        """
+        with get_runtime().unit_of_work(slug, actor="cli") as town:
+            yield town
+
+    def enabled(self, plugin: Plugin[Any]) -> list[str]:
+        """Slugs of the towns that enable a plugin."""
+        return enabled_towns(plugin.name)
 
 
 def enabled_towns(plugin: str) -> list[str]:
-    """Slugs of the towns that enable `plugin`."""
+    """Slugs of the towns that enable the plugin of this name."""
     return [config.slug for config in get_runtime().registry if plugin in config.enabled]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -509,6 +510,22 @@ class Chat(Protocol):
 
     def read(self, name: str, signed: str, chat: str) -> str | None:
         """Give the data that `sign` made for this chat; None for anything else."""
+        ...
+
+
+class Tenants(Protocol):
+    """The installation's towns, for a plugin's own commands."""
+
+    def open(self, slug: str) -> AbstractContextManager[TenantContext]:
+        """Open a town for one unit of work: committed at the end, rolled back if it raises.
+
+        Raises:
+            UnknownTownError: there is no such town.
+        """
+        ...
+
+    def enabled(self, plugin: Plugin[Any]) -> Sequence[str]:
+        """Slugs of the towns that enable a plugin."""
         ...
 
 

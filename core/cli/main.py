@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from importlib import import_module
+from typing import Any
 
 import click
 
+from core.api.context import TenantContext
+from core.api.plugin import Plugin
 from core.cli import addresses, pythons
 from core.platform.logging import configure
 from core.platform.settings import SettingsError, get_settings
@@ -75,7 +80,7 @@ class PreauGroup(click.Group):
         for name in extensions.implementers(everything, "commands"):
             own = click.Group()
             try:
-                extensions.call_one(everything, name, "commands", cli=own)
+                extensions.call_one(everything, name, "commands", cli=own, tenants=_Tenants())
             except (Exception, SystemExit) as error:  # noqa: BLE001  (the others' commands stay)
                 click.echo(f"The commands of plugin {name!r} are missing: {error}", err=True)
                 continue
@@ -84,6 +89,20 @@ class PreauGroup(click.Group):
                     click.echo(f"Plugin {name!r}: the command {command!r} is taken", err=True)
                 else:
                     self.add_command(found, command)
+
+
+class _Tenants:
+    """The towns, for plugins' commands: loaded when a command asks, not to list the commands."""
+
+    def open(self, slug: str) -> AbstractContextManager[TenantContext]:
+        from core.runtime import Tenants
+
+        return Tenants().open(slug)
+
+    def enabled(self, plugin: Plugin[Any]) -> Sequence[str]:
+        from core.runtime import Tenants
+
+        return Tenants().enabled(plugin)
 
 
 def _broken(name: str, error: Exception) -> click.Command:

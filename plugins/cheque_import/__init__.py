@@ -14,6 +14,7 @@ from core.plugin import (
     PaymentSettled,
     Plugin,
     TenantContext,
+    Tenants,
     WebConfig,
     hookimpl,
 )
@@ -39,10 +40,11 @@ class ChequeImport(Plugin[ChequeSettings]):
         configure(config)
 
     @hookimpl
-    def commands(self, cli: click.Group) -> None:
+    def commands(self, cli: click.Group, tenants: Tenants) -> None:
         """Add ``preau cheques``."""
         from plugins.cheque_import.commands import cheques  # noqa: PLC0415
 
+        cheques.context_settings = {"obj": tenants}
         cli.add_command(cheques)
 
     @hookimpl

@@ -18,7 +18,6 @@ from core.plugin import (
     UnknownTownError,
     UserError,
     decimal_text,
-    town_context,
 )
 from plugins.cheque_import.desk import Desk
 from plugins.cheque_import.intake import Imported, Intake
@@ -48,7 +47,7 @@ def _work(town: str) -> Iterator[_Work]:
 
     actor = f"cli:{getpass.getuser()}"
     try:
-        with town_context(town) as ctx:
+        with click.get_current_context().obj.open(town) as ctx:
             settings = ctx.settings(plugin)
             hasher = Hasher(settings.account_key.get_secret_value(), ctx.town.slug)
             yield _Work(

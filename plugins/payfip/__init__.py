@@ -16,9 +16,9 @@ from core.plugin import (
     PaymentProvider,
     Plugin,
     TenantContext,
+    Tenants,
     WebConfig,
     hookimpl,
-    town_context,
 )
 from core.plugin import gettext as _
 from plugins.payfip import commands, views
@@ -84,9 +84,9 @@ class PayFiP(Plugin[PayFiPSettings]):
         return [MenuEntry(_("Journal PayFiP"), "payfip.journal", 70)]
 
     @hookimpl
-    def commands(self, cli: click.Group) -> None:
+    def commands(self, cli: click.Group, tenants: Tenants) -> None:
         """``payfip`` and ``payfip-simulator``."""
-        for command in commands.build(self.open, town_context):
+        for command in commands.build(self.open, tenants.open):
             cli.add_command(command)
 
     @hookimpl

@@ -22,6 +22,7 @@ from core.plugin import (
     Periodic,
     Plugin,
     TenantContext,
+    Tenants,
     WebConfig,
     hookimpl,
 )
@@ -73,9 +74,9 @@ class TelegramBot(Plugin[TelegramSettings]):
         return [MenuEntry("Telegram", "telegram_bot.home", order=60)]
 
     @hookimpl
-    def commands(self, cli: click.Group) -> None:
+    def commands(self, cli: click.Group, tenants: Tenants) -> None:
         """``telegram`` and ``telegram-simulator``."""
-        for command in commands.build(self.settings):
+        for command in commands.build(self, self.settings, tenants):
             cli.add_command(command)
 
     @hookimpl

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from core.plugin import TenantContext, enabled_towns, hour, town_context
+from core.plugin import Plugin, TenantContext, Tenants, hour
 from core.plugin import gettext as _
 from plugins.telegram_bot import polling
 from plugins.telegram_bot.book import Book
@@ -19,12 +19,15 @@ SettingsOf = Callable[[TenantContext], TelegramSettings]
 NAME = "telegram_bot"
 
 
-def build(settings_of: SettingsOf) -> list[click.Command]:
-    """The commands. `settings_of` gives a town's settings."""
+def build(
+    bot: Plugin[TelegramSettings], settings_of: SettingsOf, tenants: Tenants
+) -> list[click.Command]:
+    """The commands. `settings_of` gives a town's settings, `tenants` opens towns."""
+
     def chosen(towns: tuple[str, ...]) -> dict[str, tuple[TelegramSettings, str]]:
         found = {}
-        for slug in towns or enabled_towns(NAME):
-            with town_context(slug) as ctx:
+        for slug in towns or tenants.enabled(bot):
+            with tenants.open(slug) as ctx:
                 found[slug] = (settings_of(ctx), ctx.town.base_url)
         if not found:
             raise click.ClickException(_("Aucune commune n’active l’extension telegram_bot."))
@@ -40,7 +43,7 @@ def build(settings_of: SettingsOf) -> list[click.Command]:
         """Fetch updates for TOWNS (all that enable the bot), for development: no webhook needed."""
         settings = {slug: found for slug, (found, _url) in chosen(towns).items()}
         click.echo(_("À l’écoute pour : %s") % ", ".join(settings))
-        polling.run(settings, town_context)
+        polling.run(settings, tenants.open)
 
     @telegram.command()
     @click.argument("towns", nargs=-1)

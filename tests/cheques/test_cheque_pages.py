@@ -342,7 +342,7 @@ def test_the_menu_is_the_office_s():
 
 
 @pytest.fixture
-def run(town, monkeypatch, tmp_path):
+def run(town, tmp_path):
     @contextmanager
     def context(_slug):
         try:
@@ -352,13 +352,11 @@ def run(town, monkeypatch, tmp_path):
             raise
         town.session.commit()
 
-    monkeypatch.setattr(commands, "town_context", context)
-
     def run(*arguments, lines=()):
         file = Path(tmp_path, "remise.csv")
         file.write_text("\n".join((HEADER, *lines)), "utf-8")
         arguments = [str(file) if a == "FILE" else a for a in arguments]
-        return CliRunner().invoke(commands.cheques, arguments)
+        return CliRunner().invoke(commands.cheques, arguments, obj=SimpleNamespace(open=context))
 
     return run
 
