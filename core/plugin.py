@@ -23,6 +23,7 @@ from core.api.context import (
     FamilyInfo,
     InvoiceInfo,
     Invoices,
+    MailInfo,
     Messages,
     Outbox,
     PaymentInfo,
@@ -58,6 +59,7 @@ from core.api.invoices import (
 )
 from core.api.messages import (
     Address,
+    ChannelCapabilities,
     Delivered,
     Delivery,
     Document,
@@ -97,6 +99,9 @@ from core.domain.addresses import AddressError, leaving
 from core.domain.dates import DateError, in_bounds, is_surprising, parse_day
 from core.domain.money import AmountError, decimal_text, parse_amount, parse_decimal
 from core.domain.references import bare, check_character
+from core.domain.smtp_replies import Cause as MailCause
+from core.domain.smtp_replies import Reply as MailReply
+from core.domain.smtp_replies import Stage as MailStage
 from core.domain.start_refusals import RefusalKind
 from core.domain.tabular.decoding import DecodeError, Encoding, decode, detect
 from core.domain.tabular.rows import Row as TableRow
@@ -125,6 +130,7 @@ __all__ = [
     "Capabilities",
     "Cents",
     "CertificateYear",
+    "ChannelCapabilities",
     "Chat",
     "ChatAnswer",
     "ChatButton",
@@ -172,6 +178,10 @@ __all__ = [
     "leaving",
     "LineRecord",
     "Link",
+    "MailCause",
+    "MailInfo",
+    "MailReply",
+    "MailStage",
     "Means",
     "MenuEntry",
     "Message",

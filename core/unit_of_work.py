@@ -40,7 +40,7 @@ from core.journal.service import Journal
 from core.messages.alerts import Alerts
 from core.messages.kinds import Kinds
 from core.messages.letters import Letters
-from core.messages.service import Notifications
+from core.messages.service import EMAIL, Notifications
 from core.news.service import NewsDesk
 from core.overview.figures import Figures
 from core.overview.health import Health
@@ -75,8 +75,9 @@ from core.platform.plugins.guests import (
     HeldRecords,
     HeldSkill,
     HeldSource,
+    keyed_digits,
 )
-from core.platform.settings import Settings
+from core.platform.settings import Settings, installation_settings
 from core.platform.signing import Links
 from core.platform.tenancy.config import TenantConfig
 from core.platform.throttling import Throttle
@@ -122,7 +123,6 @@ class UnitOfWork:
         self.config = config
         self.session = session
         self.clock = shared.clock
-        self.installation = shared.settings
         self.base_url = base_url
         self._shared = shared
         self._extensions = shared.extensions
@@ -143,10 +143,20 @@ class UnitOfWork:
         """The settings of `plugin` in this town."""
         return cast("S", self.config.settings[plugin.name])
 
+    def installation_settings(self, plugin: Plugin[Any]) -> Any:
+        """The settings of `plugin` for the whole installation."""
+        return installation_settings(self._shared.settings, plugin)
+
+    def keyed_hash(self, plugin: Plugin[Any], value: str) -> str:
+        """Digits that only this installation can tell."""
+        return keyed_digits(self._shared.settings, self.config.slug, plugin, value)
+
     @property
     def guest(self) -> TenantContext:
         """This town for contained plugin code, which has sessions of its own."""
-        return Guest(self.config, self.town, self.clock, self._apart)
+        return Guest(
+            self.config, self.town, self.clock, self._shared.settings, self._apart
+        )
 
     def _apart(self, seconds: float, reads: bool) -> TenantContext:
         session = guest_session(
@@ -452,7 +462,19 @@ class UnitOfWork:
             channels=lambda: self.channels,
             writer=self.letters,
             kinds=self.messages,
+            inviting=self._inviting_channel,
         )
+
+    def _inviting_channel(self) -> str:
+        """The channel of one-time links; asked once a minute."""
+        known, unknown = self._answers.known("inviting_channel", [""])
+        if not unknown:
+            return str(known[""])
+        able = (key for key, channel in self.channels.items() if channel.capabilities.invitations)
+        key = next(able, EMAIL)
+        if "notification_channels" not in self._incomplete:
+            self._answers.keep("inviting_channel", "", key)
+        return key
 
     @cached_property
     def messages(self) -> Kinds:

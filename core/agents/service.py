@@ -224,7 +224,6 @@ class Agents:
         minute = self._clock.now().strftime("%Y%m%d%H%M")
         self._notifications.queue(
             INVITATION,
-            channel="email",
             address=agent.email,
             family_id=None,
             language=self._town.languages[0],

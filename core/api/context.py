@@ -41,6 +41,14 @@ class ContactInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class MailInfo:
+    """Addresses of the town's mails; each may be empty: the installation's own is used then."""
+
+    sender: str = ""
+    reply_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateYear:
     """A year in which something was paid for care (cents); `final` once the year is over."""
 
@@ -59,6 +67,7 @@ class TownInfo:
     languages: tuple[str, ...]
     regies: tuple[RegieInfo, ...]
     contact: ContactInfo = ContactInfo()
+    mail: MailInfo = MailInfo()
 
 
 @dataclass(frozen=True, slots=True)
@@ -591,6 +600,17 @@ class TenantContext(Protocol):
     @property
     def chat(self) -> Chat:
         """Skills of all plugins, for a plugin that carries a chat."""
+        ...
+
+    def installation_settings(self, plugin: Plugin[Any]) -> Any:
+        """The plugin's settings for the whole installation: its model `Installation`, validated."""
+        ...
+
+    def keyed_hash(self, plugin: Plugin[Any], value: str) -> str:
+        """64 hexadecimal digits that stand for `value`.
+
+        Nobody outside this installation can tell them; another plugin or town gets others.
+        """
         ...
 
     def settings(self, plugin: Plugin[S]) -> S:

@@ -122,8 +122,28 @@ class MessageKind(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelCapabilities(Checked):
+    """What a channel can do besides carrying messages to where a family wants them."""
+
+    bulk: bool = False
+    """It carries the messages of a mailing one after the other as fast as they come: they travel
+    together, twenty to a row of the outbox. A chat has a pace of its own and wants them apart."""
+    receipts: bool = False
+    """It reaches who paid, at the e-mail address that was given with the payment."""
+    bounces: bool = False
+    """Its addresses are those that families register on *Être averti*: one that refuses for good
+    is marked there, and what comes back later is too (``preau mail returned``)."""
+    invitations: bool = False
+    """Its addresses are e-mail addresses: it carries one-time links to somebody who has no account
+    yet, such as lost codes, confirmations of addresses and invitations of agents."""
+
+
 class NotificationChannel(Protocol):
-    """Carries messages to families by one means."""
+    """Carries messages to families by one means.
+
+    It may have `capabilities` (`ChannelCapabilities`); without them it has none.
+    """
 
     key: str
     label: str

@@ -34,6 +34,9 @@ class Plugin(Generic[S]):
     label: ClassVar[str]
     version: ClassVar[str] = "0.1.0"
     Settings: type[S]
+    Installation: ClassVar[type[BaseModel]] = PluginSettings
+    """Settings of the whole installation, which no town may set, such as the account at a service:
+    the field ``key`` of the plugin ``sms`` is the environment variable ``PREAU_SMS_KEY``."""
     built_in: ClassVar[bool] = False
     """Built-in plugins are enabled in every town."""
 

@@ -177,7 +177,6 @@ class Alerts:
         minute = self._clock.now().strftime("%Y%m%d%H%M")
         self._notifications.queue(
             "address_confirmation",
-            channel="email",
             address=row.address,
             family_id=row.family_id,
             language=family.language,

@@ -45,7 +45,7 @@ from core.platform.plugins.guests import HeldChannel
 
 SEND = "message.send"
 EMAIL = "email"
-"""The channel that is core's own (`core.messages.email.channel`)."""
+"""The channel of one-time links where none says that it carries them."""
 MAIL_BATCH_SIZE = 20
 """Mails of one mailing that a row of the outbox carries: each is sent and ended for itself."""
 MAX_CONSECUTIVE_FAILURES = 3
@@ -87,6 +87,7 @@ class Notifications:
         channels: Callable[[], Mapping[str, HeldChannel]],
         writer: Writer,
         kinds: Kinds,
+        inviting: Callable[[], str],
     ) -> None:
         self._session = session
         self._tenant = tenant
@@ -96,25 +97,25 @@ class Notifications:
         self._channels = channels
         self._writer = writer
         self._kinds = kinds
+        self._inviting = inviting
 
     def queue(
         self,
         kind: str,
         *,
-        channel: str,
         address: str,
         family_id: int | None,
         language: str,
         payload: dict[str, Any],
         key: str,
     ) -> None:
-        """Ask for one message to one address. The same `key` again: the same message."""
+        """Ask for one message to an e-mail address. The same `key` again: the same message."""
         self._queue(
             kind,
             [
                 {
                     "key": key,
-                    "channel": channel,
+                    "channel": self._inviting(),
                     "address": address,
                     "language": language,
                     "family_id": family_id,
@@ -167,17 +168,19 @@ class Notifications:
             given,
         ).all()
         bulk = kind in TO_MANY or all(message["payload"].get("bulk") for message in messages)
-        mails: list[int] = []
+        together = self._able("bulk") if bulk else frozenset()
+        mails: dict[str, list[int]] = {}
         groups: list[list[int]] = []
         for row in new:
             # Chats have a pace of their own, and a person may wait for any other message.
-            if bulk and row.channel == EMAIL:
-                mails.append(row.id)
+            if row.channel in together:
+                mails.setdefault(row.channel, []).append(row.id)
             else:
                 groups.append([row.id])
         groups += (
-            mails[start : start + MAIL_BATCH_SIZE]
-            for start in range(0, len(mails), MAIL_BATCH_SIZE)
+            ids[start : start + MAIL_BATCH_SIZE]
+            for ids in mails.values()
+            for start in range(0, len(ids), MAIL_BATCH_SIZE)
         )
         rows = [(SEND, {"message_ids": ids}, str(ids[0])) for ids in groups]
         self._outbox.add_many(rows, bulk=bulk)
@@ -185,15 +188,24 @@ class Notifications:
     def reached(self, family_ids: Sequence[int], kind: str) -> dict[int, list[str]]:
         """How messages of this kind would reach families, in words: an address, or a channel."""
         asked = self._ask_channels(kind, family_ids)
+        mails = self._able("invitations")
         return {
             family_id: list(
                 dict.fromkeys(
-                    address if channel == EMAIL else self._channels()[channel].label
+                    address if channel in mails else self._channels()[channel].label
                     for channel, address in found
                 )
             )
             for family_id, (found, _fault) in zip(family_ids, asked, strict=True)
         }
+
+    def _able(self, capability: str) -> frozenset[str]:
+        """The channels that can do something (a field of `ChannelCapabilities`)."""
+        return frozenset(
+            key
+            for key, channel in self._channels().items()
+            if getattr(channel.capabilities, capability)
+        )
 
     def _ask_channels(
         self, kind: str, family_ids: Sequence[int]
@@ -222,11 +234,12 @@ class Notifications:
                 Payment.tenant_id == self._tenant, Payment.id == event["payment_id"]
             )
         )
-        if payer:
-            found[EMAIL, payer] = None
-        elif kind == "payment_settled":
+        reached = [payer] if payer else []
+        if not payer and kind == "payment_settled":
             # Paid by cheque or at the counter: nobody gave an address with the payment.
-            found |= dict.fromkeys((EMAIL, one) for one in self._families.emails(family.id))
+            reached = list(self._families.emails(family.id))
+        for channel in sorted(self._able("receipts")):
+            found |= dict.fromkeys((channel, one) for one in reached)
 
     def send(self, *message_ids: int) -> None:
         """Send queued messages, each ended for itself. Commits before the other side is spoken to.
@@ -305,7 +318,7 @@ class Notifications:
                 raise RetryableError(reason, after)
             case Rejected(reason):
                 self._end(row, state=MessageState.REFUSED, problem=reason)
-                if row.channel == EMAIL:
+                if channel.capabilities.bounces:
                     self._refuse(row, reason)
 
     def returned(self, number: str, reason: str) -> bool:

@@ -10,16 +10,15 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
-from core.api.messages import NotificationChannel
 from core.api.payments import PaymentProvider
 from core.api.plugin import HealthCheck
 from core.domain.payment_states import PaymentState
 from core.domain.smtp_replies import Cause, parse
 from core.messages.models import MessageRow, MessageState
-from core.messages.service import EMAIL
 from core.payments.models import Payment
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.plugins.calls import Access, ContractError, FaultError, contain
+from core.platform.plugins.guests import HeldChannel
 
 CHECK_TIMEOUT_SECONDS = 5.0
 """Seconds for which a plugin's answer is waited for."""
@@ -99,7 +98,7 @@ class Health:
         tenant: str,
         clock: Clock,
         *,
-        channels: Callable[[], Mapping[str, NotificationChannel]],
+        channels: Callable[[], Mapping[str, HeldChannel]],
         providers: Callable[[], Mapping[str, PaymentProvider]],
         checks: Callable[[], Sequence[tuple[str, HealthCheck]]],
     ) -> None:
@@ -150,12 +149,13 @@ class Health:
 
     def mail_troubles(self) -> list[MailTrouble]:
         """What an operator has to hear of the relay, the latest first."""
+        mails = [key for key, channel in self._channels().items() if channel.capabilities.bounces]
         week = self._clock.now() - timedelta(days=7)
         rows = self._session.execute(
             select(MessageRow.state, MessageRow.problem)
             .where(
                 MessageRow.tenant_id == self._tenant,
-                MessageRow.channel == EMAIL,
+                MessageRow.channel.in_(mails),
                 MessageRow.problem != "",
                 or_(
                     MessageRow.state == MessageState.QUEUED,

@@ -6,11 +6,12 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.api.plugin import Plugin
 from core.domain.addresses import configured
 
 PREFIX = "PREAU_"
@@ -176,6 +177,25 @@ def load(**overrides: object) -> Settings:
             for item in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError("\n".join(lines)) from None
+
+
+def installation_settings(settings: Settings, plugin: Plugin[Any]) -> BaseModel:
+    """A plugin's settings for the whole installation; core's own fields for what is built in.
+
+    Raises:
+        pydantic.ValidationError: one is missing or wrong.
+    """
+    fields = plugin.Installation.model_fields
+    if plugin.built_in:
+        values = {name: getattr(settings, name) for name in fields}
+    else:
+        variables = {name: f"PREAU_{plugin.name}_{name}".upper() for name in fields}
+        values = {
+            name: os.environ[variable]
+            for name, variable in variables.items()
+            if variable in os.environ
+        }
+    return plugin.Installation.model_validate(values)
 
 
 @cache

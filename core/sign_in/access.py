@@ -120,7 +120,6 @@ class Access:
         for address in told:
             self._notifications.queue(
                 kind,
-                channel="email",
                 address=address,
                 family_id=family_id,
                 language=family.language if family else "fr",

@@ -215,7 +215,6 @@ class Confirmations:
         about = payload.get("account_id", family.id)
         self._notifications.queue(
             kind,
-            channel="email",
             address=email,
             family_id=family.id,
             language=family.language,

@@ -153,7 +153,6 @@ class SignIn:
         minute = self._clock.now().strftime("%Y%m%d%H%M")
         self._notifications.queue(
             "account_way_in",
-            channel="email",
             address=account.email,
             family_id=family.id,
             language=family.language,
@@ -343,7 +342,6 @@ class SignIn:
             minute = self._clock.now().strftime("%Y%m%d%H%M")
             self._notifications.queue(
                 "lost_codes",
-                channel="email",
                 address=row.address,
                 family_id=row.id,
                 language=row.language,

@@ -10,6 +10,7 @@ import pytest
 
 from core.api.messages import (
     Address,
+    ChannelCapabilities,
     Delivered,
     Delivery,
     Document,
@@ -44,6 +45,11 @@ class NotificationChannelContract:
     patience = 20.0
     """Seconds within which it must give up on a service that does not answer; below core's 50."""
     kinds = ("invoices_published", "invoice_due", "payment_settled", "payment_reversed")
+
+    def test_its_capabilities_are_capabilities(self, channel: NotificationChannel) -> None:
+        """What a channel says that it can do is said in core's type, or not at all."""
+        none = ChannelCapabilities()
+        assert isinstance(getattr(channel, "capabilities", none), ChannelCapabilities)
 
     @pytest.fixture
     def channel(self) -> NotificationChannel:

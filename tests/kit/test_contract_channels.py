@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -65,7 +66,9 @@ class TestEmail(NotificationChannelContract):
 
     def elsewhere(self, place):
         moved = {"smtp_host": place.host, "smtp_port": place.port}
-        self.town.installation = self.town.installation.model_copy(update=moved)
+        surroundings = self.town._surroundings
+        settings = surroundings.settings.model_copy(update=moved)
+        self.town._surroundings = replace(surroundings, settings=settings)
         return email.EmailChannel(self.town)
 
 

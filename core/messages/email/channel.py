@@ -12,27 +12,31 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr, quote
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, ClassVar
 
-from core.api.context import TenantContext
-from core.api.messages import (
-    Address,
-    Delivered,
-    Delivery,
-    Message,
-    NotificationChannel,
-    Rejected,
-    Retry,
-)
-from core.api.plugin import Plugin, PluginSettings, hookimpl
-from core.domain.addresses import AddressError, leaving
-from core.domain.smtp_replies import Cause, Reply, Stage
 from core.messages.email import smtp
 from core.messages.email.bounces import sender_for
-from core.platform.settings import Settings
-from core.platform.signing import keyed_hash
-from core.platform.tenancy.config import TenantConfig
-from core.unit_of_work import UnitOfWork
+from core.messages.email.settings import EmailInstallation
+from core.plugin import (
+    Address,
+    AddressError,
+    ChannelCapabilities,
+    Delivered,
+    Delivery,
+    MailCause,
+    MailReply,
+    MailStage,
+    Message,
+    NotificationChannel,
+    Plugin,
+    PluginSettings,
+    Rejected,
+    Retry,
+    TenantContext,
+    TownInfo,
+    hookimpl,
+    leaving,
+)
 
 
 class EmailChannel:
@@ -40,16 +44,17 @@ class EmailChannel:
 
     key = "email"
     label = "E-mail"
+    capabilities = ChannelCapabilities(bulk=True, receipts=True, bounces=True, invitations=True)
 
-    def __init__(self, town: UnitOfWork) -> None:
-        self._town = town
+    def __init__(self, ctx: TenantContext) -> None:
+        self._ctx = ctx
 
     def addresses(self, family_id: int, kind: str) -> tuple[Address, ...]:
         """The addresses the family confirmed; a payment's own confirmation goes to its payer."""
         if kind == "payment_settled":
             return ()
         return tuple(
-            Address(address, family_id) for address in self._town.families.emails(family_id)
+            Address(address, family_id) for address in self._ctx.families.emails(family_id)
         )
 
     def deliver(self, message: Message, to: Address, key: str) -> Delivery:
@@ -57,21 +62,22 @@ class EmailChannel:
 
         The same `key` gives the same Message-ID: a mailbox shows a mail that came twice once.
         """
-        town, installation = self._town, self._town.installation
+        ctx, town = self._ctx, self._ctx.town
+        installation: EmailInstallation = ctx.installation_settings(plugin)
         # Keyed: who knows the key of a message cannot report it as returned.
-        number = keyed_hash(installation.secret_key, "mail", f"{town.config.slug}/{key}").hex()[:24]
-        sender = town.config.file.mail.sender or installation.mail_from
+        number = ctx.keyed_hash(plugin, key)[:24]
+        sender = town.mail.sender or installation.mail_from
         try:
-            mail = compose(message, to, number, town.config, leaving(parseaddr(sender)[1]))
+            mail = compose(message, to, number, town, leaving(parseaddr(sender)[1]))
         except AddressError as error:
             return Rejected(f"no mail can leave for it: {error}")
-        mail["Date"] = format_datetime(town.clock.now())
-        back = sender_for(installation.mail_returns, town.config.slug, number)
+        mail["Date"] = format_datetime(ctx.clock.now())
+        back = sender_for(installation.mail_returns, town.slug, number)
         return send(mail, installation, envelope_sender=back)
 
 
 def compose(
-    message: Message, to: Address, number: str, town: TenantConfig, sender: str
+    message: Message, to: Address, number: str, town: TownInfo, sender: str
 ) -> EmailMessage:
     """Write the mail: text and HTML, attachments, and the headers that mailboxes look for."""
     mail = EmailMessage()
@@ -81,10 +87,10 @@ def compose(
     mail["Message-ID"] = f"<{number}@{sender.rpartition('@')[2]}>"
     # RFC 3834: no out-of-office answers, please.
     mail["Auto-Submitted"] = _header("Auto-Submitted", "auto-generated")
-    reply_to = town.file.mail.reply_to or town.file.contact.email
+    reply_to = town.mail.reply_to or town.contact.email
     if reply_to:
         name, address = parseaddr(reply_to)
-        mail["Reply-To"] = _mailbox("Reply-To", name, leaving(address))
+        mail["MailReply-To"] = _mailbox("MailReply-To", name, leaving(address))
     if message.unsubscribe_url:
         # RFC 2369 and, for one click, RFC 8058.
         # A URL in pieces is none: it has one line.
@@ -217,7 +223,7 @@ def _header(name: str, value: str) -> Any:
     return policy.default.header_store_parse(name, value)[1]
 
 
-def send(mail: EmailMessage, installation: Settings, envelope_sender: str = "") -> Delivery:
+def send(mail: EmailMessage, installation: smtp.Server, envelope_sender: str = "") -> Delivery:
     """Speak SMTP. Only what speaks of the recipient is dead; anything else may pass later.
 
     `envelope_sender` is where a mail that cannot be delivered returns to; ``From`` when empty.
@@ -230,37 +236,37 @@ def send(mail: EmailMessage, installation: Settings, envelope_sender: str = "") 
     return Delivered(str(mail["Message-ID"]))
 
 
-_STAGES: tuple[tuple[type[smtplib.SMTPResponseException], Stage], ...] = (
-    (smtplib.SMTPAuthenticationError, Stage.AUTH),
-    (smtplib.SMTPSenderRefused, Stage.MAIL),
-    (smtplib.SMTPDataError, Stage.DATA),
+_STAGES: tuple[tuple[type[smtplib.SMTPResponseException], MailStage], ...] = (
+    (smtplib.SMTPAuthenticationError, MailStage.AUTH),
+    (smtplib.SMTPSenderRefused, MailStage.MAIL),
+    (smtplib.SMTPDataError, MailStage.DATA),
 )
 
 
-def _reply(error: Exception) -> Reply:
+def _reply(error: Exception) -> MailReply:
     """What the server answered, and to which command."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, said = next(iter(error.recipients.values()))
-        return Reply(Stage.RCPT, code, _text(said))
+        return MailReply(MailStage.RCPT, code, _text(said))
     if isinstance(error, smtplib.SMTPResponseException):
-        stage = next((one for kind, one in _STAGES if isinstance(error, kind)), Stage.CONNECT)
+        stage = next((one for kind, one in _STAGES if isinstance(error, kind)), MailStage.CONNECT)
         # smtplib says -1 for a reply that is none.
-        return Reply(stage, max(error.smtp_code, 0), _text(error.smtp_error))
-    return Reply(Stage.CONNECT, 0, f"{type(error).__name__}: {error}")
+        return MailReply(stage, max(error.smtp_code, 0), _text(error.smtp_error))
+    return MailReply(MailStage.CONNECT, 0, f"{type(error).__name__}: {error}")
 
 
 def _text(said: bytes | str) -> str:
     return said.decode(errors="replace") if isinstance(said, bytes) else said
 
 
-_WAITS = {Cause.QUOTA: timedelta(hours=2), Cause.FULL: timedelta(hours=2)}
+_WAITS = {MailCause.QUOTA: timedelta(hours=2), MailCause.FULL: timedelta(hours=2)}
 """Time after which what was refused for good, but not by its mailbox, is tried again."""
 _OTHER_WAIT = timedelta(hours=1)
 
 
-def _not_taken(reply: Reply) -> Delivery:
+def _not_taken(reply: MailReply) -> Delivery:
     cause = reply.cause
-    if cause is Cause.RECIPIENT:
+    if cause is MailCause.RECIPIENT:
         return Rejected(str(reply))
     # A relay that is away or busy is asked again soon; an hour ends no refusal for good.
     after = _WAITS.get(cause, _OTHER_WAIT) if reply.code >= 500 else None
@@ -273,12 +279,13 @@ class Email(Plugin[PluginSettings]):
     name = "email"
     label = "E-mail"
     Settings = PluginSettings
+    Installation: ClassVar[type[EmailInstallation]] = EmailInstallation
     built_in = True
 
     @hookimpl
     def notification_channels(self, ctx: TenantContext) -> Sequence[NotificationChannel]:
         """Every town writes mails."""
-        return [EmailChannel(cast("UnitOfWork", ctx))]
+        return [EmailChannel(ctx)]
 
 
 plugin = Email()

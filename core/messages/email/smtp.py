@@ -15,8 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-
-from core.platform.settings import Settings
+from typing import Protocol
 
 REPLY_TIMEOUT_SECONDS = 20
 """Seconds that a mail server may take for one answer."""
@@ -26,6 +25,40 @@ MAX_MAILS_PER_CONNECTION = 100
 """Mails of one connection; some servers allow no more."""
 MAX_IDLE_CONNECTIONS = 8
 """Connections that are kept; threads that need more open their own."""
+
+
+class Server(Protocol):
+    """Settings of the server that takes outgoing mail."""
+
+    @property
+    def smtp_host(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def smtp_port(self) -> int:
+        """Its port."""
+        ...
+
+    @property
+    def smtp_user(self) -> str:
+        """The name to sign in with; "": nobody signs in."""
+        ...
+
+    @property
+    def smtp_password(self) -> str:
+        """The password of `smtp_user`."""
+        ...
+
+    @property
+    def smtp_tls(self) -> bool:
+        """TLS from the first byte."""
+        ...
+
+    @property
+    def smtp_starttls(self) -> bool:
+        """TLS by STARTTLS."""
+        ...
 
 
 @dataclass(slots=True)
@@ -58,7 +91,7 @@ os.register_at_fork(after_in_child=_idle.clear)
 
 
 @contextmanager
-def connection(installation: Settings) -> Iterator[smtplib.SMTP]:
+def connection(installation: Server) -> Iterator[smtplib.SMTP]:
     """A connection that is ready for a mail. Kept afterwards, unless the block raises.
 
     Raises:
@@ -84,7 +117,7 @@ def forget() -> None:
         _idle.pop().close()
 
 
-def dial(installation: Settings, seconds: float) -> smtplib.SMTP:
+def dial(installation: Server, seconds: float) -> smtplib.SMTP:
     """Open a connection, encrypted and signed in as the settings want it.
 
     Raises:
@@ -107,7 +140,7 @@ def dial(installation: Settings, seconds: float) -> smtplib.SMTP:
     return server
 
 
-def _take(installation: Settings) -> _Kept:
+def _take(installation: Server) -> _Kept:
     wanted = (
         installation.smtp_host,
         installation.smtp_port,

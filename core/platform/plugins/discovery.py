@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from core import hookspecs
 from core.api.chat import ChatRule
 from core.api.context import TenantContext
+from core.api.messages import ChannelCapabilities
 from core.api.plugin import PROJECT, HealthCheck, Plugin
 from core.api.web import MenuEntry, TileLine, TodoEntry
 from core.platform import i18n
@@ -45,6 +46,9 @@ class Host(TenantContext, Protocol):
         ...
 
 
+_NO_CAPABILITIES = ChannelCapabilities()
+
+
 @dataclass(frozen=True, slots=True)
 class Brought:
     """An object that a plugin brings, with the key and the label that it had then."""
@@ -56,6 +60,8 @@ class Brought:
     it: Any
     rules: tuple[ChatRule, ...] = ()
     """Of a skill: the words by which it is recognised."""
+    capabilities: ChannelCapabilities = _NO_CAPABILITIES
+    """Of a channel."""
 
 
 class Extensions:
@@ -255,7 +261,12 @@ def _meant(hook: str, plugin: str, item: Any, *, built_in: bool) -> Any:
         if not callable(getattr(item, member, None)):
             raise ContractError(f"gave {item!r:.80}, which cannot {member}")
     rules = rules_of(item) if hook == "chat_skills" else ()
-    return Brought(plugin, key, label, built_in, item, rules)
+    capabilities = _NO_CAPABILITIES
+    if hook == "notification_channels":
+        capabilities = getattr(item, "capabilities", _NO_CAPABILITIES)
+        if not isinstance(capabilities, ChannelCapabilities):
+            raise ContractError(f"gave {capabilities!r:.80} for a channel's capabilities")
+    return Brought(plugin, key, label, built_in, item, rules, capabilities)
 
 
 MOST_PHRASES = 300

@@ -55,11 +55,19 @@ from core.api.records import RecordImport, RecordReport
 from core.platform.db.session import break_off
 from core.platform.plugins.calls import Access, Visit, current_visit
 from core.platform.plugins.discovery import Brought
+from core.platform.settings import Settings, installation_settings
+from core.platform.signing import keyed_hash
 
 if TYPE_CHECKING:
     from core.platform.tenancy.config import TenantConfig
 
 S = TypeVar("S", bound=BaseModel)
+
+
+def keyed_digits(installation: Settings, slug: str, plugin: Plugin[Any], value: str) -> str:
+    """64 hexadecimal digits that stand for a value of a plugin in a town."""
+    key = installation.secret_key
+    return keyed_hash(key, f"plugin:{plugin.name}", f"{slug}/{value}").hex()
 
 
 class OutOfReachError(Exception):
@@ -78,10 +86,12 @@ class Guest:
         config: TenantConfig,
         town: TownInfo,
         clock: Clock,
+        installation: Settings,
         open_: Callable[[float, bool], TenantContext],
     ) -> None:
         """`open_` opens the town with a session of its own, bounded in seconds; True: to read."""
         self._config = config
+        self._installation = installation
         self._open = open_
         self.town = town
         self.clock = clock
@@ -126,6 +136,14 @@ class Guest:
         """Skills of all plugins."""
         return self._work().chat
 
+    def installation_settings(self, plugin: Plugin[Any]) -> Any:
+        """The settings of `plugin` for the whole installation."""
+        return installation_settings(self._installation, plugin)
+
+    def keyed_hash(self, plugin: Plugin[Any], value: str) -> str:
+        """Digits that only this installation can tell."""
+        return keyed_digits(self._installation, self.town.slug, plugin, value)
+
     def settings(self, plugin: Plugin[S]) -> S:
         """The settings of `plugin` in this town."""
         return cast("S", self._config.settings[plugin.name])
@@ -166,7 +184,6 @@ class Held:
         self.label = brought.label
         self.built_in = brought.built_in
         self.it = brought.it
-        self.rules = brought.rules
 
 
 class HeldProvider(Held):
@@ -187,6 +204,10 @@ class HeldProvider(Held):
 
 class HeldChannel(Held):
     """A notification channel (`core.api.messages.NotificationChannel`)."""
+
+    def __init__(self, brought: Brought) -> None:
+        super().__init__(brought)
+        self.capabilities = brought.capabilities
 
     def addresses(self, family_id: int, kind: str) -> tuple[Address, ...]:
         """See `NotificationChannel.addresses`."""
@@ -228,6 +249,10 @@ class HeldRecords(Held):
 
 class HeldSkill(Held):
     """Something to do in a chat (`core.api.chat.ChatSkill`)."""
+
+    def __init__(self, brought: Brought) -> None:
+        super().__init__(brought)
+        self.rules = brought.rules
 
     def answer(self, question: ChatQuestion) -> ChatAnswer | None:
         """See `ChatSkill.answer`."""

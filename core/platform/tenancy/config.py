@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from core.api.context import ContactInfo, RegieInfo, TownInfo
+from core.api.context import ContactInfo, MailInfo, RegieInfo, TownInfo
 from core.domain.addresses import configured
 from core.platform.tenancy.colours import BLACK, WHITE, contrast
 from core.platform.tenancy.reasons import reason
@@ -222,6 +222,7 @@ class TenantConfig:
                 hours=self.file.contact.hours,
                 address=tuple(self.file.contact.address),
             ),
+            mail=MailInfo(self.file.mail.sender, self.file.mail.reply_to),
         )
 
 
