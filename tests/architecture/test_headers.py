@@ -41,11 +41,11 @@ def check(answer):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "PUT", "TRACE"])
-def test_every_answer_has_the_headers(app, path, method):
-    answer = app.request(path, method=method, expect_errors=True)
-    assert answer.status_int < 500, answer.status
-    check(answer)
+def test_every_answer_has_the_headers(app, path):
+    for method in ("GET", "POST", "HEAD", "PUT", "TRACE"):
+        answer = app.request(path, method=method, expect_errors=True)
+        assert answer.status_int < 500, (method, answer.status)
+        check(answer)
 
 
 def test_an_error_of_ours_has_them_too_and_tells_nothing(app, portal, monkeypatch):

@@ -629,18 +629,22 @@ ODD_TYPES = [
 ]
 
 
-@pytest.mark.parametrize("kind", ODD_TYPES)
-@pytest.mark.parametrize("body", [b"family_code=F001&child_code=x", b"a=%E9", b"\xff\xfea\0=\0", b"--b\r\n", b""])
+ODD_BODIES = [b"family_code=F001&child_code=x", b"a=%E9", b"\xff\xfea\0=\0", b"--b\r\n", b""]
+
+
 @pytest.mark.parametrize(
     "path", ["/valmont/connexion", "/valmont/langue", "/valmont/regie/connexion", "/valmont/paiements", "/nowhere"]
 )
-def test_a_form_of_an_odd_type_is_refused_in_words(app, path, body, kind):
+def test_a_form_of_an_odd_type_is_refused_in_words(app, path):
     """Also where it would not be read: no type or encoding is an error of ours."""
-    answer = app.post(path, params=body, headers={"Content-Type": kind}, expect_errors=True)
-    assert answer.status_int in {303, 400, 403, 404, 422}, answer
-    if answer.status_int == 400:
-        assert "Ce formulaire n’a pas pu être lu" in answer
-    assert app.get(path, headers={"Content-Type": kind}, expect_errors=True).status_int < 500
+    wrong = []
+    for kind, body in itertools.product(ODD_TYPES, ODD_BODIES):
+        answer = app.post(path, params=body, headers={"Content-Type": kind}, expect_errors=True)
+        in_words = answer.status_int != 400 or "Ce formulaire n’a pas pu être lu" in answer
+        read = app.get(path, headers={"Content-Type": kind}, expect_errors=True)
+        if answer.status_int not in {303, 400, 403, 404, 422} or not in_words or read.status_int >= 500:
+            wrong.append((kind, body, answer.status, read.status))
+    assert wrong == []
 
 
 @pytest.mark.parametrize("query", ["x=%E9", "next=%FF%FE", "%80"])

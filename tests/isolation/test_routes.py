@@ -252,23 +252,15 @@ def test_what_is_not_one_s_own_is_not_there(full, there, visitors, case, mode):
     assert contents(full, THERE) == there
 
 
-@both_modes
 @that_is_closed
-def test_visitors_are_led_to_sign_in(full, visitors, case, mode):
+def test_visitors_are_led_to_sign_in(full, there, visitors, case):
+    """Without a cookie, and with one of the other town, whosoever the address is."""
     key, line = case
     for found in full.families.values():
         path, form = filled(key, line, found.value)
-        assert leads_to_sign_in(visitors[mode].ask(key[1], path, form)), path
-
-
-@both_modes
-@that_is_closed
-def test_cookies_of_another_town_are_worth_nothing(full, there, visitors, case, mode):
-    key, line = case
-    for slug, family in itertools.product((HERE, THERE), ("F001", "F002")):
-        path, form = filled(key, line, full.families[slug, family].value)
-        jar = cookies(full.families[THERE, family], line)
-        assert leads_to_sign_in(visitors[mode].ask(key[1], path, form, jar)), path
+        stolen = cookies(full.families[THERE, found.family], line)
+        for mode, jar in itertools.product(MODES, ({}, stolen)):
+            assert leads_to_sign_in(visitors[mode].ask(key[1], path, form, jar)), (mode, path, jar)
     assert contents(full, THERE) == there
 
 
