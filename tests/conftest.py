@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 from collections.abc import Iterator
+from pathlib import Path
 from unittest import mock
 
 import page
@@ -13,12 +15,14 @@ from hypothesis import settings
 
 from core.platform.documents.pdf import _Typesetter
 
+HERE = Path(__file__).parent
 pytest_plugins = ["core.testing.database", "core.testing.portal"]
 
 # A test leaves little garbage beside all that is loaded, which need not be gone through each time.
 gc.set_threshold(100_000, 50, 50)
 # A busy machine is no failure.
 settings.register_profile("preau", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile("preau")
 
 
@@ -53,10 +57,50 @@ def papers_are_accessible(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return excused
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest: else one worker has one of them left at the end."""
+LONGEST_FIRST = (
+    # Each line is what four workers begin with: a file of one or two tests takes a second at once.
+    "browser/test_demo.py", "faults/test_disasters.py", "web_templates/test_look.py", "environment/test_run.py",
+    "faults/test_processes.py", "faults/test_races.py", "browser/test_cheque_review.py", "faults/test_relay.py",
+    "architecture/test_sign_in_safety.py", "cheques/test_cheque_books.py", "isolation/test_routes.py",
+    "isolation/test_fuzz_forms.py", "kit/test_bad_neighbours.py", "properties/test_journeys.py",
+    "services/test_payments.py", "payfip_ledger/test_payfip_ledger.py", "pes/test_pes_contract.py",
+    "cheques/test_cheque_races.py", "cheques/test_cheque_desk.py", "properties/test_attempts.py",
+    "services/test_credit_notes.py", "cheques/test_cheque_ledger.py", "payfip/test_payfip_schedules.py",
+    "cheques/test_cheque_journey.py", "isolation/test_backup.py", "deploy/test_generations.py",
+    "payfip/test_payfip_process.py",
+)  # fmt: skip
+"""Files by what they cost, so that no worker begins with one of them when the others end."""
 
-    def is_short(item: pytest.Item) -> bool:
-        return not any(item.iter_markers("browser")) and not any(item.iter_markers("faults"))
 
-    items.sort(key=is_short)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shuffle", metavar="SEED",
+        help="run the files, and the tests of each file, in a random order: a number, or 'new' for any",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The workers of xdist get the number that was drawn here.
+    if config.option.shuffle == "new":
+        config.option.shuffle = str(random.randrange(1_000_000))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest; in a random order where it is asked for."""
+    if config.option.shuffle:
+        dice = random.Random(config.option.shuffle)
+        files: dict[Path, list[pytest.Item]] = {}
+        for item in items:
+            files.setdefault(item.path, []).append(item)
+        shuffled = list(files.values())
+        dice.shuffle(shuffled)
+        for tests in shuffled:
+            dice.shuffle(tests)
+        items[:] = [test for tests in shuffled for test in tests]
+    places = {HERE / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.option.shuffle:
+        terminalreporter.write_line(f"In this order again: --shuffle={config.option.shuffle}")

@@ -250,7 +250,7 @@ def act(portal, town, action, which):
 
 @given(ACTS)
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck),
+    max_examples=settings().max_examples // 8, deadline=None, suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
 )
 def test_slip_journal_payment_slip_and_closing_agree_whatever_is_done(portal, acts):

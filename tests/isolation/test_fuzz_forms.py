@@ -23,7 +23,7 @@ from webtest import TestApp
 
 from core.testing.fuzzing import damaged, strange_texts
 
-BUDGET = 100
+BUDGET = 50
 EXAMPLES = int(os.environ.get("PREAU_FUZZ", BUDGET))
 OF_AGENTS = {AGENT, OFFICE, KEYS, REGISSEUR}
 EVERYWHERE = ("action", "id", "next", "email", "key", "csrf_token", "page", "avant", "q")

@@ -139,11 +139,8 @@ REPLIES = [
 
 @pytest.mark.parametrize(("stage", "code", "words", "cause"), REPLIES)
 def test_whose_doing_it_is(stage, code, words, cause):
+    """At once, and of what was written down of it."""
     assert Reply(stage, code, words).cause is cause
-
-
-@pytest.mark.parametrize(("stage", "code", "words", "cause"), REPLIES)
-def test_what_was_written_down_is_judged_alike(stage, code, words, cause):
     assert parse(str(Reply(stage, code, words))).cause is cause
 
 
