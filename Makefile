@@ -33,18 +33,43 @@ APT = root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	&& $$root env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -qq -y --no-install-recommends
 
-.PHONY: help run test lint bench clean reset dev pango chromium servers audit fuzz telegram
+.PHONY: mutants help run test test-short test-newest test-long lint bench clean reset dev pango chromium servers audit fuzz telegram
 
 help:  ## Show these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: $(VENV)/.run pango  ## Start the whole portal here, with its demonstration; Ctrl-C stops it
 	@exec $(BIN)/preau run $(ARGS)
 
+PYTEST := $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+
 test:  ## Check everything: linters, types, layers, all tests
 	@# What comes from Debian and what comes by pip wait for the network side by side.
-	@$(MAKE) --no-print-directory --jobs=2 lint chromium servers telegram
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(MAKE) --no-print-directory --jobs=2 dev chromium servers telegram
+	$(BIN)/ruff check .
+	@# Types and layers are checked beside the tests, which wait often; they speak up if they must.
+	@{ $(BIN)/mypy && $(BIN)/lint-imports; } >$(VENV)/lint.log 2>&1 & lint=$$!; \
+	echo "$(PYTEST) $(ARGS)"; $(PYTEST) $(ARGS); tests=$$?; \
+	wait $$lint || { cat $(VENV)/lint.log >&2; exit 1; }; exit $$tests
+
+# Where a Python shows first: start, pages, mail, files, papers, plugins, log lines.
+SHORT := architecture/test_start.py architecture/test_headers.py architecture/test_log_privacy.py \
+	documents/test_documents.py environment/test_logging.py environment/test_pythons.py \
+	kit/test_contract_providers.py mail payfip/test_payfip_client.py sources/test_csv_conventions.py \
+	web/test_mail.py web/test_sign_in.py web_templates/test_catalogues.py
+
+test-short: dev  ## A tenth of the tests, for a second Python: make test-short PYTHON=3.13
+	$(BIN)/pytest -n 2 --dist loadfile $(SHORT:%=tests/%) $(ARGS)
+
+AT_HAND = $(foreach version,$(PYTHONS),$(if $(call WORKS,$(call named,$(version))),$(version)))
+
+test-newest:  ## The same on the newest Python at hand, if that is another
+	@[ $(words $(AT_HAND)) -lt 2 ] && echo "No newer Python is at hand." \
+	|| $(MAKE) --no-print-directory test-short PYTHON=$(lastword $(AT_HAND))
+
+test-long: dev chromium servers telegram  ## All tests, the random ones ten times as long (hours)
+	PREAU_FUZZ=1000 PREAU_SCHEDULES=100 PREAU_DISASTERS=10 PREAU_TEST_WALKS=300 \
+	$(PYTEST) --hypothesis-profile=long $(ARGS)
 
 lint: dev  ## Check style, types and layers only
 	$(BIN)/ruff check .
@@ -105,6 +130,23 @@ audit: dev  ## Ask whether a known hole is in what is installed (needs the advis
 	&& $(VENV)/audit/bin/pip -q install pip-audit==2.10.1; }
 	@# Strict: what could not be asked about is a failure, not a good answer.
 	$(VENV)/audit/bin/pip-audit --strict --skip-editable --path $(VENV)/lib/python*/site-packages $(ARGS)
+
+MODULES := core/domain/money.py core/domain/allocation.py core/domain/payment_states.py \
+	core/domain/baskets.py core/domain/tax.py
+TESTS := --noconftest tests/domain
+
+mutants: dev  ## Change the rules of money a line at a time: which changes does no test notice?
+	@[ -x $(VENV)/mutants/bin/cosmic-ray ] || { $(BIN)/python -m venv $(VENV)/mutants \
+	&& $(VENV)/mutants/bin/pip -q install cosmic-ray==8.7.0; }
+	@# In a copy: files are changed where they lie.
+	@rm -rf $(VENV)/mutated && mkdir $(VENV)/mutated \
+	&& cp -r core plugins tests tenants docs setup.cfg $(VENV)/mutated && cd $(VENV)/mutated \
+	&& sed -e 's|MODULES\]|$(foreach module,$(MODULES),"$(module)",)]|; s|PYTHON -m|$(CURDIR)/$(BIN)/python -m|; s|TESTS"|$(TESTS)"|' \
+		tests/domain/mutants.toml >mutants.toml && mutants=$(CURDIR)/$(VENV)/mutants/bin \
+	&& $$mutants/cosmic-ray baseline mutants.toml && $$mutants/cosmic-ray init mutants.toml found.sqlite \
+	&& $$mutants/cr-filter-operators found.sqlite mutants.toml \
+	&& $$mutants/cosmic-ray exec mutants.toml found.sqlite \
+	&& $$mutants/cr-report --surviving-only --show-diff found.sqlite
 
 fuzz: dev  ## Hunt in the parsers for a minute each: make fuzz ARGS="SECONDS [PARSER]..."
 	@[ -d $(VENV)/fuzz/atheris ] || $(PIP) install --target $(VENV)/fuzz atheris==3.0.0
