@@ -484,6 +484,8 @@ class UnitOfWork:
             self.config.slug,
             outbox=self.outbox,
             kinds=lambda: self.message_kinds,
+            # Asked for when it is needed: the two hold each other.
+            queue=lambda: self.notifications.queue,
         )
 
     @cached_property

@@ -254,6 +254,10 @@ class Families(Protocol):
         """The children of these codes (`ChildInfo.code`); unknown codes are left out."""
         ...
 
+    def children_by_id(self, child_ids: Collection[int]) -> Mapping[int, ChildInfo]:
+        """The children of these numbers; unknown ones are left out."""
+        ...
+
     def child_named(self, family_id: int, child: str) -> ChildInfo | None:
         """The child whom a file calls so, by its number or by its first name within the family."""
         ...
@@ -486,6 +490,19 @@ class Messages(Protocol):
 
         Raises:
             ValueError: a key is empty or longer than 200 characters, or a payload is no JSON.
+        """
+        ...
+
+    def mail(
+        self, plugin: Plugin[Any], kind: str, address: str, *, key: str, payload: Mapping[str, Any]
+    ) -> None:
+        """Mail a message of the kind that `plugin` calls so to somebody who is no family.
+
+        For a partner of the town whose address stands in the plugin's settings, such as a caterer.
+        It leaves after the commit, in French; `MessageKind.write` is given `family_id` 0.
+
+        Raises:
+            ValueError: see `send`; or the address is none.
         """
         ...
 

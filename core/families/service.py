@@ -164,6 +164,11 @@ class Families:
         wanted = Child.code == any_(bindparam("codes", list(codes), type_=ARRAY(Text)))
         return {child.code: child for child in self._children_where(wanted)}
 
+    def children_by_id(self, child_ids: Collection[int]) -> Mapping[int, ChildInfo]:
+        """The children of these numbers."""
+        wanted = Child.id == any_(bindparam("ids", list(child_ids), type_=ARRAY(BigInteger)))
+        return {child.id: child for child in self._children_where(wanted)}
+
     def child_named(self, family_id: int, child: str) -> ChildInfo | None:
         """The child whom a file calls so, by its number or by its first name within the family."""
         family = self.get(family_id)

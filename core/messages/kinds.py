@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 from core.api.errors import RetryableError
 from core.api.messages import Notification, Wording
 from core.api.plugin import Plugin
+from core.domain.addresses import leaving
 from core.families.models import Family
 from core.messages.models import MessageRow
+from core.platform.i18n import SOURCE_LOCALE
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import ContractError, call_bounded
 from core.platform.plugins.events import FAMILIES_PER_ROW, NOTIFY
@@ -46,10 +48,12 @@ class Kinds:
         *,
         outbox: Outbox,
         kinds: Callable[[], Mapping[str, HeldKind]],
+        queue: Callable[[], Callable[..., None]],
     ) -> None:
         self._session = session
         self._tenant = tenant
         self._outbox = outbox
+        self._queue = queue
         self._kinds = kinds
 
     def send(
@@ -70,6 +74,22 @@ class Kinds:
             for start in range(0, len(events), size)
         ]
         self._outbox.add_many(rows, after=after, bulk=bulk)
+
+    def mail(
+        self, plugin: Plugin[Any], kind: str, address: str, *, key: str, payload: Mapping[str, Any]
+    ) -> None:
+        """Mail a partner of the town: see `core.api.context.Messages.mail`."""
+        leaving(address)
+        event = _event(f"{plugin.name}.{kind}", Notification(key, 0, payload), bulk=False)
+        self._queue()(
+            f"{plugin.name}.{kind}",
+            channel="email",
+            address=address,
+            family_id=None,
+            language=SOURCE_LOCALE,
+            payload=event,
+            key=event["id"],
+        )
 
     def write(self, row: MessageRow) -> Wording | None:
         """Put a message into words, in the language of now; None: there is nothing to say any more.

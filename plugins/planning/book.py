@@ -130,6 +130,7 @@ class Book:
         self._tenant = ctx.town.slug
         self._actor = actor
         self._family_id = family_id
+        self._homes: Sequence[ChildInfo] | None = None
         self.settings = settings
         self.calendar = settings.calendar()
         self.services: Mapping[str, Service] = settings.rules()
@@ -138,7 +139,7 @@ class Book:
         """The family's children who are enrolled somewhere, by name."""
         if self._family_id is None:
             return ()
-        children = self._ctx.families.children(self._family_id)
+        children = self._of_family()
         known = set(
             self._ctx.session.scalars(
                 select(PlanningEnrolment.child_id)
@@ -150,6 +151,21 @@ class Book:
             )
         )
         return [child for child in children if child.id in known]
+
+    def _of_family(self) -> Sequence[ChildInfo]:
+        if self._homes is None:
+            self._homes = self._ctx.families.children(self._family_id) if self._family_id else ()
+        return self._homes
+
+    def enrolments(
+        self, children: Collection[int], first: date, last: date
+    ) -> Mapping[int, Sequence[Enrolment]]:
+        """The enrolments of children that hold somewhere in a span."""
+        return _read_enrolments(self._ctx, set(children), first, last)
+
+    def enrolled(self, children: Collection[int], first: date, last: date) -> list[Enrolment]:
+        """All of `enrolments` in one list."""
+        return [e for held in self.enrolments(children, first, last).values() for e in held]
 
     def look(
         self, children: Collection[int], days: Sequence[date], services: Collection[str] = ()
@@ -380,7 +396,7 @@ class _Seen:
         self._first, self._last = first, last
         self.moved: dict[tuple[int, str, date], _Row] = {}
         self.mine = self._allowed(children)
-        self._enrolments = self._read_enrolments()
+        self._enrolments = _read_enrolments(book._ctx, self.mine, first, last)  # noqa: SLF001
         self._homes = self._read_homes()
         self._closures = self._read_closures()
         self._rows: dict[tuple[int, str, date], _Row] = {}
@@ -489,33 +505,11 @@ class _Seen:
         book = self._book
         if book._family_id is None:  # noqa: SLF001 - one thing in two classes
             return set(children)
-        return {child.id for child in book._ctx.families.children(book._family_id)} & set(children)  # noqa: SLF001
+        return {child.id for child in book._of_family()} & set(children)  # noqa: SLF001
 
     def _all(self, statement: Any) -> Sequence[Row[Any]]:
         rows: Sequence[Row[Any]] = self._book._ctx.session.execute(statement).all()  # noqa: SLF001
         return rows
-
-    def _read_enrolments(self) -> dict[int, list[Enrolment]]:
-        found: dict[int, list[Enrolment]] = defaultdict(list)
-        table = PlanningEnrolment
-        for row in self._all(
-            select(
-                table.child_id, table.service, table.first, table.last, table.kind, table.place,
-                table.meal, table.weekdays,
-            ).where(
-                table.tenant_id == self._book._tenant,  # noqa: SLF001
-                table.child_id.in_(self.mine),
-                table.first <= self._last,
-                table.last >= self._first,
-            )
-        ):  # fmt: skip
-            found[row.child_id].append(
-                Enrolment(
-                    row.service, row.first, row.last, Kind(row.kind), row.place, row.meal,
-                    frozenset(int(digit) for digit in row.weekdays),
-                )
-            )  # fmt: skip
-        return found
 
     def _read_homes(self) -> dict[int, dict[int, Home]]:
         found: dict[int, dict[int, Home]] = defaultdict(dict)
@@ -585,3 +579,28 @@ class _Seen:
         self._rows[row.child_id, row.service, row.day] = _Row(
             row.place, row.meal, State(row.state), row.late, row.queued, row.family_id
         )
+
+
+def _read_enrolments(
+    ctx: TenantContext, children: Collection[int], first: date, last: date
+) -> dict[int, list[Enrolment]]:
+    table = PlanningEnrolment
+    found: dict[int, list[Enrolment]] = defaultdict(list)
+    for row in ctx.session.execute(
+        select(
+            table.child_id, table.service, table.first, table.last, table.kind, table.place,
+            table.meal, table.weekdays,
+        ).where(
+            table.tenant_id == ctx.town.slug,
+            table.child_id.in_(children),
+            table.first <= last,
+            table.last >= first,
+        )
+    ):  # fmt: skip
+        found[row.child_id].append(
+            Enrolment(
+                row.service, row.first, row.last, Kind(row.kind), row.place, row.meal,
+                frozenset(int(digit) for digit in row.weekdays),
+            )
+        )  # fmt: skip
+    return found

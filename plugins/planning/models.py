@@ -36,6 +36,19 @@ class PlanningEnrolment(TenantScoped, Base):
     batch: Mapped[str]  # the file that brought it, for undo
 
 
+class PlanningBatch(TenantScoped, Base):
+    """One imported file of enrolments, with what it replaced, so that it can be undone."""
+
+    __tablename__ = "planning_batch"
+
+    file_name: Mapped[str]
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    actor: Mapped[str]
+    count: Mapped[int]
+    replaced: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    undone_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
 class PlanningHome(TenantScoped, Base):
     """The weeks in which one of a child's homes may change its days. Without a row: all."""
 

@@ -223,6 +223,8 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
         )
     if "cheque_import" in portal.runtime.config(slug).enabled:
         _bring_a_cheque(portal, found, numbers[0])
+    if "planning" in portal.runtime.config(slug).enabled:
+        _book_a_day(portal, found)
     return found
 
 
@@ -260,6 +262,35 @@ def _bring_a_cheque(portal: Portal, found: Identifiers, number: str) -> None:
         found.ids["cheque"] = cheques[0].id
         desk.accept(cheques[1].id)
         found.ids["slip"] = Slips(town, settings, actor="agent:1").make("CANTINE").id
+
+
+def _book_a_day(portal: Portal, found: Identifiers) -> None:
+    from plugins.planning import plugin
+    from plugins.planning.book import Asked, Book
+    from plugins.planning.feed import Feeds
+    from plugins.planning.models import PlanningEnrolment, PlanningRequest
+    from plugins.planning.rules import Wish
+
+    day = portal.clock.now().date() + timedelta(days=10)
+    with portal.town(found.slug) as town:
+        settings = town.settings(plugin)
+        # A child of this home alone: the one of the invoices lives in both.
+        child = town.families.add_child(found.ids["family"], f"P{found.family}")
+        town.session.add(
+            PlanningEnrolment(
+                tenant_id=found.slug, child_id=child.id, service="CANTINE", place="École", meal="",
+                kind="occasional", weekdays="", first=day, last=day + timedelta(days=9), batch="x",
+            )
+        )
+        book = Book(town, settings, actor="family", family_id=found.ids["family"])
+        key = f"{found.ids['family']}:form"
+        book.ask([Asked(child.id, "CANTINE", day, Wish.ADD)], key=key)
+        found.ids["planning_child"] = child.id
+        found.ids["planning_request"] = town.session.scalars(
+            select(PlanningRequest.id).where(PlanningRequest.key == key)
+        ).one()
+        feeds = Feeds(town, settings.feed_key.get_secret_value())
+        found.tokens["planning_feed"] = feeds.new(found.ids["family"])
 
 
 def fill_the_rest(session, slug: str) -> list[str]:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
 import pytest
-from conftest import MONDAY, ask, book_of, enrol, family
+from planning_towns import MONDAY, ask, book_of, enrol, family
 from sqlalchemy import select, text
 
 from plugins.planning.book import Asked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-import oracle
+import planning_oracle as oracle
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st

@@ -1,0 +1,508 @@
+"""What agents do: count, list, mark who is there, close a day, decide late, export for billing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import delete, exists, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from core.plugin import ChildInfo, Notification, TenantContext, UserError, csv_text
+from core.plugin import gettext as _
+from plugins.planning import tables, telling
+from plugins.planning.book import Book
+from plugins.planning.models import (
+    PlanningAttendance,
+    PlanningBooking,
+    PlanningChange,
+    PlanningClosure,
+    PlanningEnrolment,
+    PlanningHome,
+)
+from plugins.planning.rules import TAKEN, State, Weeks
+
+PRESENT, ABSENT = "present", "absent"
+MARKS = (PRESENT, ABSENT)
+OLDEST_TAP = timedelta(days=3)
+"""A tap that a telephone kept for longer is no longer believed: the page is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many children of one service, place and meal code."""
+
+    service: str
+    place: str
+    meal: str
+    booked: int
+    absent: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A child on the list of a service's day."""
+
+    child: ChildInfo
+    place: str
+    meal: str
+    state: State | None
+    """None: enrolled, not booked."""
+    late: bool
+    mark: str
+    justified: bool | None
+
+    @property
+    def unplanned(self) -> bool:
+        """Whether the child is there without a booking."""
+        return self.mark == PRESENT and self.state not in TAKEN
+
+
+class Desk:
+    """The days of a town, as an agent (`actor`) handles them."""
+
+    def __init__(self, ctx: TenantContext, book: Book, *, actor: str) -> None:
+        self._ctx = ctx
+        self._book = book
+        self._actor = actor
+        self._tenant = ctx.town.slug
+
+    def counts(self, day: date) -> Sequence[Count]:
+        """The day's children by service, place and meal code, in the services' order."""
+        table = PlanningBooking
+        rows = self._ctx.session.execute(
+            select(
+                table.service, table.place, table.meal,
+                func.count().filter(table.state == State.BOOKED).label("booked"),
+                func.count().filter(table.state == State.ABSENT).label("absent"),
+                func.count().filter(table.state == State.WAITING).label("waiting"),
+            )
+            .where(
+                table.tenant_id == self._tenant,
+                table.day == day,
+                table.state.in_([State.BOOKED, State.ABSENT, State.WAITING]),
+            )
+            .group_by(table.service, table.place, table.meal)
+        ).all()  # fmt: skip
+        order = {key: number for number, key in enumerate(self._book.services)}
+        found = [
+            Count(row.service, row.place, row.meal, row.booked, row.absent, row.waiting)
+            for row in rows
+        ]
+        return sorted(
+            found,
+            key=lambda one: (order.get(one.service, len(order)), one.service, one.place, one.meal),
+        )
+
+    def lines(self, service: str, day: date, place: str = "") -> list[Line]:
+        """The children of a service's day, then those who are enrolled only, by place and name."""
+        table = PlanningBooking
+        rows = {
+            row.child_id: row
+            for row in self._ctx.session.execute(
+                select(table.child_id, table.place, table.meal, table.state, table.late,
+                       table.justified, table.queued)
+                .where(
+                    table.tenant_id == self._tenant, table.service == service, table.day == day,
+                    table.state.in_([State.BOOKED, State.ABSENT, State.WAITING]),
+                )
+            )
+        }  # fmt: skip
+        held = {
+            row.child_id: row
+            for row in self._ctx.session.execute(
+                select(PlanningEnrolment.child_id, PlanningEnrolment.place, PlanningEnrolment.meal)
+                .where(
+                    PlanningEnrolment.tenant_id == self._tenant,
+                    PlanningEnrolment.service == service,
+                    PlanningEnrolment.first <= day,
+                    PlanningEnrolment.last >= day,
+                )
+                .order_by(PlanningEnrolment.first)
+            )
+        }
+        marks = {
+            row.child_id: row.mark
+            for row in self._ctx.session.execute(
+                select(PlanningAttendance.child_id, PlanningAttendance.mark).where(
+                    PlanningAttendance.tenant_id == self._tenant,
+                    PlanningAttendance.service == service,
+                    PlanningAttendance.day == day,
+                )
+            )
+        }
+        children = self._ctx.families.children_by_id({*rows, *held, *marks})
+        found = []
+        for child_id, child in children.items():
+            row, enrolment = rows.get(child_id), held.get(child_id)
+            where = row.place if row else enrolment.place if enrolment else ""
+            if place and where != place:
+                continue
+            found.append(
+                Line(
+                    child, where, row.meal if row else enrolment.meal if enrolment else "",
+                    State(row.state) if row else None, bool(row and row.late),
+                    marks.get(child_id, ""), row.justified if row else None,
+                )
+            )  # fmt: skip
+        return sorted(
+            found, key=lambda line: (line.place, line.child.name.casefold(), line.child.id)
+        )
+
+    def mark(
+        self, child_id: int, service: str, day: date, mark: str, tapped_at: datetime | None
+    ) -> None:
+        """Note that a child is there or not. The latest tap counts, however late it arrives.
+
+        The same tap again changes nothing, so that a telephone may send it until it is answered.
+
+        Raises:
+            UserError: no such child or service, or a tap that is too old to be believed.
+        """
+        now = self._ctx.clock.now()
+        at = now if tapped_at is None else min(tapped_at, now)
+        if now - at > OLDEST_TAP:
+            raise UserError(_("Ce pointage est trop ancien : vérifiez-le sur la page."))
+        if mark not in MARKS or service not in self._book.services:
+            raise UserError(_("Ce pointage est illisible."))
+        if self._ctx.families.child(child_id) is None:
+            raise UserError(_("Cet enfant n’existe pas."))
+        self._book.lock_day(service, day)
+        old = self._ctx.session.scalar(
+            select(PlanningAttendance).where(
+                PlanningAttendance.tenant_id == self._tenant,
+                PlanningAttendance.child_id == child_id,
+                PlanningAttendance.service == service,
+                PlanningAttendance.day == day,
+            )
+        )
+        if old is not None and old.tapped_at >= at:
+            return
+        before = old.mark if old is not None else ""
+        if old is None:
+            self._ctx.session.add(
+                PlanningAttendance(
+                    tenant_id=self._tenant, child_id=child_id, service=service, day=day, mark=mark,
+                    tapped_at=at, actor=self._actor,
+                )
+            )  # fmt: skip
+        else:
+            old.mark, old.tapped_at, old.actor = mark, at, self._actor
+        if before != mark:
+            self._note(child_id, service, day, before, mark, "")
+        self._ctx.session.flush()
+
+    def close(self, day: date, services: Collection[str], place: str, reason: str) -> int:
+        """Close a day: what is booked is cancelled and its families are told; how many children.
+
+        Raises:
+            UserError: no reason, no service, or it is closed already.
+        """
+        wanted = [key for key in self._book.services if key in services]
+        if not reason:
+            raise UserError(_("Dites pourquoi : les familles le liront."))
+        if not wanted:
+            raise UserError(_("Choisissez au moins un service."))
+        for service in sorted(wanted):
+            self._book.lock_day(service, day)
+        now = self._ctx.clock.now()
+        made = self._ctx.session.execute(
+            insert(PlanningClosure)
+            .values(
+                [
+                    {"tenant_id": self._tenant, "day": day, "service": service, "place": place,
+                     "reason": reason, "actor": self._actor, "at": now}
+                    for service in wanted
+                ]
+            )
+            .on_conflict_do_nothing()
+            .returning(PlanningClosure.service)
+        ).scalars().all()  # fmt: skip
+        if not made:
+            raise UserError(_("Ce jour est déjà fermé."))
+        return self._turn(
+            day, made, place,
+            lambda row: State.CLOSED if row.state in {*TAKEN, State.WAITING} else None,
+            reason, is_open=False,
+        )  # fmt: skip
+
+    def reopen(self, day: date, service: str, place: str) -> int:
+        """Take a closure back: days become what they were; how many children.
+
+        Raises:
+            UserError: it is not closed.
+        """
+        self._book.lock_day(service, day)
+        gone = self._ctx.session.execute(
+            delete(PlanningClosure)
+            .where(
+                PlanningClosure.tenant_id == self._tenant,
+                PlanningClosure.day == day,
+                PlanningClosure.service == service,
+                PlanningClosure.place == place,
+            )
+            .returning(PlanningClosure.id)
+        ).all()
+        if not gone:
+            raise UserError(_("Ce jour n’est pas fermé."))
+        latest = {
+            row.child_id: row.before
+            for row in self._ctx.session.execute(
+                select(PlanningChange.child_id, PlanningChange.before)
+                .where(
+                    PlanningChange.tenant_id == self._tenant,
+                    PlanningChange.service == service,
+                    PlanningChange.day == day,
+                    PlanningChange.after == State.CLOSED,
+                )
+                .order_by(PlanningChange.id)
+            )
+        }
+        return self._turn(
+            day, [service], place,
+            lambda row: (
+                State(latest.get(row.child_id, State.CANCELLED))
+                if row.state == State.CLOSED
+                else None
+            ),
+            _("réouverture"), is_open=True,
+        )  # fmt: skip
+
+    def closures(self, since: date) -> Sequence[PlanningClosure]:
+        """Closed days from `since` on."""
+        return self._ctx.session.scalars(
+            select(PlanningClosure)
+            .where(PlanningClosure.tenant_id == self._tenant, PlanningClosure.day >= since)
+            .order_by(PlanningClosure.day, PlanningClosure.service, PlanningClosure.place)
+        ).all()
+
+    def justify(self, child_id: int, service: str, day: date, *, justified: bool) -> None:
+        """Decide on an absence that was announced."""
+        self._book.lock_day(service, day)
+        row = self._ctx.session.scalar(
+            select(PlanningBooking).where(
+                PlanningBooking.tenant_id == self._tenant,
+                PlanningBooking.child_id == child_id,
+                PlanningBooking.service == service,
+                PlanningBooking.day == day,
+            )
+        )
+        if row is None or row.state != State.ABSENT:
+            raise UserError(_("Aucune absence n’est annoncée ce jour-là."))
+        if row.justified is not justified:
+            row.justified = justified
+            word = "justified" if justified else "not justified"
+            self._note(child_id, service, day, State.ABSENT, State.ABSENT, word)
+        self._ctx.session.flush()
+
+    def set_home(self, child_id: int, family_id: int, weeks: Weeks, handover: int) -> None:
+        """Say which weeks one of a child's homes may change."""
+        child = self._ctx.families.child(child_id)
+        if child is None or family_id not in child.family_ids or handover not in range(7):
+            raise UserError(_("Ce foyer n’est pas celui de l’enfant."))
+        wanted = insert(PlanningHome).values(
+            tenant_id=self._tenant, child_id=child_id, family_id=family_id, weeks=weeks.value,
+            handover=handover,
+        )  # fmt: skip
+        self._ctx.session.execute(
+            wanted.on_conflict_do_update(
+                index_elements=["tenant_id", "child_id", "family_id"],
+                set_={"weeks": wanted.excluded.weeks, "handover": wanted.excluded.handover},
+            )
+        )
+
+    def homes(self, child_id: int) -> dict[int, PlanningHome]:
+        """The weeks of a child's homes, by family."""
+        rows = self._ctx.session.scalars(
+            select(PlanningHome).where(
+                PlanningHome.tenant_id == self._tenant, PlanningHome.child_id == child_id
+            )
+        )
+        return {row.family_id: row for row in rows}
+
+    def waiting(self, since: date) -> Sequence[PlanningBooking]:
+        """Children who wait for a place, by day and in order."""
+        table = PlanningBooking
+        return self._ctx.session.scalars(
+            select(table)
+            .where(
+                table.tenant_id == self._tenant, table.state == State.WAITING, table.day >= since
+            )
+            .order_by(table.day, table.service, table.place, table.queued)
+        ).all()
+
+    def without(self, monday: date) -> list[tuple[ChildInfo, str]]:
+        """Children who may book and have nothing in a week, with the service."""
+        sunday = monday + timedelta(days=6)
+        booked = exists().where(
+            PlanningBooking.tenant_id == PlanningEnrolment.tenant_id,
+            PlanningBooking.child_id == PlanningEnrolment.child_id,
+            PlanningBooking.service == PlanningEnrolment.service,
+            PlanningBooking.day.between(monday, sunday),
+            PlanningBooking.state.in_([State.BOOKED, State.ABSENT, State.WAITING]),
+        )
+        rows = self._ctx.session.execute(
+            select(PlanningEnrolment.child_id, PlanningEnrolment.service)
+            .where(
+                PlanningEnrolment.tenant_id == self._tenant,
+                PlanningEnrolment.first <= sunday,
+                PlanningEnrolment.last >= monday,
+                ~booked,
+            )
+            .distinct()
+        ).all()
+        children = self._ctx.families.children_by_id({row.child_id for row in rows})
+        found = [
+            (children[row.child_id], row.service) for row in rows if row.child_id in children
+        ]
+        return sorted(found, key=lambda pair: (pair[1], pair[0].name.casefold(), pair[0].id))
+
+    def trail(self, child_id: int, limit: int = 100) -> Sequence[PlanningChange]:
+        """What happened to a child's days, the latest first."""
+        return self._ctx.session.scalars(
+            select(PlanningChange)
+            .where(PlanningChange.tenant_id == self._tenant, PlanningChange.child_id == child_id)
+            .order_by(PlanningChange.id.desc())
+            .limit(limit)
+        ).all()
+
+    def billing(self, first: date, last: date) -> str:
+        """What is to be billed, as CSV: child, service and day, each once.
+
+        Presences without a booking stand in it too; prices are the billing software's business.
+
+        Raises:
+            UserError: a range that cannot be.
+        """
+        if not 0 <= (last - first).days <= 400:
+            raise UserError(_("La période va d’un jour à un jour suivant, sur un an au plus."))
+        booking = (
+            select(PlanningBooking)
+            .where(
+                PlanningBooking.tenant_id == self._tenant,
+                PlanningBooking.day.between(first, last),
+            )
+            .subquery("booking")
+        )
+        there = (
+            select(PlanningAttendance)
+            .where(
+                PlanningAttendance.tenant_id == self._tenant,
+                PlanningAttendance.day.between(first, last),
+            )
+            .subquery("there")
+        )
+        same = (
+            (there.c.child_id == booking.c.child_id)
+            & (there.c.service == booking.c.service)
+            & (there.c.day == booking.c.day)
+        )
+        rows = self._ctx.session.execute(
+            select(
+                func.coalesce(booking.c.child_id, there.c.child_id).label("child_id"),
+                func.coalesce(booking.c.service, there.c.service).label("service"),
+                func.coalesce(booking.c.day, there.c.day).label("day"),
+                booking.c.place, booking.c.meal, booking.c.state, booking.c.late,
+                booking.c.justified, booking.c.changed_at, there.c.mark,
+            )
+            .select_from(booking.join(there, same, full=True))
+            .where(or_(booking.c.state.in_(sorted(TAKEN)), there.c.mark == PRESENT))
+            .order_by("day", "service", "child_id")
+        ).all()  # fmt: skip
+        children = self._ctx.families.children_by_id({row.child_id for row in rows})
+        table = [
+            ["enfant", "nom", "service", "jour", "lieu", "repas", "etat", "hors_delai",
+             "annonce_le", "justifie", "presence", "unites"],
+        ]  # fmt: skip
+        for row in rows:
+            child = children.get(row.child_id)
+            absent = row.state == State.ABSENT
+            table.append(
+                [
+                    csv_text(child.code if child else str(row.child_id)),
+                    csv_text(child.name if child else ""),
+                    row.service, row.day.isoformat(), csv_text(row.place or ""),
+                    csv_text(row.meal or ""),
+                    _BILLED.get(row.state or "", "present_non_reserve"),
+                    "oui" if row.late else "non",
+                    row.changed_at.astimezone(UTC).isoformat(timespec="seconds") if absent else "",
+                    {True: "oui", False: "non", None: ""}[row.justified] if absent else "",
+                    {PRESENT: "present", ABSENT: "absent"}.get(row.mark or "", ""), "1",
+                ]
+            )  # fmt: skip
+        return tables.written(table)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _turn(
+        self,
+        day: date,
+        services: Iterable[str],
+        place: str,
+        to: Callable[[PlanningBooking], State | None],
+        reason: str,
+        *,
+        is_open: bool,
+    ) -> int:
+        table, now = PlanningBooking, self._ctx.clock.now()
+        key = f"close/{day}/{place}/{now.isoformat()}"
+        rows = self._ctx.session.scalars(
+            select(table).where(
+                table.tenant_id == self._tenant,
+                table.day == day,
+                table.service.in_(list(services)),
+                *([table.place == place] if place else []),
+            )
+        ).all()
+        told: dict[int, list[list[object]]] = defaultdict(list)
+        turned = set()
+        children = self._ctx.families.children_by_id({row.child_id for row in rows})
+        for row in rows:
+            state = to(row)
+            if state is None:
+                continue
+            self._note(row.child_id, row.service, day, row.state, state, reason, key)
+            row.state, row.changed_at = state, now
+            turned.add(row.child_id)
+            child = children.get(row.child_id)
+            for family_id in child.family_ids if child else ():
+                told[family_id].append([row.child_id, row.service])
+        from plugins.planning import plugin  # noqa: PLC0415 - the plugin object imports us
+
+        self._ctx.messages.send(
+            plugin,
+            telling.CLOSED,
+            *(
+                Notification(
+                    _short(f"{key}/{family_id}"), family_id,
+                    {"day": day.isoformat(), "reason": reason, "booked": booked, "open": is_open},
+                )
+                for family_id, booked in sorted(told.items())
+            ),
+            bulk=True,
+        )  # fmt: skip
+        self._ctx.session.flush()
+        return len(turned)
+
+    def _note(
+        self, child_id: int, service: str, day: date, before: str, after: str, reason: str,
+        key: str = "",
+    ) -> None:  # fmt: skip
+        self._ctx.session.add(
+            PlanningChange(
+                tenant_id=self._tenant, child_id=child_id, service=service, day=day,
+                at=self._ctx.clock.now(), actor=self._actor, before=before, after=after, late=False,
+                reason=reason, request=key,
+            )
+        )  # fmt: skip
+
+
+_BILLED = {State.BOOKED.value: "reserve", State.ABSENT.value: "absence_annoncee"}
+
+
+def _short(key: str) -> str:
+    return key if len(key) < 180 else hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,118 @@
+"""Days, moments and answers in the words of families, in the reader's language."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from core.plugin import PARIS
+from core.plugin import gettext as _
+from plugins.planning.rules import NEVER, State, Verdict, Weeks, Why
+
+
+def weekday(number: int) -> str:
+    """The name of a weekday, 0 for Monday."""
+    return (
+        _("lundi"), _("mardi"), _("mercredi"), _("jeudi"), _("vendredi"), _("samedi"), _("dimanche")
+    )[number]  # fmt: skip
+
+
+def month(number: int) -> str:
+    """The name of a month, 1 for January."""
+    return (
+        _("janvier"), _("février"), _("mars"), _("avril"), _("mai"), _("juin"), _("juillet"),
+        _("août"), _("septembre"), _("octobre"), _("novembre"), _("décembre"),
+    )[number - 1]  # fmt: skip
+
+
+def day(value: date) -> str:
+    """Write a day as it is said: ``jeudi 3 décembre``."""
+    rank = _("1er") if value.day == 1 else str(value.day)
+    return _("%(weekday)s %(rank)s %(month)s") % {
+        "weekday": weekday(value.weekday()),
+        "rank": rank,
+        "month": month(value.month),
+    }
+
+
+def moment(value: datetime) -> str:
+    """Write a deadline: ``jeudi 3 décembre, 10 h``; midnight is the end of the day before."""
+    shown = value.astimezone(PARIS)
+    if (shown.hour, shown.minute) == (0, 0):
+        return _("%s, minuit") % day(shown.date() - timedelta(days=1))
+    return _("%(day)s, %(clock)s") % {"day": day(shown.date()), "clock": clock(shown)}
+
+
+def clock(value: datetime) -> str:
+    """Write a time of Paris: ``10 h``, ``10 h 30``."""
+    shown = value.astimezone(PARIS)
+    if shown.minute == 0:
+        return _("%s h") % shown.hour
+    return _("%(hours)s h %(minutes)s") % {"hours": shown.hour, "minutes": f"{shown.minute:02d}"}
+
+
+def state(value: State | None, *, late: bool = False) -> str:
+    """Where a day stands, in a word or two."""
+    if value is State.BOOKED and late:
+        return _("réservé hors délai")
+    return {
+        State.BOOKED: _("réservé"),
+        State.WAITING: _("en liste d’attente"),
+        State.ABSENT: _("absence annoncée"),
+        State.CANCELLED: _("annulé"),
+        State.CLOSED: _("fermé"),
+        None: _("non réservé"),
+    }[value]
+
+
+def verdict(value: Verdict, why: Why | None, deadline: datetime | None) -> str:
+    """What a wish leads to, as the end of a sentence that begins with child, service and day."""
+    if value is Verdict.REFUSE:
+        return refusal(why, deadline)
+    return {
+        Verdict.BOOK: _("réservé"),
+        Verdict.BOOK_LATE: _("réservé hors délai"),
+        Verdict.WAIT: _("complet : inscrit sur la liste d’attente"),
+        Verdict.RESTORE: _("l’enfant viendra, l’annonce d’absence est retirée"),
+        Verdict.CANCEL: _("annulé"),
+        Verdict.ABSENCE: _("absence notée ; il est trop tard pour annuler la réservation"),
+        Verdict.NOTHING: _("rien ne change"),
+    }[value]
+
+
+def refusal(why: Why | None, deadline: datetime | None = None) -> str:
+    """A reason why nothing is done."""
+    if why is Why.TOO_LATE and deadline is not None and deadline != NEVER:
+        return _("trop tard depuis le %s") % moment(deadline)
+    return {
+        Why.NOT_ENROLLED: _("l’enfant n’est pas inscrit à ce service ce jour-là"),
+        Why.SHOWN_ONLY: _("se modifie auprès de la collectivité"),
+        Why.NOT_OPEN: _("le service n’est pas ouvert ce jour-là"),
+        Why.CLOSED: _("le service est fermé ce jour-là"),
+        Why.OTHER_HOME: _("cette semaine se règle depuis l’autre foyer"),
+        Why.BEYOND_WINDOW: _("les réservations ne sont pas encore ouvertes pour ce jour"),
+        Why.TOO_LATE: _("ne se modifie pas en ligne"),
+        Why.FULL: _("complet"),
+        Why.PAST: _("ce jour est passé"),
+        None: "",
+    }[why]
+
+
+def weeks(value: Weeks) -> str:
+    """The weeks of a pattern."""
+    return {
+        Weeks.ALL: _("toutes les semaines"),
+        Weeks.EVEN: _("semaines paires"),
+        Weeks.ODD: _("semaines impaires"),
+    }[value]
+
+
+def trail(value: str) -> str:
+    """A state or mark of the history, in words."""
+    if value in set(State):
+        return state(State(value))
+    return {"": state(None), "present": _("pointé présent")}.get(value, value)
+
+
+def colon() -> str:
+    """What stands between a thing and what is said of it."""
+    return _(" : ")

@@ -1,0 +1,151 @@
+"""Work behind the pages: caterers' orders, reminders before a deadline."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from core.plugin import PARIS, Notification, TenantContext
+from plugins.planning import telling
+from plugins.planning.book import Book
+from plugins.planning.models import PlanningBooking, PlanningEnrolment, PlanningPattern
+from plugins.planning.orders import Orders
+from plugins.planning.patterns import week_looks_like
+from plugins.planning.rules import TAKEN, Kind, Pattern, Service, State, Weeks, in_weeks
+from plugins.planning.settings import PlanningSettings
+
+HABIT_DAYS = 35
+"""A child who came within these days is thought to come again: an empty week may be forgotten."""
+WEEKS_AHEAD = 9
+
+
+def send_orders(ctx: TenantContext, settings: PlanningSettings) -> None:
+    """Freeze and mail the orders that are due, and the differences to earlier ones."""
+    Orders(ctx, Book(ctx, settings, actor="planning")).run()
+
+
+def remind(ctx: TenantContext, settings: PlanningSettings) -> None:
+    """Write to families whose week is empty or unlike the usual one while it can be changed."""
+    from plugins.planning import plugin  # noqa: PLC0415 - the plugin object imports us
+
+    if not settings.remind_hours:
+        return
+    book = Book(ctx, settings, actor="planning")
+    for week in weeks_to_remind(book, settings, ctx.clock.now()):
+        notes = list(_notes(ctx, book, week))
+        ctx.messages.send(plugin, telling.REMINDER, *notes, bulk=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """A week of services whose first deadline is near, all at the same instant."""
+
+    monday: date
+    until: datetime
+    services: tuple[str, ...]
+
+
+def weeks_to_remind(book: Book, settings: PlanningSettings, now: datetime) -> list[Week]:
+    """The weeks whose first deadline comes within the hours of the settings."""
+    today = now.astimezone(PARIS).date()
+    this = today - timedelta(days=today.weekday())
+    found: dict[tuple[date, datetime], list[str]] = defaultdict(list)
+    for key, service in book.services.items():
+        for number in range(WEEKS_AHEAD):
+            monday = this + timedelta(weeks=number)
+            until = first_deadline(book, service, monday)
+            if until and until - timedelta(hours=settings.remind_hours) <= now < until:
+                found[monday, until].append(key)
+    return [Week(monday, until, tuple(keys)) for (monday, until), keys in sorted(found.items())]
+
+
+def first_deadline(book: Book, service: Service, monday: date) -> datetime | None:
+    """The first deadline of a week's open days; None for a week without any."""
+    days = [monday + timedelta(days=number) for number in range(7)]
+    ends = [
+        service.add.instant(day, book.calendar)
+        for day in days
+        if service.opens(day, book.calendar)
+    ]
+    return min(ends, default=None)
+
+
+def _notes(ctx: TenantContext, book: Book, week: Week) -> Iterable[Notification]:
+    tenant, sunday = ctx.town.slug, week.monday + timedelta(days=6)
+    open_days = {
+        key: [
+            day
+            for day in (week.monday + timedelta(days=number) for number in range(7))
+            if book.services[key].opens(day, book.calendar)
+        ]
+        for key in week.services
+    }
+    enrolled: set[tuple[int, str]] = {
+        (row.child_id, row.service)
+        for row in ctx.session.execute(
+            select(PlanningEnrolment.child_id, PlanningEnrolment.service).where(
+                PlanningEnrolment.tenant_id == tenant,
+                PlanningEnrolment.service.in_(week.services),
+                PlanningEnrolment.kind != Kind.SHOWN,
+                PlanningEnrolment.first <= sunday,
+                PlanningEnrolment.last >= week.monday,
+            )
+        )
+    }
+    booked: dict[tuple[int, str], set[date]] = defaultdict(set)
+    habit: set[tuple[int, str]] = set()
+    for row in ctx.session.execute(
+        select(PlanningBooking.child_id, PlanningBooking.service, PlanningBooking.day).where(
+            PlanningBooking.tenant_id == tenant,
+            PlanningBooking.service.in_(week.services),
+            PlanningBooking.day.between(week.monday - timedelta(days=HABIT_DAYS), sunday),
+            PlanningBooking.state.in_([*sorted(TAKEN), State.WAITING]),
+        )
+    ):
+        pair = (row.child_id, row.service)
+        if row.day >= week.monday:
+            booked[pair].add(row.day)
+        else:
+            habit.add(pair)
+    usual: dict[int, list[PlanningPattern]] = defaultdict(list)
+    for pattern in ctx.session.scalars(
+        select(PlanningPattern).where(
+            PlanningPattern.tenant_id == tenant,
+            PlanningPattern.first <= sunday,
+            PlanningPattern.last >= week.monday,
+        )
+    ):
+        if in_weeks(week.monday, Weeks(pattern.weeks)):
+            usual[pattern.child_id].append(pattern)
+    told: dict[int, list[list[Any]]] = defaultdict(list)
+    for child_id, service in sorted(enrolled):
+        pair = (child_id, service)
+        empty = not booked[pair]
+        if empty and not usual[child_id]:
+            if pair in habit:
+                told[child_id].append([child_id, service, True])
+            continue
+        for kept in usual[child_id]:
+            wanted = Pattern(
+                frozenset((key, number) for key, number in kept.days if key == service)
+            )
+            found = {(service, day.weekday()): day in booked[pair] for day in open_days[service]}
+            if not week_looks_like(found, wanted):
+                told[child_id].append([child_id, service, empty])
+                break
+    children = ctx.families.children_by_id(told)
+    families: dict[int, list[list[Any]]] = defaultdict(list)
+    for child_id, child in children.items():
+        for family_id in child.family_ids:
+            families[family_id] += told[child_id]
+    for family_id, weeks in sorted(families.items()):
+        yield Notification(
+            f"{week.monday}/{week.until.isoformat()}/{family_id}",
+            family_id,
+            {"monday": week.monday.isoformat(), "until": week.until.isoformat(), "weeks": weeks},
+        )
