@@ -164,6 +164,11 @@ def payment_reversed(ctx: TenantContext, event: PaymentReversed) -> None:
 
 
 @hookspec
+def demonstrate(ctx: TenantContext) -> None:
+    """Fill a demonstration town with made-up data, after core's; once, when it is empty."""
+
+
+@hookspec
 def family_data(ctx: TenantContext, family_id: int) -> Mapping[str, Any] | None:
     """Give what the plugin holds of a family, to be written as JSON (GDPR, article 15).
 

@@ -57,6 +57,9 @@ def load_demo(settings: Settings) -> None:
                 continue
             click.echo(f"Filling {slug}…")
             fill(town, settings.data_dir / CODES_FILE)
+            enabled = town.config.enabled
+            for name in runtime.extensions.implementers(enabled, "demonstrate"):
+                runtime.extensions.call_one(enabled, name, "demonstrate", ctx=town)
 
 
 def fill(town: UnitOfWork, codes_file: Path) -> None:

@@ -108,6 +108,11 @@ class Broken(Plugin[BrokenSettings]):
         return self._do("payment_reversed", ctx)
 
     @hookimpl
+    def demonstrate(self, ctx: TenantContext) -> Any:
+        """As told."""
+        return self._do("demonstrate", ctx)
+
+    @hookimpl
     def family_data(self, ctx: TenantContext) -> Any:
         """As told."""
         return self._do("family_data", ctx)

@@ -100,6 +100,13 @@ class Planning(Plugin[PlanningSettings]):
         return [TileLine("planning.week", line)] if line else []
 
     @hookimpl
+    def demonstrate(self, ctx: TenantContext) -> None:
+        """Enrolments and usual weeks of the made-up children."""
+        from plugins.planning.demo import fill  # noqa: PLC0415
+
+        fill(ctx, ctx.settings(self))
+
+    @hookimpl
     def family_data(self, ctx: TenantContext, family_id: int) -> dict[str, Any] | None:
         """What the family asked for."""
         from plugins.planning import households  # noqa: PLC0415
