@@ -59,12 +59,16 @@ def backup(path: Path, keep: int | None) -> None:
 @click.argument(
     "path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-def restore(path: Path) -> None:
-    """Fill the empty database of ``PREAU_OWNER_URL`` from FILE: all of it, or nothing.
+@click.option("--database", default="", help="Its name, if not that of PREAU_OWNER_URL.")
+def restore(path: Path, database: str) -> None:
+    """Fill an empty database from FILE: all of it, or nothing.
 
-    Roles and the database's own rights are not in FILE; docs/operating.md tells how to make them.
+    It is that of ``PREAU_OWNER_URL``, or another one of the same server. Roles and the database's
+    own rights are not in FILE; docs/operating.md tells how to make them.
     """
     url = _wanted("owner_url")
+    if database:
+        url = make_url(url).set(database=database).render_as_string(hide_password=False)
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         if connection.scalar(text("SELECT to_regclass('public.tenant')")):

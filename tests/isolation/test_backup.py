@@ -87,7 +87,8 @@ def test_what_is_restored_is_what_was_there(run, full, addresses, tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["preau.dump"]
 
-    done = run(module.restore, file, owner_url=there.owner_url)
+    # The address of the database that serves, and the other one's name beside it.
+    done = run(module.restore, file, "--database", "restored", owner_url=here.owner_url)
     assert done.exit_code == 0, done.output
     assert "2 town(s)" in done.output
     assert digests(there.maintenance_url) == before
