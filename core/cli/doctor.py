@@ -25,6 +25,7 @@ from core.platform.db.migrate import OLDEST_POSTGRESQL
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.plugins.discovery import discovered
 from core.platform.settings import Settings, get_settings, unknown_variables
+from core.platform.tenancy.law import missing
 from core.processes.consumers import TwoConsumersError, check_work
 from core.runtime import get_runtime, read_towns
 
@@ -207,6 +208,9 @@ def check_towns(settings: Settings) -> Iterator[Finding]:
     """Every tenant.toml is right."""
     registry = read_towns(settings, discovered())
     yield good(f"Towns: {', '.join(registry.towns) or 'none'}")
+    for config in registry:
+        if lacks := [lack.key for lack in missing(config)]:
+            yield doubtful(f"{config.slug} does not say what the law wants: {', '.join(lacks)}")
     for problems in registry.broken.values():
         yield from (bad(str(problem)) for problem in problems)
 

@@ -6,6 +6,7 @@ import click
 
 from core.platform.plugins.discovery import discovered
 from core.platform.settings import get_settings
+from core.platform.tenancy.law import missing
 from core.runtime import read_towns, sync_towns
 
 
@@ -16,10 +17,12 @@ def tenants() -> None:
 
 @tenants.command()
 def check() -> None:
-    """Read every tenant.toml and name what is wrong: file, key, reason."""
+    """Read every tenant.toml and name what is wrong: file, key, reason; and what the law misses."""
     registry = read_towns(get_settings(), discovered())
     for config in registry:
         click.echo(f"ok     {config.slug}: {config.name} ({', '.join(sorted(config.enabled))})")
+        for lack in missing(config):
+            click.echo(f"todo   {config.slug}: {lack.key} is not said: {lack.reason}")
     for slug, problems in sorted(registry.broken.items()):
         for problem in problems:
             click.echo(f"WRONG  {problem}")

@@ -18,6 +18,9 @@ from core.platform.i18n import gettext as _
 from core.platform.web.forms import is_email, number
 from core.platform.web.rendering import valid_entries
 
+LANGUAGE_NAMES = {"fr": "Français", "en": "English"}
+"""Each as who reads it calls it."""
+
 
 class AddressForm(Form):
     """One more address."""
@@ -56,6 +59,11 @@ def alerts(request: Request) -> dict[str, Any] | Response:
     elif action == "choose":
         request.ctx.messages.choose(request.family_id, request.POST.getall("kind"))
         message = _("Votre choix est enregistré.")
+    elif action == "language":
+        chosen = request.POST.get("language", "")
+        if chosen in request.town.languages:
+            request.ctx.families.set_language(request.family_id, chosen)
+        message = _("Votre choix est enregistré.")
     else:
         contact_id = number(request.POST.get("id", ""))
         if action == "remove":
@@ -78,6 +86,9 @@ def _page(request: Request, form: AddressForm) -> dict[str, Any]:
         "form": form,
         "limit": MAX_ALERT_ADDRESSES,
         "choices": request.ctx.messages.choices(request.family_id),
+        "languages": [
+            (code, name) for code, name in LANGUAGE_NAMES.items() if code in request.town.languages
+        ],
         "other_ways": valid_entries(request, Audience.ALERTS),
     }
 

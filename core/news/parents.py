@@ -78,12 +78,10 @@ def logo(request: Request) -> Response:
 
 @view_config(route_name="language", request_method="POST")
 def language(request: Request) -> Response:
-    """Remember the visitor's language, and the family's for its mails."""
+    """Remember the language of this browser's pages; that of the mails is chosen at the alerts."""
     chosen = request.POST.get("language", "")
     response = HTTPSeeOther(location=safe_next_url(request, request.POST.get("next", "")))
     if chosen in request.town.languages:
-        if request.family is not None:
-            request.ctx.families.set_language(request.family.id, chosen)
         response.set_cookie(
             cookie_name(request, LANGUAGE_COOKIE),
             chosen,

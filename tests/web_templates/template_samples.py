@@ -92,9 +92,24 @@ TOWN = TenantConfig(
             },
             "legal": {
                 "publisher": "Commune de Démo, représentée par son maire",
-                "host": "Hébergeur Exemple, 99000 Démo",
+                "director": "Claude Démo, maire",
+                "host": "Hébergeur Exemple",
+                "host_address": "99000 Démo",
+                "host_phone": "01 99 00 00 01",
                 "data_protection": "dpo@ville-de-demo.example",
+                "processors": ["Société Exemple (courriels)"],
                 "accessibility": "partiellement conforme",
+            },
+            "retention": {"families": 36},
+            "accessibility": {
+                "rate": 87.5,
+                "audited_on": "2026-09-01",
+                "auditor": "Cabinet Exemple",
+                "not_conforming": ["Une image de l’actualité n’a pas d’alternative."],
+                "exempt": ["Les factures d’avant 2024."],
+                "pages": ["Accueil", "Factures"],
+                "environment": ["Firefox et NVDA"],
+                "plan": "https://www.ville-de-demo.example/accessibilite",
             },
             "regies": {
                 "EXTRA": {"label": "REGIE EXTRASCOLAIRE"},
@@ -575,12 +590,13 @@ def samples() -> list[Sample]:
         Sample("certificates-none", "certificates", {"years": []}, PARENT, "certificates"),
         Sample(
             "alerts", "alerts",
-            {"addresses": ADDRESSES, "form": AddressForm(), "limit": 3, "other_ways": OTHER_WAYS, "choices": CHOICES},
+            {"addresses": ADDRESSES, "form": AddressForm(), "limit": 3, "other_ways": OTHER_WAYS, "choices": CHOICES,
+             "languages": [("fr", "Français"), ("en", "English")]},
             PARENT, "alerts",
         ),
         Sample(
             "alerts-wrong", "alerts",
-            {"addresses": [], "form": wrong(AddressForm()), "limit": 3, "other_ways": [], "choices": []},
+            {"addresses": [], "form": wrong(AddressForm()), "limit": 3, "other_ways": [], "choices": [], "languages": []},
             PARENT, "alerts", errors=2,
         ),
         *(
@@ -621,7 +637,7 @@ def samples() -> list[Sample]:
         Sample("account-email-late", "account_email", {"email": None, "problem": ""}, PARENT),
         Sample("help", "help", {}, PARENT, "help"),
         Sample("guide", "guide", {}, VISITOR),
-        Sample("legal", "legal", {}, VISITOR, "legal"),
+        Sample("legal", "legal", {"providers": ["PayFiP"], "channels": ["Telegram"]}, VISITOR, "legal"),
         Sample("legal-bare", "legal", {}, VISITOR, "legal", BARE_TOWN),
         Sample("accessibility", "accessibility", {}, VISITOR, "accessibility"),
         Sample(

@@ -6,8 +6,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -31,6 +32,13 @@ Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def web_address(value: str) -> str:
+    """Take an address of the web, or nothing."""
+    if value and not value.startswith(("https://", "http://")):
+        raise ValueError("has to be an address: https://…")
+    return value
 
 
 class Regie(_Section):
@@ -86,13 +94,53 @@ class Mail(_Section):
     _leaves = field_validator("sender", "reply_to")(configured)
 
 
+Conformity = Literal["non conforme", "partiellement conforme", "totalement conforme"]
+AUDITED = ("partiellement conforme", "totalement conforme")
+"""What a site may only say of itself after an audit."""
+
+
 class Legal(_Section):
     """What the law asks a town to say on its site."""
 
     publisher: str = ""
+    director: str = ""
+    """The *directeur de la publication*, by name and office."""
     host: str = ""
+    host_address: str = ""
+    host_phone: str = ""
     data_protection: str = ""
-    accessibility: str = "non conforme"
+    """How to reach the *délégué à la protection des données*: an e-mail address, or words."""
+    processors: list[str] = Field(default_factory=list)
+    """Who else works on the data for the town, and at what: ``"Société X (courriels)"``."""
+    accounts_years: int = Field(default=10, ge=1, le=99)
+    """For how long invoices and payments are kept as vouchers."""
+    accessibility: Conformity = "non conforme"
+
+
+class Accessibility(_Section):
+    """What the audit found, and what is planned: the rest of the accessibility statement."""
+
+    rate: float | None = Field(default=None, ge=0, le=100)
+    """How many of a hundred criteria of the RGAA are met."""
+    audited_on: date | None = None
+    auditor: str = ""
+    not_conforming: list[str] = Field(default_factory=list)
+    exempt: list[str] = Field(default_factory=list)
+    """What stays as it is, because mending it would be a disproportionate burden."""
+    pages: list[str] = Field(default_factory=list)
+    environment: list[str] = Field(default_factory=list)
+    """Browsers and screen readers of the audit."""
+    plan: str = ""
+    """Address of the *schéma pluriannuel de mise en accessibilité*."""
+
+    _address = field_validator("plan")(web_address)
+
+    @field_validator("audited_on")
+    @classmethod
+    def _plausible(cls, value: date | None) -> date | None:
+        if value is not None and not 2010 <= value.year <= 2100:
+            raise ValueError("is no year of an audit")
+        return value
 
 
 class Retention(_Section):
@@ -137,6 +185,7 @@ class TenantFile(_Section):
     look: Look = Look()
     mail: Mail = Mail()
     legal: Legal = Legal()
+    accessibility: Accessibility = Accessibility()
     retention: Retention = Retention()
     regies: dict[RegieKey, Regie] = Field(min_length=1)
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)

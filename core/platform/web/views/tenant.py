@@ -16,11 +16,20 @@ from core.platform.web.files import pdf
 
 
 @view_config(route_name="help", renderer="help.jinja2")
-@view_config(route_name="legal", renderer="legal.jinja2")
 @view_config(route_name="accessibility", renderer="accessibility.jinja2")
 def page(_request: Request) -> dict[str, Any]:
     """A page without data of its own."""
     return {}
+
+
+@view_config(route_name="legal", renderer="legal.jinja2")
+def legal(request: Request) -> dict[str, Any]:
+    """The legal notice and the privacy page, with the services that the town's plugins bring."""
+    ctx = request.ctx
+    return {
+        "providers": sorted({held.label for held in ctx.providers.values()}),
+        "channels": sorted({held.label for held in ctx.channels.values() if not held.built_in}),
+    }
 
 
 @view_config(route_name="guide")

@@ -1,0 +1,46 @@
+"""The words that the law wants of a town, and that its file does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from core.platform.tenancy.config import AUDITED, TenantConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A key that is empty, and the page that lacks it."""
+
+    key: str
+    reason: str
+
+
+def missing(config: TenantConfig) -> Iterator[Missing]:
+    """Tell what the pages of a town that serves do not say, though they have to."""
+    legal, contact, audit = config.file.legal, config.file.contact, config.file.accessibility
+    notice = "legal notice (loi 2004-575, article 1-1)"
+    for key, value, page in (
+        ("legal.publisher", legal.publisher, notice),
+        ("legal.director", legal.director, notice),
+        ("legal.host", legal.host, notice),
+        ("legal.host_address", legal.host_address, notice),
+        ("legal.host_phone", legal.host_phone, notice),
+        ("contact.address", contact.address, notice),
+        ("contact.phone", contact.phone, notice),
+        ("contact.email", contact.email, "accessibility statement and privacy page: whom to ask"),
+        ("legal.data_protection", legal.data_protection, "privacy page (RGPD, articles 13 and 37)"),
+        ("accessibility.plan", audit.plan, "accessibility statement: the plan for several years"),
+    ):
+        if not value:
+            yield Missing(key, page)
+    if legal.accessibility in AUDITED:
+        for key, is_said in (
+            ("accessibility.rate", audit.rate is not None),
+            ("accessibility.audited_on", audit.audited_on is not None),
+            ("accessibility.auditor", bool(audit.auditor)),
+        ):
+            if not is_said:
+                yield Missing(key, f"“{legal.accessibility}” needs an audit (RGAA)")
+    if not config.file.retention.families:
+        yield Missing("retention.families", "privacy page: how long a family's file is kept")
