@@ -209,3 +209,26 @@ def test_a_debit_pairs_with_no_receipt():
     expected = Expected(date(2026, 11, 26), "card", 1, 1210)
     pairs = match([expected], read_statement((HERE / "sens.csv").read_bytes()))
     assert [(p.expected, p.credit and p.credit.amount) for p in pairs] == [(expected, None), (None, 5687)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # A line with the account's day and balance above, no titles; the balance below.
+        "Compte;Compte;****1234;28/11/2026;;1234,56\n27/11/2026;Virement;VIR;PAYFIP;56,87\n26/11/2026;Frais;COMM;FRAIS;-12,10\n",
+        "27/11/2026;56,87;Virement;;VIR;;0;Divers\n26/11/2026;-12,10;Frais;;COMM;;0;Divers\n28/11/2026;1234,56;;00000 000000X\n",
+        "Date;Type;Libellé;Montant\n27/11/2026;VIR;PAYFIP;56,87\n26/11/2026;COMM;FRAIS;-12,10\n30/11/2026;Solde;;1056,87\n",
+        "Date;Libellé;Montant débité;Montant crédité\n27/11/2026;PAYFIP;;56,87\n26/11/2026;FRAIS;12,10;\n",
+        "Date;Libellé;Dépenses;Recettes\n27/11/2026;PAYFIP;;56,87\n26/11/2026;FRAIS;12,10;\n",
+        "Date;Libellé;D;C\n27/11/2026;PAYFIP;;56,87\n26/11/2026;FRAIS;12,10;\n",
+        "Settlement date (UTC);Counterparty name;Total amount (incl. VAT)\n27-11-2026 14:05:00;PAYFIP;56,87\n26-11-2026;FRAIS;-12,10\n",
+    ],
+)  # fmt: skip
+def test_what_stands_round_the_movements_and_other_titles(text):
+    assert [(c.on.day, c.amount) for c in read_movements(text.encode())] == [(27, 5687), (26, -1210)]
+
+
+def test_a_kind_of_movement_that_takes_money_needs_a_sign():
+    text = "Date;Type;Montant\n27/11/2026;Virement reçu;56,87\n26/11/2026;Prélèvement;12,10\n"
+    assert refused(text) == (3, StatementFault.SIDE)
+    assert [c.amount for c in read_statement(text.replace("12,10", "-12,10").encode())] == [5687]

@@ -184,3 +184,49 @@ def test_an_amount_is_never_guessed(text):
 @given(st.dates(date(2000, 1, 1), date(2100, 12, 31)))
 def test_a_date_is_read_in_both_notations(day):
     assert fields.day(day.isoformat()) == fields.day(day.strftime("%d/%m/%Y")) == day
+
+
+SHORT = "regie;numero;code_famille;libelle;date_facture;date_echeance;montant"
+ONE = "PERISCOLAIRE;1;F01;CANTINE;03/11/2026;25/11/2026;56,87"
+OTHER = "PERISCOLAIRE;2;F01;CANTINE;03/11/2026;25/11/2026;1,00"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Ville de Demo", "Liste des factures;;;03/11/2026", "", SHORT, ONE, OTHER),
+        (SHORT, ONE, SHORT, OTHER),  # printed again on each page
+        ("Titre", SHORT, "TOTAL GÉNÉRAL;;;;;;57,87", ONE, OTHER),
+        (SHORT, ONE, OTHER, ";2 factures;;Total;;;57,87"),
+        (SHORT, ONE, ";;;Sous-total;;;56,87", OTHER, ";;;Total;;;57,87"),
+    ],
+)  # fmt: skip
+def test_what_stands_round_a_list_of_invoices(read, lines):
+    found = list(read("\r\n".join((*lines, "")).encode()))
+    assert [one.amount for one in found if isinstance(one, InvoiceRecord)] == [5687, 100], found
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("total", ["57,88", "57,86", "-57,87"])
+@pytest.mark.parametrize("above", [True, False])
+def test_a_total_that_is_wrong_is_told_wherever_it_stands(read, total, above):
+    said = f"TOTAL;;;;;;{total}"
+    lines = (SHORT, said, ONE, OTHER) if above else (SHORT, ONE, OTHER, said)
+    (wrong,) = [one for one in read("\n".join(lines).encode()) if isinstance(one, SourceProblem)]
+    assert (wrong.column, wrong.line) == ("montant", 2 if above else 4)
+
+
+@pytest.mark.parametrize(
+    ("title", "meant"),
+    [("N° facture", "numero"), ("Code client", "code_famille"), ("Total TTC", "montant"), ("Date limite de paiement", "date_echeance"),
+     ("Numero_facture", "numero"), ("montants", "montant"), ("Famille", "debiteur"), ("Solde actuel", ""), ("Mode", "")],
+)  # fmt: skip
+def test_a_hint_names_what_a_title_means_or_nothing(read, title, meant):
+    said = [one.message for one in read(f"{SHORT};{title}\n{ONE};x\n".encode())]
+    hints = [message for message in said if "Vouliez-vous" in message]
+    assert [meant in hint for hint in hints] == ([True] if meant else []), said
+
+
+def test_another_programs_list_leads_to_the_layouts(read):
+    said = [one.message for one in read(b"Date;Facture;Nom;Total\n03/11/2026;1;MARTIN;56,87\n")]
+    assert any("Modèles de fichiers" in message for message in said), said

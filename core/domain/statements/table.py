@@ -6,6 +6,7 @@ Nothing is taken for money because it looks like a number: its column has to say
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -24,14 +25,23 @@ FIELDS: Final = ("date", "label", "amount", "debit", "credit", "side")
 
 _DATES: Final = (
     re.compile(r"date_(de_)?(la_)?compta\w*"),
-    re.compile(r"date|date_d_?ecriture|date_d_enregistrement|date_(du_)?mouvement|booking_date|jour"),
+    re.compile(
+        r"date|date_d_?ecriture|date_d_enregistrement|date_(du_)?mouvement|jour"
+        r"|(booking|settlement|operation|transaction|completed)_date\w*"
+    ),
     re.compile(r"date_?op\w*|date_(de_)?(l_)?op\w*|date_d_op\w*|date_(de_)?transaction"),
     re.compile(r"date_(d_)?(execution|reglement)|date_?val\w*|date_(de_)?(la_)?valeur|valeur"),
 )
 """Titles of dates, the date that the account goes by first."""
 
-_DEBIT = re.compile(r"(montants?_)?(au_|des_)?debits?(_(en_)?(euros?|eur))?|sorties?|retraits?")
-_CREDIT = re.compile(r"(montants?_)?(au_|des_)?credits?(_(en_)?(euros?|eur))?|entrees?|versements?")
+_DEBIT = re.compile(
+    r"((montants?|mouvements?|operations?)_)?(au_|des_|du_)?debit(e|es|s|eur|euse)?(_(en_)?(euros?|eur))?"
+    r"|sorties?|retraits?|depenses?|decaissements?|d"
+)
+_CREDIT = re.compile(
+    r"((montants?|mouvements?|operations?)_)?(au_|des_|du_)?credit(e|es|s|eur|euse)?(_(en_)?(euros?|eur))?"
+    r"|entrees?|versements?|recettes?|encaissements?|c"
+)
 _AMOUNT: Final = (
     re.compile(r"(montant|amount|somme)(_de_l_?operation|_(de_l_)?operation)?_?(en_)?(euros?|eur)"),
     re.compile(r"montant|amount|somme|montant_(de_l_)?(operation|ecriture)|montant_du_mouvement"),
@@ -46,6 +56,7 @@ _STATUS = re.compile(r"statut|status|state|etat")
 _LABELS: Final = re.compile(
     r"libelle\w*|label|suggestedlabel|detail\w*|intitule\w*|description|operation|operations"
     r"|nature\w*|motif|communication|informations?_complementaires?|nom_de_la_contrepartie|tiers"
+    r"|counterparty_name|reference_libre"
 )
 _CAME = {"+", "c", "cr", "credit", "crediteur", "crdt", "recette", "entree"}
 _WENT = {"-", "d", "db", "debit", "debiteur", "dbit", "depense", "sortie"}
@@ -58,6 +69,12 @@ _BALANCE = re.compile(
     r"|(sous_)?tota(l|ux)(_(des|du|de_la_periode|debits?|credits?|general|operations|mouvements)\w*)?"
     r"|reports?(_(de_|du_)?solde\w*)?"
 )
+_KINDS = re.compile(r"type\w*|nature\w*|categorie\w*|mode\w*|moyen\w*")
+_GONE = re.compile(
+    r"prelevement|prlv|retrait|commission|frais|cotisation|agios|cheques?_emis|virements?_emis|debit"
+    r"|paiement_(par_)?carte|facture_carte|achat|depense"
+)
+"""Kinds of movements that take money off the account."""
 _EUROS = {"", "€", "eur", "euro", "euros"}
 _DATE_MARKS: Final = "/.-"
 
@@ -248,9 +265,15 @@ def _places_by_sight(rows: Sequence[Row]) -> _Places:
 
     Such a table has to show by a sign, or by holding one amount a row, that none is a balance.
     """
-    dated = [row for row in rows if any(map(_day, row.cells))]
-    if not dated:
+    days_in = Counter(
+        n for row in rows for n, cell in enumerate(row.cells) if _day(cell) is not None
+    )
+    if not days_in:
         raise StatementError(0, StatementFault.COLUMNS)
+    # A line above may hold a day elsewhere: that of the statement.
+    most = max(days_in.values())
+    by = min(n for n, count in days_in.items() if count == most)
+    dated = [row for row in rows if _day(row.cell(by)) is not None]
     width = max(len(row.cells) for row in dated)
     days = [n for n in range(width) if all(_day(row.cell(n)) is not None for row in dated)]
     money = [
@@ -262,7 +285,8 @@ def _places_by_sight(rows: Sequence[Row]) -> _Places:
     if not days or len(money) != 1:
         raise StatementError(0, StatementFault.COLUMNS)
     first = rows.index(dated[0])
-    if first and rows[first - 1].cell(money[0]):
+    above = rows[first - 1].cell(money[0]) if first else ""
+    if above and _cents(above) is None:
         # It has a title, which nobody here knows: money that came, that went, or a balance.
         raise StatementError(0, StatementFault.COLUMNS)
     if any(_says_sides(dated, n) for n in range(width) if n not in {*days, *money}):
@@ -284,6 +308,8 @@ class _Movements:
         self._at = places
         went = places.debit if places.amount is None else places.amount
         self._debit_sign = self._sign_of(went)
+        self._refuse_a_hidden_sense()
+        self._balance = self._balance_without_title()
 
     def read(self) -> Iterator[Credit]:
         for row in self._rows:
@@ -302,10 +328,40 @@ class _Movements:
         return " ".join(filter(None, words))
 
     def _is_balance(self, row: Row) -> bool:
+        if row is self._balance:
+            return True
         words = [title(row.cell(place)) for place in self._at.labels]
         if not self._titles and self._at.labels and not any(words):
             return True  # What the account came to, below a table without titles.
+        if not any(words):
+            words = list(map(title, row.cells))
         return any(_BALANCE.fullmatch(word) for word in words if word)
+
+    def _balance_without_title(self) -> Row | None:
+        """The last row of a table without titles, if it has none of the words of all the others."""
+        dated = [row for row in self._rows if _day(row.cell(self._at.date)) is not None]
+        if self._titles or len(dated) < 2:
+            return None
+        *others, last = dated
+        money = self._at.amount
+        always = [
+            n
+            for n in range(max(len(row.cells) for row in others))
+            if n != money and all(row.cell(n) and _day(row.cell(n)) is None for row in others)
+        ]
+        return last if always and not any(last.cell(n) for n in always) else None
+
+    def _refuse_a_hidden_sense(self) -> None:
+        """Refuse amounts that all have no sign, where a column says that some went."""
+        at = self._at
+        if at.amount is None or at.side is not None:
+            return
+        if any((_cents(row.cell(at.amount)) or 0) < 0 for row in self._rows):
+            return
+        kinds = [n for n, cell in enumerate(self._titles) if _KINDS.fullmatch(title(cell))]
+        for row in self._rows:
+            if any(_GONE.match(title(row.cell(n))) for n in kinds):
+                raise StatementError(row.line, StatementFault.SIDE)
 
     def _look_at_other(self, row: Row) -> None:
         """A row without a day: words, a balance, or a movement whose day cannot be read."""

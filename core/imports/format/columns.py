@@ -68,6 +68,38 @@ def normalise(name: str) -> str:
     return _NOT_WORD.sub("_", letters).strip("_")
 
 
+OTHER_TITLES = 4
+"""Required columns that miss: the list is another program's, and renaming them is no way in."""
+
+_MEANT = {
+    "numero": r"(n|no|num|numero|nr|ref|reference)(_de)?(_la)?_facture|facture|n|no|num|n_piece",
+    "code_famille": r"(code|n|no|num|numero|id|ref)_(client|famille|payeur|tiers|redevable)",
+    "montant": r"(montant_)?(total|ttc|du|net)(_ttc|_a_payer|_facture)?|net_a_payer|somme|prix",
+    "date_facture": r"date(_d)?(_edition|_emission|_de_facturation|_de_la_facture)?|emission",
+    "date_echeance": r"echeance|date_limite(_de_paiement)?|a_payer_avant(_le)?|limite_de_paiement",
+    "libelle": r"objet|designation|intitule|description|lot|periode",
+    "debiteur": r"nom|famille|payeur|client|redevable|nom_(de_la_)?famille|nom_et_prenom|titulaire",
+}
+"""What billing programs call a column; proposed, and never taken for it by itself."""
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """The column that a title most likely means; "" where a guess would mislead."""
+    for column, pattern in _MEANT.items():
+        if column in known and re.fullmatch(pattern, name):
+            return column
+    near = get_close_matches(name, known, 1, cutoff=0.8)
+    return near[0] if near else ""
+
+
+def another_program() -> str:
+    """What to do with a list whose titles are not the portal's."""
+    return _(
+        "Ces titres sont ceux d’un autre logiciel : faites-en un modèle, par « Modèles de "
+        "fichiers » de la page Imports."
+    )
+
+
 def header_problems(
     header: Sequence[str], columns: Columns, file: str, line: int
 ) -> list[SourceProblem]:
@@ -79,17 +111,19 @@ def header_problems(
         if name in header[:position]:
             problems.append(problem(_("Cette colonne figure deux fois."), file, line, name))
         elif name not in columns.all:
-            near = get_close_matches(name, columns.all, 1)
+            near = _meant(name, columns.all)
             message = (
-                _("Colonne inconnue. Vouliez-vous « %(name)s » ?") % {"name": near[0]}
+                _("Colonne inconnue. Vouliez-vous « %(name)s » ?") % {"name": near}
                 if near
                 else _("Colonne inconnue. Colonnes possibles : %(names)s.")
                 % {"names": ", ".join(columns.all)}
             )
             problems.append(problem(message, file, line, name))
+    missing = [name for name in columns.required if name not in header]
+    if len(missing) >= OTHER_TITLES:
+        problems.append(problem(another_program(), file, line))
     problems.extend(
         problem(_("Il manque la colonne « %(name)s ».") % {"name": name}, file, line, name)
-        for name in columns.required
-        if name not in header
+        for name in missing
     )
     return problems

@@ -66,7 +66,7 @@ class CsvSource:
 
 
 _TOTAL = re.compile(r"\W*(sous[- _]?)?tota(l|ux)(?![^\W\d_])", re.IGNORECASE)
-_NAMES_ONE = ("numero", "code_famille", "date_facture", "date_echeance")
+_NAMES_ONE = ("code_famille", "date_facture", "date_echeance")
 
 
 @dataclass(slots=True)
@@ -132,6 +132,8 @@ class _Import:
         """One row an invoice; its lines, if any, were put aside."""
         reading = Reading(sheet, self._invoice_readers, INVOICE)
         total: int | None = 0
+        above: Cells | None = None
+        count = 0
         for row in sheet.rows():
             if isinstance(row, SourceProblem):
                 total = None
@@ -139,9 +141,12 @@ class _Import:
                 continue
             cells = reading.read(row)
             if is_total(row):
-                if problem_ := _wrong_total(cells, total):
+                if not count:
+                    above = cells  # Of all that follows.
+                elif problem_ := _wrong_total(cells, total):
                     yield problem_
                 continue
+            count += 1
             total = None if total is None or cells.problems else total + cells.values["montant"]
             regie, number = cells.values.get("regie", ""), cells.values.get("numero", "")
             draft = _Draft(cells, (regie, number))
@@ -154,6 +159,8 @@ class _Import:
                 if len(kept) > MAX_LINES:
                     cells.refuse(_too_many_lines(), "numero")
             yield draft
+        if above is not None and (problem_ := _wrong_total(above, total)):
+            yield problem_
 
     def _flat(self, sheet: Sheet) -> Iterator[_Draft | SourceProblem]:
         """One row a line; rows of one invoice follow one another."""
@@ -231,7 +238,10 @@ def _check_repeated(draft: _Draft, file: str, row: Row, shared: Sequence[int]) -
 
 
 def is_total(row: Row) -> bool:
-    """Whether a row says what the others come to: no number, no family, no day, and the word."""
+    """Whether a row says what the others come to: no family, no day, and the word.
+
+    Where the number stands, it may count them: « 12 factures ».
+    """
     return not any(row.get(name) for name in _NAMES_ONE) and any(map(_TOTAL.match, row.cells))
 
 

@@ -8,15 +8,23 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import islice
 
 from core.api.invoices import SourceProblem
-from core.imports.format.columns import Columns, header_problems, normalise
+from core.imports.format.columns import (
+    Columns,
+    another_program,
+    header_problems,
+    normalise,
+)
 from core.platform.i18n import gettext as _
 from core.platform.tabular.decoding import MAX_LINE, Opener, encoding_of, numbered_lines
 from core.platform.tabular.problems import RefusedError, problem
 
 SEPARATORS = ";,\t|"
 
+HEADER_LINES = 60
+"""Lines among which the titles stand: above them a list has its own title, a date, a town."""
 MAX_LINES_OF_ROW = 20
 """Lines that one row may take, its cells written over several."""
 
@@ -62,6 +70,7 @@ class Sheet:
         self.name = name
         self._opener = opener
         self._encoding = encoding_of(name, opener)
+        self._header_cells: list[str] | None = None
         self._header_line, self._separator, self.header = self._read_header(choose)
 
     def _lines(self) -> Iterator[tuple[int, str]]:
@@ -70,28 +79,34 @@ class Sheet:
     def _read_header(
         self, choose: Callable[[Sequence[str]], Columns]
     ) -> tuple[int, str, tuple[str, ...]]:
-        for number, line in self._lines():
+        best: tuple[int, str, tuple[str, ...], str] | None = None
+        most, first = 0, (0, "")
+        for number, line in islice(self._lines(), HEADER_LINES):
             # Excel writes "sep=;" on a first line of its own.
             if not line.strip(" \t;,\xa0") or line.lower().startswith("sep="):
                 continue
-            broken = self._broken(number, line)
-            if broken:
-                raise RefusedError(broken)
+            first = first if first[0] else (number, line)
             header, separator = _split_header(line, choose)
-            columns = choose(header)
-            if not set(header) & set(columns.all):
-                message = _(
-                    "En-tête attendu en première ligne, séparé par des points-virgules : %(names)s."
-                )
-                names = ";".join(columns.required)
-                raise RefusedError(
-                    problem(message % {"names": names}, self.name, number, value=line)
-                )
-            problems = header_problems(header, columns, self.name, number)
-            if problems:
-                raise RefusedError(*problems)
-            return number, separator, header
-        raise RefusedError(problem(_("Ce fichier est vide."), self.name))
+            known = len(set(header) & set(choose(header).all))
+            if known > most:
+                most, best = known, (number, separator, header, line)
+        if not first[0]:
+            raise RefusedError(problem(_("Ce fichier est vide."), self.name))
+        if broken := self._broken(*((best[0], best[3]) if best else first)):
+            raise RefusedError(broken)
+        if best is None:
+            message = _(
+                "En-tête attendu en première ligne, séparé par des points-virgules : %(names)s."
+            )
+            names = ";".join(choose(()).required)
+            said = f"{message % {'names': names}} {another_program()}"
+            raise RefusedError(problem(said, self.name, first[0], value=first[1]))
+        number, separator, header, line = best
+        problems = header_problems(header, choose(header), self.name, number)
+        if problems:
+            raise RefusedError(*problems)
+        self._header_cells = _split(line, separator)
+        return number, separator, header
 
     def rows(self) -> Iterator[Row | SourceProblem]:
         """The rows below the header, blank ones left out; a problem for each that is damaged."""
@@ -116,7 +131,7 @@ class Sheet:
                     "double ses guillemets intérieurs."
                 )
                 yield problem(message, self.name, number, value=line)
-            elif any(cells):
+            elif any(cells) and cells != self._header_cells:  # Printed again on each page.
                 yield self._row(number, cells)
 
     def _split_over_lines(
