@@ -47,6 +47,10 @@ hosts = ["{slug}.test"]
 email = "regie@{slug}.test"
 [regies.CANTINE]
 label = "Restauration scolaire"
+[plugins.payfip]
+simulator = "http://127.0.0.1:9"
+[plugins.payfip.regies.CANTINE]
+numcli = "006382"
 [plugins.telegram_bot]
 token = "{n}:token-of-the-town"
 bot_username = "ville_{n}_bot"

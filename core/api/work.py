@@ -29,7 +29,9 @@ class Consumer:
 
     `handler(ctx, payload)` raises `RetryableError` to be called again later, `PermanentError` to
     give up where a person sees it. `lease` is how long one run may take at most; what a killed
-    worker began is taken over after a minute, however long the lease.
+    worker began is taken over after a minute, however long the lease. With `durable` False its
+    commits do not wait for the disk: a crash of the database may undo its last half second, and the
+    row is then handled again.
     """
 
     topic: str
@@ -37,6 +39,7 @@ class Consumer:
     effect: Effect = Effect.DATABASE
     lease: timedelta = timedelta(seconds=60)
     attempts: int = 12
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

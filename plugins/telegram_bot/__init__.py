@@ -88,7 +88,9 @@ class TelegramBot(Plugin[TelegramSettings]):
     def consumers(self) -> Sequence[Consumer]:
         """Answering updates, and editing messages."""
         return [
-            Consumer(UPDATE, self._answer, Effect.EXTERNAL, attempts=6),
+            # An update is written down before Telegram is told so. Answered again after a crash of
+            # the database, it gets the same answer: nobody has to wait for the disk.
+            Consumer(UPDATE, self._answer, Effect.EXTERNAL, attempts=6, durable=False),
             Consumer(work.REFRESH, self._refresh, Effect.EXTERNAL),
             Consumer(work.SWEEP, work.sweep, Effect.DATABASE),
         ]

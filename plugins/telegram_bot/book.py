@@ -7,7 +7,19 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Update, bindparam, case, delete, exists, func, or_, select, text, update
+from sqlalchemy import (
+    TextClause,
+    Update,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from core.plugin import TenantContext
@@ -48,17 +60,28 @@ _LINKS_OF_CHAT = (
     )
     .order_by(ChatLink.id)
 )
-_TAKE = text(
-    "INSERT INTO telegram_delivery (tenant_id, key) VALUES (:town, :key)"
-    " ON CONFLICT (tenant_id, key) DO NOTHING RETURNING id"
+_PLACES = (
+    "(VALUES (1, :town, CAST(:chat AS bigint), CAST(:in_chat AS timestamptz)),"
+    " (2, :town, CAST(:bot AS bigint), CAST(:of_bot AS timestamptz)))"
+    " AS place (rank, town, chat, free_at)"
 )
-_BOOK = text(
-    "INSERT INTO telegram_pace AS known (tenant_id, chat_id, free_at)"
-    " VALUES (:town, :chat, :in_chat), (:town, :bot, :of_bot)"
+_BOOKED = (
+    " ORDER BY rank"
     " ON CONFLICT (tenant_id, chat_id) DO UPDATE"
     " SET free_at = greatest(known.free_at, :now) + (excluded.free_at - :now)"
     " RETURNING chat_id, free_at, held_until, trouble <> '' OR refused_chats <> '{}' AS ill"
 )
+_BOOK = text(
+    "INSERT INTO telegram_pace AS known (tenant_id, chat_id, free_at)"
+    f" SELECT town, chat, free_at FROM {_PLACES}" + _BOOKED
+)
+_TAKE_AND_BOOK = text(
+    "WITH taken AS (INSERT INTO telegram_delivery (tenant_id, key) VALUES (:town, :key)"
+    " ON CONFLICT (tenant_id, key) DO NOTHING RETURNING id)"
+    " INSERT INTO telegram_pace AS known (tenant_id, chat_id, free_at)"
+    f" SELECT town, chat, free_at FROM {_PLACES}, taken" + _BOOKED
+)
+"""The right to send and the turn to do so, in one statement; no row when the right was taken."""
 _REMEMBER = text(
     "INSERT INTO telegram_message (tenant_id, chat_id, message_id, invoice_ids)"
     " VALUES (:town, :chat, :message, :invoices)"
@@ -257,7 +280,7 @@ class Book:
                 )
             )
             return
-        self._session.execute(
+        self._session.connection().execute(
             _REMEMBER,
             {"town": self._tenant, "chat": chat_id, "message": message_id, "invoices": ids},
         )
@@ -306,15 +329,13 @@ class Book:
         """
         mine = (Delivery.tenant_id == self._tenant, Delivery.key == key)
         # Taken at first: what goes out at once, as nearly all does, needs no second statement.
-        is_new = self._session.scalar(_TAKE, {"town": self._tenant, "key": key})
+        turn_at = self._book(_TAKE_AND_BOOK, chat_id, answer=answer, key=key)
         kept: datetime | None = None
-        if not is_new:
+        if turn_at is None:
             kept = self._session.scalar(select(Delivery.turn_at).where(*mine).with_for_update())
             if kept is None:
                 return None
-        turn_at = kept
-        if turn_at is None or self.held(chat_id):
-            turn_at = self.turn(chat_id, answer=answer)
+            turn_at = self.turn(chat_id, answer=answer) if self.held(chat_id) else kept
         wait = max(turn_at - self._now(), timedelta())
         keep = None if wait <= patience else turn_at
         if keep != kept:
@@ -334,17 +355,24 @@ class Book:
         the bot too. The rows are shared by all processes, as Telegram's limits are; the chat's row
         is always taken first, so that two processes cannot wait for each other.
         """
+        return self._book(_BOOK, chat_id, answer=answer) or self._now()
+
+    def _book(
+        self, statement: TextClause, chat_id: int, *, answer: bool, **values: str
+    ) -> datetime | None:
         now = self._now()
         # What each is booked for, if it is idle; else as much later as it is busy.
-        rows = self._session.execute(
-            _BOOK,
+        rows = self._session.connection().execute(
+            statement,
             {
                 "town": self._tenant, "now": now,
                 "chat": chat_id, "in_chat": now + CHAT_STEP,
-                "bot": BOT, "of_bot": now + BOT_STEP,
+                "bot": BOT, "of_bot": now + BOT_STEP, **values,
             },
         )  # fmt: skip
         booked = {row.chat_id: row for row in rows}
+        if not booked:
+            return None
         self._may_be_ill = booked[BOT].ill
         in_chat: datetime = booked[chat_id].free_at - CHAT_STEP
         of_bot: datetime = booked[BOT].free_at - BOT_STEP

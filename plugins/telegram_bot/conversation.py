@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import cache, cached_property
@@ -46,6 +46,32 @@ _DATA = re.compile(r"(?P<verb>[a-z]{3,8})(?::(?P<argument>[a-z0-9]{1,18}))?\Z")
 """A button's data. Of 18 digits at most: a larger number is no row's, and PostgreSQL refuses it."""
 
 
+class _Families(Mapping[int, FamilyInfo]):
+    """The families of a chat. Each is read when it is asked for by name: most answers name none."""
+
+    def __init__(self, ctx: TenantContext, ids: Sequence[int]) -> None:
+        self._ctx = ctx
+        self._known: dict[int, FamilyInfo | None] = {}
+        self._ids = ids
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, family_id: object) -> bool:
+        return family_id in self._ids
+
+    def __getitem__(self, family_id: int) -> FamilyInfo:
+        if family_id in self._ids and family_id not in self._known:
+            self._known[family_id] = self._ctx.families.get(family_id)
+        family = self._known.get(family_id)
+        if family is None:
+            raise KeyError(family_id)
+        return family
+
+
 class Conversation:
     """One update of one chat, in one unit of work.
 
@@ -61,7 +87,7 @@ class Conversation:
         self._in = incoming
         self._book = Book(ctx)
         self._links: Sequence[ChatLink] = ()
-        self._families: dict[int, FamilyInfo] = {}
+        self._families: Mapping[int, FamilyInfo] = {}
         self._seen_by: dict[int, int] = {}
         """The family of this chat as which each invoice was read: its own, or another home's."""
 
@@ -101,10 +127,7 @@ class Conversation:
 
     def _read_links(self) -> None:
         self._links = self._book.links_of_chat(self._in.chat_id)
-        for link in self._links:
-            family = self._ctx.families.get(link.family_id)
-            if family is not None:
-                self._families[family.id] = family
+        self._families = _Families(self._ctx, [link.family_id for link in self._links])
 
     @property
     def language(self) -> str:

@@ -116,7 +116,7 @@ def said(text: str, *rows: tuple[Button, ...]) -> Screen:
 def invoices(
     town: TownInfo,
     shown: Sequence[InvoiceInfo],
-    families: dict[int, FamilyInfo],
+    families: Mapping[int, FamilyInfo],
     *,
     today: date,
     attempts: Mapping[int, AttemptInfo],
@@ -207,7 +207,7 @@ def _baskets(payable: Sequence[InvoiceInfo], online: Online) -> list[list[Invoic
 def _together(
     town: TownInfo,
     baskets: Sequence[list[InvoiceInfo]],
-    families: dict[int, FamilyInfo],
+    families: Mapping[int, FamilyInfo],
     link: Callable[[Sequence[InvoiceInfo]], str] | None,
 ) -> list[tuple[Button, ...]]:
     """A button for each basket; without `link`, one that asks for them."""
@@ -227,7 +227,7 @@ def _together(
     return rows
 
 
-def _totals(shown: Sequence[InvoiceInfo], families: dict[int, FamilyInfo]) -> list[str]:
+def _totals(shown: Sequence[InvoiceInfo], families: Mapping[int, FamilyInfo]) -> list[str]:
     """What is to pay, apart from it what the children's other home owes, and what is being paid."""
     open_ = [invoice for invoice in shown if invoice.balance > 0 and invoice.debited_on is None]
     due = [invoice for invoice in open_ if not invoice.under_way]

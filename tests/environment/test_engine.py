@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from core.platform.db.session import make_engine, make_session_factory, mark_foreign
+from core.platform.db.session import (
+    begin_without_waiting,
+    make_engine,
+    make_session_factory,
+    mark_foreign,
+    never_wait,
+)
 
 
 def pid(engine):
@@ -35,4 +41,50 @@ def test_a_connection_that_plugins_used_keeps_its_statements_straight(database):
                 mark_foreign(session)
                 for _statement in range(repeat):
                     session.execute(text("SELECT count(*) FROM family WHERE id > :id"), {"id": 1})
+    engine.dispose()
+
+
+def test_what_psycopg_prepared_outlives_the_use_by_plugins_and_what_sql_prepared_does_not(database):
+    """To plan everything again costs more than the rest of a reset."""
+    engine = make_engine(database.database_url, pool_size=1)
+    sessions = make_session_factory(engine)
+
+    def prepared(from_sql):
+        with engine.connect() as connection:
+            found = text("SELECT count(*) FROM pg_prepared_statements WHERE from_sql = :from_sql")
+            return connection.scalar(found, {"from_sql": from_sql})
+
+    with sessions(info={"tenant": "valmont"}) as session:
+        mark_foreign(session)
+        for _statement in range(20):
+            session.execute(text("SELECT count(*) FROM family WHERE id > :id"), {"id": 1})
+        session.commit()  # psycopg forgets all of it at a rollback.
+    assert prepared(from_sql=False) > 0
+    with sessions(info={"tenant": "valmont"}) as session:
+        mark_foreign(session)
+        session.execute(text("PREPARE mine AS SELECT 1"))
+        session.commit()
+    assert prepared(from_sql=True) == 0
+    engine.dispose()
+
+
+def test_a_session_waits_for_the_disk_unless_it_is_told_not_to(database):
+    engine = make_engine(database.database_url, pool_size=1)
+    sessions = make_session_factory(engine)
+    said = text("SELECT current_setting('synchronous_commit')")
+    with sessions(info={"tenant": "valmont"}) as session:
+        assert session.scalar(said) == "on"
+        session.commit()
+        begin_without_waiting(session)
+        assert session.scalar(said) == "off"
+        session.commit()
+        assert session.scalar(said) == "on", "only that one transaction"
+        session.commit()
+        never_wait(session)
+        for _transaction in range(2):
+            assert session.scalar(said) == "off"
+            assert session.scalar(text("SELECT current_setting('app.tenant')")) == "valmont"
+            session.commit()
+    with sessions(info={"tenant": "valmont"}) as session:
+        assert session.scalar(said) == "on", "the connection remembers nothing"
     engine.dispose()

@@ -41,6 +41,14 @@ CANCEL_SECONDS = 1.0
 """How long PostgreSQL may take to accept that a statement is cancelled."""
 
 _resets = itertools.count()
+_RESET = (
+    "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; DISCARD TEMP;"
+    " DISCARD SEQUENCES; SELECT EXISTS ("
+    "SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"
+    "), pg_catalog.pg_advisory_unlock_all()"
+)
+"""As DISCARD ALL, but for what psycopg itself prepared: to plan all of that again costs each page
+and each effect more than the rest of it. SQL's own PREPARE is found and told."""
 
 _FOREIGN = "foreign"
 """Marks sessions, and then connections, that plugin code has used."""
@@ -154,15 +162,20 @@ def _begin(connection: Connection) -> None:
     """
     options = connection.get_execution_options()
     statement = _beginning(
-        options.get("tenant", ""), options.get("guest_seconds", 0.0), options.get("reads", False)
+        options.get("tenant", ""),
+        options.get("guest_seconds", 0.0),
+        reads=options.get("reads", False),
+        waits=options.get("waits", True),
     )
     connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
 @lru_cache(maxsize=10_000)
-def _beginning(tenant: str, guest_seconds: float, reads: bool) -> str:
+def _beginning(tenant: str, guest_seconds: float, *, reads: bool, waits: bool) -> str:
     begin = "BEGIN READ ONLY" if reads else "BEGIN"
     settings = {"app.tenant": tenant}
+    if not waits:
+        settings["synchronous_commit"] = "off"
     if guest_seconds:
         milliseconds = str(max(1, round(guest_seconds * 1000)))
         settings |= {
@@ -191,6 +204,25 @@ def _refuse_ended(connection: Connection) -> TransactionStatus:
     if status is TransactionStatus.IDLE:
         raise LostTransactionError("the transaction was ended past its session")
     return status
+
+
+def begin_without_waiting(session: Session) -> None:
+    """Begin a transaction whose commit does not wait for the disk.
+
+    A crash of the database may undo it, and then also all that was committed after it, but for
+    what waited: that is never kept without what came before.
+    """
+    session.connection(execution_options={"waits": False})
+
+
+def never_wait(session: Session) -> None:
+    """Let no commit of this session wait for the disk any more. See `begin_without_waiting`."""
+    session.bind = _hurried(cast("Engine", session.bind))
+
+
+@lru_cache(maxsize=1000)
+def _hurried(engine: Engine) -> Engine:
+    return engine.execution_options(waits=False)
 
 
 def mark_foreign(session: Session) -> None:
@@ -239,9 +271,14 @@ def _reset_foreign(connection: psycopg.Connection | None, record: ConnectionPool
         if connection.info.transaction_status != TransactionStatus.IDLE:
             raise psycopg.InterfaceError("in a transaction still")
         connection.autocommit = True
-        # All of it: settings, role, prepared statements, LISTEN, locks, temporary tables. psycopg
-        # forgets its own prepared statements only if it has not met the very same text before.
-        connection.execute(SQL("DISCARD ALL -- {}").format(next(_resets)))
+        answers = connection.execute(_RESET)
+        while answers.nextset():
+            pass
+        (has_prepared, _locks) = answers.fetchone() or (True, None)
+        if has_prepared:
+            # psycopg forgets its own prepared statements only if it has not met the very same text
+            # before.
+            connection.execute(SQL("DISCARD ALL -- {}").format(next(_resets)))
     except psycopg.Error:
         record.invalidate()
 

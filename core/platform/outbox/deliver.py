@@ -20,7 +20,7 @@ from core.api.context import TenantContext
 from core.api.errors import PermanentError, RetryableError
 from core.api.work import Consumer
 from core.platform import metrics
-from core.platform.db.session import mark_foreign, restore
+from core.platform.db.session import begin_without_waiting, mark_foreign, never_wait, restore
 from core.platform.interruption import Interruption, errors_only
 from core.platform.outbox.heartbeat import renewed
 from core.platform.outbox.process import Process, UnitOfWork
@@ -49,6 +49,8 @@ def deliver(
         log.warning("outbox.no_town", tenant=tenant)
         return
     with uow.session, structlog.contextvars.bound_contextvars(tenant=tenant, row=str(row_id)):
+        # Undone by a crash of the database, a claim is a row that is due again, as after a lease.
+        begin_without_waiting(uow.session)
         claim = uow.outbox.claim(row_id)
         uow.session.commit()
         if claim is None:
@@ -84,6 +86,8 @@ def deliver(
 
 def _handle(uow: UnitOfWork, plugin: str, consumer: Consumer, claim: Claim) -> None:
     """Do the work of a row; a plugin's leaves the connection and the transaction as they were."""
+    if not consumer.durable:
+        never_wait(uow.session)
     with errors_only():
         if not plugin:
             consumer.handler(cast("TenantContext", uow), claim.payload)
