@@ -174,6 +174,7 @@ class Conversation:
             Wish.TAX_CERTIFICATE: cls._tax_certificate,
             Wish.ALREADY_PAID: cls._already_paid,
             Wish.PAYMENT_PROBLEM: cls._payment_problem,
+            Wish.OTHER_HOME: cls._other_home,
             Wish.REFUND: cls._refund,
             Wish.DISPUTE: cls._dispute,
             Wish.ALERTS: cls._alerts,
@@ -270,6 +271,12 @@ class Conversation:
 
     def _payment_problem(self, _meaning: Meaning) -> list[Action]:
         return [Show(replies.payment_problem(self._ctx.town, self._attempts(self._all_unpaid())))]
+
+    def _other_home(self, _meaning: Meaning) -> list[Action]:
+        parts = [
+            part for family_id in self._families for part in self._ctx.invoices.shared(family_id)
+        ]
+        return [Show(screens.other_home(self._ctx.town, parts))]
 
     def _refund(self, _meaning: Meaning) -> list[Action]:
         return [Show(self._last_payments(replies.refund(self._ctx.town)))]

@@ -7,7 +7,7 @@ from datetime import date
 from html import escape
 from itertools import groupby
 
-from core.plugin import AttemptInfo, FamilyInfo, InvoiceInfo, PaymentInfo, TownInfo
+from core.plugin import AttemptInfo, FamilyInfo, InvoiceInfo, PaymentInfo, SharedInfo, TownInfo
 from plugins.telegram_bot.events import Button, Screen
 from plugins.telegram_bot.words import day, local_date, money, ngettext
 from plugins.telegram_bot.words import gettext as _
@@ -256,6 +256,25 @@ def _totals(shown: Sequence[InvoiceInfo], families: Mapping[int, FamilyInfo]) ->
             % {"total": money(sum(invoice.balance for invoice in under_way))}
         )
     return lines
+
+
+def other_home(town: TownInfo, parts: Sequence[SharedInfo]) -> Screen:
+    """What another home was invoiced for shared children, newest first: in no sum of this one."""
+    if not parts:
+        none = _("Je ne vois rien qui soit facturé à un autre foyer pour vos enfants.")
+        return to_the_town(town, none)
+    listed = parts[:MAX_SHOWN]
+    total = money(sum(part.amount for part in listed))
+    lines = ["<b>" + _("Facturé à l’autre foyer : %(total)s") % {"total": total} + "</b>"]
+    lines += [
+        f"{safe(part.label, 60)} – {safe(part.child, 60)} – {money(part.amount)}\n"
+        + _("facturé le %(date)s") % {"date": day(part.issued_on)}
+        for part in listed
+    ]
+    lines.append(
+        _("Pour information : ce n’est pas à vous de le régler, et vos totaux ne le comptent pas.")
+    )
+    return Screen("\n\n".join(lines), _navigation())
 
 
 def _navigation() -> tuple[tuple[Button, ...], ...]:

@@ -115,6 +115,8 @@ class FakeFamilies:
 class FakeInvoices:
     known: dict[int, InvoiceInfo] = field(default_factory=dict)
     links: list[tuple[int, ...]] = field(default_factory=list)
+    parts: list[Any] = field(default_factory=list)
+    """What another home was invoiced for shared children."""
     names: dict[int, list[str]] = field(default_factory=dict)
     """The children on invoices."""
 
@@ -128,6 +130,9 @@ class FakeInvoices:
     def seen_by(self, family_id: int, invoice_ids) -> list[InvoiceInfo]:
         found = (self.known.get(invoice_id) for invoice_id in invoice_ids)
         return [i for i in found if i and i.family_id == family_id]
+
+    def shared(self, _family_id: int) -> list[Any]:
+        return self.parts
 
     def children(self, invoice_ids) -> dict[int, list[str]]:
         return {i: self.names[i] for i in invoice_ids if i in self.names}

@@ -1,6 +1,6 @@
 """What a parent reads: states of invoices, totals, papers, and answers to what the bot cannot do."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -124,6 +124,31 @@ def test_invoices_of_two_families_are_never_paid_together(town, chat, family):
     shown = screen(chat.types("tout payer"))
     labels = [b.label for b in buttons(shown) if "Tout payer" in b.label]
     assert [label.partition(" – ")[2] for label in labels] == ["Durand", "Martin"]
+
+
+@dataclass
+class Part:
+    regie: str
+    label: str
+    child: str
+    issued_on: date
+    amount: int
+
+
+def test_what_the_other_home_was_invoiced_stands_apart(town, chat, family):
+    town.add_invoice(family, "Cantine mars", 1000)
+    words = ("l’autre foyer paye quoi ?", "la part de son papa", "facture de l'autre parent")
+    assert "Je ne vois rien" in screen(chat.types(words[0])).html
+    town.invoices.parts = [
+        Part("scolaire", "Cantine <février>", "MARTIN Léa", date(2026, 3, 1), 2500),
+        Part("scolaire", "Cantine janvier", "MARTIN Léa", date(2026, 2, 1), 2200),
+    ]
+    for typed in words:
+        html = screen(chat.types(typed)).html
+        assert "autre foyer\u00a0: 47,00" in html
+        assert "Cantine &lt;février&gt; – MARTIN Léa – 25,00" in html
+        assert "10,00" not in html
+    assert "25,00" not in screen(chat.types("/factures")).html
 
 
 def test_what_the_other_home_owes_has_a_total_of_its_own(town, chat, family, monkeypatch):

@@ -25,7 +25,7 @@ from plugins.telegram_bot.understanding.figures import read_amounts
 from plugins.telegram_bot.understanding.times import read_time
 
 CORPUS = Path(__file__).parent / "corpus"
-USED = ("used_for_rules.txt", "looked_at_once.txt")
+USED = ("used_for_rules.txt", "looked_at_once.txt", "second_look.txt")
 """What the rules were made from; `kept_aside.txt` measures them."""
 TODAY = date(2026, 3, 10)
 NAMES_INVOICES = {Wish.UNPAID, Wish.PAY, Wish.INVOICE_FILE, Wish.MISSING_INVOICE}

@@ -21,6 +21,7 @@ class Wish(StrEnum):
     TAX_CERTIFICATE = "tax_certificate"
     ALREADY_PAID = "already_paid"
     PAYMENT_PROBLEM = "payment_problem"
+    OTHER_HOME = "other_home"
     REFUND = "refund"
     HOW_TO_PAY = "how_to_pay"
     DELAY = "delay"

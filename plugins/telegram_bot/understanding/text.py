@@ -39,7 +39,8 @@ WRITTEN_OUT = {
     "num": "numero", "rdv": "rendez vous", "qqn": "quelqu un", "qq1": "quelqu un",
     "co": "connecter", "notif": "notification", "notifs": "notification",
     "2x": "2 fois", "3x": "3 fois", "4x": "4 fois", "qf": "quotient familial",
-    "aled": "aide",
+    "aled": "aide", "tar": "tard", "largent": "l argent", "lecole": "l ecole", "lautre": "l autre",
+    "dargent": "d argent", "nai": "n ai", "jaurai": "j aurai", "javais": "j avais",
     "impot": "impots", "msg": "message", "pls": "please", "plz": "please", "u": "you",
 }  # fmt: skip
 """SMS spellings and what they stand for. Keys with an accent are compared before accents go."""
