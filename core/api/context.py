@@ -300,6 +300,10 @@ class Invoices(Protocol):
         """One published invoice of this town, or None."""
         ...
 
+    def several(self, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
+        """Those of `invoice_ids` that are published, read together; oldest due date first."""
+        ...
+
     def seen_by(self, family_id: int, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
         """Those of `invoice_ids` that this family may see: its own, and a shared child's."""
         ...

@@ -21,20 +21,29 @@ class Accounts:
 
     def learn(self, cheque: Cheque, family_id: int) -> None:
         """Remember that a confirmed cheque of this account paid for this family."""
-        if not cheque.account:
-            return
+        self.learn_all([(cheque, family_id)])
+
+    def learn_all(self, posted: Sequence[tuple[Cheque, int]]) -> None:
+        """Remember whose cheques these accounts' are: (cheque, family), in their order."""
         today = history.today(self._ctx)
-        link = next((x for x in self._links(cheque.account) if x.family_id == family_id), None)
-        if link is None:
-            link = ChequeAccount(
-                tenant_id=self._ctx.town.slug, account=cheque.account, family_id=family_id,
-                payers=[], confirmed=0, flagged=False, last_seen_on=today,
-            )  # fmt: skip
-            self._ctx.session.add(link)
-        link.confirmed += 1
-        link.last_seen_on = today
-        if cheque.issuer and cheque.issuer not in link.payers:
-            link.payers = [*link.payers, cheque.issuer][-MAX_PAYERS:]
+        known = {
+            (link.account, link.family_id): link
+            for link in self._links(*{cheque.account for cheque, _family in posted})
+        }
+        for cheque, family_id in posted:
+            if not cheque.account:
+                continue
+            link = known.get((cheque.account, family_id))
+            if link is None:
+                link = known[cheque.account, family_id] = ChequeAccount(
+                    tenant_id=self._ctx.town.slug, account=cheque.account, family_id=family_id,
+                    payers=[], confirmed=0, flagged=False, last_seen_on=today,
+                )  # fmt: skip
+                self._ctx.session.add(link)
+            link.confirmed += 1
+            link.last_seen_on = today
+            if cheque.issuer and cheque.issuer not in link.payers:
+                link.payers = [*link.payers, cheque.issuer][-MAX_PAYERS:]
 
     def unlearn(self, cheque: Cheque) -> None:
         """Take back what an undone posting taught."""
@@ -61,11 +70,14 @@ class Accounts:
             for link in self._links(cheque.account):
                 link.flagged = False
 
-    def _links(self, account: str) -> Sequence[ChequeAccount]:
-        if not account:
+    def _links(self, *accounts: str) -> Sequence[ChequeAccount]:
+        wanted = sorted(set(accounts) - {""})
+        if not wanted:
             return ()
         return self._ctx.session.scalars(
             select(ChequeAccount)
-            .where(ChequeAccount.tenant_id == self._ctx.town.slug, ChequeAccount.account == account)
-            .order_by(ChequeAccount.family_id)
+            .where(
+                ChequeAccount.tenant_id == self._ctx.town.slug, ChequeAccount.account.in_(wanted)
+            )
+            .order_by(ChequeAccount.account, ChequeAccount.family_id)
         ).all()

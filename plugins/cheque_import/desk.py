@@ -62,14 +62,20 @@ class Desk:
             .execution_options(populate_existing=True)
         ).all()
         self._postings.hold(proposal.shares for _cheque, proposal in found)
-        accepted = 0
-        for cheque, proposal in found:
-            if self._postings.problem(cheque, proposal.shares):
-                continue
-            self._post(cheque, proposal.family_id, proposal.shares, _explained(proposal))
-            accepted += 1
+        accepted = [
+            (cheque, proposal, self._postings.post(cheque, proposal.family_id, proposal.shares))
+            for cheque, proposal in found
+            if not self._postings.problem(cheque, proposal.shares)
+        ]
+        # What is remembered of them is written at once: a pile is hundreds of cheques.
+        self._accounts.learn_all([(cheque, one.family_id) for cheque, one, _done in accepted])
+        for cheque, proposal, done in accepted:
+            history.note(
+                self._ctx, cheque, self._actor, "accepted", **done, **_explained(proposal)
+            )
+        self._ctx.session.flush()
         self._matching.rematch(regie)
-        return accepted
+        return len(accepted)
 
     def accept(self, cheque_id: int, rank: int = 1, *, keep_excess: bool = False) -> Cheque:
         """Accept one proposal. Raises `UserError` as `split` does."""

@@ -137,6 +137,11 @@ class Intake:
             )  # fmt: skip
             self._ctx.session.add(batch)
             self._ctx.session.flush()
+        # Of a name that is used again, what was typed last is on the paper.
+        if control_count is not None:
+            batch.control_count = control_count
+        if control_total is not None:
+            batch.control_total = control_total
         return batch
 
     def taken_at_counter(self, payment_id: int) -> Cheque | None:

@@ -10,7 +10,15 @@ from sqlalchemy import delete, insert, select
 from core.plugin import TenantContext
 from plugins.cheque_import import history, snapshots
 from plugins.cheque_import import matcher as m
-from plugins.cheque_import.models import PENDING, Cheque, ChequeProposal, ChequeState
+from plugins.cheque_import.matcher.evidence import one_slip
+from plugins.cheque_import.models import (
+    IN_PORTFOLIO,
+    PENDING,
+    Cheque,
+    ChequeProposal,
+    ChequeState,
+)
+from plugins.cheque_import.records import plain
 from plugins.cheque_import.settings import ChequeSettings
 from plugins.cheque_import.validity import blockers, notes
 
@@ -58,7 +66,7 @@ class Matching:
 
     def matches(self, regie: str, cheques: Sequence[Cheque]) -> tuple[m.Match, ...]:
         """Match `cheques` and change nothing."""
-        twins = self._twins(cheques)
+        twins, again = self._twins(cheques), self._misread_again(cheques)
         today = history.today(self._ctx)
         views = [
             m.Cheque(
@@ -67,7 +75,8 @@ class Matching:
                 near_accounts=frozenset(cheque.near_accounts), issuer=cheque.issuer,
                 references=tuple(cheque.references), family_code=cheque.family_code,
                 blockers=blockers(
-                    cheque, today, twin=(cheque.number, cheque.amount) in twins
+                    cheque, today, twin=(cheque.number, cheque.amount) in twins,
+                    again=cheque.natural_key in again,
                 ),
                 notes=notes(cheque),
             )
@@ -125,3 +134,42 @@ class Matching:
                 if (row.number, row.amount) in count:
                     count[row.number, row.amount].add(row.natural_key)
         return {twin for twin, keys in count.items() if len(keys) > 1}
+
+    def _misread_again(self, cheques: Sequence[Cheque]) -> set[str]:
+        """The keys of cheques of which another one, not yet at the bank, tells all but one digit.
+
+        A cheque that is scanned anew is known by its magnetic line; misread, it would be another.
+        Two cheques of one chequebook are told apart by what they say they pay.
+        """
+        accounts = sorted({cheque.account for cheque in cheques} - {""})
+        alike: dict[tuple[object, ...], set[tuple[str, str]]] = defaultdict(set)
+        for cheque in cheques:
+            alike[_says(cheque)].add((cheque.number, cheque.natural_key))
+        for start in range(0, len(accounts), _CHUNK):
+            rows = self._ctx.session.scalars(
+                select(Cheque).where(
+                    Cheque.tenant_id == self._ctx.town.slug,
+                    Cheque.account.in_(accounts[start : start + _CHUNK]),
+                    Cheque.deposit_id.is_(None),
+                    Cheque.state.in_((*PENDING, *IN_PORTFOLIO)),
+                )
+            )
+            for row in rows:
+                if _says(row) in alike:
+                    alike[_says(row)].add((row.number, row.natural_key))
+        return {
+            key
+            for says, several in alike.items()
+            if says[0]
+            for number, key in several
+            for other, other_key in several
+            if key != other_key and one_slip(number, other)
+        }
+
+
+def _says(cheque: Cheque) -> tuple[object, ...]:
+    """All that a cheque tells, but its number; the account first."""
+    return (
+        cheque.account, cheque.regie, cheque.amount, plain(cheque.issuer),
+        tuple(cheque.references), cheque.family_code,
+    )  # fmt: skip

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 
-from core.plugin import Means, Recorded, TenantContext, UserError
+from core.plugin import InvoiceInfo, Means, Recorded, TenantContext, UserError
 from core.plugin import gettext as _
 from plugins.cheque_import import history, validity
 from plugins.cheque_import.matcher.explain import euros
@@ -23,10 +24,18 @@ class Postings:
     def __init__(self, ctx: TenantContext, settings: ChequeSettings) -> None:
         self._ctx = ctx
         self._settings = settings
+        self._held: dict[int, InvoiceInfo] = {}
+        self._taken: dict[int, int] = defaultdict(int)
 
     def hold(self, shares: Iterable[Shares]) -> None:
-        """Lock all invoices of these postings, before they are looked at and the first is made."""
-        self._ctx.payments.hold(sorted({invoice for one in shares for invoice, _cents in one}))
+        """Lock all invoices of these postings, then read them, before the first is made.
+
+        Nobody else pays them until the transaction ends: what is read stands, less what is posted.
+        """
+        wanted = sorted({invoice for one in shares for invoice, _cents in one})
+        self._ctx.payments.hold(wanted)
+        self._held = {info.id: info for info in self._ctx.invoices.several(wanted)}
+        self._taken.clear()
 
     def check(self, cheque: Cheque, shares: Shares, *, keep_excess: bool) -> None:
         """Refuse a posting that `problem` forbids, or an excess that nobody confirmed.
@@ -60,7 +69,7 @@ class Postings:
         if sum(cents for _invoice, cents in shares) > cheque.amount:
             return _("La répartition dépasse le montant du chèque.")
         for invoice_id, cents in shares:
-            info = self._ctx.invoices.get(invoice_id)
+            info = self._held.get(invoice_id)
             if info is None:
                 return _("Une facture n’existe pas, ou plus.")
             if info.regie != cheque.regie:
@@ -78,11 +87,12 @@ class Postings:
                     )
                     % info.number
                 )
-            if cents > info.balance:
+            balance = info.balance - self._taken[invoice_id]
+            if cents > balance:
                 return _(
                     "La facture %(number)s ne doit plus que %(balance)s (déjà payée en ligne ?). "
                     "Rendez le chèque, ou gardez le surplus comme avoir."
-                ) % {"number": info.number, "balance": euros(info.balance)}
+                ) % {"number": info.number, "balance": euros(balance)}
         return ""
 
     def post(self, cheque: Cheque, family_id: int, shares: Shares) -> dict[str, object]:
@@ -91,8 +101,10 @@ class Postings:
         What it pays of another family's invoices, which this one does not see, is a payment of
         that family: each has a receipt of its own share, and neither learns of the other.
         """
-        family = self._ctx.families.get(family_id)
-        payer = cheque.issuer or (family.name if family else "")
+        payer = cheque.issuer
+        if not payer:
+            family = self._ctx.families.get(family_id)
+            payer = family.name if family else ""
         own, others = self._by_family(family_id, shares)
         if others and cheque.payment_id is not None:
             # One payment of nobody yet becomes one of each: it goes out as they come in.
@@ -122,6 +134,8 @@ class Postings:
                     payment_id=share.payment_id, family_id=other,
                 )
             )  # fmt: skip
+        for invoice, cents in shares:
+            self._taken[invoice] += cents
         cheque.state, cheque.why = ChequeState.ACCEPTED, ""
         cheque.family_id, cheque.payment_id = family_id, recorded.payment_id
         return {
@@ -133,18 +147,17 @@ class Postings:
         self, family_id: int, shares: Shares
     ) -> tuple[list[tuple[int, int]], dict[int, list[tuple[int, int]]]]:
         """The shares that are the family's own affair, and those of others by their family."""
-        seen = {
-            info.id
-            for info in self._ctx.invoices.seen_by(family_id, [invoice for invoice, _c in shares])
-        }
+        mine = {i for i, _cents in shares if self._held[i].family_id == family_id}
+        if len(mine) < len(shares):  # A shared child's invoice is the other home's, and seen here.
+            wanted = [invoice for invoice, _cents in shares]
+            mine |= {info.id for info in self._ctx.invoices.seen_by(family_id, wanted)}
         own: list[tuple[int, int]] = []
         others: dict[int, list[tuple[int, int]]] = {}
         for invoice, cents in shares:
-            info = self._ctx.invoices.get(invoice)
-            if invoice in seen or info is None:
+            if invoice in mine:
                 own.append((invoice, cents))
             else:
-                others.setdefault(info.family_id, []).append((invoice, cents))
+                others.setdefault(self._held[invoice].family_id, []).append((invoice, cents))
         return own, others
 
     def parts(self, cheque: Cheque) -> Sequence[ChequePart]:

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import or_, select
 
-from core.plugin import Document, TenantContext, UserError, csv_text, decimal_text, render_pdf
+from core.plugin import (
+    Cents,
+    Document,
+    Table,
+    TenantContext,
+    UserError,
+    csv_text,
+    decimal_text,
+    render_pdf,
+)
 from core.plugin import gettext as _
 from plugins.cheque_import import history, validity
 from plugins.cheque_import.matcher.explain import euros
@@ -162,6 +171,26 @@ class Slips:
         return Document(
             f"remise-{name_of(deposit)}.csv", "text/csv", out.getvalue().encode("utf-8-sig")
         )
+
+    def xlsx(self, deposit: ChequeDeposit) -> Document:
+        """The slip as a workbook: cheque numbers are text, so that no zero is lost."""
+        lines = self.lines(deposit)
+        return Table(
+            name=f"remise-{name_of(deposit)}",
+            title=_("Bordereau de remise de chèques %s") % name_of(deposit),
+            columns=(
+                _("Bordereau"), _("Date"), _("Rang"), _("Chèque"), _("Banque"), _("Émetteur"),
+                _("Montant"),
+            ),
+            rows=[
+                (
+                    name_of(deposit), deposit.made_on, line.rank, line.number, line.bank,
+                    line.issuer, Cents(line.amount),
+                )
+                for line in lines
+            ],
+            foot=("", None, len(lines), "", "", _("Total"), Cents(deposit.total)),
+        ).xlsx()  # fmt: skip
 
     def pdf(self, deposit: ChequeDeposit) -> Document:
         """The slip to sign."""

@@ -22,11 +22,20 @@ def expires_on(drawn_on: date) -> date:
     return year_later + timedelta(days=_VALID_DAYS)
 
 
-def blockers(cheque: Cheque, today: date, *, twin: bool) -> tuple[str, ...]:
-    """Why a person must see this cheque whatever it matches; `twin`: perhaps scanned twice."""
+def blockers(
+    cheque: Cheque, today: date, *, twin: bool, again: bool = False
+) -> tuple[str, ...]:
+    """Why a person must see this cheque whatever it matches.
+
+    `twin`, and `again` with one digit misread: it was perhaps scanned twice.
+    """
     found = []
     if twin:
         found.append(_("Un autre chèque a ce numéro et ce montant : lu deux fois ?"))
+    if again:
+        found.append(
+            _("Un autre chèque ne s’en distingue que par un chiffre du numéro : le même, mal lu ?")
+        )
     if cheque.attempt:
         found.append(_("Une imputation de ce chèque a déjà été annulée."))
     if cheque.drawn_on is not None:

@@ -193,6 +193,9 @@ class _Invoices:
         info = self._town.invoice_rows.get(invoice_id)
         return self._info(info) if info else None
 
+    def several(self, invoice_ids):
+        return [info for i in invoice_ids if (info := self.get(i))]
+
     def seen_by(self, family_id, invoice_ids):
         return [info for i in invoice_ids if (info := self.get(i)) and info.family_id == family_id]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
 from cheque_fakes import HEADER, fake_town, hasher, line
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 from sqlalchemy import select
 
 from core.plugin import PaymentReversed, UserError
@@ -361,6 +363,29 @@ def test_a_misread_line_proposes_the_known_account_one_digit_away(town):
     assert proposals(town, cheque)[0].family_id == 3
 
 
+def test_a_cheque_scanned_anew_with_one_misread_digit_is_one_to_confirm(town):
+    town.load(line(number="0001234", issuer="MARTIN PAUL", ref=ref(10)))
+    town.load(line(number="0001734", issuer="Martin Paul", ref=ref(10), slip="R2"), name="b.csv")
+    first, second = cheques(town)
+    for cheque in (first, second):
+        assert cheque.state == ChequeState.REVIEW
+        assert any("mal lu" in warning for warning in cheque.warnings)
+
+
+def test_two_cheques_of_one_chequebook_that_pay_different_invoices_are_two(town):
+    town.load(
+        line(1, "0001234", issuer="MARTIN PAUL", ref=ref(11), amount="30,00"),
+        line(2, "0001235", issuer="MARTIN PAUL", ref=ref(10)),
+    )
+    assert {cheque.state for cheque in cheques(town)} == {ChequeState.CERTAIN}
+
+
+def test_a_pile_whose_name_is_used_again_takes_the_new_control(town):
+    town.intake().sitting("CANTINE", actor="a", name="24/11", control_count=2, control_total=100)
+    batch = town.intake().sitting("CANTINE", actor="a", name="24/11", control_count=5)
+    assert (batch.control_count, batch.control_total) == (5, 100)
+
+
 def test_typed_cheques_follow_one_another_in_their_sitting(town):
     intake = town.intake()
     batch = intake.sitting("CANTINE", actor="a", name="24/11", control_count=2)
@@ -412,6 +437,10 @@ def test_a_slip_as_csv_pdf_and_tlmc(town):
     assert "'=MARTIN PAUL" in text
     assert "56,87" in text
     assert town.slips().pdf(slip).content.startswith(b"%PDF")
+    sheet = load_workbook(BytesIO(town.slips().xlsx(slip).content)).active
+    _head, row, foot = sheet.iter_rows()
+    assert (row[3].value, row[3].data_type, row[6].value) == ("0000001", "s", 56.87)
+    assert foot[6].value == 56.87
     source = f"{HEADER}\n{first}".encode()
     content = town.slips().tlmc(slip, [source], hasher()).content
     assert tlmc.looks_like(content)

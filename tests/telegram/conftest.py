@@ -127,6 +127,9 @@ class FakeInvoices:
     def get(self, invoice_id: int) -> InvoiceInfo | None:
         return self.known.get(invoice_id)
 
+    def several(self, invoice_ids) -> list[InvoiceInfo]:
+        return [self.known[number] for number in invoice_ids if number in self.known]
+
     def seen_by(self, family_id: int, invoice_ids) -> list[InvoiceInfo]:
         found = (self.known.get(invoice_id) for invoice_id in invoice_ids)
         return [i for i in found if i and i.family_id == family_id]

@@ -144,7 +144,7 @@ def _meant(
         for family in meant | named
         if family is not None
         for invoice in index.by_family.get(family, ())
-        if _one_slip(bare(raw), bare(invoice.number))
+        if one_slip(bare(raw), bare(invoice.number))
     }
     if len(found) != 1:
         return None
@@ -161,7 +161,7 @@ def may_be_misread(raw: str, index: Index) -> bool:
     return not body or (body != whole and index.as_long(whole))
 
 
-def _one_slip(one: str, other: str) -> bool:
+def one_slip(one: str, other: str) -> bool:
     """Whether one wrong character, or two neighbours that changed places, tell them apart."""
     if len(one) != len(other):
         return False

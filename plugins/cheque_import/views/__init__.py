@@ -29,7 +29,7 @@ def configure(config: WebConfig) -> None:
             config.add_view(
                 view, route=name, method=method, renderer=f"{name}.jinja2", permission="office"
             )
-    config.add_route("slip_file", r"remises/{id:[0-9]{1,18}}/bordereau.{kind:pdf|csv}")
+    config.add_route("slip_file", r"remises/{id:[0-9]{1,18}}/bordereau.{kind:pdf|xlsx|csv}")
     config.add_view(slip_file, route="slip_file", permission="office")
     config.add_route("slip_for_bank", r"remises/{id:[0-9]{1,18}}/bordereau.tlmc")
     config.add_view(

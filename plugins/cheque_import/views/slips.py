@@ -35,11 +35,13 @@ def post_slips(request: Any) -> Any:
 
 
 def slip_file(request: Any) -> Any:
-    """A slip as PDF or CSV."""
+    """A slip as PDF, XLSX or CSV."""
     office = Office(request)
     slip = _slip(office, request)
-    made = office.slips.pdf(slip) if request.matchdict["kind"] == "pdf" else office.slips.csv(slip)
-    return _download(request, made)
+    made = {
+        "pdf": office.slips.pdf, "xlsx": office.slips.xlsx, "csv": office.slips.csv,
+    }[request.matchdict["kind"]]  # fmt: skip
+    return _download(request, made(slip))
 
 
 @or_again(slips)
