@@ -8,12 +8,21 @@ from core.testing.conformance_channels import NotificationChannelContract
 from core.testing.conformance_chat import ChatSkillContract
 from core.testing.conformance_messages import MessageKindContract
 from core.testing.conformance_peers import PEERS, Peer, peer
+from core.testing.conformance_plugin import PluginContract
 from core.testing.conformance_providers import Counterpart, PaymentProviderContract
 from core.testing.conformance_records import RecordImportContract
 from core.testing.conformance_sources import InvoiceSourceContract
 
 __all__ = [
-    "PEERS", "ChatSkillContract", "Counterpart", "InvoiceSourceContract", "MessageKindContract",
-    "NotificationChannelContract", "PaymentProviderContract", "Peer", "RecordImportContract",
+    "ChatSkillContract",
+    "Counterpart",
+    "InvoiceSourceContract",
+    "MessageKindContract",
+    "NotificationChannelContract",
+    "PaymentProviderContract",
+    "Peer",
     "peer",
-]  # fmt: skip
+    "PEERS",
+    "PluginContract",
+    "RecordImportContract",
+]
