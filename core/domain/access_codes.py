@@ -11,6 +11,7 @@ ALPHABET = "23456789BCDFGHJKMNPQRSTVWXYZ"
 SECRET_LENGTH = 12
 """28 ** 12 is 57 bits: over the 50 that the CNIL asks of a secret behind an access restriction."""
 
+_LETTERS = frozenset(ALPHABET)
 _NOISE = re.compile(r"[\s\-._]+")
 
 
@@ -27,3 +28,8 @@ def grouped(code: str) -> str:
 def normalise(typed: str) -> str:
     """Undo what people do to a code when they type it: small letters, spaces, dashes."""
     return _NOISE.sub("", typed).upper()
+
+
+def may_be_secret(bare: str) -> bool:
+    """Tell whether a second code, in its bare form, could ever have been drawn."""
+    return len(bare) == SECRET_LENGTH and set(bare) <= _LETTERS

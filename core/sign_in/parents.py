@@ -25,7 +25,7 @@ from core.platform.web.security import (
     refuse_sign_in,
     start_session,
 )
-from core.sign_in.service import LOST_CODES, WAY_IN
+from core.sign_in.service import LOST_CODES
 
 
 class CodesForm(NextForm):
@@ -116,7 +116,7 @@ def _enter(request: Request, token: str, wanted: str, whom: str = "") -> Respons
 @view_config(route_name="way_in", request_method="GET", renderer="way_in.jinja2")
 def way_in_page(request: Request) -> dict[str, Any]:
     """Ask before the link is used: mail scanners open links too."""
-    valid = request.ctx.sign_in.peek(WAY_IN, request.matchdict["token"]) is not None
+    valid = request.ctx.sign_in.way_in_works(request.matchdict["token"])
     if not valid:
         request.response.status_int = 404
     return {"valid": valid}

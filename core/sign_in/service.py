@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -41,6 +41,11 @@ CONFIRM_LIFE = timedelta(hours=2)
 """How long the links work that make an account or change its address."""
 
 MINIMUM_PASSWORD = 10
+
+
+def password_mark(password_hash: str) -> str:
+    """Tell one password from the next, in a link that ends with it."""
+    return token_hash(password_hash).hex()[:16]
 
 
 class SignIn:
@@ -83,11 +88,15 @@ class SignIn:
         if the codes are wrong: right ones open, however much was guessed before.
 
         Raises:
-            WrongCodesError: whatever is wrong, with one wording and after one hash.
+            WrongCodesError: whatever is wrong, with one wording, and after one hash unless no such
+                second code can exist, for whatever family.
             ThrottledError: wrong too, and too often from this address or browser.
         """
-        code = access_codes.normalise(family_code)
-        given = slow_hash(self._secret_key, self._tenant, code, access_codes.normalise(secret))
+        code, bare = access_codes.normalise(family_code), access_codes.normalise(secret)
+        if not access_codes.may_be_secret(bare):
+            # The time tells what was typed, and nothing of any family.
+            self._refuse_codes(address, browser)
+        given = slow_hash(self._secret_key, self._tenant, code, bare)
         family_id = None
         for row in self._session.execute(
             select(
@@ -108,12 +117,15 @@ class SignIn:
             if hmac.compare_digest(row.secret_hash, given):
                 family_id = row.family_id
         if family_id is None:
-            self._doors.refuse(
-                _("Ces deux codes ne vont pas ensemble. Vérifiez-les sur votre courrier."),
-                address,
-                browser,
-            )
+            self._refuse_codes(address, browser)
         return int(family_id)
+
+    def _refuse_codes(self, address: str, browser: str) -> NoReturn:
+        self._doors.refuse(
+            _("Ces deux codes ne vont pas ensemble. Vérifiez-les sur votre courrier."),
+            address,
+            browser,
+        )
 
     def by_account(
         self, email: str, password: str, address: str, *, browser: str = ""
@@ -156,18 +168,33 @@ class SignIn:
             address=account.email,
             family_id=family.id,
             language=family.language,
-            payload={"account_id": account.id},
+            payload={"account_id": account.id, "password": password_mark(account.password_hash)},
             key=f"account_way_in/{account.id}/{minute}",
         )
 
     def by_way_in(self, token: str) -> tuple[int, int] | None:
-        """Use the link that followed a right password: the account's id and its first family's."""
+        """Use the link that followed a right password: the account's id and its first family's.
+
+        None besides where the password is not that of then any more: whoever knew it may hold the
+        mailbox too, and its change is meant to keep them out.
+        """
         redeemed = self.redeem(WAY_IN, token)
-        if redeemed is None:
+        if redeemed is None or not self._is_of_this_password(redeemed[1]):
             return None
         account_id = int(redeemed[1]["account_id"])
         families = self.families_of(account_id)
         return (account_id, families[0].id) if families else None
+
+    def way_in_works(self, token: str) -> bool:
+        """Tell whether a way-in link would open its account, without using it."""
+        found = self.peek(WAY_IN, token)
+        return found is not None and self._is_of_this_password(found.payload)
+
+    def _is_of_this_password(self, payload: dict[str, Any]) -> bool:
+        account = self._session.get(Account, (self._tenant, int(payload["account_id"])))
+        return account is not None and payload.get("password") == password_mark(
+            account.password_hash
+        )
 
     # --- Own accounts --------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from webtest import TestApp
 
 from core.agents.models import Role
 from core.api.errors import UserError
+from core.domain.access_codes import ALPHABET, may_be_secret
 from core.families import service as families
 from core.messages.models import MessageRow
 from core.platform.doors import (
@@ -33,6 +34,7 @@ from core.platform.doors import (
 from core.platform.errors import ThrottledError, WrongCodesError
 from core.platform.throttling import KEPT_IN_PROCESS, Allowance, Throttle
 from core.sign_in import service as sign_in
+from core.sign_in.models import Account
 from core.sign_in.service import LOST_CODES_MAILS
 from core.testing.portal import cheap_hashes, pages_of
 
@@ -94,6 +96,33 @@ def test_a_wrong_family_costs_what_a_wrong_code_costs(portal, hashes, family, co
         town.sign_in.by_codes(family, "2222-2222-2222", "10.0.0.1")
     assert hashes == ["slow_hash"]
     assert "Ces deux codes ne vont pas ensemble" in refusal.value.message
+
+
+@pytest.mark.parametrize("family", ["F001", "NOBODY"])
+@pytest.mark.parametrize(
+    "secret", ["", "x", "2222-2222-222", "2222-2222-22222", "AAAA-2222-2222", "O0I1-2222-2222", "²²²²-2222-2222", "2" * 10_000]
+)  # fmt: skip
+def test_what_was_surely_never_drawn_costs_nothing(portal, hashes, family, secret):
+    """The same for a family that exists and one that does not; counted like every wrong code."""
+    with portal.town() as town:
+        town.families.issue_code(town.families.by_code("F001").id)
+    before = counted_tries(portal)
+    with portal.town() as town, pytest.raises(WrongCodesError) as refusal:
+        town.sign_in.by_codes(family, secret, "10.0.0.3")
+    assert hashes == []
+    assert "Ces deux codes ne vont pas ensemble" in refusal.value.message
+    assert counted_tries(portal) == before + 1
+
+
+def counted_tries(portal):
+    """How many wrong tries the address has made, by its counter."""
+    redis = portal.runtime.redis
+    return sum(int(redis.get(key)) for key in redis.scan_iter("*") if redis.type(key) == b"string")
+
+
+@given(st.text(ALPHABET, min_size=12, max_size=12))
+def test_what_could_be_drawn_is_looked_at(secret):
+    assert may_be_secret(secret)
 
 
 @pytest.mark.parametrize("email", ["known@exemple.fr", "unknown@exemple.fr", ""])
@@ -385,6 +414,23 @@ def test_the_owner_comes_in_by_mail_by_codes_and_by_the_known_browser(besieged, 
     form = form_of(app.get("/valmont/connexion/compte"), "password")
     form["email"], form["password"] = "camille@exemple.fr", PHRASE
     assert form.submit().status_int == 303
+
+
+def test_a_way_in_ends_with_the_password_it_was_mailed_for(besieged, app):
+    """Whoever knew the old password may hold the mailbox too."""
+    assert knock(besieged, "camille@exemple.fr", PHRASE, "10.20.1.1") is None
+    with besieged.town() as town:
+        (row,) = town.session.scalars(select(MessageRow).where(MessageRow.kind == "account_way_in"))
+        links = [town.letters.render(row).links[0].url.removeprefix("http://localhost")]
+        account = town.session.scalars(select(Account).where(Account.email == "camille@exemple.fr")).one()
+        town.sign_in.change_password(account.id, PHRASE, "ten other words, none of them of today", keep=0)
+        # A mail that was still on its way, too.
+        links.append(town.letters.render(row).links[0].url.removeprefix("http://localhost"))
+    for link in links:
+        page = app.get(link, status=404)
+        assert "token" not in page.forms
+        with besieged.town() as town:
+            assert town.sign_in.by_way_in(link.rpartition("/")[2]) is None
 
 
 def test_the_page_says_the_same_of_a_right_password(besieged, app):

@@ -25,7 +25,7 @@ from core.platform.db.base import Base
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import load
 from core.runtime import Runtime, sync_towns
-from core.sign_in.service import LOST_CODES, NEW_ACCOUNT, NEW_EMAIL, WAY_IN
+from core.sign_in.service import LOST_CODES, NEW_ACCOUNT, NEW_EMAIL, WAY_IN, password_mark
 from core.testing.fakes import TOWNS, FakeClock, FakePay
 from core.testing.portal import Portal, Records, record, write_towns
 
@@ -199,7 +199,8 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
         end = portal.clock.now() + timedelta(hours=1)
         found.tokens["lost"] = town.sign_in.one_time_token(LOST_CODES, family_id, end, {})
         found.tokens["way_in"] = town.sign_in.one_time_token(
-            WAY_IN, family_id, end, {"account_id": account}
+            WAY_IN, family_id, end,
+            {"account_id": account, "password": password_mark(town.sign_in.account(account).password_hash)},
         )
         asked = {"email": f"new-{family}@{slug}.example"}
         found.tokens["account_new"] = town.sign_in.one_time_token(NEW_ACCOUNT, family_id, end, asked)
