@@ -12,10 +12,12 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.context import AttemptInfo, InvoiceInfo
+from core.domain.attempt_looks import look_of
 from core.domain.baskets import lots
 from core.invoices.basket import desks_of, is_offered, item_of
+from core.invoices.paid import by_year, table
 from core.platform.clock import today
-from core.platform.web.files import pdf
+from core.platform.web.files import download, pdf
 
 
 @view_config(route_name="menu", renderer="menu.jinja2", permission="parent")
@@ -83,6 +85,7 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
         "payment_count": len(lots([item_of(i) for i in offered], desks_of(capabilities))),
         "shared": request.ctx.invoices.shared(request.family_id),
         "attempts": _attempts(request, due),
+        "look_of": look_of,
         "today": today(request.ctx.clock.now()),
         "error": error,
     }
@@ -90,31 +93,39 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
 
 @view_config(route_name="paid", renderer="paid.jinja2", permission="parent")
 def paid(request: Request) -> dict[str, Any]:
-    """*Factures déjà payées*, with a filter by year and régie."""
+    """*Factures déjà payées*, year by year, with a filter by régie."""
     everything = request.ctx.invoices.paid(request.family_id)
     year_text = request.GET.get("annee", "")
     year = int(year_text) if year_text.isdecimal() and len(year_text) == 4 else None
     regie = request.GET.get("regie") or None
-    rows = [
-        row
-        for row in everything
-        if (year is None or today(row.paid_at).year == year)
-        and (regie is None or row.regie == regie)
-    ]
     known = {row.regie for row in everything}
+    shown = by_year([row for row in everything if regie is None or row.regie == regie])
     return {
-        "rows": rows,
+        "paid_years": [found for found in shown if year in {None, found.year}],
         "credits": [
             (request.town.regie_label(regie), cents)
             for regie, cents in request.ctx.credits.left_of(request.family_id).items()
         ],
         "credit_notes": request.ctx.invoices.credit_notes(request.family_id),
-        "years": sorted({today(row.paid_at).year for row in everything}, reverse=True),
+        "anything": bool(everything),
         "regies": [info for info in request.ctx.town.regies if info.key in known],
         "year": year,
         "regie": regie,
-        "total": sum(row.paid - row.released for row in rows),
     }
+
+
+@view_config(route_name="paid_year", permission="parent")
+def paid_year(request: Request) -> Response:
+    """A year's list of what was paid, as CSV or PDF: all régies."""
+    year = int(request.matchdict["year"])
+    found = by_year(request.ctx.invoices.paid(request.family_id, year=year))
+    if not found:
+        raise HTTPNotFound
+    family = request.family
+    drawn = table(found[0], family.name or family.code, request.town.regie_label)
+    if request.matchdict["format"] == "csv":
+        return download(drawn.csv())
+    return pdf(drawn.pdf(request.town.name, language=request.language))
 
 
 @view_config(route_name="invoice_pdf", permission="payer")

@@ -410,7 +410,7 @@ class Invoices:
                 Payment.paid_at,
                 Payment.authorisation,
                 Payment.receipt_number,
-                released(self._tenant, Payment.id, Invoice.id).label("freed"),
+                released(self._tenant, Payment.id, Invoice.id).label("released"),
             )
             .join(
                 Allocation,

@@ -17,6 +17,7 @@ from wtforms import HiddenField
 from core.api.context import InvoiceInfo
 from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
 from core.api.payments import Capabilities
+from core.domain.attempt_looks import look_of
 from core.domain.attempt_status import RESTART_AFTER, Act, Situation
 from core.domain.baskets import Chain, chain, lots
 from core.domain.payment_states import PaymentState, is_closed
@@ -193,6 +194,7 @@ def payment(request: Request) -> Response:
         "standing": standing,
         "meaning": for_parent(standing.situation),
         "act_words": act_words,
+        "look": look_of(standing.situation),
     }
     if standing.situation in {Situation.PAID, Situation.PROMISED, Situation.REVERSED}:
         context["excess"] = request.ctx.payments.excess(payment.id)
@@ -397,6 +399,7 @@ def _under_way(request: Request, payment_id: int) -> Response:
         "standing": standing,
         "meaning": for_parent(standing.situation),
         "act_words": act_words,
+        "look": look_of(standing.situation),
         "free_at": payment.created_at + RESTART_AFTER,
     }
     response = render_to_response("payment_under_way.jinja2", context, request)

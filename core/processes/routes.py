@@ -20,6 +20,7 @@ TOWN = {
     "invoices": "/factures",
     "checkout": "/factures/recapitulatif",
     "paid": "/factures/payees",
+    "paid_year": r"/factures/payees/{year:\d{4}}.{format:csv|pdf}",
     "invoice_pdf": r"/factures/{id:[0-9]{1,18}}.pdf",
     "payments": "/paiements",
     "payment": r"/paiements/{id:[0-9]{1,18}}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from pypdf import PdfReader
@@ -12,6 +12,8 @@ from pypdf import PdfReader
 from core.api.invoices import InvoiceKind
 from core.api.payments import Means
 from core.domain.figures import Month, Report, Slice
+from core.invoices.paid import by_year, table
+from core.invoices.service import PaidInvoice
 from core.platform.documents.pdf import render_pdf
 from core.platform.documents.render import (
     payment_slip,
@@ -138,6 +140,19 @@ def test_statements_upright_and_across(columns):
     )
     table.pdf("Ville de Démo", language="fr")
     replace(table, rows=[], foot=()).pdf("Ville de Démo", language="fr")
+
+
+def test_the_list_of_a_year():
+    moment = datetime(2025, 6, 30, 22, 30, tzinfo=UTC)
+    rows = [
+        PaidInvoice(
+            n, n, f"2025-{n:06d}", "", "CANTINE ET ACCUEIL DE LOISIRS", "PERI", date(2025, 6, 1), 2100, "", "card",
+            moment, "", "",
+        )
+        for n in range(60)
+    ]  # fmt: skip
+    (year,) = by_year(rows)
+    table(year, "BOND Jamie", str.title).pdf("Ville de Démo", language="fr")
 
 
 def test_facts_of_a_plugin_are_a_plain_list():

@@ -106,6 +106,9 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("menu", "GET"): page(PARENT),
     ("invoices", "GET"): page(PARENT),
     ("paid", "GET"): page(PARENT),
+    ("paid_year", "GET"): [
+        Line(PARENT, 404, path={"year": 2001, "format": kind}) for kind in ("csv", "pdf")
+    ],
     ("certificates", "GET"): page(PARENT),
     ("certificate_pdf", "GET"): [Line(PARENT, 404, path={"year": 2026})],
     ("account", "GET"): page(PARENT),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import BytesIO
 
 import pytest
@@ -198,7 +199,7 @@ def test_a_try_that_failed_is_told_while_another_may_follow(browser, detail, wor
     url = f"https://bank.invalid/{bank.last}"
     bank.outcomes[bank.last] = Pending(resumable=True, resume_url=url, detail=detail)
     page = come_back(browser, intent)
-    assert words in page.html.h2.text
+    assert words in page.html.h1.text
     assert "Reprendre le paiement" in page
     bank.pay(bank.last, browser.portal.clock)
     assert "Paiement confirmé" in come_back(browser, intent)
@@ -428,6 +429,46 @@ def test_the_filter_of_paid_invoices(browser):
         assert "A1B2C3" not in browser.get(f"/factures/payees?{query}")
     browser.get("/factures/payees?annee=abcd&regie='", status=200)
     browser.get("/factures/payees?regie=%00", status=400)
+
+
+def paid_in(portal, number, moment, amount):
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number(number)
+        town.payments.record(
+            regie="CANTINE", family_id=invoice.family_id, means=Means.CHEQUE, amount=amount,
+            paid_at=moment, payer="X", shares=[(invoice.id, amount)], key=f"{number}/{moment}",
+        )  # fmt: skip
+
+
+def test_what_was_paid_stands_by_year_with_its_sums(browser):
+    """The year is that of the payment in France: half past eleven in the evening of UTC is the next."""
+    portal = browser.portal
+    paid_in(portal, "1", datetime(2025, 12, 31, 23, 30, tzinfo=UTC), 5000)
+    paid_in(portal, "1", datetime(2025, 12, 31, 22, 30, tzinfo=UTC), 687)
+    paid_in(portal, "2", datetime(2025, 7, 1, 10, 0, tzinfo=UTC), 1000)
+    browser.sign_in()
+    page = browser.get("/factures/payees")
+    told = [" ".join(year.summary.get_text().split()) for year in page.html.select("details.year")]
+    assert told == ["2026 1 facture 50,00 €", "2025 2 factures 16,87 €"]
+    lines = browser.get("/factures/payees/2025.csv").body.decode("utf-8-sig").splitlines()
+    assert lines[1:] == [
+        "31/12/2025;CANTINE février;1;Restauration scolaire;Chèque bancaire;6,87",
+        "01/07/2025;CANTINE mars;2;Restauration scolaire;Chèque bancaire;10,00",
+        "Total;;;;;16,87",
+    ]
+    paper = PdfReader(BytesIO(browser.get("/factures/payees/2025.pdf").body))
+    read = " ".join(page.extract_text() for page in paper.pages).replace("\n", " ")
+    assert "Factures payées en 2025" in read
+    assert "16,87" in read
+    assert "50,00" not in read
+    assert browser.get("/factures/payees/2024.pdf", status="*").status_int == 404
+
+
+def test_the_list_of_a_year_is_its_familys_own(browser, another):
+    paid_in(browser.portal, "1", browser.portal.clock.now(), 5687)
+    other = another()
+    other.sign_in("F002")
+    assert other.get("/factures/payees/2026.csv", status="*").status_int == 404
 
 
 def test_an_invoice_without_a_pdf_is_printed(browser):

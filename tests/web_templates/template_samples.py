@@ -19,9 +19,11 @@ from wtforms.validators import InputRequired
 from core import rooms
 from core.api.context import FamilyInfo, InvoiceInfo, RegieInfo
 from core.api.web import MenuEntry
+from core.domain.attempt_looks import look_of
 from core.domain.attempt_status import Situation
 from core.domain.baskets import Chain, Lot
 from core.invoices.lines import LineInfo
+from core.invoices.paid import by_year
 from core.invoices.service import CreditNote, PaidInvoice, SharedPart
 from core.payments.standings import act_words, for_parent
 from core.platform import i18n, templating
@@ -57,6 +59,7 @@ ROUTES = {
     "payment_state": "/paiements/{id}/etat",
     "receipt": "/paiements/{id}/recu.pdf",
     "paid": "/factures/payees",
+    "paid_year": "/factures/payees/{year}.{format}",
     "invoice_pdf": "/factures/{id}.pdf",
     "certificates": "/attestations",
     "certificate_pdf": "/attestations/{year}.pdf",
@@ -245,7 +248,10 @@ def paid(number: int, **changes: Any) -> PaidInvoice:
 PAID = [
     paid(314),
     paid(315, means="cheque", authorisation="", payer="", payment_reference="", receipt_number=""),
-    paid(316, label="CANTINE ET TRANSPORT ET ACCUEIL DE LOISIRS NOVEMBRE 2018", paid=123456),
+    paid(
+        313, label="CANTINE ET TRANSPORT ET ACCUEIL DE LOISIRS NOVEMBRE 2011", paid=123456, released=2100,
+        paid_at=datetime(2011, 12, 31, 22, 30, tzinfo=UTC),
+    ),
 ]
 
 
@@ -321,7 +327,7 @@ def told(situation: str, *acts: str, holds: bool = False, office: bool = False) 
     )
     return {
         "standing": standing, "meaning": for_parent(Situation(situation)), "opening": False,
-        "act_words": act_words,
+        "act_words": act_words, "look": look_of(situation),
     }  # fmt: skip
 
 
@@ -398,7 +404,7 @@ LINES = [
 
 HELD_ATTEMPTS = {
     7: SimpleNamespace(
-        payment_id=7, title="Nous attendons la réponse de la banque", label="Paiement en cours",
+        payment_id=7, situation="open", title="Nous attendons la réponse de la banque", label="Paiement en cours",
         next_act="Voir où en est ce paiement",
     )
 }  # fmt: skip
@@ -418,6 +424,7 @@ def unpaid(groups: list[Group], **changes: Any) -> dict[str, Any]:
         "today": date(2018, 11, 24),
         "error": None,
         "attempts": HELD_ATTEMPTS,
+        "look_of": look_of,
         "shared": [],
         **changes,
     }
@@ -438,9 +445,9 @@ def samples() -> list[Sample]:
     done = {"invoices": [CANTEEN], "excess": 0, "chain": None}
     account = SimpleNamespace(id=1, email="jamie.bond@exemple.example")
     paid_all = {
-        "rows": PAID, "years": [2018, 2012], "regies": [RegieInfo("PERI", "REGIE PERISCOLAIRE", True)],
-        "year": None, "regie": None, "total": 127656, "credit_notes": CREDIT_NOTES,
-        "credits": [("REGIE PERISCOLAIRE", 2100)],
+        "paid_years": by_year(PAID), "anything": True,
+        "regies": [RegieInfo("PERI", "REGIE PERISCOLAIRE", True), RegieInfo("EXTRA", "REGIE EXTRASCOLAIRE", True)],
+        "year": None, "regie": None, "credit_notes": CREDIT_NOTES, "credits": [("REGIE PERISCOLAIRE", 2100)],
     }  # fmt: skip
     return [
         Sample("home", "home", {"news": NEWS, "notice": NOTICE}, VISITOR, "home"),
@@ -569,16 +576,15 @@ def samples() -> list[Sample]:
             )
         ),
         Sample("paid", "paid", paid_all, TWO_HOMES, "paid"),
-        Sample("paid-filtered", "paid", {**paid_all, "rows": [], "year": 2018, "regie": "PERI"}, PARENT, "paid"),
+        Sample("paid-filtered", "paid", {**paid_all, "paid_years": [], "year": 2018, "regie": "PERI"}, PARENT, "paid"),
         Sample(
             "paid-none", "paid",
-            {"rows": [], "years": [], "regies": [], "year": None, "regie": None, "total": 0, "credit_notes": [],
-             "credits": []}, PARENT, "paid",
+            {**paid_all, "paid_years": [], "anything": False, "regies": [], "credit_notes": [], "credits": []},
+            PARENT, "paid",
         ),
         Sample(
             "paid-credit-notes", "paid",
-            {"rows": [], "years": [], "regies": [], "year": None, "regie": None, "total": 0,
-             "credit_notes": CREDIT_NOTES, "credits": []}, PARENT, "paid",
+            {**paid_all, "paid_years": [], "anything": False, "regies": [], "credits": []}, PARENT, "paid",
         ),
         Sample(
             "certificates", "certificates",

@@ -59,7 +59,7 @@ def _rows(text: str, size: float, width_mm: float) -> int:
 def _advance() -> Callable[[str], float]:
     """The width of each letter of the papers' font, in ems; of one that it lacks, an em."""
     # Loaded with the first paper.
-    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]  # noqa: PLC0415
+    from fontTools.ttLib import TTFont  # noqa: PLC0415
 
     file = resources.files(__package__) / "fonts" / "PreauSans-Regular.ttf"
     font = TTFont(BytesIO(file.read_bytes()))
