@@ -33,7 +33,7 @@ APT = root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	&& $$root env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -qq -y --no-install-recommends
 
-.PHONY: mutants help run test test-short test-newest test-long lint bench clean reset dev pango chromium servers audit fuzz telegram
+.PHONY: mutants help run test test-short test-newest test-long lint bench docs clean reset dev pango chromium servers audit fuzz telegram
 
 help:  ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -78,6 +78,11 @@ lint: dev  ## Check style, types and layers only
 
 bench: $(VENV)/.bench pango  ## Measure, and compare with bare baselines (benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: | $(BIN)/python  ## Build the documentation as a site in build/docs; a broken link fails
+	@[ -x $(VENV)/docs/bin/sphinx-build ] || { $(BIN)/python -m venv $(VENV)/docs \
+	&& $(VENV)/docs/bin/pip -qq --disable-pip-version-check install -r requirements/docs.txt; }
+	$(VENV)/docs/bin/sphinx-build -q -W --keep-going -c docs -b dirhtml . build/docs
 
 clean:  ## Remove the environment and the caches; the data stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
