@@ -184,6 +184,9 @@ def _faults() -> dict[StatementFault, str]:
         StatementFault.WORKBOOK: _(
             "Ce classeur ne s’ouvre pas : il est abîmé, trop grand, ou protégé par un mot de passe."
         ),
+        StatementFault.SHEETS: _(
+            "Plusieurs feuilles de ce classeur portent des mouvements : envoyez-en une à la fois."
+        ),
         StatementFault.COLUMNS: _(
             "Les titres ne disent pas où se trouvent la date et le montant (« Date », « Débit » et "
             "« Crédit », ou « Montant »). Dites ci-dessous quelle colonne est quoi."

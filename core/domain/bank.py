@@ -94,15 +94,21 @@ def statement_columns(content: bytes) -> list[Column]:
 
 
 def _of_tables(tables: list[list[Row]], layout: Layout | None) -> list[Credit]:
-    """The movements of the first table that has columns for them."""
+    """The movements of the one table that has columns for them."""
     refusal: StatementError | None = None
+    found: list[list[Credit]] = []
     for rows in tables:
         try:
-            return read_table(rows, layout)
+            found.append(read_table(rows, layout))
         except StatementError as error:
             if error.fault != StatementFault.COLUMNS:
                 raise
             refusal = refusal or error
+    filled = [movements for movements in found if movements] or found
+    if len(filled) > 1:
+        raise StatementError(0, StatementFault.SHEETS)
+    if filled:
+        return filled[0]
     raise refusal or StatementError(0, StatementFault.EMPTY)
 
 

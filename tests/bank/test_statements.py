@@ -232,3 +232,19 @@ def test_a_kind_of_movement_that_takes_money_needs_a_sign():
     text = "Date;Type;Montant\n27/11/2026;Virement reçu;56,87\n26/11/2026;Prélèvement;12,10\n"
     assert refused(text) == (3, StatementFault.SIDE)
     assert [c.amount for c in read_statement(text.replace("12,10", "-12,10").encode())] == [5687]
+
+
+def test_sheets_of_two_accounts_are_not_one_statement():
+    def statement(*sheets):
+        book = openpyxl.Workbook()
+        for number, rows in enumerate(sheets):
+            sheet = book.active if not number else book.create_sheet()
+            for row in rows:
+                sheet.append(row)
+        content = io.BytesIO()
+        book.save(content)
+        return content.getvalue()
+
+    lines = [["Date", "Libellé", "Montant"], [date(2026, 11, 27), "PAYFIP", 56.87]]
+    assert [c.amount for c in read_statement(statement([["Synthèse"]], lines))] == [5687]
+    assert refused(statement(lines, lines)) == (0, StatementFault.SHEETS)

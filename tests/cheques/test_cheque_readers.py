@@ -344,6 +344,23 @@ def test_a_towns_own_list_as_text_and_the_portals_beside_it():
     assert len(read_file("r", csv(GOOD), mapping=MAPPING).records) == 1
 
 
+def test_sheets_of_a_workbook():
+    book = openpyxl.Workbook()
+    book.active.append(["Couverture"])
+    one, two = book.create_sheet(), book.create_sheet()
+    for number, at in enumerate((one, two)):
+        at.append(["N° chèque", "Montant"])
+        if not number:
+            at.append(["0001234", 56.87])
+    out = io.BytesIO()
+    book.save(out)
+    assert "Plusieurs" in read_file("r.xlsx", out.getvalue()).problems[0].message
+    book.remove(two)
+    out = io.BytesIO()
+    book.save(out)
+    assert [r.amount for r in read_file("r.xlsx", out.getvalue()).records] == [5687]
+
+
 def test_titles_as_people_write_them():
     titles = "Remise;Rang;N° de chèque;Montant;Émetteur;Référence;Code famille;Date du chèque"
     content = f"{titles}\r\nR1;1;0001234;56,87;LEROY;A-1;F1;20/11/2025\r\n"

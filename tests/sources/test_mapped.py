@@ -1,7 +1,7 @@
 """Lists of billing programs, read by a layout that a régie made."""
 
 import io
-from datetime import date
+from datetime import date, datetime
 
 import openpyxl
 import pytest
@@ -36,8 +36,9 @@ def read(tmp_path):
 
 
 def test_a_list_enters_as_it_is(read):
-    (found,) = read(f"Liste des factures\n\n{HEADER}\n{ROW}\n{TOTAL}\n")
+    found, total = read(f"Liste des factures\n\n{HEADER}\n{ROW}\n{TOTAL}\n")
     assert isinstance(found, InvoiceRecord), found
+    assert (total.left_out, total.amount, total.line) == (True, 5687, 5), "told, with what it comes to"
     assert (found.regie, found.number, found.family_code, found.amount) == ("PERISCOLAIRE", "P-314", "F01207", 5687)
     assert (found.issued_on, found.due_on) == (date(2026, 11, 3), date(2026, 11, 30))
     assert (found.label, found.debtor, found.line_number) == ("Octobre 2026", "MARTIN Céline", 4)
@@ -63,6 +64,30 @@ def test_a_workbook_enters_too(read):
     (found,) = read(content.getvalue(), name="liste.xlsx")
     assert isinstance(found, InvoiceRecord), found
     assert (found.amount, found.family_code, found.debtor, found.line_number) == (5687, "0001207", "MARTIN Céline", 3)
+
+
+def workbook(*sheets):
+    book = openpyxl.Workbook()
+    for number, rows in enumerate(sheets):
+        sheet = book.active if not number else book.create_sheet()
+        for row in rows:
+            sheet.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def test_a_cover_is_passed_over_and_two_lists_are_not_read_as_one(read):
+    row = [12, datetime.fromisoformat("2026-11-03T14:05"), "P-314", "01/10/2026", "31/10/2026", "MARTIN", "F01", 56.87, 0, "Octobre"]
+    lines = [HEADER.split(","), row]
+    content = workbook([["Liste de novembre"]], lines)
+    (found,) = read(content, name="liste.xlsx")
+    assert (found.amount, found.issued_on) == (5687, date(2026, 11, 3))
+    assert titles_of(content) == HEADER.split(",")
+    (problem,) = read(workbook(lines, lines), name="liste.xlsx")
+    assert "Plusieurs feuilles" in problem.message
+    (found,) = read(workbook(lines, lines[:1]), name="liste.xlsx")
+    assert found.amount == 5687, "titles over an empty sheet"
 
 
 def test_a_problem_names_the_files_own_line_and_title(read):
@@ -116,7 +141,7 @@ def test_each_form_says_the_same(cents):
 
 @pytest.mark.parametrize(
     ("text", "form", "written"),
-    [("11/25/2026", "month_first", "25/11/2026"), ("2026-11-25", "month_first", "2026-11-25?"), ("20261125", "compact", "2026-11-25"),
+    [("11/25/2026", "month_first", "25/11/2026"), ("2026-11-25", "month_first", "2026-11-25"), ("2026-11-25 14:05:00", "house", "2026-11-25"), ("20261125", "compact", "2026-11-25"),
      ("25/11/26", "short", "2026-11-25"), ("25.11.2026", "short", "2026-11-25"), ("25/11/2026", "house", "25/11/2026")],
 )  # fmt: skip
 def test_days_of_other_forms(text, form, written):

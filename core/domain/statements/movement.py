@@ -26,6 +26,8 @@ class StatementFault(StrEnum):
     QUOTES = "quotes"
     CELL = "cell"
     WORKBOOK = "workbook"
+    SHEETS = "sheets"
+    """Several sheets hold movements: of several accounts, most likely."""
     COLUMNS = "columns"
     """No row of titles says where date and amount stand, or several columns could be the amount."""
     CUT = "cut"

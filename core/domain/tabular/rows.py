@@ -39,6 +39,8 @@ class TableFault(StrEnum):
     """A cell is longer than any can be."""
     WORKBOOK = "workbook"
     """It is a workbook that cannot be opened: damaged, locked by a password, or too large."""
+    SHEETS = "sheets"
+    """Several sheets could be meant. Said by who knows the columns, not by `read_tables`."""
 
 
 class TableError(ValueError):

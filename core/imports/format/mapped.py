@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.api.context import RegieInfo
-from core.api.invoices import InvoiceRecord, SourceFile, SourceProblem
+from core.api.invoices import InvoiceRecord, SourceFile, SourceNotice, SourceProblem
 from core.domain.dates import DateError, parse_day
-from core.domain.tabular.rows import Row, TableError, read_tables, title
+from core.domain.money import AmountError, parse_amount
+from core.domain.tabular.rows import Row, TableError, TableFault, read_tables, title
 from core.imports.format.columns import FLAT, INVOICE, LINE_AMOUNT
 from core.imports.format.csv import CsvSource
 from core.platform.i18n import gettext as _
@@ -40,6 +41,8 @@ _COMMA = re.compile(r"-?\d{1,3}(?:,\d{3})*(?:\.\d{1,2})?(?: ?€)?", re.ASCII)
 _CENTS = re.compile(r"-?\d{1,13}", re.ASCII)
 _MONTH_FIRST = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_HOUR = re.compile(r"[ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\Z", re.ASCII)
 _DIGIT = re.compile(r"\d")
 _MONEY = frozenset({"montant", "prix_unitaire", LINE_AMOUNT})
 _DAYS = frozenset({"date_facture", "date_echeance", "periode_debut", "periode_fin"})
@@ -87,15 +90,20 @@ class MappedSource:
         self._layout = layout
         self._house = CsvSource(regies)
 
-    def read(self, file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem]:
-        """Yield the invoices of `file` and its problems."""
+    def read(self, file: SourceFile) -> Iterator[InvoiceRecord | SourceProblem | SourceNotice]:
+        """Yield the invoices of `file`, its problems, and what the layout leaves out of it."""
         if file.path.is_dir() or file.path.stat().st_size > MAX_BYTES:
             yield problem(_("Ce fichier est trop grand."), file.name)
             return
         try:
             header, rows = find_header(file.path.read_bytes(), self._layout.titles.values())
         except TableError as error:
-            yield problem(_("Ce fichier est illisible ou abîmé."), file.name, error.line)
+            message = (
+                _("Plusieurs feuilles portent ces titres : faites un fichier de chacune.")
+                if error.fault is TableFault.SHEETS
+                else _("Ce fichier est illisible ou abîmé.")
+            )
+            yield problem(message, file.name, error.line)
             return
         if header is None:
             names = ", ".join(sorted(set(self._layout.titles.values())))
@@ -105,7 +113,7 @@ class MappedSource:
         places = {title(cell): place for place, cell in reversed(list(enumerate(header.cells)))}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "factures.csv"
-            lines = self._write(path, places, rows)
+            lines, left_out = self._write(path, places, rows)
             house = SourceFile(path, "", path.stat().st_size)
             for item in self._house.read(house):
                 at = item.line_number if isinstance(item, InvoiceRecord) else item.line
@@ -116,21 +124,44 @@ class MappedSource:
                     place = places.get(self._layout.titles.get(item.column, ""))
                     named = header.cells[place] if place is not None else item.column
                     yield replace(item, file=file.name, line=at, column=named)
+        for row in left_out:
+            # Told with what they come to: a word that begins so may be an invoice's own.
+            yield SourceNotice(
+                _("Lignes laissées de côté par le modèle"),
+                file.name,
+                row.line,
+                left_out=True,
+                amount=self._cents(places, row),
+            )
 
-    def _write(self, path: Path, places: Mapping[str, int], rows: Sequence[Row]) -> list[int]:
-        """Write the rows in the portal's format; the line of the file behind each line of it."""
+    def _write(
+        self, path: Path, places: Mapping[str, int], rows: Sequence[Row]
+    ) -> tuple[list[int], list[Row]]:
+        """Write the rows in the portal's format.
+
+        Return the line of the file behind each line of it, and the rows that the layout leaves out.
+        """
         layout = self._layout
         names = [name for name in COLUMNS if name in layout.titles or name in layout.constants]
         lines = [0]
+        left_out = []
         with path.open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out, delimiter=";", lineterminator="\n", quoting=csv.QUOTE_ALL)
             writer.writerow(names)
             for row in rows:
                 if self._is_left_out(row):
+                    left_out.append(row)
                     continue
                 writer.writerow([self._cell(name, places, row) for name in names])
                 lines.append(row.line)
-        return lines
+        return lines, left_out
+
+    def _cents(self, places: Mapping[str, int], row: Row) -> int:
+        wanted = self._layout.titles.get("montant")
+        try:
+            return parse_amount(self._cell("montant", places, row)) if wanted else 0
+        except AmountError:
+            return 0
 
     def _is_left_out(self, row: Row) -> bool:
         words = tuple(word.casefold() for word in self._layout.leave_out)
@@ -155,14 +186,19 @@ def find_header(content: bytes, wanted: Any) -> tuple[Row | None, list[Row]]:
     """The first row that has all the titles `wanted`, and the rows below it.
 
     Raises:
-        TableError: the file is no table.
+        TableError: the file is no table, or several sheets have these titles.
     """
     names = set(wanted)
+    found: list[tuple[Row, list[Row]]] = []
     for rows in read_tables(content):
         for place, row in enumerate(rows[:HEADER_ROWS]):
             if names <= {title(cell) for cell in row.cells}:
-                return row, rows[place + 1 :]
-    return None, []
+                found.append((row, rows[place + 1 :]))
+                break
+    filled = [one for one in found if one[1]] or found
+    if len(filled) > 1:
+        raise TableError(TableFault.SHEETS)
+    return filled[0] if filled else (None, [])
 
 
 def titles_of(content: bytes) -> list[str]:
@@ -171,7 +207,7 @@ def titles_of(content: bytes) -> list[str]:
     Raises:
         TableError: the file is no table.
     """
-    rows = read_tables(content)[0][:HEADER_ROWS]
+    rows = max(read_tables(content), key=len)[:HEADER_ROWS]
     filled = [sum(1 for cell in row.cells if cell) for row in rows]
     best = next(n for n, count in enumerate(filled) if count >= 0.8 * max(filled))
     return [cell for cell in rows[best].cells if title(cell)]
@@ -193,6 +229,9 @@ def amount(text: str, form: str) -> str:
 
 def day(text: str, form: str) -> str:
     """A day of a form that the régie named, in the house's; as it is where it does not fit."""
+    text = _HOUR.sub("", text)
+    if _ISO.fullmatch(text):
+        return text  # As a workbook's own dates come: it has one reading.
     if form == "month_first":
         found = _MONTH_FIRST.fullmatch(text)
         # Never as it is: the house reads the day first.

@@ -26,7 +26,7 @@ def read(
     slip: str = "",
     strict: bool = False,
 ) -> Iterator[ChequeRecord | ChequeProblem]:
-    """Yield the cheques of the first table, and its problems where they occur.
+    """Yield the cheques of the one table that holds some, and its problems where they occur.
 
     `mapping` gives, for each field of `FIELDS`, the heading that the town uses for it; a field left
     out is looked for under its own name. A list without slip or rank takes `slip` (the file's name
@@ -34,10 +34,16 @@ def read(
     another width: in a text, a separator may stand inside a value.
     """
     try:
-        rows = read_tables(content)[0]
+        tables = read_tables(content)
     except TableError as error:
         yield ChequeProblem(_unreadable(error.fault), file, error.line)
         return
+    rows = tables[0]
+    fitting = [one for one in tables if not _header(one, mapping or {}, strict=strict)[2]]
+    if len(fitting) > 1:
+        yield ChequeProblem(_unreadable(TableFault.SHEETS), file)
+        return
+    rows = fitting[0] if fitting else rows
     if any("\x00" in cell for row in rows[:_HEADER_ROWS] for cell in row.cells):
         yield ChequeProblem(_("Le fichier n’est pas un fichier CSV."), file)
         return
@@ -168,6 +174,9 @@ def _unreadable(fault: TableFault) -> str:
         ),
         TableFault.QUOTES: _("Un guillemet n’est pas refermé, ou est mal placé."),
         TableFault.CELL: _("La ligne est trop longue."),
+        TableFault.SHEETS: _(
+            "Plusieurs feuilles portent des chèques : faites un fichier de chacune."
+        ),
         TableFault.WORKBOOK: _(
             "Le classeur (XLSX, ODS ou XLS) ne s’ouvre pas : il est abîmé, trop gros, ou protégé "
             "par un mot de passe."
