@@ -7,7 +7,8 @@ the same in both ways, and no view ever sees the town's slug.
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from http import HTTPStatus
+from urllib.parse import quote, urlsplit
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPPermanentRedirect
 from pyramid.registry import Registry as PyramidRegistry
@@ -48,7 +49,8 @@ def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
         request.ctx = runtime.open(slug, actor="web", base_url=request.application_url)
         try:
             with i18n.use(request.language):
-                return handler(request)
+                answer = handler(request)
+            return _without_slash(request) if _has_a_slash_too_many(request, answer) else answer
         finally:
             request.ctx.session.close()
 
@@ -66,14 +68,35 @@ def _slug(request: Request, runtime: Process) -> str | Response | None:
     if runtime.settings.is_production and not _is_ours(request.host, runtime):
         # A forged Host header must not end up in a mail's link.
         return HTTPNotFound()
+    typed, first = first, first.lower()  # As people write a town's name.
     if first not in runtime.registry.towns and first not in runtime.registry.broken:
         return None
-    if not slash:
-        query = f"?{request.query_string}" if request.query_string else ""
-        return HTTPPermanentRedirect(location=f"{request.script_name}/{first}/{query}")
+    if not slash or typed != first:
+        return _moved(request, f"/{first}/{rest}")
     request.script_name = f"{request.script_name}/{first}"
     request.path_info = f"/{rest}"
     return first
+
+
+def _moved(request: Request, path: str) -> Response:
+    query = f"?{request.query_string}" if request.query_string else ""
+    return HTTPPermanentRedirect(location=f"{request.script_name}{quote(path)}{query}")
+
+
+def _has_a_slash_too_many(request: Request, answer: Response) -> bool:
+    """Whether nothing is at an address with a slash at its end, which people and programs add."""
+    path = request.path_info
+    return (
+        answer.status_int == HTTPStatus.NOT_FOUND
+        and request.method in {"GET", "HEAD"}
+        and path.endswith("/")
+        and path.strip("/") != ""
+    )
+
+
+def _without_slash(request: Request) -> Response:
+    # One slash at the beginning: two would lead to another host.
+    return _moved(request, f"/{request.path_info.strip('/')}")
 
 
 def _is_ours(host: str, runtime: Process) -> bool:
