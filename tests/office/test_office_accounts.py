@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from openpyxl import load_workbook
@@ -271,3 +271,16 @@ def test_references_stay_as_they_are_in_a_spreadsheet(value):
 def test_other_texts_are_written_as_they_are(value):
     table = Table("t", "T", ("a",), [(value,)])
     assert table.csv().content.decode("utf-8-sig") == f"a\r\n{value}\r\n"
+
+
+def test_no_figure_of_a_workbook_is_too_wide_for_its_column():
+    """A spreadsheet shows ``###`` where a number or a date does not fit; texts are cut only when long."""
+    rows = [["DE LA TOUR Zoé", Cents(123456789), datetime(2026, 3, 1, tzinfo=UTC), date(2026, 3, 1), "x" * 500]]
+    table = Table("t", "T", ["Nom", "Montant", "Le", "Jour", "Note"], rows, foot=["", Cents(-99999999999), "", "", ""])
+    sheet = load_workbook(io.BytesIO(table.xlsx().content)).active
+    widths = {letter: sheet.column_dimensions[letter].width for letter in "ABCDE"}
+    assert widths["A"] >= len("DE LA TOUR Zoé")
+    assert widths["B"] >= len("-999 999 999,99 €")
+    assert widths["C"] >= len("01/03/2026 00:00")
+    assert widths["D"] >= len("01/03/2026")
+    assert widths["E"] <= 60

@@ -77,11 +77,14 @@ class Table:
         # Loaded when the first is asked for: it would be a sixth of every process's start.
         from openpyxl import Workbook  # noqa: PLC0415
         from openpyxl.styles import Font  # noqa: PLC0415
+        from openpyxl.utils import get_column_letter  # noqa: PLC0415
 
         book = Workbook(write_only=True)
         sheet = book.create_sheet(self.title[:31].translate(str.maketrans("[]:*?/\\", "       ")))
         sheet.freeze_panes = "A2"
         bold = Font(bold=True)
+        for at, width in enumerate(self._widths(), 1):
+            sheet.column_dimensions[get_column_letter(at)].width = width
         sheet.append([_typed(sheet, column, bold) for column in self.columns])
         for row in self.rows:
             sheet.append([_typed(sheet, value) for value in row])
@@ -127,9 +130,20 @@ class Table:
         sample = self.foot or self._sample()
         return [_is_figure(a) or _is_figure(b) for a, b in zip(self._sample(), sample, strict=True)]
 
+    def _widths(self) -> list[float]:
+        """How wide a workbook's columns are, in figures: one that does not fit reads ``###``."""
+        rows = [self.columns, *self.rows, *([self.foot] if self.foot else [])]
+        return [
+            min(max(max(map(len, _in_workbook(row[at]).split("\n"))) for row in rows) + 2.0, WIDEST)
+            for at in range(len(self.columns))
+        ]
+
     def _sample(self) -> Sequence[Cell]:
         return self.rows[0] if self.rows else [""] * len(self.columns)
 
+
+WIDEST = 60.0
+"""Of a workbook's column: longer texts run on, and figures are never that long."""
 
 SHORT = 16
 """Characters of a text that stays on one line: dates, codes, small words."""
@@ -186,6 +200,15 @@ def _plain(value: Cell) -> str:
     if isinstance(value, Cents):
         return decimal_text(value)
     return csv_text(value) if isinstance(value, str) else _shown(value)
+
+
+def _in_workbook(value: Any) -> str:
+    """A cell as a workbook shows it, for its length."""
+    if isinstance(value, Cents):
+        return f"{int(value) / 100:,.2f} €"
+    if isinstance(value, datetime):
+        return "00/00/0000 00:00"
+    return "00/00/0000" if isinstance(value, date) else str(value)
 
 
 def _typed(sheet: Any, value: Any, font: Font | None = None) -> Any:
