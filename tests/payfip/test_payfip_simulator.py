@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -209,7 +210,8 @@ def test_nothing_of_a_card_is_kept_but_four_digits(tmp_path: Path) -> None:
     operation = store.create({**ASKED, "urlnotif": "http://x", "urlredirect": "http://y"})
     store.choose_card(operation.id_op, brand="VISA", last4="0055", scenario="accept")
     store.close()
-    columns = {row[1] for row in sqlite3.connect(path).execute("PRAGMA table_info(operation)")}
+    with closing(sqlite3.connect(path)) as db:
+        columns = {row[1] for row in db.execute("PRAGMA table_info(operation)")}
     assert not columns & {"number_of_card", "pan", "cvv", "expiry", "cryptogramme"}
     assert b"4970100000000055" not in path.read_bytes()
 
