@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import random
+import sys
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,22 +29,40 @@ settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile("preau")
 
 
-@pytest.fixture(autouse=True)
-def environment_as_found() -> Iterator[None]:
-    """Undo what a test, or a command that it runs in this process, says to the environment.
+KEPT = {
+    # What a process keeps, by module: how to forget it. Nothing is imported for it.
+    "core.messages.email.smtp": ("forget",),
+    "core.platform.plugins.calls": ("forget_rests",),
+    "core.platform.sharing": ("lift_limits",),
+    "core.platform.settings": ("get_settings.cache_clear",),
+    "core.processes.consumers": ("_failing.clear", "_answering.clear"),
+    "core.processes.worker": ("_broker.cache_clear", "_consumers.cache_clear"),
+    "core.runtime": ("get_runtime.cache_clear",),
+}
 
-    A command told the simulators' usual addresses once; a demonstration that a later test of the
-    same process started on other ports then sent its parents there.
+
+@pytest.fixture(autouse=True)
+def process_as_found() -> Iterator[None]:
+    """Undo what a test, or a command that it runs in this process, leaves in the process.
+
+    A command told the simulators' usual addresses to the environment once; a demonstration that a
+    later test of the same process started on other ports then sent its parents there. A plugin that
+    one test let hang rested in the next.
     """
     with mock.patch.dict(os.environ):
         yield
+    for module, acts in KEPT.items():
+        if module in sys.modules:
+            for act in acts:
+                attrgetter(act)(sys.modules[module])()
 
 
 @pytest.fixture(autouse=True)
-def papers_are_accessible(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+def papers_are_accessible(process_as_found: None, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Check each paper that this process prints, whichever test and plugin asks for it: PDF/UA-1.
 
-    What a test adds to the set are rules that its own paper cannot keep.
+    What a test adds to the set are rules that its own paper cannot keep. `process_as_found` is asked
+    for so that what is patched is itself again before the process is tidied up.
     """
     excused: set[str] = set()
     set_as_pdf = _Typesetter.set

@@ -226,7 +226,8 @@ def cheap_hashes() -> Iterator[None]:
         yield
 
 
-_pages: dict[tuple[tuple[str, int], ...], Router] = {}
+_pages: dict[tuple[tuple[str, int], ...], tuple[list[Plugin[Any]], Router]] = {}
+"""Pages by the plugins they were made of, which are kept: the next might get their numbers."""
 
 
 def pages_of(runtime: Runtime) -> Router:
@@ -238,9 +239,10 @@ def pages_of(runtime: Runtime) -> Router:
     with_pages = runtime.extensions.implementers(frozenset(plugins), "configure_web")
     key = tuple((name, id(plugins[name])) for name in with_pages)
     if key not in _pages:
-        _pages[key] = make_app(runtime)
-    _pages[key].registry.runtime = runtime
-    return _pages[key]
+        _pages[key] = [plugins[name] for name in with_pages], make_app(runtime)
+    router = _pages[key][1]
+    router.registry.runtime = runtime
+    return router
 
 
 @pytest.fixture
