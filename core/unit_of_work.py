@@ -33,6 +33,7 @@ from core.imports.layouts import INVOICES, Layouts
 from core.imports.records import RecordImports
 from core.imports.service import Imports
 from core.imports.uploads import Uploads
+from core.invoices.bills import Bills
 from core.invoices.handling import Billing
 from core.invoices.lists import InvoiceList
 from core.invoices.service import Invoices
@@ -332,7 +333,12 @@ class UnitOfWork:
     @cached_property
     def documents(self) -> Documents:
         """Papers."""
-        return Documents(self.session, self.config, self.base_url)
+        return Documents(self.session, self.config, self.bills.url)
+
+    @cached_property
+    def bills(self) -> Bills:
+        """The addresses on paper bills."""
+        return Bills(self._secret_key, self.config.slug, self.base_url)
 
     @cached_property
     def certificates(self) -> Certificates:

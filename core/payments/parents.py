@@ -271,7 +271,39 @@ def payment_link(request: Request) -> dict[str, Any] | Response:
     return response
 
 
+@view_config(route_name="bill", request_method="GET", renderer="bill.jinja2")
+def bill_page(request: Request) -> dict[str, Any]:
+    """The invoice of a paper bill, for whoever holds the paper: what it shows, paid or not."""
+    invoice = _billed(request)
+    return {"invoice": invoice, "lines": request.ctx.invoices.lines(invoice.id)}
+
+
+@view_config(route_name="bill", request_method="POST")
+def pay_bill(request: Request) -> Response:
+    """Go and pay the invoice of a paper bill: without codes, and nothing else of the family's."""
+    invoice = _billed(request)
+    response = HTTPSeeOther(
+        location=request.route_path("checkout", _query={"invoice": invoice.id})
+    )
+    if request.family is None or request.family_id != invoice.family_id:
+        token = request.ctx.web_sessions.open(
+            invoice.family_id, only_invoice_ids=[invoice.id]
+        )
+        start_session(request, response, token)
+    return response
+
+
 # --- Pieces ------------------------------------------------------------------------------------
+
+
+def _billed(request: Request) -> InvoiceInfo:
+    """The published invoice of the address."""
+    invoice_id = request.ctx.bills.invoice_id(request.matchdict["token"])
+    invoice = request.ctx.invoices.get(invoice_id) if invoice_id else None
+    if invoice is None:
+        raise HTTPNotFound
+    found: InvoiceInfo = invoice
+    return found
 
 
 def _wanted(request: Request, numbers: Sequence[str]) -> set[int]:

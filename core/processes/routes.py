@@ -29,6 +29,7 @@ TOWN = {
     "payment_return": r"/paiements/{id:[0-9]{1,18}}/retour",
     "receipt": r"/paiements/{id:[0-9]{1,18}}/recu.pdf",
     "payment_link": "/payer/{token}",
+    "bill": "/f/{token}",
     "certificates": "/attestations",
     "certificate_pdf": r"/attestations/{year:\d{4}}.pdf",
     "alerts": "/alertes",

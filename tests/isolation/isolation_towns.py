@@ -209,6 +209,7 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
         )
         link = town.invoices.payment_link(invoices[1], family_id)
         found.tokens["pay"] = link.rpartition("/")[2]
+        found.tokens["bill"] = town.bills.token(invoices[1])
         town.families.issue_code(family_id, holder="second")
         found.ids["upload"] = town.uploads.receive(BytesIO(b"x"), "x.csv", "csv")
         found.ids["agent"] = town.agents.create(f"agent-{family}@{slug}.example", "Agent", Role.REGISSEUR)

@@ -127,6 +127,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ],
     ("invoice_pdf", "GET"): one(PAYER, "document"),
     ("payment_link", "GET"): link("pay"),
+    ("bill", "GET"): link("bill"),
     ("checkout", "GET"): [Line(PAYER, query={"invoice": Id("invoice")})],
     ("payments", "POST"): [
         Line(PAYER, 303, form={"invoice": Id("invoice"), "email": ADDRESS}),
@@ -307,6 +308,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
         ),
     ],
     ("payment_link", "POST"): link("pay", 303),
+    ("bill", "POST"): link("bill", 303),
     ("sign_out", "POST"): page(own=303),
     ("office_sign_out", "POST"): page(own=303),
 }  # fmt: skip

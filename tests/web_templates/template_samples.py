@@ -550,6 +550,9 @@ def samples() -> list[Sample]:
         Sample("payment-link-several", "payment_link", {"to_pay": [CANTEEN, CARE], "closed": [BOTH], "done": [], "used": False}, VISITOR),
         Sample("payment-link-half", "payment_link", {"to_pay": [CANTEEN], "closed": [], "done": [CARE], "used": False}, VISITOR),
         Sample("payment-link-paid", "payment_link", {"to_pay": [], "closed": [], "done": [CANTEEN], "used": True}, VISITOR),
+        Sample("bill", "bill", {"invoice": CARE, "lines": LINES}, VISITOR),
+        Sample("bill-paid", "bill", {"invoice": invoice(1, "CANTINE", "EXTRA", 5687, balance=0, payable=False), "lines": []}, VISITOR),
+        Sample("bill-waits", "bill", {"invoice": HELD, "lines": LINES}, VISITOR),
         Sample("payment-link-late", "payment_link", {"to_pay": [], "closed": [], "done": [], "used": False}, VISITOR),
         *(
             Sample(

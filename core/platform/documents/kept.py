@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import cache
 
@@ -49,11 +49,14 @@ def _kept() -> Select[str, str, bytes]:
 class Documents:
     """The papers of one town."""
 
-    def __init__(self, session: Session, town: TenantConfig, base_url: str) -> None:
+    def __init__(
+        self, session: Session, town: TenantConfig, bill_url: Callable[[int], str]
+    ) -> None:
+        """`bill_url` gives the address that a paper bill carries, by the invoice's id."""
         self._session = session
         self._town = town
         self._tenant = town.slug
-        self._base_url = base_url
+        self._bill_url = bill_url
 
     def letterhead(self) -> Letterhead:
         """The head of the town's papers."""
@@ -110,7 +113,7 @@ class Documents:
                 kind=InvoiceKind(invoice.kind),
                 origin_number=invoice.origin_number,
                 direct_debit=invoice.direct_debit,
-                payment_url=f"{self._base_url}/factures" if info.payable else "",
+                payment_url=self._bill_url(invoice.id) if info.payable else "",
                 pay_otherwise=self._pay_otherwise(info),
                 coupon=(
                     Coupon(self._tenant, invoice.regie)
