@@ -45,6 +45,7 @@ TOWN = {
     "legal": "/mentions-legales",
     "accessibility": "/accessibilite",
     "theme": "/theme.css",
+    "manifest": "/manifest.webmanifest",
     "logo": "/logo",
 }
 

@@ -93,6 +93,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("legal", "GET"): page(),
     ("accessibility", "GET"): page(),
     ("theme", "GET"): page(),
+    ("manifest", "GET"): page(),
     ("logo", "GET"): page(own=404),
     ("language", "POST"): page(own=303),
     ("sign_in", "GET"): page(),

@@ -77,6 +77,7 @@ ROUTES = {
     "legal": "/mentions-legales",
     "accessibility": "/accessibilite",
     "theme": "/theme.css",
+    "manifest": "/manifest.webmanifest",
     "logo": "/logo",
     "telegram_bot.link": "/+telegram_bot/lier",
 }
