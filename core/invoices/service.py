@@ -14,6 +14,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    Insert,
     Row,
     Select,
     Text,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
+    insert,
     or_,
     select,
 )
@@ -42,7 +44,7 @@ from core.payments.models import (
     holds,
     items_with_payments,
 )
-from core.platform.db.session import read
+from core.platform.db.session import change, read
 from core.platform.documents.kept import Documents
 from core.platform.signing import new_token, token_hash
 from core.sign_in.models import OneTimeToken
@@ -558,15 +560,18 @@ class Invoices:
         """An absolute URL that opens on paying these invoices once, within half an hour."""
         ids = {invoice_ids} if isinstance(invoice_ids, int) else set(invoice_ids)
         token = new_token()
-        self._session.add(
-            OneTimeToken(
-                tenant_id=self._tenant,
-                token_hash=token_hash(token),
-                purpose=PAYMENT_LINK,
-                family_id=family_id,
-                payload={"invoice_ids": sorted(ids)},
-                expires_at=self._clock.now() + PAYMENT_LINK_LIFE,
-            )
+        # One for each invoice of a chat's answer.
+        change(
+            self._session,
+            _linking(),
+            {
+                "tenant_id": self._tenant,
+                "token_hash": token_hash(token),
+                "purpose": PAYMENT_LINK,
+                "family_id": family_id,
+                "payload": {"invoice_ids": sorted(ids)},
+                "expires_at": self._clock.now() + PAYMENT_LINK_LIFE,
+            },
         )
         return f"{self._base_url}/payer/{token}"
 
@@ -576,6 +581,11 @@ class Invoices:
     def _infos(self, query: Select[*tuple[Any, ...]], **values: Any) -> list[InvoiceInfo]:
         rows = read(self._session, query, {"tenant": self._tenant, **values}).all()
         return [_info(row) for row in rows]
+
+
+@cache
+def _linking() -> Insert:
+    return insert(OneTimeToken.metadata.tables[OneTimeToken.__tablename__])
 
 
 def _line(line: InvoiceLine, child: str) -> LineInfo:

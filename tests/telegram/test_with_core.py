@@ -150,7 +150,7 @@ def test_a_credit_note_is_told_and_takes_off(portal, simulator):
         record("A", amount=-1000, kind=InvoiceKind.CREDIT_NOTE, origin_number="1", label="AVOIR", lines=())
     )
     told = phone.work()
-    assert "AVOIR</b> – -10,00" in told["text"] or "AVOIR – -10,00" in told["text"]
+    assert "AVOIR</b> – −10,00" in told["text"] or "AVOIR – −10,00" in told["text"]
     assert "avoir n°" in told["text"]
     assert "payée" not in told["text"]
     assert "46,87" in phone.types("mes factures")["text"]

@@ -20,7 +20,7 @@ from typing import Any, TypeVarTuple, cast
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, quote
-from sqlalchemy import Connection, CursorResult, Engine, Select, create_engine, event
+from sqlalchemy import Connection, CursorResult, Engine, Select, UpdateBase, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -365,6 +365,15 @@ def read(
     session: Session, statement: Select[*Ts], values: dict[str, Any]
 ) -> CursorResult[*Ts]:
     """Read columns, past the ORM: what it adds is for objects, and takes half as long as asking."""
+    if session.autoflush:
+        session.flush()
+    return session.connection().execute(statement, values)
+
+
+def change(
+    session: Session, statement: UpdateBase, values: dict[str, Any] | list[dict[str, Any]]
+) -> CursorResult[Any]:
+    """Change rows of which nobody holds objects, past the ORM. See `read`."""
     if session.autoflush:
         session.flush()
     return session.connection().execute(statement, values)

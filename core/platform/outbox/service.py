@@ -30,6 +30,7 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from core.api.context import Clock
 from core.api.errors import RetryableError
+from core.platform.db.session import change
 from core.platform.outbox.models import OutboxRow, OutboxState
 
 CHANNEL = "preau_outbox"
@@ -99,22 +100,20 @@ class Outbox:
         if not effects:
             return
         available_at = after or self._clock.now()
+        rows = [
+            {
+                "tenant_id": self._tenant,
+                "id": uuid.uuid4(),
+                "topic": topic,
+                "dedupe_key": key,
+                "payload": payload,
+                "available_at": available_at,
+                "bulk": bulk,
+            }
+            for topic, payload, key in effects
+        ]
         # Rows and call in one statement. PostgreSQL folds the calls of a transaction into one.
-        self._session.execute(
-            _asking(),
-            [
-                {
-                    "tenant_id": self._tenant,
-                    "id": uuid.uuid4(),
-                    "topic": topic,
-                    "dedupe_key": key,
-                    "payload": payload,
-                    "available_at": available_at,
-                    "bulk": bulk,
-                }
-                for topic, payload, key in effects
-            ],
-        )
+        change(self._session, _asking(), rows if len(rows) > 1 else rows[0])
 
     def bring_forward(self, topic: str, keys: Select[Any], within: timedelta) -> None:
         """Let the rows of `keys` whose last try failed come back now, spread over `within`."""
@@ -141,11 +140,8 @@ class Outbox:
     def claim(self, row_id: uuid.UUID) -> Claim | None:
         """Take a due row, for `LEASE` unless it is kept; None when another has it or it is over."""
         now = self._clock.now()
-        row = self._session.execute(
-            _claiming(),
-            {"tenant": self._tenant, "row": row_id, "now": now, "until": now + LEASE},
-            execution_options=_ROW_ONLY,
-        ).one_or_none()
+        values = {"tenant": self._tenant, "row": row_id, "now": now, "until": now + LEASE}
+        row = change(self._session, _claiming(), values).one_or_none()
         return Claim(row_id, row.topic, row.payload, row.attempts) if row else None
 
     def heartbeat(self, claim: Claim) -> bool:
@@ -209,12 +205,12 @@ class Outbox:
     def _change(self, claim: Claim, **values: Any) -> bool:
         """Change a row for as long as it is this claim's; whether it was."""
         unchanged = dict.fromkeys(("until", "state", "last_error", "available_at"))
-        changed = self._session.execute(
+        changed = change(
+            self._session,
             _changing(),
             unchanged
             | {"untried": 0, "tenant": self._tenant, "row": claim.id, "attempt": claim.attempt}
             | values,
-            execution_options=_ROW_ONLY,
         ).one_or_none()
         return changed is not None
 
@@ -225,7 +221,7 @@ class Outbox:
 @cache
 def _asking() -> ReturningInsert[Any]:
     return (
-        insert(OutboxRow)
+        insert(OutboxRow.metadata.tables[OutboxRow.__tablename__])
         .on_conflict_do_nothing(index_elements=["tenant_id", "topic", "dedupe_key"])
         .returning(func.pg_notify(CHANNEL, ""))
     )
