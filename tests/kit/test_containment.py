@@ -38,6 +38,7 @@ HOOKS = (
     "payment_providers", "notification_channels", "menu_entries", "health_checks",
     "invoices_published", "invoice_due", "payment_settled", "payment_reversed",
     "family_data", "family_erased", "families_merged",
+    "chat_skills", "message_kinds", "demonstrate", "tile_lines", "record_imports", "todo_entries",
 )  # fmt: skip
 LISTS = ("invoice_sources", "payment_providers", "notification_channels", "menu_entries", "health_checks")
 released = threading.Event()
@@ -223,11 +224,12 @@ def bad(house, monkeypatch):
 
 @pytest.fixture
 def page(house, bad):
-    """Gets the page of unpaid invoices, which has to be whole."""
+    """Gets the page of unpaid invoices and the menu, which have to be whole."""
 
     def get(town="valmont"):
         answer = house[2][town].get(f"/{town}/factures", status=200)
         assert "56,87" in answer
+        answer = house[2][town].get(f"/{town}/menu", status=200)
         assert "Aide" in answer
         return answer
 
@@ -824,7 +826,7 @@ def test_who_is_called_away_leaves_nobody_asking(patience, monkeypatch):
                 time.sleep(0.01)
             raise Alarm
 
-    companion = containment._Companion()
+    companion = containment._Worker()
     companion._answers = Waiting()
     companion.start()
     monkeypatch.setattr(containment, "_take", lambda: companion)
