@@ -121,7 +121,7 @@ class Kinds:
         kind = self._kinds().get(name)
         return kind.label if kind else name
 
-    def selection(self, family_id: int) -> list[tuple[str, str, bool]]:
+    def choices(self, family_id: int) -> list[tuple[str, str, bool]]:
         """The kinds that the family may switch off: name, label, and if it wants them."""
         kinds = self._kinds()
         if not kinds:

@@ -82,7 +82,7 @@ class PluginContract:
         with towns.town(OWN) as town:
             for language in ("fr", "en"):
                 with use(language):
-                    for choice in town.messages.selection(_family(town)):
+                    for choice in town.messages.choices(_family(town)):
                         assert choice[1].strip()
                     for skill in town.chat.skills():
                         assert skill.label.strip()

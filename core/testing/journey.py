@@ -86,7 +86,7 @@ def _ask(town: Any, family_id: int) -> None:
         town.menu(audience)
     town.tile_lines(family_id)
     town.todo_entries()
-    town.messages.selection(family_id)
+    town.messages.choices(family_id)
     town.record_imports.kinds()
     town.notifications.reached([family_id], "invoices_published")
     town.selection.of([regie.key for regie in town.town.regies])
