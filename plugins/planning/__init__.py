@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.plugin import (
     Audience,
@@ -18,6 +18,7 @@ from core.plugin import (
     Periodic,
     Plugin,
     TenantContext,
+    Tenants,
     TileLine,
     TodoEntry,
     WebConfig,
@@ -26,6 +27,9 @@ from core.plugin import (
 )
 from core.plugin import gettext as _
 from plugins.planning.settings import PlanningSettings
+
+if TYPE_CHECKING:
+    import click
 
 _ORDERS, _REGULAR, _REMIND = "planning.orders", "planning.regular", "planning.remind"
 """Topics of the outbox."""
@@ -44,6 +48,14 @@ class Planning(Plugin[PlanningSettings]):
         from plugins.planning.views import configure  # noqa: PLC0415
 
         configure(config)
+
+    @hookimpl
+    def commands(self, cli: click.Group, tenants: Tenants) -> None:
+        """Add ``preau planning``."""
+        from plugins.planning.commands import planning  # noqa: PLC0415
+
+        planning.context_settings = {"obj": tenants}
+        cli.add_command(planning)
 
     @hookimpl
     def menu_entries(self, audience: Audience) -> Sequence[MenuEntry]:

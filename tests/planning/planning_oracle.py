@@ -79,7 +79,7 @@ def in_time(rule: dict | str, day: date, year: Year, now: datetime) -> bool:
 
 
 @dataclass
-class UnitOfWork:
+class PaperTown:
     """The oracle's own book: who is where on each day, kept in plain lists."""
 
     year: Year

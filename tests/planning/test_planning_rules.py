@@ -136,7 +136,7 @@ wishes = st.tuples(st.integers(0, 3), st.sampled_from(["add", "remove"]), st.int
 @settings(max_examples=200)
 def test_a_day_through_many_requests(given_rules, day, start, asked, shut):
     """Each answer, the places and the waiting list are those of the oracle after every request."""
-    town = oracle.UnitOfWork(YEAR, {"s": given_rules})
+    town = oracle.PaperTown(YEAR, {"s": given_rules})
     if shut:
         town.shut.add(("s", day))
     made = service(given_rules)
