@@ -83,7 +83,6 @@ class Kinds:
         event = _event(f"{plugin.name}.{kind}", Notification(key, 0, payload), bulk=False)
         self._queue()(
             f"{plugin.name}.{kind}",
-            channel="email",
             address=address,
             family_id=None,
             language=SOURCE_LOCALE,

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, tuple_
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from core.plugin import ChildInfo, TenantContext
 from plugins.planning.models import (
     PlanningBooking,
-    PlanningChange,
     PlanningClosure,
-    PlanningDay,
     PlanningEnrolment,
     PlanningHome,
     PlanningRequest,
@@ -55,6 +53,41 @@ _VERDICTS = {
     State.CANCELLED: Verdict.CANCEL,
     State.CLOSED: Verdict.CANCEL,
 }
+
+# Arrays instead of rows: a usual week over a year is a thousand days, and one statement.
+_MAKE_DAYS = text(
+    "INSERT INTO planning_day (tenant_id, service, day)"
+    " SELECT :tenant, service, day"
+    " FROM unnest(CAST(:services AS text[]), CAST(:days AS date[])) AS wanted (service, day)"
+    " ON CONFLICT DO NOTHING"
+)
+_LOCK_DAYS = text(
+    "SELECT planning_day.id FROM planning_day"
+    " JOIN unnest(CAST(:services AS text[]), CAST(:days AS date[])) AS wanted (service, day)"
+    " ON planning_day.service = wanted.service AND planning_day.day = wanted.day"
+    " WHERE planning_day.tenant_id = :tenant"
+    ' ORDER BY planning_day.service COLLATE "C", planning_day.day FOR UPDATE OF planning_day'
+)
+_WRITE_BOOKINGS = text(
+    "INSERT INTO planning_booking (tenant_id, child_id, service, day, place, meal, state, late,"
+    " queued, family_id, changed_at, justified)"
+    " SELECT :tenant, one.*, CAST(:at AS timestamptz), NULL FROM unnest("
+    " CAST(:children AS bigint[]), CAST(:services AS text[]), CAST(:days AS date[]),"
+    " CAST(:places AS text[]), CAST(:meals AS text[]), CAST(:states AS text[]),"
+    " CAST(:lates AS boolean[]), CAST(:queues AS bigint[]), CAST(:families AS bigint[])) AS one"
+    " ON CONFLICT (tenant_id, child_id, service, day) DO UPDATE SET place = excluded.place,"
+    " meal = excluded.meal, state = excluded.state, late = excluded.late,"
+    " queued = excluded.queued, family_id = excluded.family_id, changed_at = excluded.changed_at,"
+    " justified = excluded.justified"
+)
+_WRITE_CHANGES = text(
+    "INSERT INTO planning_change (tenant_id, child_id, service, day, after, late, actor, before,"
+    " at, reason, request)"
+    " SELECT :tenant, one.*, CAST(:at AS timestamptz), :reason, :request FROM unnest("
+    " CAST(:children AS bigint[]), CAST(:services AS text[]), CAST(:days AS date[]),"
+    " CAST(:states AS text[]), CAST(:lates AS boolean[]), CAST(:actors AS text[]),"
+    " CAST(:befores AS text[])) AS one"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,21 +317,13 @@ class Book:
         wanted = sorted({(service, day) for service, day in days if service in self.services})
         if not wanted:
             return
-        session = self._ctx.session
-        session.execute(
-            insert(PlanningDay)
-            .values([{"tenant_id": self._tenant, "service": s, "day": d} for s, d in wanted])
-            .on_conflict_do_nothing()
-        )
-        session.execute(
-            select(PlanningDay.id)
-            .where(
-                PlanningDay.tenant_id == self._tenant,
-                tuple_(PlanningDay.service, PlanningDay.day).in_(wanted),
-            )
-            .order_by(PlanningDay.service, PlanningDay.day)
-            .with_for_update()
-        ).all()
+        values = {
+            "tenant": self._tenant,
+            "services": [service for service, _day in wanted],
+            "days": [day for _service, day in wanted],
+        }
+        for statement in (_MAKE_DAYS, _LOCK_DAYS):
+            self._ctx.session.execute(statement, values)
 
     def _request(self, key: str) -> Outcome | None:
         row = self._ctx.session.scalar(
@@ -324,39 +349,25 @@ class Book:
         return found
 
     def _write(self, seen: _Seen, key: str, now: datetime, reason: str) -> None:
-        rows, changes = [], []
-        for (child_id, service, day), row in seen.moved.items():
-            rows.append(
-                {
-                    "tenant_id": self._tenant, "child_id": child_id, "service": service, "day": day,
-                    "place": row.place, "meal": row.meal, "state": row.state, "late": row.late,
-                    "queued": row.queued, "family_id": row.family_id, "changed_at": now,
-                    "justified": None,
-                }
-            )  # fmt: skip
-            changes.append(
-                {
-                    "tenant_id": self._tenant, "child_id": child_id, "service": service, "day": day,
-                    "at": now, "actor": SYSTEM if row.promoted else self._actor,
-                    "before": row.before or "", "after": row.state, "late": row.late,
-                    "reason": reason, "request": key,
-                }
-            )  # fmt: skip
-        if not rows:
+        moved = [(*key, row) for key, row in seen.moved.items()]
+        if not moved:
             return
-        wanted = insert(PlanningBooking)
-        same = {
-            name: wanted.excluded[name]
-            for name in ("place", "meal", "state", "late", "queued", "family_id", "changed_at",
-                         "justified")
+        values = {
+            "tenant": self._tenant, "at": now, "reason": reason, "request": key,
+            "children": [child for child, _service, _day, _row in moved],
+            "services": [service for _child, service, _day, _row in moved],
+            "days": [day for _child, _service, day, _row in moved],
+            "places": [row.place for *_key, row in moved],
+            "meals": [row.meal for *_key, row in moved],
+            "states": [row.state.value for *_key, row in moved],
+            "lates": [row.late for *_key, row in moved],
+            "queues": [row.queued for *_key, row in moved],
+            "families": [row.family_id for *_key, row in moved],
+            "actors": [SYSTEM if row.promoted else self._actor for *_key, row in moved],
+            "befores": [row.before.value if row.before else "" for *_key, row in moved],
         }  # fmt: skip
-        self._ctx.session.execute(
-            wanted.on_conflict_do_update(
-                index_elements=["tenant_id", "child_id", "service", "day"], set_=same
-            ),
-            rows,
-        )
-        self._ctx.session.execute(insert(PlanningChange), changes)
+        for statement in (_WRITE_BOOKINGS, _WRITE_CHANGES):
+            self._ctx.session.execute(statement, values)
 
     def _prove(self, key: str, now: datetime, answers: Sequence[Answer], reason: str) -> None:
         self._ctx.session.execute(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from core.plugin import PARIS
 
@@ -114,6 +115,7 @@ class Why(StrEnum):
     PAST = "past"
 
 
+@lru_cache(maxsize=8192)
 def instant(day: date, minutes: int) -> datetime:
     """The moment at which the clocks of Paris have passed `minutes` of `day`, in UTC.
 

@@ -189,7 +189,7 @@ def compare(portal, town, home, wishes, kids, now, *, by_pattern):
 
 
 def decide_with(decide, asked, known, now, here):
-    more = {} if asked.day <= ENROLLED_UNTIL else {"enrolled": False}
+    more = {} if BEGIN <= asked.day <= ENROLLED_UNTIL else {"enrolled": False}
     return decide(asked.child_id, asked.service, known["place"], asked.day, now, asked.wish.value, home=here, **more)
 
 
