@@ -152,3 +152,28 @@ def test_what_is_missing_is_named():
     assert InvoiceLayout({"numero": "n"}).missing == ["regie", "code_famille", "libelle", "date_facture", "date_echeance", "montant"]
     assert InvoiceLayout(TITLES, CONSTANTS).missing == []
     assert InvoiceLayout(TITLES | {"activite": "prestation"}, CONSTANTS).missing == ["nature_fiscale", "montant_ligne"]
+
+
+def test_a_list_without_the_familys_code_makes_no_layout():
+    """Noethysweb's own list of invoices: its families stand there by name only, and no due date."""
+    titles = ["ID", "Date d'édition", "Numéro", "Date de début", "Date de fin", "Famille", "Total", "Solde", "Solde actuel", "Lot"]
+    rows = ",".join(f'"{one}"' for one in titles) + '\n"12","03/11/2026","P-314","01/10/2026","31/10/2026","MARTIN Céline","56,87 €","56,87 €","56,87 €","Octobre"\n'
+    assert titles_of(("\ufeff" + rows).encode()) == titles
+    without = InvoiceLayout({name: title for name, title in TITLES.items() if name != "code_famille"}, CONSTANTS)
+    assert without.missing == ["code_famille"]
+
+
+def test_the_list_of_noethys_on_the_desktop(read):
+    """A first column without a title, *N°*, and the town's own column of codes put behind."""
+    content = (
+        "\tDate\tPréfixe\tN°\tFamille\tDate début\tDate fin\tTotal\tRéglé\tSolde\tSolde actuel\tEchéance\tLot\tCode\n"
+        "12\t03/11/2026\t\t000314\tMARTIN Céline\t01/10/2026\t31/10/2026\t56.87 €\t0.00 €\t-56.87 €\t-56.87 €\t30/11/2026\tOctobre\tF01207\n"
+    )
+    layout = InvoiceLayout(
+        {"numero": "n", "date_facture": "date", "date_echeance": "echeance", "montant": "total", "libelle": "lot",
+         "debiteur": "famille", "code_famille": "code"},
+        {"regie": "PERISCOLAIRE"},
+    )  # fmt: skip
+    (found,) = read(content.encode("iso8859-15"), layout)
+    assert isinstance(found, InvoiceRecord), found
+    assert (found.number, found.amount, found.due_on) == ("000314", 5687, date(2026, 11, 30))
