@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from core.domain.access_codes import grouped
 from core.families.models import Family
 from core.news.models import News
 from core.platform.clock import today
+from core.platform.errors import ThrottledError, WrongCodesError
 from core.platform.settings import Settings, get_settings
 from core.runtime import Runtime, get_runtime
 from core.unit_of_work import UnitOfWork
@@ -35,11 +37,19 @@ AGENT = "regie@demo.example"
 AGENT_PASSWORD = "demonstration-regie"  # noqa: S105 - printed for everybody, in development only
 
 
-@click.command()
-def demo() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def demo(ctx: click.Context) -> None:
     """Fill the demonstration towns that are empty, and print codes to sign in with."""
-    load_demo(get_settings())
-    click.echo("\n".join(access_lines()))
+    if ctx.invoked_subcommand is None:
+        load_demo(get_settings())
+        click.echo("\n".join(access_lines()))
+
+
+@demo.command()
+def codes() -> None:
+    """Print where to click and which codes open, as at the start of `preau run`."""
+    click.echo("\n".join(access_lines()) or "Nothing was filled here: preau demo")
 
 
 def load_demo(settings: Settings) -> None:
@@ -176,6 +186,15 @@ def agent_lines(settings: Settings, slug: str) -> list[str]:
     ]
 
 
+def _opens(uow: UnitOfWork, item: Mapping[str, str]) -> bool:
+    """Tell whether a code that was drawn here still opens; it may have been renewed by hand."""
+    try:
+        uow.sign_in.by_codes(item["family"], item["secret"], "preau demo")
+    except (ThrottledError, WrongCodesError):
+        return False
+    return True
+
+
 def access_lines() -> list[str]:
     """Where to click, and with which codes."""
     settings = get_settings()
@@ -189,9 +208,11 @@ def access_lines() -> list[str]:
         if config is None:
             continue
         lines += [f"{config.name}: {settings.public_base_url}/{slug}/"]
-        lines += [
-            f"  code famille {item['family']}   code enfant {item['secret']}   ({item['why']})"
-            for item in families
-        ]
+        with runtime.unit_of_work(slug, actor="demo") as uow:
+            lines += [
+                f"  code famille {item['family']}   code enfant"
+                f" {item['secret'] if _opens(uow, item) else 'was renewed since'}   ({item['why']})"
+                for item in families
+            ]
         lines += agent_lines(settings, slug)
     return lines

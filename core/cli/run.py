@@ -79,12 +79,16 @@ CHILDREN = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
 
 READY_SECONDS = 60.0
 
+LOG_FILE = "portal.log"
+"""In the data folder's ``log``: what the processes say, a line each."""
+
 
 @click.command()
 @click.option("--port", type=int, default=PORTS["web"], show_default=True, help="The portal's.")
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Kept data.")
 @click.option("--no-demo", is_flag=True, help="Start without the demonstration towns' data.")
-def run(port: int, data_dir: Path | None, no_demo: bool) -> None:
+@click.option("--verbose", is_flag=True, help="Show the log here, too, not only in its file.")
+def run(port: int, data_dir: Path | None, no_demo: bool, verbose: bool) -> None:
     """Run everything here: database, broker, portal, workers, simulators, a mailbox.
 
     Data stay in the data folder; Ctrl-C stops all. Not for production: there, each process is a
@@ -101,7 +105,9 @@ def run(port: int, data_dir: Path | None, no_demo: bool) -> None:
             servers = stack.enter_context(_servers(settings))
             get_settings.cache_clear()
             settings = get_settings()
-            supervisor = Supervisor(CHILDREN | os.environ)
+            log = settings.data_dir / "log" / LOG_FILE
+            log.parent.mkdir(exist_ok=True)
+            supervisor = Supervisor(CHILDREN | os.environ, log=None if verbose else log)
             stack.callback(supervisor.stop)
             stack.callback(click.echo, "Stopping…")
             stack.callback(interruption.ignore)
@@ -299,7 +305,8 @@ def _welcome(
     """Tell where to click, and with which codes."""
     places = [("Portal", f"{settings.public_base_url}/")]
     places += [(s.title, f"http://127.0.0.1:{ports[s.port]}/") for s in services if s.title]
-    lines = [f"Ctrl-C stops it; the data stay in {settings.data_dir}/", ""]
+    log = f"{settings.data_dir}/log/{LOG_FILE}"
+    lines = [f"Ctrl-C stops it; the data stay in {settings.data_dir}/, the log in {log}", ""]
     lines += [f"  {title:<21}{url}" for title, url in places]
     broken = [f"  In maintenance: {problem}" for problem in _problems(settings)]
     lines += ["", *broken] if broken else []

@@ -6,13 +6,16 @@ It restarts nothing. In production systemd does that; in development a process t
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 import click
@@ -21,6 +24,12 @@ from core.dev.embedded import die_with_parent
 
 STOP_SECONDS = 8.0
 """How long a process may take to finish what it is doing, once told to stop."""
+
+LAST_LINES = 20
+"""Lines of a process that are shown when it ends."""
+
+_GRAVE = re.compile(r"\[(error|critical) *\]")
+"""A line of the log that a person should see at once."""
 
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green")
 
@@ -32,9 +41,17 @@ class ProcessEndedError(Exception):
 class Supervisor:
     """Runs processes in their own sessions, tied to this one: none outlives it."""
 
-    def __init__(self, environment: Mapping[str, str], *, width: int = 12) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], *, width: int = 12, log: Path | None = None
+    ) -> None:
+        """Write what the processes say to the terminal, or to the file `log`.
+
+        Errors are shown all the same, and the last words of a process that ends.
+        """
         self._environment = dict(environment)
         self._width = width
+        self._log = log.open("a", encoding="utf-8") if log else None
+        self._last: dict[str, deque[str]] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._watched: dict[str, subprocess.Popen[bytes]] = {}
         self._readers: list[threading.Thread] = []
@@ -55,7 +72,7 @@ class Supervisor:
         colour = _COLOURS[len(self._processes) % len(_COLOURS)]
         self._processes[name] = process
         reader = threading.Thread(
-            target=self._pump, args=(name, process.stdout, colour), daemon=True
+            target=self._pump, args=(name, process.stdout, colour), name=name, daemon=True
         )
         reader.start()
         self._readers.append(reader)
@@ -73,6 +90,7 @@ class Supervisor:
         for name, process in (self._processes | self._watched).items():
             code = process.poll()
             if code is not None:
+                self._tell_last_words(name)
                 killed = code < 0
                 how = f"was killed by {signal.Signals(-code).name}" if killed else f"ended ({code})"
                 raise ProcessEndedError(f"{name} {how}")
@@ -105,6 +123,9 @@ class Supervisor:
         for reader in self._readers:
             reader.join(1)
         self._processes.clear()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def say(self, name: str, line: str, colour: str | None = None) -> None:
         """Write a line under a name, whole."""
@@ -113,7 +134,27 @@ class Supervisor:
             click.echo((click.style(prefix, fg=colour) if colour else prefix) + line)
             sys.stdout.flush()
 
+    def _tell_last_words(self, name: str) -> None:
+        """Show what one said before it ended, where that stands in the file only."""
+        for reader in self._readers:
+            if reader.name == name:
+                reader.join(1)  # Its last line may still be on its way.
+        for line in self._last.pop(name, ()):
+            self.say(name, line)
+
+    def _hear(self, name: str, line: str, colour: str) -> None:
+        if self._log is None:
+            self.say(name, line, colour)
+            return
+        with self._print:
+            self._log.write(f"{name:>{self._width}} | {line}\n")
+            self._log.flush()
+        if _GRAVE.search(line):
+            self.say(name, line, colour)
+        else:
+            self._last.setdefault(name, deque(maxlen=LAST_LINES)).append(line)
+
     def _pump(self, name: str, stream: IO[bytes], colour: str) -> None:
         with stream:
             for raw in stream:
-                self.say(name, raw.decode("utf-8", "replace").rstrip(), colour)
+                self._hear(name, raw.decode("utf-8", "replace").rstrip(), colour)

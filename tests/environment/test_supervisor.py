@@ -112,3 +112,24 @@ def test_children_end_with_a_supervisor_that_is_killed():
             break
         time.sleep(0.02)
     assert _gone(child)
+
+
+def test_with_a_log_only_errors_and_last_words_are_shown(capfd, tmp_path):
+    """The codes of the demonstration stay in sight; the log of requests has a file."""
+    log = tmp_path / "portal.log"
+    supervisor = Supervisor(os.environ, log=log)
+    talks = "print('2026-11-30 [info     ] request'); print('2026-11-30 [error    ] web.fault', flush=True)"
+    try:
+        supervisor.start("web", _python(f"import time; {talks}; time.sleep(60)"))
+        shown = _said(capfd, "web.fault")
+        assert "request" not in shown
+        supervisor.start("relay", _python("print('no such database'); raise SystemExit(3)"))
+        with pytest.raises(ProcessEndedError, match=r"relay ended \(3\)"):
+            supervisor.wait_until(lambda: False, 10)
+        shown = _said(capfd, "no such database")
+        assert "request" not in shown, "only the one that ended tells its last words"
+    finally:
+        supervisor.stop()
+    kept = log.read_text("utf-8")
+    assert "web | 2026-11-30 [info     ] request" in kept
+    assert "relay | no such database" in kept
