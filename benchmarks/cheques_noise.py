@@ -56,4 +56,10 @@ HARD = replace(
     no_account=0.02, grandparent=0.02,
 )  # fmt: skip
 """The prototype's hard rates, and what takes the account away or gives it to two families."""
-NOISES = {"base": BASE, "hard": HARD}
+NOISES = {
+    "base": BASE,
+    "hard": HARD,
+    "base-own": replace(BASE, check_character=0.0),
+    "hard-own": replace(HARD, check_character=0.0),
+}
+"""Each with our references, and with the town's own numbers, which have no check character."""
