@@ -98,6 +98,7 @@ def test_a_parents_month_reads_as_it_is_written(simulator, live):
     channel.deliver(alert, Address(str(CHAT), family.id), "march")
     diary.arrives()
     diary.types("merci !")
+    diary.types("je voudrais tout payer d’un coup")
 
     diary.day("9 mars : des questions")
     town.clock.time = datetime(2026, 3, 9, 9, 0, tzinfo=UTC)
