@@ -24,6 +24,19 @@ from core.runtime import Runtime, get_runtime, read_towns
 from core.unit_of_work import UnitOfWork
 
 TEMPLATE = Path(__file__).parent / "plugin_template"
+KINDS = {
+    "page": (
+        "a page for signed-in parents, with a greeting that each town sets",
+        'greeting = "Bienvenue à la cantine"',
+    ),
+    "source": ("a format of invoices", 'regie = "CANTINE"'),
+    "provider": (
+        "a way to pay online",
+        'url = "https://pay.example.org"\n    regies = ["CANTINE"]',
+    ),
+    "channel": ("a way to reach families", 'sender = "Mairie"'),
+}
+"""Kinds of plugins that `new` makes: each is what, and the settings of a town as an example."""
 CALL_TIMEOUT_SECONDS = 5.0
 """How long a plugin's answer about its health is waited for."""
 
@@ -160,29 +173,35 @@ def _few(towns: list[str]) -> str:
 
 @click.group()
 def plugin() -> None:
-    """Begin a plugin."""
+    """Begin a plugin, and hold it against a checklist."""
 
 
 @plugin.command()
 @click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(list(KINDS)),
+    default="page",
+    help="What it brings: a page unless told. docs/plugins/ has a tutorial for each.",
+)
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
     help="Where to make it; the current folder unless told.",
 )
-def new(name: str, folder: Path) -> None:
+def new(name: str, kind: str, folder: Path) -> None:
     """Make a plugin NAME (as ``cantine-plus``): a distribution of its own that works at once."""
     try:
-        made = create(name, folder)
+        made = create(name, folder, kind)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Made {made}. Now:")
     click.echo(f'  cd {made} && pip install -e ".[test]" && pytest')
 
 
-def create(name: str, folder: Path) -> Path:
-    """Write the template as the plugin `name` into a new folder below `folder`.
+def create(name: str, folder: Path, kind: str = "page") -> Path:
+    """Write the template of a kind as the plugin `name` into a new folder below `folder`.
 
     Raises:
         ValueError: no plugin can be called so, or the folder is taken.
@@ -196,7 +215,11 @@ def create(name: str, folder: Path) -> Path:
     target = folder / distribution
     if target.exists():
         raise ValueError(f"{target} exists already")
+    about, example = KINDS[kind]
     words = {
+        "kind": kind,
+        "about": about,
+        "example": example,
         "name": identifier,
         "package": f"preau_{identifier}",
         "distribution": distribution,
@@ -206,14 +229,38 @@ def create(name: str, folder: Path) -> Path:
     }
     # What is written is Python and TOML, whose quotes nobody may escape.
     render = jinja2.Environment(keep_trailing_newline=True).from_string  # noqa: S701
-    for source in sorted(TEMPLATE.rglob("*.jinja2")):
-        place = source.relative_to(TEMPLATE).with_suffix("")
+    sources = [(root, s) for root in ("common", kind) for s in (TEMPLATE / root).rglob("*.jinja2")]
+    for root, source in sorted(sources):
+        place = source.relative_to(TEMPLATE / root).with_suffix("")
         if place.parts[0] == "package":
             place = Path("src", words["package"], *place.parts[1:])
         path = target / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(render(source.read_text("utf-8")).render(words), "utf-8")
     return target
+
+
+@plugin.command("check")
+@click.argument("name")
+def check_(name: str) -> None:
+    """Hold the installed plugin NAME against the checklist of docs/plugins.md."""
+    from core.cli.plugin_check import check
+
+    try:
+        found = discovered().plugins.get(name)
+    except PluginLoadError as error:
+        raise click.ClickException(str(error)) from error
+    if found is None:
+        raise click.ClickException(f"no plugin {name!r} is installed: see preau plugins")
+    homes = {point.name: point.dist for point in entry_points(group=GROUP)}
+    points = check(found, homes.get(name))
+    for point in points:
+        click.echo(f"{'✗' if point.found else '✓'} {point.words}")
+        for wrong in point.found:
+            click.echo(f"    {wrong}")
+    click.echo("Its tests do the rest: subclass core.testing.conformance.PluginContract.")
+    if any(point.found for point in points):
+        raise click.exceptions.Exit(1)
 
 
 @plugin.command()

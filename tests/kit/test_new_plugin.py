@@ -51,6 +51,20 @@ def health(table: str) -> str:
     return row.strip("│ ").rpartition("│")[2].strip()
 
 
+@pytest.mark.parametrize("kind", ["source", "provider", "channel"])
+def test_each_kind_passes_its_tests_and_the_checklist(tmp_path, kind):
+    arguments = ["new", f"my-{kind}", "--kind", kind, "--folder", str(tmp_path)]
+    made = CliRunner().invoke(plugin, arguments)
+    assert made.exit_code == 0, made.output
+    folder, target = tmp_path / f"preau-my-{kind}", tmp_path / "site"
+    install(folder, target)
+    assert "passed" in own_tests(folder, target)
+    told = preau("plugin", "check", f"my_{kind}", cwd=tmp_path, path=target, ends=int(kind == "source"))
+    # A format has words, and only its author can translate them.
+    wrong = [line for line in told.splitlines() if line.startswith("✗")]
+    assert wrong == (["✗ its words have an English catalogue"] if kind == "source" else [])
+
+
 @pytest.mark.parametrize("name", ["Cantine", "9lives", "a b", "../x", "class", "payfip", ""])
 def test_what_cannot_be_a_plugin_is_refused(tmp_path, name):
     with pytest.raises(ValueError):
