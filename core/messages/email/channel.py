@@ -90,7 +90,7 @@ def compose(
     reply_to = town.mail.reply_to or town.contact.email
     if reply_to:
         name, address = parseaddr(reply_to)
-        mail["MailReply-To"] = _mailbox("MailReply-To", name, leaving(address))
+        mail["Reply-To"] = _mailbox("Reply-To", name, leaving(address))
     if message.unsubscribe_url:
         # RFC 2369 and, for one click, RFC 8058.
         # A URL in pieces is none: it has one line.
