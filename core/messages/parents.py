@@ -85,7 +85,7 @@ def _page(request: Request, form: AddressForm) -> dict[str, Any]:
         "addresses": request.ctx.alerts.addresses(request.family_id),
         "form": form,
         "limit": MAX_ALERT_ADDRESSES,
-        "choices": request.ctx.messages.selection(request.family_id),
+        "choices": request.ctx.messages.choices(request.family_id),
         "languages": [
             (code, name) for code, name in LANGUAGE_NAMES.items() if code in request.town.languages
         ],

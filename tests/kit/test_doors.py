@@ -257,7 +257,7 @@ def test_a_kind_that_is_away_stays_switched_off(portal, doors, family):
         town.messages.choose(family, ())
     doors.kinds = lambda ctx: [Place(ctx)]
     with portal.town() as town:
-        assert town.messages.selection(family) == [("doors.place", "Une place se libère", False)]
+        assert town.messages.choices(family) == [("doors.place", "Une place se libère", False)]
 
 
 def test_a_tile_says_a_line_about_the_family_else_what_it_is_for(portal, doors, family, parent):
