@@ -93,7 +93,7 @@ def test_a_question_that_hung_comes_again_within_minutes(portal, started, monkey
         os.kill(os.getpid(), signal.SIGALRM)
         time.sleep(1)
 
-    monkeypatch.setattr("core.payments.attempts.Attempts.ask", hang)
+    monkeypatch.setattr("core.payments.attempts.Attempts.poll", hang)
     portal.clock.pass_time(minutes=8)
     portal.work(rounds=1)
     assert 0 < next_question(portal, payment) <= 5 * 60
