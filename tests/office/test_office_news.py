@@ -11,7 +11,7 @@ from webtest import Upload
 
 from core.api.errors import UserError
 from core.news.markdown import picture_line, render
-from core.news.pictures import WIDEST, prepare
+from core.news.pictures import MAX_WIDTH_PIXELS, prepare
 
 
 def write(work, **values):
@@ -139,7 +139,7 @@ def test_a_picture_too_large_is_refused_and_a_large_one_made_small():
     with pytest.raises(UserError, match="trop grande"):
         prepare(photo((8000, 7000), "PNG"))
     kept = prepare(photo((3000, 1500), "PNG"))
-    assert (kept.width, kept.height) == (WIDEST, WIDEST // 2)
+    assert (kept.width, kept.height) == (MAX_WIDTH_PIXELS, MAX_WIDTH_PIXELS // 2)
 
 
 def test_only_its_own_pictures_are_shown(work, portal):
