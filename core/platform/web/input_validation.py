@@ -47,8 +47,8 @@ def body_tween(
         finally:
             form, _body = request.environ.get("webob._parsed_post_vars", ({}, None))
             for value in form.values():
-                if not isinstance(value, str):
-                    value.file.close()
+                if (file := getattr(value, "file", None)) is not None:  # b"" where none was chosen.
+                    file.close()
             kept = request.environ["wsgi.input"]
             if kept is not given:
                 kept.close()
