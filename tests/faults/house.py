@@ -41,7 +41,7 @@ if "FAULTS_CLOCK" in os.environ and not becoming:
     # A row that was handed to a broker which forgot it waits for a minute; here, for less.
     core.platform.outbox.service.PUBLISH_LEASE = datetime.timedelta(seconds=1.5)
     # So does one whose worker gives no sign of life any more.
-    core.platform.outbox.service.HELD = datetime.timedelta(seconds=3)
+    core.platform.outbox.service.LEASE = datetime.timedelta(seconds=3)
     Breaker.__init__.__kwdefaults__.update(rest=0.5, longest=1.0)
     shift = pathlib.Path(os.environ["FAULTS_CLOCK"])
 
