@@ -381,7 +381,7 @@ class Payments(Protocol):
         ...
 
     def receipt(self, payment_id: int) -> Document | None:
-        """The receipt (*facturette*) of a settled payment."""
+        """The receipt (*reçu*) of a settled payment."""
         ...
 
     def asked(

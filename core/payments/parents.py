@@ -224,7 +224,7 @@ def payment_state(request: Request) -> dict[str, Any]:
 
 @view_config(route_name="receipt", permission="payer")
 def receipt(request: Request) -> Response:
-    """The receipt (*facturette*), for good."""
+    """The receipt (*reçu*), for good."""
     return pdf(request.ctx.payments.receipt_of(_own(request, readable=True)))
 
 

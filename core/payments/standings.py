@@ -66,7 +66,7 @@ def act_words(act: Act, situation: Situation) -> str:
         Act.RESTART: _("Recommencer"),
         Act.CHOOSE: _("Choisir d’autres factures"),
         Act.CORRECT: _("Corriger l’adresse"),
-        Act.RECEIPT: _("Télécharger la facturette (PDF)"),
+        Act.RECEIPT: _("Télécharger le reçu (PDF)"),
     }.get(act, "")
 
 

@@ -61,7 +61,7 @@ def test_from_the_printed_codes_to_the_receipt(demo, visit, size, label, amount)
     visitor.link("Continuer")
     visitor.sees("Paiement confirmé, merci !", amount)
     visitor.picture("7-done")
-    receipt = pdf(visitor, "Télécharger la facturette")
+    receipt = pdf(visitor, "Télécharger le reçu")
     assert amount in text_of(receipt)
 
     visitor.link("Mes factures déjà payées")

@@ -242,13 +242,13 @@ class TestReceipt:
         document = render_receipt(receipt_sheet)
         read = text(document)
         for expected in (
-            "Justificatif de paiement", "n° PERISCOLAIRE-2025-000042", "RÉGIE PÉRISCOLAIRE",
+            "Reçu de paiement", "n° PERISCOLAIRE-2025-000042", "RÉGIE PÉRISCOLAIRE",
             "Jamie BOND", "Paiement en ligne", "PAYFIP000000002882215", "A12345",
             "2025-010-000314", "2025-TS-00-1000314", "112,87 €", "92,87 €", "GARDERIE",
             "Trop-perçu, gardé à votre crédit par la régie 7,13 €", "Total réglé 140,00 €",
         ):  # fmt: skip
             assert expected in read, expected
-        assert document.name == "justificatif-PERISCOLAIRE-2025-000042.pdf"
+        assert document.name == "recu-PERISCOLAIRE-2025-000042.pdf"
 
     def test_the_moment_is_french_legal_time(self, receipt_sheet):
         assert "1er août 2025 à 0 h 45" in text(render_receipt(receipt_sheet))
@@ -267,7 +267,7 @@ class TestReceipt:
         order = replace(receipt_sheet, means=Means.ONLINE_DEBIT, language=language)
         read = text(render_receipt(order))
         said = {
-            "fr": ("Justificatif d’ordre de prélèvement", "n’est pas encore reçue", "Total à prélever", "Date de l’ordre"),
+            "fr": ("Reçu d’un ordre de prélèvement", "n’est pas encore reçue", "Total à prélever", "Date de l’ordre"),
             "en": ("Receipt of a direct debit order", "not been received yet", "Total to be debited", "Date of the order"),
         }[language]
         for expected in (*said, "PAYFIP000000002882215"):
@@ -286,7 +286,7 @@ class TestCertificate:
     def test_counts_by_child_and_states_the_rule(self, certificate_sheet):
         read = text(render_certificate(certificate_sheet))
         for expected in (
-            "Attestation de frais de garde", "Mme MARTIN Céline a payé en 2025",
+            "Attestation fiscale", "Mme MARTIN Céline a payé en 2025",
             "la somme de 60,00 €", "Léa 30,00 €", "Noé 30,00 €", "Total 60,00 €",
             "10/01/2025 Léa GARDERIE 2025-001-000001 10,00 €", "nés en 2019 ou après",
             "3 500,00 € par enfant, ou 1 750,00 €", "Fait à Démoville, le 2 avril 2026",

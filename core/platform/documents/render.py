@@ -65,7 +65,7 @@ def render_invoice(data: InvoiceSheet) -> Document:
 
 
 def render_receipt(data: ReceiptSheet) -> Document:
-    """Print a receipt (*facturette*)."""
+    """Print a receipt (*reçu*)."""
     return receipt(data).document()
 
 
@@ -114,8 +114,8 @@ def receipt(data: ReceiptSheet) -> Paper:
             "receipt",
             data.town,
             data.language,
-            _("Justificatif de paiement n° %(number)s") % {"number": data.number},
-            name=_file_name("justificatif", data.number),
+            _("Reçu de paiement n° %(number)s") % {"number": data.number},
+            name=_file_name("recu", data.number),
             created=data.paid_at.astimezone(PARIS).date(),
             context={"sheet": data, "means": means_label(data.means)},
         )
@@ -128,8 +128,8 @@ def certificate(data: CertificateSheet) -> Paper:
             "certificate",
             data.town,
             data.language,
-            _("Attestation de frais de garde %(year)s") % {"year": data.year},
-            name=_file_name("attestation-frais-de-garde", str(data.year)),
+            _("Attestation fiscale %(year)s") % {"year": data.year},
+            name=_file_name("attestation-fiscale", str(data.year)),
             created=data.issued_on,
             context={
                 "sheet": data,

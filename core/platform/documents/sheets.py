@@ -124,7 +124,7 @@ class Reversal:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptSheet:
-    """A payment as its payer keeps it (*facturette*).
+    """A payment as its payer keeps it (*reçu*).
 
     `amount` is the sum of the shares and of `excess`, which no invoice could take and which stays
     the family's credit. `payer_reference` is the one on the ticket that
