@@ -69,7 +69,7 @@ class Runtime:
         return config
 
     def base_url(self, config: TenantConfig) -> str:
-        """Where the town's pages are for someone who comes from a mail: its host, else its path."""
+        """Address of the town's pages, for those who come from a mail: its host, else its path."""
         public = self.settings.public_base_url
         if config.file.tenant.hosts and self.settings.is_production:
             return f"{urlsplit(public).scheme}://{config.file.tenant.hosts[0]}"

@@ -98,7 +98,7 @@ _WITHIN_PLUGIN = frozenset({"message_kinds", "chat_skills", "record_imports"})
 
 @dataclass(frozen=True, slots=True)
 class SharedServices:
-    """What all units of work of a process share."""
+    """Services that all units of work of a process share."""
 
     settings: Settings
     extensions: Extensions
@@ -235,7 +235,7 @@ class UnitOfWork:
         }
 
     def todo_entries(self) -> list[tuple[str, TodoEntry]]:
-        """What waits for the agents in the plugins' pages, with the plugin that says so."""
+        """Tasks that wait for the agents in the plugins' pages, with the plugin of each."""
         return [
             (plugin, entry)
             for plugin, entries in self._collect("todo_entries")
@@ -257,7 +257,7 @@ class UnitOfWork:
         return answer
 
     def ask_plugins(self, hook: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """What each enabled plugin answers to a hook, in this transaction.
+        """Answer of each enabled plugin to a hook, in this transaction.
 
         Raises:
             UserError: one of them fails, so that the whole must not be done.
@@ -284,7 +284,7 @@ class UnitOfWork:
         return sorted(found, key=lambda item: order[item[0]])
 
     def _by_key(self, hook: str, kind: type[H]) -> Mapping[str, H]:
-        """What the plugins bring, by key; asked once. A key that is taken cannot be taken over.
+        """Objects of the plugins, by key; asked for once. A key that is taken cannot be taken over.
 
         Kinds of messages and skills have a key within their plugin.
         """
@@ -322,7 +322,7 @@ class UnitOfWork:
 
     @cached_property
     def events(self) -> Events:
-        """What happened, for plugins and messages."""
+        """Events, for plugins and messages."""
         return Events(self.outbox, self._extensions, self.config.enabled)
 
     @cached_property
@@ -364,7 +364,7 @@ class UnitOfWork:
 
     @cached_property
     def layouts(self) -> Layouts:
-        """How other programs write their files."""
+        """Layouts of other programs' files."""
         return Layouts(self.session, self.config.slug, self.audit)
 
     @cached_property
@@ -422,7 +422,7 @@ class UnitOfWork:
 
     @cached_property
     def selection(self) -> ProviderSelection:
-        """Who takes payments of which régie."""
+        """Payment provider of each régie."""
         return ProviderSelection(
             self.config.slug,
             self._answers,
@@ -501,7 +501,7 @@ class UnitOfWork:
 
     @cached_property
     def letters(self) -> Letters:
-        """What messages say."""
+        """Texts of messages."""
         return Letters(
             self.session,
             self.config,
@@ -530,7 +530,7 @@ class UnitOfWork:
 
     @cached_property
     def sign_in(self) -> SignIn:
-        """Who comes in."""
+        """Sign-in of families."""
         return SignIn(
             self.session,
             self.config.slug,
@@ -576,7 +576,7 @@ class UnitOfWork:
 
     @cached_property
     def agents(self) -> Agents:
-        """Who works in the régie."""
+        """Agents of the régie."""
         return Agents(
             self.session,
             self.config,
@@ -631,7 +631,7 @@ class UnitOfWork:
 
     @cached_property
     def reminders(self) -> Reminders:
-        """What families are reminded of, and what goes to the trésorerie."""
+        """Reminders to families, and invoices that go to the trésorerie."""
         return Reminders(
             self.session,
             self.config,
@@ -643,7 +643,7 @@ class UnitOfWork:
 
     @cached_property
     def personal_data(self) -> PersonalData:
-        """What families may ask for, and what time erases."""
+        """Data that families may ask for, and data that time erases."""
         return PersonalData(
             self.session,
             self.config,
@@ -673,7 +673,7 @@ class UnitOfWork:
 
     @cached_property
     def health(self) -> Health:
-        """How the town's machinery is."""
+        """State of the town's machinery."""
         return Health(
             self.session,
             self.config.slug,
@@ -706,7 +706,7 @@ class UnitOfWork:
 
     @cached_property
     def credits(self) -> Credits:
-        """What was paid too much."""
+        """Sums that were paid too much."""
         return Credits(
             self.session,
             self.config.slug,

@@ -1,4 +1,4 @@
-"""Who works in the régie: agents, their second factor, their sessions and invitations."""
+"""Agents of the régie, their second factor, their sessions and invitations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.platform.db.types import CreatedAt, Moment, MomentOrNone, Reference
 
 
 class Role(StrEnum):
-    """What an agent may do in a town."""
+    """Rights of an agent in a town."""
 
     REGISSEUR = "regisseur"
     """Everything: agents, the audit trail, taking back payments and imports, closing."""

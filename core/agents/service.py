@@ -41,7 +41,7 @@ _DIGITS = re.compile(r"\d{6}\Z")
 
 @dataclass(frozen=True, slots=True)
 class SignedInAgent:
-    """Who works in a browser of the régie."""
+    """Agent who is signed in to the régie in a browser."""
 
     session_id: int
     agent_id: int
@@ -56,23 +56,23 @@ class SignedInAgent:
 
     @property
     def may_write(self) -> bool:
-        """Whether this agent may change anything."""
+        """True if this agent may change data."""
         return self.role in {Role.REGISSEUR, Role.AGENT}
 
     @property
     def can_manage_agents(self) -> bool:
-        """Whether this agent says who else comes in, and reads who did what."""
+        """True if this agent may invite and manage agents, and read the audit trail."""
         return self.role in {Role.REGISSEUR, Role.ADMINISTRATOR}
 
     @property
     def is_regisseur(self) -> bool:
-        """Whether this agent answers for the régie."""
+        """True if this agent is responsible for the régie."""
         return self.role is Role.REGISSEUR
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What an invited agent puts into the telephone: the secret, and the same for its camera."""
+    """Data for an invited agent's telephone: the secret, and the same for its camera."""
 
     agent: Agent
     secret: str
@@ -111,7 +111,7 @@ class Agents:
         ).all()
 
     def names(self) -> dict[str, str]:
-        """What to call the actors of the audit trail: ``agent:<id>`` to a name."""
+        """Names of the actors of the audit trail: ``agent:<id>`` to a name."""
         return {f"agent:{agent.id}": agent.name or agent.email for agent in self.all()}
 
     def get(self, agent_id: int) -> Agent:
@@ -246,7 +246,7 @@ class Agents:
         return token
 
     def pending(self, token: str) -> Enrolment | None:
-        """What an invitation is for; None when it no longer works. Looking does not use it."""
+        """Enrolment of an invitation; None when it no longer works. Looking does not use it."""
         agent = self._session.scalar(
             select(Agent)
             .join(
@@ -361,7 +361,7 @@ class Agents:
         return self._draw_recovery_codes(signed_in.agent_id)
 
     def recovery_codes_left(self, agent_id: int) -> int:
-        """How many recovery codes were not used yet."""
+        """Number of recovery codes that were not used yet."""
         return self._session.scalars(
             select(func.count())
             .select_from(RecoveryCode)
@@ -409,7 +409,7 @@ class Agents:
         return TOTP(base64.b32encode(secret).decode())
 
     def _use_totp(self, agent: Agent, code: str) -> bool:
-        """Whether `code` is good now; a code, or an earlier one, is not good twice."""
+        """Use up `code`, True if it was good; afterwards neither it nor an earlier one is good."""
         totp = self._totp(agent)
         here = totp.timecode(self._clock.now())
         bare = access_codes.normalise(code)
@@ -470,7 +470,7 @@ class Agents:
         return token
 
     def recognise(self, token: str) -> SignedInAgent | None:
-        """Who holds `token`, or None when the session ended or the agent was shut out."""
+        """Agent who holds `token`, or None when the session ended or the agent was shut out."""
         now = self._clock.now()
         found = self._session.execute(
             select(AgentSession, Agent)

@@ -103,7 +103,7 @@ def sign_out(request: Request) -> Response:
     route_name="office_invitation", request_method="GET", renderer=f"{T}/invitation.jinja2"
 )
 def invitation_page(request: Request) -> dict[str, Any]:
-    """What to put into the telephone, and a password to choose."""
+    """Show the secret for the telephone, and the form to choose a password."""
     return _invitation(request, InvitationForm())
 
 

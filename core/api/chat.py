@@ -1,4 +1,4 @@
-"""What a plugin can do for a parent in a chat, whichever plugin carries the chat."""
+"""Skills that a plugin can offer a parent in a chat, whichever plugin carries the chat."""
 
 from __future__ import annotations
 

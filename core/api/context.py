@@ -1,4 +1,4 @@
-"""What a plugin is given to work with in one town, for one unit of work."""
+"""Objects that a plugin is given to work with in one town, for one unit of work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RegieInfo:
 
 @dataclass(frozen=True, slots=True)
 class ContactInfo:
-    """How families reach the town; each may be empty."""
+    """Contact details of the town for families; each may be empty."""
 
     phone: str = ""
     email: str = ""
@@ -112,13 +112,13 @@ class InvoiceInfo:
     issued_on: date
     due_on: date
     payable: bool
-    """Whether a parent may pay it online now."""
+    """True if a parent may pay the invoice online now."""
     credited: int = 0
     """Cents that credit notes took off `amount`."""
     closes_on: date | None = None
     """The last day to pay it here; the trésorerie collects what is left. None: no day is set."""
     handed_over: bool = False
-    """Whether the trésorerie collects it now: still shown, no longer payable here."""
+    """True if the trésorerie collects the invoice now: still shown, no longer payable here."""
     under_way: int | None = None
     """The payment that a parent began and that may still settle it."""
     debited_on: date | None = None
@@ -127,7 +127,7 @@ class InvoiceInfo:
 
     @property
     def is_credit_note(self) -> bool:
-        """Whether it asks for nothing, and takes `amount` off another invoice (an *avoir*)."""
+        """True if the invoice asks for nothing, and takes `amount` off another one (an *avoir*)."""
         return self.amount <= 0
 
 
@@ -175,12 +175,12 @@ class PaymentInfo:
     receipt_number: str
     invoice_ids: tuple[int, ...]
     note: str = ""
-    """What the agent noted at the counter."""
+    """Note of the agent at the counter."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptInfo:
-    """What a parent is told of an online payment that is not settled, in the reader's language."""
+    """Information for a parent on an unsettled online payment, in the reader's language."""
 
     payment_id: int
     situation: str
@@ -192,7 +192,7 @@ class AttemptInfo:
     holds: bool
     """Its invoices cannot be paid otherwise: nothing may invite to pay them."""
     acts: tuple[str, ...] = ()
-    """What the payer may do, as `core.domain.attempt_status.Act` names it, the best first."""
+    """Acts open to the payer, as `core.domain.attempt_status.Act` names them, the best first."""
     next_act: str = ""
     """Words for a button to `url`: the first of `acts` that a page offers, or to look."""
     url: str = ""
@@ -221,7 +221,7 @@ class StartedAttemptInfo:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What recording a payment did: its id, and the cents that no invoice could take."""
+    """Result of recording a payment: its id, and the cents that no invoice could take."""
 
     payment_id: int
     excess: int
@@ -293,7 +293,7 @@ class Invoices(Protocol):
     """Reading published invoices."""
 
     def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
-        """What this family sees and still owes, oldest due date first."""
+        """Invoices that this family sees and still owes, oldest due date first."""
         ...
 
     def get(self, invoice_id: int) -> InvoiceInfo | None:
@@ -313,7 +313,7 @@ class Invoices(Protocol):
         ...
 
     def activities(self, child_ids: Collection[int], since: date) -> Mapping[int, Sequence[str]]:
-        """What published invoices issued since a day bill for each child: sorted activities.
+        """Sorted activities that published invoices issued since a day bill for each child.
 
         The nearest that core knows to what a child is registered for.
         """
@@ -332,9 +332,9 @@ class Invoices(Protocol):
         ...
 
     def shared(self, family_id: int) -> Sequence[SharedInfo]:
-        """What other homes were invoiced for the children that this family sees, newest first.
+        """Sums invoiced to other homes for the children that this family sees, newest first.
 
-        For information: it is the other home's to pay, and belongs in no sum of this family.
+        For information: the other home pays them, and they belong in no sum of this family.
         """
         ...
 
@@ -370,13 +370,13 @@ class Payments(Protocol):
         ...
 
     def attempts(self, payment_ids: Collection[int]) -> Mapping[int, AttemptInfo]:
-        """What to tell of online payments, such as those that hold an invoice (`under_way`)."""
+        """Information on online payments, such as those that hold an invoice (`under_way`)."""
         ...
 
     def online(self, invoices: Sequence[InvoiceInfo]) -> bool:
-        """Whether these invoices can be paid online now, together in one payment.
+        """True if these invoices can be paid online now, together in one payment.
 
-        It says nothing of attempts that are under way (`InvoiceInfo.under_way`).
+        The answer says nothing of attempts that are under way (`InvoiceInfo.under_way`).
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What may go wrong on either side of the plugin line, by what should be done about it."""
+"""Errors on either side of the plugin line, by what should be done about them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class TaxKind(StrEnum):
-    """What a line is to the income tax (CGI art. 200 quater B): only care earns the credit."""
+    """Kind of a line for the income tax (CGI art. 200 quater B): only care earns the credit."""
 
     CARE = "garde"
     MEAL = "repas"
@@ -27,7 +27,7 @@ class InvoiceKind(StrEnum):
 
 
 class Relation(StrEnum):
-    """What an invoice is to the earlier piece that it refers to."""
+    """Relation of an invoice to the earlier piece that it refers to."""
 
     NONE = ""
     REPLACES = "replaces"
@@ -84,7 +84,7 @@ class InvoiceRecord:
     document: Attachment | None = None
     lines: tuple[LineRecord, ...] = field(default=())
     line_number: int = 0
-    """Where the record stands in its file, 1-based; 0 when the format has no lines."""
+    """Line of the record in its file, 1-based; 0 when the format has no lines."""
     piece_keys: tuple[str, ...] = ()
     """Names by which later files of the issuer may refer to this invoice, where they are other than
     its number. They need not be unique: what a name stands for is looked for in the same régie and
@@ -94,7 +94,7 @@ class InvoiceRecord:
     be one of its, the others help where several have it. A credit note that says `origin_number`
     needs none."""
     relation: Relation = Relation.NONE
-    """What an invoice is to the piece it refers to; a credit note always corrects it."""
+    """Relation of the invoice to the piece that it refers to; a credit note always corrects it."""
     former_numbers: tuple[str, ...] = ()
     """Numbers that earlier versions of the source gave this very invoice. One that is stored under
     such a number, for the same family, *exercice* and day of issue, keeps it."""
@@ -102,7 +102,7 @@ class InvoiceRecord:
 
 @dataclass(frozen=True, slots=True)
 class SourceProblem:
-    """Why a part of a file was refused, in words that let its author mend it.
+    """Reason why a part of a file was refused, in words that let its author correct it.
 
     `message` is in the reader's language; `line` and `column` say where (0 and "" when the whole
     file is meant), `value` is what stood there, shortened.

@@ -48,7 +48,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Address(Checked):
-    """Where a message goes: an e-mail address, a chat's number, as its channel writes it."""
+    """Destination of a message: an e-mail address, a chat's number, as its channel writes it."""
 
     value: str
     family_id: int | None = None
@@ -124,7 +124,7 @@ class MessageKind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChannelCapabilities(Checked):
-    """What a channel can do besides carrying messages to where a family wants them."""
+    """Abilities of a channel besides carrying messages to where a family wants them."""
 
     bulk: bool = False
     """It carries the messages of a mailing one after the other as fast as they come: they travel
@@ -149,7 +149,7 @@ class NotificationChannel(Protocol):
     label: str
 
     def addresses(self, family_id: int, kind: str) -> tuple[Address, ...]:
-        """Where this family wants messages of this kind; empty when nowhere."""
+        """Addresses where this family wants messages of this kind; empty if there is none."""
         ...
 
     def deliver(self, message: Message, to: Address, key: str) -> Delivery:

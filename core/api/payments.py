@@ -13,7 +13,7 @@ from core.api.checked import Checked
 
 
 class Means(StrEnum):
-    """How the money came. The text is stable: the database and the exports keep it."""
+    """Means of payment. The text is stable: the database and the exports keep it."""
 
     CARD = "card"
     """Bank card, online."""
@@ -35,7 +35,7 @@ def _web_page(url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceToPay:
-    """What a provider may know of an invoice: references and cents, never a child's name."""
+    """Data of an invoice that a provider may know: references and cents, never a child's name."""
 
     number: str
     payment_reference: str
@@ -55,20 +55,20 @@ class PaymentIntent:
     language: str
     invoices: tuple[InvoiceToPay, ...]
     return_url: str
-    """Where the provider sends the parent back. It carries no outcome that may be trusted."""
+    """Address for the parent's way back. It carries no outcome that may be trusted."""
     notify_url: str
-    """Where the provider may tell that it is worth asking. It proves nothing either."""
+    """Address where the provider may tell that asking is useful. A call proves nothing either."""
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect(Checked):
-    """Where to send the parent, and the provider's name for the attempt."""
+    """Address to send the parent to, and the provider's name for the attempt."""
 
     reference: str
     url: str
     asked: Mapping[str, str] = field(default_factory=dict)
-    """What the provider was asked, kept to be compared with what it will answer."""
+    """Request made to the provider, kept to be compared with its answer."""
     payer_reference: str = ""
     """The reference that the provider's own pages and ticket show to the payer."""
 
@@ -140,7 +140,7 @@ class Settled(Checked):
 
 
 class FailureKind(StrEnum):
-    """How an attempt ended without money. Values are those of the payment's state."""
+    """Way in which an attempt ended without money. Values are those of the payment's state."""
 
     REFUSED = "refused"
     CANCELLED = "cancelled"
@@ -173,7 +173,7 @@ Outcome = Pending | Settled | Failed | Anomaly
 
 @dataclass(frozen=True, slots=True)
 class Capabilities(Checked):
-    """What a provider can do for one régie. Amounts are cents."""
+    """Capabilities of a provider for one régie. Amounts are cents."""
 
     several_invoices: bool = False
     minimum: int = 1
@@ -202,7 +202,7 @@ class Capabilities(Checked):
             raise ValueError("a reference_pattern without a reference_rule")
 
     def takes_reference(self, reference: str) -> bool:
-        """Whether an invoice with this payment reference can be paid here."""
+        """True if an invoice with this payment reference can be paid here."""
         return not self.reference_pattern or bool(
             re.fullmatch(self.reference_pattern, reference)
         )
@@ -219,7 +219,7 @@ class PaymentProvider(Protocol):
     label: str
 
     def capabilities(self, regie: str) -> Capabilities | None:
-        """What the provider can do for this régie; None when the régie does not take it.
+        """Capabilities of the provider for this régie; None if the régie does not use it.
 
         From the settings alone, without waiting for anybody. Kept for a minute.
         """

@@ -1,4 +1,4 @@
-"""What a plugin is: an object with a name, settings, and hook implementations."""
+"""Definition of a plugin: an object with a name, settings, and hook implementations."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class MigrationSource:
-    """Where a plugin's Alembic versions lie; their branch label is the plugin's name."""
+    """Folder of a plugin's Alembic versions; their branch label is the plugin's name."""
 
     directory: Path

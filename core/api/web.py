@@ -1,4 +1,4 @@
-"""What plugins may add to the pages."""
+"""Elements that plugins may add to the pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Audience(StrEnum):
-    """Where an entry stands."""
+    """Place where an entry stands."""
 
     PARENTS = "parents"
     """In the families' menu."""

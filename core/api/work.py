@@ -12,7 +12,7 @@ from core.api.context import TenantContext
 
 
 class Effect(Enum):
-    """What a consumer's work touches, which decides how it is finished (DESIGN B.8)."""
+    """Scope of a consumer's work, which decides how the work is finished (DESIGN B.8)."""
 
     DATABASE = "database"
     """Rows only: the effect and its end are one transaction, exactly once."""

@@ -1,4 +1,4 @@
-"""What the journal's money was for: each cent under the activity that it pays.
+"""Purpose of the journal's money: each cent under the activity that it pays.
 
 A payment of a part is shared over the lines of its invoice, in proportion; it goes out by the same
 shares as it came in, so that what came back leaves nothing behind. Money too much stands under
@@ -48,7 +48,7 @@ class _Move:
     invoice_id: int | None
     amount: int
     allocated_at: datetime | None = None
-    """When the invoice took it: by the credit notes of then, it is shared."""
+    """Time when the invoice took the cents: the credit notes of then decide how they are shared."""
     freed_since: datetime | None = None
     """The invoice gave it back: by what credit notes took off from this moment on, it is shared."""
 
@@ -86,7 +86,7 @@ class Activities:
         return found
 
     def _entered(self, period: Period) -> Iterator[_Move]:
-        """What the journal's entries moved."""
+        """Moves of the journal's entries."""
         within = (
             JournalEntry.tenant_id == self._tenant,
             JournalEntry.regie == period.regie,
@@ -161,7 +161,7 @@ class Activities:
                 yield _from_invoice(at, credit, credit.amount, since)
 
     def _still_used(self, credit_ids: set[int]) -> dict[int, int]:
-        """What credits had paid of invoices when they went with their payments."""
+        """Cents of invoices that each credit was paying when it went with its payment."""
         used: dict[int, int] = defaultdict(int)
         for credit_id, cents in self._session.execute(
             select(CreditUse.credit_id, CreditUse.amount)
@@ -177,7 +177,7 @@ class Activities:
         return used
 
     def _freed(self, period: Period) -> Iterator[_Move]:
-        """What invoices gave back after a credit note: no money moved."""
+        """Moves of cents that invoices gave back after a credit note: no money came or went."""
         released = self._session.scalars(
             select(Credit).where(
                 Credit.tenant_id == self._tenant,
@@ -286,7 +286,7 @@ class Activities:
 
 
 def unsorted() -> str:
-    """What money is called that no invoice took."""
+    """Name of money that no invoice took."""
     return _("Recettes à classer")
 
 
@@ -322,7 +322,7 @@ def _by_activity(invoice: TaxInvoice) -> TaxInvoice:
 def _asked_of(
     move: _Move, invoice: TaxInvoice, notes: Iterable[Note]
 ) -> list[tuple[str, int]]:
-    """What the invoice of a move is paid for, by the credit notes of then."""
+    """Activities and cents that a move pays of its invoice, by the credit notes of then."""
 
     def asks(then: datetime | None) -> list[tuple[str, int]]:
         taken = [note.what for note in notes if then and note.since <= then]
@@ -336,7 +336,7 @@ def _asked_of(
 
 
 def _asks(invoice: TaxInvoice) -> list[tuple[str, int]]:
-    """What each line asks for, and what the invoice asks beyond them."""
+    """Cents that each line asks for, and those that the invoice asks beyond its lines."""
     weights = line_weights(invoice)
     names = [line.activity for line in invoice.lines]
     rest = max(invoice.amount - sum(weights), 0)
@@ -346,7 +346,7 @@ def _asks(invoice: TaxInvoice) -> list[tuple[str, int]]:
 def _taken_off(
     lines: int, before: list[tuple[str, int]], after: list[tuple[str, int]]
 ) -> list[tuple[str, int]]:
-    """What credit notes took off each of the invoice's lines, and off what is beyond them."""
+    """Cents that credit notes took off each line of the invoice, and off the rest beyond them."""
     # Between those stand the notes' own lines, which ask for nothing.
     pairs = zip([*before[:lines], before[-1]], [*after[:lines], after[-1]], strict=True)
     return [(name, max(asked - left, 0)) for (name, asked), (_name, left) in pairs]

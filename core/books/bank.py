@@ -36,7 +36,7 @@ LONGEST: Final = 200
     route_name="office_bank", request_method="GET", renderer=f"{T}/bank.jinja2", permission="office"
 )
 def bank(request: Request) -> dict[str, Any]:
-    """What the account should have received, and the form for its statement."""
+    """Page of the money that the account should have received, and the form for its statement."""
     return _page(request, _table(request, b""))
 
 
@@ -161,7 +161,7 @@ def _page(
 
 
 def refusal(error: StatementError) -> str:
-    """Why a statement is not read, and what to do about it."""
+    """Reason why a statement is not read, and what to do about it."""
     said = _faults()[error.fault]
     if not error.line:
         return said

@@ -34,7 +34,7 @@ from core.platform.clock import PARIS, months_before, today
 from core.platform.i18n import gettext as _
 
 LOOKED_BACK_MONTHS = 12
-"""How far back an open month is asked for."""
+"""Number of months back within which an open month is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Closings:
         self._audit = audit
 
     def needs(self, family_id: int) -> bool:
-        """Whether a month that is not closed yet has payments of this family.
+        """True if a month that is not closed yet has payments of this family.
 
         Its journal and receipts then still name who paid. A régie that never closes a month is done
         with one after the month that follows it.
@@ -179,7 +179,7 @@ class Closings:
         )
 
     def is_closed(self, regie: str, day: date) -> bool:
-        """Whether the books of the month of `day` are closed."""
+        """True if the books of the month of `day` are closed."""
         return self.get(Period(regie, day.replace(day=1))) is not None
 
     def checked(self, period: Period) -> Checked | None:

@@ -63,7 +63,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which entries of a period: "" and None take all."""
+    """Choice of entries of a period: "" and None take all."""
 
     means: str = ""
     came: bool | None = None
@@ -83,7 +83,7 @@ ALL = Chosen()
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What entries come to: how many, and cents that came and went (negative)."""
+    """Sums of entries: their number, and the cents that came and went (negative)."""
 
     count: int = 0
     came: int = 0
@@ -91,7 +91,7 @@ class Sums:
 
     @property
     def net(self) -> int:
-        """What stays, in cents."""
+        """Cents that stay: those that came less those that went."""
         return self.came + self.went
 
 
@@ -131,14 +131,14 @@ class Entries:
         return [_entry(row) for row in rows]
 
     def sums(self, period: Period, chosen: Chosen = ALL) -> Sums:
-        """What they come to."""
+        """Sums of the chosen entries of a period."""
         row = self._session.execute(
             select(*_sums()).where(*self._within(period), *chosen.conditions())
         ).one()
         return Sums(*map(int, row))
 
     def by_means(self, period: Period) -> dict[str, Sums]:
-        """What each means of payment comes to."""
+        """Sums of each means of payment."""
         rows = self._session.execute(
             select(JournalEntry.means, *_sums())
             .where(*self._within(period))
@@ -148,7 +148,7 @@ class Entries:
         return {means: Sums(*map(int, rest)) for means, *rest in rows}
 
     def by_day(self, period: Period, means: Sequence[str]) -> dict[tuple[date, str], Sums]:
-        """What came in by day and means, of these means."""
+        """Sums of the money that came in by these means, by day and means."""
         day = func.date(func.timezone(PARIS.key, JournalEntry.at))
         rows = self._session.execute(
             select(day, JournalEntry.means, *_sums())
@@ -200,7 +200,7 @@ class Entries:
         )
 
     def chain_holds(self, period: Period) -> bool:
-        """Whether each entry follows the one before it, and says what its payment says."""
+        """True if each entry follows the one before it, and agrees with its payment."""
         before, number = self.hash_before(period), None
         rows = self._session.execute(
             select(

@@ -1,4 +1,4 @@
-"""What was paid online against what arrived on the account: day by day, to the cent."""
+"""Online payments compared with what arrived on the account: day by day, to the cent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Matching:
         self._tenant = tenant
 
     def expected(self, period: Period) -> list[Expected]:
-        """What was paid online in a period, by the day and the means of its payers."""
+        """Sums paid online in a period, by the day and the means of their payers."""
         day = cast(func.timezone(PARIS.key, Payment.paid_at), Date)
         rows = self._session.execute(
             select(day, Payment.means, func.count(), func.sum(Payment.amount))

@@ -34,7 +34,7 @@ DIRECTIONS = {"recu": True, "rendu": False}
 
 @view_config(route_name="office_accounts", request_method="GET", permission="office")
 def accounts(request: Request) -> Response:
-    """What came in, by means, and all there is to open or to take away."""
+    """Page of the money that came in, by means, and of all that can be opened or downloaded."""
     return _page(request)
 
 

@@ -1,4 +1,4 @@
-"""What is owed: by families after the due date, and to families who paid too much."""
+"""Debts: of families after the due date, and to families who paid too much."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HANDED_OVER, TAKEN_BACK = "invoice.handed_over", "invoice.taken_back"
 
 
 class Owed:
-    """What families owe to one town's régies, and the other way round."""
+    """Debts of families to one town's régies, and of the régies to families."""
 
     def __init__(self, session: Session, tenant: str, clock: Clock) -> None:
         self._session = session
@@ -69,7 +69,7 @@ class Owed:
         ).all()
 
     def handed_over(self, period: Period) -> Sequence[Any]:
-        """What passed to the trésorerie in a period, and came back from it, in that order.
+        """Invoices passed to the trésorerie or taken back from it in a period, in order of time.
 
         From the audit trail, which nobody changes: a list that was printed stays as it was.
         """

@@ -46,5 +46,5 @@ def next_month(month: date) -> date:
 
 
 def midnight(day: date) -> datetime:
-    """When a day begins in France."""
+    """Moment at which a day begins in France."""
     return datetime.combine(day, time(), PARIS)

@@ -25,7 +25,7 @@ ONLINE = (Means.CARD, Means.ONLINE_DEBIT)
 
 
 def labels() -> dict[str, str]:
-    """What can be printed or exported, by name, in the order of the page."""
+    """Labels of all that can be printed or exported, by name, in the order of the page."""
     return {
         "journal": _("Journal des encaissements"),
         "versement": _("Bordereau de versement"),
@@ -101,7 +101,7 @@ class Statements:
         )  # fmt: skip
 
     def payment_slip(self, period: Period) -> Table:
-        """What each means of payment comes to; on paper, to be signed with a count of the cash."""
+        """Sums of each means of payment; on paper, to be signed with a count of the cash."""
         by_means = self.entries.by_means(period)
         rows = [
             (_means(means), sums.count, Cents(sums.came), Cents(sums.went), Cents(sums.net))
@@ -143,7 +143,7 @@ class Statements:
         )  # fmt: skip
 
     def imputation(self, period: Period) -> Table:
-        """What each activity comes to, with the account that the town's file gives it."""
+        """Sum of each activity, with the account that the town's file gives it."""
         parts = self.activities.parts(period)
         codes = self._codes(period.regie)
         sums = self._activity_sums(parts)
@@ -174,7 +174,7 @@ class Statements:
         )
 
     def returned(self, period: Period) -> Table:
-        """What came back or was given back: the payment it undoes, the day, the reason."""
+        """Money that came back or was given back: the payment it undoes, the day, the reason."""
         found = self.entries.read(period, Chosen(came=False))
         rows = [
             (
@@ -198,7 +198,7 @@ class Statements:
         )  # fmt: skip
 
     def online(self, period: Period) -> Table:
-        """What was paid online by day, to be held against the account."""
+        """Sums paid online by day, to be compared with the account."""
         by_day = self.entries.by_day(period, ONLINE)
         rows = [
             (day, _means(means), sums.count, Cents(sums.came))
@@ -216,7 +216,7 @@ class Statements:
         )
 
     def late(self, period: Period) -> Table:
-        """What is to become a *titre*, debtor by debtor."""
+        """Unpaid invoices that are to become a *titre*, debtor by debtor."""
         found = self.owed.late(period)
         small = self.owed.small(found)
         rows = [
@@ -244,7 +244,7 @@ class Statements:
         )  # fmt: skip
 
     def handed_over(self, period: Period) -> Table:
-        """What passed to the trésorerie, numbered in the period: when, by whom, how much was left.
+        """Invoices passed to the trésorerie, numbered in the period: day, author, balance left.
 
         What was taken back later is a line of its own, below zero.
         """
@@ -383,7 +383,7 @@ class Statements:
 
 
 def _by_itself(actor: str) -> str:
-    """Who handed over, where it was no agent that is known: the calendar, or the operator."""
+    """Author of a handover that no known agent did: the calendar, or the operator."""
     return _("Automatique") if actor == "system" else actor
 
 
@@ -409,7 +409,7 @@ def entry_table(found: Sequence[Entry], sums: Any) -> Table:
 
 
 def kind_label(kind: str) -> str:
-    """What an entry records, in words."""
+    """Words for what an entry records."""
     return {
         EntryKind.SETTLED: _("Encaissement"),
         EntryKind.REVERSED: _("Annulation"),

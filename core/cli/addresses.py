@@ -1,4 +1,4 @@
-"""Where the processes of a `preau run` answer, told by environment variables and one file."""
+"""Addresses of the processes of a `preau run`, in environment variables and one file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENVIRONMENT = {
     "TELEGRAM_SIMULATOR_URL": "http://127.0.0.1:{telegram}",
     "MAILBOX_URL": "http://127.0.0.1:{mailbox}",
 }
-"""What processes and towns' files are told, where neither the environment nor .env says it."""
+"""Values for processes and towns' files that neither the environment nor .env gives."""
 
 SERVERS = tuple(
     f"PREAU_{name}_URL" for name in ("DATABASE", "OWNER", "RELAY", "MAINTENANCE", "REDIS")

@@ -34,5 +34,5 @@ def migrate_all(settings: Settings) -> None:
 
 
 def plugin_versions() -> list[Path]:
-    """Where the installed plugins' migrations lie."""
+    """Folders of the installed plugins' migrations."""
     return [source.directory for source in installed().hook.migrations() if source is not None]

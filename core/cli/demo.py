@@ -172,7 +172,7 @@ def load_agent(town: UnitOfWork, agents_file: Path) -> None:
 
 
 def agent_lines(settings: Settings, slug: str) -> list[str]:
-    """How to come into a demonstration town's back office."""
+    """Lines with the address and codes of a demonstration town's back office."""
     path = settings.data_dir / AGENTS_FILE
     agent = json.loads(path.read_text("utf-8")).get(slug) if path.exists() else None
     if agent is None:
@@ -196,7 +196,7 @@ def _opens(uow: UnitOfWork, item: Mapping[str, str]) -> bool:
 
 
 def access_lines() -> list[str]:
-    """Where to click, and with which codes."""
+    """Lines with the addresses to click on, and the codes to sign in with."""
     settings = get_settings()
     path = settings.data_dir / CODES_FILE
     if not path.exists():

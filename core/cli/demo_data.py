@@ -82,7 +82,7 @@ class SharedChild:
 
 @dataclass(frozen=True, slots=True)
 class DemoTown:
-    """What to import, in this order, and what to do afterwards."""
+    """Data of a demonstration town: files to import, in this order, and the work after that."""
 
     files: list[Path]
     payments: list[DemoPayment]
@@ -93,7 +93,7 @@ class DemoTown:
 
 @dataclass(frozen=True, slots=True)
 class _Desks:
-    """Which régie of a town invoices what; "" where nothing of the kind is."""
+    """Régies of a town, by the service that each invoices; "" where there is no such service."""
 
     meals: str
     care: str

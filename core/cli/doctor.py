@@ -30,7 +30,7 @@ from core.processes.consumers import TwoConsumersError, check_work
 from core.runtime import get_runtime, read_towns
 
 CHECK_TIMEOUT_SECONDS = 5
-"""How long a server may take to answer a question."""
+"""Time that a server may take to answer a question."""
 
 OVERDUE_AFTER = timedelta(minutes=10)
 """An effect that waits longer than this means that no relay or no worker runs."""
@@ -38,7 +38,7 @@ OVERDUE_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a question brought to light. `fatal` ones make the command fail."""
+    """Result of a question. `fatal` ones make the command fail."""
 
     text: str
     good: bool = True
@@ -216,7 +216,7 @@ def check_towns(settings: Settings) -> Iterator[Finding]:
 
 
 def check_mails(_settings: Settings) -> Iterator[Finding]:
-    """What mail servers answered that is not the recipients' doing."""
+    """Report the answers of mail servers for which the recipients are not to blame."""
     runtime = get_runtime()
     try:
         for config in runtime.registry:
@@ -228,7 +228,7 @@ def check_mails(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_plugins(_settings: Settings) -> Iterator[Finding]:
-    """What the plugins have to say about each town."""
+    """Report what the plugins say about each town."""
     try:
         check_work(discovered())
     except (TwoConsumersError, RuntimeError) as error:

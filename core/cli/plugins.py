@@ -38,7 +38,7 @@ KINDS = {
 }
 """Kinds of plugins that `new` makes: each is what, and the settings of a town as an example."""
 CALL_TIMEOUT_SECONDS = 5.0
-"""How long a plugin's answer about its health is waited for."""
+"""Time that a plugin may take to answer about its health."""
 
 LISTS = (
     "invoice_sources", "payment_providers", "notification_channels", "message_kinds",
@@ -82,7 +82,7 @@ def installed_plugins() -> Iterator[Installed]:
 
 
 def health(runtime: Runtime, slug: str, plugin: str) -> list[str]:
-    """What is wrong with a plugin in a town: its hooks are called, and its own questions asked."""
+    """Problems of a plugin in a town: its hooks are called, and its own questions asked."""
     problems = []
     with runtime.unit_of_work(slug, actor="cli") as town:
         for hook, arguments in (
@@ -104,7 +104,7 @@ def health(runtime: Runtime, slug: str, plugin: str) -> list[str]:
 def _called(
     runtime: Runtime, town: UnitOfWork, plugin: str, hook: str, arguments: dict[str, Any]
 ) -> list[Any] | None:
-    """What one plugin gives; None when it fails."""
+    """Answers of one plugin to a hook; None when the plugin fails."""
     extensions = runtime.extensions
     if plugin not in extensions.implementers(town.config.enabled, hook):
         return []

@@ -35,7 +35,7 @@ class Service:
     plugin: str = ""
     """The plugin that gives the command; without a town that enables it there is no work for it."""
     title: str = ""
-    """What one finds when one clicks on its port."""
+    """Name of the page at its port, as the terminal shows it."""
 
 
 SERVICES = (
@@ -288,7 +288,7 @@ def _answers(name: str, port: int) -> bool:
 
 
 def _problems(settings: Settings) -> list[str]:
-    """What is wrong with the towns' files, for whoever looks at their pages and wonders."""
+    """Problems in the towns' files: the reasons why towns are in maintenance."""
     from core.platform.plugins.discovery import PluginLoadError, discovered
     from core.runtime import read_towns
 

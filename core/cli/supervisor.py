@@ -23,7 +23,7 @@ import click
 from core.dev.embedded import die_with_parent
 
 STOP_SECONDS = 8.0
-"""How long a process may take to finish what it is doing, once told to stop."""
+"""Time that a process may take to finish its current work, once told to stop."""
 
 LAST_LINES = 20
 """Lines of a process that are shown when it ends."""

@@ -1,4 +1,4 @@
-"""What was paid too much: kept for its family, used for its invoices, or given back.
+"""Money paid too much: kept for its family, used for its invoices, or given back.
 
 A credit is never more than a part of its payment: what no invoice took of it, or what one that a
 credit note corrected later gave back. A use for an invoice is an allocation of that payment, dated
@@ -124,7 +124,7 @@ class Credits:
         return found.Credit, int(found.left)
 
     def of_payment(self, payment_id: int) -> Sequence[Credit]:
-        """What was too much of a payment, at once or after a credit note, in that order."""
+        """Credits of a payment: paid too much at once, or after a credit note, in that order."""
         return self._session.scalars(
             select(Credit)
             .where(Credit.tenant_id == self._tenant, Credit.payment_id == payment_id)
@@ -132,7 +132,7 @@ class Credits:
         ).all()
 
     def from_invoice(self, invoice_id: int) -> Sequence[Credit]:
-        """What an invoice gave back after a credit note, and whose payment is still in force."""
+        """Credits that an invoice gave back after a credit note, if their payment is in force."""
         return self._session.scalars(
             select(Credit)
             .where(
@@ -178,7 +178,7 @@ class Credits:
         return wanted - left
 
     def uses(self, credit_id: int) -> Sequence[Any]:
-        """What became of a credit: each use with its invoice (None: it was refunded), in order."""
+        """Uses of a credit, each with its invoice (None: it was refunded), in order."""
         return self._session.execute(
             select(CreditUse, Invoice)
             .outerjoin(

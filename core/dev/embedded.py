@@ -32,7 +32,7 @@ from core.platform.db.rls import APP, MAINTENANCE, OWNER, RELAY
 DATABASE = "preau"
 SUPERUSER = "postgres"
 START_SECONDS = 30.0
-"""How long a server may take to answer: recovery after a power cut included."""
+"""Time that a server may take to answer: recovery after a power cut included."""
 
 POWERS = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"
 ROLES = {
@@ -56,7 +56,7 @@ class EmbeddedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the servers answer, in the terms of `core.platform.settings.Settings`."""
+    """Addresses of the servers, in the terms of `core.platform.settings.Settings`."""
 
     database_url: str
     owner_url: str
@@ -337,7 +337,7 @@ class _Confinement:
 
     @classmethod
     def choose(cls) -> _Confinement:
-        """What this machine needs and allows."""
+        """Confinement that this machine needs and allows."""
         if os.geteuid() != 0:
             return cls()
         try:

@@ -43,7 +43,7 @@ MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox;"
     " default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"
 )
-"""What a mail may do on the page: show itself and open its links elsewhere."""
+"""Permissions of a mail on the page: show itself and open its links elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Mail:
 
     @property
     def date(self) -> datetime | None:
-        """When it was written, if it says so rightly."""
+        """Time at which the mail was written; None without a valid ``Date``."""
         try:
             return parsedate_to_datetime(self.header("Date"))
         except ValueError:
@@ -231,7 +231,7 @@ class Receiver:
 
 
 def status_notification(sender: str, refused: str) -> bytes:
-    """What a mail server writes to `sender` when `refused` has no mailbox after all (RFC 3464)."""
+    """Mail of a mail server to `sender` when `refused` has no mailbox after all (RFC 3464)."""
     words = MIMEText(f"Le message n’a pas pu être remis à {refused}.", "plain", "utf-8")
     server, recipient = Message(), Message()
     server["Reporting-MTA"] = "dns; mailbox.invalid"

@@ -13,7 +13,7 @@ from email.utils import parseaddr
 
 _SELECTORS = {chr(number) for number in range(0xFE00, 0xFE10)}
 _BLANKS = _SELECTORS | frozenset("\u034f\u115f\u1160\u3164\uffa0\u2800")
-"""What shows as nothing, besides the format characters (zero-width spaces, marks of direction)."""
+"""Characters that show as nothing, besides the format characters (zero-width, direction)."""
 
 
 class AddressError(ValueError):

@@ -1,4 +1,4 @@
-"""Which cents of a payment pay which invoice."""
+"""Sharing of the cents of a payment among invoices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What one invoice still asks for, in cents; never negative."""
+    """Balance due of one invoice, in cents; never negative."""
 
     invoice_id: int
     balance: int
@@ -24,7 +24,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How an amount was shared, and what no invoice could take (a credit), in cents."""
+    """Shares of an amount, and the excess that no invoice could take (a credit), in cents."""
 
     shares: tuple[Share, ...]
     excess: int

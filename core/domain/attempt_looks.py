@@ -1,4 +1,4 @@
-"""How each situation of an attempt to pay looks: one colour and one sign, told apart at a glance.
+"""Look of each situation of an attempt to pay: one colour and one sign, easy to tell apart.
 
 Six looks: paid, promised, waiting, refused, cancelled, being looked into. Colour never speaks
 alone: the sign differs too, and the words of `core.payments.standings` stand beside it.

@@ -14,7 +14,7 @@ from core.domain.payment_states import PaymentState
 from core.domain.start_refusals import RefusalKind
 
 RESTART_AFTER = timedelta(minutes=15)
-"""How long a provider's page takes a parent: before, an attempt without an answer holds."""
+"""Time that a provider's page stays open: until then, an attempt without an answer holds."""
 
 
 class LastAnswer(StrEnum):
@@ -70,7 +70,7 @@ class Situation(StrEnum):
 
 
 class Act(StrEnum):
-    """What a parent may do next; the first of a situation is the one to offer first."""
+    """Act open to a parent; the first one of a situation is the one to offer first."""
 
     RESUME = "resume"
     """Go (back) to the provider's page of this attempt."""
@@ -88,7 +88,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AttemptFacts:
-    """What is known of an attempt."""
+    """Known facts of an attempt."""
 
     state: PaymentState
     last_answer: LastAnswer
@@ -103,7 +103,7 @@ class AttemptFacts:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the facts mean."""
+    """Meaning of the facts of an attempt."""
 
     situation: Situation
     acts: tuple[Act, ...]

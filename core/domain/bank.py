@@ -24,7 +24,7 @@ WINDOW = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What was paid online on a day by one means: `amount` cents in `count` payments."""
+    """Sum paid online on a day by one means: `amount` cents in `count` payments."""
 
     on: date
     means: str
@@ -34,7 +34,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What was expected and what arrived; one of them is None where the other stands alone."""
+    """Expected sum and credit that arrived; one of them is None where the other stands alone."""
 
     expected: Expected | None
     credit: Credit | None

@@ -12,7 +12,7 @@ OLD_DAYS: Final = 92
 
 
 class DayDoubt(StrEnum):
-    """Why a day is not taken as it is."""
+    """Reason why a day is not taken as it is."""
 
     FUTURE = "future"
     BEFORE_INVOICE = "before_invoice"
@@ -25,7 +25,7 @@ class DayDoubt(StrEnum):
 def day_doubt(
     day: date, today: date, *, issued_on: Iterable[date], closed: bool
 ) -> DayDoubt | None:
-    """What is wrong with money of `day` for invoices of these days; None if nothing is."""
+    """Doubt about money of `day` for invoices of these days; None if there is no doubt."""
     if day > today:
         return DayDoubt.FUTURE
     if any(day < issued for issued in issued_on):

@@ -98,5 +98,5 @@ def in_bounds(day: date) -> date:
 
 
 def is_surprising(day: date, today: date) -> bool:
-    """Whether a paper of that day, seen today, is more than a year old or a year early."""
+    """True if a paper of that day, seen today, is more than a year old or a year early."""
     return abs(day - today) > timedelta(days=SURPRISING_DAYS)

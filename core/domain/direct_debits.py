@@ -13,12 +13,12 @@ A rejection travels five working days at most; two week-ends and a holiday may l
 
 
 def may_be_handed_over(debited_on: date, day: date) -> bool:
-    """Whether an invoice that nobody noted as debited may be taken for one that was not."""
+    """True if an invoice that nobody noted as debited may be taken for one that was not."""
     return day > debited_on + timedelta(days=MARGIN_DAYS)
 
 
 class RejectReason(StrEnum):
-    """Why a SEPA direct debit came back: the codes of ISO 20022 that banks of payers use."""
+    """Reason why a SEPA direct debit came back: the codes of ISO 20022 that banks of payers use."""
 
     INSUFFICIENT_FUNDS = "AM04"
     WRONG_ACCOUNT = "AC01"

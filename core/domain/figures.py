@@ -1,4 +1,4 @@
-"""What the dashboard shows: figures of a town's régies, without the database they come from."""
+"""Figures of a town's régies for the dashboard, without the database that they come from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AGES = (0, 30, 60, 90)
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """How many, and what they come to in cents."""
+    """Number of items, and their sum in cents."""
 
     count: int
     cents: int
@@ -22,7 +22,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """What was invoiced (by date of issue) and collected (by date of payment) in a month: cents.
+    """Cents invoiced (by date of issue) and collected (by date of payment) in a month.
 
     `families` were invoiced, and `told` of them were written to, channel by channel.
     """

@@ -10,7 +10,7 @@ MAX_CENTS = 10**11
 MAX_DIGITS = len(str(MAX_CENTS // 100))
 
 _SPACES = " \u00a0\u202f\u2009"
-"""What may stand between thousands: a space, and the no-break and thin ones of typography."""
+"""Signs that may stand between thousands: a space, a no-break space and the thin spaces."""
 
 _AMOUNT = re.compile(
     rf"""

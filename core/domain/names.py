@@ -47,7 +47,7 @@ def words(typed: str) -> tuple[str, ...]:
 
 
 def slips(word: str) -> frozenset[str]:
-    """What `word` may have been before one slip of the finger, itself too.
+    """Words that may have become `word` by one slip of the finger, and `word` itself.
 
     One letter too many, too few or in the place of another, or two that changed places. A word with
     digits is a number or a code, of which each neighbour is another one.
@@ -74,7 +74,7 @@ def glued(parts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two names are of the same words in any order, but for one slip in one of two or more.
+    """True if two names have the same words in any order, but for one slip in one of two or more.
 
     Nobody is merged by this: a person is asked.
     """

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class PaymentState(StrEnum):
-    """Where a payment stands. The text is what the database keeps."""
+    """State of a payment. The text is what the database keeps."""
 
     CREATED = "created"
     """Asked for here; the provider does not know of it yet."""

@@ -1,4 +1,4 @@
-"""When to ask a payment provider again: the main road, since a notification may never come."""
+"""Times to ask a payment provider again: the main way, since a notification may never come."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WATCHED_FOR = timedelta(days=8)
 
 
 def poll_interval(age: timedelta) -> timedelta:
-    """How long to wait before asking again after an attempt of this age (PAYFIP.md 4).
+    """Time to wait before asking again about an attempt of this age (PAYFIP.md 4).
 
     Dense while the parent is likely to be paying; then sparse, until the provider has settled its
     day. Intervals stay above what one missed notification costs.
@@ -33,7 +33,7 @@ RETRIES_AN_INTERVAL = 6
 
 
 def retry_interval(age: timedelta) -> timedelta:
-    """How long to wait before asking again after a question that found no answer.
+    """Time to wait before asking again after a question that found no answer.
 
     An attempt whose question fell into an outage is not answered half an hour after the others,
     just because it was due then.
@@ -51,7 +51,7 @@ DOUBTFUL_WATCHED_FOR = timedelta(days=90)
 
 
 def still_watched(state: PaymentState, age: timedelta, *, may_be_paid: bool = False) -> bool:
-    """Whether the poller goes on asking.
+    """True if the poller goes on asking about the attempt.
 
     A refused or cancelled attempt is watched until the next morning: a late "paid" is real money.
     One whose money may be there keeps its invoices from being paid, so it is asked after for long:

@@ -53,5 +53,5 @@ def rule_that_applies(due_on: date, day: date, rules: Iterable[int]) -> int | No
 
 
 def is_hour_to_write(local: datetime) -> bool:
-    """Whether a reminder may leave at this hour of the town."""
+    """True if a reminder may leave at this hour of the town."""
     return OPENS <= local.time() < ENDS

@@ -7,7 +7,7 @@ from datetime import timedelta
 IDLE_END = timedelta(minutes=30)
 ABSOLUTE_END = timedelta(hours=12)
 TOUCH = timedelta(minutes=1)
-"""How stale `seen_at` may get: most page views then write nothing."""
+"""Time by which `seen_at` may be late: most page views then write nothing."""
 
 LINK_END = timedelta(hours=1)
 """The last end of who came by a payment link: time to pay, and to keep the receipt."""

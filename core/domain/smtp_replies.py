@@ -31,7 +31,7 @@ class Stage(StrEnum):
 
 
 class Cause(StrEnum):
-    """Whose doing it is that a mail was not taken."""
+    """Cause for which a mail was not taken."""
 
     RECIPIENT = "recipient"
     """The mailbox or its domain: it does not exist, is closed, or takes no mail."""
@@ -54,13 +54,13 @@ class Cause(StrEnum):
 
     @property
     def is_ours(self) -> bool:
-        """Whether an operator has to hear of it: nothing about the recipient is wrong."""
+        """True if an operator has to hear of the cause: nothing about the recipient is wrong."""
         return self not in {Cause.RECIPIENT, Cause.FULL, Cause.LATER}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server answered. `code` is 0 where it answered nothing."""
+    """Answer of a server. `code` is 0 where the server answered nothing."""
 
     stage: Stage
     code: int = 0
@@ -73,7 +73,7 @@ class Reply:
 
     @property
     def cause(self) -> Cause:
-        """Whose doing it is."""
+        """Cause of the refusal that the reply tells."""
         return judge(self)
 
 
@@ -288,7 +288,7 @@ def _told_stage(text: str) -> Stage | None:
 
 
 def _said(text: str) -> Cause | None:
-    """Whose doing the words say it is, unless they speak of the recipient."""
+    """Cause that the words of a reply tell, unless they speak of the recipient."""
     if _RATE.search(text):
         return Cause.LATER
     for cause, pattern in _OURS:

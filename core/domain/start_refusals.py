@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class RefusalKind(StrEnum):
-    """Whose doing a refusal is. The text is stable: the database keeps it."""
+    """Cause of a refusal. The text is stable: the database keeps it."""
 
     PAYER = "payer"
     """A field that the payer typed: the payer corrects it, and pays."""
@@ -25,7 +25,7 @@ class RefusalKind(StrEnum):
 
 
 class Retry(StrEnum):
-    """What another try by the same payer leads to."""
+    """Result of another try by the same payer."""
 
     CORRECTED = "corrected"
     """It succeeds once the payer has corrected the field."""
@@ -37,7 +37,7 @@ class Retry(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """What follows from a refusal."""
+    """Consequences of a refusal."""
 
     retry: Retry
     closes: bool

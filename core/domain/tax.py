@@ -1,4 +1,4 @@
-"""What a family paid for care in a year: the rows of the tax certificate.
+"""Sums that a family paid for care in a year: the rows of the tax certificate.
 
 The income tax gives back half of what was *paid in the year* for the care of a child under six
 (CGI art. 200 quater B); meals and other extras never count. Towns certify the sums, by child and by
@@ -47,7 +47,7 @@ class TaxInvoice:
     lines: tuple[TaxLine, ...]
 
     def less(self, notes: Sequence[TaxInvoice]) -> TaxInvoice:
-        """What it asks for beside its credit notes, whose amounts and lines are below zero."""
+        """Invoice less its credit notes, whose amounts and lines are below zero."""
         return TaxInvoice(
             self.id,
             max(self.amount + sum(note.amount for note in notes), 0),
@@ -85,7 +85,7 @@ class CareRow:
 def care_paid(
     year: int, invoices: Iterable[TaxInvoice], shares: Iterable[TaxShare]
 ) -> tuple[CareRow, ...]:
-    """What was paid for care in `year`, in the order of payers, children and dates.
+    """Sums paid for care in `year`, in the order of payers, children and dates.
 
     `shares` holds *every* share in force of these invoices, those of other years too: what an
     earlier payment took of a line is no longer there to be paid.
@@ -139,7 +139,7 @@ def pay_lines(invoice: TaxInvoice, payments: Sequence[int]) -> list[list[int]]:
 
 
 def line_weights(invoice: TaxInvoice) -> list[int]:
-    """What each line asks for once rebates are taken off, in cents, never negative.
+    """Cents that each line asks for once rebates are taken off, never negative.
 
     A negative line (rebate, allowance) first lowers the lines of the same child and kind, then all
     lines in proportion: a certificate states sums net of aids.

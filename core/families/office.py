@@ -28,7 +28,7 @@ T = "office"
 
 
 class FileForm(Form):
-    """What stands on a family's letters."""
+    """Details for a family's letters: name, address and language."""
 
     name = required("Saisissez le nom de la famille.")
     address = TextAreaField(validators=[Length(max=500, message="Cette saisie est trop longue.")])
@@ -40,7 +40,7 @@ class FileForm(Form):
 
 
 class ChangeFileForm(FileForm):
-    """What stands on a family's letters, and how the billing software writes its code."""
+    """Details for a family's letters, and its code as the billing software writes it."""
 
     spelling = StringField(
         filters=[lambda value: value.strip() if isinstance(value, str) else value],
@@ -256,7 +256,7 @@ def data(request: Request) -> Response:
     permission="regisseur",
 )
 def merge_page(request: Request) -> dict[str, Any]:
-    """Which file may be this family's too, and what merging that one would do."""
+    """Show the files that may be this family's too, and the effect of a merge with one."""
     code = asked.word(request, "code")
     return _merge(request, code)
 
@@ -301,7 +301,7 @@ def _merge(request: Request, code: str) -> dict[str, Any]:
 
 
 def _facts(request: Request, family: Family) -> dict[str, Any]:
-    """What one looks at to know whether two files are one family's."""
+    """Facts of a file, by which to see if two files are one family's."""
     ctx = request.ctx
     return {
         "family": family,
@@ -315,7 +315,7 @@ def _facts(request: Request, family: Family) -> dict[str, Any]:
     route_name="office_retention", renderer=f"{T}/retention.jinja2", permission="regisseur"
 )
 def retention(request: Request) -> dict[str, Any]:
-    """What the rules of retention will erase next, before they do."""
+    """Show the data that the rules of retention will erase next, before they do."""
     return {
         "expired": request.ctx.personal_data.expired(),
         "rules": request.town.file.retention,

@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """What an agent may change. `amount` (cents) is that of an invoice without lines."""
+    """Values that an agent may change. `amount` (cents) is that of an invoice without lines."""
 
     label: str
     due_on: date
@@ -131,7 +131,7 @@ class Corrections:
         ).all()
 
     def _same(self, invoice: Invoice, change: Corrected) -> bool:
-        """Whether the correction says what the invoice says already."""
+        """True if the correction says the same as the invoice already does."""
         now = {
             line.rank: (line.activity, line.amount)
             for line in self._session.scalars(
@@ -199,7 +199,7 @@ class Corrections:
 
 
 def _relation(invoice: Invoice) -> Relation:
-    """What it is to the piece it refers to; the agent's word that it is alone is no source's."""
+    """Relation of an invoice to the piece it names; NONE if an agent said that it is alone."""
     return Relation(invoice.relation) if invoice.relation in set(Relation) else Relation.NONE
 
 

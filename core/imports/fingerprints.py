@@ -1,4 +1,4 @@
-"""What an invoice states, in a few bytes: two imports of the same invoice give the same."""
+"""Digest of the facts that an invoice states: two imports of one invoice give the same digest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from operator import attrgetter
 from core.api.invoices import InvoiceRecord, LineRecord
 
 _NAMES = frozenset({"piece_keys", "former_numbers"})
-"""What an invoice is called elsewhere: nothing of what it states."""
+"""Fields with other names of an invoice: no part of the facts that it states."""
 _LATER = ("refers_to", "relation")
 """Fields that are stated where they say something: most invoices that came before had none."""
 

@@ -1,4 +1,4 @@
-"""How a régie's other programs write their files: made once on a page, kept, and chosen by name."""
+"""Layouts of files of a régie's other programs: made once on a page, kept, chosen by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.platform.db.types import CreatedAt, Json
 
 
 class FileLayout(TenantScoped, Base):
-    """Which column of a file is what."""
+    """Meaning of each column of a file."""
 
     __tablename__ = "file_layout"
     __table_args__ = (UniqueConstraint("tenant_id", "kind", "name"),)

@@ -36,7 +36,7 @@ class Layouts:
         ).all()
 
     def find(self, kind: str, name: str) -> Mapping[str, Any] | None:
-        """What a layout says; None if none has this name."""
+        """Settings of a layout; None if no layout has this name."""
         return self._session.scalar(
             select(FileLayout.settings).where(
                 FileLayout.tenant_id == self._tenant,

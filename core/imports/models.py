@@ -27,7 +27,7 @@ class ImportBatch(TenantScoped, Base):
 
 
 class InvoiceChange(TenantScoped, Base):
-    """What an invoice was before a batch changed it."""
+    """State of an invoice before a batch changed it."""
 
     __tablename__ = "invoice_change"
     __table_args__ = (

@@ -80,7 +80,7 @@ def _imports(request: Request, error: str = "") -> dict[str, Any]:
     permission="office",
 )
 def upload(request: Request, error: str = "") -> dict[str, Any]:
-    """How far a file is, and what was found in it."""
+    """Page of a file: its progress, and the findings in it."""
     found = _upload(request)
     return {
         "upload": found,

@@ -1,4 +1,4 @@
-"""What an invoice source reads: whatever else it does is its fault, and nothing is imported."""
+"""Items of an invoice source: anything else it does is its fault, and nothing is imported."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from core.platform.plugins.calls import (
 from core.platform.plugins.guests import HeldSource
 
 SILENCE_SECONDS = 60.0
-"""How long a source may read without giving anything."""
+"""Seconds that a source may read without giving anything."""
 MOST_PROBLEMS = 10_000
 """Problems of a file that are counted; who mends these sees the rest."""
 MOST_ITEMS = 3_000_000
-"""What a file may give: three times the largest town's year."""
+"""Items that a file may give: three times the largest town's year."""
 PROBLEM_CHARACTERS, VALUE_CHARACTERS = 500, 100
 
 _TEXTS = ("number", "label", "debtor", "origin_number")
@@ -137,7 +137,7 @@ def composed(record: InvoiceRecord) -> InvoiceRecord:
 
 
 def is_composed(text: str) -> bool:
-    """Whether `text` is in NFC."""
+    """True if `text` is in NFC."""
     return text.isascii() or is_normalized("NFC", text)
 
 

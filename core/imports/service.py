@@ -65,13 +65,13 @@ _TYPES: dict[str, TypeEngine[Any]] = {
 }
 
 _LINE_KEYS = ("regie", "number", "child_code", "child_label")
-"""What a staged line says of its invoice and child, before its own columns."""
+"""Keys of the invoice and child of a staged line, before its own columns."""
 
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did, or why it did nothing."""
+    """Result of an import, or the reasons why it did nothing."""
 
     batch_id: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class ImportReport:
 
     @property
     def refused(self) -> bool:
-        """Whether nothing was stored because something is wrong with the file."""
+        """True if nothing was stored because something is wrong with the file."""
         return self.problem_count > 0
 
     def add(self, problem: SourceProblem) -> None:
@@ -343,7 +343,7 @@ class Imports:
             report.add(SourceProblem(_("Ce fichier ne contient aucune facture."), file=file.name))
 
     def _problems_of(self, record: InvoiceRecord, file: SourceFile) -> Iterator[SourceProblem]:
-        """What no source may let through, whoever wrote it."""
+        """Problems that no source may let through, whoever wrote it."""
 
         def problem(message: str, column: str, value: object) -> SourceProblem:
             return SourceProblem(message, file.name, record.line_number, column, str(value)[:80])
@@ -532,7 +532,7 @@ class Imports:
 
 
 def _is_refused_online(record: InvoiceRecord, choice: ProviderChoice) -> bool:
-    """Whether nobody could pay this invoice online because of the reference that it brings.
+    """True if nobody could pay this invoice online because of the reference that it brings.
 
     One that is debited, and one that asks for nothing, need none.
     """

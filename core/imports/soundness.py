@@ -1,4 +1,4 @@
-"""What no invoice source may let through, whoever wrote it, in words for the agent."""
+"""Problems that no invoice source may let through, whoever wrote it, in words for the agent."""
 
 from __future__ import annotations
 

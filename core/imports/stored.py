@@ -59,16 +59,16 @@ INVOICE: Final = (
     Column("document_id", "bigint", lambda staged: staged.document_id),
     Column("content_hash", "text", lambda staged: staged.content_hash),
 )
-"""What an import brings to the table ``invoice``."""
+"""Columns that an import brings to the table ``invoice``."""
 
 KEYS: Final = ("regie", "number")
 """By these an invoice is known again; an import never changes them."""
 
 KEPT: Final = tuple(column.name for column in INVOICE if column.name not in KEYS)
-"""What an import may change of an invoice, and its undoing brings back."""
+"""Columns of an invoice that an import may change, and its undoing brings back."""
 
 STATED: Final = tuple(name for name in KEPT if name not in {"document_id", "content_hash"})
-"""What an invoice states, under the names of `InvoiceRecord`."""
+"""Columns that an invoice states, under the names of `InvoiceRecord`."""
 
 NOT_IMPORTED: Final = frozenset(
     {"tenant_id", "id", "family_id", "batch_id", "paid", "credited", "state", "published_at",
@@ -85,7 +85,7 @@ FAMILY: Final = (
     Column("former_numbers", "text[]", lambda staged: list(staged.record.former_numbers)),
     Column("former_hashes", "text[]", lambda staged: staged.former_hashes),
 )
-"""What else is staged: of the family, for the report, and to find a known invoice."""
+"""Other staged columns: of the family, for the report, and to find a known invoice."""
 
 LINE: Final = (
     Column("rank", "int", lambda line: line.rank),
@@ -95,7 +95,7 @@ LINE: Final = (
     Column("unit_price", "bigint", lambda line: line.unit_price),
     Column("amount", "bigint", lambda line: line.amount),
 )
-"""What an import brings to the table ``invoice_line``, beside the child."""
+"""Columns that an import brings to the table ``invoice_line``, beside the child."""
 
 LINE_NOT_IMPORTED: Final = frozenset({"tenant_id", "id", "invoice_id", "child_id"})
 
@@ -114,7 +114,7 @@ def line_row(line: LineRecord) -> tuple[Any, ...]:
 
 
 def names() -> dict[str, str]:
-    """What the statements below ``sql`` name in braces."""
+    """Lists of columns that the statements below ``sql`` name in braces."""
     lines = [column.name for column in LINE]
     return {
         "staged_invoice": _list(f"{column.name} {column.sql}" for column in STAGED_INVOICE),

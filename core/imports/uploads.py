@@ -36,7 +36,7 @@ READ_AT_ONCE_BYTES = 512 * 1024
 """Up to this size a file is read while the agent waits."""
 
 AT_ONCE_SECONDS = 4.0
-"""How long the agent waits for that; a file that takes longer is read by a worker."""
+"""Seconds that the agent waits for such a file; one that takes longer is read by a worker."""
 
 _PART_BYTES = 1024 * 1024
 

@@ -10,7 +10,7 @@ from core.domain.baskets import BasketItem, Desk
 
 
 def is_offered(invoice: InvoiceInfo, capabilities: Capabilities | None) -> bool:
-    """Whether a parent can put the invoice into the basket now."""
+    """True if a parent can put the invoice into the basket now."""
     return (
         capabilities is not None
         and invoice.payable

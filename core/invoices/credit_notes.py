@@ -1,4 +1,4 @@
-"""What published credit notes take off invoices, line by line."""
+"""Amounts that published credit notes take off invoices, line by line."""
 
 from __future__ import annotations
 

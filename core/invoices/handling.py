@@ -1,4 +1,4 @@
-"""What agents do to invoices that are out: cancel them, hand them to the trésorerie."""
+"""Acts of agents on imported invoices: cancel them, hand them to the trésorerie."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Billing:
         ).all()
 
     def waits(self, invoice_id: int) -> bool:
-        """Whether a person must look at it: see `is_to_link`."""
+        """True if a person must look at the invoice: see `is_to_link`."""
         return bool(
             self._session.scalar(
                 select(
@@ -204,7 +204,7 @@ class Billing:
         return invoice
 
     def _counted(self, invoice_id: int) -> bool:
-        """Whether this is a credit note that the books go by (see migration 0014)."""
+        """True for a credit note that the books go by (see migration 0014)."""
         return bool(
             self._session.scalar(
                 select(func.credit_note_counted(literal_column("invoice"))).where(

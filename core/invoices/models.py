@@ -27,7 +27,7 @@ from core.platform.db.types import Cents, CreatedAt, MomentOrNone, Reference, Re
 
 
 class InvoiceState(StrEnum):
-    """Where an invoice stands, apart from what was paid on it (which is derived)."""
+    """State of an invoice, apart from what was paid on it (which is derived)."""
 
     DRAFT = "draft"
     PUBLISHED = "published"
@@ -49,7 +49,7 @@ class Document(TenantScoped, Base):
 
 
 class Invoice(TenantScoped, Base):
-    """What a family owes: what is `left` of it. A credit note takes off the invoice it names."""
+    """Invoice of a family, which owes what is `left`. A credit note takes off the one it names."""
 
     __tablename__ = "invoice"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What a family paid, year by year: on its page, and as a list to keep."""
+"""Payments of a family, year by year: on its page, and as a list to keep."""
 
 from __future__ import annotations
 

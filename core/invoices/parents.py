@@ -1,4 +1,4 @@
-"""What is to be paid, what was paid, and the papers."""
+"""Pages of the invoices to be paid and of the paid ones, and the papers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def menu(request: Request) -> dict[str, Any]:
 
 
 def _attempts(request: Request, unpaid: Sequence[InvoiceInfo]) -> Mapping[int, AttemptInfo]:
-    """What to tell of the payments that hold these invoices."""
+    """Attempts to pay that hold these invoices, by payment."""
     found: Mapping[int, AttemptInfo] = request.ctx.payments.attempts(
         {invoice.under_way for invoice in unpaid if invoice.under_way}
     )
@@ -57,7 +57,7 @@ def invoices(request: Request) -> dict[str, Any]:
 
 
 def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
-    """What the page of unpaid invoices is given."""
+    """Values for the page of unpaid invoices."""
     found = request.ctx.invoices.unpaid_with_lines(request.family_id)
     due = [invoice for invoice, _lines in found]
     choices = request.ctx.selection.of({invoice.regie for invoice in due})

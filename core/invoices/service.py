@@ -53,10 +53,10 @@ PAYMENT_LINK = "payment-link"
 PAYMENT_LINK_LIFE = timedelta(minutes=30)
 
 SHARED_FOR = timedelta(days=400)
-"""How long another home's lines for a shared child are shown: a school year, and its late bills."""
+"""Time that another home's lines for a child are shown: a school year, and its late bills."""
 
 PREFETCH_LIFE = timedelta(seconds=5)
-"""How long what was read together is true enough to be written to a family."""
+"""Time that invoices read together stay true enough to be written to a family."""
 
 SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
 
@@ -188,7 +188,7 @@ _STATED = (
     Invoice.direct_debit,
     Invoice.credited,
 )
-"""What is told of an invoice. Not the whole object: a list spends more on that than on asking."""
+"""Columns told of an invoice. Not the whole object: to build it takes longer than the query."""
 
 
 # Its columns are what `_info` takes apart.
@@ -274,7 +274,7 @@ def _unpaid_with_lines() -> Select[*tuple[Any, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class SharedPart:
-    """What another home was invoiced for one child that this home sees in full."""
+    """Lines of another home's invoice for one child that this home sees in full."""
 
     regie: str
     label: str
@@ -317,13 +317,13 @@ class Invoices:
         self._hand_until = self._clock.now()
 
     def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
-        """What this family still owes, oldest due date first."""
+        """Invoices that this family still owes, oldest due date first."""
         return self._infos(_unpaid(), family=family_id)
 
     def unpaid_with_lines(
         self, family_id: int
     ) -> Sequence[tuple[InvoiceInfo, Sequence[LineInfo]]]:
-        """What this family still owes, as `unpaid`, each with its lines: in one statement."""
+        """Invoices that this family still owes, as `unpaid`, with their lines: in one statement."""
         values = {"tenant": self._tenant, "family": family_id}
         return [
             (_info(row[:-1]), [_line_of_json(line) for line in row[-1] or ()])
@@ -396,7 +396,7 @@ class Invoices:
     def paid(
         self, family_id: int, *, year: int | None = None, regie: str | None = None
     ) -> Sequence[PaidInvoice]:
-        """What was paid on this family's invoices, newest first."""
+        """Payments on this family's invoices, newest first."""
         query = (
             select(
                 Invoice.id.label("invoice_id"),
@@ -440,7 +440,7 @@ class Invoices:
         return _freed_once(rows)
 
     def shared(self, family_id: int) -> Sequence[SharedPart]:
-        """What other homes were invoiced for the children that this family sees in full.
+        """Lines of other homes' invoices for the children that this family sees in full.
 
         The children's lines of the last `SHARED_FOR`, newest first, and nothing else of those
         invoices: neither whose they are, nor what is left of them. They are the other home's to
@@ -519,7 +519,7 @@ class Invoices:
     def activities(
         self, child_ids: Collection[int], since: date
     ) -> Mapping[int, Sequence[str]]:
-        """What published invoices issued since a day bill for each child: sorted activities."""
+        """Activities that published invoices issued since a day bill for each child, sorted."""
         found: dict[int, list[str]] = {child_id: [] for child_id in child_ids}
         for child_id, activity in self._session.execute(
             select(InvoiceLine.child_id, InvoiceLine.activity)

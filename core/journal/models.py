@@ -12,7 +12,7 @@ from core.platform.db.types import Cents, Moment, Reference, ReferenceOrNone
 
 
 class EntryKind(StrEnum):
-    """What an entry records."""
+    """Kind of movement that an entry records."""
 
     SETTLED = "settled"
     REVERSED = "reversed"

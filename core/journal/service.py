@@ -25,7 +25,7 @@ from core.platform.db.session import read
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an entry's hash is over, in this order. `amount` is in cents, signed."""
+    """Facts that an entry's hash covers, in this order. `amount` is in cents, signed."""
 
     regie: str
     year: int

@@ -16,7 +16,7 @@ from core.platform.templating import configure
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What a message says, before it is put into words.
+    """Content of a message, before it is put into words.
 
     `kind` names the template, whose context is `data` and `town` (the town's name and accent
     colour); `action` is the one thing to do.
@@ -33,7 +33,7 @@ class Letter:
     invoice_ids: tuple[int, ...] = ()
     unsubscribe_url: str = ""
     template: str = ""
-    """Where several kinds share one; `kind` otherwise."""
+    """Name of a template that several kinds share; if empty, `kind` is the name."""
 
 
 def compose(letter: Letter) -> Message:
@@ -64,7 +64,7 @@ def compose(letter: Letter) -> Message:
 
 
 def _macro(letter: Letter, name: str, *, html: bool) -> str:
-    """What a macro of the letter's template says, escaped for HTML or plain."""
+    """Text of a macro of the letter's template, escaped for HTML or plain."""
     template = _environment(html=html).get_template(f"{letter.template or letter.kind}.jinja2")
     module = template.make_module({"letter": letter, **letter.data})
     return str(getattr(module, name)()).strip()

@@ -1,4 +1,4 @@
-"""What each kind of message says: gathered when it leaves, so that it is true when it is read."""
+"""Content of each kind of message: gathered when it leaves, so that it is true when it is read."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ class Letters:
         return replace(letter, action=wording.action, template="plugin")
 
     def _attempts(self, invoices: Sequence[InvoiceInfo]) -> Mapping[int, AttemptInfo]:
-        """What to tell of the payments that hold these: a mail never asks to pay them again."""
+        """Attempts to pay that hold these invoices: a mail never asks to pay them again."""
         held = {invoice.under_way for invoice in invoices if invoice.under_way}
         return self._payments.attempts(held)
 

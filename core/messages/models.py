@@ -12,7 +12,7 @@ from core.platform.db.types import CreatedAt, Json, MomentOrNone, ReferenceOrNon
 
 
 class MessageState(StrEnum):
-    """What became of a message."""
+    """State of a message."""
 
     QUEUED = "queued"
     SENT = "sent"
@@ -21,7 +21,7 @@ class MessageState(StrEnum):
     RETURNED = "returned"
     """It came back, and not for its address's sake: the relay, the sender, a filter."""
     POINTLESS = "pointless"
-    """What it was to say was no longer so when it was to leave: paid meanwhile."""
+    """Nothing was left to say when the message was to leave: paid meanwhile."""
 
 
 class MessageRow(TenantScoped, Base):
@@ -65,4 +65,4 @@ class MessageRow(TenantScoped, Base):
     sent_at: Mapped[MomentOrNone]
     reference: Mapped[str] = mapped_column(default="", server_default="")
     problem: Mapped[str] = mapped_column(default="", server_default="")
-    """Why it was not taken, at the latest attempt."""
+    """Reason why the message was not taken, at the latest attempt."""

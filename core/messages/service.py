@@ -58,14 +58,14 @@ SEND_TIMEOUT_SECONDS = 50.0
 
 
 Recipients = dict[tuple[str, str], None]
-"""Where a message goes, each once and in order: (channel, address)."""
+"""Places that a message goes to, each once and in order: (channel, address)."""
 
 
 class Writer(Protocol):
     """Puts messages into words."""
 
     def render(self, row: MessageRow) -> Message | None:
-        """What a message says; None when there is nothing left to say."""
+        """Message of a row, in words; None when there is nothing left to say."""
         ...
 
     def prefetch(self, rows: Sequence[MessageRow]) -> AbstractContextManager[None]:
@@ -186,7 +186,7 @@ class Notifications:
         self._outbox.add_many(rows, bulk=bulk)
 
     def reached(self, family_ids: Sequence[int], kind: str) -> dict[int, list[str]]:
-        """How messages of this kind would reach families, in words: an address, or a channel."""
+        """Ways for messages of this kind to reach families, in words: addresses or channels."""
         asked = self._ask_channels(kind, family_ids)
         mails = self._able("invitations")
         return {
@@ -210,7 +210,7 @@ class Notifications:
     def _ask_channels(
         self, kind: str, family_ids: Sequence[int]
     ) -> list[tuple[Recipients, FaultError | None]]:
-        """Where messages go to each family, and what a channel failed with that could not say."""
+        """Places of messages to each family, and the error of a channel that could not tell."""
         channels = self._channels()
         ask = partial(_places, self._tenant, channels, kind)
         # What is built in reads with this session, and is asked in this thread.
@@ -226,7 +226,7 @@ class Notifications:
     def _add_payer(
         self, found: Recipients, family: FamilyInfo, kind: str, event: dict[str, Any]
     ) -> None:
-        """What concerns a payment goes to who paid, too."""
+        """Add the payer to the recipients of a message about a payment."""
         if "payment_id" not in event:
             return
         payer = self._session.scalar(
@@ -375,7 +375,7 @@ class Notifications:
         )
 
     def of_family(self, family_id: int, limit: int = 50) -> list[MessageRow]:
-        """What was sent to a family, newest first."""
+        """Messages to a family, newest first."""
         return list(
             self._session.scalars(
                 select(MessageRow)

@@ -45,7 +45,7 @@ def render(source: str, picture_url: Callable[[int], str]) -> Markup:
 
 
 def pictures(source: str) -> list[tuple[str, int | None]]:
-    """What a text says of each of its pictures, and its number: None for one from elsewhere."""
+    """Description and number of each picture in a text; no number for one from elsewhere."""
     found = []
     for picture in _images(_parser().parse(source)):
         named = _PICTURE.fullmatch(str(picture.attrs.get("src", "")))

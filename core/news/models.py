@@ -1,4 +1,4 @@
-"""What the town tells the parents."""
+"""News of the town for the parents."""
 
 from __future__ import annotations
 

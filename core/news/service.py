@@ -33,7 +33,7 @@ class NewsDesk:
         self._audit = audit
 
     def latest(self, limit: int = 6) -> Sequence[News]:
-        """What is published, newest first."""
+        """Published news, newest first."""
         return self._session.scalars(self._published(NEWS).limit(limit)).all()
 
     def notice(self) -> News | None:

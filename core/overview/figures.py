@@ -52,7 +52,7 @@ class RefusedStart:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for a person, and what came in. `due` is what families still owe, in cents."""
+    """Work that waits for a person, and money that came in. `due`: cents that families owe."""
 
     due: int
     today: Sum
@@ -79,7 +79,7 @@ class Waiting:
 
     @property
     def todo(self) -> int:
-        """How many things wait for a person."""
+        """Number of things that wait for a person."""
         counts = (
             *(self.anomalies, self.dead, self.refused, self.drafts, self.to_link, self.debits),
             *(self.to_classify, self.to_give_back, self.credits),
@@ -103,7 +103,7 @@ class Figures:
         self._channels = channels
 
     def waiting(self) -> Waiting:
-        """What the head of the dashboard shows."""
+        """Figures at the head of the dashboard."""
         day = today(self._clock.now())
         return Waiting(
             due=self._due(),
@@ -325,7 +325,7 @@ class Figures:
         return median, [Slice(label, *classes[index]) for index, label in enumerate(labels)]
 
     def _unpaid(self, day: date) -> list[Slice]:
-        """What is owed, by days since it was due."""
+        """Amounts that are owed, by days since they were due."""
         age: Any = day - Invoice.due_on
         number = func.width_bucket(cast(age, Integer), array([end + 1 for end in AGES]))
         rows = self._session.execute(

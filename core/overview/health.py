@@ -1,4 +1,4 @@
-"""How a town's machinery is: its queue, its channels, its ways to pay, its plugins' own word."""
+"""State of a town's machinery: its queue, its channels, its ways to pay, its plugins' own word."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_ANSWER_CHARACTERS = 500
 MAX_MAILS = 1000
 """Mails that are looked at for what the relay says."""
 OVERDUE_AFTER = timedelta(minutes=10)
-"""What waits longer than this means that no relay or no worker runs."""
+"""Longest normal wait; a longer one means that no relay or no worker runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Queue:
     dead: int
 
     def is_late(self, now: datetime) -> bool:
-        """Whether something waits longer than it should."""
+        """True if something waits longer than it should."""
         return self.oldest is not None and self.oldest < now - OVERDUE_AFTER
 
 
@@ -65,7 +65,7 @@ class MailTrouble:
     returned: int
     """Mails that came back in a week, and are not sent again."""
     said: str
-    """What the server answered of the latest of them."""
+    """Answer of the server on the latest of these mails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ class ProviderState:
     answered_at: datetime | None
     watched: int
     is_there: bool = True
-    """Whether a plugin brings it: else its payments wait until one does again."""
+    """True if a plugin brings it: else its payments wait until one does again."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginState:
-    """What a plugin says of itself; `problem` is empty when it is well."""
+    """Report of a plugin on itself; `problem` is empty when it is well."""
 
     plugin: str
     name: str
@@ -148,7 +148,7 @@ class Health:
         ]
 
     def mail_troubles(self) -> list[MailTrouble]:
-        """What an operator has to hear of the relay, the latest first."""
+        """Troubles with the relay that an operator has to hear of, the latest first."""
         mails = [key for key, channel in self._channels().items() if channel.capabilities.bounces]
         week = self._clock.now() - timedelta(days=7)
         rows = self._session.execute(
@@ -216,7 +216,7 @@ class Health:
 
 
 def problem_of(town: str, plugin: str, check: HealthCheck, seconds: float) -> str:
-    """What a plugin answers to its own question about a town; "" when it is well."""
+    """Answer of a plugin to its own question about a town; "" when it is well."""
 
     def asked() -> str:
         answer = check.check()

@@ -1,4 +1,4 @@
-"""How the town's machinery is: for the régisseur who wonders, and the operator who is asked."""
+"""State of the town's machinery: for the régisseur who wonders, and the operator who is asked."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ TRAIL_LIMIT = 100_000
 
 @view_config(route_name="office", renderer=f"{T}/dashboard.jinja2", permission="office")
 def dashboard(request: Request) -> dict[str, Any]:
-    """What came in, and what waits for a person."""
+    """Page of the money that came in, and of the work that waits for a person."""
     charts = CHARTS.get(request)
     report = charts.report
     return {
@@ -48,7 +48,7 @@ def dashboard(request: Request) -> dict[str, Any]:
 
 
 def todo(request: Request) -> list[tuple[TodoEntry, str]]:
-    """What waits in the plugins' pages, and where; a wrong route costs its entry, not the page."""
+    """Work that waits in plugins' pages, with URLs; a wrong route costs its entry, not the page."""
     found = []
     for plugin, entry in request.ctx.todo_entries():
         try:
@@ -106,7 +106,7 @@ def retry(request: Request) -> Response:
 
 @view_config(route_name="office_audit", renderer=f"{T}/audit.jinja2", permission="keys")
 def audit(request: Request) -> dict[str, Any]:
-    """Who did what, when."""
+    """Page of the audit trail: who did what, when."""
     names = request.ctx.agents.names()
     filters = _trail(request)
     page = request.ctx.trail.page(**filters, before=asked.number(request, "avant"))

@@ -20,15 +20,15 @@ from core.payments.lists import payment_rows
 from core.payments.models import Payment
 
 FOUND = 20
-"""How many of each kind a search shows."""
+"""Most results of each kind that a search shows."""
 
 _CHECK = re.compile(r"\s*/\s*\w\Z")
-"""What follows a reference on a coupon: its check character."""
+"""Check character that follows a reference on a coupon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found."""
+    """Results of a search."""
 
     families: Sequence[Family]
     invoices: Sequence[Any]
@@ -36,7 +36,7 @@ class Found:
 
     @property
     def nothing(self) -> bool:
-        """Whether nothing was found."""
+        """True if nothing was found."""
         return not (self.families or self.invoices or self.payments)
 
 

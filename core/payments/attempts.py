@@ -82,11 +82,11 @@ Longer than `PROVIDER_TIMEOUT_SECONDS`.
 """
 
 START_WAIT_SECONDS = 3.0
-"""How long another click waits for the one that announces; then it shows the payment's page."""
+"""Seconds that another click waits for the one that announces; then it shows the payment's page."""
 
 
 _RESOLVED = {"anomaly": "", "may_be_paid": False}
-"""What a clean answer changes, of whatever kind: nobody has to look any more."""
+"""Values that a clean answer of any kind sets: nobody has to look any more."""
 
 
 class Attempts:
@@ -422,7 +422,7 @@ class Attempts:
         )
 
     def _resume_url(self, payment: Payment) -> str:
-        """Where an attempt that was announced goes on: the provider's page, or ours.
+        """URL where an attempt that was announced goes on: the provider's page, or ours.
 
         An older one is asked after first: its page may have closed since it was last asked.
         """
@@ -507,7 +507,7 @@ class Attempts:
             self._audit.write("payment.superseded", f"payment:{payment.id}")
 
     def may_restart(self, payment: Payment) -> bool:
-        """Whether the parent may start again beside this attempt."""
+        """True if the parent may start again beside this attempt."""
         now = self.standing(payment)
         return not now.holds or Act.RESTART in now.acts
 

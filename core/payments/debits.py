@@ -50,7 +50,7 @@ class DebitDay:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What one act noted: how many debits, and their cents; `left_out` were no longer to be."""
+    """Debits that one act noted: number and cents; `left_out` were no longer to be noted."""
 
     count: int
     cents: int
@@ -79,7 +79,7 @@ class Debits:
         self._audit = audit
 
     def days(self) -> Sequence[DebitDay]:
-        """What waits to be noted, by day and régie, the oldest first."""
+        """Debits that wait to be noted, by day and régie, the oldest first."""
         rows = self._session.execute(
             select(Invoice.regie, Invoice.due_on, func.count(), func.sum(Invoice.left))
             .where(Invoice.tenant_id == self._tenant, is_under_debit())
@@ -228,7 +228,7 @@ class Debits:
         return {row.id: row.name or row.code for row in rows}
 
     def _returned(self, invoice_id: int) -> int:
-        """How many debits of an invoice came back: one that is debited anew is another payment."""
+        """Number of an invoice's debits that came back: one debited anew is another payment."""
         return self._session.scalars(
             select(func.count())
             .select_from(Allocation)

@@ -36,7 +36,7 @@ from core.platform.plugins.events import Events
 
 
 def balance_due(state: str, left: int) -> int:
-    """What an invoice still owes here, in cents: nothing unless it is published."""
+    """Balance due of an invoice here, in cents: zero unless the invoice is published."""
     return max(left, 0) if state == InvoiceState.PUBLISHED else 0
 
 
@@ -390,7 +390,7 @@ class Ledger:
         )
 
     def due(self, payment_id: int) -> int:
-        """How many cents of the payment its invoices may still take; they stay locked."""
+        """Cents of the payment that its invoices may still take; the invoices stay locked."""
         return sum(due.balance for due in self._dues(payment_id))
 
     def lock_invoices(self, invoice_ids: Sequence[int]) -> dict[int, Invoice]:
@@ -411,7 +411,7 @@ class Ledger:
         )
 
     def _dues(self, payment_id: int) -> list[Due]:
-        """What the payment's invoices may take of it, locked, in the order of its items."""
+        """Cents of a payment for each of its invoices, locked, in the order of its items."""
         rows = read(
             self._session, _dues_to_lock(), {"tenant": self._tenant, "payment": payment_id}
         ).all()

@@ -113,7 +113,7 @@ class PaymentList:
         ).all()
 
     def answers(self, payment_id: int) -> Sequence[PaymentAnswer]:
-        """What the provider said of a payment, in order."""
+        """Answers of the provider about a payment, in order."""
         return self._session.scalars(
             select(PaymentAnswer)
             .where(PaymentAnswer.tenant_id == self._tenant, PaymentAnswer.payment_id == payment_id)

@@ -141,7 +141,7 @@ class Payment(TenantScoped, Base):
 
 
 class PaymentItem(TenantScoped, Base):
-    """What a payment was meant to pay. `live` while it may still settle: one per invoice."""
+    """Invoice that a payment was for. `live` while it may still settle: one per invoice."""
 
     __tablename__ = "payment_item"
     __table_args__ = (
@@ -261,7 +261,7 @@ class CreditUse(TenantScoped, Base):
 
 
 class PaymentAnswer(TenantScoped, Base):
-    """What the provider answered, word for word, each time it said something new. Append-only."""
+    """Answer of the provider, word for word, each time it said something new. Append-only."""
 
     __tablename__ = "payment_answer"
     __table_args__ = (

@@ -124,7 +124,7 @@ def _reject(request: Request, found: Payment) -> str:
 
 
 def _natures() -> list[str]:
-    """Why a payment is taken back; the last says nothing more than the reason does."""
+    """Kinds of reversal of a payment; the last says nothing more than the reason does."""
     return [
         _("Chèque impayé"),
         _("Prélèvement rejeté"),
@@ -191,7 +191,7 @@ class CounterForm(Form):
     keep = BooleanField()
     old = BooleanField()
     ask_old = False
-    """Whether the day is so long gone that it is asked about."""
+    """True if the day is so long gone that the form asks about it."""
 
     def validate_amount(self, field: StringField) -> None:
         """Cents, of a positive amount."""
@@ -205,7 +205,7 @@ class CounterForm(Form):
 
 @view_config(route_name="office_family_payment", request_method="GET", permission="office")
 def counter_page(request: Request) -> Response:
-    """What the family owes to a régie, and the form."""
+    """Page of the invoices that a family owes to a régie, and the form for a payment."""
     family, due = _due(request)
     regie = _regie(request, request.GET.get("regie", ""), due)
     # What a debit takes is listed, and not proposed: its bank would pay it a second time.
@@ -313,7 +313,7 @@ def _key(family: Family, form: Any) -> str:
 
 
 def _known(request: Request, family: Family, form: Any) -> bool:
-    """Whether this very form was recorded already: its invoices are paid, by itself."""
+    """True if this same form was recorded already: the form itself has paid its invoices."""
     return bool(request.ctx.payments.recorded(_key(family, form)))
 
 

@@ -41,7 +41,7 @@ from core.platform.web.security import start_session
 log = structlog.get_logger(__name__)
 
 BASKET = "basket"
-"""Where the browser's session keeps the ids of the invoices that were chosen together."""
+"""Key of the browser's session for the ids of the invoices that were chosen together."""
 
 MAX_BASKET = 300
 """More ids than any basket has, and fewer than a cookie takes."""

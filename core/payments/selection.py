@@ -1,4 +1,4 @@
-"""Who takes payments of which régie: asked of the plugins once a minute, for pages show it."""
+"""Provider for each régie's payments: asked of the plugins once a minute, for pages show it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ProviderChoice:
 
 
 class ProviderSelection:
-    """What can be paid online in one town."""
+    """Providers of online payments for the régies of one town."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ProviderSelection:
         self._all_there = all_there
 
     def of(self, regies: Collection[str]) -> dict[str, ProviderChoice | None]:
-        """Who takes payments of each régie; None for one that cannot be paid online."""
+        """Provider for payments of each régie; None for a régie that cannot be paid online."""
         known, unknown = self._answers.known("capabilities", regies)
         return known | batch_calls(partial(self._ask, unknown)) if unknown else known
 

@@ -61,7 +61,7 @@ class Payments:
         self._audit = audit
 
     def online(self, invoices: Sequence[InvoiceInfo]) -> bool:
-        """Whether these invoices can be paid online now, together in one payment."""
+        """True if these invoices can be paid online now, together in one payment."""
         try:
             self._attempts.check(invoices)
         except NotPayableError:
@@ -395,7 +395,7 @@ class Payments:
         return found
 
     def office_words(self, payment_ids: Collection[int]) -> Mapping[int, Words]:
-        """What the régie is told of online payments, such as those that hold an invoice."""
+        """Words for the régie on online payments, such as those that hold an invoice."""
         return {
             payment.id: for_office(standing.situation)
             for payment, standing in self._standings(payment_ids)
@@ -413,7 +413,7 @@ class Payments:
         return [(payment, standing_of(payment, now)) for payment in rows]
 
     def office_label(self, payment: Payment) -> str:
-        """Where a payment stands, in two or three words for the régie."""
+        """State of a payment, in two or three words for the régie."""
         return for_office(standing_of(payment, self._clock.now()).situation).label
 
     def row(self, payment_id: int) -> Payment:

@@ -1,4 +1,4 @@
-"""What an attempt to pay means, in words: the one place that pages, lists, bot and office read."""
+"""Meaning of an attempt to pay, in words: the one place that pages, lists, bot and office read."""
 
 from __future__ import annotations
 

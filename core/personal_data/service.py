@@ -34,7 +34,7 @@ AT_ONCE = 200
 """Families erased in one run: the others are the next day's."""
 
 OWN = (ContactEmail, AccessCode, AccountFamily, WebSession, OneTimeToken, MessageRow)
-"""What is a family's alone, and goes with its name."""
+"""Tables of data that belong to one family alone, and go with its name."""
 
 AskPlugins = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 """Calls a hook of every enabled plugin and gives the answers by plugin; exceptions pass."""
@@ -42,7 +42,7 @@ AskPlugins = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """What the rules no longer allow to keep, and from when on it counts (None: no rule)."""
+    """Data that the rules no longer allow to keep, and the limit dates (None: no rule)."""
 
     families_before: date | None
     families: int
@@ -171,7 +171,7 @@ class PersonalData:
     # --- Retention ---------------------------------------------------------------------------
 
     def expired(self, limit: int = 50) -> Expired:
-        """What `retain` would do now: nothing is changed."""
+        """Data that `retain` would erase now by the rules; nothing is changed."""
         families_before, messages_before = self._limits()
         families = self._inactive(families_before)
         return Expired(
@@ -298,7 +298,7 @@ class PersonalData:
         ).all()
 
     def _lives_elsewhere(self, child_id: int, family_id: int) -> bool:
-        """Whether another family, not erased itself, has this child."""
+        """True if another family, not erased itself, has this child."""
         return bool(
             self._session.scalar(
                 select(

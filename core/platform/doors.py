@@ -1,4 +1,4 @@
-"""What wrong codes and passwords cost who tries them, and nobody else.
+"""Cost of wrong codes and passwords for the person who tries them, and for nobody else.
 
 - Codes of 57 bits are always checked: no count can stop a right one. Wrong ones are counted by
   address, or by browser for browsers that signed in before, and answered with a wait.

@@ -1,4 +1,4 @@
-"""What services refuse, named after the business fact. Each carries a sentence for the person."""
+"""Refusals of services, named after the business fact. Each carries a sentence for the person."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class EarlierAttemptError(UserError):
 
 
 class NotPayableError(UserError):
-    """What was selected cannot be paid online together, or at all."""
+    """The selected invoices cannot be paid online together, or at all."""
 
 
 class WrongCodesError(UserError):

@@ -1,4 +1,4 @@
-"""What may end a thread or a process, kept apart from errors, which end a piece of work."""
+"""Exceptions that may end a thread or a process, apart from errors, which end a piece of work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def errors_only() -> Iterator[None]:
 
 
 def _is_from_keyboard(error: BaseException) -> bool:
-    """Whether a person interrupts the process, which only its main thread learns."""
+    """True if a person interrupts the process, which only its main thread learns."""
     return (
         isinstance(error, KeyboardInterrupt)
         and threading.current_thread() is threading.main_thread()

@@ -35,7 +35,7 @@ _processors: list[structlog.typing.Processor] = []
 
 
 class Lines:
-    """What structlog's loggers write to: a line for each event.
+    """Target of structlog's loggers: a line for each event.
 
     A record of the standard library in between would take three times as long.
     """
@@ -48,7 +48,7 @@ class Lines:
         self._logger = logging.getLogger(name)
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - as the standard library's loggers
-        """Whether events of this level are told, as set for the logger of this name."""
+        """True if events of this level are written, as set for the logger of this name."""
         return self._logger.isEnabledFor(level)
 
     def write(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""What Prometheus may know: one list of all counters, and where each process shows them.
+"""Metrics for Prometheus: one list of all counters, and the place where a process shows them.
 
 Labels are names of ours (routes, topics, plugins), never a town's, a family's or an amount: who may
 read metrics may not read files, and 35 000 towns would be 35 000 series each.

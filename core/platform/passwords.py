@@ -15,7 +15,7 @@ from core.api.errors import UserError
 from core.platform.i18n import gettext as _
 
 COST: dict[str, Any] = {"time_cost": 2, "memory_cost": 19 * 1024, "parallelism": 1}
-"""What a guess costs, in argon2's terms (memory in KiB): RFC 9106's second choice, with less memory
+"""Cost of a guess, in argon2's terms (memory in KiB): RFC 9106's second choice, with less memory
 (19 MiB, OWASP's minimum)."""
 
 _PASSWORDS = PasswordHasher(**COST)
@@ -33,11 +33,11 @@ EXPECTED = frozenset(
         "preau", "qwertyuiop", "regie", "regisseur", "perisco", "periscolaire",
     }
 )  # fmt: skip
-"""What somebody who guesses here tries first; the town's slug and one's own address are added."""
+"""Words that a guesser tries first here; the town's slug and one's own address are added."""
 
 
 def hash_password(password: str, *, minimum: int, about: Iterable[str] = ()) -> str:
-    """What is kept of a password.
+    """Hash a new password to be kept, and refuse one that is easy to guess.
 
     Any characters will do, and nothing is asked for but that nobody guesses it: it may be neither
     one of those that leaked lists show most, nor a word of `about` (the address, the town) or of
@@ -59,7 +59,7 @@ def hash_password(password: str, *, minimum: int, about: Iterable[str] = ()) -> 
 
 
 def verify_password(password_hash: str, password: str) -> bool:
-    """Whether `password` is the one that was kept; nothing is ever kept as ""."""
+    """True if `password` is the one that was kept; an empty hash matches none."""
     try:
         return _PASSWORDS.verify(password_hash, password)
     except (VerificationError, InvalidHashError):

@@ -26,7 +26,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """What differs from one installation to the next.
+    """Settings that differ from one installation to the next.
 
     Each field is an environment variable: its name in capitals after ``PREAU_`` (`database_url` is
     ``PREAU_DATABASE_URL``), or the same line in a file ``.env`` of the current folder; the
@@ -56,10 +56,10 @@ class Settings(BaseSettings):
     """
 
     public_base_url: str = "http://localhost:8080"
-    """Where parents reach the towns that have no host name of their own; no slash at the end."""
+    """Address of the towns that have no host name of their own; no slash at the end."""
 
     proxy_hops: int = Field(default=0, ge=0, le=5)
-    """How many proxies of one's own stand before the portal, each adding to ``X-Forwarded-For``.
+    """Number of one's own proxies before the portal, each adding to ``X-Forwarded-For``.
 
     0 believes no such header. A wrong count lets visitors choose the address they are throttled by.
     """
@@ -85,11 +85,13 @@ class Settings(BaseSettings):
     """The folder that holds a folder for each town."""
 
     data_dir: Path = Path("data")
-    """Where `preau run` keeps its servers' files. Unused when the URLs above are set."""
+    """Folder where `preau run` keeps its servers' files. Unused when the URLs above are set."""
 
     cache_dir: Path | None = None
-    """Where compiled templates are kept between starts, by this user only. None: nowhere, each
-    process compiles what it shows."""
+    """Folder where compiled templates are kept between starts, by this user only.
+
+    None: nowhere, each process compiles what it shows.
+    """
 
     smtp_host: str = "localhost"
     """The server that takes outgoing mail."""
@@ -104,17 +106,20 @@ class Settings(BaseSettings):
     """Password of `smtp_user`."""
 
     smtp_tls: bool = False
-    """Whether to encrypt from the first byte (implicit TLS, port 465) instead of by STARTTLS."""
+    """True to encrypt from the first byte (implicit TLS, port 465) instead of by STARTTLS."""
 
     smtp_starttls: bool = False
-    """Whether to encrypt by STARTTLS; a server that does not offer it is then refused."""
+    """True to encrypt by STARTTLS; a server that does not offer it is then refused."""
 
     mail_from: str = "ne-pas-repondre@localhost"
     """Sender of the mails of towns that name none in their tenant.toml."""
 
     mail_returns: str = ""
-    """Where undeliverable mails return to: an address whose server knows details after ``+`` and
-    hands what arrives to ``preau mail returned``. Empty: to the sender's own mailbox, unread."""
+    """Address that undeliverable mails return to.
+
+    Its server knows details after ``+`` and hands what arrives to ``preau mail returned``. Empty:
+    to the sender's own mailbox, unread.
+    """
 
     log_format: Literal["console", "json"] = "console"
     """``console`` for people, ``json`` (one object a line) for machines."""
@@ -159,7 +164,7 @@ class Settings(BaseSettings):
 
     @property
     def is_production(self) -> bool:
-        """Whether real families use this installation."""
+        """True if real families use this installation."""
         return self.environment == "production"
 
 

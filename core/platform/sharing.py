@@ -1,4 +1,4 @@
-"""How much plugin code may take at a time of the threads of a process, or of a machine's workers.
+"""Limits on a process's threads, or a machine's workers, that plugin code may take at a time.
 
 A call that is not bounded in seconds, but in a minute, could otherwise fill them all: what a plugin
 of one town waits for would then be waited for by every town.
@@ -20,7 +20,7 @@ from datetime import timedelta
 from core.api.errors import RetryableError
 
 BUSY_SECONDS = 5.0
-"""When work that found no room may be tried again."""
+"""Wait after which work that found no room may be tried again."""
 
 
 class NotNowError(RetryableError):
@@ -29,7 +29,7 @@ class NotNowError(RetryableError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many calls there may be at a time: of all plugins, and of one plugin in one town."""
+    """Maximum number of calls at a time: of all plugins, and of one plugin in one town."""
 
     all: int
     each: int
@@ -142,4 +142,4 @@ class _Slots:
 
 
 _OWN, _KEYS, _ROOM = 4096, 65_536, 1024
-"""Where the bytes of one plugin in one town begin, for how many of them, and how many bytes."""
+"""First byte of the places, one for a plugin in a town; number of places; bytes of each."""

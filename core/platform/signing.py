@@ -23,7 +23,7 @@ def new_token() -> str:
 
 
 def token_hash(token: str) -> bytes:
-    """What the database keeps of a random token."""
+    """Hash of a random token, as the database keeps it."""
     return hashlib.sha256(token.encode()).digest()
 
 

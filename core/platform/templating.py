@@ -1,4 +1,4 @@
-"""What every Jinja2 environment of Préau shares: translation, amounts and dates."""
+"""Parts that every Jinja2 environment of Préau shares: translation, amounts and dates."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ from redis import Redis, RedisError
 log = structlog.get_logger(__name__)
 
 KEPT_IN_PROCESS = 10_000
-"""How many counts a process remembers while Redis is away."""
+"""Number of counts that a process remembers while Redis is away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How often something under `key` may happen within `window`, which begins with the first."""
+    """Limit of events under `key` within `window`, which begins with the first event."""
 
     key: str
     limit: int
@@ -53,7 +53,7 @@ class Throttle:
         )
 
     def used_up(self, allowance: Allowance) -> int:
-        """What `spend` would say, without counting."""
+        """Answer that `spend` would give, without counting."""
         return self._or_alone(
             lambda: self._look_in_redis(allowance), lambda: self._look_alone(allowance)
         )
@@ -129,7 +129,7 @@ class Throttle:
 
 
 def network_of(address: str) -> str:
-    """Who is counted as one: an IPv4 address, or the /64 that one IPv6 line is given."""
+    """Network that counts as one: an IPv4 address, or the /64 that one IPv6 line is given."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -86,5 +86,5 @@ class InTown:
     phash = text
 
     def __call__(self, _info: object, request: object) -> bool:
-        """Whether the route exists for this request."""
+        """True if the route exists for this request."""
         return (getattr(request, "town", None) is not None) is self._wanted

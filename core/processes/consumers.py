@@ -1,4 +1,4 @@
-"""Who handles which topic: core's own consumers, then the plugins'."""
+"""Consumers of the topics: core's own, then the plugins'."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 HOUSEKEEPING = "housekeeping"
 KEEP_DONE = timedelta(days=30)
 EVENT_SECONDS = 10
-"""How long a plugin may take for an event; what takes longer is for its own outbox rows."""
+"""Time that a plugin may take for an event; longer work is for its own outbox rows."""
 EVENTS_PER_STATEMENT = 1000
 """Events that are written in one statement."""
 _EVENTS: dict[str, Callable[..., Any]] = {
@@ -329,7 +329,7 @@ def check_work(extensions: Extensions) -> None:
 
 
 def _collect(extensions: Extensions, hook: str, kind: type[T]) -> Iterator[tuple[str, list[T]]]:
-    """What each installed plugin answers to a process-wide hook.
+    """Answers of each installed plugin to a process-wide hook.
 
     Raises:
         RuntimeError: one of them fails, by name: the process must not start.

@@ -25,7 +25,7 @@ from core.platform import metrics
 from core.processes.serving import PARENT, READY
 
 LOAD_SECONDS = 60.0
-"""How long a new generation may take to load."""
+"""Time that a new generation may take to load."""
 BACKLOG = 2048
 """Connections that wait to be accepted; the kernel may allow fewer."""
 _FOREVER_SECONDS = 3600.0
@@ -62,7 +62,7 @@ class Generation:
             os.close(told)
 
     def is_ready(self) -> bool:
-        """Whether one of its workers said so; to be asked when there is something to read."""
+        """True if a worker said that it is ready; to be asked when there is something to read."""
         return bool(os.read(self.pipe, 1))
 
     def close(self) -> None:

@@ -50,5 +50,5 @@ def post_worker_init(worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """What a worker counted stays; what it merely was (gauges) ends with it."""
+    """Forget the gauges of a worker that ended; its counters stay."""
     mark_process_dead(worker.pid)

@@ -93,7 +93,7 @@ def _broker() -> Redis:
 
 
 def waiting() -> int:
-    """How many messages wait at the broker for a worker.
+    """Number of messages that wait at the broker for a worker.
 
     Asked without Kombu, which would try again for as long as the broker is away.
     """

@@ -1,4 +1,4 @@
-"""When families are reminded of what they owe, and when a régie stops waiting."""
+"""Reminders already written: one for each invoice and rule."""
 
 from __future__ import annotations
 

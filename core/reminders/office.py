@@ -37,7 +37,7 @@ def _days(_form: Form, field: Field) -> None:
 
 
 class CalendarForm(Form):
-    """When a régie reminds, and when it closes."""
+    """Days on which a régie reminds, and the day on which it closes."""
 
     before = StringField(validators=[_days])
     after = StringField(validators=[_days])
@@ -49,7 +49,7 @@ class CalendarForm(Form):
             raise ValidationError(_("Saisissez un seul nombre de jours."))
 
     def calendar(self) -> Calendar:
-        """What was typed, once it is valid."""
+        """Calendar that was typed, once it is valid."""
         before, after, closing = (field.days for field in (self.before, self.after, self.closing))
         return Calendar((*(-days for days in before), *after), closing[0] if closing else None)
 
@@ -115,7 +115,7 @@ def _form(regie: str, calendar: Calendar) -> CalendarForm:
     permission="office",
 )
 def preview(request: Request) -> dict[str, Any]:
-    """Who would be written to on a day, by which way and why, and what would be closed."""
+    """Preview of a day: families to write to, by which way and why, and invoices to close."""
     day = asked.day(request, "jour") or _next_day(request)
     reminders = request.ctx.reminders
     planned = reminders.planned(day, after=asked.number(request, "rappels"), limit=PAGE_ROWS)

@@ -59,7 +59,7 @@ _NAMED = (
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When a régie writes and when it closes; days from the due date, negative before it."""
+    """Days on which a régie writes and closes, from the due date, negative before it."""
 
     reminders: Sequence[int] = ()
     closing_days: int | None = None
@@ -77,7 +77,7 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What would happen to an invoice: `days` is the rule, None when it closes. Cents."""
+    """Next step for an invoice: `days` is the rule, None when it closes. Cents."""
 
     invoice: Invoice
     family: Family
@@ -175,11 +175,11 @@ class Reminders:
     # --- Looking ahead -----------------------------------------------------------------------
 
     def planned(self, day: date, *, after: int | None = None, limit: int = 50) -> Plan:
-        """Who would be written to on `day`, about what and why."""
+        """Reminders that would be written on `day`: families, invoices and rules."""
         return self._plan(self._due(day), after, limit)
 
     def closing(self, day: date, *, after: int | None = None, limit: int = 50) -> Plan:
-        """Which invoices would go to the trésorerie on `day`."""
+        """Invoices that would go to the trésorerie on `day`."""
         return self._plan(self._closed(day), after, limit)
 
     # --- The day's work ----------------------------------------------------------------------

@@ -16,7 +16,7 @@ from core.sign_in.models import Account, AccountFamily, WebSession
 
 
 class Access:
-    """Whose accounts open the families of one town."""
+    """Access of accounts to the families of one town."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Who may come in: own accounts, sessions and one-time links."""
+"""Ways for a parent to come in: own accounts, sessions and one-time links."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ WAY_IN = "account-way-in"
 WAY_IN_LIFE = timedelta(minutes=30)
 NEW_ACCOUNT, NEW_EMAIL = "account-new", "account-email"
 CONFIRM_LIFE = timedelta(hours=2)
-"""How long the links work that make an account or change its address."""
+"""Lifetime of the links that make an account or change its address."""
 
 MINIMUM_PASSWORD = 10
 
@@ -49,7 +49,7 @@ def password_mark(password_hash: str) -> str:
 
 
 class SignIn:
-    """Who comes into one town, and how."""
+    """Sign-in to one town: by paper codes, account or link."""
 
     def __init__(
         self,
@@ -316,7 +316,7 @@ class SignIn:
         return [family for family in found if family is not None]
 
     def _open_family(self, account_id: int, family_id: int) -> bool:
-        """Whether it did not open it before."""
+        """Let an account open a family; True if it did not open it before."""
         return bool(
             self._session.scalar(
                 insert(AccountFamily)

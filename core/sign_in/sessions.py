@@ -20,7 +20,7 @@ from core.sign_in.models import WebSession
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who a browser is. `only_invoice_ids`: came by a payment link and may only pay these."""
+    """Identity of a browser. `only_invoice_ids`: came by a payment link, may only pay these."""
 
     session_id: int
     family: FamilyInfo
@@ -29,7 +29,7 @@ class SignedIn:
 
     @property
     def by_link(self) -> bool:
-        """Whether a payment link opened the session."""
+        """True if a payment link opened the session."""
         return bool(self.only_invoice_ids)
 
     @property
@@ -107,7 +107,7 @@ class WebSessions:
         return token
 
     def recognise(self, token: str) -> SignedIn | None:
-        """Who holds this token; None when its session ended (idle, too old, signed out)."""
+        """Identity of a token's holder; None when the session ended (idle, too old, signed out)."""
         now = self._clock.now()
         row = read(
             self._session,

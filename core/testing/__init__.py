@@ -1,1 +1,1 @@
-"""What tests of core and of plugins build on. Wired by ``pytest_plugins`` in tests/conftest.py."""
+"""Tools for tests of core and of plugins. Wired by ``pytest_plugins`` in tests/conftest.py."""

@@ -144,7 +144,7 @@ BROKEN: Mapping[str, Mapping[str, Deed]] = {
     "words with controls": {"menu_entries": _gives(MenuEntry("a\r\nSet-Cookie: x=1", "broken.x"))},
     "changes its settings": {"health_checks": _meddles},
 }
-"""What each does, by the hook at which it does it."""
+"""Deeds of each broken plugin, by the hook at which it does them."""
 
 
 def break_(plugin: Broken, name: str) -> None:

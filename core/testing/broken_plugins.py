@@ -193,7 +193,7 @@ SETTINGS: Mapping[str, Deed] = {
     "time zone": says("SET TIME ZONE 'Asia/Tokyo'", "SET datestyle = 'SQL, MDY'"),
     "driver": _meddles_with_connection,
 }
-"""What stays on a connection, if nobody takes it back."""
+"""Deeds whose effects stay on a connection, if nobody takes them back."""
 
 DEEDS: Mapping[str, Deed] = {
     **SETTINGS,

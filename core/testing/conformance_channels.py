@@ -40,14 +40,14 @@ HOSTILE_WORDS = (
 
 
 class NotificationChannelContract:
-    """What core relies on when it writes to families through somebody's channel."""
+    """Rules that core relies on when it writes to families through a plugin's channel."""
 
     patience = 20.0
     """Seconds within which it must give up on a service that does not answer; below core's 50."""
     kinds = ("invoices_published", "invoice_due", "payment_settled", "payment_reversed")
 
     def test_its_capabilities_are_capabilities(self, channel: NotificationChannel) -> None:
-        """What a channel says that it can do is said in core's type, or not at all."""
+        """Abilities that a channel states are stated in core's type, or not at all."""
         none = ChannelCapabilities()
         assert isinstance(getattr(channel, "capabilities", none), ChannelCapabilities)
 
@@ -62,7 +62,7 @@ class NotificationChannelContract:
         raise NotImplementedError
 
     def received(self) -> list[str]:
-        """What the family got, one entry for each message it sees as one. Override it."""
+        """Messages that the family got, one entry for each that it sees as one. Override it."""
         raise NotImplementedError
 
     def gone(self) -> Address:

@@ -15,7 +15,7 @@ OTHER_FAMILY = 999_999_999
 
 
 class ChatSkillContract:
-    """What a chat relies on when it asks a skill."""
+    """Rules that a chat relies on when it asks a skill."""
 
     said: tuple[str, ...] = ()
     """Texts that the skill answers, with a button each. Override it."""
@@ -31,7 +31,7 @@ class ChatSkillContract:
         raise NotImplementedError
 
     def question(self, words: str, families: tuple[int, ...]) -> ChatQuestion:
-        """What a chat makes of words; override it for what the skill reads besides the text."""
+        """Question that a chat makes of words; override it if the skill reads more."""
         tomorrow = TODAY + timedelta(days=1)
         return ChatQuestion(
             words, tuple(words.casefold().split()), "", families, "fr", TODAY, (tomorrow, tomorrow)

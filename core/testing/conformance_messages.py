@@ -12,7 +12,7 @@ from core.platform import i18n
 
 
 class MessageKindContract:
-    """What core relies on when it sends a plugin's messages."""
+    """Rules that core relies on when it sends a plugin's messages."""
 
     languages = ("fr", "en")
 

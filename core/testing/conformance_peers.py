@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Peer(StrEnum):
-    """How the other side misbehaves."""
+    """Way in which the other side misbehaves."""
 
     ABSENT = "absent"
     """Nobody listens."""
@@ -45,7 +45,7 @@ _ANSWERS = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the other side is."""
+    """Address of the other side."""
 
     host: str
     port: int

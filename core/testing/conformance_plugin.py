@@ -23,7 +23,7 @@ OWN, NEIGHBOUR = TOWNS
 
 
 class PluginContract:
-    """What core relies on, whatever a plugin brings; its town has a neighbour without it."""
+    """Rules that core relies on for every plugin; its town has a neighbour without the plugin."""
 
     toml = ""
     """The plugin's section of a `tenant.toml`, as ``[plugins.x]`` and its settings. Override it."""

@@ -32,7 +32,7 @@ from core.testing.conformance_peers import PEERS, Peer, Place, peer
 
 
 class Counterpart(Protocol):
-    """What the contract needs besides the provider: somebody who plays parent and bank."""
+    """Counterpart of the provider in the contract: somebody who plays parent and bank."""
 
     provider: PaymentProvider
 
@@ -65,7 +65,7 @@ class Counterpart(Protocol):
 
 
 class PaymentProviderContract:
-    """What core relies on when it takes money through somebody's provider."""
+    """Rules that core relies on when it takes money through a plugin's provider."""
 
     regie = "CANTINE"
     """A régie that the provider takes payments of."""
@@ -250,7 +250,7 @@ class PaymentProviderContract:
             assert all(isinstance(o, Failed) and o.kind is kind for o in outcomes), outcomes
 
     def test_attempts_do_not_mix(self, counterpart: Counterpart) -> None:
-        """Who pays one has not paid the other."""
+        """Paying one attempt does not pay the other."""
         one, other = self._begun(counterpart, 1), self._begun(counterpart, 2)
         counterpart.pay(one.reference)
         assert isinstance(self._ask(counterpart, one), Settled)
@@ -278,7 +278,7 @@ class PaymentProviderContract:
         ), outcome
 
     def test_nor_is_another_attempts_money(self, counterpart: Counterpart) -> None:
-        """What was paid is compared with what this attempt asked for, not with nothing."""
+        """Amounts paid are compared with what this attempt asked for, not with nothing."""
         attempt = self._begun(counterpart)
         counterpart.pay(attempt.reference)
         outcome = self._ask(counterpart, replace(attempt, amount=attempt.amount + 1))
@@ -349,7 +349,7 @@ def _error(provider: PaymentProvider, intent: PaymentIntent) -> StartRefusedErro
 
 
 def _refusal(provider: PaymentProvider, intent: PaymentIntent) -> RefusalKind | None:
-    """Why `provider` does not open a payment; None when it does."""
+    """Kind of the refusal if `provider` does not open a payment; None if it does."""
     try:
         opened = provider.start(intent)
     except RetryableError as error:
@@ -366,7 +366,7 @@ def _refusal(provider: PaymentProvider, intent: PaymentIntent) -> RefusalKind | 
 
 
 def _expect(call: Callable[[], object], kinds: tuple[type, ...]) -> object:
-    """What `call` answers, of one of `kinds`; None when it raises as a provider may."""
+    """Answer of `call`, of one of `kinds`; None when it raises as a provider may."""
     reason = ""
     try:
         found = call()

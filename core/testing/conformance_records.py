@@ -13,7 +13,7 @@ from core.api.records import RecordImport, RecordReport
 
 
 class RecordImportContract:
-    """What core relies on when agents import a plugin's files."""
+    """Rules that core relies on when agents import a plugin's files."""
 
     @pytest.fixture
     def town(self) -> TenantContext:
@@ -34,7 +34,7 @@ class RecordImportContract:
         raise NotImplementedError
 
     def records(self, kind: RecordImport, path: Path) -> list[Any]:
-        """What a file gives."""
+        """Records that a file gives."""
         return list(kind.read(SourceFile(path, path.name, path.stat().st_size)))
 
     def test_importing_again_changes_nothing(
@@ -55,7 +55,7 @@ class RecordImportContract:
     def test_undoing_leaves_nothing_of_an_import(
         self, kind: RecordImport, town: TenantContext, tmp_path: Path
     ) -> None:
-        """What an import wrote goes, and what it changed is as before; twice is once."""
+        """Undoing removes what an import wrote and restores what it changed; twice is once."""
         before = self.state(town)
         records = self.records(kind, self.write(tmp_path))
         kind.merge(town, records, 1)

@@ -56,10 +56,10 @@ HOSTILE: dict[str, bytes] = {
 
 
 class InvoiceSourceContract:
-    """What core relies on when it reads a file with somebody's source."""
+    """Rules that core relies on when it reads a file with a plugin's source."""
 
     most_seconds = 20.0
-    """How long the reading of one hostile file may take."""
+    """Seconds that the reading of one hostile file may take."""
     most_memory = 8 * 2**20
     """Bytes that reading may take at its height, whatever the size of the file."""
     many = 8000
@@ -255,7 +255,7 @@ def check_record(record: Item) -> None:
 
 
 def stated(items: Iterator[Item]) -> list[tuple[object, ...]]:
-    """What was read, in a form that compares: documents by their content."""
+    """Items that were read, in a form that compares: documents by their content."""
     return [_plain(item) for item in items]
 
 

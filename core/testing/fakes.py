@@ -38,7 +38,7 @@ class FakeClock:
 
 
 class FakeBank:
-    """What the fake provider was asked, and what it will answer by reference."""
+    """Requests that the fake provider got, and answers that it will give, by reference."""
 
     def __init__(self) -> None:
         self.intents: dict[str, PaymentIntent] = {}

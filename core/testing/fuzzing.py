@@ -25,7 +25,7 @@ def damaged(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
 
 
 def strange_texts() -> st.SearchStrategy[str]:
-    """What a field of a form may be sent: what people type, and what nobody types."""
+    """Texts that a field of a form may be sent: those that people type, and those nobody types."""
     return st.one_of(
         st.sampled_from(_STRANGE),
         st.text(max_size=40),

@@ -24,7 +24,7 @@ STATE = text(
     " (SELECT count(*) FROM pg_listening_channels()),"
     " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
 )
-"""What a plugin may leave on a connection that others use after it."""
+"""State that a plugin may leave on a connection that others use after it."""
 
 
 def journey(portal: Portal, slug: str, family: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ DIGITS = sum(WIDTHS)
 UNREAD = "?"
 _KEY, _AMOUNT = 2, 12
 _BEHIND = (_KEY, _AMOUNT)
-"""How many digits may stand behind the three zones."""
+"""Numbers of digits that may stand behind the three zones."""
 _SIGNS = re.compile(r"[0-9?][^0-9?]*[^0-9?\s][^0-9?]*[0-9?]")
 _RUNS = re.compile(r"[0-9?]+")
 _WHOLE_LINE = re.compile(rf"[0-9?]{{{DIGITS}}}\Z")
@@ -30,7 +30,7 @@ class Cmc7Error(ValueError):
 
 
 class KeyState(StrEnum):
-    """What the RLMC key said of a line."""
+    """Result of the check of a line with its RLMC key."""
 
     ABSENT = "absent"
     GOOD = "good"
@@ -99,7 +99,7 @@ def read_line(text: str, key: str = "") -> Line:
 
 
 def layout_hint() -> str:
-    """What to do about a scanner whose keyboard layout is not the machine's."""
+    """Advice for a scanner whose keyboard layout is not the machine's."""
     return _(
         "Le lecteur semble réglé sur un clavier américain (QWERTY) : réglez-le sur le clavier "
         "français (AZERTY), avec le code-barres de sa notice."

@@ -1,4 +1,4 @@
-"""What an agent decides about a cheque: accept, set aside, give back, undo, bounce.
+"""Decisions of an agent about a cheque: accept, set aside, give back, undo, bounce.
 
 Each decision, with its explanation or reason, stays in the cheque's history; none is deleted, and
 each is taken back by a reversal.
@@ -245,7 +245,7 @@ class Desk:
 
 
 def _explained(proposal: ChequeProposal) -> dict[str, object]:
-    """What stays in the history, so that the decision can be defended years later."""
+    """Facts that stay in the history, so that the decision can be defended years later."""
     return {
         "rule": proposal.rule, "reasons": list(proposal.reasons), "scores": dict(proposal.scores),
         "confidence": proposal.confidence, "algorithm": proposal.algorithm,

@@ -1,4 +1,4 @@
-"""What agents type, read from a posted form. Whatever cannot be read is a `UserError` in words."""
+"""Entries of agents, read from a posted form. Whatever cannot be read is a `UserError` in words."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def upload(form: Mapping[str, Any], name: str) -> tuple[str, bytes]:
 
 
 class RefusedFieldError(UserError):
-    """What was typed in `field` cannot be taken; the page comes back with the cursor there."""
+    """Refusal of the text typed in `field`; the page comes back with the cursor there."""
 
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)

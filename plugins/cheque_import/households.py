@@ -1,4 +1,4 @@
-"""What becomes of a family's cheques when it asks for its data, is erased, or was two."""
+"""Cheques of a family that asks for its data, is erased, or is merged with another."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _LAYOUT = "xlsx"
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did. With `problems`, nothing was stored."""
+    """Result of an import. With `problems`, nothing was stored."""
 
     batch_id: int | None = None
     new: int = 0
@@ -174,7 +174,7 @@ class Intake:
         return cheque
 
     def _noted(self, payment_id: int) -> bool:
-        """Whether a payment is one of our own cheques', or was noted before."""
+        """True if a payment belongs to one of our own cheques, or was noted before."""
         tenant = self._ctx.town.slug
         known = select(Cheque.id).where(
             Cheque.tenant_id == tenant,
@@ -439,7 +439,7 @@ def _sitting_digest(name: str) -> str:
 
 
 def _says_the_same(cheque: Cheque, record: ChequeRecord) -> bool:
-    """Whether a record at a cheque's place is that cheque: what only one of them tells agrees."""
+    """True if a record at a cheque's place is that cheque; a detail of only one counts as equal."""
     both_lines = record.zones is not None and bool(cheque.account)
     issuers = {plain(cheque.issuer), plain(record.issuer)} - {""}
     return (

@@ -1,4 +1,4 @@
-"""What a scanner typed on the wrong keyboard layout, undone.
+"""Correction of text that a scanner typed on the wrong keyboard layout.
 
 A scanner is a keyboard. Set to the American layout (as most are delivered) on a French machine, it
 presses the key that has the character in America, and the machine writes what that key has in
@@ -24,12 +24,12 @@ _ENOUGH = 6
 
 
 def meant(text: str) -> str:
-    """What a scanner meant, if it was set to the American layout on a French machine."""
+    """Text meant by a scanner that was set to the American layout on a French machine."""
     return text.translate(_MEANT)
 
 
 def wrong_layout(text: str) -> bool:
-    """Whether a text looks typed so: many of what the digit keys have in France, and no digit.
+    """True if a text looks typed on the wrong layout: many signs of French digit keys, few digits.
 
     A digit would be a sign above a digit key; coupons and lines have at most a few of those.
     """

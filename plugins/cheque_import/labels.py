@@ -1,4 +1,4 @@
-"""How states, events, rules and reasons are called on the pages."""
+"""Names of states, events, rules and reasons on the pages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def state(value: str) -> str:
 
 
 def event(action: str) -> str:
-    """What happened to a cheque."""
+    """Name of an event of a cheque."""
     return {
         "received": _("reçu"),
         "corrected": _("montant corrigé"),
@@ -62,7 +62,7 @@ def rule(value: str) -> str:
 
 
 def bounce_reasons() -> dict[str, str]:
-    """Why banks send cheques back: as it is kept, and as it is shown."""
+    """Reasons of banks to send cheques back: the text that is kept, and the text shown."""
     return {
         "sans provision": _("sans provision"),
         "opposition": _("opposition"),
@@ -97,7 +97,7 @@ def field(name: str) -> str:
 
 
 def gap(cents: int) -> str:
-    """How far a cheque is from the invoices meant: what is missing, or left over."""
+    """Difference between a cheque and the invoices meant: what is missing, or left over."""
     if cents < 0:
         return _("il manque %s") % euros(-cents)
     return _("%s de trop") % euros(cents)

@@ -27,7 +27,7 @@ from core.plugin import Base, TenantScoped
 
 
 class ChequeState(StrEnum):
-    """Where a cheque stands, apart from its deposit. The text is what the database keeps."""
+    """State of a cheque, apart from its deposit. The text is what the database keeps."""
 
     REVIEW = "review"
     CERTAIN = "certain"
@@ -154,7 +154,7 @@ class ChequeProposal(TenantScoped, Base):
 
 
 class ChequeEvent(TenantScoped, Base):
-    """What happened to a cheque, by whom, and with which explanation. Append-only."""
+    """Event in a cheque's history: the action, its author, its explanation. Append-only."""
 
     __tablename__ = "cheque_event"
     __table_args__ = (
@@ -233,7 +233,7 @@ class ChequeCounter(TenantScoped, Base):
 
 
 class ChequeLayout(TenantScoped, Base):
-    """Which heading of the town's own spreadsheet is which field."""
+    """Headings of the town's own spreadsheet, by field."""
 
     __tablename__ = "cheque_layout"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)

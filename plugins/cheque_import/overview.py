@@ -1,4 +1,4 @@
-"""What the pages show: cheques with their best explanation, counts, and totals to compare."""
+"""Data of the pages: cheques with their best explanation, counts, and totals to compare."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """Where an accepted cheque went: its family, the parts, and the cents left as a credit."""
+    """Posting of an accepted cheque: its family, the parts, and the cents left as a credit."""
 
     family: FamilyInfo | None
     invoices: tuple[tuple[InvoiceInfo | None, int], ...]
@@ -53,17 +53,17 @@ class Pile:
 
     @property
     def count(self) -> int:
-        """How many cheques it holds."""
+        """Number of cheques in the batch."""
         return sum(count for count, _cents in self.totals.values())
 
     @property
     def cents(self) -> int:
-        """What they come to."""
+        """Total of the batch's cheques, in cents."""
         return sum(cents for _count, cents in self.totals.values())
 
     @property
     def waiting(self) -> int:
-        """How many wait for a decision."""
+        """Number of the batch's cheques that wait for a decision."""
         return sum(self.totals.get(state, (0, 0))[0] for state in PENDING)
 
     @property
@@ -152,7 +152,7 @@ class Overview:
         return [self._shown(row) for row in rows]
 
     def history(self, cheque: Cheque) -> Sequence[ChequeEvent]:
-        """What happened to a cheque, from the first to the last."""
+        """Events of a cheque, from the first to the last."""
         return self._ctx.session.scalars(
             select(ChequeEvent)
             .where(ChequeEvent.tenant_id == self._town, ChequeEvent.cheque_id == cheque.id)
@@ -160,7 +160,7 @@ class Overview:
         ).all()
 
     def posted(self, cheque: Cheque) -> Posted | None:
-        """Where an accepted cheque went; None when it is not, or when its family was erased."""
+        """Posting of an accepted cheque; None if it is not accepted, or its family was erased."""
         accepted = (
             event.detail
             for event in reversed(self.history(cheque))

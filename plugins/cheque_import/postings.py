@@ -58,7 +58,7 @@ class Postings:
             )
 
     def problem(self, cheque: Cheque, shares: Shares) -> str:
-        """Why the cheque cannot be posted so, now; "" when it can. Its invoices are held."""
+        """Reason why the cheque cannot be posted so, now; "" when it can. Its invoices are held."""
         if cheque.state not in {*PENDING, ChequeState.TO_CLASSIFY}:
             return _("Ce chèque est déjà traité.")
         dated = validity.refusal(

@@ -43,12 +43,12 @@ class ChequeRecord:
     drawn_on: date | None = None
     slip_date: date | None = None
     line: int = 0
-    """Where it stands in its file, 1-based."""
+    """Line of the cheque in its file, 1-based."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChequeProblem:
-    """Why a line of a file was refused: which file, line, column and value, and what to do."""
+    """Reason why a line of a file was refused: its file, line, column, value, and what to do."""
 
     message: str
     file: str = ""

@@ -250,5 +250,5 @@ class Slips:
 
 
 def name_of(deposit: ChequeDeposit) -> str:
-    """How a slip is called: ``2025-CANTINE-0007``."""
+    """Name of a slip: ``2025-CANTINE-0007``."""
     return f"{deposit.year}-{deposit.regie}-{deposit.number:04d}"

@@ -1,4 +1,4 @@
-"""How long a cheque may be presented, and what is wrong with the paper itself."""
+"""Time in which a cheque may be presented, and problems of the paper itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def expires_on(drawn_on: date) -> date:
 def blockers(
     cheque: Cheque, today: date, *, twin: bool, again: bool = False
 ) -> tuple[str, ...]:
-    """Why a person must see this cheque whatever it matches.
+    """Reasons why a person must see this cheque, whatever it matches.
 
     `twin`, and `again` with one digit misread: it was perhaps scanned twice.
     """
@@ -51,7 +51,7 @@ def blockers(
 
 
 def notes(cheque: Cheque) -> tuple[str, ...]:
-    """What a person is told of the paper, and what stops nothing.
+    """Remarks about the paper for a person; they stop nothing.
 
     A line whose key is false hides its account only: a coupon still says what it says.
     """
@@ -61,7 +61,7 @@ def notes(cheque: Cheque) -> tuple[str, ...]:
 
 
 def refusal(cheque: Cheque, today: date, *, hold_post_dated: bool) -> str:
-    """Why the cheque cannot be posted today; "" when its date allows it."""
+    """Reason why the cheque cannot be posted today; "" when its date allows it."""
     if cheque.drawn_on is None:
         return ""
     if cheque.deposit_id is None and expires_on(cheque.drawn_on) < today:

@@ -91,7 +91,7 @@ class PayFiP(Plugin[PayFiPSettings]):
 
     @hookimpl
     def health_checks(self, ctx: TenantContext) -> Sequence[HealthCheck]:
-        """Whether PayFiP answers for each régie, and whether its page is where parents are sent."""
+        """Checks that PayFiP answers for each régie, and that the payment page has not moved."""
         settings, client = self.open(ctx)
         checks = [
             HealthCheck(f"PayFiP {key}", _problem(client, regie))

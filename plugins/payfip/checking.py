@@ -1,4 +1,4 @@
-"""Whether PayFiP is open for a régie, in words."""
+"""Checks that PayFiP is open for a régie, with the result in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found: `words` is a sentence for the operator."""
+    """Result of a check: `words` is a sentence for the operator."""
 
     open: bool
     words: str

@@ -30,7 +30,7 @@ ID_OP = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 @dataclass(frozen=True, slots=True)
 class PaymentDetail:
-    """What PayFiP says of an idOp, field by field, word for word."""
+    """Answer of PayFiP about an idOp, field by field, word for word."""
 
     dattrans: str
     exer: str
@@ -52,7 +52,7 @@ class PaymentDetail:
 
 @dataclass(frozen=True, slots=True)
 class ClientDetail:
-    """What PayFiP knows of a client number: up to three lines of name."""
+    """Answer of PayFiP about a client number: up to three lines of name."""
 
     libelleN1: str  # noqa: N815
     libelleN2: str  # noqa: N815
@@ -88,7 +88,7 @@ class Client:
     ) -> None:
         self.endpoint = endpoint
         self.moved_to = ""
-        """Where the service last sent its callers, "" while it stays where it is."""
+        """Address to which the service last sent its callers; "" if the service has not moved."""
         self._breaker = breaker or Breaker()
         self._clock = clock
         self._wire = wire.Wire(

@@ -61,14 +61,14 @@ SIGNATURES = {
     Operation.CLIENT: Signature(("numCli",), ("libelleN1", "libelleN2", "libelleN3", "numcli")),
 }  # fmt: skip
 _QUALIFICATIONS = ("", f"{{{ANSWERS}}}", f"{{{SERVICE}}}", f"{{{REQUESTS}}}")
-"""How a name below an operation's element may be written: bare, as the interface says, or in one of
+"""Ways to write a name below an operation's element: bare, as the interface says, or in one of
 the service's own namespaces, as its next version may. Nobody else's names are read."""
 FAULT_FIELDS = ("code", "descriptif", "libelle", "message", "severite")
 """As the contract has them. In recorded faults `descriptif` is empty and `message` is not there."""
 
 
 class MalformedAnswerError(ValueError):
-    """What came is not an answer in this interface: an HTML page, cut XML, another operation's."""
+    """Answer that does not follow the interface: an HTML page, cut XML, another operation's."""
 
 
 def envelope(element: etree._Element, *, prefix: str) -> bytes:

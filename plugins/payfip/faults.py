@@ -1,4 +1,4 @@
-"""What PayFiP answers when it does not answer, and what follows from it."""
+"""Faults and failures of PayFiP, and the errors that follow from them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _REFUSALS = {
     "R": RefusalKind.INVOICE,
     "A": RefusalKind.PAYER,
 }
-"""Whose doing a refusal is, by the letter of its code: the letter names the field that PayFiP
+"""Kind of a refusal, by the letter of its code: the letter names the field that PayFiP
 refuses (S saisie, T client, N and D addresses of the portal, M amount, R reference, A e-mail)."""
 _CODE = re.compile(r"[A-Z][0-9]{1,2}")
 
 
 def refusal_kind(code: str) -> RefusalKind:
-    """Whose doing it is that PayFiP refused to open a payment.
+    """Kind of PayFiP's refusal to open a payment: payer, invoice, settings or unknown.
 
     >>> refusal_kind("T2"), refusal_kind("X9")
     (<RefusalKind.SETTINGS: 'settings'>, <RefusalKind.UNKNOWN: 'unknown'>)
@@ -89,7 +89,7 @@ class PayFiPFaultError(Exception):
 
     @property
     def functional(self) -> bool:
-        """Whether the fault is about the question; else it is the service's own trouble."""
+        """True if the fault is about the question; false if the service itself is in trouble."""
         return self.detail.kind is FaultKind.FUNCTIONAL
 
     @property
@@ -118,7 +118,7 @@ class CircuitOpenError(UnavailableError):
 def to_start_error(
     fault: PayFiPFaultError, *, regie: str, numcli: str
 ) -> RetryableError | StartRefusedError:
-    """What a fault means when a payment was to be opened.
+    """Error for a fault that came when a payment was to be opened.
 
     Our mistake is for a person and must not be repeated blindly; the service's trouble passes.
     """
@@ -138,7 +138,7 @@ def to_start_error(
 
 
 def to_outcome_error(fault: PayFiPFaultError, pause: timedelta) -> RetryableError:
-    """What a fault means when an outcome was asked for and the fault is none of the P family.
+    """Error for a fault outside the P family that came when an outcome was asked for.
 
     Always retryable: whatever is wrong with the question, the parent may have paid, and a payment
     that is no longer asked after is money that nobody sees.

@@ -30,7 +30,7 @@ _LIGATURES = str.maketrans(
 )
 _NOT_OBJECT = re.compile(r"[^A-Za-z0-9]+")
 _SEPARATOR = r"[\s\-\u2010-\u2015\u2212./_]"
-"""What people and printers put between the parts of a reference; it carries no meaning."""
+"""Characters without meaning that people and printers put between the parts of a reference."""
 REFERENCE_PATTERN = (
     rf"{_SEPARATOR}*(?:[A-Za-z0-9]{_SEPARATOR}*)"
     f"{{{REFERENCE_LENGTHS.start},{REFERENCE_LENGTHS.stop - 1}}}"
@@ -99,7 +99,7 @@ def refdet(reference: str) -> str:
 
 
 def is_refdet(reference: str) -> bool:
-    """Whether PayFiP takes this reference, without its separators."""
+    """True if PayFiP takes this reference once its separators are removed."""
     return re.fullmatch(REFERENCE_PATTERN, reference) is not None
 
 
@@ -173,7 +173,7 @@ def url(field: str, value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """What `creerPaiementSecurise` takes, in the order in which it must be sent."""
+    """Fields of `creerPaiementSecurise`, in the order in which they must be sent."""
 
     exer: str
     mel: str

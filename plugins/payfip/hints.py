@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 MAX_HINT_BYTES = 16_384
 """Bytes of a body that are looked at: an idOp has 36."""
 MAX_HINTS = 8
-"""How many ids are taken from one notification: it costs no more than a few look-ups."""
+"""Largest number of ids taken from one notification, which costs a few look-ups at most."""
 
 _NAME = re.compile(r"id[_-]?op", re.IGNORECASE)
 _UUID = re.compile(

@@ -54,7 +54,7 @@ class JournalLine:
 
     @property
     def paid(self) -> bool:
-        """Whether this line is money."""
+        """True if this line counts as money paid."""
         return self.result in PAID
 
 
@@ -68,7 +68,7 @@ class OurPayment:
     settled: bool
     authorisation: str = ""
     on: date | None = None
-    """When it was paid, or asked for when it was not."""
+    """Day of the payment, or of the request when nothing was paid."""
     reversed: bool = False
     """It was settled and then taken back."""
 
@@ -82,7 +82,7 @@ class Journal:
 
 
 class DifferenceKind(StrEnum):
-    """How the two differ, gravest first."""
+    """Kinds of difference between the journal and Préau, gravest first."""
 
     PAID_NOT_HERE = "paid_not_here"
     """PayFiP has the money, Préau knows the reference but has not settled it."""
@@ -110,7 +110,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came of a comparison. `agreed` counts the payments that both tell alike."""
+    """Result of a comparison. `agreed` counts the payments that both sides report alike."""
 
     agreed: int = 0
     agreed_amount: int = 0
@@ -304,7 +304,7 @@ def _key(refdet: str) -> str:
 
 
 def describe(kind: DifferenceKind) -> str:
-    """What a difference means and what to do about it, for the régisseur."""
+    """Meaning of a difference and the action to take, for the régisseur."""
     return {
         DifferenceKind.PAID_NOT_HERE: _(
             "Payé chez PayFiP, non soldé ici. Interrogez de nouveau le paiement."

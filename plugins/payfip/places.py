@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 PUBLIC_ZONE = ".gouv.fr"
-"""Where the State has its services, and moves them to: in June 2021 PayFiP's host changed."""
+"""Zone of the State's services, also after a move: in June 2021 PayFiP's host changed."""
 
 _HERE = {"localhost", "127.0.0.1", "::1"}
 """This machine, where only a simulator is: no proxy leads to it."""
@@ -22,7 +22,7 @@ def redirect_target(source: str, location: str) -> str:
 
 
 def follows(source: str, target: str) -> bool:
-    """Whether a message that was meant for `source` may be sent to `target` instead.
+    """True if a message that was meant for `source` may be sent to `target` instead.
 
     Over TLS within the State's zone, or on the same machine by the same scheme: an amount and an
     e-mail address stand in it, and what comes back decides about money.
@@ -40,7 +40,7 @@ def follows(source: str, target: str) -> bool:
 
 
 def in_public_zone(url: str) -> bool:
-    """Whether an address is one of the State's, over TLS and without anything unusual in it.
+    """True if an address is one of the State's, over TLS and without anything unusual in it.
 
     >>> in_public_zone("https://www.payfip.gouv.fr/tpa/services/securite")
     True

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 KEY = "payfip"
 
 PAGE_LIFE = timedelta(minutes=14)
-"""How long a parent is led back to PayFiP's page. It lives for about 15 minutes; the minute less
-keeps a parent from arriving at a page that has just closed."""
+"""Time during which a parent is led back to PayFiP's page. The page lives for about 15 minutes;
+the minute less keeps a parent from arriving at a page that has just closed."""
 NOT_RECEIVED = timedelta(minutes=15)
-"""How long after its creation an idOp that is said to be unknown may be one not yet received."""
+"""Age below which an idOp that is said to be unknown may be one not yet received."""
 MAY_SETTLE = timedelta(hours=2)
-"""How long after its creation an idOp may still get an outcome, or a better one."""
+"""Age below which an idOp may still get an outcome, or a better one."""
 
 _MEANS = {"P": Means.CARD, "V": Means.ONLINE_DEBIT}
 _FAILURES = {
@@ -69,7 +69,7 @@ class PayFiPProvider:
             self.label = _("PayFiP (essai, aucun argent n’est prélevé)")
 
     def capabilities(self, regie: str) -> Capabilities | None:
-        """What PayFiP can do for this régie; None when the settings do not name it."""
+        """Abilities of PayFiP for this régie; None when the settings do not name the régie."""
         own = self._settings.regies.get(regie)
         if own is None:
             return None
@@ -216,7 +216,7 @@ class PayFiPProvider:
         return ""
 
     def _stale_test(self, attempt: Attempt) -> bool:
-        """Whether this is test money that arrives after the régie began to take real money."""
+        """True for test money that arrives after the régie began to take real money."""
         own = self._settings.regies.get(attempt.regie)
         return (
             attempt.asked.get("saisie") == Mode.TEST

@@ -15,7 +15,7 @@ MARGIN = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What a journal and Préau say differently, over the days that the journal covers."""
+    """Differences between a journal and Préau, over the days that the journal covers."""
 
     lines: int
     comparison: Comparison

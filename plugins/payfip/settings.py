@@ -1,4 +1,4 @@
-"""What a town says about PayFiP: ``[plugins.payfip]`` of its tenant.toml.
+"""Settings of a town for PayFiP: ``[plugins.payfip]`` of its tenant.toml.
 
 ::
 
@@ -37,7 +37,7 @@ class Mode(StrEnum):
 
 
 class ReferenceRule(StrEnum):
-    """Where `refdet` comes from, which follows from who keeps the truth about the debt."""
+    """Source of `refdet`, which depends on the party that keeps the truth about the debt."""
 
     TITRE = "titre"
     """The trésorerie knows the debt: its reference exactly, or no payment. One at a time."""
@@ -49,7 +49,7 @@ class ReferenceRule(StrEnum):
 
 
 class Exercise(StrEnum):
-    """Which year is sent as `exer`."""
+    """Year that is sent as `exer`."""
 
     INVOICE = "invoice"
     CURRENT = "current"
@@ -76,12 +76,12 @@ class Regie(PluginSettings):
 
     @property
     def sends_titres(self) -> bool:
-        """Whether the trésorerie's references must be sent as they are."""
+        """True if the trésorerie's references must be sent as they are."""
         return self.reference is ReferenceRule.TITRE
 
     @property
     def several_invoices(self) -> bool:
-        """Whether one payment may carry several invoices: PayFiP itself takes one reference."""
+        """True if one payment may carry several invoices: PayFiP itself takes one reference."""
         return not self.sends_titres
 
 
@@ -99,7 +99,7 @@ class PayFiPSettings(PluginSettings):
     read_timeout: Annotated[float, Field(gt=0, le=60)] = 12.0
     """For the whole answer, not for each piece of it: a parent is waiting behind."""
     technical_pause: Annotated[int, Field(ge=0, le=7200)] = 1800
-    """How long to leave the service alone after it said that it is in trouble (the guide's 30
+    """Time to leave the service alone after it said that it is in trouble (the guide's 30
     minutes). A parent's return and a notification still ask at once."""
 
     @field_validator("endpoint", "page", "simulator")
@@ -142,7 +142,7 @@ class PayFiPSettings(PluginSettings):
 
     @property
     def service_url(self) -> str:
-        """Where the three operations are called."""
+        """Address at which the three operations are called."""
         return self.simulator + SERVICE_PATH if self.simulator else self.endpoint
 
     @property

@@ -1,4 +1,4 @@
-"""Where PayFiP knocks, and where the régisseur compares its journal with Préau."""
+"""Views of PayFiP: the notification, and the comparison of PayFiP's journal with Préau."""
 
 from __future__ import annotations
 

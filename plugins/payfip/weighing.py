@@ -19,7 +19,7 @@ NOTED = ("exer",)
 """The fields whose difference is only kept: recorded answers carry ``20`` where 2019 was asked."""
 
 CLOCK_TOLERANCE = timedelta(minutes=10)
-"""How far PayFiP's clock and ours may differ; its times also have no seconds."""
+"""Allowed difference between PayFiP's clock and ours; PayFiP's times also have no seconds."""
 
 _BLANKS = " \t\u00a0\u2009\u202f"
 _AMOUNT = re.compile(rf"[0-9]+|[0-9]{{1,3}}(?:[{_BLANKS}][0-9]{{3}})+")
@@ -36,7 +36,7 @@ def differences(
 
 
 def same(name: str, asked: str, answered: str) -> bool:
-    """Whether both sides mean the same. An empty field means nothing, so it is never the same."""
+    """True if both sides mean the same. An empty field means nothing, so it is never the same."""
     if not asked or not answered:
         return False
     if name == "montant":

@@ -38,7 +38,7 @@ class RedirectError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, and from where."""
+    """Answer to an exchange: status, content, and the address that gave it."""
 
     status: int
     content: bytes
@@ -61,7 +61,7 @@ class Deadline:
         self._local.at += seconds
 
     def bound(self, timeout: float | None) -> float:
-        """How long a wait may take now.
+        """Longest time that a wait may take now, in seconds.
 
         Raises:
             httpcore.ReadTimeout: the exchange has had its time.
@@ -180,7 +180,7 @@ class Wire:
         raise RedirectError("too many redirects")
 
     def location(self, url: str) -> str:
-        """Where a page sends a browser on to; "" when it answers by itself.
+        """Address to which a page redirects a browser; "" when the page answers by itself.
 
         Raises:
             httpcore.TimeoutException, httpcore.NetworkError...: no answer.

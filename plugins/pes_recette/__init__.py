@@ -19,14 +19,14 @@ from core.plugin import gettext as _
 
 
 class Product(BaseModel):
-    """What a product code (``CodProdLoc``) means in this town."""
+    """Meaning of a product code (``CodProdLoc``) in this town."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     regie: str = ""
     """The régie whose invoices have it on their first line; "": that of the settings."""
     tax: TaxKind = TaxKind.OTHER
-    """What its lines are to the income tax. Nothing in PES says it, and nothing is guessed."""
+    """Kind of the product for the income tax. Nothing in PES says it, and nothing is guessed."""
 
 
 class PesSettings(PluginSettings):
@@ -37,7 +37,7 @@ class PesSettings(PluginSettings):
     products: Mapping[str, Product] = Field(default_factory=dict)
     """The régies' own products by code, as ``[plugins.pes_recette.products.RS01]``."""
     only_listed: bool = False
-    """Whether `regie` is only for listed products that name none, and all others are left out."""
+    """True if `regie` is only for listed products that name none; all others are left out."""
     days_to_pay: int = Field(default=30, ge=0, le=365)
     """PES has no due date: so many days after the notice (``DteAsp``), else after the slip."""
     income_code: str = Field(default="", pattern=r"^[A-Z0-9]{0,2}$")
@@ -72,7 +72,7 @@ class PesRecette(Plugin[PesSettings]):
 
     @hookimpl
     def health_checks(self, ctx: TenantContext) -> Sequence[HealthCheck]:
-        """Whether every régie of the settings exists in the town."""
+        """Check that every régie of the settings exists in the town."""
         settings = ctx.settings(self)
         named = {settings.regie, *(product.regie for product in settings.products.values())} - {""}
         unknown = sorted(named - {regie.key for regie in ctx.town.regies})

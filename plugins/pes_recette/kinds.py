@@ -33,7 +33,7 @@ COMPLEMENT, REISSUED, REDUCTION = "07", "08", "06"
 
 
 class Kind(Enum):
-    """What a piece is to the family that it names."""
+    """Kind of a piece, for the family that the piece names."""
 
     INVOICE = "invoice"
     COMPLEMENT = "complement"

@@ -33,7 +33,7 @@ class Share:
     family_code: str
     lines: list[Line] = field(default_factory=list)
     alone: bool = True
-    """Whether it is all of its piece."""
+    """True if the share is all of its piece."""
 
 
 def debtor_of(line: Line) -> Values:
@@ -77,7 +77,7 @@ def family_code(debtor: Values, row: int) -> str:
 
 
 def looks_like_nir(text: str) -> bool:
-    """Whether it may be a social security number, of 13 characters or with its key of two."""
+    """True if a text may be a social security number, of 13 characters or with its key of two."""
     match = _NIR.fullmatch(re.sub(r"[\s.-]", "", text.upper()))
     return match is not None and (match[2] is None or _key_is_right(match))
 
@@ -142,7 +142,7 @@ def party(line: Line) -> str:
 
 
 def is_natural_person(debtor: Values) -> bool:
-    """Whether it is an individual, as far as the file says."""
+    """True if the debtor is an individual, as far as the file says."""
     return code(debtor.get("CatTiers")) in {"", NATURAL_PERSON}
 
 

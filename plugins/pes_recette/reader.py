@@ -49,7 +49,7 @@ _KEPT = {
     "PJRef": {"IdUnique", "NomPJ"},
     "Recouvrement": {"MtReco", "IdEncaissement"},
 }  # fmt: skip
-"""What is read of each block. Everything else may come and go with versions and publishers."""
+"""Data that is read of each block. Everything else may come and go with versions and publishers."""
 
 Values = dict[str, str]
 
@@ -105,7 +105,7 @@ class Piece:
 
     @property
     def has_attachments(self) -> bool:
-        """Whether it, or a line of it, refers to an attachment."""
+        """True if the piece, or a line of it, refers to an attachment."""
         return bool(self.attached) or any(line.attached for line in self.lines)
 
 
@@ -139,7 +139,7 @@ def read(path: Path) -> Iterator[Opened | Piece | Closed]:
 
 
 class State:
-    """Where one is in the file."""
+    """Position of the reader in the file."""
 
     def __init__(self) -> None:
         self.pieces = 0

@@ -148,7 +148,7 @@ class _Reading:
             yield self._invoice(piece, share, kind)
 
     def _amount(self, line: Line) -> int:
-        """What a line comes to with its VAT, in cents; both are added to the slip's sums."""
+        """Amount of a line with its VAT, in cents; net and VAT are added to the slip's sums."""
         cents = {}
         for name in ("MtHT", "MtTVA"):
             said = line.values.get(name)
@@ -270,7 +270,7 @@ def _label(line: Line) -> str:
 
 
 def _is_collected(line: Line) -> bool:
-    """Whether the file says that the money of a line came in before it was billed."""
+    """True if the file says that the money of a line came in before the line was billed."""
     amount = line.collected.get("MtReco", "")
     if not amount:
         return bool(line.collected.get("IdEncaissement"))

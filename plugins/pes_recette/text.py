@@ -22,7 +22,7 @@ WRITTEN = frozenset(
 """Characters outside ASCII that European names and labels hold."""
 
 _MISREAD = re.compile("[ÂÃ][\u0080-\u00bf]|â(?:€|\u0080)")
-"""What UTF-8 looks like when it was read byte by byte."""
+"""Pattern of UTF-8 that was read byte by byte."""
 _CONTROL = re.compile("[\u0080-\u009f]")
 _NAMES = {
     "utf-8-sig": "utf-8", "utf-16-le": "utf-16le", "utf-16-be": "utf-16be",
@@ -74,7 +74,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _as_utf8(text: str) -> str | None:
-    """What the text is if its characters are the bytes of UTF-8, and that is a text; else None."""
+    """Text whose UTF-8 bytes are the characters of `text`; None if there is no such text."""
     raw = bytearray()
     for character in text:
         if ord(character) < 0x100:

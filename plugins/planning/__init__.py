@@ -86,7 +86,7 @@ class Planning(Plugin[PlanningSettings]):
 
     @hookimpl
     def chat_skills(self, ctx: TenantContext) -> Sequence[ChatSkill]:
-        """What families may say in a chat."""
+        """Requests that families may make in a chat."""
         from plugins.planning.chat import PlanningSkill  # noqa: PLC0415
 
         found: list[Any] = [PlanningSkill(ctx, ctx.settings(self))]
@@ -120,7 +120,7 @@ class Planning(Plugin[PlanningSettings]):
 
     @hookimpl
     def family_data(self, ctx: TenantContext, family_id: int) -> dict[str, Any] | None:
-        """What the family asked for."""
+        """Requests of the family, and the days that it booked."""
         from plugins.planning import households  # noqa: PLC0415
 
         return households.data(ctx, family_id)
@@ -158,7 +158,7 @@ class Planning(Plugin[PlanningSettings]):
 
     @hookimpl
     def message_kinds(self, ctx: TenantContext) -> Sequence[MessageKind]:
-        """What families are told."""
+        """Messages to families, and the order to the caterer."""
         from plugins.planning.orders import OrderKind  # noqa: PLC0415
         from plugins.planning.telling import KINDS  # noqa: PLC0415
 

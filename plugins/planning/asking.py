@@ -45,7 +45,7 @@ _YEAR = re.compile(r"fin d\w* ?(l )?annee|l annee|toute l annee")
 
 
 class Sense(StrEnum):
-    """What is meant."""
+    """Kind of request that a text makes."""
 
     SHOW = "show"
     DAYS = "days"
@@ -54,7 +54,7 @@ class Sense(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What was understood; empty tuples are what was not said."""
+    """Content of an understood text; an empty tuple stands for a part that was not said."""
 
     sense: Sense
     wish: Wish
@@ -83,7 +83,7 @@ def understand(
     until_summer: date,
     days: tuple[date, date] | None = None,
 ) -> Meaning | None:
-    """What a text means; None: nothing about days.
+    """Meaning of a text; None when the text says nothing about days.
 
     `days` is what the chat understood itself, for dates that nothing here reads.
     """

@@ -102,16 +102,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a wish."""
+    """Result of a wish."""
 
     asked: Asked
     decision: Decision
     state: State | None
-    """Where the day stands now."""
+    """State of the day now."""
 
     @property
     def changed(self) -> bool:
-        """Whether anything is different from before."""
+        """True if the decision changes the day."""
         return self.decision.verdict in AFTER
 
     def as_json(self) -> dict[str, Any]:
@@ -203,7 +203,7 @@ class Book:
     def look(
         self, children: Collection[int], days: Sequence[date], services: Collection[str] = ()
     ) -> dict[tuple[int, str, date], Cell]:
-        """What is known of `children` on `days`, each service: to show it, or to judge wishes."""
+        """Known facts of `children` on `days`, each service: to show them, or to judge wishes."""
         if not children or not days:
             return {}
         seen = _Seen(self, children, min(days), max(days))
@@ -217,7 +217,7 @@ class Book:
         }
 
     def weigh(self, wishes: Sequence[Asked], *, by_pattern: bool = False) -> list[Answer]:
-        """What each wish would lead to now, without writing anything: for the words before."""
+        """Answers that wishes would get now, without writing anything: to show before a request."""
         seen = self._seen(wishes)
         return [
             Answer(wish, self._decide(seen, wish, by_pattern=by_pattern), seen.state(wish))
@@ -393,7 +393,7 @@ class _Row:
 
 
 class _Seen:
-    """What a request looks at, read at once; it follows the changes that the request makes."""
+    """Data for a request, read at once and kept in step with the changes of the request."""
 
     def __init__(
         self,
@@ -416,7 +416,7 @@ class _Seen:
         self._read_bookings(wishes)
 
     def cell(self, child_id: int, service: Service, day: date) -> Cell:
-        """What `rules.decide` wants to know."""
+        """Facts that `rules.decide` needs."""
         enrolment = enrolment_on(self._enrolments.get(child_id, ()), service.key, day)
         row = self._rows.get((child_id, service.key, day))
         place = row.place if row is not None and row.state in {*TAKEN, State.WAITING} else (
@@ -440,14 +440,14 @@ class _Seen:
         )
 
     def matters(self, child_id: int, service: Service, day: date) -> bool:
-        """Whether there is anything to show: an enrolment, or what is left of one."""
+        """True if there is anything to show: an enrolment, or a booking that is not cancelled."""
         row = self._rows.get((child_id, service.key, day))
         return enrolment_on(self._enrolments.get(child_id, ()), service.key, day) is not None or (
             row is not None and row.state is not State.CANCELLED
         )
 
     def state(self, wish: Asked) -> State | None:
-        """Where the day stands."""
+        """State of the day; None without a booking row."""
         row = self._rows.get((wish.child_id, wish.service, wish.day))
         return None if row is None else row.state
 
@@ -465,7 +465,7 @@ class _Seen:
         return None if limit is None else limit - self._taken[service.key, place, day]
 
     def is_closed(self, service: str, place: str, day: date) -> bool:
-        """Whether the town closed the day here."""
+        """True if the town closed the day for this service and place."""
         return any(
             (day, key, where) in self._closures for key in ("", service) for where in ("", place)
         )

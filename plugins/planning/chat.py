@@ -1,4 +1,4 @@
-"""What families may say in a chat: the week, an absence, a day more, a week until the holidays.
+"""Requests of families in a chat: the week, an absence, a day more, a week until the holidays.
 
 Words change nothing: the answer says what would happen, and a button does it. A button carries
 numbers, decided anew when it is pressed: children, services by their place in the settings, days.

@@ -1,4 +1,4 @@
-"""What agents do: count, list, mark who is there, close a day, decide late, export for billing."""
+"""Work of agents: count, list, mark presence, close a day, decide late, export for billing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OLDEST_TAP = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many children of one service, place and meal code."""
+    """Numbers of children of one service, place and meal code."""
 
     service: str
     place: str
@@ -58,7 +58,7 @@ class Line:
 
     @property
     def unplanned(self) -> bool:
-        """Whether the child is there without a booking."""
+        """True if the child is there without a booking."""
         return self.mark == PRESENT and self.state not in TAKEN
 
 
@@ -362,7 +362,7 @@ class Desk:
         return sorted(found, key=lambda pair: (pair[1], pair[0].name.casefold(), pair[0].id))
 
     def trail(self, child_id: int, limit: int = 100) -> Sequence[PlanningChange]:
-        """What happened to a child's days, the latest first."""
+        """History of a child's days, the latest change first."""
         return self._ctx.session.scalars(
             select(PlanningChange)
             .where(PlanningChange.tenant_id == self._tenant, PlanningChange.child_id == child_id)
@@ -371,7 +371,7 @@ class Desk:
         ).all()
 
     def billing(self, first: date, last: date) -> str:
-        """What is to be billed, as CSV: child, service and day, each once.
+        """Days to bill, as CSV: child, service and day, each once.
 
         Presences without a booking stand in it too; prices are the billing software's business.
 

@@ -43,7 +43,7 @@ REGULAR = "planning.regular"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong in a line of a file."""
+    """Error in a line of a file."""
 
     line: int
     column: str
@@ -70,7 +70,7 @@ class Row:
 
 @dataclass(slots=True)
 class Report:
-    """What a file says: its rows, its problems, and what was done."""
+    """Result of reading a file: its rows, its problems, and what was done."""
 
     rows: list[Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)

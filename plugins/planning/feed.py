@@ -60,7 +60,7 @@ class Feeds:
         )
 
     def since(self, family_id: int) -> datetime | None:
-        """When the family's address was made; None without one."""
+        """Time at which the family's address was made; None without an address."""
         found: datetime | None = self._ctx.session.scalar(
             select(PlanningFeed.created_at).where(
                 PlanningFeed.tenant_id == self._ctx.town.slug,
@@ -71,7 +71,7 @@ class Feeds:
         return found
 
     def family(self, token: str) -> int | None:
-        """Whose address it is; None for one that is forged, of another town or revoked."""
+        """Family of an address; None for an address that is forged, of another town or revoked."""
         name, _dot, signature = token.partition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(name).encode()):
             return None

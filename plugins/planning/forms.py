@@ -1,4 +1,4 @@
-"""What families and agents type, read from a posted form. What cannot be read is a `UserError`."""
+"""Input of families and agents, read from a posted form. Unreadable input is a `UserError`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cells(values: Iterable[str]) -> set[Cell]:
 
 
 def wishes(form: Any) -> list[Asked]:
-    """What changed between what the page showed (`was`) and what was ticked (`is`).
+    """Changes from the days that the page showed (`was`) to the days that were ticked (`is`).
 
     A form that was shown to be confirmed carries its wishes as they are (`add`, `remove`).
     """

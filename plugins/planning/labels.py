@@ -51,7 +51,7 @@ def clock(value: datetime) -> str:
 
 
 def state(value: State | None, *, late: bool = False) -> str:
-    """Where a day stands, in a word or two."""
+    """State of a day, in a word or two."""
     if value is State.BOOKED and late:
         return _("réservé hors délai")
     return {
@@ -65,7 +65,7 @@ def state(value: State | None, *, late: bool = False) -> str:
 
 
 def verdict(value: Verdict, why: Why | None, deadline: datetime | None) -> str:
-    """What a wish leads to, as the end of a sentence that begins with child, service and day."""
+    """Result of a wish, as the end of a sentence that begins with child, service and day."""
     if value is Verdict.REFUSE:
         return refusal(why, deadline)
     return {
@@ -114,5 +114,5 @@ def trail(value: str) -> str:
 
 
 def colon() -> str:
-    """What stands between a thing and what is said of it."""
+    """Colon between a thing and its description, spaced as the language asks."""
     return _(" : ")

@@ -72,7 +72,7 @@ class PlanningDay(TenantScoped, Base):
 
 
 class PlanningBooking(TenantScoped, Base):
-    """Where a child's day in a service stands."""
+    """State of a child's day in a service."""
 
     __tablename__ = "planning_booking"
     __table_args__ = (
@@ -94,7 +94,7 @@ class PlanningBooking(TenantScoped, Base):
 
 
 class PlanningRequest(TenantScoped, Base):
-    """What somebody asked for at one moment, and each answer: the proof. Append-only."""
+    """Request made at one moment, and each answer: the proof. Append-only."""
 
     __tablename__ = "planning_request"
     __table_args__ = (
@@ -163,7 +163,7 @@ class PlanningPattern(TenantScoped, Base):
 
 
 class PlanningAttendance(TenantScoped, Base):
-    """Who was there, as tapped by whoever stood in the room."""
+    """Presence or absence of a child, as tapped by the person in the room."""
 
     __tablename__ = "planning_attendance"
     __table_args__ = (
@@ -180,7 +180,7 @@ class PlanningAttendance(TenantScoped, Base):
 
 
 class PlanningOrder(TenantScoped, Base):
-    """What was ordered from the caterer for a day. Version 1 is the deadline's. Append-only."""
+    """Order to the caterer for a day. Version 1 is the deadline's. Append-only."""
 
     __tablename__ = "planning_order"
     __table_args__ = (UniqueConstraint("tenant_id", "service", "day", "version"),)

@@ -17,7 +17,7 @@ from plugins.planning.settings import PlanningSettings
 
 ORDER = "order"
 FURTHEST_DAYS = 70
-"""How far ahead deadlines may lie; "day 1 of the month before" is 61 days."""
+"""Days ahead that deadlines may lie; "day 1 of the month before" is 61 days."""
 
 Counts = list[list[Any]]
 
@@ -44,7 +44,10 @@ class Orders:
         return mails
 
     def due(self, service: Service, day: date) -> datetime:
-        """When the day's order is frozen: nothing is asked for in time any more."""
+        """Time at which the day's order is frozen: the later deadline of adding and cancelling.
+
+        Where one has no deadline, the start of the day counts.
+        """
         ends = [
             instant(day, 0)
             if rule.kind is DeadlineKind.NONE
@@ -109,7 +112,7 @@ class Orders:
 
 
 def difference(before: Counts, after: Counts) -> Counts:
-    """What changed between two orders: place, meal code, children more or less."""
+    """Changes between two orders: place, meal code, children more or less."""
     old = {(place, meal): number for place, meal, number in before}
     new = {(place, meal): number for place, meal, number in after}
     return [

@@ -29,7 +29,7 @@ class Patterns:
         self._ctx = ctx
 
     def wishes(self, form: Any) -> list[Asked]:
-        """What the form's week asks for on each day of its range.
+        """Wishes of the form's week for each day of its range.
 
         Raises:
             UserError: no child, or a range that cannot be.

@@ -55,7 +55,7 @@ class Late(StrEnum):
 
 
 class Kind(StrEnum):
-    """What an enrolment lets a family do."""
+    """Kind of an enrolment, by the changes that a family may make."""
 
     REGULAR = "regular"
     OCCASIONAL = "occasional"
@@ -64,7 +64,7 @@ class Kind(StrEnum):
 
 
 class State(StrEnum):
-    """Where a child's day in a service stands. The text is what the database keeps."""
+    """State of a child's day in a service. The text is the value that the database keeps."""
 
     BOOKED = "booked"
     WAITING = "waiting"
@@ -80,14 +80,14 @@ TAKEN = frozenset({State.BOOKED, State.ABSENT})
 
 
 class Wish(StrEnum):
-    """What is asked for a day."""
+    """Wish for a day: to add it or to remove it."""
 
     ADD = "add"
     REMOVE = "remove"
 
 
 class Verdict(StrEnum):
-    """What a wish leads to."""
+    """Result of a wish."""
 
     BOOK = "book"
     BOOK_LATE = "book_late"
@@ -144,7 +144,7 @@ class Calendar:
     public: Mapping[date, str] = field(default_factory=dict)
 
     def knows(self, day: date) -> bool:
-        """Whether the school year of `day` is published."""
+        """True if the school year of `day` is published."""
         return self.first <= day <= self.last
 
     def is_working_day(self, day: date) -> bool:
@@ -160,14 +160,14 @@ class Calendar:
         )
 
     def counts(self, day: date, counting: Counting) -> bool:
-        """Whether a deadline of this kind counts `day`."""
+        """True if a deadline of this kind counts `day`."""
         if counting is Counting.SCHOOL:
             return self.is_school_day(day)
         return counting is Counting.CALENDAR or self.is_working_day(day)
 
 
 class DeadlineKind(StrEnum):
-    """How a deadline is found."""
+    """Method to find a deadline."""
 
     NONE = "none"
     """Until the day itself is over."""
@@ -238,13 +238,13 @@ class Service:
     places: int | None = None
     """Children a day at one place (school, site); None: no limit."""
     places_at: Mapping[str, int] = field(default_factory=dict)
-    """Where a place has a number of its own."""
+    """Children a day at each place that has its own number."""
     add: Deadline = NO_DEADLINE
     cancel: Deadline = NO_DEADLINE
     late: Late = Late.REFUSE
     waiting_list: bool = False
     window_days: int | None = None
-    """How far ahead families may book."""
+    """Days ahead that families may book; None: no limit."""
     order: bool = False
     """Meals are ordered from a caterer."""
 
@@ -253,7 +253,7 @@ class Service:
         return self.places_at.get(place, self.places)
 
     def opens(self, day: date, calendar: Calendar) -> bool:
-        """Whether the service is open on `day`, closures apart."""
+        """True if the service is open on `day`, closures apart."""
         if not calendar.knows(day) or day.weekday() not in self.weekdays or day in calendar.public:
             return False
         return self.period is Period.ALL or (
@@ -292,18 +292,18 @@ class Home:
     handover: int = 0
 
     def has(self, day: date) -> bool:
-        """Whether the child lives in this home on `day`."""
+        """True if the child lives in this home on `day`."""
         return in_weeks(day - timedelta(days=(day.weekday() - self.handover) % 7), self.weeks)
 
 
 def in_weeks(day: date, weeks: Weeks) -> bool:
-    """Whether the ISO week of `day` is one of `weeks`. Week 53 and week 1 are both odd."""
+    """True if the ISO week of `day` is one of `weeks`. Week 53 and week 1 are both odd."""
     return weeks is Weeks.ALL or (day.isocalendar().week % 2 == 0) == (weeks is Weeks.EVEN)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is known of one child, service and day when a wish is judged."""
+    """Known facts of one child, service and day when a wish is judged."""
 
     day: date
     service: Service
@@ -413,7 +413,7 @@ class Pattern:
     def wishes(
         self, services: Sequence[Service], first: date, last: date, calendar: Calendar
     ) -> Iterator[tuple[date, Service, Wish]]:
-        """What the pattern asks for on each open day of a span, both ends included."""
+        """Wishes of the pattern for each open day of a span, both ends included."""
         day = first
         while day <= last:
             if in_weeks(day, self.weeks):

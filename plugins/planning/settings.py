@@ -91,7 +91,7 @@ class ServiceSettings(_Strict):
     period: Period = Period.SCHOOL
     places: int | None = Field(default=None, ge=0, le=100_000)
     places_at: dict[str, int] = Field(default_factory=dict)
-    """Where a school has a number of its own, by the name that the enrolments give."""
+    """Children a day at each school with its own number, by the name that the enrolments give."""
     add: DeadlineField = DeadlineSettings(always=True)
     cancel: DeadlineField = DeadlineSettings(always=True)
     late: Late = Late.REFUSE
@@ -138,7 +138,7 @@ class PlanningSettings(PluginSettings):
     """Keys the addresses of calendar feeds. Give it as a reference; a new one ends all of them."""
     zone: Literal["A", "B", "C"] | None = None
     region: str = "metropole"
-    """Whose public holidays: see docs/planning-operating.md."""
+    """Region whose public holidays apply: see docs/planning-operating.md."""
     school_weekdays: tuple[Weekday, ...] = ("monday", "tuesday", "thursday", "friday")
     holidays: tuple[HolidaySettings, ...] = ()
     known_until: date | None = None

@@ -1,4 +1,4 @@
-"""What families are told: the proof of a request, a free place, a closed day, reminders."""
+"""Messages to families: the proof of a request, a free place, a closed day, reminders."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tell(ctx: TenantContext, book: Book, outcome: Outcome, *, family_id: int | N
 
 
 class _Kind:
-    """What all kinds share."""
+    """Base of the message kinds for families."""
 
     def __init__(self, ctx: TenantContext, settings: PlanningSettings) -> None:
         self._ctx = ctx

@@ -52,7 +52,7 @@ class TelegramBot(Plugin[TelegramSettings]):
         return ctx.settings(self)
 
     def courier(self, ctx: TenantContext) -> Courier:
-        """What sends for the town."""
+        """Courier that sends the town's messages."""
         return Courier(ctx, self.settings(ctx), self.bots)
 
     @hookimpl
@@ -132,7 +132,7 @@ class TelegramBot(Plugin[TelegramSettings]):
 
     @hookimpl
     def health_checks(self, ctx: TenantContext) -> Sequence[HealthCheck]:
-        """Whether sending is stopped, and whether Telegram knows the town's bot."""
+        """Check that sending is not stopped, and that Telegram knows the town's bot."""
         settings = self.settings(ctx)
 
         def check() -> str:
@@ -141,7 +141,7 @@ class TelegramBot(Plugin[TelegramSettings]):
         return [HealthCheck("Telegram", check)]
 
     def skills(self, ctx: TenantContext) -> Skills:
-        """What the bot can do in the town, by itself and through other plugins."""
+        """Skills of the bot in the town, its own and those of other plugins."""
         return other_skills.joined(ctx, own_skills())
 
     def _answer(self, ctx: TenantContext, payload: dict[str, Any]) -> None:

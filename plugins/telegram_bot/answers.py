@@ -63,7 +63,7 @@ REPEATABLE = frozenset(
 """Methods that may be called twice without harm: for them, unknown is not sent."""
 
 WAIT_UNSAID = timedelta(seconds=10)
-"""How long to wait after a 429 that does not say."""
+"""Time to wait after a 429 that names no time."""
 LONGEST_WAIT = timedelta(hours=6)
 """More than Telegram ever asked for in public reports; beyond, the number is not believed."""
 

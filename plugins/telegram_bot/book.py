@@ -44,7 +44,7 @@ LONGEST_PAUSE = timedelta(hours=1)
 SECOND_LOOK = timedelta(minutes=2)
 """After how long a message is tried again when Telegram refuses one chat after another."""
 CLOSED_KEPT = timedelta(days=7)
-"""How long a chat that Telegram closed may be taken back."""
+"""Time in which a chat that Telegram closed may be taken back."""
 
 BOT = 0
 """Stands for the bot as a whole where a chat's number is asked for."""
@@ -90,7 +90,7 @@ _REMEMBER = text(
 
 
 def token_hash(token: str) -> bytes:
-    """What is kept of a token; it is random, so a plain hash is enough."""
+    """Hash of a token, kept in its place; a token is random, so a plain hash is enough."""
     return hashlib.sha256(token.encode()).digest()
 
 
@@ -102,7 +102,7 @@ class Book:
         self._tenant = ctx.town.slug
         self._now = ctx.clock.now
         self._may_be_ill = True
-        """Whether a message that is taken has to end a stop. Unknown is yes."""
+        """True if a message that is taken has to end a stop. Unknown is yes."""
 
     # --- links ---------------------------------------------------------------------------------
 
@@ -394,7 +394,7 @@ class Book:
             )
 
     def held(self, chat_id: int) -> timedelta:
-        """How long Telegram still asks to wait; zero when it does not."""
+        """Time that Telegram still asks to wait; zero when it does not."""
         until = self._session.scalar(
             select(func.max(Pace.held_until)).where(
                 Pace.tenant_id == self._tenant, Pace.chat_id.in_((chat_id, BOT))
@@ -469,7 +469,7 @@ class Book:
         )
 
     def trouble(self) -> tuple[str, datetime | None]:
-        """Why sending is stopped, and until when; "" when it is not."""
+        """Reason why sending is stopped, and the end of the stop; "" when it is not stopped."""
         row = self._session.execute(
             select(Pace.trouble, Pace.held_until).where(
                 Pace.tenant_id == self._tenant, Pace.chat_id == BOT

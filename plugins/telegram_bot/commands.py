@@ -134,7 +134,7 @@ def stopped(ctx: TenantContext) -> str:
 
 
 def problem(bots: Bots, settings: TelegramSettings) -> str:
-    """What is wrong with a town's bot, in words; "" when nothing is."""
+    """Problem of a town's bot, in words; "" when there is none."""
     from telegram.error import TelegramError  # noqa: PLC0415 - see Bots._make
 
     try:

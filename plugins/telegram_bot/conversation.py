@@ -112,7 +112,7 @@ class Conversation:
         return local_date(self._ctx.clock.now())
 
     def actions(self) -> list[Action]:
-        """What to do about the update, in order."""
+        """Actions that the update calls for, in order."""
         if self._in.kind is Kind.BLOCKED:
             self._book.blocked(self._in.chat_id, self._in.number, self._in.date)
             return []
@@ -162,7 +162,7 @@ class Conversation:
 
     @classmethod
     def handlers(cls) -> dict[str, Handler]:
-        """What answers each of the bot's own wishes."""
+        """Handler of each wish that the bot itself knows."""
         return {
             Wish.UNPAID: cls._unpaid,
             Wish.PAY: cls._unpaid,
@@ -457,7 +457,7 @@ class Conversation:
         return self._of_families(self._ctx.invoices.unpaid)
 
     def _of_families(self, read: Callable[[int], Sequence[InvoiceInfo]]) -> list[InvoiceInfo]:
-        """What each family of this chat sees; an invoice that two of them see comes once."""
+        """Invoices that the families of this chat see; one that two of them see comes once."""
         found: dict[int, InvoiceInfo] = {}
         for family_id in self._families:
             for invoice in read(family_id):
@@ -530,7 +530,7 @@ class Conversation:
 
 
 def _is_payment(payment: PaymentInfo, meaning: Meaning) -> bool:
-    """Whether a payment itself was made then, or is of that amount."""
+    """True if the payment itself has the date or the amount (or both) that the parent named."""
     # "Reçu de novembre" is the one paid in November, or the one for November's invoice.
     paid = local_date(payment.paid_at)
     if meaning.amounts and payment.amount not in meaning.amounts:
@@ -556,7 +556,7 @@ def _saying(answer: replies.Answer) -> Handler:
 
 @cache
 def own_skills() -> Skills:
-    """What the bot can do by itself."""
+    """Skills of the bot itself."""
     intents = own()
     return Skills(
         Skill(name, handler, tuple(intent for intent in intents if intent.name == name))

@@ -23,7 +23,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 MAX_WAIT = timedelta(seconds=2)
-"""How long a worker waits for its turn; beyond, the message goes back to the outbox."""
+"""Longest wait of a worker for its turn; beyond, the message goes back to the outbox."""
 
 
 class NotSentError(Exception):

@@ -1,4 +1,4 @@
-"""What comes in from Telegram, reduced to what the conversation needs, and what goes out.
+"""Updates from Telegram, reduced to the needs of the conversation, and the actions in reply.
 
 Nothing from Telegram is trusted: an update is read by strict models, what does not fit is dropped,
 and what is not needed (surnames, pictures, places, contacts) is never kept.
@@ -22,8 +22,8 @@ CONTENTS = (
     "location", "paid_media", "photo", "poll", "sticker", "story", "venue", "video", "video_note",
     "voice",
 )  # fmt: skip
-"""What a parent may send besides text. Everything else without text is Telegram's own notice:
-a pinned message, a timer, a new picture of the chat."""
+"""Contents that a parent may send besides text. Everything else without text is Telegram's own
+notice: a pinned message, a timer, a new picture of the chat."""
 
 
 
@@ -48,7 +48,7 @@ _ChatNumber = Annotated[
 
 
 class Kind(StrEnum):
-    """What happened in a chat."""
+    """Kind of event in a chat."""
 
     TYPED = "typed"
     TAPPED = "tapped"
@@ -71,7 +71,7 @@ class Incoming:
     message_id: int = 0
     query_id: str = ""
     date: int = 0
-    """When a bot was blocked, in seconds since 1970; 0 where it is not said."""
+    """Time at which a bot was blocked, in seconds since 1970; 0 where it is not said."""
 
     @property
     def number(self) -> int:
@@ -140,7 +140,7 @@ class _WithContents(_Model):
 
     @property
     def has_contents(self) -> bool:
-        """Whether something other than text was sent."""
+        """True if something other than text was sent."""
         return any((self.model_extra or {}).get(name) is not None for name in CONTENTS)
 
 
@@ -189,7 +189,7 @@ class _Update(_Model):
 
 
 WANTED_UPDATES = ("message", "callback_query", "my_chat_member")
-"""What Telegram is asked to send."""
+"""Kinds of update that Telegram is asked to send."""
 
 
 def read_update(bot_id: str, raw: Any) -> Incoming | None:

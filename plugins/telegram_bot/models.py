@@ -1,4 +1,4 @@
-"""What the bot remembers: chats and their families, and which message shows which invoice."""
+"""Memory of the bot: chats and their families, and which message shows which invoice."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Delivery(TenantScoped, Base):
 
 
 class Pace(TenantScoped, Base):
-    """When a chat, or the bot as a whole (chat 0), may next be written to: for all processes."""
+    """Time of the next message in a chat, or of the whole bot (chat 0): for all processes."""
 
     __tablename__ = "telegram_pace"
     __table_args__ = (UniqueConstraint("tenant_id", "chat_id"),)

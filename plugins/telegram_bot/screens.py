@@ -1,4 +1,4 @@
-"""What the bot writes: messages in Telegram's HTML with their buttons, in the current language."""
+"""Messages of the bot: Telegram's HTML with their buttons, in the current language."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABEL = 40
 """Characters of a button's label: what a narrow telephone shows."""
 
 Online = Callable[[Sequence[InvoiceInfo]], bool]
-"""Whether invoices can be paid online together: `core.plugin.Payments.online`."""
+"""Tells if invoices can be paid online together: `core.plugin.Payments.online`."""
 
 LANGUAGES = {"fr": "Français", "en": "English"}
 
@@ -70,7 +70,7 @@ def ask_to_link(family: FamilyInfo, token_id: int) -> Screen:
 
 
 def help_text() -> str:
-    """What may be asked."""
+    """List of the requests that a parent may make."""
     return _(
         "Voici ce que vous pouvez demander :\n\n"
         "/factures – ce qu’il reste à payer\n"
@@ -190,12 +190,12 @@ def held(attempt: AttemptInfo) -> Button:
 
 
 def can_be_paid(invoice: InvoiceInfo) -> bool:
-    """Whether a button to pay it makes sense now."""
+    """True if a button to pay the invoice makes sense now."""
     return invoice.payable and invoice.balance > 0 and not invoice.under_way
 
 
 def _baskets(payable: Sequence[InvoiceInfo], online: Online) -> list[list[InvoiceInfo]]:
-    """What can be paid at once: the invoices of one family and régie, where there are several."""
+    """Invoices that can be paid at once: several of one family and régie."""
 
     def payee(invoice: InvoiceInfo) -> tuple[int, str]:
         return invoice.family_id, invoice.regie
@@ -228,7 +228,7 @@ def _together(
 
 
 def _totals(shown: Sequence[InvoiceInfo], families: Mapping[int, FamilyInfo]) -> list[str]:
-    """What is to pay, apart from it what the children's other home owes, and what is being paid."""
+    """Lines of the totals: to pay, to pay by the children's other home, and being paid."""
     open_ = [invoice for invoice in shown if invoice.balance > 0 and invoice.debited_on is None]
     due = [invoice for invoice in open_ if not invoice.under_way]
     under_way = [invoice for invoice in open_ if invoice.under_way]
@@ -259,7 +259,7 @@ def _totals(shown: Sequence[InvoiceInfo], families: Mapping[int, FamilyInfo]) ->
 
 
 def other_home(town: TownInfo, parts: Sequence[SharedInfo]) -> Screen:
-    """What another home was invoiced for shared children, newest first: in no sum of this one."""
+    """Shared children's costs invoiced to another home, newest first: in no sum of this one."""
     if not parts:
         none = _("Je ne vois rien qui soit facturé à un autre foyer pour vos enfants.")
         return to_the_town(town, none)
@@ -358,7 +358,7 @@ def payments(
 
 
 def alerts(*, on: bool) -> Screen:
-    """Whether this chat is written to, and a button for the other."""
+    """State of the chat's alerts, on or off, and a button to change it."""
     if on:
         return Screen(
             _("Les alertes sont <b>activées</b> : nouvelles factures, paiements et rappels."),
@@ -423,7 +423,7 @@ def ask_to_unlink() -> Screen:
 
 
 def contact(town: TownInfo) -> str:
-    """How to reach the town: its telephone, mail, hours and address."""
+    """Contact details of the town: telephone, mail, hours and address."""
     found = town.contact
     lines = [f"<b>{safe(town.name)}</b>"]
     if found.phone:

@@ -1,4 +1,4 @@
-"""What a town sets for its bot."""
+"""Settings of a town for its bot."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class TelegramSettings(PluginSettings):
     """``[plugins.telegram_bot]`` of a town's tenant.toml."""
 
     token: SecretStr
-    """What BotFather gave: ``<number>:<secret>``."""
+    """Token that BotFather gave: ``<number>:<secret>``."""
     bot_username: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{3,30}$")
     """The bot's name without @, for the deep link."""
     webhook_secret: SecretStr
     """Telegram sends it back with every update: 16 to 256 of ``A-Z a-z 0-9 _ -``."""
     base_url: str = Field(default=TELEGRAM, pattern=r"^https?://[^\s]+[^/\s]$")
-    """Where the Bot API is: the only thing that differs with the simulator."""
+    """Address of the Bot API: the only thing that differs with the simulator."""
     link_url: str = Field(default="https://t.me", pattern=r"^https?://[^\s]+[^/\s]$")
-    """Where deep links open."""
+    """Address at which deep links open."""
 
     @field_validator("token")
     @classmethod

@@ -103,7 +103,7 @@ class Skills:
         return Skills([*self._skills.values(), *more]) if more else self
 
     def handler(self, name: str) -> Handler | None:
-        """What answers the skill of this name, or None."""
+        """Handler of the skill of this name, or None."""
         skill = self._skills.get(name)
         return skill.handler if skill else None
 

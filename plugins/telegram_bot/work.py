@@ -1,4 +1,4 @@
-"""What the workers do for the bot: answer updates, and bring messages up to date."""
+"""Work for the bot, done by the workers: answer updates, and bring messages up to date."""
 
 from __future__ import annotations
 

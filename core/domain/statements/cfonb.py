@@ -22,7 +22,7 @@ _OVERPUNCHED = {c: (1, str(n)) for n, c in enumerate("{ABCDEFGHI")} | {
 
 
 def is_cfonb(text: str) -> bool:
-    """Whether a file begins with a record of CFONB 120."""
+    """True if a file begins with a record of CFONB 120."""
     first = text.lstrip("\r\n ")[:WIDTH].splitlines()
     return bool(first) and len(first[0]) >= SHORTEST - 14 and first[0][:2] in KINDS
 

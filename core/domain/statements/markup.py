@@ -19,12 +19,12 @@ _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})", re.ASCII)
 
 
 def is_ofx(text: str) -> bool:
-    """Whether a file is OFX, of either of its two syntaxes."""
+    """True if a file is OFX, of either of its two syntaxes."""
     return bool(_OFX.search(text[:4000]))
 
 
 def is_camt(content: bytes) -> bool:
-    """Whether a file is a statement of ISO 20022."""
+    """True if a file is a statement of ISO 20022."""
     return content.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") and bool(
         _CAMT.search(content[:4000])
     )

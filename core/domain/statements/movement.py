@@ -1,4 +1,4 @@
-"""What every reader of statements gives, and why one refuses."""
+"""Movements that every reader of statements gives, and reasons why one refuses a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Credit:
 
 
 class StatementFault(StrEnum):
-    """Why a file is no statement that is read here."""
+    """Reason why a file is no statement that is read here."""
 
     UNKNOWN = "unknown"
     """It is in none of the known shapes."""
@@ -35,7 +35,7 @@ class StatementFault(StrEnum):
     DATE = "date"
     AMOUNT = "amount"
     SIDE = "side"
-    """Whether the money came or went is not said, or said in two ways."""
+    """The direction of the money, in or out, is not said, or said in two ways."""
     CURRENCY = "currency"
 
 

@@ -21,7 +21,7 @@ HEADER_ROWS: Final = 60
 """Rows above the titles: account, period and balance take a dozen."""
 
 FIELDS: Final = ("date", "label", "amount", "debit", "credit", "side")
-"""What a layout may name; see `Layout`."""
+"""Fields that a layout may name; see `Layout`."""
 
 _DATES: Final = (
     re.compile(r"date_(de_)?(la_)?compta\w*"),
@@ -81,7 +81,7 @@ _DATE_MARKS: Final = "/.-"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which column is what, by its title as `title` writes it, or ``#3`` for the third.
+    """Column of each field, by its title as `title` writes it, or ``#3`` for the third.
 
     The money stands either in `amount`, with its sign or beside a `side` that says D or C, or in
     `debit` and `credit`.
@@ -255,7 +255,7 @@ def _first(names: list[str], *patterns: re.Pattern[str]) -> int | None:
 
 
 def _says_sides(rows: Sequence[Row], place: int) -> bool:
-    """Whether a column says of each row with a day whether the money came or went."""
+    """True if a column says of each row with a day that the money came, or that it went."""
     said = {title(row.cell(place)) or row.cell(place) for row in rows if any(map(_day, row.cells))}
     return bool(said) and said <= _CAME | _WENT
 

@@ -52,13 +52,13 @@ class DecodeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a file is written: a codec of Python, and whether its text was encoded twice."""
+    """Encoding of a file: a codec of Python, and `twice` if its text was encoded twice."""
 
     codec: str
     twice: bool = False
 
     def repaired(self, text: str) -> str:
-        """What `text`, as `codec` decodes it, was meant to say."""
+        """Undo the second encoding, if any, of `text` as `codec` decodes it."""
         if not self.twice:
             return text
         return _OUTSIDE_ASCII.sub(lambda run: _once(run[0]), text)
@@ -120,7 +120,7 @@ def _wide(start: bytes) -> str:
 
 
 def _utf8(chunks: Iterable[bytes]) -> bool | None:
-    """Whether UTF-8 text was encoded twice; None if it is no UTF-8."""
+    """True if UTF-8 text was encoded twice; None if the text is no UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     some, all_twice, rest = False, True, ""
     try:

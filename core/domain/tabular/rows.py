@@ -29,7 +29,7 @@ _NOT_WORD = re.compile(r"[^a-z0-9]+")
 
 
 class TableFault(StrEnum):
-    """Why a file is no table."""
+    """Reason why a file is no table."""
 
     EMPTY = "empty"
     ENCODING = "encoding"
@@ -65,7 +65,7 @@ class Row:
 
 
 def is_workbook(content: bytes) -> bool:
-    """Whether a file is a workbook, or another archive."""
+    """True if a file is a workbook, or another archive."""
     return content.startswith(_WORKBOOKS)
 
 
@@ -140,7 +140,7 @@ def _split(text: str, separator: str) -> Iterator[Row]:
 
 
 def _evenness(rows: Sequence[Row]) -> int:
-    """How well a separator parts a text: many rows of one width, and the wider the better."""
+    """Quality of a separator for a text: many rows of one width, and the wider the better."""
     widths = Counter(len(row.cells) for row in rows[:SNIFFED_ROWS])
     return max(((width - 1) * count for width, count in widths.items()), default=0)
 

@@ -1,4 +1,4 @@
-"""What an import is made of: its tables and its PDFs, whether in a zip, a folder or one CSV."""
+"""Parts of an import: its tables and its PDFs, whether in a zip, a folder or one CSV."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_RATIO = 200
 """Sizes are bytes as unpacked. Honest tables pack 1 to 40 at most, a bomb 1 to 1 000."""
 
 READ_ERRORS = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
-"""What reading a damaged archive or disk raises."""
+"""Errors that reading a damaged archive or disk raises."""
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _OTHER_FILES = (b"\xd0\xcf\x11\xe0", b"%PDF-", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b", b"<?xml")
@@ -52,7 +52,7 @@ class Bundle:
     lines: tuple[str, Opener] | None = None
     pdfs: dict[str, list[_Pdf]] = field(default_factory=dict)
     closed: bool = False
-    """Whether it is a zip, in which every PDF has to belong to an invoice."""
+    """True for a zip, in which every PDF has to belong to an invoice."""
     close: Callable[[], None] = lambda: None
     """Lets go of the file; a PDF that is read later opens it again."""
 
@@ -259,7 +259,7 @@ def _member_problem(info: ZipInfo) -> str:
 
 
 def _is_litter(info: ZipInfo) -> bool:
-    """What operating systems leave in archives."""
+    """True for a folder, or a file that an operating system left in the archive."""
     base = _base(info)
     return (
         info.is_dir()

@@ -17,7 +17,7 @@ _NOT_WORD = re.compile(r"[^a-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What one kind of sheet may hold."""
+    """Columns that one kind of sheet may hold."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ _LINE_ONLY = frozenset(FLAT.all) - frozenset(INVOICE.all)
 
 
 def kind_of(header: Sequence[str]) -> Columns:
-    """Whether a table of invoices has one row an invoice, or one row a line."""
+    """Columns of a table of invoices: of one row an invoice, or of one row a line."""
     return INVOICE if _LINE_ONLY.isdisjoint(header) else FLAT
 
 
@@ -80,7 +80,7 @@ _MEANT = {
     "libelle": r"objet|designation|intitule|description|lot|periode",
     "debiteur": r"nom|famille|payeur|client|redevable|nom_(de_la_)?famille|nom_et_prenom|titulaire",
 }
-"""What billing programs call a column; proposed, and never taken for it by itself."""
+"""Titles that billing programs give to a column; proposed, and never taken for it by itself."""
 
 
 def _meant(name: str, known: Sequence[str]) -> str:
@@ -93,7 +93,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
 
 
 def another_program() -> str:
-    """What to do with a list whose titles are not the portal's."""
+    """Advice for a list whose titles are not the portal's."""
     return _(
         "Ces titres sont ceux d’un autre logiciel : faites-en un modèle, par « Modèles de "
         "fichiers » de la page Imports."

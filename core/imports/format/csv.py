@@ -238,7 +238,7 @@ def _check_repeated(draft: _Draft, file: str, row: Row, shared: Sequence[int]) -
 
 
 def is_total(row: Row) -> bool:
-    """Whether a row says what the others come to: no family, no day, and the word.
+    """True if a row gives the total of the others: no family, no day, and the word for it.
 
     Where the number stands, it may count them: « 12 factures ».
     """
@@ -246,7 +246,7 @@ def is_total(row: Row) -> bool:
 
 
 def _wrong_total(cells: Cells, expected: int | None) -> SourceProblem | None:
-    """What is wrong with a line of totals; None too where a row above it could not be read."""
+    """Problem of a line of totals, or None; None too where a row above it could not be read."""
     said = cells.values.get("montant")
     if said is None or expected is None or said == expected or not _is_grand_total(cells.row):
         return None

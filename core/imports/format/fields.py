@@ -1,4 +1,4 @@
-"""What each kind of cell may hold. Every reader takes a cell that is not empty, or refuses it."""
+"""Contents of each kind of cell. Every reader takes a cell that is not empty, or refuses it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def rank(value: str) -> int:
 
 
 def quantity(value: str) -> Decimal:
-    """How many, with at most three decimals (hours of care have some)."""
+    """Quantity, with at most three decimals (hours of care have some)."""
     if not _QUANTITY.match(value):
         raise CellError(_("Quantité attendue, trois décimales au plus : 16 ou 12,5."))
     return Decimal(value.replace(",", "."))

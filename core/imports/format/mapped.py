@@ -28,10 +28,10 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 HEADER_ROWS: Final = 60
 
 COLUMNS: Final = tuple(name for name in FLAT.all if name != "pdf")
-"""What a layout may name; a list brings no PDF."""
+"""Columns that a layout may name; a list brings no PDF."""
 
 NEVER_CONSTANT: Final = frozenset({"numero", "code_famille", "ref_tipi", "facture_origine"})
-"""What tells one invoice, or one family, from another stands in the file."""
+"""Columns that tell one invoice, or one family, from another: they stand in the file."""
 
 AMOUNTS: Final = ("house", "thousands_dot", "thousands_comma", "cents")
 DATES: Final = ("house", "short", "compact", "month_first")
@@ -50,7 +50,7 @@ _DAYS = frozenset({"date_facture", "date_echeance", "periode_debut", "periode_fi
 
 @dataclass(frozen=True, slots=True)
 class InvoiceLayout:
-    """Which title, or which constant, stands for each column of the format."""
+    """Title or constant that stands for each column of the format."""
 
     titles: Mapping[str, str]
     """By column, the title as `title` writes it."""

@@ -1,4 +1,4 @@
-"""Whether a PDF that came with invoices may be shown to parents."""
+"""Check that a PDF that came with invoices may be shown to parents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logging.getLogger("pypdf").addHandler(logging.NullHandler())
 
 
 def pdf_problem(content: bytes) -> str:
-    """Why `content` is refused as an invoice's PDF, or "".
+    """Reason to refuse `content` as an invoice's PDF, or "".
 
     Refused: what is no PDF, asks for a password before it opens, or holds scripts or actions that
     a reader would run (CHEQUES_AND_FORMATS 2.8).
@@ -81,7 +81,7 @@ def _acts(item: DictionaryObject) -> bool:
 
 
 def _value(item: DictionaryObject, key: str) -> Any:
-    """What stands under a key, wherever in the file it is written."""
+    """Value under a key, wherever in the file it is written."""
     try:
         return item[key]  # Follows a reference, as `get` does not.
     except KeyError:
@@ -94,7 +94,7 @@ def _is_electronic_invoice(item: DictionaryObject) -> bool:
 
 
 def _only_turns_a_page(action: Any) -> bool:
-    """Whether what happens on opening is nothing, or a jump to a page: not a link."""
+    """True if the action on opening is nothing, or a jump to a page: not a link."""
     for _step in range(100):
         if not isinstance(action, DictionaryObject):
             return True  # A destination.

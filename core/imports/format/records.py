@@ -79,7 +79,7 @@ class Cells:
 
 
 class Reading:
-    """How to read the rows of one sheet: its columns that `readers` know, by position.
+    """Reader of the rows of one sheet: its columns that `readers` know, by position.
 
     Readers are asked once for each value that comes again and again, as dates and prices do.
     """

@@ -1,4 +1,4 @@
-"""What has to be remembered of a file while it streams past: on disk, so that memory stays flat."""
+"""Notes on a file while it is read: kept on disk, so that memory use stays the same."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Scratch(AbstractContextManager["Scratch"]):
         ]
 
     def orphans(self) -> Iterator[tuple[int, str]]:
-        """Where lines stand, and their numbers, that belong to no invoice of the file."""
+        """Position and invoice number of each line that belongs to no invoice of the file."""
         yield from self._db.execute(
             "SELECT line, number FROM line WHERE NOT EXISTS (SELECT 1 FROM invoice"
             " WHERE invoice.number = line.number AND line.regie IN (invoice.regie, ''))"
@@ -105,7 +105,7 @@ class Scratch(AbstractContextManager["Scratch"]):
         )
 
     def ambiguous(self) -> Iterator[tuple[int, str]]:
-        """Where lines stand, and their numbers, that name no régie but fit invoices of two."""
+        """Position and invoice number of each line that names no régie but fits invoices of two."""
         yield from self._db.execute(
             "SELECT line, number FROM line WHERE regie = '' AND (SELECT count(DISTINCT regie)"
             " FROM invoice WHERE invoice.number = line.number) > 1 ORDER BY rowid"

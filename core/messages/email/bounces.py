@@ -45,7 +45,7 @@ def sender_for(returns: str, town: str, number: str) -> str:
 
 
 def read(raw: bytes, returns: str, to: str = "") -> Returned | None:
-    """What a mail to `returns` says; None unless one of ours failed for good.
+    """Failure that a mail to `returns` reports; None unless a mail of ours failed for good.
 
     Notices of delay, out-of-office answers and whatever else arrives there say nothing.
 
@@ -80,7 +80,7 @@ def _meant(returns: str, addresses: list[str]) -> tuple[str, str] | None:
 
 
 def _refusals(mail: EmailMessage) -> Iterator[str]:
-    """Why, for each recipient whose delivery failed."""
+    """Reason for each recipient whose delivery failed."""
     for part in mail.walk():
         if part.get_content_type() != "message/delivery-status":
             continue

@@ -244,7 +244,7 @@ _STAGES: tuple[tuple[type[smtplib.SMTPResponseException], MailStage], ...] = (
 
 
 def _reply(error: Exception) -> MailReply:
-    """What the server answered, and to which command."""
+    """Answer of the server, and the command that it answered."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, said = next(iter(error.recipients.values()))
         return MailReply(MailStage.RCPT, code, _text(said))

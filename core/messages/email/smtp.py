@@ -71,7 +71,7 @@ class _Kept:
     since: float = 0.0
 
     def is_good(self, wanted: tuple[object, ...]) -> bool:
-        """Whether the next mail may go over it."""
+        """True if the next mail may go over this connection."""
         return (
             self.opened_for == wanted
             and self.mails < MAX_MAILS_PER_CONNECTION
@@ -159,7 +159,7 @@ def _take(installation: Server) -> _Kept:
 
 
 def _is_silent(server: smtplib.SMTP) -> bool:
-    """Whether the server said nothing meanwhile: it would say good-bye, or hang up."""
+    """True if the server said nothing meanwhile: neither a good-bye, nor a hang-up."""
     if server.sock is None:
         return False
     waiting = select.poll()

@@ -1,4 +1,4 @@
-"""Who did what, when. Append-only: the application's role may not change or delete a row."""
+"""Audit trail of actions. Append-only: the application's role may not change or delete a row."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _LOCK = 7_270_001
 """Any constant: two machines that deploy at once migrate one after the other."""
 
 LOCK_SECONDS = 10
-"""How long a migration may wait for a table that is in use, before it gives up unchanged."""
+"""Time that a migration may wait for a table that is in use, before it gives up unchanged."""
 
 
 OLDEST_POSTGRESQL = 15

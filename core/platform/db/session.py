@@ -28,17 +28,17 @@ from sqlalchemy.pool import ConnectionPoolEntry
 Ts = TypeVarTuple("Ts")
 
 PREPARE_AFTER = 5
-"""How often a connection plans a statement anew before its plan is kept."""
+"""Number of times that a connection plans a statement anew before its plan is kept."""
 GUEST_CONNECTIONS = 2
 """Connections that are kept for contained plugin code."""
 MORE_GUEST_CONNECTIONS = 6
 """Connections for contained plugin code that are opened besides, and closed after use."""
 GUEST_POOL_SECONDS = 1.0
-"""How long contained plugin code waits for a connection."""
+"""Time that contained plugin code waits for a connection."""
 GUEST_CHECK_MILLISECONDS = 1000
-"""How often PostgreSQL looks, during a statement of contained plugin code, who still listens."""
+"""Interval of PostgreSQL's checks that the client of contained plugin code still listens."""
 CANCEL_SECONDS = 1.0
-"""How long PostgreSQL may take to accept that a statement is cancelled."""
+"""Time that PostgreSQL may take to accept that a statement is cancelled."""
 
 _resets = itertools.count()
 _RESET = (

@@ -20,7 +20,7 @@ def checked(reference: str) -> str:
 
 
 def coupon_code(town: str, regie: str, number: str, cents: int) -> str:
-    """What the coupon's code says: ``town|régie|invoice number|check character|cents``.
+    """Text of the coupon's code: ``town|régie|invoice number|check character|cents``.
 
     Invoice numbers are unique within a régie. Only the number may hold a bar: a reader takes two
     fields off the left and two off the right.

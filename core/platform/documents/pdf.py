@@ -85,7 +85,7 @@ class _Typesetter(threading.local):
 
 
 def _parts(box: Any) -> Iterator[Any]:
-    """What stands directly in the body on one page: each has a tag of its own at the top."""
+    """Boxes that stand directly in the body on one page: each has a tag of its own at the top."""
     for child in box.children:
         box = getattr(child, "_box", child)  # What is positioned is wrapped.
         if box.element_tag in ("html", "body") and type(box).__name__ != "LineBox":

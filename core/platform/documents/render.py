@@ -178,7 +178,7 @@ def render_report(town: Letterhead, report: Report, month: date, language: str) 
 
 
 def payment_slip(activities: Sequence[tuple[str, int]], cash: int) -> str:
-    """What a *bordereau de versement* has on paper only, as trusted HTML.
+    """Part of a *bordereau de versement* that is on paper only, as trusted HTML.
 
     `activities` are names with net cents, `cash` the cents that should be in the till.
     """
@@ -187,12 +187,12 @@ def payment_slip(activities: Sequence[tuple[str, int]], cash: int) -> str:
 
 
 def signatures() -> str:
-    """Where the régisseur and the accountant sign, as trusted HTML."""
+    """Space for the signatures of the régisseur and the accountant, as trusted HTML."""
     return _environment().get_template("signatures.jinja2").render()
 
 
 def means_label(means: Means) -> str:
-    """How the money came, in the words that the pages use too."""
+    """Name of a means of payment, in the words that the pages use too."""
     return {
         Means.CARD: _("Paiement en ligne"),
         Means.ONLINE_DEBIT: _("Prélèvement unique en ligne"),

@@ -1,4 +1,4 @@
-"""What is printed: the data of each document, complete, so that rendering reads nothing else.
+"""Data of each printed document, complete, so that rendering reads nothing else.
 
 Amounts are cents. Every text is plain: whatever stands in it is printed as it is, never read as
 HTML. Dates are days in France; moments are aware.
@@ -36,7 +36,7 @@ class Letterhead:
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """Who the paper is for; it shows in the window of a French envelope."""
+    """Recipient of the paper, who shows in the window of a French envelope."""
 
     name: str
     address: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class InvoiceSheetLine:
 
 @dataclass(frozen=True, slots=True)
 class Coupon:
-    """What a family returns with its cheque: `town` is the slug, `regie` the key, for the code."""
+    """Slip returned with a family's cheque: `town` is the slug, `regie` the key, for the code."""
 
     town: str
     regie: str
@@ -97,7 +97,7 @@ class InvoiceSheet:
 
     @property
     def balance(self) -> int:
-        """What is still due, in cents, never negative; a credit note asks for nothing."""
+        """Balance due, in cents, never negative; a credit note asks for nothing."""
         if self.kind is InvoiceKind.CREDIT_NOTE:
             return 0
         return max(self.amount - self.credited - self.paid, 0)

@@ -32,7 +32,7 @@ def address_size(addressee: Addressee) -> float:
 
 
 def is_long(town: Letterhead) -> bool:
-    """Whether a head would reach into the window, and stands beside it instead."""
+    """True if a head would reach into the window, and so stands beside the window."""
     name = _rows(town.name, 14 * 1.06, _TOWN_MM) * 14 * 1.2 * _MM_PER_PT
     address = sum(_rows(line, 8, _TOWN_MM) for line in town.address)
     contact = sum(_rows(line, 8, _CONTACT_MM) for line in town.contact)
@@ -50,7 +50,7 @@ def _fits(lines: Sequence[str], size: float) -> bool:
 
 
 def _rows(text: str, size: float, width_mm: float) -> int:
-    """How many lines a text takes; words that are broken between may make it one more."""
+    """Number of lines that a text takes; words broken between lines may add one."""
     length_mm = sum(map(_advance(), text)) * size * _MM_PER_PT
     return 1 if length_mm <= width_mm else ceil(length_mm / width_mm * 1.1)
 

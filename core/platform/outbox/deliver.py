@@ -31,9 +31,9 @@ from core.platform.tenancy.registry import UnknownTownError
 log = structlog.get_logger(__name__)
 
 KILL_AFTER_SECONDS = 20.0
-"""How long after its lease a work that does not let itself be ended costs the process its life."""
+"""Time between the end of a lease and the end of the process, if its work cannot be stopped."""
 DISABLED_PLUGIN_DELAY = timedelta(hours=1)
-"""How long a row waits whose plugin the town has disabled meanwhile: kept, not lost."""
+"""Time that a row waits if the town has disabled its plugin meanwhile: kept, not lost."""
 
 
 def deliver(
@@ -98,7 +98,7 @@ def _handle(uow: UnitOfWork, plugin: str, consumer: Consumer, claim: Claim) -> N
 
 
 _may_die = False
-"""Whether another process takes this one's place."""
+"""True if another process takes this one's place."""
 
 
 def let_die() -> None:

@@ -37,7 +37,7 @@ CHANNEL = "preau_outbox"
 """The NOTIFY channel that wakes the relay. A notification leaves with the commit, never before."""
 
 PUBLISH_LEASE = timedelta(seconds=60)
-"""How long a published row waits for a worker before it is published again."""
+"""Time that a published row waits for a worker before it is published again."""
 
 LEASE = timedelta(seconds=60)
 """Time for which a worker has a row without a `Outbox.heartbeat`; then another takes it."""
@@ -288,12 +288,12 @@ def back_off(attempt: int) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class OutboxStats:
-    """How the outbox of all towns stands at a moment."""
+    """State of the outbox of all towns at a moment."""
 
     rows: dict[str, int]
     """By state, those that are done apart."""
     late: timedelta
-    """How long the oldest due row has waited to be begun."""
+    """Time that the oldest due row has waited to be begun."""
     watched: int
     """Rows of the topic that was asked about, still open."""
     watched_for: timedelta

@@ -1,4 +1,4 @@
-"""What plugins say of a town from its settings alone, kept so that not every page asks them.
+"""Plugins' answers that need a town's settings only, kept so that not every page asks again.
 
 A town's settings do not change while a process lives. What a plugin says may all the same be wrong
 for once, so nothing is kept for long; and a plugin that failed is asked again by the next page.
@@ -23,7 +23,7 @@ class TenantCache:
         self._kept: dict[tuple[str, str, str], Any] = {}
 
     def known(self, question: str, subjects: Collection[str]) -> tuple[dict[str, Any], list[str]]:
-        """What is known of these subjects, and those of which it must be asked."""
+        """Answers kept for these subjects, and the subjects that must be asked about."""
         locale, kept = current_locale(), self._kept
         known, unknown = {}, []
         for subject in subjects:

@@ -78,7 +78,7 @@ class ContractError(Exception):
 
 
 class Access(Enum):
-    """What a contained call may do to the database, over a session of its own."""
+    """Rights of a contained call on the database, over a session of its own."""
 
     NONE = "none"
     """Nothing: it answers from the settings alone."""
@@ -113,7 +113,7 @@ class Visit:
         self._lock = threading.Lock()
 
     def opened(self, key: object, open_: Callable[[], R]) -> R:
-        """What was opened under `key`, for the length of this call.
+        """Resource under `key`, opened when first asked for, for the length of this call.
 
         Raises:
             Interruption: the call was given up.
@@ -340,7 +340,7 @@ def stream(
     silence_seconds: float,
     whole_seconds: float | None = None,
 ) -> Iterator[T]:
-    """What a plugin's generator yields, made in a thread of its own a few batches ahead.
+    """Items that a plugin's generator yields, made in a thread of its own a few batches ahead.
 
     Raises:
         FaultError: it raised, or yielded nothing for `silence_seconds`.
@@ -457,7 +457,7 @@ def rest_of(town: str, plugin: str, what: str) -> float:
 
 
 class _Rests:
-    """What is not asked for a while, in this process."""
+    """Questions to plugins that are not asked for a while, in this process."""
 
     def __init__(self) -> None:
         self._until: dict[Key, float] = {}
@@ -526,9 +526,9 @@ class _Worker(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="plugin-call", daemon=True)
         self.gathers = False
-        """Whether what runs now, asks several plugins, and is not a plugin's code itself."""
+        """True if the running code asks several plugins, and is not a plugin's code itself."""
         self.told: set[Key] = set()
-        """What failed of what was asked."""
+        """Questions that failed, of all that were asked."""
         self._told_before: set[Key] = set()
         self._asking: Key | None = None
         self._visit: Visit | None = None
@@ -552,7 +552,7 @@ class _Worker(threading.Thread):
         self.gathers, self.told, self._told_before = True, set(), told_before
 
     def is_news(self, key: Key) -> bool:
-        """Whether a fault was not reported when all was asked before."""
+        """True if a fault was not reported when all was asked before."""
         self.told.add(key)
         return key not in self._told_before
 

@@ -131,7 +131,7 @@ class Extensions:
         return results[0] if results else None
 
     def _callers_of(self, enabled: frozenset[str], hook: str) -> Mapping[str, pluggy.HookCaller]:
-        """What calls `hook` of each plugin that implements it, and of no other; made once."""
+        """Caller of `hook` for each plugin that implements it, and for no other; made once."""
         callers = self._callers.get((enabled, hook))
         if callers is None:
             manager = self.manager_for(enabled)
@@ -187,11 +187,11 @@ class Extensions:
 MAX_ITEMS_OF_HOOK = 200
 """Things that a plugin may give at a time: a generator without end must not fill the memory."""
 LINE_CHARACTERS = 200
-"""How long a line on a tile, or of what waits for the agents, may be."""
+"""Maximum length of a line on a tile, or about a task that waits for the agents."""
 LABEL_CHARACTERS = 80
-"""How long a word for a menu, a list or a button may be."""
+"""Maximum length of a word for a menu, a list or a button."""
 NAME_CHARACTERS = 200
-"""How long the name of a route, or of a question about health, may be."""
+"""Maximum length of the name of a route, or of a question about health."""
 
 _FROM_SETTINGS = frozenset(
     {"menu_entries", "message_kinds", "chat_skills", "record_imports"}
@@ -206,13 +206,13 @@ _MEMBERS = {
     "chat_skills": ("answer", "press"),
     "record_imports": ("read", "merge", "undo"),
 }
-"""What the objects that a hook gives must be able to do, besides having a key and a label."""
+"""Methods that the objects from a hook must have, besides a key and a label."""
 
 
 def _listed(
     hook: str, plugin: str, call: Callable[[], Any], *, built_in: bool
 ) -> list[Any]:
-    """What a hook gave, as far as it is what the hook's specification says.
+    """Items that a hook gave, as the hook's specification says.
 
     Raises:
         NonsenseError: a part of it is not.

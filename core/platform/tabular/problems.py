@@ -1,11 +1,11 @@
-"""How a refusal travels inside the source: raised where it is found, yielded as a problem."""
+"""Refusals inside the source: raised where they are found, yielded as problems."""
 
 from __future__ import annotations
 
 from core.api.invoices import SourceProblem
 
 SHOWN = 60
-"""How much of a value a report shows: enough to find it, too little to flood the page."""
+"""Characters of a value that a report shows: enough to find it, too little to flood the page."""
 
 
 class CellError(ValueError):

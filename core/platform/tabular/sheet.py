@@ -36,7 +36,7 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
 _TRACE = re.compile("[ÃÂâ‚†‡ˆŽ\ufffd]")
-"""What every match of `_GARBLED` holds; looked for first, because it is found much faster."""
+"""Characters of which each match of `_GARBLED` holds one; looked for first: that is much faster."""
 _GARBLED = re.compile(
     # UTF-8 read as Windows-1252 (é becomes Ã©), then DOS and Macintosh read so (é becomes ‚, Ž).
     f"Ã[{re.escape(_UTF8_TAILS)}]|Â[\xa0-\xbf]|â€|[^\\W\\d_][‚†‡ˆ]|[‚†‡ˆ][^\\W\\d_]|[a-z]Ž|[^\\W\\d_]Ž(?=[a-z])|\ufffd"

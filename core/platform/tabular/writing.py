@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _IN_XML = {"Zs": " ", "Cc": "", "Cs": ""}
-"""What stands for a character of a category, where it is not the character itself."""
+"""Replacements for characters, by category; a character of another category stays."""
 
 
 class Cents(int):
@@ -126,12 +126,12 @@ class Table:
         return [(self.columns[at], _shown(row[at]), figures[at]) for at in self.on_page]
 
     def figures(self) -> list[bool]:
-        """Which columns hold figures."""
+        """True for each column that holds figures."""
         sample = self.foot or self._sample()
         return [_is_figure(a) or _is_figure(b) for a, b in zip(self._sample(), sample, strict=True)]
 
     def _widths(self) -> list[float]:
-        """How wide a workbook's columns are, in figures: one that does not fit reads ``###``."""
+        """Widths of a workbook's columns, in digits: a figure that does not fit reads ``###``."""
         rows = [self.columns, *self.rows, *([self.foot] if self.foot else [])]
         return [
             min(max(max(map(len, _in_workbook(row[at]).split("\n"))) for row in rows) + 2.0, WIDEST)

@@ -47,15 +47,15 @@ class Regie(_Section):
     label: str = Field(min_length=1)
     collects: bool = True
     pay_to: str = ""
-    """Where and how to pay otherwise, printed on invoices."""
+    """Places and ways to pay otherwise, printed on invoices."""
     pay_tresorerie: str = ""
-    """Where and how to pay what the régie handed over to the trésorerie."""
+    """Places and ways to pay what the régie handed over to the trésorerie."""
     imputation: dict[str, str] = Field(default_factory=dict)
     """The budget's account of each activity, for the accounts: ``"REPAS" = "7067"``."""
 
 
 class Contact(_Section):
-    """How parents reach the town."""
+    """Ways for parents to reach the town."""
 
     email: str = ""
     phone: str = ""
@@ -86,7 +86,7 @@ class Look(_Section):
 
 
 class Mail(_Section):
-    """Who the town's mails come from."""
+    """Sender of the town's mails."""
 
     sender: str = ""
     reply_to: str = ""
@@ -96,11 +96,11 @@ class Mail(_Section):
 
 Conformity = Literal["non conforme", "partiellement conforme", "totalement conforme"]
 AUDITED = ("partiellement conforme", "totalement conforme")
-"""What a site may only say of itself after an audit."""
+"""Conformity that a site may only claim after an audit."""
 
 
 class Legal(_Section):
-    """What the law asks a town to say on its site."""
+    """Information that the law asks a town to give on its site."""
 
     publisher: str = ""
     director: str = ""
@@ -109,24 +109,24 @@ class Legal(_Section):
     host_address: str = ""
     host_phone: str = ""
     data_protection: str = ""
-    """How to reach the *délégué à la protection des données*: an e-mail address, or words."""
+    """Contact of the *délégué à la protection des données*: an e-mail address, or words."""
     processors: list[str] = Field(default_factory=list)
-    """Who else works on the data for the town, and at what: ``"Société X (courriels)"``."""
+    """Others who work on the data for the town, and their task: ``"Société X (courriels)"``."""
     accounts_years: int = Field(default=10, ge=1, le=99)
     """For how long invoices and payments are kept as vouchers."""
     accessibility: Conformity = "non conforme"
 
 
 class Accessibility(_Section):
-    """What the audit found, and what is planned: the rest of the accessibility statement."""
+    """Findings of the audit, and plans: the rest of the accessibility statement."""
 
     rate: float | None = Field(default=None, ge=0, le=100)
-    """How many of a hundred criteria of the RGAA are met."""
+    """Percentage of the criteria of the RGAA that are met."""
     audited_on: date | None = None
     auditor: str = ""
     not_conforming: list[str] = Field(default_factory=list)
     exempt: list[str] = Field(default_factory=list)
-    """What stays as it is, because mending it would be a disproportionate burden."""
+    """Parts that stay as they are, because mending them would be a disproportionate burden."""
     pages: list[str] = Field(default_factory=list)
     environment: list[str] = Field(default_factory=list)
     """Browsers and screen readers of the audit."""
@@ -164,7 +164,7 @@ class TenantSection(_Section):
 
     name: str = Field(min_length=1, max_length=120)
     demonstration: bool = False
-    """Whether it is made up: production leaves it out."""
+    """True if the town is made up: production leaves it out."""
     hosts: list[Host] = Field(default_factory=list)
     languages: list[str] = Field(default_factory=lambda: ["fr", "en"], min_length=1)
 
@@ -193,7 +193,7 @@ class TenantFile(_Section):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a town's file: which file, which key, why."""
+    """Error in a town's file: the file, the key, the reason."""
 
     file: Path
     key: str
@@ -240,17 +240,17 @@ class TenantConfig:
         return tuple(self.file.tenant.languages)
 
     def regie_label(self, key: str) -> str:
-        """What the cash desk is called on paper; its key if the file no longer has it."""
+        """Name of the cash desk on paper; the key if the file no longer has the desk."""
         regie = self.file.regies.get(key)
         return regie.label if regie else key
 
     def collects(self, key: str) -> bool:
-        """Whether the régisseur books payments of this régie here (else the trésorerie does)."""
+        """True if the régisseur books payments of this régie here (else the trésorerie does)."""
         regie = self.file.regies.get(key)
         return regie is not None and regie.collects
 
     def pay_tresorerie(self, key: str) -> str:
-        """How to pay what this cash desk handed over, in the town's own words; "" for ours."""
+        """Ways to pay what this cash desk handed over, in the town's own words; "" for ours."""
         regie = self.file.regies.get(key)
         return regie.pay_tresorerie if regie else ""
 

@@ -45,7 +45,7 @@ class LentSettings(Mapping[str, BaseModel]):
         return model if name in self._shared else copy.deepcopy(model)
 
     def __contains__(self, name: object) -> bool:
-        """Whether the town enables the plugin `name`."""
+        """True if the town enables the plugin `name`."""
         return name in self._models
 
     def __iter__(self) -> Iterator[str]:
@@ -56,7 +56,7 @@ class LentSettings(Mapping[str, BaseModel]):
 
 
 def is_lasting(value: object) -> bool:
-    """Whether nobody can change it, nor anything in it."""
+    """True if nobody can change the value, nor anything in it."""
     match value:
         case BaseModel():
             return (
@@ -72,7 +72,7 @@ def is_lasting(value: object) -> bool:
 
 
 def _copies(name: str, model: BaseModel) -> bool:
-    """Whether it can be copied: a plugin may keep, in its settings, what cannot."""
+    """True if the settings can be copied: a plugin may keep things in them that cannot."""
     try:
         copy.deepcopy(model)
     except Exception as error:  # noqa: BLE001 - of code that is not ours

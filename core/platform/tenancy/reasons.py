@@ -58,7 +58,7 @@ _WANTED: Mapping[str, str] = {
     "value_error": "{error}",
     "assertion_error": "{error}",
 }
-"""What was expected, by the kind of error; in braces, what pydantic knows of it."""
+"""Expectations in words, by the kind of error; in braces, what pydantic knows of it."""
 
 SHAPES: Mapping[str, str] = {
     r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$": "small letters, digits and single hyphens",

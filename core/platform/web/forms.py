@@ -1,4 +1,4 @@
-"""What all forms share. Labels stand in the templates, messages are French message ids."""
+"""Parts that all forms share. Labels stand in the templates, messages are French message ids."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
-"""What a row's number may look like; routes bound theirs likewise (`core.processes.routes`)."""
+"""Pattern of a row's number; routes bound theirs likewise (`core.processes.routes`)."""
 
 
 def _strip(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What every answer tells the browser about security, and the request's number."""
+"""Security headers of every answer, and the request's number."""
 
 from __future__ import annotations
 

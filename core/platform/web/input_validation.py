@@ -1,4 +1,4 @@
-"""What none of our pages sends is refused before any view sees it."""
+"""Refusal of input that none of our pages sends, before any view sees it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyramid.response import Response
 from core.platform.web.security import OF_THE_OFFICE
 
 FILE_FIELDS = frozenset({"file", "fichier", "journal", "picture"})
-"""What a field is called that takes a file, in forms of core and of plugins."""
+"""Names of the fields that take a file, in forms of core and of plugins."""
 
 MOST_FIELDS = 5_000
 """Fields of a form; taking apart far more would hold up all other requests."""

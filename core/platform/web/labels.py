@@ -16,7 +16,7 @@ from core.platform.templating import day, moment, money
 
 
 def actions() -> dict[str, str]:
-    """What was done, by the trail's name for it."""
+    """Actions in words, by the trail's name for each."""
     return {
         "account.created": _("Compte créé par la famille"),
         "account.linked": _("Compte relié à la famille"),
@@ -90,7 +90,7 @@ def action(name: str) -> str:
 
 
 def actor(name: str, names: dict[str, str]) -> str:
-    """Who did it: an agent by name, else in words."""
+    """Actor of an entry: an agent by name, else in words."""
     if name in names:
         return names[name]
     kind, _colon, rest = name.partition(":")
@@ -113,11 +113,11 @@ ROUTES = {
     "news": "office_news",
     "agent": "office_agent",
 }
-"""Where the page of a subject is."""
+"""Route of a subject's page, by kind of subject."""
 
 
 def subject(name: str) -> str:
-    """What it was done to: ``invoice:12`` is *Facture 12*."""
+    """Subject of an action in words: ``invoice:12`` is *Facture 12*."""
     kind, _colon, rest = name.partition(":")
     words = {
         "invoice": _("Facture"),
@@ -168,7 +168,7 @@ def detail(key: str) -> str:
 
 
 def roles() -> dict[str, str]:
-    """What agents may be."""
+    """Roles of agents, in words."""
     return {
         Role.REGISSEUR: _("Régisseur"),
         Role.AGENT: _("Agent"),
@@ -178,7 +178,7 @@ def roles() -> dict[str, str]:
 
 
 def value(key: str, said: object) -> str:
-    """What a detail says: amounts, days and means as on paper."""
+    """Value of a detail, in words: amounts, days and means as on paper."""
     if isinstance(said, bool):
         return _("oui") if said else _("non")
     if key == "amount" and isinstance(said, int):
@@ -198,14 +198,14 @@ def value(key: str, said: object) -> str:
 
 
 def details(entry: AuditEntry) -> str:
-    """What an entry of the trail says besides, in one line."""
+    """Details of an entry of the trail, in one line."""
     return ", ".join(
         f"{detail(key)} = {value(key, said)}" for key, said in entry.details.items()
     )
 
 
 def message(kind: str) -> str:
-    """What a message to a family is about."""
+    """Topic of a message to a family, by its kind."""
     return {
         "invoices_published": _("Factures disponibles"),
         "invoice_due": _("Rappel"),

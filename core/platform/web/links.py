@@ -1,4 +1,4 @@
-"""Where a form may lead to: the town's own pages, never another site."""
+"""Addresses that a form may lead to: the town's own pages, never another site."""
 
 from __future__ import annotations
 

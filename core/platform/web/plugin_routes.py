@@ -29,7 +29,7 @@ class TownEnables:
     phash = text
 
     def __call__(self, _info: Any, request: Request) -> bool:
-        """Whether the route exists for this request."""
+        """True if the route exists for this request."""
         return request.town is not None and self._plugin in request.town.enabled
 
 

@@ -1,4 +1,4 @@
-"""What office pages are asked for in their address: read with care, wrong values are ignored."""
+"""Values in the address of office pages: read with care, wrong values are ignored."""
 
 from __future__ import annotations
 

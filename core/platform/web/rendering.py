@@ -1,4 +1,4 @@
-"""What every template is given (core/platform/web/templates/README.md)."""
+"""Variables that every template is given (core/platform/web/templates/README.md)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def menu(request: Request) -> list[MenuEntry]:
 
 
 def actor_name(request: Request, actor: str) -> str:
-    """Who did something, as agents call each other; `actor` is as the trail keeps it."""
+    """Name of an actor, as agents call each other; `actor` is as the trail keeps it."""
     return words.actor(actor, request.agent_names)
 
 

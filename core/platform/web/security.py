@@ -1,4 +1,4 @@
-"""Who is asking, and what they may do."""
+"""Identity of the person at the browser, and that person's rights."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Security:
     """Pyramid's security policy over `core.sign_in.service`."""
 
     def identity(self, request: Request) -> SignedIn | None:
-        """Who the browser's token says it is, in this town only."""
+        """Signed-in family of the browser's token, in this town only."""
         if request.ctx is None:
             return None
         return request.signed_in
@@ -51,7 +51,7 @@ class Security:
         return identity.family_id if identity else None
 
     def permits(self, request: Request, _context: Any, permission: str) -> Allowed | Denied:
-        """Whether who is asking has `permission`."""
+        """`Allowed` if the person at the browser has `permission`, else `Denied`."""
         if permission in OF_THE_OFFICE:
             return _permits_agent(request, permission)
         if permission == PUBLIC:
@@ -91,13 +91,13 @@ def ask_nothing(request: Request) -> None:
 
 
 def asks_for_agent(request: Request) -> bool:
-    """Whether the permission that was just denied is one of the back office."""
+    """True if the permission that was just denied is one of the back office."""
     denial = getattr(request.exception, "result", None)
     return getattr(denial, "s", "") in OF_THE_OFFICE
 
 
 def at_work(request: Request) -> bool:
-    """Whether an agent is on the office's own pages."""
+    """True if an agent is on the office's own pages."""
     route = request.matched_route
     return route is not None and route.name.startswith("office") and request.agent is not None
 
@@ -114,13 +114,13 @@ def agent(request: Request) -> SignedInAgent | None:
 
 
 def signed_in(request: Request) -> SignedIn | None:
-    """Who holds the cookie's token; None when nobody, or when the session ended."""
+    """Holder of the cookie's token; None when there is no holder, or when the session ended."""
     token = request.cookies.get(cookie_name(request, COOKIE))
     return request.ctx.web_sessions.recognise(token) if token else None
 
 
 def session_ended(request: Request) -> bool:
-    """Whether the browser was signed in once and is no more."""
+    """True if the browser was signed in once and is no longer."""
     return cookie_name(request, COOKIE) in request.cookies and request.signed_in is None
 
 
@@ -136,7 +136,7 @@ def family(request: Request) -> FamilyInfo | None:
 
 
 def by_link(request: Request) -> bool:
-    """Whether this browser came by a payment link, and may only pay its invoices."""
+    """True if this browser came by a payment link, and may only pay the link's invoices."""
     found: SignedIn | None = request.signed_in if request.ctx is not None else None
     return found is not None and found.by_link
 

@@ -23,7 +23,7 @@ from core.platform.web.security import cookie_name
 Handler = Callable[[Request], Response]
 LANGUAGE_COOKIE = "preau_language"
 UNAVAILABLE = "/+unavailable"
-"""Where every page of a town leads whose file is wrong: the page for maintenance."""
+"""Page for maintenance: every address of a town whose file is wrong leads there."""
 
 
 def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
@@ -84,7 +84,7 @@ def _moved(request: Request, path: str) -> Response:
 
 
 def _has_a_slash_too_many(request: Request, answer: Response) -> bool:
-    """Whether nothing is at an address with a slash at its end, which people and programs add."""
+    """True if nothing is at an address with a slash at its end, which people and programs add."""
     path = request.path_info
     return (
         answer.status_int == HTTPStatus.NOT_FOUND

@@ -1,4 +1,4 @@
-"""What Préau relies on, whoever wrote the source, and what this one says of wrong lines."""
+"""Tests of the contract for every source, and of this source's answers to wrong lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which invoices a cheque pays: pure functions over a frozen snapshot (CHEQUES_AND_FORMATS 1.5).
+"""Invoices that a cheque pays: pure functions over a frozen snapshot (CHEQUES_AND_FORMATS 1.5).
 
 Nothing here reads a database, a clock or a setting. `match` applies nothing: it tells which cheques
 are certain, and for the others names candidates, each with its reasons in words.

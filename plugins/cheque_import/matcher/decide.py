@@ -140,7 +140,7 @@ def _rule(
 
 
 def _alone(evidence: Evidence, quality: Quality, index: Index) -> bool:
-    """Whether references that are the whole amount need no second sign."""
+    """True if references that make up the whole amount need no second sign."""
     if quality is Quality.CHECKED:
         return True
     return (
@@ -176,7 +176,7 @@ def _only_near(evidence: Evidence) -> int | None:
 
 
 def _told_apart(cheque: Cheque, evidence: Evidence, family: int, index: Index) -> bool:
-    """Whether no other family that is called so owes this amount."""
+    """True if no other family whose name fits the issuer well owes this amount."""
     return not any(
         other != family and score >= GOOD_NAME and index.owes(other, cheque.amount)
         for score, other in index.families_named(evidence.issuer, cheque.amount)
@@ -184,7 +184,7 @@ def _told_apart(cheque: Cheque, evidence: Evidence, family: int, index: Index) -
 
 
 def _only_old_coupons(cheque: Cheque, evidence: Evidence, family: int) -> bool:
-    """Whether every reference that cannot be paid is an old coupon of the same family.
+    """True if every reference that cannot be paid is an old coupon of the same family.
 
     Of the same amount, it may be one invoice paid twice: then a person decides.
     """
@@ -195,7 +195,7 @@ def _only_old_coupons(cheque: Cheque, evidence: Evidence, family: int) -> bool:
 
 
 def _known_payer(evidence: Evidence, family: int) -> bool:
-    """Whether the issuer is one who signed confirmed cheques of this account for this family."""
+    """True if the issuer has signed confirmed cheques of this account for this family."""
     return evidence.named() and any(
         best_score(evidence.issuer, people(payer)) >= OTHER_NAME
         for link in evidence.links
@@ -205,7 +205,7 @@ def _known_payer(evidence: Evidence, family: int) -> bool:
 
 
 def _nobody_else(cheque: Cheque, evidence: Evidence, family: int, index: Index) -> bool:
-    """Whether no other family that is called alike owes this amount.
+    """True if no other family whose name resembles the issuer's owes this amount.
 
     A known account is then the household's own under a name that its file does not hold.
     """

@@ -1,4 +1,4 @@
-"""What a cheque says about who it is from: references, account, family code, name."""
+"""Signs on a cheque that point to its payer: references, account, family code, name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMED_SCORE = 85
 
 
 class Quality(IntEnum):
-    """How sure it is that a reference designates its invoice."""
+    """Certainty that a reference designates its invoice."""
 
     REPAIRED = 1
     """One misread character away, and the check character agrees with the correction."""
@@ -62,16 +62,16 @@ class Evidence:
     code_family: int | None
     issuer: tuple[Name, ...]
     account_read: bool
-    """Whether the cheque's line told an account, known or not."""
+    """True if the cheque's magnetic line gave an account, known or not."""
     referred: tuple[OpenInvoice, ...]
     """The invoices that the references designate, once each."""
 
     def quality(self) -> Quality | None:
-        """How sure the least sure reference is."""
+        """Certainty of the least sure reference."""
         return min((hit.quality for hit in self.hits), default=None)
 
     def named(self) -> bool:
-        """Whether the cheque tells a name that can be compared."""
+        """True if the cheque gives a name that can be compared."""
         return any(len(word) > 1 for name in self.issuer for word in name)
 
 
@@ -152,7 +152,7 @@ def _meant(
 
 
 def may_be_misread(raw: str, index: Index) -> bool:
-    """Whether a reference that designates nothing may be one of ours misread.
+    """True if a reference that designates nothing may be a misread reference of ours.
 
     Not with a right check character. But one number in 37 without one ends like that by chance: it
     is as long as our numbers are.
@@ -162,7 +162,7 @@ def may_be_misread(raw: str, index: Index) -> bool:
 
 
 def one_slip(one: str, other: str) -> bool:
-    """Whether one wrong character, or two neighbours that changed places, tell them apart."""
+    """True if two texts differ by one wrong character, or two neighbours that changed places."""
     if len(one) != len(other):
         return False
     wrong = [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
@@ -172,7 +172,7 @@ def one_slip(one: str, other: str) -> bool:
 
 
 def lonely(raw: str, invoice: OpenInvoice, index: Index) -> bool:
-    """Whether no other invoice of this amount is one slip away from a reference without a check.
+    """True if no other invoice of this amount is one slip away from a reference without a check.
 
     The amount then proves that no single digit of it was misread.
     """

@@ -23,7 +23,7 @@ def numbers(invoices: Sequence[OpenInvoice]) -> str:
 
 
 def identity(evidence: Evidence, family_id: int, name: int) -> list[str]:
-    """Why this family."""
+    """Reasons for this family, and doubts about it, in words."""
     reasons = []
     for hit in evidence.hits:
         if hit.invoice.family_id == family_id:
@@ -56,14 +56,17 @@ def identity(evidence: Evidence, family_id: int, name: int) -> list[str]:
 
 
 def habit(scores: Mapping[str, int]) -> list[str]:
-    """What tells apart families of which nothing else is known; `scores` are the proposal's."""
+    """Reason from a family's habits, when reference, account and code say nothing.
+
+    `scores` are the proposal's.
+    """
     if not scores["habit"] or scores["reference"] or scores["account"] or scores["code"]:
         return []
     return [_("Le compte du chèque s’accorde avec les habitudes de cette famille.")]
 
 
 def warnings(evidence: Evidence) -> tuple[str, ...]:
-    """What is wrong whatever the family."""
+    """Problems of a cheque's references that do not depend on the family."""
     found = [
         _("Référence %(raw)s : %(reason)s") % {"raw": raw, "reason": known.reason}
         for raw, known in evidence.elsewhere
@@ -75,7 +78,7 @@ def warnings(evidence: Evidence) -> tuple[str, ...]:
 
 
 def under_way(invoices: Sequence[OpenInvoice]) -> tuple[str, ...]:
-    """What a parent is paying online at this moment."""
+    """Warnings about invoices that a parent is paying online at this moment."""
     return tuple(
         _("Un paiement en ligne est en cours pour %s.") % invoice.number
         for invoice in invoices
@@ -107,7 +110,7 @@ def slip(amount: int, expected: int) -> str:
 
 
 class Slip(StrEnum):
-    """How an amount is mistyped."""
+    """Kind of typing mistake in an amount."""
 
     COMMA = "comma"
     SWAPPED = "swapped"

@@ -42,7 +42,7 @@ _CHECK = "0123456789ABCDEFGHJKMNPQRSTVWXYZ*~$=U"
 _MISSPELT_FROM, _TWICE_FROM = 4, 8
 """Words from so many letters on may be misspelt: in one place, or in two."""
 _CONTAINED = 0.92
-"""What a name is worth that the cheque's issuer contains (``MARTIN LEROY`` for ``MARTIN``)."""
+"""Factor for a name that the cheque's issuer contains (``MARTIN LEROY`` for ``MARTIN``)."""
 
 _WHOLE = 99.99
 """Every word of it, whatever the sums were rounded to."""
@@ -141,7 +141,7 @@ def _word_score(one: str, other: str) -> float:
 
 
 def _cover(of: Name, by: Name) -> float:
-    """How much of the words `of` is found in `by`, from 0 to 100. Asked often: no generators."""
+    """Part of the words `of` that is found in `by`, from 0 to 100. Asked often: no generators."""
     total = score = 0.0
     for word in of:
         length = len(word)
@@ -158,7 +158,7 @@ def _cover(of: Name, by: Name) -> float:
 
 
 def best_score(issuers: tuple[Name, ...], names: tuple[Name, ...]) -> int:
-    """How well any person of the issuer fits any of these names, from 0 to 100."""
+    """Best score of any person of the issuer against any of these names, from 0 to 100."""
     best = 0.0
     for name in names:
         if len(max(name, key=len, default="")) < 2:

@@ -1,4 +1,4 @@
-"""What the matcher is given, and what it answers; both frozen."""
+"""Input and answer of the matcher; both frozen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OpenInvoice:
     issued_on: date
     due_on: date
     under_way: bool = False
-    """Whether a parent is paying it online now."""
+    """True if a parent is paying the invoice online now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Elsewhere:
     reason: str
     family_id: int | None = None
     settled: int = 0
-    """What it was for, in cents, when it is an invoice of this régie paid in full; else 0."""
+    """Amount in cents, if the reference is an invoice of this régie paid in full; else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,11 @@ class Cheque:
     family_code: str = ""
     blockers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What a person is told about it, and what stops nothing."""
+    """Remarks about the cheque for a person; they stop nothing."""
 
 
 class State(StrEnum):
-    """What the matcher says of a cheque."""
+    """Answer of the matcher for a cheque."""
 
     CERTAIN = "certain"
     PROPOSED = "proposed"
@@ -102,7 +102,7 @@ class State(StrEnum):
 
 
 class Rule(StrEnum):
-    """Why a proposal was made; all but the last may be applied without a person."""
+    """Reason for a proposal; all but the last may be applied without a person."""
 
     REFERENCE = "reference"
     """(i) The references' invoices add up to the amount."""
@@ -140,7 +140,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What the matcher found for one cheque; the best proposal first."""
+    """Result of the matcher for one cheque; the best proposal first."""
 
     key: str
     state: State
@@ -195,7 +195,7 @@ class Index:
         return self._by_reference.get(bare_reference)
 
     def as_long(self, bare_reference: str) -> bool:
-        """Whether some open invoice's reference has so many characters."""
+        """True if some open invoice's reference has the same number of characters."""
         return len(bare_reference) in self._lengths
 
     def family_of_code(self, code: str) -> int | None:
@@ -203,7 +203,7 @@ class Index:
         return self._codes.get(bare(code)) if code else None
 
     def name_score(self, issuer: tuple[Name, ...], family_id: int) -> int:
-        """How well the issuer fits the family's best name, 0 to 100."""
+        """Score of the issuer against the family's best name, 0 to 100."""
         self._asked_of(issuer)
         score = self._scores.get(family_id)
         if score is None:
@@ -221,7 +221,7 @@ class Index:
         return self._owing.get(amount, _NOBODY)
 
     def owes(self, family_id: int, amount: int) -> bool:
-        """Whether some of a family's invoices come to exactly this amount.
+        """True if some of a family's invoices add up to exactly this amount.
 
         Unproven because they are too many counts as yes.
         """

@@ -11,7 +11,7 @@ BUDGET = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Subsets:
-    """What was found: positions in the given amounts, ascending; and whether that is all.
+    """Sets that were found: positions in the given amounts, ascending; and whether that is all.
 
     `complete` tells that no other set exists: without it nothing is proven.
     """

@@ -21,7 +21,7 @@ class Way:
     invoices: tuple[OpenInvoice, ...]
     unique: bool
     due: int
-    """What these invoices owe, in cents."""
+    """Balance due of these invoices, in cents."""
 
 
 def _way(invoices: tuple[OpenInvoice, ...], *, unique: bool) -> Way:

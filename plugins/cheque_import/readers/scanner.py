@@ -19,7 +19,7 @@ _LINE = re.compile(
 
 
 def looks_like(text: str) -> bool:
-    """Whether the first line of a text is a magnetic line followed by an amount."""
+    """True if the first line of a text is a magnetic line followed by an amount."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     match = _LINE.match(first)
     return match is not None and sum(c.isdigit() or c == UNREAD for c in match["cmc7"]) == 31

@@ -14,7 +14,7 @@ from plugins.cheque_import.records import ChequeProblem, ChequeRecord
 _HEADER_ROWS = 60
 """Rows above the titles: the town's name, a date, a blank line."""
 _PLACES = frozenset({"remise", "rang"})
-"""What a list may leave out: it is one pile, in the order of its rows."""
+"""Fields that a list may leave out: a list is one pile, in the order of its rows."""
 _TOTAL = re.compile(r"\W*(sous[- _]?)?tota(l|ux)(?![^\W\d_])", re.IGNORECASE)
 
 
@@ -98,7 +98,7 @@ def _cheques(
 def _wrong_total(
     row: TableRow, cells: Mapping[str, str], total: int, file: str
 ) -> ChequeProblem | None:
-    """What a line of totals contradicts; its own amount may stand in any column."""
+    """Problem of a line of totals that contradicts the cheques; its amount may be in any column."""
     if any(cell.casefold().startswith("sous") for cell in row.cells):
         return None
     one = read_row(

@@ -25,7 +25,7 @@ _SLIPS = re.compile(r"(?:oc+e)+\Z")
 
 @dataclass(frozen=True, slots=True)
 class Deposit:
-    """What the header says: who deposits, under which reference, on which account, when."""
+    """Header of a deposit: its depositor, reference, account, date and SIRET."""
 
     depositor: str
     reference: str
@@ -35,7 +35,7 @@ class Deposit:
 
 
 def looks_like(content: bytes) -> bool:
-    """Whether the first record is a TLMC header: blanks at its end may have been stripped."""
+    """True if the first record is a TLMC header: blanks at its end may have been stripped."""
     first = _records(content[: 2 * WIDTH])[0]
     return first[:2] == "03" and first[4:10].isdigit() and len(first) <= WIDTH
 
@@ -99,7 +99,7 @@ def _slip(
 
 
 def _follows(record: str, header: str, rank: int) -> bool:
-    """Whether a record has the number after its slip's header, which need not be the first."""
+    """True if a record's number follows from its slip's header, which need not be number 1."""
     first = _cut(header, 5, 10)
     return first.isdigit() and _cut(record, 5, 10) == f"{int(first) + rank - 1:06d}"
 
@@ -155,7 +155,7 @@ def _number(text: str, width: int) -> str:
 
 
 def _slip_name(header: str) -> str:
-    """What the slip is called, without the zeros that fill it."""
+    """Name of the slip, without the zeros that fill it."""
     return _cut(header, 111, 134).strip().lstrip("0") or _cut(header, 68, 74).strip().lstrip("0")
 
 

@@ -1,4 +1,4 @@
-"""What the views share: the use cases bound to the agent who asks, and how a refusal is shown."""
+"""Parts that all views share: use cases of the agent who asks, and the display of a refusal."""
 
 from __future__ import annotations
 

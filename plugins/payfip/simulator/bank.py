@@ -1,4 +1,4 @@
-"""What happens when a parent pays, is refused or gives up at the simulator."""
+"""Payment at the simulator's bank: a parent pays, is refused or gives up."""
 
 from __future__ import annotations
 

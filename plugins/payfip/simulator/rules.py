@@ -1,4 +1,4 @@
-"""What the web service accepts and refuses, with its codes, as the real one was recorded.
+"""Acceptance rules of the web service, with its codes, as the real service was recorded.
 
 Written apart from the client's `fields`, which it must be able to contradict. A reference is looked
 at before an e-mail address, and that before the amount's limits; the place of the others is free.

@@ -1,4 +1,4 @@
-"""What may be made to happen: by test card, by amount, or by the control page."""
+"""Cases that the simulator can produce: by test card, by amount, or by the control page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Scenario(StrEnum):
-    """How a payment with a card goes."""
+    """Course of a payment with a card."""
 
     ACCEPT = "accept"
     REFUSE = "refuse"
@@ -93,7 +93,7 @@ REFUSED_TAX_NUMBER = "0000000000000"
 
 
 class FaultKind(StrEnum):
-    """What may be wrong with an answer of the web service."""
+    """Defect that an answer of the web service can have."""
 
     DELAY = "delay"
     """The right answer, `seconds` late."""

@@ -1,4 +1,4 @@
-"""What the simulator remembers: SQLite, in memory or in a file that outlives the process."""
+"""Storage of the simulator: SQLite, in memory or in a file that outlives the process."""
 
 from __future__ import annotations
 
@@ -81,23 +81,23 @@ class Operation:
     at_bank: int
     forgotten: int
     told: str
-    """What the web service says wrongly, on purpose: ``montant`` or ``refdet``."""
+    """Field that the web service gives wrongly, on purpose: ``montant`` or ``refdet``."""
 
     @property
     def paid(self) -> bool:
-        """Whether money was (in play) taken or promised."""
+        """True if money was taken or promised, in the simulation."""
         return self.resultrans in {"P", "V"}
 
     @property
     def used_up(self) -> bool:
-        """Whether the parent's pages take no further try."""
+        """True if the parent's pages take no further try."""
         return self.open_ended or self.paid or (
             bool(self.resultrans) and self.scenario == Scenario.SINGLE_USE
         )
 
     @property
     def open_ended(self) -> bool:
-        """Whether the result is none that says whether money was taken."""
+        """True if there is a result, but not one that says whether money was taken."""
         return self.resultrans not in {"", "P", "V", "R", "Z", "A"}
 
     @property
@@ -112,7 +112,7 @@ class Operation:
 
     @property
     def finished_at(self) -> datetime:
-        """When the last outcome came, in legal time."""
+        """Time of the last outcome, in legal time."""
         return datetime.fromtimestamp(self.finished, PARIS)
 
 
@@ -213,11 +213,11 @@ class Store:
         return [_as(Operation, row) for row in rows]
 
     def page_open(self, operation: Operation) -> bool:
-        """Whether the parent's first page still takes this idOp (else P4)."""
+        """True if the parent's first page still takes this idOp (else P4)."""
         return self.now() - operation.created <= PAGE_LIFE.total_seconds()
 
     def bank_open(self, operation: Operation) -> bool:
-        """Whether the bank's page, once reached, still takes it."""
+        """True if the bank's page, once reached, still takes this idOp."""
         return self.now() - operation.created <= BANK_LIFE.total_seconds()
 
     def reach_bank(self, id_op: str) -> None:

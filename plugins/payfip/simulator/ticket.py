@@ -18,7 +18,7 @@ _TEMPLATE = Environment(
 
 
 def rows(store: Store, operation: Operation) -> list[tuple[str, str]]:
-    """What the result page and the ticket say, label and value."""
+    """Lines of the result page and of the ticket, label and value."""
     who = rules.client(store, operation.numcli)
     name = (
         "" if isinstance(who, rules.Refusal) else " ".join(filter(None, (who.label1, who.label2)))

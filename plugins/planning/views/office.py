@@ -295,7 +295,7 @@ def waiting(request: Any) -> Any:
 
 @or_day
 def export(request: Any) -> Any:
-    """What is to be billed, as CSV."""
+    """Days to bill, as CSV."""
     office = Office(request)
     first = forms.typed_day(request.GET, "first", _("Du"))
     last = forms.typed_day(request.GET, "last", _("Au"))

@@ -124,7 +124,7 @@ def post_confirm(request: Any) -> Any:
 
 @or_week
 def proof(request: Any) -> Any:
-    """What was asked for at one moment, and each answer."""
+    """Request made at one moment, and each answer."""
     family = Family(request)
     row = _request(family, PlanningRequest.id == forms.whole(request.matchdict["id"]))
     names = {child.id: child.name for child in family.ctx.families.children(family.id)}

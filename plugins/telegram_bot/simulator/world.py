@@ -1,4 +1,4 @@
-"""What exists in the simulated Telegram: bots, people, their conversations, and what is pending."""
+"""State of the simulated Telegram: bots, people, their conversations, and pending updates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PER_BOT = 30
 
 @dataclass
 class Webhook:
-    """Where a bot wants its updates; without one, it polls."""
+    """Address to which a bot wants its updates; a bot without one polls."""
 
     url: str
     secret_token: str = ""
@@ -83,7 +83,7 @@ class Chat:
     messages: list[dict[str, Any]] = field(default_factory=list)
     """*Message* objects, oldest first."""
     notice: str = ""
-    """What the last tapped button answered, as the telephone shows it for a moment."""
+    """Answer to the last tapped button, as the telephone shows it for a moment."""
     revision: int = 0
     """Grows with everything that the telephone shows."""
 
@@ -354,7 +354,7 @@ class World:
             return generation
 
     def is_polling(self, bot: Bot, generation: int) -> bool:
-        """Whether this ``getUpdates`` is still the bot's newest."""
+        """True if this ``getUpdates`` is still the bot's newest."""
         return self._generation.get(bot.token) == generation
 
     def _message(self, bot: Bot, chat: Chat, sender: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a parent means by what was typed: pure functions, French first, English, greetings in more.
+"""Meaning of what a parent typed: pure functions, French first, English, greetings in more.
 
 | module | decides |
 |---|---|

@@ -32,7 +32,7 @@ class Intent:
     argument: str = ""
 
     def holds(self, plain: str) -> bool:
-        """Whether a text of plain words says it."""
+        """True if a text of plain words expresses this intent."""
         if not self._found.search(plain):
             return False
         return not (self.unless and self._barred.search(plain))

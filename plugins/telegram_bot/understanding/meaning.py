@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Wish(StrEnum):
-    """What a parent may want. Plugins add wishes of their own by name."""
+    """Wishes that a parent may have. Plugins add wishes of their own by name."""
 
     START = "start"
     UNPAID = "unpaid"
@@ -71,7 +71,7 @@ class Meaning:
 
     @property
     def narrows(self) -> bool:
-        """Whether anything but plain words says which invoices are meant."""
+        """True if a date, an amount or a number says which invoices are meant."""
         return bool(self.month or self.year or self.days or self.amounts or self.numbers)
 
 

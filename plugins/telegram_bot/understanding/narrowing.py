@@ -1,4 +1,4 @@
-"""Which of the family's invoices the words are about. Only the family's own words narrow."""
+"""Choice of the invoices that the words are about. Only the family's own words narrow."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Narrowed:
     is_narrowed: bool
     not_found: str = ""
     has_words: bool = False
-    """Whether words of labels, régies or children narrowed."""
+    """True if words of labels, régies, children or services were typed, found or not."""
 
 
 def narrow(
@@ -99,7 +99,7 @@ def names_own(
     names: Mapping[int, Sequence[str]] | None = None,
     regies: Mapping[str, str] | None = None,
 ) -> bool:
-    """Whether a text of which no wish is understood only names invoices: *cantine*, *56,87*."""
+    """True if a text of which no wish is understood only names invoices: *cantine*, *56,87*."""
     own = {i.id: _own_words(i, (names or {}).get(i.id, ()), regies or {}) for i in invoices}
     if not all(word in SERVICES or _of_word(word, own) for word in meaning.words):
         return False
@@ -143,7 +143,7 @@ def _of_word(word: str, own: Mapping[int, frozenset[str]]) -> set[int]:
 
 
 def _is_number(said: str, invoice: InvoiceInfo) -> bool:
-    """Whether `said` is the invoice's number, or the end of it that is told apart by ear."""
+    """True if `said` is the invoice's number, or at least three characters of its end."""
     number = normalise(invoice.number).replace(" ", "")
     said = said.lstrip("0")
     if not said:

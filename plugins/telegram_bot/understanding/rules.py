@@ -48,7 +48,7 @@ _PIECE = re.compile(r"<([A-Z]+)>")
 
 @cache
 def own() -> Intents:
-    """What the bot understands by itself, in the order of decision."""
+    """Intents that the bot itself understands, in the order of decision."""
     return Intents(load_intents(_data("intents.toml")))
 
 
@@ -71,7 +71,7 @@ _COMMAND = re.compile(r"/(?P<name>[A-Za-z0-9_]{1,32})(?:@\w+)?(?:\s+(?P<rest>.*)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _LINK = re.compile(r"[?&]start=([A-Za-z0-9_-]{1,64})(?![A-Za-z0-9_-])")
 _BARE_TOKEN = re.compile(r"(?=\S*[A-Z0-9_-])[A-Za-z0-9_-]{22}\Z")
-"""What the portal makes: 128 bits in Telegram's alphabet."""
+"""Token that the portal makes: 128 bits in Telegram's alphabet."""
 
 _NUMBER_SIGN = re.compile(r"\b(?:no|nr|num) (?=[a-z]*\d)")
 _VERB_RECU = re.compile(

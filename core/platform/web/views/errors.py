@@ -1,4 +1,4 @@
-"""What a person sees when something cannot be done."""
+"""Pages that a person sees when something cannot be done."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def throttled(error: ThrottledError, request: Request) -> dict[str, Any]:
 
 @exception_view_config(UserError)
 def refused(error: UserError, request: Request) -> Response:
-    """What cannot be done, told on the page that can be gone on from."""
+    """Refusal, told on a page from which the person can go on."""
     request.session.flash(error.message, "error")
     route = "invoices" if request.family is not None else "home"
     if at_work(request):

@@ -36,7 +36,7 @@ def live(_request: Request) -> Response:
 
 @view_config(route_name="ready")
 def ready(request: Request) -> Response:
-    """What the process needs answers too. Redis away slows sign-in only: a word, not a failure."""
+    """The database answers too. Redis away slows sign-in only: a word, not a failure."""
     runtime = request.registry.runtime
     lines, status = [], 200
     try:
