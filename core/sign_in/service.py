@@ -163,13 +163,15 @@ class SignIn:
 
     def _mail_way_in(self, account: Account, family: FamilyInfo) -> None:
         minute = self._clock.now().strftime("%Y%m%d%H%M")
+        mark = password_mark(account.password_hash)
         self._notifications.queue(
             "account_way_in",
             address=account.email,
             family_id=family.id,
             language=family.language,
-            payload={"account_id": account.id, "password": password_mark(account.password_hash)},
-            key=f"account_way_in/{account.id}/{minute}",
+            payload={"account_id": account.id, "password": mark},
+            # A new password within the minute is a new mail: the link of the old one is dead.
+            key=f"account_way_in/{account.id}/{mark}/{minute}",
         )
 
     def by_way_in(self, token: str) -> tuple[int, int] | None:

@@ -395,6 +395,11 @@ def test_a_password_is_tried_a_hundred_times_a_day_and_no_more(besieged):
     assert knock(besieged, "nobody@exemple.fr", "wrong", "10.21.0.3") is None
 
 
+def newest_way_in(town):
+    ways_in = select(MessageRow).where(MessageRow.kind == "account_way_in")
+    return town.session.scalars(ways_in.order_by(MessageRow.id.desc()).limit(1)).one()
+
+
 def test_the_owner_comes_in_by_mail_by_codes_and_by_the_known_browser(besieged, app):
     assert isinstance(guess(besieged, "F001", "10.20.1.1", code(besieged)), int)
     assert knock(besieged, "camille@exemple.fr", PHRASE, "10.20.1.1", "known") is not None
@@ -403,7 +408,7 @@ def test_the_owner_comes_in_by_mail_by_codes_and_by_the_known_browser(besieged, 
     page = form.submit()
     assert page.status_int == 200
     with besieged.town() as town:
-        (row,) = town.session.scalars(select(MessageRow).where(MessageRow.kind == "account_way_in"))
+        row = newest_way_in(town)
         link = town.letters.render(row).links[0].url.removeprefix("http://localhost")
     answer = app.get(link).forms[list(app.get(link).forms)[-1]].submit()
     assert app.get(answer.location).status_int == 200
@@ -420,7 +425,7 @@ def test_a_way_in_ends_with_the_password_it_was_mailed_for(besieged, app):
     """Whoever knew the old password may hold the mailbox too."""
     assert knock(besieged, "camille@exemple.fr", PHRASE, "10.20.1.1") is None
     with besieged.town() as town:
-        (row,) = town.session.scalars(select(MessageRow).where(MessageRow.kind == "account_way_in"))
+        row = newest_way_in(town)
         links = [town.letters.render(row).links[0].url.removeprefix("http://localhost")]
         account = town.session.scalars(select(Account).where(Account.email == "camille@exemple.fr")).one()
         town.sign_in.change_password(account.id, PHRASE, "ten other words, none of them of today", keep=0)
@@ -718,7 +723,10 @@ def test_in_production_a_forged_host_is_nobody_s(portal, host, monkeypatch):
 
 def test_a_town_s_host_shows_no_other_town(app):
     for path, host in itertools.product(("/brumes/", "/brumes/connexion"), ("valmont.test", "VALMONT.test:80")):
-        assert app.get(path, headers={"Host": host}, expect_errors=True).status_int == 404
+        answer = app.get(path, headers={"Host": host}, expect_errors=True)
+        if answer.status_int == 308:  # Without its last slash first, as anything typed.
+            answer = app.get(path.rstrip("/"), headers={"Host": host}, expect_errors=True)
+        assert answer.status_int == 404
 
 
 def test_codes_are_hard_to_guess():
