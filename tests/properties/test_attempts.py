@@ -292,8 +292,9 @@ class Walk(RuleBasedStateMachine):
             held = [one for one in found if one.under_way]
             mails = [town.letters.render(row) for row in messages_about(found)]
             shown = screens.invoices(
-                town.town, found, {}, today=found[0].due_on, attempts=told,
-                link=lambda invoice: f"{PAY}{invoice.id}", everything=True,
+                town.town, found, {}, today=found[0].due_on, attempts=told, everything=True,
+                online=town.payments.online,
+                link=lambda basket: PAY + "+".join(str(one.id) for one in basket),
             )  # fmt: skip
             town.session.rollback()
         for one in held:
@@ -306,7 +307,8 @@ class Walk(RuleBasedStateMachine):
                 assert "régler" not in line
                 assert "échéance" not in line
             buttons = [button for row in shown.rows for button in row]
-            assert f"{PAY}{one.id}" not in [button.url for button in buttons]
+            offered = [b.url.removeprefix(PAY).split("+") for b in buttons if b.url.startswith(PAY)]
+            assert str(one.id) not in {number for basket in offered for number in basket}
             assert f"pay:{one.id}" not in [button.data for button in buttons]
             assert not [b for b in buttons if f"invoice={one.id}" in b.url]
             assert (about.label, about.url) in [(button.label, button.url) for button in buttons]
