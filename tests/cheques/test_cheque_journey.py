@@ -123,7 +123,7 @@ def test_scan_the_coupon_scan_the_cheque_and_the_family_is_told(portal, office, 
     form = form_with(parent.get("/valmont/connexion"), "family_code")
     form["family_code"], form["child_code"] = "F001", secret
     form.submit().follow()
-    paid = parent.get("/valmont/factures/payees").html.select_one("main").text
+    paid = parent.get("/valmont/factures/payees").html.select_one("main").get_text(" ")
     assert "Chèque bancaire" in paid
     assert "Réglé par MME DURAND JEANNE" in " ".join(paid.split())
     assert "56,87" not in parent.get("/valmont/factures").html.select_one("main").text
