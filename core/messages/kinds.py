@@ -186,7 +186,7 @@ def sound(wording: Wording) -> Wording:
     """Words that a message can carry.
 
     Raises:
-        NonsenseError: they are none.
+        ContractError: they are none.
     """
     subject, text = wording.subject.strip(), wording.text.strip()
     if not 0 < len(subject) <= SUBJECT_CHARACTERS or len(subject.splitlines()) > 1:

@@ -66,9 +66,9 @@ class TestEmail(NotificationChannelContract):
 
     def elsewhere(self, place):
         moved = {"smtp_host": place.host, "smtp_port": place.port}
-        surroundings = self.town._surroundings
-        settings = surroundings.settings.model_copy(update=moved)
-        self.town._surroundings = replace(surroundings, settings=settings)
+        shared = self.town._shared
+        settings = shared.settings.model_copy(update=moved)
+        self.town._shared = replace(shared, settings=settings)
         return email.EmailChannel(self.town)
 
 

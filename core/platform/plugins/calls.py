@@ -309,7 +309,7 @@ def resting(town: str, plugin: str, what: str) -> Iterator[None]:
     """Do work of a plugin that has a time limit of its own: it rests if that ends it.
 
     Raises:
-        RestingError: it rests, or takes all that it may already.
+        CoolingDownError: it rests, or takes all that it may already.
     """
     key = town, plugin, what
     _resting.refuse(key)
@@ -345,7 +345,7 @@ def stream(
     Raises:
         FaultError: it raised, or yielded nothing for `silence_seconds`.
         TooLongError: it did not end within `whole_seconds`.
-        RestingError: it rests, or takes all that it may already.
+        CoolingDownError: it rests, or takes all that it may already.
     """
     key = town, plugin, what
     _resting.refuse(key)
@@ -579,7 +579,7 @@ class _Worker(threading.Thread):
         `visit` is what the call opens, unless it asks several plugins.
 
         Raises:
-            StuckError: it still runs.
+            HookTimeoutError: it still runs.
         """
         self._since, self._visit = time.monotonic(), visit
         self._calls.put((copy_context(), call))
@@ -640,7 +640,7 @@ def bounded(seconds: float, call: Callable[[], T]) -> T:
     """Call, but wait for the end no longer than `seconds`. What it raises passes.
 
     Raises:
-        StuckError: it still runs.
+        HookTimeoutError: it still runs.
     """
     return _take().answer(call, seconds)
 

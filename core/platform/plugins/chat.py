@@ -106,7 +106,7 @@ def sound(name: str, answer: ChatAnswer) -> ChatAnswer:
     """Give back an answer that every chat can show.
 
     Raises:
-        NonsenseError: it cannot be shown.
+        ContractError: it cannot be shown.
     """
     if not 0 < len(answer.text.strip()) <= TEXT_CHARACTERS:
         raise ContractError(f"answered {len(answer.text)} characters")

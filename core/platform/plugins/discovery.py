@@ -215,7 +215,7 @@ def _listed(
     """Items that a hook gave, as the hook's specification says.
 
     Raises:
-        NonsenseError: a part of it is not.
+        ContractError: a part of it is not.
     """
     items = list(islice(call() or (), MAX_ITEMS_OF_HOOK + 1))
     if len(items) > MAX_ITEMS_OF_HOOK:
@@ -280,7 +280,7 @@ def rules_of(item: Any) -> tuple[ChatRule, ...]:
     nothing can interrupt it.
 
     Raises:
-        NonsenseError: they are none.
+        ContractError: they are none.
     """
     rules = list(islice(item.rules, MAX_ITEMS_OF_HOOK + 1))
     sound = 0 < len(rules) <= MAX_ITEMS_OF_HOOK
@@ -300,7 +300,7 @@ def _words(value: Any, most: int, *, may_be_empty: bool = False) -> str:
     """Words that fit where they are shown: on one line.
 
     Raises:
-        NonsenseError: they do not.
+        ContractError: they do not.
     """
     if not isinstance(value, str):
         raise ContractError(f"gave {value!r:.80} for words")
