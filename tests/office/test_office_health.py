@@ -94,7 +94,7 @@ def test_a_channel_shows_what_it_delivered_and_what_was_refused(portal, work):
         family = town.families.by_code("F001")
         for number, state in enumerate(("sent", "refused", "queued")):
             town.notifications.queue(
-                "lost_codes", channel="email", address="a@b.fr", family_id=family.id,
+                "lost_codes", address="a@b.fr", family_id=family.id,
                 language="fr", payload={}, key=str(number),
             )  # fmt: skip
             town.session.execute(

@@ -119,7 +119,7 @@ def test_a_family_sees_what_went_to_the_tresorerie_and_cannot_pay_it(desk, porta
     form["family_code"], form["child_code"] = "F001", portal.codes()
     form.submit().follow()
     page = parent.get("/factures")
-    (line,) = [line for line in page.html.select(".lines > li") if "L" in line.text.split("n°")[-1][:5]]
+    (line,) = [one for one in page.html.select("li:has(> .bill)") if "L" in one.select(".bill .soft")[-1].text]
     assert "payez-la auprès de la trésorerie" in line.text
     assert not line.select("input")
 

@@ -141,20 +141,29 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """The columns of a table, by the row that is likeliest to hold the titles."""
     best = max(
         rows[:HEADER_ROWS],
-        key=lambda row: (sum(map(_is_known, map(title, row.cells))), _words(row)),
+        key=lambda row: (
+            _may_be_titles(row),
+            sum(map(_is_known, map(title, row.cells))),
+            _words(row),
+        ),
         default=None,
     )
     if best is None:
         return []
     names = [title(cell) for cell in best.cells]
-    holds_values = any(_day(cell) or _has_cents(cell) for cell in best.cells)
-    if holds_values or len(set(filter(None, names))) < len(list(filter(None, names))):
+    if not _may_be_titles(best) or len(set(filter(None, names))) < len(list(filter(None, names))):
         return [
             Column(f"#{place}", cell)
             for place, cell in enumerate(best.cells, start=1)
             if cell
         ]
     return [Column(name, cell) for name, cell in zip(names, best.cells, strict=True) if name]
+
+
+def _may_be_titles(row: Row) -> bool:
+    """True for a row of several words, with no day and no amount among them."""
+    holds_values = any(_day(cell) or _has_cents(cell) for cell in row.cells)
+    return not holds_values and len(list(filter(None, row.cells))) > 1
 
 
 def _is_known(name: str) -> bool:
