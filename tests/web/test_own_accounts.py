@@ -283,7 +283,7 @@ def test_the_letters_say_it_in_both_languages(browser, kind, language):
     with browser.portal.town() as town:
         family = town.families.by_code("F001").id
         town.notifications.queue(
-            kind, channel="email", address="a@exemple.fr", family_id=family, language=language,
+            kind, address="a@exemple.fr", family_id=family, language=language,
             payload={"email": "a@exemple.fr", "account_id": 1}, key=f"{kind}/{language}",
         )  # fmt: skip
         from core.messages.models import MessageRow

@@ -14,6 +14,7 @@ from pyramid.httpexceptions import HTTPNotFound, HTTPPermanentRedirect
 from pyramid.registry import Registry as PyramidRegistry
 from pyramid.request import Request
 from pyramid.response import Response
+from pyramid.traversal import PATH_SAFE
 
 from core.platform import i18n
 from core.platform.outbox.process import Process
@@ -80,7 +81,8 @@ def _slug(request: Request, runtime: Process) -> str | Response | None:
 
 def _moved(request: Request, path: str) -> Response:
     query = f"?{request.query_string}" if request.query_string else ""
-    return HTTPPermanentRedirect(location=f"{request.script_name}{quote(path)}{query}")
+    path = quote(path, safe=PATH_SAFE)
+    return HTTPPermanentRedirect(location=f"{request.script_name}{path}{query}")
 
 
 def _has_a_slash_too_many(request: Request, answer: Response) -> bool:
