@@ -11,6 +11,7 @@ from planning_towns import MONDAY, Browser, ask, at, book_of, enrol, family
 from sqlalchemy import select, text
 
 from core.agents.models import Role
+from core.plugin import UserError
 from core.testing.portal import pages_of
 from plugins.planning import plugin, work
 from plugins.planning.desk import Desk
@@ -123,6 +124,22 @@ def test_closing_a_day_cancels_and_tells_the_families_in_one_act(portal, office,
     assert ("planning.closed", 3) in [tuple(row) for row in kinds]
     form = next(f for f in office.get("regie?jour=2026-03-30").forms.values() if "action" in f.fields)
     form.submit("action", value="reopen")
+    assert [state_of(portal, child) for child in ids] == ["booked", "booked", "waiting"]
+
+
+def test_of_an_act_that_is_refused_half_way_nothing_stays(portal, office, busy, monkeypatch):
+    """The browser is sent back, and a redirection is committed like any page that went well."""
+    _homes, ids = busy
+    close = Desk.close
+
+    def refusing(self, *given):
+        close(self, *given)
+        raise UserError("Refusé à la fin.")
+
+    monkeypatch.setattr(Desk, "close", refusing)
+    page = office.get("regie?jour=2026-03-30")
+    answer = office.send(page, "/regie/fermeture", tick=["CANTINE"], reason="Grève nationale").follow()
+    assert "Refusé à la fin." in answer.text
     assert [state_of(portal, child) for child in ids] == ["booked", "booked", "waiting"]
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,8 @@ from plugins.planning.enrolments import LARGEST_BYTES, MOST_PROBLEMS, Enrolments
 from plugins.planning.orders import Orders
 from plugins.planning.rules import State, Weeks
 from plugins.planning.settings import PlanningSettings
+from plugins.planning.views.refusals import or_back, refused
 
-View = Callable[[Any], Any]
 _SCRIPT = Path(__file__).parents[1] / "templates" / "attendance.js"
 
 
@@ -59,20 +57,13 @@ class Office:
         return asked if asked in known or not known else known[0]
 
 
-def or_day(view: View) -> View:
-    """Go back to the day with the reason when the view is refused."""
+def _day_page(request: Any) -> str:
+    value = forms.text(request.POST, "jour", 10)
+    return str(request.route_path("planning.office", _query={"jour": value} if value else {}))
 
-    @wraps(view)
-    def wrapped(request: Any) -> Any:
-        try:
-            return view(request)
-        except UserError as refusal:
-            request.session.flash(refusal.message, "error")
-            value = forms.text(request.POST, "jour", 10)
-            query = {"jour": value} if value else {}
-            return HTTPSeeOther(request.route_path("planning.office", _query=query))
 
-    return wrapped
+or_day = or_back(_day_page)
+"""Go back to the day with the reason when the view is refused."""
 
 
 @or_day
@@ -152,8 +143,7 @@ def post_mark(request: Any) -> Any:
     except UserError as refusal:
         if by_script:
             return Response(status=422, text=refusal.message, content_type="text/plain")
-        request.session.flash(refusal.message, "error")
-        return HTTPSeeOther(request.route_path("planning.people"))
+        return refused(request, refusal, request.route_path("planning.people"))
     if by_script:
         return Response(status=204)
     query = {"jour": shown.isoformat(), "service": forms.text(form, "service", 30)}
@@ -250,8 +240,7 @@ def post_child(request: Any) -> Any:
         else:
             _one_day(office, form, child_id, action)
     except UserError as refusal:
-        request.session.flash(refusal.message, "error")
-        return HTTPSeeOther(back)
+        return refused(request, refusal, back)
     request.session.flash(_("C’est enregistré."), "success")
     return HTTPSeeOther(back)
 
@@ -329,8 +318,7 @@ def post_enrolments(request: Any) -> Any:
         name, content = forms.upload(form, "fichier", LARGEST_BYTES)
         report = files.run(name, content) if form.get("action") == "run" else files.check(content)
     except UserError as refusal:
-        request.session.flash(refusal.message, "error")
-        return HTTPSeeOther(request.route_path("planning.enrolments"))
+        return refused(request, refusal, request.route_path("planning.enrolments"))
     if report.problems:
         request.response.status_int = 422
     return {**enrolments(request), "report": report}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import calendar as months
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,8 @@ from plugins.planning.rules import (
     decide,
 )
 from plugins.planning.settings import PlanningSettings
+from plugins.planning.views.refusals import or_back
 
-View = Callable[[Any], Any]
 LATEST_REQUESTS = 60
 _SHEET = Path(__file__).parents[1] / "templates" / "planning.css"
 
@@ -54,18 +53,8 @@ class Family:
         self.today = self.now.astimezone(PARIS).date()
 
 
-def or_week(view: View) -> View:
-    """Show the week again with the reason when the view is refused."""
-
-    @wraps(view)
-    def wrapped(request: Any) -> Any:
-        try:
-            return view(request)
-        except UserError as refusal:
-            request.session.flash(refusal.message, "error")
-            return HTTPSeeOther(request.route_path("planning.week"))
-
-    return wrapped
+or_week = or_back(lambda request: request.route_path("planning.week"))
+"""Show the week again with the reason when the view is refused."""
 
 
 @or_week
