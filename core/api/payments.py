@@ -26,6 +26,24 @@ class Means(StrEnum):
     """Bank card, at the counter."""
     DIRECT_DEBIT = "direct_debit"
     """Recurring direct debit by the régie."""
+    CESU_PAPER = "cesu_paper"
+    """Prefunded *chèque emploi service universel*, on paper."""
+    CESU_ELECTRONIC = "cesu_electronic"
+    HOLIDAY_VOUCHER = "holiday_voucher"
+    """*Chèque-vacances*, on paper or by code."""
+    OTHER = "other"
+    """Another means of the régie's list, known by its name."""
+
+
+def kind_of(means: str) -> Means:
+    """Kind of a means as the database keeps it: ``cash``, ``other:Bons CAF``."""
+    kind = means.partition(":")[0]
+    return Means(kind) if kind in set(Means) else Means.OTHER
+
+
+def name_of(means: str) -> str:
+    """Name that a régie gave a means, "" where its kind says enough."""
+    return means.partition(":")[2]
 
 
 def _web_page(url: str) -> None:

@@ -13,8 +13,8 @@ from core.domain.bank import Credit, Expected, Pair, match
 from core.domain.payment_states import PaymentState
 from core.payments.models import Payment
 from core.platform.clock import PARIS
-from core.platform.documents.render import means_label
 from core.platform.i18n import gettext as _
+from core.platform.means_words import means_label
 from core.platform.tabular.writing import Cell, Cents, Table
 
 ONLINE = (Means.CARD, Means.ONLINE_DEBIT)
@@ -84,7 +84,7 @@ def _row(pair: Pair) -> tuple[Cell, ...]:
         word = _("à identifier")
     return (
         one.on if one else None,
-        means_label(Means(one.means)) if one else "",
+        means_label(one.means) if one else "",
         one.count if one else None,
         Cents(one.amount) if one else None,
         credit.on if credit else None,

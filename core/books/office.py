@@ -14,7 +14,6 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.errors import UserError
-from core.api.payments import Means
 from core.books.entries import Chosen
 from core.books.period import Period, next_month
 from core.books.statements import entry_table, labels
@@ -88,7 +87,7 @@ def entries(request: Request) -> dict[str, Any]:
     """Entries of the journal: all of a month, or those that make one figure."""
     period = asked_period(request)
     way = asked.word(request, "sens", DIRECTIONS)
-    chosen = Chosen(asked.word(request, "moyen", set(Means)), DIRECTIONS.get(way))
+    chosen = Chosen(asked.means(request, "moyen"), DIRECTIONS.get(way))
     books = request.ctx.accounts.entries
     found = books.read(
         period, chosen, after=asked.number(request, "apres") or 0, limit=ROWS_PER_PAGE + 1

@@ -16,8 +16,9 @@ from core.books.owed import TAKEN_BACK, Owed
 from core.books.period import Period
 from core.journal.models import EntryKind
 from core.platform.clock import today
-from core.platform.documents.render import means_label, payment_slip, signatures
+from core.platform.documents.render import payment_slip, signatures
 from core.platform.i18n import gettext as _
+from core.platform.means_words import means_label
 from core.platform.tabular.writing import Cents, Opens, Table
 from core.platform.tenancy.config import TenantConfig
 
@@ -88,7 +89,7 @@ class Statements:
             [
                 (
                     entry.number, entry.at, entry.receipt, kind_label(entry.kind),
-                    entry.family_code, entry.payer, _means(entry.means), entry.reference,
+                    entry.family_code, entry.payer, means_label(entry.means), entry.reference,
                     entry.invoices, entry.reason, names.get(entry.actor, entry.actor),
                     Cents(entry.amount), entry.hash[:16],
                 )
@@ -104,7 +105,7 @@ class Statements:
         """Sums of each means of payment; on paper, to be signed with a count of the cash."""
         by_means = self.entries.by_means(period)
         rows = [
-            (_means(means), sums.count, Cents(sums.came), Cents(sums.went), Cents(sums.net))
+            (means_label(means), sums.count, Cents(sums.came), Cents(sums.went), Cents(sums.net))
             for means, sums in by_means.items()
         ]
         cash = by_means.get(Means.CASH)
@@ -179,7 +180,7 @@ class Statements:
         rows = [
             (
                 entry.at, kind_label(entry.kind), entry.receipt, entry.settled_at,
-                entry.family_code, entry.payer, _means(entry.means), entry.reason,
+                entry.family_code, entry.payer, means_label(entry.means), entry.reason,
                 Cents(entry.amount),
             )
             for entry in found
@@ -201,7 +202,7 @@ class Statements:
         """Sums paid online by day, to be compared with the account."""
         by_day = self.entries.by_day(period, ONLINE)
         rows = [
-            (day, _means(means), sums.count, Cents(sums.came))
+            (day, means_label(means), sums.count, Cents(sums.came))
             for (day, means), sums in by_day.items()
         ]
         return self._table(
@@ -287,7 +288,7 @@ class Statements:
             (
                 row.Credit.created_at, row.Family.code if row.Family else "",
                 row.Family.name if row.Family else row.Payment.payer, row.Payment.receipt_number,
-                _means(row.Payment.means), _why(row),
+                means_label(row.Payment.means), _why(row),
                 (day - today(row.Credit.created_at)).days, Cents(row.left),
             )
             for row in found
@@ -315,7 +316,7 @@ class Statements:
             sums = by_means.get(means)
             came, went = (sums.came, sums.went) if sums else (0, 0)
             rows.append(
-                (_means(means), Cents(before), Cents(came), Cents(went),
+                (means_label(means), Cents(before), Cents(came), Cents(went),
                  Cents(before + came + went))
             )  # fmt: skip
         return self._table(
@@ -399,7 +400,7 @@ def entry_table(found: Sequence[Entry], sums: Any) -> Table:
         [
             (
                 entry.number, entry.at, entry.receipt, kind_label(entry.kind), entry.payer,
-                _means(entry.means), Cents(entry.came), Cents(entry.went),
+                means_label(entry.means), Cents(entry.came), Cents(entry.went),
             )
             for entry in found
         ],
@@ -426,10 +427,6 @@ def _why(row: Any) -> str:
     if row.Family is None:
         return _("Payeur à identifier")
     return _("Trop-perçu")
-
-
-def _means(means: str) -> str:
-    return means_label(Means(means))
 
 
 def _payments(found: Sequence[Entry]) -> list[Opens | None]:

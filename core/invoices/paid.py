@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from core.api.payments import Means
 from core.invoices.service import PaidInvoice
 from core.platform.clock import today
-from core.platform.documents.render import means_label
 from core.platform.i18n import gettext as _
+from core.platform.means_words import means_label
 from core.platform.tabular.writing import Cents, Table
 
 
@@ -59,7 +58,7 @@ def table(year: PaidYear, family: str, regie_label: Callable[[str], str]) -> Tab
                 row.label,
                 row.number,
                 regie_label(row.regie),
-                means_label(Means(row.means)),
+                means_label(row.means),
                 Cents(row.paid - row.released),
             )
             for row in year.rows

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.api.messages import NotificationChannel
-from core.api.payments import Means
 from core.credits.service import credit_left
 from core.domain.figures import AGES, DELAYS, Month, Report, Slice, Sum, months_until
 from core.domain.payment_states import PaymentState
@@ -26,8 +25,8 @@ from core.invoices.service import is_overpaid, is_to_pay, is_under_debit
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Allocation, Credit, CreditUse, Payment
 from core.platform.clock import PARIS, today
-from core.platform.documents.render import means_label
 from core.platform.i18n import gettext as _
+from core.platform.means_words import means_label
 from core.platform.outbox.models import OutboxRow, OutboxState
 
 YEAR = 12
@@ -280,7 +279,7 @@ class Figures:
             )
             .group_by(Payment.means)
         ).all()
-        found = [Slice(means_label(Means(row[0])), row[1], int(row[2])) for row in rows]
+        found = [Slice(means_label(row[0]), row[1], int(row[2])) for row in rows]
         return sorted(found, key=lambda part: -part.cents)
 
     def _delays(self, since: date, until: date) -> tuple[int | None, list[Slice]]:

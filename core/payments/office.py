@@ -36,7 +36,6 @@ from core.platform.web.forms import DayField, number
 
 T = "office"
 ANOMALY = "anomaly"
-COUNTER = (Means.CASH, Means.CHEQUE, Means.TERMINAL, Means.TRANSFER)
 NOON = time(12)
 
 
@@ -46,7 +45,7 @@ def payments(request: Request) -> dict[str, Any]:
     state = asked.word(request, "etat", {*PaymentState, ANOMALY})
     filters = {
         "regie": asked.word(request, "regie", request.town.file.regies),
-        "means": asked.word(request, "moyen", set(Means)),
+        "means": asked.means(request, "moyen"),
         "since": asked.day(request, "du"),
         "until": asked.day(request, "au"),
     }
@@ -60,10 +59,16 @@ def payments(request: Request) -> dict[str, Any]:
         "rows": page.rows,
         "state": state,
         "regies": request.ctx.town.regies,
-        "all_means": list(Means),
+        "all_means": _all_means(request),
         **filters,
         **asked.pages(request, page.more),
     }
+
+
+def _all_means(request: Request) -> list[str]:
+    """Means that a payment of this town may have come by, each once."""
+    named = (one.means for key in request.town.file.regies for one in request.town.means(key))
+    return list(dict.fromkeys((*(kind for kind in Means if kind is not Means.OTHER), *named)))
 
 
 @view_config(route_name="office_payment", request_method="GET", permission="office")
@@ -181,7 +186,7 @@ class CounterForm(Form):
 
     key = HiddenField()
     regie = HiddenField()
-    means = SelectField(choices=[str(means) for means in COUNTER])
+    means = SelectField()
     amount = StringField(
         validators=[InputRequired("Saisissez le montant reçu."), Length(max=30)]
     )
@@ -228,6 +233,7 @@ def counter_page(request: Request) -> Response:
 def counter(request: Request) -> Response:
     """Record it."""
     form = CounterForm(request.POST)
+    form.means.choices = _taken_at_counter(request, form.regie.data or "")
     chosen = {number(text) for text in request.POST.getall("invoice")}
     if form.validate():
         try:
@@ -268,7 +274,7 @@ def _record(request: Request, form: Any, chosen: set[int]) -> Any:
     return request.ctx.payments.record(
         regie=regie,
         family_id=family.id,
-        means=Means(form.means.data),
+        means=form.means.data,
         amount=form.cents,
         paid_at=now if day == today(now) else datetime.combine(day, NOON, PARIS),
         payer=form.payer.data or family.name,
@@ -306,6 +312,10 @@ def _look_at_day(request: Request, form: Any, regie: str, issued_on: Sequence[da
             ),
         }[doubt]
     )
+
+
+def _taken_at_counter(request: Request, regie: str) -> list[str]:
+    return [one.means for one in request.town.means(regie) if one.at_counter]
 
 
 def _key(family: Family, form: Any) -> str:
@@ -347,6 +357,6 @@ def _counter(request: Request, form: Any, chosen: set[int]) -> Response:
         "regie": regie,
         "regies": collected,
         "collects": request.town.collects(regie),
-        "counter": COUNTER,
+        "counter": _taken_at_counter(request, regie),
     }
     return render_to_response(f"{T}/counter.jinja2", context, request)

@@ -18,7 +18,7 @@ from core.api.context import (
     StartedAttemptInfo,
 )
 from core.api.messages import Document
-from core.api.payments import Means
+from core.api.payments import kind_of
 from core.domain.attempt_status import Standing
 from core.domain.dates import in_bounds
 from core.domain.payment_states import PaymentState
@@ -81,7 +81,7 @@ class Payments:
         *,
         regie: str,
         family_id: int | None,
-        means: Means,
+        means: str,
         amount: int,
         paid_at: datetime,
         payer: str,
@@ -138,7 +138,7 @@ class Payments:
         *,
         regie: str,
         family_id: int | None,
-        means: Means,
+        means: str,
         amount: int,
         paid_at: datetime,
         payer: str,
@@ -467,7 +467,7 @@ class Payments:
                 family_id=payment.family_id,
                 regie=payment.regie,
                 amount=payment.amount,
-                means=Means(payment.means),
+                means=kind_of(payment.means),
                 payer=payment.payer,
                 paid_at=payment.paid_at or payment.created_at,
                 authorisation=payment.authorisation,

@@ -13,6 +13,7 @@ from babel.numbers import format_currency, format_decimal
 from core.domain.money import decimal_text
 from core.platform import i18n
 from core.platform.clock import PARIS
+from core.platform.means_words import means_label
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -80,6 +81,7 @@ def configure(env: Environment) -> None:
     )
     env.policies["ext.i18n.trimmed"] = True
     env.filters.update(
+        means=means_label,
         money=money,
         decimal=decimal_text,
         quantity=quantity,

@@ -20,7 +20,6 @@ from core.platform.documents.codes import coupon_code, qr_image
 from core.platform.documents.pdf import render_pdf
 from core.platform.documents.render import invoice as compose_invoice
 from core.platform.documents.render import (
-    means_label,
     render_certificate,
     render_invoice,
     render_receipt,
@@ -33,6 +32,7 @@ from core.platform.documents.sheets import (
     Reversal,
 )
 from core.platform.i18n import use
+from core.platform.means_words import means_label
 
 HOSTILE = '<script>x</script><img src="http://127.0.0.1:9/x"><b>"\'&amp;</b>{{ 7*7 }}'
 PNG = bytes.fromhex(

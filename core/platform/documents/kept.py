@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from core.api.context import InvoiceInfo
 from core.api.invoices import InvoiceKind
 from core.api.messages import Document as FinishedDocument
-from core.api.payments import Means
 from core.domain.figures import Report
 from core.families.models import Family
 from core.invoices.lines import LineInfo
@@ -183,7 +182,7 @@ class Documents:
             number=payment.receipt_number,
             payer=self.addressee(payment.family_id, payment.payer),
             amount=payment.amount,
-            means=Means(payment.means),
+            means=payment.means,
             paid_at=payment.paid_at or payment.created_at,
             shares=tuple(
                 ReceiptShare(

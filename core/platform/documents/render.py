@@ -14,7 +14,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.api.invoices import InvoiceKind
 from core.api.messages import Document
-from core.api.payments import Means
 from core.domain.figures import Report, share
 from core.domain.tax import UNDER_AGE, ceiling
 from core.platform import i18n
@@ -31,6 +30,7 @@ from core.platform.documents.sheets import (
 )
 from core.platform.documents.window import address_size, is_long
 from core.platform.i18n import gettext as _
+from core.platform.means_words import means_label
 from core.platform.templating import configure
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
@@ -189,19 +189,6 @@ def payment_slip(activities: Sequence[tuple[str, int]], cash: int) -> str:
 def signatures() -> str:
     """Space for the signatures of the régisseur and the accountant, as trusted HTML."""
     return _environment().get_template("signatures.jinja2").render()
-
-
-def means_label(means: Means) -> str:
-    """Name of a means of payment, in the words that the pages use too."""
-    return {
-        Means.CARD: _("Paiement en ligne"),
-        Means.ONLINE_DEBIT: _("Prélèvement unique en ligne"),
-        Means.CHEQUE: _("Chèque bancaire"),
-        Means.CASH: _("Espèces"),
-        Means.TRANSFER: _("Virement"),
-        Means.TERMINAL: _("Carte bancaire au guichet"),
-        Means.DIRECT_DEBIT: _("Prélèvement automatique"),
-    }[means]
 
 
 def _paper(

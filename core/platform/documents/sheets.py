@@ -11,7 +11,6 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from core.api.invoices import InvoiceKind
-from core.api.payments import Means
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ class ReceiptSheet:
     number: str
     payer: Addressee
     amount: int
-    means: Means
+    means: str
     paid_at: datetime
     shares: tuple[ReceiptShare, ...]
     excess: int = 0

@@ -10,11 +10,14 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from core.api.context import ContactInfo, MailInfo, RegieInfo, TownInfo
+from core.api.payments import kind_of, name_of
 from core.domain.addresses import configured
 from core.platform.tenancy.colours import BLACK, WHITE, contrast
+from core.platform.tenancy.means import USUAL, RegieMeans
+from core.platform.tenancy.means import checked as checked_means
 from core.platform.tenancy.reasons import reason
 from core.platform.tenancy.secrets import SecretError, resolve
 
@@ -52,6 +55,20 @@ class Regie(_Section):
     """Places and ways to pay what the régie handed over to the trésorerie."""
     imputation: dict[str, str] = Field(default_factory=dict)
     """The budget's account of each activity, for the accounts: ``"REPAS" = "7067"``."""
+    means: list[RegieMeans] = Field(default_factory=list)
+    """Means that the counter takes, in its order, and the accounts of those that it does not."""
+
+    @field_validator("means")
+    @classmethod
+    def _workable(cls, value: list[RegieMeans]) -> list[RegieMeans]:
+        checked_means(value)
+        return value
+
+    @model_validator(mode="after")
+    def _taken_here(self) -> Regie:
+        if self.means and not self.collects:
+            raise ValueError("takes no means: the trésorerie collects")
+        return self
 
 
 class Contact(_Section):
@@ -248,6 +265,20 @@ class TenantConfig:
         """True if the régisseur books payments of this régie here (else the trésorerie does)."""
         regie = self.file.regies.get(key)
         return regie is not None and regie.collects
+
+    def means(self, key: str) -> tuple[RegieMeans, ...]:
+        """The means of a régie, in the order of its counter; the usual ones where it names none."""
+        regie = self.file.regies.get(key)
+        if regie is None or not regie.collects:
+            return ()
+        return tuple(regie.means) or USUAL
+
+    def one_means(self, key: str, means: str) -> RegieMeans:
+        """Settings of a means that a payment of this régie came by, listed or not any more."""
+        kind, name = kind_of(means), name_of(means)
+        listed = {one.means: one for one in self.means(key)}
+        # As it stands: a name that the file lost is still that of money that came.
+        return listed.get(means) or RegieMeans.model_construct(kind=kind, name=name)
 
     def pay_tresorerie(self, key: str) -> str:
         """Ways to pay what this cash desk handed over, in the town's own words; "" for ours."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from core.api.payments import Means
 from core.platform.tenancy.config import AUDITED, TenantConfig
+
+CESU = (Means.CESU_PAPER, Means.CESU_ELECTRONIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +45,20 @@ def missing(config: TenantConfig) -> Iterator[Missing]:
         ):
             if not is_said:
                 yield Missing(key, f"“{legal.accessibility}” needs an audit (RGAA)")
+    yield from _unsure_means(config)
     if not config.file.retention.families:
         yield Missing("retention.families", "privacy page: how long a family's file is kept")
+
+
+def _unsure_means(config: TenantConfig) -> Iterator[Missing]:
+    """Tell what a régie's titles may pay without being said, or by a name that no one has."""
+    for key, regie in config.file.regies.items():
+        for number, one in enumerate(regie.means):
+            place = f"regies.{key}.means.{number}.activities"
+            if one.kind in CESU and not one.activities:
+                yield Missing(place, "a CESU pays everything, the canteen too (CESU: child-care)")
+            for name in one.activities:
+                if regie.imputation and name not in regie.imputation:
+                    yield Missing(
+                        f"regies.{key}.imputation.{name}", f"{place} names it; is it an activity?"
+                    )

@@ -64,6 +64,7 @@ SHAPES: Mapping[str, str] = {
     r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$": "small letters, digits and single hyphens",
     r"^[A-Z0-9_]{1,40}$": "capitals, digits and _, 40 at most",
     r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$": "a host name in small letters, such as portail.example.fr",
+    r"^[^|\x00-\x1f\x7f]*$": "words on one line, without |",
     r"^#[0-9a-fA-F]{6}$": "a colour such as #1d5c57",
 }
 """Patterns of core's own keys, in words; a plugin's that is not here is shown as it is."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from core.agents.models import Role
-from core.api.payments import Means
 from core.platform.audit.models import AuditEntry
-from core.platform.documents.render import means_label
 from core.platform.i18n import gettext as _
+from core.platform.means_words import means_label
 from core.platform.templating import day, moment, money
 
 
@@ -183,8 +182,8 @@ def value(key: str, said: object) -> str:
         return _("oui") if said else _("non")
     if key == "amount" and isinstance(said, int):
         return money(said)
-    if key == "means" and said in set(Means):
-        return means_label(Means(str(said)))
+    if key == "means" and isinstance(said, str):
+        return means_label(said)
     if key == "role":
         return roles().get(str(said), str(said))
     try:

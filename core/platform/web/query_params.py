@@ -7,6 +7,7 @@ from datetime import date
 
 from pyramid.request import Request
 
+from core.api.payments import Means
 from core.domain.dates import DateError, parse_day
 
 
@@ -21,6 +22,12 @@ def word(request: Request, name: str, known: Container[str] | None = None) -> st
     typed = request.GET.get(name, "")
     text = "".join(c for c in typed if c.isprintable()).strip()[:100]
     return text if known is None or text in known else ""
+
+
+def means(request: Request, name: str) -> str:
+    """A means of payment of the query, one that a régie names (``other:Bons CAF``) too; else ""."""
+    typed = word(request, name)
+    return typed if typed.partition(":")[0] in set(Means) else ""
 
 
 def day(request: Request, name: str) -> date | None:
