@@ -76,8 +76,8 @@ lint: dev  ## Check style, types and layers only
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.bench pango  ## Measure, and compare with bare baselines (benchmarks/README.md)
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/.bench pango  ## Measure, and compare with bare baselines, or AGAINST=commit
+	$(BIN)/python -m benchmarks $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
 
 docs: | $(BIN)/python  ## Build the documentation as a site in build/docs; a broken link fails
 	@[ -x $(VENV)/docs/bin/sphinx-build ] || { $(BIN)/python -m venv $(VENV)/docs \

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks import against
 from benchmarks.measure import Result, table
 
 HERE = Path(__file__).parent
@@ -68,15 +69,34 @@ def kept(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(lines + stays, key=lambda line: line["benchmark"])
 
 
+def compare(options: argparse.Namespace) -> int:
+    """Measure this build and another in turns, and print how they compare."""
+    found, remarks, broken = against.compare(
+        options.names or names(), options.against, rounds=options.rounds, quick=options.quick
+    )
+    if options.json:
+        print(json.dumps([one.as_json() for one in found], ensure_ascii=False, indent=1))
+    else:
+        print(against.table(found))
+    print("", *remarks, sep="\n", file=sys.stderr)
+    if broken:
+        print(f"These broke: {', '.join(broken)}", file=sys.stderr)
+    return bool(broken)
+
+
 def main() -> int:
     """Measure, print, and keep what was measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(names()))
     parser.add_argument("--quick", action="store_true", help="do they work? Keeps nothing")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--against", metavar="commit", help="compare with it; keeps nothing")
+    parser.add_argument("--rounds", type=int, default=against.ROUNDS, help="of the comparison")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names()):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    if options.against:
+        return compare(options)
     lines: list[dict[str, Any]] = []
     failed = []
     for name in options.names or names():

@@ -14,12 +14,15 @@ from typing import Any
 from pyramid.config import Configurator
 from sqlalchemy import create_engine, text
 
+from core import rooms
 from core.processes.routes import TOWN
 
 ROWS = text(
     """
     SELECT id, regie, number, payment_reference, label, amount, due_on,
-           amount - credited - paid AS balance, credited
+           amount - credited - paid AS balance, credited,
+           (SELECT json_agg(json_build_array(activity, quantity, unit_price, amount) ORDER BY rank)
+            FROM invoice_line l WHERE l.tenant_id = :tenant AND l.invoice_id = invoice.id)
     FROM invoice
     WHERE tenant_id = :tenant AND family_id = :family AND amount - credited - paid > 0
     ORDER BY due_on, id
@@ -43,6 +46,18 @@ class Bill:
     payable: bool = True
     closes_on: date | None = None
     under_way: int | None = None
+    debited_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """What the template reads of a line."""
+
+    activity: str
+    quantity: float | None
+    unit_price: int | None
+    amount: int
+    child: str = ""
 
 
 def make_bare(owner_url: str, tenant: Any, family_id: int, menu: list[Any], day: date) -> Any:
@@ -55,19 +70,25 @@ def make_bare(owner_url: str, tenant: Any, family_id: int, menu: list[Any], day:
         request.family, request.families = family, [family]
         with engine.connect() as connection:
             found = connection.execute(ROWS, {"tenant": tenant.slug, "family": family_id})
-            bills = [Bill(*row) for row in found]
+            rows = list(found)
+        bills = [Bill(*row[:-1]) for row in rows]
+        total = sum(bill.balance for bill in bills)
         group = {
-            "key": "CANTINE", "label": "Restauration scolaire", "collects": True, "online": True,
-            "several": True, "invoices": bills,
+            "key": "CANTINE", "label": "Restauration scolaire", "tresorerie": "", "online": True,
+            "invoices": bills,
         }  # fmt: skip
         return {
-            "groups": [group], "due_total": sum(bill.balance for bill in bills),
+            "groups": [group], "due_total": total, "offered": {bill.id for bill in bills},
+            "offered_total": total, "payment_count": 1, "shared": (), "attempts": {},
+            "lines": {row.id: [BillLine(*line) for line in row[-1] or ()] for row in rows},
             "today": day, "error": None, "csrf_token": "a" * 40, "menu": menu, "flashes": [],
             "demo": True,
         }  # fmt: skip
 
     config = Configurator()
     config.include("core.platform.web.rendering")
+    for folder in rooms.TEMPLATES:
+        config.add_jinja2_search_path(folder)
     for name, pattern in TOWN.items():
         config.add_route(name, pattern)
     config.add_view(view, route_name="invoices", renderer="invoices.jinja2")
