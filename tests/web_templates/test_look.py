@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from page_viewer import Viewer, browser
-from template_samples import samples
+from template_samples import BARE_TOWN, TOWN, TWO_HOMES, samples
 
 pytestmark = pytest.mark.browser
 SHOWN = [sample for sample in samples() if sample.template != "guide"]
@@ -114,12 +115,58 @@ def test_the_lines_of_an_invoice_open_where_it_stands(viewer: Viewer) -> None:
     assert "N° 2018-010-000001" in told
 
 
+ROWS = """
+() => [...document.querySelectorAll(".site-header .bar, .site-header .bar .main-nav ul, .site-header .bar-end")]
+  .map((row) => [...row.children].filter((e) => e.checkVisibility()).map((e) => e.getBoundingClientRect()))
+  .filter((boxes) => Math.max(...boxes.map((b) => b.top)) >= Math.min(...boxes.map((b) => b.bottom)))
+  .length
+"""
+
+
 def test_the_header_is_one_row(viewer: Viewer) -> None:
-    for name in ("invoices", "menu", "home"):
-        viewer.show(next(sample for sample in SHOWN if sample.name == name))
-        for size, most in (("phone", 80), ("desk", 90)):
-            viewer.view(size, "light")
-            assert viewer.page.locator(".site-header .bar").bounding_box()["height"] <= most, (name, size)
+    shown = [next(sample for sample in SHOWN if sample.name == name) for name in ("invoices", "menu", "home")]
+    # The longest names that we know of, with a choice of families.
+    longest = replace(BARE_TOWN, file=BARE_TOWN.file.model_copy(update={"tenant": TOWN.file.tenant.model_copy(
+        update={"name": BARE_TOWN.file.tenant.name}
+    )}))
+    shown.append(replace(shown[0], town=longest, who=TWO_HOMES))
+    for sample in shown:
+        for language in ("fr", "en"):
+            viewer.show(sample, language)
+            for width in (320, 360, 414, 540, 768, 1020, 1090, 1150, 1280, 1600):
+                viewer.page.set_viewport_size({"width": width, "height": 740})
+                told = (sample.name, sample.town.slug, language, width)
+                assert viewer.page.locator(".site-header .bar").bounding_box()["height"] <= 90, told
+                assert viewer.page.evaluate(ROWS) == 0, told
+                assert viewer.overflow() <= 0, told
+
+
+def test_a_page_is_one_column_in_the_middle(viewer: Viewer) -> None:
+    """Titles and cards of all pages begin at the same edge."""
+    edges = set()
+    for sample in SHOWN:
+        viewer.show(sample)
+        viewer.view("desk", "light")
+        if viewer.page.locator("main.column").count():
+            edges |= {tuple(edge) for edge in viewer.page.evaluate(EDGES)}
+    assert len(edges) == 1, edges
+
+
+EDGES = """
+() => [...document.querySelectorAll("main > :is(.card, .tiles, .note, .basket, .lead), main > .cards > li, main > form.card")]
+  .map((e) => e.getBoundingClientRect())
+  .map((b) => [Math.round(b.left), Math.round(innerWidth - b.right)])
+"""
+
+
+def test_tiles_are_of_one_height(viewer: Viewer) -> None:
+    viewer.show(next(sample for sample in SHOWN if sample.name == "menu"))
+    for size in ("phone", "desk"):
+        viewer.view(size, "light")
+        heights = viewer.page.evaluate(
+            "() => [...document.querySelectorAll('.tiles a')].map((e) => Math.round(e.getBoundingClientRect().height))"
+        )
+        assert len(set(heights)) == 1, heights
 
 
 def test_the_waiting_page_watches_and_then_shows(viewer: Viewer) -> None:
