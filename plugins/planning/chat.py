@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
 from core.plugin import (
     ChatAnswer,
@@ -27,12 +27,23 @@ from plugins.planning import asking, labels, telling
 from plugins.planning.asking import Meaning, Sense
 from plugins.planning.book import Answer, Asked, Book
 from plugins.planning.patterns import Patterns
-from plugins.planning.rules import ONE_DAY, Pattern, State, Verdict, Weeks, Wish
+from plugins.planning.rules import (
+    ONE_DAY,
+    Cell,
+    Pattern,
+    State,
+    Verdict,
+    Weeks,
+    Wish,
+    decide,
+)
 from plugins.planning.settings import PlanningSettings
 
 MOST_LINES = 16
 """Of an answer; a chat is read on a telephone."""
 MOST_BUTTONS = 6
+MOST_CHARACTERS = 34
+"""Of a button's data, beside the skill's name (docs/plugins.md, *Chats*)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,10 @@ class _Told:
     services: tuple[str, ...]
     days: tuple[date, ...] = ()
     weekdays: frozenset[int] = frozenset()
+    since: date | None = None
     until: date | None = None
+    """The last day of a range of weekdays; None: `days` are asked for."""
+    weeks: Weeks = Weeks.ALL
 
 
 class PlanningSkill:
@@ -93,20 +107,21 @@ class PlanningSkill:
             today=question.today,
             children={child.id: child.name for child in children.values()},
             services={key: one.label for key, one in self._settings.services.items()},
-            until_holidays=patterns.until_holidays(question.today),
-            until_summer=patterns.end(question.today),
+            breaks=patterns.breaks(question.today),
             days=question.days,
         )
         if meaning is None:
             return None
         if meaning.sense is Sense.SHOW:
             return self._show(books, children, meaning, question.today)
-        if not meaning.children and len(children) > 1 and not meaning.every_child:
-            return self._which(children, meaning)
-        chosen = meaning.children or tuple(children)
+        if meaning.sense is Sense.PAGE:
+            return self._page()
         told = _Told(
-            meaning.wish, chosen, meaning.services, meaning.days, meaning.weekdays, meaning.until
-        )
+            meaning.wish, meaning.children, meaning.services, meaning.days, meaning.weekdays,
+            meaning.since, meaning.until, meaning.weeks,
+        )  # fmt: skip
+        if len(children) > 1 and not meaning.children and not meaning.every_child:
+            return self._which(children, told)
         return self._offer(books, children, told, question.today)
 
     def press(self, press: ChatPress) -> ChatAnswer:
@@ -162,44 +177,53 @@ class PlanningSkill:
             monday += timedelta(days=7)
         days = list(meaning.days) or [monday + timedelta(days=number) for number in range(7)]
         lines = []
+        now = self._ctx.clock.now()
         for book in books.values():
             named = meaning.children or tuple(children)
             mine = [child for child in _of(book) if child in named]
-            cells = book.look(mine, days)
+            cells = book.look(mine, days, meaning.services)
             for child_id in mine:
                 found = [
                     f"– {labels.day(day)}{labels.colon()}"
-                    f"{cell.service.label}, {labels.state(cell.state)}"
+                    f"{_cell(book, cell, now, alone=len(days) == 1)}"
                     for (who, _key, day), cell in sorted(cells.items(), key=lambda one: one[0][2])
-                    if who == child_id and cell.state not in {None, State.CANCELLED}
+                    if who == child_id
+                    and (len(days) == 1 or cell.state not in {None, State.CANCELLED})
                 ]
                 lines.append(f"{children[child_id].name}{labels.colon()}".strip())
                 lines += found or [_("– rien n’est réservé")]
+        if len(days) == 1:
+            told = _short(list(dict.fromkeys(lines)), 2 * MOST_LINES)
+            return ChatAnswer("\n".join(told), self._portal())
         title = _("Du %(first)s au %(last)s :") % {
             "first": labels.day(days[0]), "last": labels.day(days[-1]),
         }  # fmt: skip
         told = _short(list(dict.fromkeys(lines)), 2 * MOST_LINES)
         return ChatAnswer("\n".join([title, *told]), self._portal())
 
-    def _which(self, children: Mapping[int, ChildInfo], meaning: Meaning) -> ChatAnswer:
-        told = [
-            (
-                child.name,
-                _Told(meaning.wish, (child.id,), meaning.services, meaning.days, meaning.weekdays,
-                      meaning.until),
-            )
-            for child in children.values()
-        ]  # fmt: skip
-        every = _Told(
-            meaning.wish, (), meaning.services, meaning.days, meaning.weekdays, meaning.until
+    def _which(self, children: Mapping[int, ChildInfo], told: _Told) -> ChatAnswer:
+        """Ask back which child is meant."""
+        choices = [(child.name, replace(told, children=(child.id,))) for child in children.values()]
+        choices.append((_("Tous les enfants"), replace(told, children=())))
+        rows = tuple((ChatButton(name, f"?{self._written(one)}"),) for name, one in choices)
+        return ChatAnswer(_("Pour quel enfant ?"), rows[-MOST_BUTTONS - 1 :])
+
+    def _page(self) -> ChatAnswer:
+        """Lead to the page: the days are not clear, or more than one button can say."""
+        words = _(
+            "Je n’ai pas bien compris les jours. Dites-moi un changement à la fois, avec la date "
+            "(« Léa absente jeudi 3 »), ou faites-le sur la page."
         )
-        told.append((_("Tous les enfants"), every))
-        rows = tuple((ChatButton(name, f"?{self._written(one)}"),) for name, one in told)
-        return ChatAnswer(_("Pour quel enfant ?"), rows[-MOST_BUTTONS - 1 :])
+        link = f"{self._ctx.town.base_url}/+planning/semaine-type"
+        return ChatAnswer(
+            words, (*self._portal(), (ChatButton(_("Semaine habituelle"), url=link),))
+        )
 
     def _offer(
         self, books: Mapping[int, Book], children: Mapping[int, ChildInfo], told: _Told, today: date
     ) -> ChatAnswer:
+        if len(self._written(told)) > MOST_CHARACTERS:
+            return self._which(children, told)
         left = set(told.children or children)
         answers: list[Answer] = []
         for book in books.values():
@@ -242,9 +266,10 @@ class PlanningSkill:
                 for number in told.weekdays
                 if told.wish is Wish.ADD
             }
-            pattern = Pattern(frozenset(days), Weeks.ALL)
+            pattern = Pattern(frozenset(days), told.weeks)
+            begin = max(told.since, today) if told.since else today + ONE_DAY
             wishes = Patterns(book, self._ctx).expand(
-                children, services, pattern, today + ONE_DAY, told.until
+                children, services, pattern, begin, told.until
             )
             # The weekdays that were named, and no other.
             return [one for one in wishes if one.day.weekday() in told.weekdays]
@@ -291,44 +316,49 @@ class PlanningSkill:
         return ((ChatButton(link.label, url=link.url),),)
 
     def _written(self, told: _Told) -> str:
+        """Write a request into a button: small numbers, as the data of a button are short."""
         keys = list(self._settings.services)
         mask = sum(1 << keys.index(key) for key in told.services if key in keys)
-        who = told.children[0] if len(told.children) == 1 else 0
+        who = "-".join(map(_digits, told.children))
         head = f"{'a' if told.wish is Wish.ADD else 'r'}{who}.{mask:x}"
         if told.until is not None:
             week = sum(1 << number for number in told.weekdays)
-            tail = f"w{week:x}.{told.until:%y%m%d}"
+            ends = f"{_day_digits(told.since)}.{_day_digits(told.until)}"
+            tail = f"{_SHAPES[told.weeks]}{week:x}.{ends}"
         else:
             first = min(told.days)
             days = sum(
                 1 << number for day in told.days if (number := (day - first).days) < _MOST_DAYS
             )
-            tail = f"d{days:x}.{first:%y%m%d}"
+            tail = f"d{days:x}.{_day_digits(first)}"
         return f"{head}.{tail}.{self._seal()}"
 
     def _read(self, data: str) -> _Told | None:
         try:
-            head, mask, shape, day, seal = data.removeprefix("?").split(".")
-            first = date(2000 + int(day[:2]), int(day[2:4]), int(day[4:]))
-            number, bits = int(head[1:]), int(shape[1:], 16)
-            services = int(mask, 16)
-        except ValueError:
+            head, mask, shape, *days, seal = data.removeprefix("?").split(".")
+            who = tuple(int(part, 36) for part in head[1:].split("-") if part)
+            bits, services = int(shape[1:], 16), int(mask, 16)
+            first, *rest = [_day_of(part) for part in days]
+        except (ValueError, OverflowError):
             return None
-        if seal != self._seal() or head[0] not in "ar" or shape[0] not in "dw" or bits <= 0:
+        kind = next((weeks for weeks, letter in _SHAPES.items() if letter == shape[0]), None)
+        if seal != self._seal() or head[0] not in "ar" or bits <= 0:
             return None
         keys = list(self._settings.services)
         told = _Told(
             Wish.ADD if head[0] == "a" else Wish.REMOVE,
-            (number,) if number else (),
+            who,
             tuple(key for place, key in enumerate(keys) if services >> place & 1),
         )
-        if shape[0] == "w":
+        if kind is not None and len(rest) == 1 and rest[0] is not None:
             week = frozenset(number for number in range(7) if bits >> number & 1)
-            return _Told(told.wish, told.children, told.services, (), week, first)
-        days = tuple(
+            return replace(told, weekdays=week, since=first, until=rest[0], weeks=kind)
+        if shape[0] != "d" or rest or first is None:
+            return None
+        chosen = tuple(
             first + timedelta(days=number) for number in range(_MOST_DAYS) if bits >> number & 1
         )
-        return _Told(told.wish, told.children, told.services, days) if days else None
+        return replace(told, days=chosen) if chosen else None
 
     def _seal(self) -> str:
         # Another order of services is another meaning of a button's numbers.
@@ -336,6 +366,39 @@ class PlanningSkill:
 
 
 _MOST_DAYS = 31
+_SHAPES = {Weeks.ALL: "w", Weeks.EVEN: "e", Weeks.ODD: "o"}
+_FIRST_DAY = date(2020, 1, 1)
+
+
+def _digits(number: int) -> str:
+    """A number in 36 digits, as `int(text, 36)` reads it."""
+    signs = "0123456789abcdefghijklmnopqrstuvwxyz"
+    return (_digits(number // 36) if number > 35 else "") + signs[number % 36]
+
+
+def _day_digits(day: date | None) -> str:
+    """A day of a button; "0" for none."""
+    return _digits((day - _FIRST_DAY).days) if day is not None else "0"
+
+
+def _day_of(text: str) -> date | None:
+    number = int(text, 36)
+    return _FIRST_DAY + timedelta(days=number) if number else None
+
+
+def _cell(book: Book, cell: Cell, now: datetime, *, alone: bool) -> str:
+    """A day of a service in words; of a single day, also until when it may be changed."""
+    words = f"{cell.service.label}, {labels.state(cell.state)}"
+    if not alone:
+        return words
+    wish = Wish.REMOVE if cell.state in {State.BOOKED, State.WAITING} else Wish.ADD
+    decision = decide(wish, cell, book.calendar, now)
+    left = [labels.until(cell, decision)]
+    if decision.verdict is Verdict.REFUSE:
+        left.append(labels.refusal(decision.why, decision.deadline))
+    elif wish is Wish.ADD and cell.free is not None:
+        left.append(_("places restantes : %s") % max(cell.free, 0))
+    return ", ".join(part for part in [words, *left] if part)
 
 
 def _of(book: Book) -> list[int]:

@@ -6,7 +6,16 @@ from datetime import date, datetime, timedelta
 
 from core.plugin import PARIS
 from core.plugin import gettext as _
-from plugins.planning.rules import NEVER, State, Verdict, Weeks, Why
+from plugins.planning.rules import (
+    NEVER,
+    Cell,
+    DeadlineKind,
+    Decision,
+    State,
+    Verdict,
+    Weeks,
+    Why,
+)
 
 
 def weekday(number: int) -> str:
@@ -95,6 +104,16 @@ def refusal(why: Why | None, deadline: datetime | None = None) -> str:
         Why.PAST: _("ce jour est passé"),
         None: "",
     }[why]
+
+
+def until(cell: Cell, decision: Decision) -> str:
+    """The deadline that stands beside a day; "" where nothing can be changed in time any more."""
+    if decision.verdict not in {Verdict.BOOK, Verdict.WAIT, Verdict.CANCEL}:
+        return ""
+    rule = cell.service.cancel if cell.state is State.BOOKED else cell.service.add
+    if decision.deadline is None or rule.kind is DeadlineKind.NONE:
+        return _("modifiable jusqu’au jour même")
+    return _("modifiable jusqu’au %s") % moment(decision.deadline)
 
 
 def weeks(value: Weeks) -> str:

@@ -100,23 +100,32 @@ class Patterns:
         )
         return {(service, number) for service, number in row.days} if row else set()
 
+    def breaks(self, today: date) -> list[tuple[date, date]]:
+        """School holidays from `today` on, the first and the last day of each."""
+        calendar, day = self._book.calendar, today
+        found: list[tuple[date, date]] = []
+        while calendar.knows(day) and (day - today).days < LONGEST_DAYS:
+            first = day
+            while day in calendar.holidays:
+                day += ONE_DAY
+            if day > first:
+                found.append((first, day - ONE_DAY))
+            day += ONE_DAY
+        return found
+
     def end(self, today: date) -> date:
         """The end of the school year: the last school day before the long summer."""
         summer = date(today.year + (today.month > 6), 7, 31)
-        day = min(summer, self._book.calendar.last)
-        while day > today and not self._book.calendar.is_school_day(day):
-            day -= ONE_DAY
-        return day
+        return self._last_school_day(min(summer, self._book.calendar.last), today)
 
     def until_holidays(self, today: date) -> date:
         """The last school day before the next school holidays."""
-        calendar, day = self._book.calendar, today + ONE_DAY
-        limit = today + timedelta(days=LONGEST_DAYS)
-        while day < limit and day in calendar.holidays:
-            day += ONE_DAY
-        while day < limit and day not in calendar.holidays and calendar.knows(day):
-            day += ONE_DAY
-        while day > today and not calendar.is_school_day(day):
+        ahead = (first for first, _last in self.breaks(today) if first > today)
+        last = min(self._book.calendar.last, today + timedelta(days=LONGEST_DAYS))
+        return self._last_school_day(next(ahead, last) - ONE_DAY, today)
+
+    def _last_school_day(self, day: date, today: date) -> date:
+        while day > today and not self._book.calendar.is_school_day(day):
             day -= ONE_DAY
         return day
 

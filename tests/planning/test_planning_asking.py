@@ -15,10 +15,11 @@ TODAY = date(2026, 12, 1)  # a Tuesday
 CHILDREN = {1: "DURAND Léa", 2: "DURAND Tom", 3: "Zoé-Éléonore"}
 SERVICES = {"CANTINE": "Cantine", "GARDERIE": "Garderie du soir", "MERCREDI": "Centre de loisirs du mercredi"}
 HOLIDAYS, SUMMER = date(2026, 12, 18), date(2027, 7, 2)
+BREAKS = ((date(2026, 12, 19), date(2027, 1, 3)), (date(2027, 7, 3), date(2027, 8, 31)))
 
 
 def meant(text, **more):
-    return understand(text, today=TODAY, children=CHILDREN, services=SERVICES, until_holidays=HOLIDAYS, until_summer=SUMMER, **more)
+    return understand(text, today=TODAY, children=CHILDREN, services=SERVICES, breaks=BREAKS, **more)
 
 
 def day(number):

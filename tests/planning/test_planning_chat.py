@@ -132,6 +132,49 @@ def test_a_button_of_other_services_is_refused(portal, home):
     assert "plus valable" in press(portal, forged, family_id).text
 
 
+def test_two_of_three_children_are_two(portal):
+    """A button says whom it is for: the third child of the family stays as it is."""
+    family_id, children = family(portal, "F001", ("Léa", "Tom", "Zoé"))
+    enrol(portal, *children.values())
+    with portal.town() as town:
+        names = {child.id: child.name for child in town.families.children(family_id)}
+    ask(portal, family_id, *((child, "MATIN", MONDAY, "add") for child in names), key="x")
+    answer = say(portal, "léa et tom cantine lundi 30 mars", family_id)
+    press(portal, buttons(answer)[0].data, family_id)
+    assert {names[row[0]] for row in states(portal) if row[1] == "CANTINE"} == {"Léa", "Tom"}
+
+
+def test_more_children_than_a_button_holds_are_asked_for_one_by_one(portal, monkeypatch):
+    family_id, children = family(portal, "F001", ("Léa", "Tom", "Zoé"))
+    enrol(portal, *children.values())
+    monkeypatch.setattr("plugins.planning.chat.MOST_CHARACTERS", 15)
+    answer = say(portal, "léa et tom cantine lundi 30 mars", family_id)
+    assert [button.label for button in buttons(answer)] == ["Léa", "Tom", "Zoé", "Tous les enfants"]
+
+
+def test_every_other_week_and_a_beginning_are_kept_by_the_button(portal, home):
+    family_id, by_name = home
+    answer = say(portal, "cantine pour Léa le lundi en semaines paires à partir du 30 mars jusqu'au 5 juin", family_id)
+    press(portal, buttons(answer)[0].data, family_id)
+    assert [day for child, _s, day, _state in states(portal) if child == by_name["Léa"]] == [
+        date(2026, 3, 30), date(2026, 4, 27), date(2026, 5, 11)]
+
+
+def test_what_one_button_cannot_say_leads_to_the_page(portal, home):
+    family_id, _by_name = home
+    answer = say(portal, "léa mange mardi mais pas jeudi", family_id)
+    assert "un changement à la fois" in answer.text
+    assert not buttons(answer)
+    assert [button.url for row in answer.rows for button in row][-1].endswith("/+planning/semaine-type")
+
+
+def test_a_question_about_a_day_says_until_when(portal, home):
+    family_id, _by_name = home
+    answer = say(portal, "jusqu'à quand je peux annuler la cantine de lundi 30 mars ?", family_id)
+    assert "Cantine, non réservé, modifiable jusqu’au jeudi 26 mars, 10\u00a0h" in answer.text
+    assert not buttons(answer)
+
+
 class TestProof(MessageKindContract):
     @pytest.fixture
     def kind(self, portal, home):

@@ -22,7 +22,6 @@ from plugins.planning.patterns import Patterns
 from plugins.planning.rules import (
     NEVER,
     Cell,
-    DeadlineKind,
     Decision,
     Kind,
     State,
@@ -384,17 +383,8 @@ def _row(family: Family, child: ChildInfo, cell: Cell) -> dict[str, Any]:
         "state": cell.state,
         "words": labels.state(cell.state) if cell.state not in {None, State.CANCELLED} else "",
         "note": note,
-        "until": _until(cell, decision),
+        "until": labels.until(cell, decision),
     }
-
-
-def _until(cell: Cell, decision: Decision) -> str:
-    if decision.verdict not in {Verdict.BOOK, Verdict.WAIT, Verdict.CANCEL}:
-        return ""
-    rule = cell.service.cancel if cell.state is State.BOOKED else cell.service.add
-    if decision.deadline is None or rule.kind is DeadlineKind.NONE:
-        return _("modifiable jusqu’au jour même")
-    return _("modifiable jusqu’au %s") % labels.moment(decision.deadline)
 
 
 def _note(cell: Cell, decision: Decision) -> str:
