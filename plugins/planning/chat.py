@@ -38,6 +38,7 @@ from plugins.planning.rules import (
     decide,
 )
 from plugins.planning.settings import PlanningSettings
+from plugins.planning.when import MONTHS, WEEKDAYS
 
 MOST_LINES = 16
 """Of an answer; a chat is read on a telephone."""
@@ -62,27 +63,42 @@ class _Told:
     weeks: Weeks = Weeks.ALL
 
 
+_MONEY = ("facture*", "invoice*", "paiement*", "payer", "paye*", "pay", "paid", "prelevement*",
+          "rembours*", "impaye*", "regler", "regle*", "cheque*")  # fmt: skip
+"""Words of somebody who speaks of an invoice, whatever day is named."""
+
+
 class PlanningSkill:
     """The planning in a chat."""
 
     key = "days"
     rules: Sequence[ChatRule] = (
         ChatRule(
-            ("absen*", "pas la", "malade*", "mange* pas", "vient pas", "viendra pas", "sera pas",
-             "annul*", "decommand*", "retir*"),
-            unless=("facture*", "paiement*", "payer", "prelevement*", "rembours*"),
+            ("absen*", "abs", "pas la", "malade*", "mange* pas", "vien* pas", "ira pas",
+             "sera pas", "annul*", "decommand*", "retir*", "cancel*", "sick"),
+            unless=_MONEY,
         ),
         ChatRule(
-            ("reserv*", "inscri*", "ajout*", "rajout*", "mange*", "vient", "viendra", "jusqu*",
-             "tous les", "chaque"),
-            unless=("facture*", "paiement*", "payer", "paye*", "prelevement*"),
+            ("reserv*", "resa*", "inscri*", "ajout*", "rajout*", "mange*", "vient", "viendra",
+             "jusqu*", "tous les", "chaque"),
+            unless=_MONEY,
             rank=9,
         ),
         ChatRule(
             ("planning", "la semaine", "cette semaine", "semaine prochaine", "quels jours",
              "quel jour", "reservations"),
-            unless=("facture*", "payer", "paye*"),
+            unless=_MONEY,
             rank=9,
+        ),
+        # A day or a service that is named, whatever the verb: `answer` tells what is meant.
+        ChatRule(
+            (*WEEKDAYS, *(f"{day}s" for day in WEEKDAYS), "lun", "mar", "jeu", "ven", *MONTHS,
+             "demain", "aujourd hui", "hier", "ce matin", "ce midi", "ce soir", "semaine*",
+             "vacances", "rentree", "cantine", "canteen", "lunch", "garderie", "periscolaire",
+             "centre", "tomorrow", "today", "week", "monday", "tuesday", "wednesday", "thursday",
+             "friday"),
+            unless=_MONEY,
+            rank=12,
         ),
     )  # fmt: skip
 
@@ -206,13 +222,13 @@ class PlanningSkill:
         choices = [(child.name, replace(told, children=(child.id,))) for child in children.values()]
         choices.append((_("Tous les enfants"), replace(told, children=())))
         rows = tuple((ChatButton(name, f"?{self._written(one)}"),) for name, one in choices)
-        return ChatAnswer(_("Pour quel enfant ?"), rows[-MOST_BUTTONS - 1 :])
+        return ChatAnswer(_("Pour quel enfant ?"), rows[-MOST_BUTTONS - 1 :])
 
     def _page(self) -> ChatAnswer:
         """Lead to the page: the days are not clear, or more than one button can say."""
         words = _(
             "Je n’ai pas bien compris les jours. Dites-moi un changement à la fois, avec la date "
-            "(« Léa absente jeudi 3 »), ou faites-le sur la page."
+            "(« Léa absente jeudi 3 »), ou faites-le sur la page."
         )
         link = f"{self._ctx.town.base_url}/+planning/semaine-type"
         return ChatAnswer(
@@ -397,7 +413,7 @@ def _cell(book: Book, cell: Cell, now: datetime, *, alone: bool) -> str:
     if decision.verdict is Verdict.REFUSE:
         left.append(labels.refusal(decision.why, decision.deadline))
     elif wish is Wish.ADD and cell.free is not None:
-        left.append(_("places restantes : %s") % max(cell.free, 0))
+        left.append(_("places restantes : %s") % max(cell.free, 0))
     return ", ".join(part for part in [words, *left] if part)
 
 

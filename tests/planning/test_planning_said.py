@@ -8,7 +8,11 @@ import pytest
 from planning_said import ALL, SAID, SECOND
 
 from plugins.planning.asking import Sense, understand
+from plugins.planning.chat import PlanningSkill
 from plugins.planning.rules import Weeks
+from plugins.telegram_bot.other_skills import _intent
+from plugins.telegram_bot.understanding import understand as heard
+from plugins.telegram_bot.understanding.rules import own
 
 TODAY = date(2026, 12, 1)
 CHILDREN = {1: "DURAND Léa", 2: "DURAND Tom", 3: "Zoé-Éléonore"}
@@ -65,3 +69,10 @@ def given(text):
 @pytest.mark.parametrize(("text", "kind", "who", "services", "days"), SAID + SECOND, ids=[one[0] for one in SAID + SECOND])
 def test_a_message_asks_for_what_its_parent_meant(text, kind, who, services, days):
     assert given(text) == expected(kind, who, services, days)
+
+
+def test_the_bot_hands_all_of_them_to_the_planning():
+    """The chat's own intents, such as ``annuler``, do not come first."""
+    intents = own().joined_by(*(_intent("planning.days", rule) for rule in PlanningSkill.rules))
+    about = [text for text, kind, *_rest in SAID + SECOND if kind != "none"]
+    assert [text for text in about if heard(text, TODAY, intents).wish != "planning.days"] == []
