@@ -201,7 +201,7 @@ def test_the_log_holds_no_token_and_no_query(client, nginx):
     client("GET", "/valmont/payer/SECRET-TOKEN?email=parent@exemple.fr")
     client("GET", "/payer/SECRET-TOKEN")
     log = folder / "access.log"
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     # A line is written after its answer.
     while len(log.read_text().splitlines()) < before + 2:
         assert time.monotonic() < deadline

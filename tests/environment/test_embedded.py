@@ -69,7 +69,7 @@ def test_killed_postmaster_recovers(tmp_path):
     started = time.monotonic()
     with servers:
         assert _query(servers.url("preau_owner"), "SELECT id FROM kept") == [(7,)]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_a_deep_folder_gets_short_sockets(tmp_path):

@@ -88,12 +88,12 @@ class Portal:
             ticks += sum(int(field) for field in fields[11:15])
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def end(self, number=signal.SIGTERM, seconds=15):
+    def end(self, number=signal.SIGTERM, seconds=60):
         """Send a signal and wait; tells the exit code."""
         self.process.send_signal(number)
         return self.ended(seconds)
 
-    def ended(self, seconds=15):
+    def ended(self, seconds=60):
         """Wait for the end that it comes to by itself; tells the exit code."""
         self.process.wait(seconds)
         self._reader.join(5)

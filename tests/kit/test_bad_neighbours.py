@@ -145,12 +145,12 @@ def test_what_contained_hooks_do_is_lost_on_nobody(portal, broken, deed):
     broken.does.update({hook: noted(hook) for hook in CONTAINED})
     start = time.monotonic()
     everything(portal, "valmont")
-    assert time.monotonic() - start < 12
+    assert time.monotonic() - start < 25
     assert asked == set(CONTAINED)
     assert connections(portal) == clean
     start = time.monotonic()
     everything(portal, "brumes")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
 
 
 @pytest.mark.parametrize("deed", ["fails and hides it", "search path", "sleeps", "is cancelled", "rolls back"])
@@ -186,8 +186,8 @@ def test_a_statement_of_a_hook_ends_with_its_time(portal, broken):
     start = time.monotonic()
     with portal.town() as town:
         assert "fakepay" in town.providers
-    assert time.monotonic() - start < 3
-    deadline = time.monotonic() + 5
+    assert time.monotonic() - start < 15
+    deadline = time.monotonic() + 60
     while sleeping(portal) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not sleeping(portal)
@@ -308,7 +308,7 @@ def waits(_ctx):
 
 
 def waits_in_spite(_ctx):
-    deadline = time.monotonic() + 1.0
+    deadline = time.monotonic() + 3.0
     while time.monotonic() < deadline:
         with suppress(Exception):  # An order to stop is none.
             time.sleep(0.2)
@@ -321,7 +321,7 @@ def test_an_event_that_hangs_costs_a_worker_its_time_once(portal, broken, deed):
     emit(portal, 8)
     start = time.monotonic()
     do(portal)
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 15
     assert {row.state for row in rows(portal, "fakepay")} == {"done"}
     waiting = rows(portal, "broken")
     assert {row.state for row in waiting} == {"ready"}

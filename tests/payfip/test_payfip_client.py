@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -41,8 +41,11 @@ def say(content: bytes) -> Script:
     return lambda connection: connection.sendall(content)
 
 
-def hang(seconds: float) -> Script:
-    return lambda _connection: time.sleep(seconds)
+def hang(connection: socket.socket) -> None:
+    """Answer nothing for half a minute, or until the client has enough."""
+    connection.settimeout(30)
+    with suppress(OSError):
+        connection.recv(1)
 
 
 def hang_up(_connection: socket.socket) -> None:
@@ -175,11 +178,11 @@ def test_what_no_proxy_leads_to_is_asked_directly(
 
 
 def test_no_answer_costs_the_read_time_out_and_no_second_question() -> None:
-    with line(hang(1.0)) as (server, client):
+    with line(hang) as (server, client):
         started = time.monotonic()
         with pytest.raises(UnavailableError):
             client.payment(ID_OP)
-        assert time.monotonic() - started < 0.9
+        assert time.monotonic() - started < 5
         assert len(server.asked) == 1
 
 
@@ -196,7 +199,7 @@ def test_a_body_that_drips_is_cut_off() -> None:
         started = time.monotonic()
         with pytest.raises(UnavailableError):
             client.regie("006382")
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5
 
 
 def test_headers_that_drip_are_cut_off() -> None:
@@ -209,7 +212,7 @@ def test_headers_that_drip_are_cut_off() -> None:
             started = time.monotonic()
             with pytest.raises(UnavailableError):
                 client.create(CREATION) if operation == "create" else client.regie("006382")
-            assert time.monotonic() - started < 0.9
+            assert time.monotonic() - started < 5
 
 
 def test_a_kept_connection_is_bounded_as_well() -> None:
@@ -225,19 +228,19 @@ def test_a_kept_connection_is_bounded_as_well() -> None:
         started = time.monotonic()
         with pytest.raises(UnavailableError):
             client.regie("006382")
-        assert time.monotonic() - started < 0.9
+        assert time.monotonic() - started < 5
         assert len(server.asked) == 1
 
 
 def test_a_line_that_breaks_late_gets_no_second_measure_of_time() -> None:
     def broken(connection: socket.socket) -> None:
-        time.sleep(0.3)
+        time.sleep(1.2)
 
-    with line(broken, hang(1.0)) as (server, client):
+    with line(broken, hang, read_timeout=1.5) as (server, client):
         started = time.monotonic()
         with pytest.raises(UnavailableError):
             client.regie("006382")
-        assert time.monotonic() - started < 0.6
+        assert time.monotonic() - started < 2.4
         assert len(server.asked) == 2
 
 

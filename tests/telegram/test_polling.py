@@ -91,7 +91,7 @@ def two_towns(make_town, serve, monkeypatch):
     return made
 
 
-def poll_until(towns, done, open_town=None, seconds=10):
+def poll_until(towns, done, open_town=None, seconds=60):
     """Poll for the towns until `done()`, and fail when that does not come."""
     bots = Bots()
     by_slug = {town.town.slug: town for town, _api in towns}
