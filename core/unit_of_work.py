@@ -46,6 +46,7 @@ from core.news.service import NewsDesk
 from core.overview.figures import Figures
 from core.overview.health import Health
 from core.overview.search import Search
+from core.overview.subjects import Subjects
 from core.payments.attempts import Attempts
 from core.payments.debits import Debits
 from core.payments.ledger import Ledger
@@ -611,6 +612,12 @@ class UnitOfWork:
     def dead_effects(self) -> DeadEffects:
         """Effects that were given up."""
         return DeadEffects(self.session, self.config.slug, self.clock, self.audit)
+
+    @cached_property
+    def subjects(self) -> Subjects:
+        """What the audit trail is about, by name."""
+        regies = {key: regie.label for key, regie in self.config.file.regies.items()}
+        return Subjects(self.session, self.config.slug, regies)
 
     @cached_property
     def search(self) -> Search:

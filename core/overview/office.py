@@ -107,10 +107,14 @@ def retry(request: Request) -> Response:
 @view_config(route_name="office_audit", renderer=f"{T}/audit.jinja2", permission="keys")
 def audit(request: Request) -> dict[str, Any]:
     """Page of the audit trail: who did what, when."""
-    names = request.ctx.agents.names()
-    filters = _trail(request)
-    page = request.ctx.trail.page(**filters, before=asked.number(request, "avant"))
-    return {"rows": page.rows, "names": names, **filters, **asked.pages(request, page.more)}
+    page = request.ctx.trail.page(**_trail(request), before=asked.number(request, "avant"))
+    return {
+        "rows": page.rows,
+        "names": request.ctx.agents.names(),
+        "called": request.ctx.subjects.names(entry.subject for entry in page.rows),
+        **_asked_for(request),
+        **asked.pages(request, page.more),
+    }
 
 
 @view_config(route_name="office_audit_csv", permission="keys")
@@ -118,6 +122,7 @@ def audit_csv(request: Request) -> Response:
     """The trail as a file."""
     names = request.ctx.agents.names()
     page = request.ctx.trail.page(**_trail(request), limit=TRAIL_LIMIT)
+    called = request.ctx.subjects.names({entry.subject for entry in page.rows})
     table = Table(
         "tracabilite",
         _("Traçabilité"),
@@ -127,7 +132,7 @@ def audit_csv(request: Request) -> Response:
                 entry.at,
                 words.actor(entry.actor, names),
                 words.action(entry.action),
-                words.subject(entry.subject),
+                words.subject(entry.subject, called),
                 words.details(entry),
             )
             for entry in page.rows
@@ -136,7 +141,14 @@ def audit_csv(request: Request) -> Response:
     return download(table.csv())
 
 
-def _trail(request: Request) -> dict[str, str]:
+def _trail(request: Request) -> dict[str, Any]:
+    asked_for = _asked_for(request)
+    typed = asked_for.pop("subject")
+    subjects = request.ctx.subjects.find(typed) if typed.strip() else None
+    return {**asked_for, "subjects": subjects}
+
+
+def _asked_for(request: Request) -> dict[str, str]:
     return {
         "actor": asked.word(request, "auteur"),
         "subject": asked.word(request, "objet"),

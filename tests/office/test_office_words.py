@@ -6,8 +6,10 @@ import ast
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 import core
+from core.imports.models import ImportBatch
 from core.platform import i18n
 from core.platform.web import labels as words
 
@@ -65,9 +67,38 @@ def test_what_it_says_besides_is_in_words(key, value, said):
 
 
 def test_the_trail_leads_to_what_it_is_about(work):
-    page = work.get("/regie/factures").click("1", href=r"/factures/\d+$", index=0)
+    page = work.get("/regie/factures").click("^9$")
     work.press(page, "hand_over")
     trail = work.get("/regie/tracabilite", params={"action": "invoice.handed_over"})
     assert "Facture transmise à la trésorerie" in trail
-    assert work.path_of(trail.click(r"^Facture \d+$")) == work.path_of(page)
+    assert work.path_of(trail.click("^Facture 9$")) == work.path_of(page)
     assert "Facture transmise à la trésorerie" in work.get("/regie/tracabilite.csv").text
+
+
+def test_the_trail_calls_everything_by_its_name(work, portal):
+    """Families, files, payments, régies: nobody knows the number of a row."""
+    with portal.town() as town:
+        family = town.search.find("9").invoices[0].Family
+        town.audit.write("family.changed", f"family:{family.id}")
+        town.audit.write("agent.changed", next(iter(town.agents.names())))
+        regie = next(iter(town.config.file.regies))
+        town.audit.write("reminders.changed", f"regie:{regie}")
+        town.audit.write("news.hidden", "news:999999999")
+        label, name = town.config.regie_label(regie), family.name or family.code
+        file_name = town.session.scalar(select(ImportBatch.file_name))
+        agent = next(iter(town.agents.names().values()))
+    trail = work.get("/regie/tracabilite")
+    subjects = {cell.get_text(strip=True) for cell in trail.html.select('td[data-label="Objet"]')}
+    expected = {f"Famille {name}", f"Agent {agent}", f"Régie {label}", f"Import {file_name}"}
+    assert subjects >= {*expected, "Actualité 999999999"}
+    assert f"Famille {name}" in work.get("/regie/tracabilite.csv").text
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"), [("9", True), ("factures.csv", False), ("NOBODY", False), ("invoice:x", False)]
+)
+def test_the_trail_is_asked_for_by_name(work, typed, found):
+    page = work.get("/regie/factures").click("^9$")
+    work.press(page, "hand_over")
+    trail = work.get("/regie/tracabilite", params={"objet": typed})
+    assert ("Facture 9" in trail) is found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -21,16 +23,19 @@ class Trail:
         *,
         actor: str = "",
         subject: str = "",
+        subjects: Sequence[str] | None = None,
         action: str = "",
         before: int | None = None,
         limit: int = PAGE_ROWS,
     ) -> Page:
-        """The audit trail, the newest first."""
+        """The audit trail, the newest first: all, or what one or several subjects went through."""
         query = select(AuditEntry).where(AuditEntry.tenant_id == self._tenant)
         if actor:
             query = query.where(AuditEntry.actor == actor)
         if subject:
             query = query.where(AuditEntry.subject == subject)
+        if subjects is not None:
+            query = query.where(AuditEntry.subject.in_(subjects))
         if action:
             query = query.where(AuditEntry.action == action)
         if before is not None:

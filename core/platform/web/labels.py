@@ -115,21 +115,27 @@ ROUTES = {
 """Route of a subject's page, by kind of subject."""
 
 
-def subject(name: str) -> str:
-    """Subject of an action in words: ``invoice:12`` is *Facture 12*."""
+def subject(name: str, names: dict[str, str]) -> str:
+    """Subject of an action in words: ``invoice:12`` is *Facture 2026-0012*.
+
+    `names` holds what subjects are called; one that has no name (any more) is told by its number.
+    """
     kind, _colon, rest = name.partition(":")
     words = {
         "invoice": _("Facture"),
         "family": _("Famille"),
         "payment": _("Paiement"),
         "batch": _("Import"),
+        "upload": _("Fichier"),
         "news": _("Actualité"),
         "agent": _("Agent"),
         "regie": _("Régie"),
         "credit": _("Avoir"),
         "day": _("Jour"),
     }
-    return f"{words[kind]} {rest}" if kind in words else name
+    if kind not in words:
+        return names.get(name, name)
+    return f"{words[kind]} {names.get(name) or rest}"
 
 
 def page_of(name: str) -> tuple[str, int] | None:
