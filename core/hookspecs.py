@@ -23,6 +23,7 @@ from core.api.payments import (
     PaymentProvider,
     PaymentReversed,
     PaymentSettled,
+    RemittanceChanged,
 )
 from core.api.plugin import HealthCheck, MigrationSource, hookspec
 from core.api.records import RecordImport
@@ -158,6 +159,11 @@ def payment_settled(ctx: TenantContext, event: PaymentSettled) -> None:
 @hookspec
 def payment_reversed(ctx: TenantContext, event: PaymentReversed) -> None:
     """A settled payment came back. Called as `invoices_published` is."""
+
+
+@hookspec
+def remittance_changed(ctx: TenantContext, event: RemittanceChanged) -> None:
+    """Money of a régie left the till, or came back to it. Called as `invoices_published` is."""
 
 
 # --- Per town, in the transaction of what an agent does. Strict: it fails whole, or is done whole.

@@ -30,6 +30,8 @@ from core.api.context import (
     Payments,
     Recorded,
     RegieInfo,
+    RemittanceInfo,
+    Remittances,
     SharedInfo,
     StartedAttemptInfo,
     TenantContext,
@@ -89,6 +91,7 @@ from core.api.payments import (
     PaymentSettled,
     Pending,
     Redirect,
+    RemittanceChanged,
     Settled,
 )
 from core.api.plugin import HealthCheck, MigrationSource, Plugin, PluginSettings, hookimpl
@@ -221,6 +224,9 @@ __all__ = [
     "RegieInfo",
     "Rejected",
     "Relation",
+    "RemittanceChanged",
+    "RemittanceInfo",
+    "Remittances",
     "render_pdf",
     "Retry",
     "RetryableError",

@@ -38,6 +38,7 @@ VIEWS = (
     "core.credits.office",
     "core.books.office",
     "core.books.bank",
+    "core.books.office_remittances",
     "core.overview.office",
     "core.overview.health_page",
 )

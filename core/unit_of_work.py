@@ -22,6 +22,7 @@ from core.api.errors import UserError
 from core.api.plugin import HealthCheck, Plugin
 from core.api.web import Audience, MenuEntry, TodoEntry
 from core.books.accounts import Accounts
+from core.books.remittances import PluginRemittances
 from core.certificates.service import Certificates
 from core.credits.service import Credits
 from core.families.editing import Files
@@ -732,8 +733,14 @@ class UnitOfWork:
             self.clock,
             journal=self.journal,
             audit=self.audit,
+            events=lambda: self.events,
             names=lambda: self.agents.names(),  # noqa: PLW0108 - made late: few pages need agents
         )
+
+    @cached_property
+    def remittances(self) -> PluginRemittances:
+        """Remittances, for plugins; core's own pages take `accounts.remittances`."""
+        return PluginRemittances(self.accounts.remittances)
 
     @cached_property
     def news(self) -> NewsDesk:

@@ -227,6 +227,23 @@ class Recorded:
     excess: int
 
 
+@dataclass(frozen=True, slots=True)
+class RemittanceInfo:
+    """A remittance (*versement*) of a régie's money to the trésorerie or the bank."""
+
+    id: int
+    regie: str
+    name: str
+    """Its number on paper, without a gap by régie and year: ``V-2026-CANTINE-0003``."""
+    made_on: date
+    total: int
+    """Cents of all its means."""
+    in_force: bool
+    """False once it was cancelled, before it left: its money is in hand again."""
+    payments: Mapping[int, str]
+    """The payments whose money it took, by number, each with the means."""
+
+
 class Families(Protocol):
     """Reading families' files."""
 
@@ -457,6 +474,24 @@ class Payments(Protocol):
         ...
 
 
+class Remittances(Protocol):
+    """Remittances (*versements*): recorded money leaves the till, as an act of the régie."""
+
+    def make(
+        self, regie: str, means: str, payment_ids: Collection[int], *, note: str = ""
+    ) -> RemittanceInfo:
+        """Remit these payments of one means, all of which are in hand.
+
+        Raises:
+            UserError: one of them was remitted or reversed meanwhile, or there is none.
+        """
+        ...
+
+    def get(self, remittance_id: int) -> RemittanceInfo | None:
+        """One remittance of this town as it stands now, or None."""
+        ...
+
+
 class Outbox(Protocol):
     """Effects that leave after the commit."""
 
@@ -601,6 +636,11 @@ class TenantContext(Protocol):
     @property
     def payments(self) -> Payments:
         """Payments: asking, recording, reversing."""
+        ...
+
+    @property
+    def remittances(self) -> Remittances:
+        """Remittances of recorded money."""
         ...
 
     @property

@@ -284,6 +284,18 @@ class PaymentReversed:
 
 
 @dataclass(frozen=True, slots=True)
+class RemittanceChanged:
+    """Event: a remittance (*versement*) of a régie's money was made, or cancelled before it left.
+
+    Ask ``ctx.remittances`` how it stands now: it may have been cancelled since it was made.
+    """
+
+    id: str
+    remittance_id: int
+    regie: str
+
+
+@dataclass(frozen=True, slots=True)
 class InvoicesPublished:
     """Event: a family was given new invoices to see."""
 

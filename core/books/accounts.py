@@ -13,10 +13,13 @@ from core.books.closings import Closings
 from core.books.entries import Entries
 from core.books.matching import Matching
 from core.books.owed import Owed
+from core.books.papers import Papers
 from core.books.period import Period
+from core.books.remittances import Remittances
 from core.books.statements import Statements
 from core.journal.service import Journal
 from core.platform.audit.service import Audit
+from core.platform.plugins.events import Events
 from core.platform.tenancy.config import TenantConfig
 
 
@@ -31,6 +34,7 @@ class Accounts:
         *,
         journal: Journal,
         audit: Audit,
+        events: Callable[[], Events],
         names: Callable[[], Mapping[str, str]],
     ) -> None:
         self._town = town
@@ -38,16 +42,22 @@ class Accounts:
         self.closings = Closings(
             session, town.slug, clock, entries=self.entries, journal=journal, audit=audit
         )
+        self.remittances = Remittances(
+            session, town, clock, journal=journal, audit=audit, events=events
+        )
+        self.activities = Activities(session, town.slug)
         self.matching = Matching(session, town.slug)
         self.statements = Statements(
             town=town,
             clock=clock,
             entries=self.entries,
-            activities=Activities(session, town.slug),
+            activities=self.activities,
             owed=Owed(session, town.slug, clock),
             closings=self.closings,
+            remittances=self.remittances,
             names=names,
         )
+        self.papers = Papers(town, self.remittances, self.statements, self.activities)
 
     def regies(self) -> list[str]:
         """Those whose money is counted here, as the town's file orders them."""

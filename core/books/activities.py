@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, exists, func, select
 from sqlalchemy.orm import Session
 
+from core.books.models import RemittanceEntry
 from core.books.period import Period
 from core.domain.money import split_pro_rata
 from core.domain.tax import TaxInvoice, TaxLine, line_weights
@@ -23,12 +24,13 @@ from core.invoices.credit_notes import Note, notes_on
 from core.invoices.models import Invoice, InvoiceLine
 from core.journal.models import EntryKind, JournalEntry
 from core.payments.models import Allocation, Credit, CreditUse, Payment
+from core.platform.clock import today
 from core.platform.i18n import gettext as _
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Signed cents of a payment under one activity, and the invoice they paid (None: none)."""
+    """Signed cents of a payment under one activity, and the invoice they paid ("": none)."""
 
     at: datetime
     payment_id: int
@@ -37,6 +39,8 @@ class Part:
     invoice: str
     activity: str
     amount: int
+    exercice: int
+    """Year of the budget that the invoice was issued for; that of the money without an invoice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,27 @@ class Activities:
 
     def parts(self, period: Period) -> list[Part]:
         """Every part of a period, in the order of time. They add up to the journal's total."""
-        moves = sorted(
-            (*self._entered(period), *self._freed(period), *self._used(period)),
-            key=lambda move: (move.at, move.payment_id),
+        within = (
+            JournalEntry.tenant_id == self._tenant,
+            JournalEntry.regie == period.regie,
+            JournalEntry.at >= period.since,
+            JournalEntry.at < period.until,
         )
+        return self._parts(
+            (*self._entered(within), *self._freed(period), *self._used(period))
+        )
+
+    def parts_of(self, remittance_id: int) -> list[Part]:
+        """Every part of the money that a remittance took. They add up to its total."""
+        taken = exists().where(
+            RemittanceEntry.tenant_id == JournalEntry.tenant_id,
+            RemittanceEntry.entry_id == JournalEntry.id,
+            RemittanceEntry.remittance_id == remittance_id,
+        )
+        return self._parts(self._entered((JournalEntry.tenant_id == self._tenant, taken)))
+
+    def _parts(self, found_moves: Iterable[_Move]) -> list[Part]:
+        moves = sorted(found_moves, key=lambda move: (move.at, move.payment_id))
         invoices = self._invoices({m.invoice_id for m in moves if m.invoice_id is not None})
         notes = notes_on(self._session, self._tenant, invoices)
         payments = self._payments({move.payment_id for move in moves})
@@ -73,26 +94,21 @@ class Activities:
         for move in moves:
             receipt, payer = payments[move.payment_id]
             if move.invoice_id is None:
-                number, shares = "", [(unsorted(), move.amount)]
+                number, exercice = "", today(move.at).year
+                shares = [(unsorted(), move.amount)]
             else:
-                number, invoice = invoices[move.invoice_id]
+                number, exercice, invoice = invoices[move.invoice_id]
                 asks = _asked_of(move, invoice, notes.get(move.invoice_id, ()))
                 shares = _shared(asks, move.amount)
             found += [
-                Part(move.at, move.payment_id, receipt, payer, number, activity, cents)
+                Part(move.at, move.payment_id, receipt, payer, number, activity, cents, exercice)
                 for activity, cents in shares
                 if cents
             ]
         return found
 
-    def _entered(self, period: Period) -> Iterator[_Move]:
-        """Moves of the journal's entries."""
-        within = (
-            JournalEntry.tenant_id == self._tenant,
-            JournalEntry.regie == period.regie,
-            JournalEntry.at >= period.since,
-            JournalEntry.at < period.until,
-        )
+    def _entered(self, within: tuple[Any, ...]) -> Iterator[_Move]:
+        """Moves of these entries of the journal."""
         allocated = self._session.execute(
             select(
                 JournalEntry.at,
@@ -255,7 +271,7 @@ class Activities:
                     )
                     yield _Move(at, payment_id, None, -sign * use.amount)
 
-    def _invoices(self, ids: set[int]) -> dict[int, tuple[str, TaxInvoice]]:
+    def _invoices(self, ids: set[int]) -> dict[int, tuple[str, int, TaxInvoice]]:
         lines: dict[int, list[TaxLine]] = defaultdict(list)
         for line in self._session.execute(
             select(InvoiceLine.invoice_id, InvoiceLine.activity, InvoiceLine.amount)
@@ -266,9 +282,18 @@ class Activities:
                 TaxLine(None, line.activity, care=False, amount=line.amount)
             )
         return {
-            row.id: (row.number, TaxInvoice(row.id, row.amount, tuple(lines[row.id])))
+            row.id: (
+                row.number,
+                row.fiscal_year,
+                TaxInvoice(row.id, row.amount, tuple(lines[row.id])),
+            )
             for row in self._session.execute(
-                select(Invoice.id, Invoice.number, Invoice.amount).where(
+                select(
+                    Invoice.id,
+                    Invoice.number,
+                    Invoice.amount,
+                    Invoice.fiscal_year,
+                ).where(
                     Invoice.tenant_id == self._tenant, Invoice.id.in_(ids)
                 )
             )

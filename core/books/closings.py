@@ -169,7 +169,9 @@ class Closings:
         return [Period(regie, day) for regie, day in rows]
 
     def get(self, period: Period) -> Closing | None:
-        """The closing of a month; None while it is open."""
+        """The closing of a month; None while it is open, and for a year."""
+        if period.whole_year:
+            return None
         return self._session.scalar(
             select(Closing).where(
                 Closing.tenant_id == self._tenant,

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, and_, func, literal, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
+from core.books.models import Remittance, RemittanceLine
 from core.books.period import Period, midnight
 from core.invoices.models import Invoice
 from core.journal.models import EntryKind, JournalEntry
 from core.journal.service import Facts
+from core.journal.sums import CAME, OF_MONEY, Sums, sums
 from core.payments.models import Allocation, CreditUse, Payment
 from core.platform.clock import PARIS
-
-CAME = JournalEntry.kind == EntryKind.SETTLED
-"""SQL: money came in; every other entry takes some back, or undoes that."""
 
 OF_PAYMENT = and_(
     Payment.tenant_id == JournalEntry.tenant_id, Payment.id == JournalEntry.payment_id
@@ -27,7 +26,10 @@ OF_PAYMENT = and_(
 OF_CREDIT_USE = and_(
     CreditUse.tenant_id == JournalEntry.tenant_id, CreditUse.id == JournalEntry.credit_use_id
 )
-"""SQL: what an entry was written for. Every entry has a payment, a few have the use of a credit."""
+OF_REMITTANCE = and_(
+    Remittance.tenant_id == JournalEntry.tenant_id, Remittance.id == JournalEntry.remittance_id
+)
+"""SQL: what an entry was written for: a payment, maybe a credit's use with it; or a remittance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class Entry:
     number: int
     at: datetime
     kind: EntryKind
-    payment_id: int
+    payment_id: int | None
+    """None: of a remittance."""
+    remittance_id: int | None
     receipt: str
     means: str
     amount: int
@@ -56,9 +60,19 @@ class Entry:
         return self.amount if self.kind == EntryKind.SETTLED else 0
 
     @property
+    def money(self) -> int:
+        """The cents that came in or went back; none where money only left the till."""
+        return self.amount if self.remittance_id is None else 0
+
+    @property
     def went(self) -> int:
         """The cents that went back, as they stand in sums: negative."""
-        return 0 if self.kind == EntryKind.SETTLED else self.amount
+        return self.money - self.came
+
+    @property
+    def remitted(self) -> int:
+        """The cents that left the till by a remittance; negative when it was cancelled."""
+        return 0 if self.remittance_id is None else -self.amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +95,6 @@ class Chosen:
 ALL = Chosen()
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Sums of entries: their number, and the cents that came and went (negative)."""
-
-    count: int = 0
-    came: int = 0
-    went: int = 0
-
-    @property
-    def net(self) -> int:
-        """Cents that stay: those that came less those that went."""
-        return self.came + self.went
-
-
 class Entries:
     """The journals of one town, to be read."""
 
@@ -109,8 +109,12 @@ class Entries:
         *,
         after: int = 0,
         limit: int | None = None,
+        remittances: bool = False,
     ) -> list[Entry]:
-        """Entries by number, those that follow the number `after`."""
+        """Entries by number, those that follow the number `after`; of money, unless told.
+
+        With `remittances` those of money that left the till stand among them.
+        """
         rows = self._session.execute(
             select(
                 JournalEntry,
@@ -119,12 +123,18 @@ class Entries:
                 Payment.note,
                 Payment.settled_at,
                 Payment.reversal_reason,
+                Remittance.cancel_reason,
                 CreditUse.note.label("refund_note"),
                 self._numbers().label("invoices"),
             )
-            .join(Payment, OF_PAYMENT)
+            .outerjoin(Payment, OF_PAYMENT)
             .outerjoin(CreditUse, OF_CREDIT_USE)
-            .where(*self._within(period), *chosen.conditions(), JournalEntry.number > after)
+            .outerjoin(Remittance, OF_REMITTANCE)
+            .where(
+                *(self._all_within(period) if remittances else self._within(period)),
+                *chosen.conditions(),
+                JournalEntry.number > after,
+            )
             .order_by(JournalEntry.number)
             .limit(limit)
         )
@@ -133,14 +143,14 @@ class Entries:
     def sums(self, period: Period, chosen: Chosen = ALL) -> Sums:
         """Sums of the chosen entries of a period."""
         row = self._session.execute(
-            select(*_sums()).where(*self._within(period), *chosen.conditions())
+            select(*sums()).where(*self._within(period), *chosen.conditions())
         ).one()
         return Sums(*map(int, row))
 
     def by_means(self, period: Period) -> dict[str, Sums]:
         """Sums of each means of payment."""
         rows = self._session.execute(
-            select(JournalEntry.means, *_sums())
+            select(JournalEntry.means, *sums())
             .where(*self._within(period))
             .group_by(JournalEntry.means)
             .order_by(JournalEntry.means)
@@ -151,7 +161,7 @@ class Entries:
         """Sums of the money that came in by these means, by day and means."""
         day = func.date(func.timezone(PARIS.key, JournalEntry.at))
         rows = self._session.execute(
-            select(day, JournalEntry.means, *_sums())
+            select(day, JournalEntry.means, *sums())
             .where(*self._within(period), CAME, JournalEntry.means.in_(means))
             .group_by(day, JournalEntry.means)
             .order_by(day, JournalEntry.means)
@@ -165,6 +175,7 @@ class Entries:
             .where(
                 JournalEntry.tenant_id == self._tenant,
                 JournalEntry.regie == period.regie,
+                OF_MONEY,
                 JournalEntry.at >= midnight(period.month.replace(month=1)),
                 JournalEntry.at < period.since,
             )
@@ -172,11 +183,43 @@ class Entries:
         )
         return {means: int(cents) for means, cents in rows}
 
+    def till(self, period: Period) -> dict[str, tuple[int, int, int, int]]:
+        """Cents of each means: in hand before the period, that came, that went, that left the till.
+
+        Entries of money and of remittances have opposite signs: what is in hand at the end is
+        their sum.
+        """
+        before, during = JournalEntry.at < period.since, JournalEntry.at >= period.since
+
+        def cents(*which: ColumnElement[bool]) -> ColumnElement[int]:
+            return func.coalesce(func.sum(JournalEntry.amount).filter(and_(*which)), 0)
+
+        rows = self._session.execute(
+            select(
+                JournalEntry.means,
+                cents(before),
+                cents(during, OF_MONEY, CAME),
+                cents(during, OF_MONEY, ~CAME),
+                cents(during, ~OF_MONEY),
+            )
+            .where(
+                JournalEntry.tenant_id == self._tenant,
+                JournalEntry.regie == period.regie,
+                JournalEntry.at < period.until,
+            )
+            .group_by(JournalEntry.means)
+            .order_by(JournalEntry.means)
+        )
+        return {
+            means: (int(first), int(came), int(went), -int(left))
+            for means, first, came, went, left in rows
+        }
+
     def ends(self, period: Period) -> tuple[JournalEntry | None, JournalEntry | None]:
         """The first and the last entry of a period."""
         first, last = (
             self._session.scalar(
-                select(JournalEntry).where(*self._within(period)).order_by(order).limit(1)
+                select(JournalEntry).where(*self._all_within(period)).order_by(order).limit(1)
             )
             for order in (JournalEntry.number, JournalEntry.number.desc())
         )
@@ -200,17 +243,27 @@ class Entries:
         )
 
     def chain_holds(self, period: Period) -> bool:
-        """True if each entry follows the one before it, and agrees with its payment."""
+        """True if each entry follows the one before it, and agrees with what it was written for."""
         before, number = self.hash_before(period), None
         rows = self._session.execute(
             select(
                 *(getattr(JournalEntry, name) for name in Facts.__slots__),
                 JournalEntry.hash,
-                func.coalesce(CreditUse.amount, Payment.amount).label("moved"),
+                func.coalesce(
+                    CreditUse.amount, Payment.amount, func.abs(RemittanceLine.amount)
+                ).label("moved"),
             )
-            .join(Payment, OF_PAYMENT)
+            .outerjoin(Payment, OF_PAYMENT)
             .outerjoin(CreditUse, OF_CREDIT_USE)
-            .where(*self._within(period))
+            .outerjoin(
+                RemittanceLine,
+                and_(
+                    RemittanceLine.tenant_id == JournalEntry.tenant_id,
+                    RemittanceLine.remittance_id == JournalEntry.remittance_id,
+                    RemittanceLine.means == JournalEntry.means,
+                ),
+            )
+            .where(*self._all_within(period))
             .order_by(JournalEntry.number)
         )
         for *facts, written, moved in rows:
@@ -222,6 +275,9 @@ class Entries:
         return True
 
     def _within(self, period: Period) -> list[ColumnElement[bool]]:
+        return [*self._all_within(period), OF_MONEY]
+
+    def _all_within(self, period: Period) -> list[ColumnElement[bool]]:
         return [
             JournalEntry.tenant_id == self._tenant,
             JournalEntry.regie == period.regie,
@@ -252,19 +308,13 @@ class Entries:
         )
 
 
-def _sums() -> tuple[ColumnElement[int], ...]:
-    return (
-        func.count(),
-        func.coalesce(func.sum(case((CAME, JournalEntry.amount), else_=0)), 0),
-        func.coalesce(func.sum(case((CAME, 0), else_=JournalEntry.amount)), 0),
-    )
-
-
 def _entry(row: Any) -> Entry:
     entry: JournalEntry = row.JournalEntry
     reason = ""
     if entry.kind == EntryKind.REVERSED:
         reason = row.reversal_reason
+    elif entry.kind == EntryKind.REMITTANCE_UNDONE:
+        reason = row.cancel_reason
     elif entry.kind != EntryKind.SETTLED:
         reason = row.refund_note or ""
     return Entry(
@@ -272,12 +322,13 @@ def _entry(row: Any) -> Entry:
         at=entry.at,
         kind=EntryKind(entry.kind),
         payment_id=entry.payment_id,
+        remittance_id=entry.remittance_id,
         receipt=entry.receipt,
         means=entry.means,
         amount=entry.amount,
         family_code=entry.family_code,
         actor=entry.actor,
-        payer=row.payer,
+        payer=row.payer or "",
         reference=" ".join(filter(None, (row.authorisation, row.note))),
         invoices=row.invoices or "",
         reason=reason,

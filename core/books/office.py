@@ -15,9 +15,9 @@ from pyramid.view import view_config
 
 from core.api.errors import UserError
 from core.books.entries import Chosen
-from core.books.period import Period, next_month
+from core.books.period import Period
 from core.books.statements import entry_table, labels
-from core.domain.dates import DateError, parse_day
+from core.domain.dates import YEARS, DateError, parse_day
 from core.platform.clock import today
 from core.platform.i18n import gettext as _
 from core.platform.tabular.writing import Table
@@ -42,7 +42,9 @@ def close(request: Request) -> Response:
     """Close the month."""
     period = asked_period(request)
     try:
-        request.ctx.accounts.closings.close(replace(period, day=None))
+        request.ctx.accounts.closings.close(
+            replace(period, day=None, whole_year=False)
+        )
     except UserError as error:
         response = _page(request, error.message)
         response.status_int = 422
@@ -61,12 +63,12 @@ def account_table(request: Request) -> dict[str, Any]:
     activity = asked.word(request, "prestation")
     statements = request.ctx.accounts.statements
     table = (
-        statements.parts(period, activity)
+        statements.parts(period, activity, asked.number(request, "exercice"))
         if name == "imputation" and activity
         else statements.make(name, period)
     )
     after = asked.number(request, "apres") or 0
-    rows = list(zip(table.rows, table.opens or [None] * len(table.rows), strict=True))
+    rows = table.lines
     more = after + ROWS_PER_PAGE if len(rows) > after + ROWS_PER_PAGE else None
     return {
         **_context(period),
@@ -100,7 +102,7 @@ def entries(request: Request) -> dict[str, Any]:
         "label": _("Écritures"),
         "means": chosen.means,
         "table": table,
-        "rows": list(zip(table.rows, table.opens, strict=True)),
+        "rows": table.lines,
         "files": False,
         **asked.pages(request, more, name="apres"),
     }
@@ -134,15 +136,21 @@ def _name(request: Request) -> str:
 
 
 def asked_period(request: Request) -> Period:
-    """The régie and the month of the address, else the first one and this month; maybe one day."""
+    """The régie and the month of the address, else the first one and this month.
+
+    Or one day of it, or a whole year.
+    """
     regies: Sequence[str] = request.ctx.accounts.regies()
     if not regies:
         raise HTTPNotFound
+    regie = asked.word(request, "regie", set(regies)) or regies[0]
+    year = asked.number(request, "annee")
+    if year is not None and year in YEARS:
+        return Period(regie, date(year, 1, 1), whole_year=True)
     day = asked.day(request, "jour")
     month = day or asked.day(request, "mois") or _month(request.GET.get("mois", ""))
     if month is None:
         month, day = today(request.ctx.clock.now()), None
-    regie = asked.word(request, "regie", set(regies)) or regies[0]
     return Period(regie, month.replace(day=1), day)
 
 
@@ -155,6 +163,8 @@ def _month(typed: str) -> date | None:
 
 def period_query(period: Period) -> dict[str, str]:
     """The address of a period."""
+    if period.whole_year:
+        return {"regie": period.regie, "annee": f"{period.month:%Y}"}
     when = (
         {"jour": period.day.isoformat()} if period.day else {"mois": f"{period.month:%Y-%m}"}
     )
@@ -162,26 +172,36 @@ def period_query(period: Period) -> dict[str, str]:
 
 
 def _context(period: Period) -> dict[str, Any]:
-    return {"period": period, "regie": period.regie, "where": period_query(period)}
+    return {
+        "period": period,
+        "regie": period.regie,
+        "where": period_query(period),
+        "back": period_query(replace(period, day=None)),
+    }
+
+
+def _beginning(period: Period, day: date) -> Period:
+    """The month or year of a day, as `period` is one."""
+    return replace(period, month=day.replace(day=1))
 
 
 def _page(request: Request, error: str = "") -> Response:
     period = replace(asked_period(request), day=None)
     books = request.ctx.accounts
-    following = next_month(period.month)
-    slip = books.statements.make("versement", period)
+    following = period.last_day + timedelta(days=1)
+    slip = books.statements.make("moyens", period)
     context = {
         **_context(period),
         "regies": [info for info in request.ctx.town.regies if info.collects],
         "month": period.month,
-        "previous": (period.month - timedelta(days=1)).replace(day=1),
-        "following": following,
+        "previous": period_query(_beginning(period, period.month - timedelta(days=1))),
+        "following": period_query(_beginning(period, following)),
         "over": following <= today(request.ctx.clock.now()),
         "sums": books.entries.sums(period),
         "table": slip,
-        "rows": list(zip(slip.rows, slip.opens, strict=True)),
+        "rows": slip.lines,
         "labels": labels(),
-        "checked": books.closings.checked(period),
+        "checked": None if period.whole_year else books.closings.checked(period),
         "names": request.ctx.agents.names(),
         "error": error,
     }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
-from core.books.period import Period, next_month
+from core.books.period import Period
 from core.credits.service import credit_left
 from core.families.models import Family
 from core.invoices.models import Invoice
@@ -22,6 +23,7 @@ from core.reminders.models import Reminder
 
 HANDOVER_THRESHOLD_CENTS = 1500
 """Cents below which the trésorerie takes no single debt (CGCT art. D1611-1: 15 €)."""
+ONE_DAY = timedelta(days=1)
 HANDED_OVER, TAKEN_BACK = "invoice.handed_over", "invoice.taken_back"
 
 
@@ -62,7 +64,7 @@ class Owed:
             .where(
                 Invoice.tenant_id == self._tenant,
                 Invoice.regie == period.regie,
-                Invoice.due_on < min(next_month(period.month), today(self._clock.now())),
+                Invoice.due_on < min(period.last_day + ONE_DAY, today(self._clock.now())),
                 is_to_pay(),
             )
             .order_by(Family.code, Invoice.due_on, Invoice.id)

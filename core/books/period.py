@@ -1,4 +1,4 @@
-"""The time that a statement is about: a month of a régie, or one day of it."""
+"""The time that a statement is about: a month of a régie, one day of it, or a year."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from core.platform.clock import PARIS
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A régie, a month (its first day), and perhaps one day of that month."""
+    """A régie, a month (its first day), and perhaps one day of that month, or its whole year."""
 
     regie: str
     month: date
     day: date | None = None
+    whole_year: bool = False
+
+    def __post_init__(self) -> None:
+        if self.whole_year:
+            object.__setattr__(self, "month", self.month.replace(month=1, day=1))
 
     @property
     def since(self) -> datetime:
@@ -24,20 +29,25 @@ class Period:
     @property
     def until(self) -> datetime:
         """The first moment after it."""
-        return midnight(self.day + timedelta(days=1) if self.day else next_month(self.month))
+        return midnight(self.last_day + timedelta(days=1))
 
     @property
     def last_day(self) -> date:
         """Its last day."""
+        if self.whole_year:
+            return self.month.replace(month=12, day=31)
         return self.day or next_month(self.month) - timedelta(days=1)
 
     def __str__(self) -> str:
+        if self.whole_year:
+            return f"{self.month:%Y}"
         return f"{self.day:%d/%m/%Y}" if self.day else f"{self.month:%m/%Y}"
 
     @property
     def stamp(self) -> str:
         """For file names."""
-        return f"{self.regie.lower()}-{self.day or f'{self.month:%Y-%m}'}"
+        when = f"{self.month:%Y}" if self.whole_year else f"{self.month:%Y-%m}"
+        return f"{self.regie.lower()}-{self.day or when}"
 
 
 def next_month(month: date) -> date:

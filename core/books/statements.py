@@ -6,20 +6,24 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from core.api.context import Clock
 from core.api.payments import Means
 from core.books.activities import Activities, Part
 from core.books.closings import Closings
 from core.books.entries import ALL, Chosen, Entries, Entry
+from core.books.models import Remittance
 from core.books.owed import TAKEN_BACK, Owed
 from core.books.period import Period
+from core.books.remittances import Remittances
 from core.journal.models import EntryKind
 from core.platform.clock import today
-from core.platform.documents.render import payment_slip, signatures
+from core.platform.documents.render import signatures
 from core.platform.i18n import gettext as _
 from core.platform.means_words import means_label
 from core.platform.tabular.writing import Cents, Opens, Table
+from core.platform.templating import money
 from core.platform.tenancy.config import TenantConfig
 
 ONLINE = (Means.CARD, Means.ONLINE_DEBIT)
@@ -29,7 +33,9 @@ def labels() -> dict[str, str]:
     """Labels of all that can be printed or exported, by name, in the order of the page."""
     return {
         "journal": _("Journal des encaissements"),
-        "versement": _("Bordereau de versement"),
+        "moyens": _("Encaissements par moyen de paiement"),
+        "versements": _("Versements"),
+        "caisse": _("Situation de caisse"),
         "cheques": _("Chèques encaissés"),
         "imputation": _("État par imputation"),
         "annulations": _("Rejets, annulations et remboursements"),
@@ -51,13 +57,16 @@ class Statements:
     activities: Activities
     owed: Owed
     closings: Closings
+    remittances: Remittances
     names: Callable[[], Mapping[str, str]]
 
     def make(self, name: str, period: Period) -> Table:
         """One of `labels`. Its foot adds up its rows, to the cent."""
         made: dict[str, Callable[[Period], Table]] = {
             "journal": self.journal,
-            "versement": self.payment_slip,
+            "moyens": self.by_means,
+            "versements": self.remitted,
+            "caisse": self.till,
             "cheques": self.cheques,
             "imputation": self.imputation,
             "annulations": self.returned,
@@ -71,7 +80,7 @@ class Statements:
 
     def journal(self, period: Period) -> Table:
         """Every entry, with the hash that chains it to the one before."""
-        found = self.entries.read(period)
+        found = self.entries.read(period, remittances=True)
         last = found[-1].hash if found else self.entries.hash_before(period)
         notes = [_("Empreinte de la dernière écriture : %(hash)s") % {"hash": last or "–"}]
         closing = self.closings.get(period)
@@ -84,84 +93,148 @@ class Statements:
             (
                 _("N°"), _("Date"), _("Reçu"), _("Nature"), _("Code famille"), _("Payeur"),
                 _("Moyen"), _("Référence"), _("Factures"), _("Motif"), _("Saisi par"),
-                _("Montant"), _("Empreinte"),
+                _("Montant"), _("Versé"), _("Empreinte"),
             ),
             [
                 (
                     entry.number, entry.at, entry.receipt, kind_label(entry.kind),
                     entry.family_code, entry.payer, means_label(entry.means), entry.reference,
                     entry.invoices, entry.reason, names.get(entry.actor, entry.actor),
-                    Cents(entry.amount), entry.hash[:16],
+                    Cents(entry.money) if entry.remittance_id is None else None,
+                    None if entry.remittance_id is None else Cents(entry.remitted),
+                    entry.hash[:16],
                 )
                 for entry in found
             ],
-            (_("Total"), *[None] * 10, Cents(sum(entry.amount for entry in found)), None),
+            (
+                _("Total"), *[None] * 10, Cents(sum(entry.money for entry in found)),
+                Cents(sum(entry.remitted for entry in found)), None,
+            ),
             notes,
-            _payments(found),
-            brief=(0, 1, 2, 5, 6, 8, 10, 11),
+            _opened(found),
+            brief=(0, 1, 2, 5, 6, 8, 10, 11, 12),
         )  # fmt: skip
 
-    def payment_slip(self, period: Period) -> Table:
-        """Sums of each means of payment; on paper, to be signed with a count of the cash."""
+    def by_means(self, period: Period) -> Table:
+        """Sums of each means. It is no *bordereau de versement*, which has its number."""
         by_means = self.entries.by_means(period)
         rows = [
             (means_label(means), sums.count, Cents(sums.came), Cents(sums.went), Cents(sums.net))
             for means, sums in by_means.items()
         ]
-        cash = by_means.get(Means.CASH)
         return self._table(
-            "versement",
+            "moyens",
             period,
             (_("Moyen"), _("Nombre"), _("Encaissé"), _("Rendu"), _("Net")),
             rows,
             (_("Total"), sum(row[1] for row in rows), *(_sum(rows, i) for i in (2, 3, 4))),
-            opens=[("entries", f"moyen={means}") for means in by_means],
-            paper=payment_slip(
-                self._activity_sums(self.activities.parts(period)), cash.net if cash else 0
-            ),
+            opens=[("entries", urlencode({"moyen": means})) for means in by_means],
+            paper=signatures(),
         )
 
+    def till(self, period: Period) -> Table:
+        """Money in hand by means: before the period, what moved in it, and at its end."""
+        found = self.entries.till(period)
+        rows = [
+            (means_label(means), *map(Cents, (before, came, went, left)),
+             Cents(before + came + went - left))
+            for means, (before, came, went, left) in found.items()
+        ]  # fmt: skip
+        notes = []
+        regie = self.town.file.regies.get(period.regie)
+        if regie and regie.cash_float:
+            notes.append(
+                _("Le fonds de caisse, %(amount)s, n’est pas dans ces sommes.")
+                % {"amount": money(regie.cash_float)}
+            )
+        return self._table(
+            "caisse",
+            period,
+            (
+                _("Moyen"), _("En caisse au début"), _("Encaissé"), _("Rendu"), _("Versé"),
+                _("En caisse à la fin"),
+            ),
+            rows,
+            (_("Total"), *(_sum(rows, i) for i in range(1, 6))),
+            notes,
+            [("entries", urlencode({"moyen": means})) for means in found],
+            signatures(),
+        )  # fmt: skip
+
+    def remitted(self, period: Period) -> Table:
+        """The remittances that were made, in the order of their numbers, cancelled ones too."""
+        found = self.remittances.made_between(period.regie, period.since, period.until)
+        names = self.names()
+        rows = [
+            (
+                one.name, one.made_at, f"{one.since:%d/%m/%Y} – {one.until:%d/%m/%Y}",
+                names.get(one.actor, one.actor), remittance_state(one), one.carrier,
+                Cents(one.total), Cents(0 if one.cancelled_at else one.total),
+            )
+            for one in found
+        ]  # fmt: skip
+        return self._table(
+            "versements",
+            period,
+            (
+                _("N°"), _("Date"), _("Recettes du – au"), _("Établi par"), _("État"),
+                _("Emporté par"), _("Montant"), _("Versé"),
+            ),
+            rows,
+            (_("Total"), *[None] * 5, _sum(rows, 6), _sum(rows, 7)),
+            opens=[("remittance", one.id) for one in found],
+            brief=(0, 1, 2, 4, 6, 7),
+        )  # fmt: skip
+
     def cheques(self, period: Period) -> Table:
-        """The cheques that came in, one a line. It is no deposit slip, which has its number."""
+        """The cheques that came in, one a line, each with the remittance that took it."""
         found = self.entries.read(period, Chosen(means=Means.CHEQUE, came=True))
+        taken = self.remittances.names_by_payment(
+            {entry.payment_id for entry in found if entry.payment_id}, Means.CHEQUE
+        )
         return self._table(
             "cheques",
             period,
             (
-                _("Rang"), _("Date"), _("Reçu"), _("Émetteur"), _("N° et banque"), _("Montant"),
+                _("Rang"), _("Date"), _("Reçu"), _("Émetteur"), _("N° et banque"),
+                _("Versement"), _("Montant"),
             ),
             [
-                (rank, entry.at, entry.receipt, entry.payer, entry.reference, Cents(entry.amount))
+                (
+                    rank, entry.at, entry.receipt, entry.payer, entry.reference,
+                    taken.get(entry.payment_id or 0, _("en caisse")), Cents(entry.amount),
+                )
                 for rank, entry in enumerate(found, start=1)
             ],
             (
-                _("Total"), None, None, None,
+                _("Total"), None, None, None, None,
                 _("Nombre de chèques : %(count)s") % {"count": len(found)},
                 Cents(sum(entry.amount for entry in found)),
             ),
-            opens=_payments(found),
+            opens=_opened(found),
             paper=signatures(),
         )  # fmt: skip
 
     def imputation(self, period: Period) -> Table:
-        """Sum of each activity, with the account that the town's file gives it."""
-        parts = self.activities.parts(period)
-        codes = self._codes(period.regie)
-        sums = self._activity_sums(parts)
-        rows = [(codes.get(name, ""), name, Cents(cents)) for name, cents in sums]
+        """Sum of each *exercice* and activity, with the account that the town's file gives it."""
+        rows, opens = self.activity_rows(period.regie, self.activities.parts(period))
         return self._table(
             "imputation",
             period,
-            (_("Imputation"), _("Prestation"), _("Net")),
+            (_("Exercice"), _("Imputation"), _("Prestation"), _("Net")),
             rows,
-            (_("Total"), None, _sum(rows, 2)),
+            (_("Total"), None, None, _sum(rows, 3)),
             [_("Un règlement partiel est réparti entre les lignes de sa facture, au prorata.")],
-            [("activity", name) for name, _cents in sums],
+            opens,
         )
 
-    def parts(self, period: Period, activity: str) -> Table:
+    def parts(self, period: Period, activity: str, exercice: int | None = None) -> Table:
         """The rows that make one figure of `imputation`."""
-        found = [part for part in self.activities.parts(period) if part.activity == activity]
+        found = [
+            part
+            for part in self.activities.parts(period)
+            if part.activity == activity and exercice in {None, part.exercice}
+        ]
         return self._table(
             "imputation",
             period,
@@ -194,7 +267,7 @@ class Statements:
             ),
             rows,
             (_("Total"), *[None] * 7, _sum(rows, 8)),
-            opens=_payments(found),
+            opens=_opened(found),
             brief=(0, 1, 2, 5, 6, 7, 8),
         )  # fmt: skip
 
@@ -212,7 +285,8 @@ class Statements:
             rows,
             (_("Total"), None, sum(row[2] for row in rows), _sum(rows, 3)),
             opens=[
-                ("entries", f"moyen={means}&jour={day}&sens=recu") for day, means in by_day
+                ("entries", urlencode({"moyen": means, "jour": day, "sens": "recu"}))
+                for day, means in by_day
             ],
         )
 
@@ -329,7 +403,7 @@ class Statements:
             rows,
             (_("Total"), *(_sum(rows, i) for i in (1, 2, 3, 4))),
             self._proof(period),
-            [("entries", f"moyen={means}") for means in sorted({*opening, *by_means})],
+            [("entries", urlencode({"moyen": means})) for means in sorted({*opening, *by_means})],
             signatures(),
         )  # fmt: skip
 
@@ -350,16 +424,29 @@ class Statements:
                 _("Arrêté le %(day)s par %(who)s.")
                 % {"day": _date(closing.closed_at), "who": who}
             )
-        else:
+        elif not period.whole_year:
             notes.append(_("Mois non arrêté : ces chiffres sont provisoires."))
         return notes
 
-    @staticmethod
-    def _activity_sums(parts: Sequence[Part]) -> list[tuple[str, int]]:
-        cents: dict[str, int] = defaultdict(int)
+    def activity_rows(
+        self, regie: str, parts: Sequence[Part]
+    ) -> tuple[list[tuple[str, str, str, Cents]], list[Opens]]:
+        """Rows of *exercice*, account, activity and cents, and where each leads."""
+        codes = self._codes(regie)
+        cents: dict[tuple[int, str], int] = defaultdict(int)
         for part in parts:
-            cents[part.activity] += part.amount
-        return sorted((name, amount) for name, amount in cents.items())
+            cents[part.exercice, part.activity] += part.amount
+        keys = sorted(cents, key=lambda key: (key[0], codes.get(key[1], ""), key[1]))
+        return (
+            [
+                (str(year), codes.get(name, ""), name, Cents(cents[year, name]))
+                for year, name in keys
+            ],
+            [
+                ("activity", urlencode({"prestation": name, "exercice": year}))
+                for year, name in keys
+            ],
+        )
 
     def _codes(self, regie: str) -> Mapping[str, str]:
         found = self.town.file.regies.get(regie)
@@ -405,7 +492,7 @@ def entry_table(found: Sequence[Entry], sums: Any) -> Table:
             for entry in found
         ],
         (_("Total"), *[None] * 5, Cents(sums.came), Cents(sums.went)),
-        opens=_payments(found),
+        opens=_opened(found),
     )  # fmt: skip
 
 
@@ -416,7 +503,16 @@ def kind_label(kind: str) -> str:
         EntryKind.REVERSED: _("Annulation"),
         EntryKind.REFUNDED: _("Remboursement"),
         EntryKind.REFUND_UNDONE: _("Remboursement annulé"),
+        EntryKind.REMITTED: _("Versement"),
+        EntryKind.REMITTANCE_UNDONE: _("Versement annulé"),
     }[EntryKind(kind)]
+
+
+def remittance_state(one: Remittance) -> str:
+    """State of a remittance in words."""
+    if one.cancelled_at:
+        return _("Annulé")
+    return _("Parti") if one.left_at else _("En caisse, prêt à partir")
 
 
 def _why(row: Any) -> str:
@@ -429,8 +525,13 @@ def _why(row: Any) -> str:
     return _("Trop-perçu")
 
 
-def _payments(found: Sequence[Entry]) -> list[Opens | None]:
-    return [("payment", entry.payment_id) for entry in found]
+def _opened(found: Sequence[Entry]) -> list[Opens | None]:
+    return [
+        ("payment", entry.payment_id)
+        if entry.payment_id is not None
+        else ("remittance", entry.remittance_id or 0)
+        for entry in found
+    ]
 
 
 def _sum(rows: Sequence[Sequence[Any]], column: int) -> Cents:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
-from core.platform.db.types import Cents, Moment, Reference, ReferenceOrNone
+from core.platform.db.types import Cents, Moment, ReferenceOrNone
 
 
 class EntryKind(StrEnum):
@@ -19,6 +19,10 @@ class EntryKind(StrEnum):
     REFUNDED = "refunded"
     """Money that was too much went back to its family."""
     REFUND_UNDONE = "refund_undone"
+    REMITTED = "remitted"
+    """Money of one means left the till by a *versement*."""
+    REMITTANCE_UNDONE = "remittance_undone"
+    """The counter-entry of a *versement* that was cancelled before it left."""
 
 
 class JournalEntry(TenantScoped, Base):
@@ -34,8 +38,19 @@ class JournalEntry(TenantScoped, Base):
         ForeignKeyConstraint(
             ["tenant_id", "credit_use_id"], ["credit_use.tenant_id", "credit_use.id"]
         ),
+        ForeignKeyConstraint(
+            ["tenant_id", "remittance_id"], ["remittance.tenant_id", "remittance.id"]
+        ),
+        CheckConstraint("(payment_id IS NULL) <> (remittance_id IS NULL)", name="subject"),
         Index(None, "tenant_id", "regie", "at"),
+        Index(None, "tenant_id", "at"),
         Index(None, "tenant_id", "payment_id"),
+        Index(
+            None,
+            "tenant_id",
+            "remittance_id",
+            postgresql_where=text("remittance_id IS NOT NULL"),
+        ),
     )
 
     regie: Mapped[str]
@@ -43,8 +58,9 @@ class JournalEntry(TenantScoped, Base):
     number: Mapped[int] = mapped_column(comment="from 1 each year, without a gap")
     at: Mapped[Moment] = mapped_column(comment="when it was recorded; never before its elder")
     kind: Mapped[str]
-    payment_id: Mapped[Reference]
+    payment_id: Mapped[ReferenceOrNone] = mapped_column(comment="NULL: of a remittance")
     credit_use_id: Mapped[ReferenceOrNone] = mapped_column(comment="of a refund")
+    remittance_id: Mapped[ReferenceOrNone] = mapped_column(comment="of a remittance (versement)")
     receipt: Mapped[str]
     means: Mapped[str]
     amount: Mapped[Cents] = mapped_column(comment="cents of euro; negative when money went back")

@@ -79,16 +79,18 @@ class OpenJournal:
         self,
         kind: EntryKind,
         *,
-        payment_id: int,
-        family_id: int | None,
         receipt: str,
         means: str,
         amount: int,
+        payment_id: int | None = None,
+        family_id: int | None = None,
         credit_use_id: int | None = None,
-    ) -> None:
-        """Add an entry of `amount` cents, negative when money goes back.
+        remittance_id: int | None = None,
+    ) -> str:
+        """Add an entry of `amount` cents, negative when money goes back or leaves the till.
 
-        `family_id` is None while nobody knows whose it is.
+        It is of a payment or of a remittance. `family_id` is None while nobody knows whose it is.
+        Tells the entry's hash.
         """
         # Asked only now: an entry must not fall into a month that was closed while it waited.
         now = self._clock.now()
@@ -115,15 +117,18 @@ class OpenJournal:
             family_code=last.family_code,
             actor=self._audit.actor,
         )
+        digest = facts.hash(last.hash or "")
         self._session.execute(
             insert(JournalEntry).values(
                 tenant_id=self._tenant,
                 payment_id=payment_id,
                 credit_use_id=credit_use_id,
-                hash=facts.hash(last.hash or ""),
+                remittance_id=remittance_id,
+                hash=digest,
                 **{name: getattr(facts, name) for name in Facts.__slots__},
             )
         )
+        return digest
 
 
 @cache

@@ -22,6 +22,8 @@ from core.imports.models import ImportBatch
 from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
 from core.invoices.service import is_overpaid, is_to_pay, is_under_debit
+from core.journal.models import JournalEntry
+from core.journal.sums import CAME, OF_MONEY
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Allocation, Credit, CreditUse, Payment
 from core.platform.clock import PARIS, today
@@ -179,11 +181,21 @@ class Figures:
 
     def _collected(self, since: date) -> Sum:
         count, cents = self._session.execute(
-            select(func.count(), func.coalesce(func.sum(Payment.amount), 0)).where(
-                *self._settled(), Payment.paid_at >= _midnight(since)
+            select(func.count(), func.coalesce(func.sum(JournalEntry.amount), 0)).where(
+                *self._came(since)
             )
         ).one()
         return Sum(count, int(cents))
+
+    def _came(self, since: date, until: date | None = None) -> Sequence[ColumnElement[bool]]:
+        """SQL: the money that came in, as the books' pages count it: by the day it was recorded."""
+        which = [
+            JournalEntry.tenant_id == self._tenant,
+            OF_MONEY,
+            CAME,
+            JournalEntry.at >= _midnight(since),
+        ]
+        return which if until is None else [*which, JournalEntry.at < _midnight(until)]
 
     def _count(self, model: Any, *conditions: Any) -> int:
         return self._session.scalars(
@@ -218,17 +230,13 @@ class Figures:
             )
         ):
             invoiced[first] = int(cents), count
-        paid = _month(func.timezone(PARIS.key, Payment.paid_at))
+        recorded = _month(func.timezone(PARIS.key, JournalEntry.at))
         collected = {
             first: int(cents)
             for first, cents in self._session.execute(
-                select(paid, func.sum(Payment.amount))
-                .where(
-                    *self._settled(),
-                    Payment.paid_at >= _midnight(since),
-                    Payment.paid_at < _midnight(until),
-                )
-                .group_by(paid)
+                select(recorded, func.sum(JournalEntry.amount))
+                .where(*self._came(since, until))
+                .group_by(recorded)
             )
         }
         told = self._told(since, until)
@@ -271,13 +279,9 @@ class Figures:
 
     def _means(self, since: date, until: date) -> list[Slice]:
         rows = self._session.execute(
-            select(Payment.means, func.count(), func.sum(Payment.amount))
-            .where(
-                *self._settled(),
-                Payment.paid_at >= _midnight(since),
-                Payment.paid_at < _midnight(until),
-            )
-            .group_by(Payment.means)
+            select(JournalEntry.means, func.count(), func.sum(JournalEntry.amount))
+            .where(*self._came(since, until))
+            .group_by(JournalEntry.means)
         ).all()
         found = [Slice(means_label(row[0]), row[1], int(row[2])) for row in rows]
         return sorted(found, key=lambda part: -part.cents)

@@ -16,7 +16,13 @@ from sqlalchemy import delete, or_, select
 from core.agents.models import AgentSession
 from core.api.context import TenantContext
 from core.api.errors import PreauError, RetryableError
-from core.api.payments import InvoiceDue, InvoicesPublished, PaymentReversed, PaymentSettled
+from core.api.payments import (
+    InvoiceDue,
+    InvoicesPublished,
+    PaymentReversed,
+    PaymentSettled,
+    RemittanceChanged,
+)
 from core.api.work import Consumer, Effect, Periodic
 from core.domain.polling import poll_interval, retry_interval, spread, still_watched
 from core.domain.reminders import is_hour_to_write
@@ -54,6 +60,7 @@ _EVENTS: dict[str, Callable[..., Any]] = {
     "invoice_due": InvoiceDue,
     "payment_settled": PaymentSettled,
     "payment_reversed": PaymentReversed,
+    "remittance_changed": RemittanceChanged,
 }
 
 Handler = Callable[[UnitOfWork, dict[str, Any]], None]
@@ -101,7 +108,9 @@ def _import_upload(uow: UnitOfWork, payload: dict[str, Any]) -> None:
 def _event(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     """Hand an event to one plugin."""
     fields = payload["event"]
-    event = _EVENTS[payload["hook"]](**{**fields, "invoice_ids": tuple(fields["invoice_ids"])})
+    if "invoice_ids" in fields:
+        fields = {**fields, "invoice_ids": tuple(fields["invoice_ids"])}
+    event = _EVENTS[payload["hook"]](**fields)
     plugin, hook = payload["plugin"], payload["hook"]
     with share(uow.config.slug, plugin):
         contain(

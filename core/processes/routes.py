@@ -96,6 +96,11 @@ OFFICE = {
     "office_accounts": "/regie/comptes",
     "office_account_table": "/regie/comptes/etats/{name}",
     "office_bank": "/regie/comptes/rapprochement",
+    "office_remittances": "/regie/comptes/versements",
+    "office_remittance": r"/regie/comptes/versements/{id:[0-9]{1,18}}",
+    "office_remittance_file": (
+        r"/regie/comptes/versements/{id:[0-9]{1,18}}.{format:csv|xlsx|pdf}"
+    ),
     "office_entries": "/regie/comptes/ecritures",
     "office_credits": "/regie/avoirs",
     "office_credit": r"/regie/avoirs/{id:[0-9]{1,18}}",

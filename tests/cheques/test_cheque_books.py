@@ -96,8 +96,8 @@ def books_agree(town):
         sum(s.net for p in months(town) for m, s in town.accounts.entries.by_means(p).items() if m == "cheque"),
     }  # fmt: skip
     journal = sum(foot(town, "journal", p, 11) for p in months(town))
-    assert journal == sum(foot(town, "versement", p, 4) for p in months(town))
-    assert journal == sum(foot(town, "imputation", p, 2) for p in months(town))
+    assert journal == sum(foot(town, "moyens", p, 4) for p in months(town))
+    assert journal == sum(foot(town, "imputation", p, 3) for p in months(town))
     last = months(town)[-1:]
     assert journal == sum(foot(town, "arrete", p, 4) for p in last)
     for one in months(town):
@@ -123,9 +123,9 @@ def test_a_cheque_to_classify_is_in_every_book_from_the_day_it_is_banked(portal)
         before = foot(town, "journal", period(town), 11)
         slip = slips(town).make("CANTINE")
         day = period(town, day=True)
-        for name, column in (("journal", 11), ("versement", 4), ("arrete", 4), ("imputation", 2)):
+        for name, column in (("journal", 11), ("moyens", 4), ("arrete", 4), ("imputation", 3)):
             assert foot(town, name, period(town), column) == slip.total, name
-        assert foot(town, "versement", day, 4) == slip.total == before + 7777
+        assert foot(town, "moyens", day, 4) == slip.total == before + 7777
         books_agree(town)
         (row,) = town.accounts.statements.make("avoirs", period(town)).rows
         assert row[1:3] == ("", "M INCONNU")
@@ -154,7 +154,7 @@ def test_what_is_classified_later_moves_no_money_and_gives_its_receipt(portal):
         assert town.invoices.get(invoice.id).balance == 8000 - 7777
         assert town.session.scalars(select(JournalEntry.amount)).all() == [7777]
         assert town.accounts.statements.make("imputation", banked).rows == then
-        now = dict(row[1:] for row in town.accounts.statements.make("imputation", period(town)).rows)
+        now = dict(row[2:] for row in town.accounts.statements.make("imputation", period(town)).rows)
         assert now == {"Repas": 7777, "Recettes à classer": -7777}
         assert town.accounts.statements.make("avoirs", period(town)).rows == []
         books_agree(town)

@@ -185,6 +185,7 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
         town.credits.refund(
             found.ids["credit"], 1, means=Means.CASH, note="x", key=f"back-{family}"
         )
+        found.ids["remittance"] = town.accounts.remittances.make("CANTINE", means=["cash"]).id
         found.ids["payment"] = town.attempts.create(
             family_id, [invoices[3]], email="", language="fr", key=f"open-{family}"
         )

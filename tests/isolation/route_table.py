@@ -223,6 +223,13 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_entries", "GET"): page(OFFICE),
     ("office_bank", "GET"): page(OFFICE),
     ("office_bank", "POST"): page(OFFICE, 422),
+    ("office_remittances", "GET"): page(OFFICE),
+    ("office_remittances", "POST"): page(OFFICE, 422),
+    ("office_remittance", "GET"): one(OFFICE, "remittance"),
+    ("office_remittance", "POST"): one(OFFICE, "remittance", 422, form={"action": "leave"}),
+    ("office_remittance_file", "GET"): [
+        Line(OFFICE, path={"id": Id("remittance"), "format": "csv"})
+    ],
     ("office_credits", "GET"): page(OFFICE),
     ("office_credit", "GET"): one(OFFICE, "credit"),
     ("office_credit", "POST"): one(OFFICE, "credit", 422, form={"action": "pay"}),

@@ -36,7 +36,7 @@ from core.testing.portal import installed_plugins, make_portal, record, write_to
 HOOKS = (
     "configure_web", "commands", "consumers", "schedule", "migrations", "invoice_sources",
     "payment_providers", "notification_channels", "menu_entries", "health_checks",
-    "invoices_published", "invoice_due", "payment_settled", "payment_reversed",
+    "invoices_published", "invoice_due", "payment_settled", "payment_reversed", "remittance_changed",
     "family_data", "family_erased", "families_merged",
     "chat_skills", "message_kinds", "demonstrate", "tile_lines", "record_imports", "todo_entries",
 )  # fmt: skip
@@ -118,6 +118,10 @@ class Bad(Plugin[BadSettings]):
     @hookimpl
     def payment_reversed(self, event):
         return self._do("payment_reversed", event)
+
+    @hookimpl
+    def remittance_changed(self, event):
+        return self._do("remittance_changed", event)
 
     @hookimpl
     def family_data(self, ctx):

@@ -73,7 +73,7 @@ def test_the_journal_has_no_gap_and_every_statement_agrees(books, portal):
     net = 2000 + 1000 + 1500
     assert sum(entry.amount for entry in entries) == net
     assert found["journal"].foot[11] == net
-    assert found["versement"].foot[-1] == net
+    assert found["moyens"].foot[-1] == net
     assert found["imputation"].foot[-1] == net
     assert found["arrete"].foot[-1] == net
     assert found["annulations"].foot[-1] == -5687

@@ -245,19 +245,19 @@ def agree(portal, period):
         entries = books.entries.read(period)
         net = sum(entry.amount for entry in entries)
         assert made["journal"].foot[11] == net
-        for name in ("versement", "imputation"):
+        for name in ("moyens", "imputation"):
             assert made[name].foot[-1] == net, name
         assert made["arrete"].foot[2] + made["arrete"].foot[3] == net
         assert made["annulations"].foot[-1] == sum(entry.went for entry in entries)
         for table in made.values():
             for column, total in enumerate(table.foot):
                 if isinstance(total, Cents):
-                    assert sum(row[column] for row in table.rows) == total
-        for row, (_kind, key) in zip(made["versement"].rows, made["versement"].opens, strict=True):
+                    assert sum(row[column] or 0 for row in table.rows) == total
+        for row, (_kind, key) in zip(made["moyens"].rows, made["moyens"].opens, strict=True):
             found = books.entries.read(period, Chosen(means=key.removeprefix("moyen=")))
             assert (len(found), sum(e.came for e in found), sum(e.went for e in found)) == row[1:4]
-        for row, (_kind, activity) in zip(made["imputation"].rows, made["imputation"].opens, strict=True):
-            parts = books.statements.parts(period, activity)
+        for row in made["imputation"].rows:
+            parts = books.statements.parts(period, row[2], int(row[0]))
             assert parts.foot[-1] == sum(part[-1] for part in parts.rows) == row[-1]
         assert books.entries.chain_holds(period)
         wrong = town.session.execute(

@@ -177,13 +177,20 @@ def render_report(town: Letterhead, report: Report, month: date, language: str) 
         ).document()
 
 
-def payment_slip(activities: Sequence[tuple[str, int]], cash: int) -> str:
+def payment_slip(
+    activities: Sequence[tuple[str, str, str, int]],
+    cheques: Sequence[tuple[str, str, str, int]],
+    cash: int,
+) -> str:
     """Part of a *bordereau de versement* that is on paper only, as trusted HTML.
 
-    `activities` are names with net cents, `cash` the cents that should be in the till.
+    Args:
+        activities: *exercice*, account, name and net cents of each.
+        cheques: receipt, payer, number and cents of each.
+        cash: cents that should be counted.
     """
     template = _environment().get_template("payment_slip.jinja2")
-    return template.render(activities=activities, cash=cash)
+    return template.render(activities=activities, cheques=cheques, cash=cash)
 
 
 def signatures() -> str:

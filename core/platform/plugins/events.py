@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from core.platform.outbox.service import Outbox
@@ -27,6 +28,16 @@ class Events:
     def emit(self, hook: str, event_id: str, event: dict[str, Any]) -> None:
         """Tell of one event: see `emit_many`."""
         self.emit_many(hook, [(event_id, event)])
+
+    def tell_plugins(self, hook: str, event_id: str, event: Any) -> None:
+        """Tell each plugin that implements `hook` of an event, which is no family's affair."""
+        self._outbox.add_many(
+            [
+                (TOPIC, {"plugin": plugin, "hook": hook, "event": asdict(event)},
+                 f"{plugin}/{event_id}")
+                for plugin in self._extensions.implementers(self._enabled, hook)
+            ]
+        )  # fmt: skip
 
     def emit_many(self, hook: str, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
         """Write one outbox row per plugin that implements `hook`, and a few for the messages.

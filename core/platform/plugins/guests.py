@@ -23,6 +23,7 @@ from core.api.context import (
     Messages,
     Outbox,
     Payments,
+    Remittances,
     TenantContext,
     TownInfo,
 )
@@ -120,6 +121,11 @@ class Guest:
     def payments(self) -> Payments:
         """Payments."""
         return self._work().payments
+
+    @property
+    def remittances(self) -> Remittances:
+        """Remittances of recorded money."""
+        return self._work().remittances
 
     @property
     def outbox(self) -> Outbox:

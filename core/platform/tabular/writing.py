@@ -116,6 +116,11 @@ class Table:
         return Document(f"{self.name}.pdf", "application/pdf", content)
 
     @property
+    def lines(self) -> list[tuple[Sequence[Cell], Opens | None]]:
+        """The rows, each with what it leads to."""
+        return list(zip(self.rows, self.opens or [None] * len(self.rows), strict=True))
+
+    @property
     def on_page(self) -> Sequence[int]:
         """The columns of a page."""
         return self.brief or range(len(self.columns))

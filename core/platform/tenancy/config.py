@@ -10,11 +10,20 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from core.api.context import ContactInfo, MailInfo, RegieInfo, TownInfo
 from core.api.payments import kind_of, name_of
 from core.domain.addresses import configured
+from core.domain.money import AmountError, parse_amount
 from core.platform.tenancy.colours import BLACK, WHITE, contrast
 from core.platform.tenancy.means import USUAL, RegieMeans
 from core.platform.tenancy.means import checked as checked_means
@@ -31,6 +40,25 @@ Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length
 RegieKey = Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,40}$")]
 Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+
+
+def _cents(value: object) -> int | None:
+    """Cents of an amount in euros: ``300``, or ``"1 220,50"`` as French people write it."""
+    if value is None:
+        return None
+    try:
+        # A number with a point is refused too: it may be no amount that has cents.
+        cents = parse_amount("" if isinstance(value, bool) else str(value))
+    except AmountError:
+        raise ValueError('is an amount in euros, like 300 or "1220,50"') from None
+    if not 0 <= cents <= MOST_EUROS * 100:
+        raise ValueError("is no amount of a till")
+    return cents
+
+
+MOST_EUROS = 10_000_000
+Euros = Annotated[int | None, BeforeValidator(_cents)]
+"""An amount of the file, in euros, kept as cents."""
 
 
 class _Section(BaseModel):
@@ -55,6 +83,12 @@ class Regie(_Section):
     """Places and ways to pay what the régie handed over to the trésorerie."""
     imputation: dict[str, str] = Field(default_factory=dict)
     """The budget's account of each activity, for the accounts: ``"REPAS" = "7067"``."""
+    cash_float: Euros = None
+    """The *fonds de caisse*: euros that stay in the till, beside what was collected."""
+    cash_ceiling: Euros = None
+    """Euros of cash in hand above which *À faire* asks for a remittance."""
+    ceiling: Euros = None
+    """The *montant maximum de l'encaisse*: euros in hand by all means, above which it asks too."""
     means: list[RegieMeans] = Field(default_factory=list)
     """Means that the counter takes, in its order, and the accounts of those that it does not."""
 

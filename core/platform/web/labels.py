@@ -78,6 +78,9 @@ def actions() -> dict[str, str]:
         "payment.classified": _("Paiement attribué à une famille"),
         "payment.reversed": _("Paiement annulé"),
         "payment.superseded": _("Paiement remplacé par un autre"),
+        "remittance.made": _("Versement établi"),
+        "remittance.left": _("Versement parti"),
+        "remittance.cancelled": _("Versement annulé"),
         "reminders.changed": _("Rappels et clôture réglés"),
         "reminders.sent": _("Rappels envoyés"),
     }
@@ -111,6 +114,7 @@ ROUTES = {
     "batch": "office_import",
     "news": "office_news",
     "agent": "office_agent",
+    "remittance": "office_remittance",
 }
 """Route of a subject's page, by kind of subject."""
 
@@ -132,6 +136,7 @@ def subject(name: str, names: dict[str, str]) -> str:
         "regie": _("Régie"),
         "credit": _("Avoir"),
         "day": _("Jour"),
+        "remittance": _("Versement"),
     }
     if kind not in words:
         return names.get(name, name)

@@ -27,7 +27,12 @@ def word(request: Request, name: str, known: Container[str] | None = None) -> st
 def means(request: Request, name: str) -> str:
     """A means of payment of the query, one that a régie names (``other:Bons CAF``) too; else ""."""
     typed = word(request, name)
-    return typed if typed.partition(":")[0] in set(Means) else ""
+    return typed if is_means(typed) else ""
+
+
+def is_means(text: str) -> bool:
+    """True if a text may be a means of payment of a régie."""
+    return text.partition(":")[0] in set(Means)
 
 
 def day(request: Request, name: str) -> date | None:
