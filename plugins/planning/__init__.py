@@ -17,6 +17,7 @@ from core.plugin import (
     MigrationSource,
     Periodic,
     Plugin,
+    RecordImport,
     TenantContext,
     Tenants,
     TileLine,
@@ -85,6 +86,14 @@ class Planning(Plugin[PlanningSettings]):
         ]
 
     @hookimpl
+    def record_imports(self, ctx: TenantContext) -> Sequence[RecordImport]:
+        """Files of enrolments."""
+        from plugins.planning.enrolments import EnrolmentFiles  # noqa: PLC0415
+
+        found: list[Any] = [EnrolmentFiles(ctx.settings(self))]
+        return found
+
+    @hookimpl
     def chat_skills(self, ctx: TenantContext) -> Sequence[ChatSkill]:
         """Requests that families may make in a chat."""
         from plugins.planning.chat import PlanningSkill  # noqa: PLC0415
@@ -148,8 +157,8 @@ class Planning(Plugin[PlanningSettings]):
         from plugins.planning.book import Book  # noqa: PLC0415
         from plugins.planning.enrolments import Enrolments  # noqa: PLC0415
 
-        book = Book(ctx, ctx.settings(self), actor="planning")
-        Enrolments(ctx, book, actor="planning").book_regular(int(payload["batch"]))
+        book = Book(ctx, ctx.settings(self), actor="import")
+        Enrolments(ctx, book).work(int(payload["batch"]))
 
     def _remind(self, ctx: TenantContext, _payload: dict[str, Any]) -> None:
         from plugins.planning import work  # noqa: PLC0415

@@ -165,7 +165,7 @@ class PlanningSkill:
             if outcome.repeated:
                 lines.append(_("C’est déjà fait."))
                 continue
-            telling.tell(self._ctx, book, outcome, family_id=family_id)
+            telling.tell(self._ctx, outcome, family_id=family_id)
             lines += self._lines(children, outcome.answers)
         if not lines:
             return ChatAnswer(_("Rien ne change."), self._portal())

@@ -6,14 +6,14 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import delete, exists, func, or_, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from core.plugin import ChildInfo, Notification, TenantContext, UserError, csv_text
+from core.plugin import ChildInfo, Notification, TenantContext, UserError
 from core.plugin import gettext as _
-from plugins.planning import tables, telling
+from plugins.planning import telling
 from plugins.planning.book import Book
 from plugins.planning.models import (
     PlanningAttendance,
@@ -370,72 +370,6 @@ class Desk:
             .limit(limit)
         ).all()
 
-    def billing(self, first: date, last: date) -> str:
-        """Days to bill, as CSV: child, service and day, each once.
-
-        Presences without a booking stand in it too; prices are the billing software's business.
-
-        Raises:
-            UserError: a range that cannot be.
-        """
-        if not 0 <= (last - first).days <= 400:
-            raise UserError(_("La période va d’un jour à un jour suivant, sur un an au plus."))
-        booking = (
-            select(PlanningBooking)
-            .where(
-                PlanningBooking.tenant_id == self._tenant,
-                PlanningBooking.day.between(first, last),
-            )
-            .subquery("booking")
-        )
-        there = (
-            select(PlanningAttendance)
-            .where(
-                PlanningAttendance.tenant_id == self._tenant,
-                PlanningAttendance.day.between(first, last),
-            )
-            .subquery("there")
-        )
-        same = (
-            (there.c.child_id == booking.c.child_id)
-            & (there.c.service == booking.c.service)
-            & (there.c.day == booking.c.day)
-        )
-        rows = self._ctx.session.execute(
-            select(
-                func.coalesce(booking.c.child_id, there.c.child_id).label("child_id"),
-                func.coalesce(booking.c.service, there.c.service).label("service"),
-                func.coalesce(booking.c.day, there.c.day).label("day"),
-                booking.c.place, booking.c.meal, booking.c.state, booking.c.late,
-                booking.c.justified, booking.c.changed_at, there.c.mark,
-            )
-            .select_from(booking.join(there, same, full=True))
-            .where(or_(booking.c.state.in_(sorted(TAKEN)), there.c.mark == PRESENT))
-            .order_by("day", "service", "child_id")
-        ).all()  # fmt: skip
-        children = self._ctx.families.children_by_id({row.child_id for row in rows})
-        table = [
-            ["enfant", "nom", "service", "jour", "lieu", "repas", "etat", "hors_delai",
-             "annonce_le", "justifie", "presence", "unites"],
-        ]  # fmt: skip
-        for row in rows:
-            child = children.get(row.child_id)
-            absent = row.state == State.ABSENT
-            table.append(
-                [
-                    csv_text(child.code if child else str(row.child_id)),
-                    csv_text(child.name if child else ""),
-                    row.service, row.day.isoformat(), csv_text(row.place or ""),
-                    csv_text(row.meal or ""),
-                    _BILLED.get(row.state or "", "present_non_reserve"),
-                    "oui" if row.late else "non",
-                    row.changed_at.astimezone(UTC).isoformat(timespec="seconds") if absent else "",
-                    {True: "oui", False: "non", None: ""}[row.justified] if absent else "",
-                    {PRESENT: "present", ABSENT: "absent"}.get(row.mark or "", ""), "1",
-                ]
-            )  # fmt: skip
-        return tables.written(table)
-
     # --- inside --------------------------------------------------------------------------------
 
     def _turn(
@@ -499,9 +433,6 @@ class Desk:
                 reason=reason, request=key,
             )
         )  # fmt: skip
-
-
-_BILLED = {State.BOOKED.value: "reserve", State.ABSENT.value: "absence_annoncee"}
 
 
 def _short(key: str) -> str:

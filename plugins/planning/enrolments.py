@@ -1,31 +1,46 @@
-"""Files of enrolments: read strictly, reported whole, imported at once, undone.
+"""Files of enrolments: a kind of records on core's page *Imports*.
 
-A file with one problem changes nothing. The same file again changes nothing either.
+A file with one problem changes nothing. The same file again changes nothing either. What a file
+replaced is kept in its batch, so that it can be undone.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from core.plugin import PARIS, DateError, DecodeError, TenantContext, UserError, decode, parse_day
+from core.plugin import (
+    PARIS,
+    DateError,
+    Figure,
+    RecordReport,
+    SourceFile,
+    SourceProblem,
+    TableError,
+    TableRow,
+    TenantContext,
+    UserError,
+    parse_day,
+    read_tables,
+)
 from core.plugin import gettext as _
+from plugins.planning import telling
 from plugins.planning.book import Book
 from plugins.planning.models import (
     PlanningBatch,
     PlanningBooking,
     PlanningChange,
+    PlanningClosure,
     PlanningEnrolment,
 )
 from plugins.planning.rules import Kind, State
+from plugins.planning.settings import PlanningSettings
 
 COLUMNS = ("code_famille", "enfant", "service", "du", "au")
 MORE_COLUMNS = ("nom_famille", "nom_enfant", "type", "lieu", "repas", "jours")
@@ -34,20 +49,11 @@ KINDS = {
     "affiche": Kind.SHOWN,
 }  # fmt: skip
 DAYS = ("lu", "ma", "me", "je", "ve", "sa", "di")
-LARGEST_BYTES = 20_000_000
-MOST_PROBLEMS = 200
 LONGEST = {"code_famille": 60, "enfant": 120, "nom_famille": 120, "nom_enfant": 120, "lieu": 80,
            "repas": 20}  # fmt: skip
+LONGEST_DAYS = 800
 REGULAR = "planning.regular"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Error in a line of a file."""
-
-    line: int
-    column: str
-    message: str
+"""Topic of the outbox: the days of a file's regular enrolments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,91 +74,70 @@ class Row:
     weekdays: frozenset[int]
 
 
-@dataclass(slots=True)
-class Report:
-    """Result of reading a file: its rows, its problems, and what was done."""
-
-    rows: list[Row] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    new: int = 0
-    changed: int = 0
-    batch_id: int = 0
-
-
-def read(content: bytes, services: Collection[str]) -> Report:
-    """Read a file; all of its problems at once."""
-    report = Report()
+def read(file: SourceFile, services: Collection[str]) -> Iterator[Row | SourceProblem]:
+    """Read a file (CSV, XLSX, ODS): its enrolments, and a problem where one is wrong."""
     try:
-        text = decode(content)
-    except DecodeError:
-        report.problems.append(Problem(1, "", _("Ce fichier n’est pas un texte lisible.")))
-        return report
-    lines = csv.reader(io.StringIO(text), delimiter=";" if ";" in text.partition("\n")[0] else ",")
-    try:
-        titles = [_plain(title) for title in next(lines, [])]
-        missing = [name for name in COLUMNS if name not in titles]
-        unknown = [name for name in titles if name not in {*COLUMNS, *MORE_COLUMNS}]
-        for name in missing:
-            report.problems.append(Problem(1, name, _("Cette colonne manque.")))
-        for name in unknown:
-            report.problems.append(Problem(1, name, _("Cette colonne est inconnue.")))
-        if report.problems:
-            return report
-        seen: dict[tuple[str, str, str, date], int] = {}
-        for found in _rows(lines, titles, services):
-            if isinstance(found, Problem):
-                report.problems.append(found)
-                continue
-            key = (found.family, found.child, found.service, found.first)
-            if key in seen:
-                message = _("Cette inscription est déjà à la ligne %s.") % seen[key]
-                report.problems.append(Problem(found.line, "", message))
-            seen.setdefault(key, found.line)
-            report.rows.append(found)
-    except csv.Error:
-        report.problems.append(Problem(lines.line_num, "", _("Cette ligne est illisible.")))
-    if not report.rows and not report.problems:
-        report.problems.append(Problem(1, "", _("Ce fichier ne contient aucune inscription.")))
-    return report
+        tables = read_tables(file.path.read_bytes())
+    except TableError as error:
+        words = _("Ce fichier n’est pas un tableau lisible.")
+        yield SourceProblem(words, file.name, error.line)
+        return
+    table = next((one for one in tables if set(COLUMNS) <= set(_titles(one[0]))), tables[0])
+    titles = _titles(table[0])
+    wrong = [(name, _("Cette colonne manque.")) for name in COLUMNS if name not in titles]
+    wrong += [
+        (name, _("Cette colonne est inconnue."))
+        for name in titles
+        if name not in {*COLUMNS, *MORE_COLUMNS}
+    ]
+    wrong += [
+        (name, _("Cette colonne est là deux fois."))
+        for name in dict.fromkeys(titles)
+        if titles.count(name) > 1
+    ]
+    if wrong:
+        for name, message in wrong:
+            yield SourceProblem(message, file.name, table[0].line, name)
+        return
+    if not table[1:]:
+        yield SourceProblem(_("Ce fichier ne contient aucune inscription."), file.name, 1)
+    seen: dict[tuple[str, str, str, date], int] = {}
+    for cells in table[1:]:
+        for found in _row(file.name, cells, titles, services):
+            if isinstance(found, Row):
+                key = (found.family, found.child, found.service, found.first)
+                if key in seen:
+                    words = _("Cette inscription est déjà à la ligne %s.") % seen[key]
+                    yield SourceProblem(words, file.name, found.line)
+                seen.setdefault(key, found.line)
+            yield found
 
 
-def _rows(
-    lines: Any, titles: list[str], services: Collection[str]
-) -> Iterator[Row | Problem]:
-    for cells in lines:
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(titles):
-            yield Problem(lines.line_num, "", _("Cette ligne n’a pas le nombre de colonnes."))
-            continue
-        named = dict(zip(titles, map(str.strip, cells), strict=True))
-        yield from _row(lines.line_num, named, services)
+def _titles(row: TableRow) -> list[str]:
+    return [_plain(cell) for cell in row.cells]
 
 
 def _row(
-    line: int, cells: Mapping[str, str], services: Collection[str]
-) -> Iterator[Row | Problem]:
-    problems = []
+    name: str, row: TableRow, titles: Sequence[str], services: Collection[str]
+) -> Iterator[Row | SourceProblem]:
+    if len(row.cells) > len(titles) and any(row.cells[len(titles) :]):
+        words = _("Cette ligne n’a pas le nombre de colonnes.")
+        yield SourceProblem(words, name, row.line)
+        return
+    cells = {title: row.cell(place) for place, title in enumerate(titles)}
+    problems: list[SourceProblem] = []
 
     def wrong(column: str, message: str) -> None:
-        problems.append(Problem(line, column, message))
+        problems.append(SourceProblem(message, name, row.line, column, cells.get(column, "")))
 
-    for name, longest in LONGEST.items():
-        value = cells.get(name, "")
-        if len(value) > longest or any(ord(char) < 32 for char in value):
-            wrong(name, _("Ce texte est trop long ou illisible."))
-    for name in ("code_famille", "enfant"):
-        if not cells[name]:
-            wrong(name, _("Cette case est vide."))
-    if cells["service"] not in services:
-        wrong("service", _("Ce service n’est pas réglé sur le portail."))
+    _texts(cells, services, wrong)
     days = {}
-    for name in ("du", "au"):
+    for column in ("du", "au"):
         try:
-            days[name] = parse_day(cells[name])
+            days[column] = parse_day(cells[column])
         except DateError:
-            wrong(name, _("Une date est attendue, comme 03/12/2026."))
-    if len(days) == 2 and not 0 <= (days["au"] - days["du"]).days <= 800:
+            wrong(column, _("Une date est attendue, comme 03/12/2026."))
+    if len(days) == 2 and not 0 <= (days["au"] - days["du"]).days <= LONGEST_DAYS:
         wrong("au", _("La fin est avant le début, ou à plus de deux ans."))
     kind = KINDS.get(_plain(cells.get("type", "")))
     if kind is None:
@@ -165,15 +150,26 @@ def _row(
             wrong("jours", _("Les jours s’écrivent lu ma me je ve sa di."))
     if kind is Kind.REGULAR and not weekdays and not problems:
         wrong("jours", _("Une inscription régulière dit ses jours."))
-    if problems:
+    if problems or kind is None:
         yield from problems
         return
-    assert kind is not None  # noqa: S101 - it would be a problem
     yield Row(
-        line, cells["code_famille"], cells.get("nom_famille", ""), cells["enfant"],
+        row.line, cells["code_famille"], cells.get("nom_famille", ""), cells["enfant"],
         cells.get("nom_enfant", ""), cells["service"], days["du"], days["au"], kind,
         cells.get("lieu", ""), cells.get("repas", ""), frozenset(weekdays),
     )  # fmt: skip
+
+
+def _texts(cells: Mapping[str, str], services: Collection[str], wrong: Any) -> None:
+    for name, longest in LONGEST.items():
+        value = cells.get(name, "")
+        if len(value) > longest or any(ord(char) < 32 for char in value):
+            wrong(name, _("Ce texte est trop long ou illisible."))
+    for name in ("code_famille", "enfant"):
+        if not cells[name]:
+            wrong(name, _("Cette case est vide."))
+    if cells["service"] not in services:
+        wrong("service", _("Ce service n’est pas réglé sur le portail."))
 
 
 def _plain(text: str) -> str:
@@ -181,62 +177,65 @@ def _plain(text: str) -> str:
     return "".join(char for char in folded if not unicodedata.combining(char)).replace(" ", "_")
 
 
-class Enrolments:
-    """Imports of one town."""
+class EnrolmentFiles:
+    """The kind of file as core's page *Imports* knows it."""
 
-    def __init__(self, ctx: TenantContext, book: Book, *, actor: str) -> None:
+    key = "enrolments"
+
+    def __init__(self, settings: PlanningSettings) -> None:
+        self._settings = settings
+
+    @property
+    def label(self) -> str:
+        """For the agents' list of formats."""
+        return _("Inscriptions au planning (CSV, XLSX, ODS)")
+
+    def read(self, file: SourceFile) -> Iterator[Row | SourceProblem]:
+        """Read a file."""
+        yield from read(file, self._settings.services)
+
+    def merge(self, ctx: TenantContext, records: Sequence[Any], import_id: int) -> RecordReport:
+        """Write what is new or changed."""
+        return self._of(ctx).merge(records, f"upload/{import_id}")
+
+    def undo(self, ctx: TenantContext, import_id: int) -> RecordReport:
+        """Take a file back."""
+        return self._of(ctx).undo(f"upload/{import_id}")
+
+    def _of(self, ctx: TenantContext) -> Enrolments:
+        return Enrolments(ctx, Book(ctx, self._settings, actor="import"))
+
+
+class Enrolments:
+    """The enrolments of one town. A `source` names the file that brought them."""
+
+    def __init__(self, ctx: TenantContext, book: Book) -> None:
         self._ctx = ctx
         self._book = book
-        self._actor = actor
         self._tenant = ctx.town.slug
 
-    def check(self, content: bytes) -> Report:
-        """Report what a file would do."""
-        report = read(content, self._book.services)
-        if not report.problems:
-            old = self._known(report)
-            for row in report.rows:
-                if self._ctx.families.by_code(row.family) is None and not row.family_name:
-                    message = _("Cette famille est inconnue ; donnez son nom pour la créer.")
-                    report.problems.append(Problem(row.line, "code_famille", message))
-            report.new = sum(key not in old for key in map(_key, report.rows))
-            report.changed = len(report.rows) - report.new
-        return report
-
-    def run(self, file_name: str, content: bytes) -> Report:
-        """Import a file, unless it has a problem."""
-        report = self.check(content)
-        if report.problems:
-            return report
+    def merge(self, rows: Sequence[Row], source: str) -> RecordReport:
+        """Write what is new or changed, unless a family is unknown and has no name."""
+        families, problems = self._families(rows)
+        if problems:
+            return RecordReport(problems=tuple(problems))
         batch = PlanningBatch(
-            tenant_id=self._tenant, file_name=file_name[:200], at=self._ctx.clock.now(),
-            actor=self._actor, count=len(report.rows), replaced=[], undone_at=None,
+            tenant_id=self._tenant, source=source, at=self._ctx.clock.now(), count=0, replaced=[],
+            undone_at=None,
         )  # fmt: skip
         self._ctx.session.add(batch)
         self._ctx.session.flush()
-        rows = [self._values(row, str(batch.id)) for row in report.rows]
-        ids = {row["child_id"] for row in rows}
-        old = {
-            (row.child_id, row.service, row.first): row
-            for row in self._ctx.session.scalars(
-                select(PlanningEnrolment).where(
-                    PlanningEnrolment.tenant_id == self._tenant,
-                    PlanningEnrolment.child_id.in_(ids),
-                )
-            )
-        }
-        replaced, fresh = [], []
-        for row in rows:
+        children: dict[tuple[int, str], int] = {}
+        written = [self._values(row, families, children, str(batch.id)) for row in rows]
+        old = self._held({row["child_id"] for row in written})
+        fresh, replaced = [], []
+        for row in written:
             before = old.get((row["child_id"], row["service"], row["first"]))
-            if before is not None and all(
-                getattr(before, name) == row[name] for name in _SAME
-            ):
-                continue
-            fresh.append(row)
             if before is not None:
-                replaced.append(
-                    {name: _json(getattr(before, name)) for name in (*_KEYS, *_SAME, "batch")}
-                )
+                if all(before[name] == row[name] for name in _SAME):
+                    continue
+                replaced.append({name: _json(value) for name, value in before.items()})
+            fresh.append(row)
         if fresh:
             wanted = insert(PlanningEnrolment)
             self._ctx.session.execute(
@@ -246,30 +245,48 @@ class Enrolments:
                 ),
                 fresh,
             )
+            self._ctx.outbox.add(REGULAR, {"batch": batch.id}, key=f"regular/{batch.id}")
         batch.replaced, batch.count = replaced, len(fresh)
-        report.new, report.changed = len(fresh) - len(replaced), len(replaced)
-        report.batch_id = batch.id
         self._ctx.session.flush()
         self._ctx.session.expire_all()
-        self._ctx.outbox.add(REGULAR, {"batch": batch.id}, key=f"regular/{batch.id}")
-        return report
+        changed, new = len(replaced), len(fresh) - len(replaced)
+        figures = (
+            Figure(_("Inscriptions nouvelles"), new),
+            Figure(_("Inscriptions changées"), changed),
+            Figure(_("Inscriptions déjà connues"), len(written) - len(fresh)),
+        )
+        shown = {(row["child_id"], row["service"], row["first"]) for row in fresh[:MOST_SAID]}
+        said = [
+            _("%(child)s, %(service)s, à partir du %(day)s")
+            % {
+                "child": row.child_name or row.child,
+                "service": self._book.services[row.service].label,
+                "day": f"{row.first:%d/%m/%Y}",
+            }
+            for row, values in zip(rows, written, strict=True)
+            if (values["child_id"], values["service"], values["first"]) in shown
+        ]
+        return RecordReport(figures, tuple(said))
 
-    def undo(self, batch_id: int) -> None:
-        """Take a file back: enrolments become what they were; days that it booked are cancelled.
+    def undo(self, source: str) -> RecordReport:
+        """Take a file back: enrolments become what they were; its days are cancelled by a worker.
 
         Raises:
-            UserError: it is undone already, or a later file changed the same enrolments.
+            UserError: a later file changed the same enrolments.
         """
-        batch = self._ctx.session.get(
-            PlanningBatch, (self._tenant, batch_id), with_for_update=True
+        batch = self._ctx.session.scalar(
+            select(PlanningBatch)
+            .where(PlanningBatch.tenant_id == self._tenant, PlanningBatch.source == source)
+            .with_for_update()
         )
+        label = _("Inscriptions retirées ou rétablies")
         if batch is None or batch.undone_at is not None:
-            raise UserError(_("Ce fichier est déjà annulé."))
+            return RecordReport((Figure(label, 0),))
         gone = self._ctx.session.execute(
             delete(PlanningEnrolment)
             .where(
                 PlanningEnrolment.tenant_id == self._tenant,
-                PlanningEnrolment.batch == str(batch_id),
+                PlanningEnrolment.batch == str(batch.id),
             )
             .returning(PlanningEnrolment.id)
         ).all()
@@ -277,27 +294,84 @@ class Enrolments:
             raise UserError(
                 _("Un fichier plus récent a changé ces inscriptions : annulez-le d’abord.")
             )
-        for row in batch.replaced:
-            values = {**row, **{name: date.fromisoformat(row[name]) for name in ("first", "last")}}
+        if batch.replaced:
             self._ctx.session.execute(
-                insert(PlanningEnrolment).values(tenant_id=self._tenant, **values)
-            )
+                insert(PlanningEnrolment),
+                [
+                    {"tenant_id": self._tenant, **row,
+                     "first": date.fromisoformat(row["first"]),
+                     "last": date.fromisoformat(row["last"])}
+                    for row in batch.replaced
+                ],
+            )  # fmt: skip
         batch.undone_at = self._ctx.clock.now()
-        self._cancel_regular(batch_id)
+        self._ctx.session.flush()
+        self._ctx.session.expire_all()
+        self._ctx.outbox.add(REGULAR, {"batch": batch.id}, key=f"regular-undone/{batch.id}")
+        return RecordReport((Figure(label, len(gone)),))
 
-    def batches(self, limit: int = 20) -> list[PlanningBatch]:
-        """The latest files."""
-        return list(
-            self._ctx.session.scalars(
-                select(PlanningBatch)
-                .where(PlanningBatch.tenant_id == self._tenant)
-                .order_by(PlanningBatch.id.desc())
-                .limit(limit)
+    def work(self, batch_id: int) -> int:
+        """Book the days of a file's regular enrolments, or cancel them once it is undone."""
+        batch = self._ctx.session.get(PlanningBatch, (self._tenant, batch_id))
+        if batch is None:
+            return 0
+        return self._book_days(batch_id) if batch.undone_at is None else self._cancel_days(batch_id)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _families(self, rows: Sequence[Row]) -> tuple[dict[str, int], list[SourceProblem]]:
+        """The families of a file by code: known ones, and those whose names it gives."""
+        found: dict[str, int] = {}
+        problems = []
+        named = {row.family: row.family_name for row in rows if row.family_name}
+        for row in rows:
+            if row.family in found:
+                continue
+            family = self._ctx.families.by_code(row.family)
+            try:
+                if family is None and row.family in named:
+                    family = self._ctx.families.open(row.family, named[row.family])
+            except UserError as error:
+                problems.append(_problem(row, error.message))
+                continue
+            if family is None:
+                words = _("Cette famille est inconnue ; donnez son nom pour la créer.")
+                problems.append(_problem(row, words))
+            else:
+                found[row.family] = family.id
+        return found, problems
+
+    def _values(
+        self, row: Row, families: Mapping[str, int], children: dict[tuple[int, str], int],
+        batch: str,
+    ) -> dict[str, Any]:  # fmt: skip
+        family_id = families[row.family]
+        key = (family_id, row.child)
+        if key not in children:
+            child = self._ctx.families.child_named(family_id, row.child)
+            if child is None:
+                child = self._ctx.families.add_child(family_id, row.child, row.child_name)
+            children[key] = child.id
+        return {
+            "tenant_id": self._tenant, "child_id": children[key], "service": row.service,
+            "place": row.place, "meal": row.meal, "kind": row.kind.value,
+            "weekdays": "".join(map(str, sorted(row.weekdays))), "first": row.first,
+            "last": row.last, "batch": batch,
+        }  # fmt: skip
+
+    def _held(self, children: Collection[int]) -> dict[tuple[int, str, date], dict[str, Any]]:
+        table = PlanningEnrolment
+        columns = [getattr(table, name) for name in (*_KEYS, *_SAME, "batch")]
+        return {
+            (row.child_id, row.service, row.first): dict(row._mapping)  # noqa: SLF001 - its name
+            for row in self._ctx.session.execute(
+                select(*columns).where(
+                    table.tenant_id == self._tenant, table.child_id.in_(children)
+                )
             )
-        )
+        }
 
-    def book_regular(self, batch_id: int) -> int:
-        """Book the days of a file's regular enrolments, from tomorrow on; how many."""
+    def _book_days(self, batch_id: int) -> int:
         today = self._ctx.clock.now().astimezone(PARIS).date()
         rows = self._ctx.session.scalars(
             select(PlanningEnrolment).where(
@@ -306,13 +380,24 @@ class Enrolments:
                 PlanningEnrolment.kind == Kind.REGULAR,
             )
         ).all()
+        closed = {
+            (row.day, row.service, row.place)
+            for row in self._ctx.session.execute(
+                select(PlanningClosure.day, PlanningClosure.service, PlanningClosure.place).where(
+                    PlanningClosure.tenant_id == self._tenant, PlanningClosure.day > today
+                )
+            )
+        }
         by_day: dict[tuple[str, date], list[PlanningEnrolment]] = {}
         for row in rows:
             service = self._book.services.get(row.service)
             day = max(row.first, today + timedelta(days=1))
             while service is not None and day <= min(row.last, self._book.calendar.last):
                 if str(day.weekday()) in row.weekdays and service.opens(day, self._book.calendar):
-                    by_day.setdefault((row.service, day), []).append(row)
+                    shut = {(day, key, where) for key in ("", row.service)
+                            for where in ("", row.place)}  # fmt: skip
+                    if not shut & closed:
+                        by_day.setdefault((row.service, day), []).append(row)
                 day += timedelta(days=1)
         return sum(
             self._book_day(service, day, children, batch_id)
@@ -345,90 +430,58 @@ class Enrolments:
             )
         return len(made)
 
-    def _cancel_regular(self, batch_id: int) -> None:
+    def _cancel_days(self, batch_id: int) -> int:
+        """Cancel the days to come that the file booked and nobody changed since."""
         today = self._ctx.clock.now().astimezone(PARIS).date()
         made = self._ctx.session.execute(
-            select(PlanningChange.child_id, PlanningChange.service, PlanningChange.day).where(
-                PlanningChange.tenant_id == self._tenant,
+            select(PlanningBooking.child_id, PlanningBooking.service, PlanningBooking.day)
+            .join(
+                PlanningChange,
+                (PlanningChange.tenant_id == PlanningBooking.tenant_id)
+                & (PlanningChange.child_id == PlanningBooking.child_id)
+                & (PlanningChange.service == PlanningBooking.service)
+                & (PlanningChange.day == PlanningBooking.day),
+            )
+            .where(
+                PlanningBooking.tenant_id == self._tenant,
+                PlanningBooking.state == State.BOOKED,
+                PlanningBooking.family_id.is_(None),
+                PlanningBooking.day > today,
                 PlanningChange.request == f"batch/{batch_id}",
                 PlanningChange.after == State.BOOKED,
-                PlanningChange.day > today,
             )
         ).all()
-        for row in sorted(made, key=lambda one: (one.service, one.day, one.child_id)):
-            self._book.lock_day(row.service, row.day)
-            gone = self._ctx.session.execute(
-                update(PlanningBooking)
-                .where(
-                    PlanningBooking.tenant_id == self._tenant,
-                    PlanningBooking.child_id == row.child_id,
-                    PlanningBooking.service == row.service,
-                    PlanningBooking.day == row.day,
-                    PlanningBooking.state == State.BOOKED,
-                    PlanningBooking.family_id.is_(None),
-                )
-                .values(state=State.CANCELLED.value, changed_at=self._ctx.clock.now())
-                .returning(PlanningBooking.id)
-            ).all()
-            if gone:
-                change = self._change(
-                    row.child_id, row.service, row.day, State.BOOKED, State.CANCELLED, batch_id
-                )
-                self._ctx.session.execute(insert(PlanningChange), [change])
+        by_day: dict[tuple[str, date], list[int]] = {}
+        for row in made:
+            by_day.setdefault((row.service, row.day), []).append(row.child_id)
+        for (service, day), children in sorted(by_day.items()):
+            outcome = self._book.set_state(
+                [(child, service, day, State.CANCELLED) for child in sorted(set(children))],
+                key=f"batch/{batch_id}/{service}/{day}",
+                reason=_("fichier annulé"),
+            )
+            # Who waited for one of these places gets it, and is told.
+            telling.tell(self._ctx, outcome, family_id=None)
+        return len(made)
 
     def _change(
         self, child_id: int, service: str, day: date, before: str, after: str, batch_id: int
     ) -> dict[str, Any]:
         return {
             "tenant_id": self._tenant, "child_id": child_id, "service": service, "day": day,
-            "at": self._ctx.clock.now(), "actor": self._actor, "before": before, "after": after,
+            "at": self._ctx.clock.now(), "actor": "import", "before": before, "after": after,
             "late": False, "reason": "", "request": f"batch/{batch_id}",
-        }  # fmt: skip
-
-    def _known(self, report: Report) -> set[tuple[str, str, str, date]]:
-        found = set()
-        by_family: dict[str, dict[str, int]] = {}
-        for row in report.rows:
-            if row.family not in by_family:
-                family = self._ctx.families.by_code(row.family)
-                children = self._ctx.families.children(family.id) if family else ()
-                by_family[row.family] = {child.code: child.id for child in children}
-            child = by_family[row.family].get(row.child)
-            if child is not None:
-                found.add((child, _key(row)))
-        held = {
-            (row.child_id, row.service, row.first)
-            for row in self._ctx.session.execute(
-                select(
-                    PlanningEnrolment.child_id, PlanningEnrolment.service, PlanningEnrolment.first
-                ).where(
-                    PlanningEnrolment.tenant_id == self._tenant,
-                    PlanningEnrolment.child_id.in_({child for child, _row in found}),
-                )
-            )
-        }
-        return {key for child, key in found if (child, key[2], key[3]) in held}
-
-    def _values(self, row: Row, batch: str) -> dict[str, Any]:
-        families = self._ctx.families
-        family = families.by_code(row.family) or families.open(row.family, row.family_name)
-        child = families.child_named(family.id, row.child) or families.add_child(
-            family.id, row.child, row.child_name
-        )
-        return {
-            "tenant_id": self._tenant, "child_id": child.id, "service": row.service,
-            "place": row.place, "meal": row.meal, "kind": row.kind.value,
-            "weekdays": "".join(map(str, sorted(row.weekdays))), "first": row.first,
-            "last": row.last, "batch": batch,
         }  # fmt: skip
 
 
 _KEYS = ("child_id", "service", "first")
 _SAME = ("place", "meal", "kind", "weekdays", "last")
+MOST_SAID = 200
+"""Changes of a file that are said one by one."""
 
 
-def _key(row: Row) -> tuple[str, str, str, date]:
-    return (row.family, row.child, row.service, row.first)
+def _problem(row: Row, message: str) -> SourceProblem:
+    return SourceProblem(message, "", row.line, "code_famille", row.family)
 
 
 def _json(value: Any) -> Any:

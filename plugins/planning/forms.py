@@ -97,17 +97,6 @@ def weeks(form: Mapping[str, Any]) -> Weeks:
     return Weeks(value) if value in set(Weeks) else Weeks.ALL
 
 
-def upload(form: Mapping[str, Any], name: str, largest: int) -> tuple[str, bytes]:
-    """The name and content of a file that was sent."""
-    sent: Any = form.get(name)
-    if not hasattr(sent, "file") or not sent.filename:
-        raise UserError(_("Choisissez un fichier."))
-    content = sent.file.read(largest + 1)
-    if len(content) > largest:
-        raise UserError(_("Ce fichier est trop grand."))
-    return str(sent.filename).replace("\\", "/").rsplit("/", 1)[-1], content
-
-
 def whole(value: Any) -> int:
     """A number of an address or form; 0 for what is none."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value) else 0

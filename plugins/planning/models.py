@@ -9,7 +9,15 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, DateTime, Index, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.plugin import Base, TenantScoped
@@ -40,10 +48,10 @@ class PlanningBatch(TenantScoped, Base):
     """One imported file of enrolments, with what it replaced, so that it can be undone."""
 
     __tablename__ = "planning_batch"
+    __table_args__ = (UniqueConstraint("tenant_id", "source"),)
 
-    file_name: Mapped[str]
+    source: Mapped[str]  # upload/<core's import>, or cli/<a key>
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    actor: Mapped[str]
     count: Mapped[int]
     replaced: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     undone_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -190,6 +198,37 @@ class PlanningOrder(TenantScoped, Base):
     version: Mapped[int]
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     counts: Mapped[list[list[Any]]] = mapped_column(JSON)  # [place, meal, number]
+
+
+class PlanningExport(TenantScoped, Base):
+    """One export for the billing software. Append-only."""
+
+    __tablename__ = "planning_export"
+
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    actor: Mapped[str]
+    first: Mapped[date]
+    last: Mapped[date]
+    count: Mapped[int]
+
+
+class PlanningExported(TenantScoped, Base):
+    """One row of an export, as it went out. Append-only."""
+
+    __tablename__ = "planning_exported"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "export_id"], ["planning_export.tenant_id", "planning_export.id"]
+        ),
+        UniqueConstraint("tenant_id", "export_id", "child_id", "service", "day"),
+        Index("ix_planning_exported_day", "tenant_id", "day"),
+    )
+
+    export_id: Mapped[int] = mapped_column(BigInteger)
+    child_id: Mapped[int] = mapped_column(BigInteger)
+    service: Mapped[str]
+    day: Mapped[date]
+    row: Mapped[list[str]] = mapped_column(JSON)
 
 
 class PlanningFeed(TenantScoped, Base):

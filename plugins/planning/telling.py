@@ -7,10 +7,10 @@ from datetime import date, datetime
 
 from sqlalchemy import select
 
-from core.plugin import Link, Notification, TenantContext, Wording
+from core.plugin import PARIS, Link, Notification, TenantContext, Wording
 from core.plugin import gettext as _
 from plugins.planning import labels
-from plugins.planning.book import Book, Outcome
+from plugins.planning.book import Outcome
 from plugins.planning.models import PlanningRequest
 from plugins.planning.rules import Verdict, Why
 from plugins.planning.settings import PlanningSettings
@@ -20,7 +20,7 @@ MOST_LINES = 40
 """Of a message; the rest stands behind its link."""
 
 
-def tell(ctx: TenantContext, book: Book, outcome: Outcome, *, family_id: int | None) -> None:
+def tell(ctx: TenantContext, outcome: Outcome, *, family_id: int | None) -> None:
     """Write the messages that follow from a request: its proof, and who got a place by it."""
     from plugins.planning import plugin  # noqa: PLC0415 - the plugin object imports us
 
@@ -41,7 +41,6 @@ def tell(ctx: TenantContext, book: Book, outcome: Outcome, *, family_id: int | N
                      "day": place.day.isoformat()},
                 ),
             )  # fmt: skip
-    del book
 
 
 class _Kind:
@@ -100,7 +99,8 @@ class ProofKind(_Kind):
         if more > 0:
             lines = [*lines[:MOST_LINES], _("– et %s autres, sur le portail") % more]
         intro = _("Votre demande n° %(number)s du %(day)s à %(clock)s est enregistrée :") % {
-            "number": row.id, "day": labels.day(row.at.date()), "clock": labels.clock(row.at),
+            "number": row.id, "day": labels.day(row.at.astimezone(PARIS).date()),
+            "clock": labels.clock(row.at),
         }  # fmt: skip
         link = Link(
             _("Voir la demande"), f"{self._ctx.town.base_url}/+planning/demande/{row.id}"

@@ -295,11 +295,10 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("planning.child", "GET"): one(OFFICE, "planning_child"),
     ("planning.child", "POST"): one(OFFICE, "planning_child", 303),
     ("planning.waiting", "GET"): page(OFFICE),
-    ("planning.enrolments", "GET"): page(OFFICE),
-    ("planning.enrolments", "POST"): page(OFFICE, 303),
     ("planning.export", "GET"): [
         Line(OFFICE, query={"first": "2026-03-01", "last": "2026-03-31"}),
     ],
+    ("planning.export", "POST"): page(OFFICE, 303),
     # --- What ends the session that asks -----------------------------------------------------
     ("way_in", "POST"): link("way_in", 303),
     ("office_family_codes", "POST"): one(OFFICE, "family"),

@@ -146,7 +146,7 @@ UNTIED = {
     ("planning_attendance", "child_id"), ("planning_home", "child_id"),
     ("planning_home", "family_id"), ("planning_pattern", "child_id"),
     ("planning_pattern", "family_id"), ("planning_feed", "family_id"),
-    ("planning_request", "family_id"),
+    ("planning_request", "family_id"), ("planning_exported", "child_id"),
     # What it names may go: the invoice of an import that is undone, an upload's batch.
     ("web_session", "only_invoice_id"), ("upload", "batch_id"),
 }  # fmt: skip

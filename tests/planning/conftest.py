@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from planning_towns import TOML, Browser
 
+from core.agents.models import Role
 from core.testing.portal import cheap_hashes, make_portal, pages_of
 from plugins.planning import plugin
 
@@ -28,3 +29,13 @@ def browse(portal):
         return browser
 
     return sign_in
+
+
+@pytest.fixture
+def office(portal):
+    """An agent's browser in Valmont."""
+    browser = Browser(pages_of(portal.runtime), portal)
+    with portal.town() as town:
+        token = town.agents.open(town.agents.create("a@valmont.test", "Agent", Role.REGISSEUR))
+    browser.app.set_cookie("preau_agent", token)
+    return browser

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date
 
 import pytest
-from planning_towns import book_of
+from openpyxl import Workbook
+from planning_towns import ask, enrol, family
 from sqlalchemy import select, text
+from webtest import Upload
 
-from core.plugin import UserError
+from core.plugin import SourceFile, SourceProblem, UserError
+from core.testing.conformance import RecordImportContract
 from plugins.planning import plugin
-from plugins.planning.enrolments import Enrolments, read
-from plugins.planning.models import PlanningBooking, PlanningEnrolment
+from plugins.planning.enrolments import EnrolmentFiles, read
+from plugins.planning.models import PlanningClosure, PlanningEnrolment
 
 HEAD = "code_famille;nom_famille;enfant;nom_enfant;service;du;au;type;lieu;repas;jours\n"
 GOOD = HEAD + """\
@@ -21,12 +25,15 @@ F7;MARTIN;E7;Léa MARTIN;MATIN;2025-09-01;2026-07-03;;Jules-Ferry;;
 SERVICES = ("CANTINE", "MATIN")
 
 
-def problems(content):
-    return [(one.line, one.column) for one in read(content.encode(), SERVICES).problems]
+def problems(content, tmp_path):
+    path = tmp_path / "inscriptions.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = read(SourceFile(path, path.name, path.stat().st_size), SERVICES)
+    return [(one.line, one.column) for one in found if isinstance(one, SourceProblem)]
 
 
 @pytest.mark.parametrize(("content", "expected"), [
-    ("", [(1, name) for name in ("code_famille", "enfant", "service", "du", "au")] + []),
+    ("", [(0, "")]),
     (HEAD, [(1, "")]),
     ("code_famille;enfant;service;du;au;couleur\n", [(1, "couleur")]),
     (HEAD + "F7;M;E7;;PISCINE;01/09/2025;03/07/2026;;;;\n", [(2, "service")]),
@@ -36,21 +43,75 @@ def problems(content):
     (HEAD + "F7;M;E7;;CANTINE;01/09/2025;03/07/2026;mensuel;;;\n", [(2, "type")]),
     (HEAD + "F7;M;E7;;CANTINE;01/09/2025;03/07/2026;régulier;;;\n", [(2, "jours")]),
     (HEAD + "F7;M;E7;;CANTINE;01/09/2025;03/07/2026;;;;xx\n", [(2, "jours")]),
-    (HEAD + "F7;M;E7;;CANTINE;01/09/2025\n", [(2, "")]),
+    (HEAD + "F7;M;E7;;CANTINE;01/09/2025\n", [(2, "au")]),
     (HEAD + 2 * "F7;M;E7;;CANTINE;01/09/2025;03/07/2026;;;;\n", [(3, "")]),
 ])
-def test_what_cannot_be_is_named_by_line_and_column(content, expected):
-    assert problems(content) == ([(1, "")] if content == "" and problems(content) == [(1, "")] else expected)
+def test_what_cannot_be_is_named_by_line_and_column(content, expected, tmp_path):
+    assert problems(content, tmp_path) == expected
 
 
-def test_encodings_and_separators_of_spreadsheets_are_read():
-    assert problems(GOOD) == []
-    assert read(GOOD.encode("cp1252"), SERVICES).problems == []
-    assert read(GOOD.replace(";", ",").encode("utf-8-sig"), SERVICES).problems == []
+def test_encodings_and_separators_of_spreadsheets_are_read(tmp_path):
+    for content in (GOOD.encode(), GOOD.encode("cp1252"), GOOD.replace(";", ",").encode("utf-8-sig"), workbook(GOOD)):
+        assert problems(content, tmp_path) == []
 
 
-def files(town):
-    return Enrolments(town, book_of(town, actor="agent:1"), actor="agent:1")
+def workbook(text):
+    """The same file as Excel writes it: dates are dates."""
+    book = Workbook()
+    for line in text.splitlines():
+        book.active.append(line.split(";"))
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+class TestContract(RecordImportContract):
+    """Enrolments enter by core's door."""
+
+    @pytest.fixture
+    def town(self, portal):
+        with portal.town() as town:
+            yield town
+
+    @pytest.fixture
+    def kind(self, town):
+        return EnrolmentFiles(town.settings(plugin))
+
+    def write(self, folder):
+        path = folder / "inscriptions.csv"
+        path.write_text(GOOD, encoding="utf-8")
+        return path
+
+    def state(self, town):
+        return town.session.execute(
+            text("SELECT child_id, service, first, last, kind, place, meal, weekdays, batch FROM planning_enrolment ORDER BY id")
+        ).all()
+
+
+def form(page, field):
+    return next(one for one in page.forms.values() if field in one.fields)
+
+
+def page_of(office, path):
+    return office.app.get(f"/valmont/regie/{path}")
+
+
+def follow(answer):
+    while answer.status_int == 303:
+        answer = answer.follow()
+    return answer
+
+
+def send(office, content=GOOD, name="inscriptions.csv"):
+    """Send a file on core's page *Imports*; the page that says what it would do."""
+    filled = form(page_of(office, "imports"), "file")
+    filled["file"] = Upload(name, content if isinstance(content, bytes) else content.encode(), "text/csv")
+    filled["source"] = "planning.enrolments"
+    return follow(filled.submit())
+
+
+def act(page, action):
+    return follow(form(page, "action").submit("action", value=action))
 
 
 def held(portal):
@@ -61,44 +122,71 @@ def held(portal):
         }
 
 
-def test_a_file_enters_once_books_regular_days_and_is_undone(portal):
+def booked(portal):
     with portal.town() as town:
-        assert files(town).check(GOOD.encode()).new == 2
+        return town.session.execute(
+            text("SELECT day, meal, state FROM planning_booking ORDER BY day")
+        ).all()
+
+
+def test_a_file_is_looked_at_imported_books_regular_days_and_is_undone(portal, office):
+    page = send(office)
+    assert "Inscriptions nouvelles" in page
+    assert "Léa MARTIN, Garderie du matin, à partir du 01/09/2025" in page
     assert held(portal) == set()
+    assert "est importé" in act(page, "import")
+    assert len(held(portal)) == 2
+    portal.work(rounds=2)
+    days = booked(portal)
+    assert {row.meal for row in days} == {"SV"}
+    assert {row.day.weekday() for row in days} == {0, 3}
+    assert min(row.day for row in days) > date(2026, 3, 10)
+    assert date(2026, 4, 6) not in [row.day for row in days]
+    page = send(office, GOOD.replace("SV", "PAI"), "suite.csv")
+    assert "Inscriptions changées" in page
+    act(page, "import")
     with portal.town() as town:
-        first = files(town).run("a.csv", GOOD.encode())
-    assert (first.new, first.changed, first.problems) == (2, 0, [])
+        uploads = town.session.execute(text("SELECT id FROM upload ORDER BY id")).scalars().all()
+    with pytest.raises(UserError, match="plus récent"), portal.town() as town:
+        EnrolmentFiles(town.settings(plugin)).undo(town, uploads[0])
+    act(page_of(office, f"imports/fichiers/{uploads[1]}"), "undo")
+    assert {row[4] for row in held(portal)} == {"SV", ""}
+    act(page_of(office, f"imports/fichiers/{uploads[0]}"), "undo")
+    assert held(portal) == set()
+    portal.work(rounds=2)
+    assert {row.state for row in booked(portal)} == {"cancelled"}
+
+
+def test_places_that_an_undone_file_frees_go_to_those_who_wait(portal, office):
+    """Two children of the file have the two places of a day; a third one waits for it."""
+    act(send(office, GOOD + GOOD.splitlines()[1].replace("E7;Léa", "E8;Tom") + "\n"), "import")
+    portal.work(rounds=2)
+    mine, children = family(portal, "F9", ("E9",))
+    enrol(portal, children["E9"])
+    day = date(2026, 3, 30)
+    assert ask(portal, mine, (children["E9"], "CANTINE", day, "add"), key="1").answers[0].decision.verdict == "wait"
+    with portal.town() as town:
+        (upload,) = town.session.execute(text("SELECT id FROM upload")).scalars()
+    act(page_of(office, f"imports/fichiers/{upload}"), "undo")
     portal.work(rounds=2)
     with portal.town() as town:
-        days = town.session.scalars(select(PlanningBooking.day)).all()
-        assert town.session.scalars(select(PlanningBooking.meal).distinct()).all() == ["SV"]
-    assert {day.weekday() for day in days} == {0, 3}
-    assert min(days) > date(2026, 3, 10)
-    assert date(2026, 4, 6) not in days
-    with portal.town() as town:
-        again = files(town).run("a.csv", GOOD.encode())
-    assert (again.new, again.changed) == (0, 0)
-    changed = GOOD.replace("SV", "PAI")
-    with portal.town() as town:
-        second = files(town).run("b.csv", changed.encode())
-    assert (second.new, second.changed) == (0, 1)
-    with pytest.raises(UserError, match="plus récent"), portal.town() as town:
-        files(town).undo(first.batch_id)
-    with portal.town() as town:
-        files(town).undo(second.batch_id)
-    assert {row[4] for row in held(portal)} == {"SV", ""}
-    with portal.town() as town:
-        files(town).undo(first.batch_id)
-    assert held(portal) == set()
-    with portal.town() as town:
-        assert town.session.execute(text("SELECT DISTINCT state FROM planning_booking")).scalars().all() == ["cancelled"]
-    with pytest.raises(UserError, match="déjà annulé"), portal.town() as town:
-        files(town).undo(first.batch_id)
-    assert plugin.name == "planning"
+        rows = town.session.execute(text("SELECT child_id, state FROM planning_booking WHERE day = :d"), {"d": day})
+        states = {row.child_id: row.state for row in rows}
+    assert states[children["E9"]] == "booked"
+    assert sorted(states.values()) == ["booked", "cancelled", "cancelled"]
 
 
-def test_one_problem_and_nothing_is_stored(portal):
+def test_a_regular_child_is_not_booked_on_a_closed_day(portal, office):
     with portal.town() as town:
-        report = files(town).run("a.csv", (GOOD + "F8;;E8;;CANTINE;01/09/2025;03/07/2026;;;;\n").encode())
-    assert [(one.line, one.column) for one in report.problems] == [(4, "code_famille")]
+        town.session.add(PlanningClosure(tenant_id="valmont", day=date(2026, 3, 30), service="CANTINE", place="",
+                                         reason="Grève", actor="agent:1", at=town.clock.now()))
+    act(send(office), "import")
+    portal.work(rounds=2)
+    assert date(2026, 3, 30) not in [row.day for row in booked(portal)]
+    assert date(2026, 4, 2) in [row.day for row in booked(portal)]
+
+
+def test_one_problem_and_nothing_is_stored(portal, office):
+    page = send(office, GOOD + "F8;;E8;;CANTINE;01/09/2025;03/07/2026;;;;\n")
+    assert "Cette famille est inconnue" in page
     assert held(portal) == set()

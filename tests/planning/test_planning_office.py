@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
 import pytest
-from planning_towns import MONDAY, Browser, ask, at, book_of, enrol, family
+from planning_towns import MONDAY, ask, at, book_of, enrol, family
 from sqlalchemy import select, text
 
 from core.agents.models import Role
 from core.plugin import UserError
-from core.testing.portal import pages_of
 from plugins.planning import plugin, work
+from plugins.planning.billing import Billing
 from plugins.planning.desk import Desk
 from plugins.planning.models import (
     PlanningAttendance,
@@ -21,16 +22,7 @@ from plugins.planning.models import (
     PlanningChange,
     PlanningOrder,
 )
-
-
-@pytest.fixture
-def office(portal):
-    """An agent's browser in Valmont."""
-    browser = Browser(pages_of(portal.runtime), portal)
-    with portal.town() as town:
-        token = town.agents.open(town.agents.create("a@valmont.test", "Agent", Role.REGISSEUR))
-    browser.app.set_cookie("preau_agent", token)
-    return browser
+from plugins.planning.rules import State
 
 
 @pytest.fixture
@@ -189,8 +181,6 @@ def test_the_order_is_frozen_at_the_deadline_and_differences_follow(portal, busy
     first = (1, [["Jules-Ferry", "", 1], ["Jules-Ferry", "SV", 1]])
     assert versions() == [first]
     with portal.town() as town:
-        from plugins.planning.rules import State
-
         book_of(town, actor="agent:1").set_state([(ids[0], "CANTINE", MONDAY, State.CANCELLED)], key="late", reason="x")
     run()
     assert versions() == [first, (2, [["Jules-Ferry", "", 1]])]
@@ -248,6 +238,55 @@ def test_the_export_has_each_day_once(portal, office, busy):
     ]
     assert rows[0]["repas"] == "SV"
     assert "Du" in office.get("regie/facturation.csv?first=x&last=y").follow().text
+
+
+def exported(text):
+    return [(row["enfant"], row["etat"], row["unites"]) for row in csv.DictReader(io.StringIO(text), delimiter=";")]
+
+
+def test_each_row_is_exported_once_and_what_changes_later_as_a_correction(portal, office, busy):
+    homes, ids = busy
+
+    def export(expect=303):
+        form = next(f for f in office.get("regie").forms.values() if f.action.endswith("facturation.csv") and f.method == "post")
+        form["first"], form["last"] = "2026-03-01", "2026-03-31"
+        return form.submit(status=expect).follow()
+
+    page = export()
+    assert "2 lignes, à télécharger" in page.text
+    (link,) = [a for a in page.html.find_all("a") if "numero=" in a["href"]]
+    first = office.app.get(link["href"]).body.decode("utf-8-sig")
+    assert exported(first) == [("E0", "reserve", "1"), ("E1", "reserve", "1")]
+    assert "Rien de nouveau" in export().text
+    office.get("regie/facturation.csv?numero=99999", status=404)
+    # One day is cancelled, the child who waited gets the place, another one is absent: three rows.
+    ask(portal, homes[0], (ids[0], "CANTINE", MONDAY, "remove"), key="late")
+    portal.clock._now = at(2026, 3, 30, 6)
+    ask(portal, homes[1], (ids[1], "CANTINE", MONDAY, "remove"), key="ill")
+    with portal.town() as town:
+        second = Billing(town, actor="cli:x").export(date(2026, 3, 1), date(2026, 3, 31))
+    assert sorted(exported(second.content)) == [("E0", "annule", "-1"), ("E1", "absence_annoncee", "0"), ("E2", "reserve", "1")]
+    with portal.town() as town:
+        billing = Billing(town, actor="cli:x")
+        assert billing.again(second.id).content == second.content
+        assert billing.export(date(2026, 3, 1), date(2026, 3, 31)) is None
+    # What was cancelled and is booked again is one unit more.
+    with portal.town() as town:
+        book_of(town, actor="agent:1").set_state([(ids[0], "CANTINE", MONDAY, State.BOOKED)], key="again", reason="x")
+    with portal.town() as town:
+        third = Billing(town, actor="cli:x").export(date(2026, 3, 1), date(2026, 3, 31))
+    assert exported(third.content) == [("E0", "reserve", "1")]
+
+
+def test_exports_at_once_share_the_rows(portal, busy):
+    def go(_number):
+        with portal.town() as town:
+            made = Billing(town, actor="cli:x").export(date(2026, 3, 1), date(2026, 3, 31))
+        return exported(made.content) if made else []
+
+    with ThreadPoolExecutor(6) as pool:
+        found = [row for rows in pool.map(go, range(6)) for row in rows]
+    assert sorted(found) == [("E0", "reserve", "1"), ("E1", "reserve", "1")]
 
 
 def test_homes_are_set_by_agents(portal, office):

@@ -27,9 +27,7 @@ _OFFICE = (
     ("child", r"regie/enfant/{id:[0-9]{1,18}}", office.child, office.post_child,
      "planning_child.jinja2"),
     ("waiting", "regie/attente", office.waiting, None, "planning_waiting.jinja2"),
-    ("enrolments", "regie/inscriptions", office.enrolments, office.post_enrolments,
-     "planning_enrolments.jinja2"),
-    ("export", "regie/facturation.csv", office.export, None, ""),
+    ("export", "regie/facturation.csv", office.export, office.post_export, ""),
 )  # fmt: skip
 _SHOWN_FIRST = ("week", "pattern")
 

@@ -13,9 +13,9 @@ from pyramid.response import Response
 from core.plugin import PARIS, TenantContext, UserError, ngettext
 from core.plugin import gettext as _
 from plugins.planning import forms, labels, telling
+from plugins.planning.billing import Billing
 from plugins.planning.book import Book
 from plugins.planning.desk import Desk
-from plugins.planning.enrolments import LARGEST_BYTES, MOST_PROBLEMS, Enrolments
 from plugins.planning.orders import Orders
 from plugins.planning.rules import State, Weeks
 from plugins.planning.settings import PlanningSettings
@@ -98,6 +98,7 @@ def day(request: Any) -> Any:
         "labels": labels,
         "names": {key: service.label for key, service in office.book.services.items()},
         "today": office.today,
+        "exports": Billing(office.ctx, actor=office.actor).latest(),
         "month_first": (office.today.replace(day=1) - timedelta(days=1)).replace(day=1),
         "month_last": office.today.replace(day=1) - timedelta(days=1),
     }
@@ -262,7 +263,7 @@ def _one_day(office: Office, form: Any, child_id: int, action: str) -> None:
     outcome = office.book.set_state(
         [(child_id, service, shown, State(action))], key=key, reason=reason
     )
-    telling.tell(office.ctx, office.book, outcome, family_id=None)
+    telling.tell(office.ctx, outcome, family_id=None)
 
 
 @or_day
@@ -284,44 +285,46 @@ def waiting(request: Any) -> Any:
 
 @or_day
 def export(request: Any) -> Any:
-    """Days to bill, as CSV."""
+    """Every day of a period, or an export of before as it was."""
     office = Office(request)
+    billing = Billing(office.ctx, actor=office.actor)
+    if request.GET.get("numero"):
+        found = billing.again(forms.whole(request.GET.get("numero")))
+        if found is None:
+            raise HTTPNotFound
+        return _csv(request, f"planning-export-{found.id}.csv", found.content)
     first = forms.typed_day(request.GET, "first", _("Du"))
     last = forms.typed_day(request.GET, "last", _("Au"))
-    response = request.response
-    response.content_type = "text/csv"
-    response.charset = "utf-8"
-    response.content_disposition = f'attachment; filename="planning-{first}-{last}.csv"'
-    # The mark tells spreadsheets that the accents are UTF-8.
-    response.body = b"\xef\xbb\xbf" + office.desk.billing(first, last).encode()
-    return response
+    return _csv(request, f"planning-{first}-{last}.csv", billing.whole(first, last))
 
 
 @or_day
-def enrolments(request: Any) -> Any:
-    """The files of enrolments."""
+def post_export(request: Any) -> Any:
+    """Export what is new; the file is then fetched from the list, as often as is needed."""
     office = Office(request)
-    files = Enrolments(office.ctx, office.book, actor=office.actor)
-    return {"report": None, "batches": files.batches(), "most": MOST_PROBLEMS, "labels": labels}
+    first = forms.typed_day(request.POST, "first", _("Du"))
+    last = forms.typed_day(request.POST, "last", _("Au"))
+    made = Billing(office.ctx, actor=office.actor).export(first, last)
+    if made is None:
+        request.session.flash(_("Rien de nouveau à exporter sur cette période."), "info")
+    else:
+        words = ngettext(
+            "Export n° %(number)s : %(count)s ligne, à télécharger ci-dessous.",
+            "Export n° %(number)s : %(count)s lignes, à télécharger ci-dessous.",
+            made.count,
+        )
+        request.session.flash(words % {"number": made.id, "count": made.count}, "success")
+    return HTTPSeeOther(request.route_path("planning.office", _anchor="export"))
 
 
-def post_enrolments(request: Any) -> Any:
-    """Check a file, import it, or take one back."""
-    office = Office(request)
-    files = Enrolments(office.ctx, office.book, actor=office.actor)
-    form = request.POST
-    try:
-        if form.get("action") == "undo":
-            files.undo(forms.whole(form.get("batch")))
-            request.session.flash(_("Ce fichier est annulé."), "success")
-            return HTTPSeeOther(request.route_path("planning.enrolments"))
-        name, content = forms.upload(form, "fichier", LARGEST_BYTES)
-        report = files.run(name, content) if form.get("action") == "run" else files.check(content)
-    except UserError as refusal:
-        return refused(request, refusal, request.route_path("planning.enrolments"))
-    if report.problems:
-        request.response.status_int = 422
-    return {**enrolments(request), "report": report}
+def _csv(request: Any, name: str, content: str) -> Any:
+    response = request.response
+    response.content_type = "text/csv"
+    response.charset = "utf-8"
+    response.content_disposition = f'attachment; filename="{name}"'
+    # The mark tells spreadsheets that the accents are UTF-8.
+    response.body = b"\xef\xbb\xbf" + content.encode()
+    return response
 
 
 def script(request: Any) -> Any:

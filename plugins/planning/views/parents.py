@@ -104,7 +104,7 @@ def post_confirm(request: Any) -> Any:
     if not outcome.repeated:
         if by_pattern:
             Patterns(family.book, family.ctx).keep(family.id, request.POST, wishes)
-        telling.tell(family.ctx, family.book, outcome, family_id=family.id)
+        telling.tell(family.ctx, outcome, family_id=family.id)
     row = _request(family, PlanningRequest.key == key)
     request.session.flash(_("C’est enregistré. Voici la preuve de votre demande."), "success")
     return HTTPSeeOther(request.route_path("planning.request", id=row.id))
