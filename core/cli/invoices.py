@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +16,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from core.api.errors import UserError
 from core.api.invoices import SourceFile
+from core.api.messages import Document
 from core.domain.money import decimal_text
 from core.imports.service import ImportReport
+from core.platform.documents.presses import print_all
+from core.platform.documents.render import Paper, together
 from core.platform.tenancy.registry import UnknownTownError
 from core.runtime import get_runtime
 from core.unit_of_work import UnitOfWork
@@ -110,6 +115,48 @@ def list_(town_slug: str) -> None:
             state = "undone" if batch.undone_at else "published" if batch.published_at else "draft"
             click.echo(f"{batch.id:6} {batch.created_at:%Y-%m-%d %H:%M} {state:9} "
                        f"{batch.file_name} {batch.counts}")  # fmt: skip
+
+
+@invoices.command("print")
+@click.argument("town_slug", metavar="TOWN")
+@click.argument("batch", type=int)
+@click.option("--to", "folder", required=True, type=click.Path(file_okay=False, path_type=Path),
+              help="Folder for the files; made if need be.")
+@click.option("--each", default=50, show_default=True, type=click.IntRange(1, 100),
+              help="Invoices of one file.")
+@click.option("--processes", default=os.cpu_count(), show_default="a core each",
+              type=click.IntRange(1, 64), help="Processes that set papers side by side.")
+def print_(town_slug: str, batch: int, folder: Path, each: int, processes: int) -> None:
+    """Write the published invoices of BATCH as PDF files for a printer, sorted by family.
+
+    Each invoice begins on a page of its own. An invoice whose source gave a PDF is a file of its
+    own, as it came.
+    """
+    with town_work(town_slug) as town:
+        ids = town.invoices.ids_to_print(batch)
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = Counter[str]()
+
+    def files() -> Iterator[Paper]:
+        # A transaction for each file: printing takes minutes.
+        for start in range(0, len(ids), each):
+            with town_work(town_slug) as town:
+                found = [town.invoices.paper(number) for number in ids[start : start + each]]
+            papers = [one for one in found if isinstance(one, Paper)]
+            for number, one in zip(ids[start : start + each], found, strict=True):
+                if isinstance(one, Document):
+                    (folder / f"facture-{number}.pdf").write_bytes(one.content)
+                    counts["alone"] += 1
+            if papers:
+                counts["together"] += len(papers)
+                name = f"factures-{batch}-{start // each + 1:04d}"
+                yield together(papers, name, f"Factures {start + 1}–{start + len(found)}")
+
+    for paper, content in print_all(files(), processes=processes):
+        (folder / f"{paper.name}.pdf").write_bytes(content)
+        counts["files"] += 1
+    click.echo(f"{counts['together']} invoices in {counts['files']} files, "
+               f"{counts['alone']} as their source gave them: {folder}")  # fmt: skip
 
 
 def _progress() -> Progress:

@@ -33,7 +33,7 @@ from sqlalchemy.orm import Session
 from core.api.context import Clock, InvoiceInfo
 from core.api.invoices import InvoiceKind
 from core.api.messages import Document as FinishedDocument
-from core.families.models import Child, FamilyChild
+from core.families.models import Child, Family, FamilyChild
 from core.invoices.lines import LineInfo
 from core.invoices.models import Invoice, InvoiceLine, InvoiceState, RegieCalendar
 from core.payments.models import (
@@ -45,7 +45,9 @@ from core.payments.models import (
     items_with_payments,
 )
 from core.platform.db.session import change, read
+from core.platform.documents import render
 from core.platform.documents.kept import Documents
+from core.platform.documents.render import Paper
 from core.platform.signing import new_token, token_hash
 from core.sign_in.models import OneTimeToken
 
@@ -544,6 +546,11 @@ class Invoices:
 
     def document(self, invoice_id: int) -> FinishedDocument | None:
         """The invoice's PDF: the source's own, else rendered. None if it is not published."""
+        found = self.paper(invoice_id)
+        return found.document() if isinstance(found, Paper) else found
+
+    def paper(self, invoice_id: int) -> Paper | FinishedDocument | None:
+        """The invoice before it is set, or the PDF that its source gave. None if not published."""
         invoice = self._session.get(
             Invoice, (self._tenant, invoice_id), populate_existing=True
         )
@@ -554,7 +561,19 @@ class Invoices:
         info = self.get(invoice_id)
         if info is None:
             return None
-        return self._documents.invoice(invoice, info, self.lines(invoice_id))
+        return render.invoice(self._documents.invoice_sheet(invoice, info, self.lines(invoice_id)))
+
+    def ids_to_print(self, batch_id: int) -> Sequence[int]:
+        """The published invoices of an import, by the families' codes, as envelopes are sorted."""
+        return self._session.scalars(
+            select(Invoice.id)
+            .join(
+                Family,
+                and_(Family.tenant_id == Invoice.tenant_id, Family.id == Invoice.family_id),
+            )
+            .where(Invoice.tenant_id == self._tenant, Invoice.batch_id == batch_id, is_shown())
+            .order_by(Family.code, Invoice.id)
+        ).all()
 
     def payment_link(self, invoice_ids: int | Collection[int], family_id: int) -> str:
         """An absolute URL that opens on paying these invoices once, within half an hour."""

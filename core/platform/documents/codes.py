@@ -13,6 +13,9 @@ from core.domain.references import check_character
 _PIXELS = 8
 """Of a module's side: viewers blur what they must enlarge more."""
 
+_MASK = 4
+"""One of the eight patterns that readers undo. Trying all of them takes four times as long."""
+
 
 def checked(reference: str) -> str:
     """A reference with its check character, as people copy it: ``2025-010-000314 / K``."""
@@ -35,7 +38,7 @@ def qr_image(text: str) -> str:
     Correction level M takes the fold of an envelope and a stamp's edge. Grey of eight bits is what
     WeasyPrint puts into a PDF as it is; an SVG it would draw module by module.
     """
-    rows = segno.make_qr(text, error="m").matrix
+    rows = segno.make_qr(text, error="m", mask=_MASK).matrix
     modules = bytes(0 if dark else 255 for row in rows for dark in row)
     side = len(rows)
     from PIL import Image  # noqa: PLC0415 - a web process starts without it

@@ -19,7 +19,7 @@ from core.invoices.lines import LineInfo
 from core.invoices.models import Document, Invoice
 from core.payments.models import Allocation, Credit, Payment
 from core.platform.clock import today
-from core.platform.documents.render import render_invoice, render_receipt, render_report
+from core.platform.documents.render import render_receipt, render_report
 from core.platform.documents.sheets import (
     Addressee,
     Coupon,
@@ -80,46 +80,44 @@ class Documents:
             return Addressee(name)
         return Addressee(family.name or family.code, tuple(family.address))
 
-    def invoice(
+    def invoice_sheet(
         self, invoice: Invoice, info: InvoiceInfo, lines: Sequence[LineInfo]
-    ) -> FinishedDocument:
-        """Print an invoice whose source gave no PDF, as it stands today."""
+    ) -> InvoiceSheet:
+        """All that an invoice says whose source gave no PDF, as it stands today."""
         regie = self._town.file.regies.get(invoice.regie)
         family = self._session.get_one(Family, (self._tenant, invoice.family_id))
-        return render_invoice(
-            InvoiceSheet(
-                town=self.letterhead(),
-                language=family.language,
-                regie=self._town.regie_label(invoice.regie),
-                number=invoice.number,
-                label=invoice.label,
-                issued_on=invoice.issued_on,
-                due_on=invoice.due_on,
-                amount=invoice.amount,
-                debtor=self.addressee(invoice.family_id),
-                payment_reference=invoice.payment_reference,
-                family_code=family.code,
-                period_start=invoice.period_start,
-                period_end=invoice.period_end,
-                lines=tuple(
-                    InvoiceSheetLine(
-                        line.activity, line.amount, line.child, line.quantity, line.unit_price
-                    )
-                    for line in lines
-                ),
-                paid=invoice.paid,
-                credited=invoice.credited,
-                kind=InvoiceKind(invoice.kind),
-                origin_number=invoice.origin_number,
-                direct_debit=invoice.direct_debit,
-                payment_url=self._bill_url(invoice.id) if info.payable else "",
-                pay_otherwise=self._pay_otherwise(info),
-                coupon=(
-                    Coupon(self._tenant, invoice.regie)
-                    if regie and regie.collects and not info.handed_over
-                    else None
-                ),
-            )
+        return InvoiceSheet(
+            town=self.letterhead(),
+            language=family.language,
+            regie=self._town.regie_label(invoice.regie),
+            number=invoice.number,
+            label=invoice.label,
+            issued_on=invoice.issued_on,
+            due_on=invoice.due_on,
+            amount=invoice.amount,
+            debtor=self.addressee(invoice.family_id),
+            payment_reference=invoice.payment_reference,
+            family_code=family.code,
+            period_start=invoice.period_start,
+            period_end=invoice.period_end,
+            lines=tuple(
+                InvoiceSheetLine(
+                    line.activity, line.amount, line.child, line.quantity, line.unit_price
+                )
+                for line in lines
+            ),
+            paid=invoice.paid,
+            credited=invoice.credited,
+            kind=InvoiceKind(invoice.kind),
+            origin_number=invoice.origin_number,
+            direct_debit=invoice.direct_debit,
+            payment_url=self._bill_url(invoice.id) if info.payable else "",
+            pay_otherwise=self._pay_otherwise(info),
+            coupon=(
+                Coupon(self._tenant, invoice.regie)
+                if regie and regie.collects and not info.handed_over
+                else None
+            ),
         )
 
     def _pay_otherwise(self, info: InvoiceInfo) -> tuple[str, ...]:

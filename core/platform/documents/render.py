@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from core.api.invoices import InvoiceKind
 from core.api.messages import Document
@@ -105,6 +106,18 @@ def invoice(data: InvoiceSheet) -> Paper:
                 "checked": checked(data.number),
             },
         )
+
+
+def together(papers: Sequence[Paper], name: str, title: str) -> Paper:
+    """Several papers as one file, each from a page of its own with its own page numbers."""
+    parts = (
+        Markup('<section class="letter" lang="{}">{}</section>').format(
+            paper.language, Markup(paper.html)  # noqa: S704 - composed by our templates
+        )
+        for paper in papers
+    )
+    first = papers[0]
+    return replace(first, name=name, title=f"{title} – {first.author}", html="".join(parts))
 
 
 def receipt(data: ReceiptSheet) -> Paper:
