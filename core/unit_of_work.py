@@ -37,6 +37,7 @@ from core.imports.uploads import Uploads
 from core.invoices.bills import Bills
 from core.invoices.handling import Billing
 from core.invoices.lists import InvoiceList
+from core.invoices.papers import InvoicePapers, PapersAhead
 from core.invoices.service import Invoices
 from core.journal.service import Journal
 from core.messages.alerts import Alerts
@@ -351,6 +352,19 @@ class UnitOfWork:
     def invoices(self) -> Invoices:
         """Published invoices."""
         return Invoices(self.session, self.config.slug, self.clock, self.documents, self.base_url)
+
+    @cached_property
+    def papers_ahead(self) -> PapersAhead | None:
+        """Papers made before families ask; None where the settings want none."""
+        if not self._shared.settings.papers_ahead:
+            return None
+        return PapersAhead(
+            self.session,
+            self.config.slug,
+            papers=InvoicePapers(self.session, self.config.slug, self.clock),
+            sheet=self.invoices.sheet_to_print,
+            outbox=self.outbox,
+        )
 
     @cached_property
     def imports(self) -> Imports:

@@ -23,7 +23,14 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
-from core.platform.db.types import Cents, CreatedAt, MomentOrNone, Reference, ReferenceOrNone
+from core.platform.db.types import (
+    Cents,
+    CreatedAt,
+    Moment,
+    MomentOrNone,
+    Reference,
+    ReferenceOrNone,
+)
 
 
 class InvoiceState(StrEnum):
@@ -46,6 +53,25 @@ class Document(TenantScoped, Base):
     content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     sha256: Mapped[str]
     created_at: Mapped[CreatedAt]
+
+
+class InvoicePaper(TenantScoped, Base):
+    """An invoice's paper as it was last set, kept while the invoice says the same."""
+
+    __tablename__ = "invoice_paper"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "invoice_id"),
+        ForeignKeyConstraint(
+            ["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"], ondelete="CASCADE"
+        ),
+        Index(None, "tenant_id", "made_at"),
+    )
+
+    invoice_id: Mapped[Reference]
+    fingerprint: Mapped[str] = mapped_column(comment="of all that it says, and of its look")
+    name: Mapped[str]
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    made_at: Mapped[Moment]
 
 
 class Invoice(TenantScoped, Base):

@@ -136,7 +136,7 @@ def invoice_pdf(request: Request) -> Response:
     seen = request.ctx.invoices.seen_by(request.family_id, [invoice_id])
     if not seen or (only and invoice_id not in only):
         raise HTTPNotFound
-    return pdf(request.ctx.invoices.document(invoice_id))
+    return pdf(request.ctx.invoices.document(invoice_id, keep=True))
 
 
 @view_config(route_name="certificates", renderer="certificates.jinja2", permission="parent")

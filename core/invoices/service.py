@@ -36,6 +36,7 @@ from core.api.messages import Document as FinishedDocument
 from core.families.models import Child, Family, FamilyChild
 from core.invoices.lines import LineInfo
 from core.invoices.models import Invoice, InvoiceLine, InvoiceState, RegieCalendar
+from core.invoices.papers import InvoicePapers
 from core.payments.models import (
     Allocation,
     Credit,
@@ -48,6 +49,7 @@ from core.platform.db.session import change, read
 from core.platform.documents import render
 from core.platform.documents.kept import Documents
 from core.platform.documents.render import Paper
+from core.platform.documents.sheets import InvoiceSheet
 from core.platform.signing import new_token, token_hash
 from core.sign_in.models import OneTimeToken
 
@@ -314,6 +316,7 @@ class Invoices:
         self._tenant = tenant
         self._clock = clock
         self._documents = documents
+        self._papers = InvoicePapers(session, tenant, clock)
         self._base_url = base_url
         self._in_hand: dict[int, InvoiceInfo | None] = {}
         self._hand_until = self._clock.now()
@@ -544,13 +547,28 @@ class Invoices:
             found[child_id or 0].append(activity)
         return found
 
-    def document(self, invoice_id: int) -> FinishedDocument | None:
-        """The invoice's PDF: the source's own, else rendered. None if it is not published."""
-        found = self.paper(invoice_id)
-        return found.document() if isinstance(found, Paper) else found
+    def document(self, invoice_id: int, *, keep: bool = False) -> FinishedDocument | None:
+        """The invoice's PDF: the source's own, a kept one, else rendered. None if not published.
+
+        With `keep`, a rendered one is kept for the next reader.
+        """
+        found = self.sheet(invoice_id)
+        if not isinstance(found, InvoiceSheet):
+            return found
+        return self._papers.give(invoice_id, found, keep=keep)
 
     def paper(self, invoice_id: int) -> Paper | FinishedDocument | None:
         """The invoice before it is set, or the PDF that its source gave. None if not published."""
+        found = self.sheet(invoice_id)
+        return render.invoice(found) if isinstance(found, InvoiceSheet) else found
+
+    def sheet_to_print(self, invoice_id: int) -> InvoiceSheet | None:
+        """All that the invoice's paper says, if we print it: None where its source did."""
+        found = self.sheet(invoice_id)
+        return found if isinstance(found, InvoiceSheet) else None
+
+    def sheet(self, invoice_id: int) -> InvoiceSheet | FinishedDocument | None:
+        """All that the invoice says, or the PDF that its source gave. None if not published."""
         invoice = self._session.get(
             Invoice, (self._tenant, invoice_id), populate_existing=True
         )
@@ -561,7 +579,7 @@ class Invoices:
         info = self.get(invoice_id)
         if info is None:
             return None
-        return render.invoice(self._documents.invoice_sheet(invoice, info, self.lines(invoice_id)))
+        return self._documents.invoice_sheet(invoice, info, self.lines(invoice_id))
 
     def ids_to_print(self, batch_id: int) -> Sequence[int]:
         """The published invoices of an import, by the families' codes, as envelopes are sorted."""

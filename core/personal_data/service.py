@@ -19,7 +19,7 @@ from core.api.errors import UserError
 from core.credits.service import credit_left
 from core.domain.payment_states import PaymentState
 from core.families.models import AccessCode, Child, ContactEmail, Family, FamilyChild
-from core.invoices.models import Invoice, InvoiceState
+from core.invoices.models import Invoice, InvoicePaper, InvoiceState
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Credit, Payment, PaymentItem, holds, items_with_payments
 from core.platform.audit.service import Audit
@@ -147,6 +147,16 @@ class PersonalData:
             self._session.execute(
                 delete(model).where(model.tenant_id == self._tenant, model.family_id == family.id)
             )
+        self._session.execute(
+            delete(InvoicePaper).where(
+                InvoicePaper.tenant_id == self._tenant,
+                InvoicePaper.invoice_id.in_(
+                    select(Invoice.id).where(
+                        Invoice.tenant_id == self._tenant, Invoice.family_id == family.id
+                    )
+                ),
+            )
+        )
         self._session.execute(
             delete(Account).where(
                 Account.tenant_id == self._tenant,

@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     None: nowhere, each process compiles what it shows.
     """
 
+    papers_ahead: bool = True
+    """False to make an invoice's PDF only when a family asks for it first, never ahead in idle time
+    after a publication."""
+
     smtp_host: str = "localhost"
     """The server that takes outgoing mail."""
 

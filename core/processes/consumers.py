@@ -30,6 +30,7 @@ from core.domain.sessions import ABSOLUTE_END
 from core.imports import service as imports
 from core.imports import uploads
 from core.imports.upload_models import Upload, UploadPart
+from core.invoices import papers
 from core.invoices.models import Invoice, InvoiceState
 from core.messages import service as notifications
 from core.payments import attempts
@@ -88,6 +89,13 @@ def _publish_fanout(uow: UnitOfWork, payload: dict[str, Any]) -> None:
         published.append((event.id, asdict(event)))
     for start in range(0, len(published), EVENTS_PER_STATEMENT):
         uow.events.emit_many("invoices_published", published[start : start + EVENTS_PER_STATEMENT])
+    if uow.papers_ahead:
+        uow.papers_ahead.ask(payload["batch_id"])
+
+
+def _papers_ahead(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    if uow.papers_ahead:
+        uow.papers_ahead.make(payload)
 
 
 def _publish(uow: UnitOfWork, payload: dict[str, Any]) -> None:
@@ -233,6 +241,7 @@ def _housekeeping(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
         ),
     ):
         uow.session.execute(statement)
+    papers.InvoicePapers(uow.session, tenant, uow.clock).forget_old()
 
 
 def _watch_again(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
@@ -272,6 +281,7 @@ OWN = (
     _own(attempts.ASK, _ask, Effect.EXTERNAL, attempts=10_000),
     _own(attempts.POLL, _poll, Effect.EXTERNAL, attempts=10_000),
     _own(HOUSEKEEPING, _housekeeping),
+    _own(papers.AHEAD, _papers_ahead, lease=timedelta(minutes=10), attempts=3),
     _own("payment.watch", _watch_again),
 )
 

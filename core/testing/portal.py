@@ -188,6 +188,7 @@ def make_portal(
         "data_dir": folder,
         "public_base_url": "http://localhost",
         "smtp_host": "127.0.0.1",
+        "papers_ahead": False,  # Seconds of work after each publication that nobody reads.
         "smtp_port": 9,  # Nobody listens: a test that needs mail starts a server and says so.
     }
     settings = load(**(given | changes))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+import core
 from core.api.invoices import InvoiceKind
 from core.api.messages import Document
 from core.domain.figures import Report, share
@@ -118,6 +121,23 @@ def together(papers: Sequence[Paper], name: str, title: str) -> Paper:
     )
     first = papers[0]
     return replace(first, name=name, title=f"{title} – {first.author}", html="".join(parts))
+
+
+def fingerprint(data: InvoiceSheet) -> str:
+    """Identify all that an invoice says and how it looks: equal means the same paper."""
+    return hashlib.sha256(_look() + repr(data).encode()).hexdigest()
+
+
+@cache
+def _look() -> bytes:
+    """Identify what makes a sheet a paper: templates, fonts, words, and the typesetter."""
+    here = Path(__file__).parent
+    found = hashlib.sha256(version("weasyprint").encode())
+    for folder in (here / "templates", here / "fonts", Path(core.__file__).parent / "locale"):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                found.update(path.read_bytes())
+    return found.digest()
 
 
 def receipt(data: ReceiptSheet) -> Paper:
