@@ -15,7 +15,8 @@ import core.platform.audit.models
 import core.platform.outbox.models
 import core.platform.tenancy.models
 import core.reminders.models
-import core.sign_in.models  # noqa: F401 - all of them are wanted for what they define
+import core.sign_in.models
+import core.slips.models  # noqa: F401 - all of them are wanted for what they define
 
 VIEWS = (
     "core.families.office",
@@ -33,6 +34,7 @@ VIEWS = (
     "core.imports.office_corrections",
     "core.payments.parents",
     "core.payments.office",
+    "core.payments.office_counter",
     "core.payments.office_debits",
     "core.reminders.office",
     "core.credits.office",

@@ -50,11 +50,13 @@ from core.overview.health import Health
 from core.overview.search import Search
 from core.overview.subjects import Subjects
 from core.payments.attempts import Attempts
+from core.payments.counter import Desk
 from core.payments.debits import Debits
 from core.payments.ledger import Ledger
 from core.payments.lists import PaymentList
 from core.payments.selection import ProviderSelection
 from core.payments.service import Payments
+from core.payments.titles import Titles
 from core.personal_data.merging import Merging
 from core.personal_data.service import PersonalData
 from core.platform.audit.service import Audit
@@ -461,6 +463,23 @@ class UnitOfWork:
         )
 
     @cached_property
+    def titles(self) -> Titles:
+        """Titles that payments came by."""
+        return Titles(self.session, self.config)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """The counters."""
+        return Desk(
+            self.session,
+            self.config,
+            ledger=self.ledger,
+            payments=self.payments,
+            titles=self.titles,
+            audit=self.audit,
+        )
+
+    @cached_property
     def debits(self) -> Debits:
         """Recurring direct debits."""
         return Debits(
@@ -735,6 +754,7 @@ class UnitOfWork:
             self.clock,
             ledger=self.ledger,
             journal=self.journal,
+            titles=self.titles,
             audit=self.audit,
         )
 

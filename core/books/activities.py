@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 from core.books.models import RemittanceEntry
 from core.books.period import Period
 from core.domain.money import split_pro_rata
-from core.domain.tax import TaxInvoice, TaxLine, line_weights
+from core.domain.tax import TaxInvoice, line_weights
+from core.invoices.activities import by_activity, with_activities
 from core.invoices.credit_notes import Note, notes_on
-from core.invoices.models import Invoice, InvoiceLine
 from core.journal.models import EntryKind, JournalEntry
 from core.payments.models import Allocation, Credit, CreditUse, Payment
 from core.platform.clock import today
@@ -87,7 +87,11 @@ class Activities:
 
     def _parts(self, found_moves: Iterable[_Move]) -> list[Part]:
         moves = sorted(found_moves, key=lambda move: (move.at, move.payment_id))
-        invoices = self._invoices({m.invoice_id for m in moves if m.invoice_id is not None})
+        invoices = with_activities(
+            self._session,
+            self._tenant,
+            {m.invoice_id for m in moves if m.invoice_id is not None},
+        )
         notes = notes_on(self._session, self._tenant, invoices)
         payments = self._payments({move.payment_id for move in moves})
         found = []
@@ -271,34 +275,6 @@ class Activities:
                     )
                     yield _Move(at, payment_id, None, -sign * use.amount)
 
-    def _invoices(self, ids: set[int]) -> dict[int, tuple[str, int, TaxInvoice]]:
-        lines: dict[int, list[TaxLine]] = defaultdict(list)
-        for line in self._session.execute(
-            select(InvoiceLine.invoice_id, InvoiceLine.activity, InvoiceLine.amount)
-            .where(InvoiceLine.tenant_id == self._tenant, InvoiceLine.invoice_id.in_(ids))
-            .order_by(InvoiceLine.invoice_id, InvoiceLine.rank)
-        ):
-            lines[line.invoice_id].append(
-                TaxLine(None, line.activity, care=False, amount=line.amount)
-            )
-        return {
-            row.id: (
-                row.number,
-                row.fiscal_year,
-                TaxInvoice(row.id, row.amount, tuple(lines[row.id])),
-            )
-            for row in self._session.execute(
-                select(
-                    Invoice.id,
-                    Invoice.number,
-                    Invoice.amount,
-                    Invoice.fiscal_year,
-                ).where(
-                    Invoice.tenant_id == self._tenant, Invoice.id.in_(ids)
-                )
-            )
-        }
-
     def _payments(self, ids: Iterable[int]) -> dict[int, tuple[str, str]]:
         return {
             row.id: (row.receipt_number, row.payer)
@@ -333,17 +309,6 @@ def _from_invoice(
     )
 
 
-def _by_activity(invoice: TaxInvoice) -> TaxInvoice:
-    """Let what is taken off lower the lines of the same activity first."""
-    names = [line.activity for line in invoice.lines]
-    return replace(
-        invoice,
-        lines=tuple(
-            replace(line, child=names.index(line.activity), care=False) for line in invoice.lines
-        ),
-    )
-
-
 def _asked_of(
     move: _Move, invoice: TaxInvoice, notes: Iterable[Note]
 ) -> list[tuple[str, int]]:
@@ -351,7 +316,7 @@ def _asked_of(
 
     def asks(then: datetime | None) -> list[tuple[str, int]]:
         taken = [note.what for note in notes if then and note.since <= then]
-        return _asks(_by_activity(invoice.less(taken)) if taken else invoice)
+        return _asks(by_activity(invoice.less(taken)) if taken else invoice)
 
     if move.freed_since is None:
         return asks(move.allocated_at)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.api.errors import UserError
-from core.api.payments import Means
+from core.api.payments import Means, kind_of
 from core.families.models import Family
 from core.invoices.models import Invoice
 from core.invoices.service import overpaid, released
@@ -25,10 +25,14 @@ from core.journal.models import EntryKind
 from core.journal.service import Journal
 from core.payments.ledger import Ledger, balance_due
 from core.payments.models import Allocation, Credit, CreditUse, Payment, is_held
+from core.payments.titles import Titles
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
+from core.platform.means_words import means_label
+from core.platform.templating import money
+from core.platform.tenancy.means import TITLES
 
 REFUND_MEANS = (Means.TRANSFER, Means.CASH, Means.CHEQUE)
 
@@ -59,6 +63,7 @@ class Credits:
         *,
         ledger: Ledger,
         journal: Journal,
+        titles: Titles,
         audit: Audit,
     ) -> None:
         self._session = session
@@ -66,6 +71,7 @@ class Credits:
         self._clock = clock
         self._ledger = ledger
         self._journal = journal
+        self._titles = titles
         self._audit = audit
 
     def waiting(
@@ -210,6 +216,13 @@ class Credits:
         due = balance_due(invoice.state, invoice.left)
         if not 0 < amount <= min(left, due):
             raise UserError(_("Ce montant dépasse ce qui reste de l’avoir ou de la facture."))
+        means = self._means_of(credit)
+        payable = self._titles.payable(credit.regie, means, [invoice_id])
+        if payable is not None and amount > payable.get(invoice_id, 0):
+            raise UserError(
+                _("%(label)s : de cette facture, %(cents)s peuvent être payés ainsi.")
+                % {"label": means_label(means), "cents": money(payable.get(invoice_id, 0))}
+            )
         use_id = self._use(credit, amount, key=key, invoice_id=invoice_id)
         self._session.add(
             Allocation(
@@ -230,13 +243,21 @@ class Credits:
         """Note that `amount` cents of a credit went back to the family.
 
         Raises:
-            UserError: that is more than is left.
+            UserError: that is more than is left, or the money was a title, of which none is given
+                back.
         """
         credit, left = self._lock(credit_id)
         if self._known(key):
             return
         if not 0 < amount <= left:
             raise UserError(_("Ce montant dépasse ce qui reste de l’avoir."))
+        if kind_of(self._means_of(credit)) in TITLES:
+            raise UserError(
+                _(
+                    "La monnaie d’un titre ne se rend pas (%s) : l’avoir paie une autre facture."
+                )
+                % means_label(self._means_of(credit))
+            )
         use_id = self._use(credit, amount, key=key, means=means, note=note)
         self._enter(EntryKind.REFUNDED, credit, -amount, means, use_id)
         self._audit.write(
@@ -312,6 +333,13 @@ class Credits:
                 cast(func.timezone(PARIS.key, Payment.paid_at), Date).desc(), Payment.id.desc()
             )
         ).all()
+
+    def _means_of(self, credit: Credit) -> str:
+        return self._session.scalars(
+            select(Payment.means).where(
+                Payment.tenant_id == self._tenant, Payment.id == credit.payment_id
+            )
+        ).one()
 
     def _lock(self, credit_id: int) -> tuple[Credit, int]:
         """The credit, held until the end: two agents who spend it wait for one another."""

@@ -27,6 +27,7 @@ from core.payments.models import (
     CreditUse,
     Payment,
     PaymentItem,
+    PaymentTitle,
     holds,
     items_with_payments,
 )
@@ -105,7 +106,8 @@ class Ledger:
         """
         now = self._clock.now()
         # Invoices are locked before payments, everywhere: two who wait for one another never end.
-        dues = self._dues(payment_id)
+        rows = self._rows(payment_id)
+        dues = _dues(rows)
         values: dict[str, object] = {
             "state": PaymentState.SETTLED,
             "means": means,
@@ -130,6 +132,7 @@ class Ledger:
         if payment is None:
             return False
         split = allocate(payment.amount, dues)
+        owed = {row.invoice_id: row.left for row in rows}
         for share in split.shares:
             self._session.add(
                 Allocation(
@@ -138,6 +141,7 @@ class Ledger:
                     invoice_id=share.invoice_id,
                     amount=share.amount,
                     created_at=now,
+                    left_due=max(owed[share.invoice_id] - share.amount, 0),
                 )
             )
         if split.excess:
@@ -209,6 +213,15 @@ class Ledger:
             .values(family_id=family_id)
             .returning(Credit.id)
         ).one()
+        owed = {
+            row.id: row.left
+            for row in self._session.execute(
+                select(Invoice.id, Invoice.left.label("left")).where(
+                    Invoice.tenant_id == self._tenant,
+                    Invoice.id.in_([invoice_id for invoice_id, _cents in shares]),
+                )
+            )
+        }
         for invoice_id, cents in shares:
             use_id = self._session.scalars(
                 insert(CreditUse)
@@ -238,6 +251,7 @@ class Ledger:
                         credit_use_id=use_id,
                         amount=cents,
                         created_at=now,
+                        left_due=max(owed[invoice_id] - cents, 0),
                     ),
                 )
             )
@@ -309,6 +323,11 @@ class Ledger:
             .values(reversed_at=now)
             .returning(Allocation.invoice_id)
         ).all()
+        self._session.execute(
+            update(PaymentTitle)
+            .where(PaymentTitle.tenant_id == self._tenant, PaymentTitle.payment_id == payment_id)
+            .values(live=False)
+        )
         if credit_ids:
             # A refund stays: that money did go back.
             self._session.execute(
@@ -412,14 +431,14 @@ class Ledger:
 
     def _dues(self, payment_id: int) -> list[Due]:
         """Cents of a payment for each of its invoices, locked, in the order of its items."""
+        return _dues(self._rows(payment_id))
+
+    def _rows(self, payment_id: int) -> list[Any]:
+        """A payment's invoices, locked, with what was meant for each and what it still owes."""
         rows = read(
             self._session, _dues_to_lock(), {"tenant": self._tenant, "payment": payment_id}
-        ).all()
-        # Never more to an invoice than the payer meant for it, nor than it still owes.
-        return [
-            Due(row.invoice_id, min(row.meant, balance_due(row.state, row.left)))
-            for row in sorted(rows, key=attrgetter("item"))
-        ]
+        )
+        return sorted(rows, key=attrgetter("item"))
 
     def next_number(self, name: str) -> int:
         """The next number of a gap-free series: the row stays locked until the commit."""
@@ -431,3 +450,10 @@ class Ledger:
             )
             .returning(Counter.value)
         ).one()
+
+
+def _dues(rows: Sequence[Any]) -> list[Due]:
+    # Never more to an invoice than the payer meant for it, nor than it still owes.
+    return [
+        Due(row.invoice_id, min(row.meant, balance_due(row.state, row.left))) for row in rows
+    ]

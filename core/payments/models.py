@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ColumnElement,
     ForeignKeyConstraint,
@@ -63,6 +64,9 @@ class Payment(TenantScoped, Base):
             postgresql_where=text("authorisation <> ''"),
         ),
         Index(None, "tenant_id", "receipt_number"),
+        Index(
+            "ix_payment_visit", "tenant_id", "visit", postgresql_where=text("visit <> ''")
+        ),
         Index(None, "tenant_id", "amount"),
         Index(
             "ix_payment_reversed",
@@ -138,6 +142,14 @@ class Payment(TenantScoped, Base):
     classified_at: Mapped[MomentOrNone] = mapped_column(
         comment="when it was found whose it is; NULL: it was known at once, or is not yet"
     )
+    visit: Mapped[str] = mapped_column(
+        default="",
+        server_default="",
+        comment="the same for payments that one visit at the counter brought",
+    )
+    tendered: Mapped[int | None] = mapped_column(
+        BigInteger, comment="cents of cash that were given, where change was given back"
+    )
 
 
 class PaymentItem(TenantScoped, Base):
@@ -195,6 +207,33 @@ class Allocation(TenantScoped, Base):
     amount: Mapped[Cents]
     created_at: Mapped[Moment]
     reversed_at: Mapped[MomentOrNone]
+    left_due: Mapped[int | None] = mapped_column(
+        BigInteger, comment="cents that the invoice still owed then; NULL: not noted"
+    )
+
+
+class PaymentTitle(TenantScoped, Base):
+    """Number of a title (CESU, chèque-vacances) that a payment came by."""
+
+    __tablename__ = "payment_title"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "payment_id"], ["payment.tenant_id", "payment.id"]),
+        Index(None, "tenant_id", "payment_id"),
+        Index(
+            "uq_payment_title_live",
+            "tenant_id", "number",
+            unique=True,
+            postgresql_where=text("live"),
+        ),
+    )  # fmt: skip
+
+    payment_id: Mapped[Reference]
+    number: Mapped[str]
+    live: Mapped[bool] = mapped_column(
+        default=True,
+        server_default="true",
+        comment="false once its payment came back: it may be taken again",
+    )
 
 
 class Credit(TenantScoped, Base):
@@ -311,4 +350,14 @@ def is_held(tenant: str, invoice_id: Any) -> ColumnElement[bool]:
         PaymentItem.tenant_id == tenant,
         PaymentItem.invoice_id == invoice_id,
         holds(),
+    )
+
+
+def in_same_visit(payment: Payment) -> ColumnElement[bool]:
+    """SQL: another `Payment` came in the visit at the counter that brought this one."""
+    return and_(
+        Payment.tenant_id == payment.tenant_id,
+        Payment.visit == payment.visit,
+        Payment.visit != "",
+        Payment.id != payment.id,
     )

@@ -91,6 +91,8 @@ class Payments:
         note: str = "",
         excess: int | None = None,
         alone: bool = False,
+        visit: str = "",
+        tendered: int | None = None,
     ) -> Recorded:
         """Record a payment made at the counter or by cheque. See `core.api.context.Payments`.
 
@@ -122,6 +124,8 @@ class Payments:
             key=key,
             authorisation=authorisation,
             note=note,
+            visit=visit,
+            tendered=tendered,
         )
         if payment_id is None:
             payment_id = self._session.scalars(
@@ -146,6 +150,8 @@ class Payments:
         key: str,
         authorisation: str = "",
         note: str = "",
+        visit: str = "",
+        tendered: int | None = None,
     ) -> int | None:
         """Write a payment and settle it at once; None when `key` has one. Its invoices are locked.
 
@@ -163,6 +169,8 @@ class Payments:
                 payer=payer,
                 created_at=self._clock.now(),
                 note=note,
+                visit=visit,
+                tendered=tendered,
             )
             .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
             .returning(Payment.id)

@@ -29,7 +29,9 @@ from core.platform.documents.sheets import (
     CertifiedPayer,
     InvoiceSheetLine,
     Logo,
+    ReceiptShare,
     Reversal,
+    Together,
 )
 from core.platform.i18n import use
 from core.platform.means_words import means_label
@@ -249,6 +251,29 @@ class TestReceipt:
         ):  # fmt: skip
             assert expected in read, expected
         assert document.name == "recu-PERISCOLAIRE-2025-000042.pdf"
+
+    @pytest.mark.parametrize("language", ["fr", "en"])
+    def test_says_what_is_left_of_each_invoice_and_in_all(self, receipt_sheet, language):
+        sheet = replace(
+            receipt_sheet,
+            language=language,
+            excess=0,
+            shares=(
+                ReceiptShare("314", "CANTINE", 9287, 11287, left_due=2000),
+                ReceiptShare("315", "GARDERIE", 4000, 4000, left_due=0),
+            ),
+            together=(Together(1500, "other:Bons CAF", "PERISCOLAIRE-2025-000043"),),
+        )
+        read = text(render_receipt(sheet))
+        assert read.count("20,00" if language == "fr" else "€20.00") == 3
+        assert "Bons CAF" in read
+        assert "PERISCOLAIRE-2025-000043" in read
+        words = "Il ne reste rien" if language == "fr" else "Nothing is left"
+        assert words not in read
+        paid = replace(sheet, shares=sheet.shares[1:])
+        assert words in text(render_receipt(paid))
+        # Nobody noted it at the time: nothing is said.
+        assert "Reste dû" not in text(render_receipt(receipt_sheet))
 
     def test_the_moment_is_french_legal_time(self, receipt_sheet):
         assert "1er août 2025 à 0 h 45" in text(render_receipt(receipt_sheet))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from functools import cache
 
-from sqlalchemy import Select, bindparam, or_, select, update
+from sqlalchemy import Select, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.api.context import InvoiceInfo
@@ -17,7 +17,7 @@ from core.domain.figures import Report
 from core.families.models import Family
 from core.invoices.lines import LineInfo
 from core.invoices.models import Document, Invoice
-from core.payments.models import Allocation, Credit, Payment
+from core.payments.models import Allocation, Credit, Payment, in_same_visit
 from core.platform.clock import today
 from core.platform.documents.render import render_receipt, render_report
 from core.platform.documents.sheets import (
@@ -30,6 +30,7 @@ from core.platform.documents.sheets import (
     ReceiptShare,
     ReceiptSheet,
     Reversal,
+    Together,
 )
 from core.platform.i18n import gettext as _
 from core.platform.tenancy.config import TenantConfig
@@ -149,7 +150,7 @@ class Documents:
 
     def _receipt_sheet(self, payment: Payment) -> ReceiptSheet:
         rows = self._session.execute(
-            select(Invoice, Allocation.amount)
+            select(Invoice, Allocation.amount, Allocation.left_due)
             .join(
                 Allocation,
                 (Allocation.tenant_id == Invoice.tenant_id) & (Allocation.invoice_id == Invoice.id),
@@ -172,7 +173,11 @@ class Documents:
                 Credit.invoice_id.is_(None),
             )
         )
-        classified = sum(amount for _invoice, amount in rows)
+        classified = sum(row.amount for row in rows)
+        together = self._session.scalars(
+            select(Payment).where(in_same_visit(payment)).order_by(Payment.id)
+        ).all()
+        left = self._left_after([other.id for other in together])
         return ReceiptSheet(
             town=self.letterhead(),
             language=payment.language,
@@ -184,10 +189,16 @@ class Documents:
             paid_at=payment.paid_at or payment.created_at,
             shares=tuple(
                 ReceiptShare(
-                    invoice.number, invoice.label, amount, invoice.amount,
-                    invoice.payment_reference,
+                    row.Invoice.number, row.Invoice.label, row.amount, row.Invoice.amount,
+                    row.Invoice.payment_reference,
+                    row.left_due
+                    if row.left_due is None
+                    else min(row.left_due, left.get(row.Invoice.id, row.left_due)),
                 )
-                for invoice, amount in rows
+                for row in rows
+            ),
+            together=tuple(
+                Together(other.amount, other.means, other.receipt_number) for other in together
             ),
             excess=(excess or 0) - (classified if payment.classified_at else 0),
             authorisation=payment.authorisation,
@@ -198,6 +209,21 @@ class Documents:
                 else None
             ),
         )  # fmt: skip
+
+    def _left_after(self, payment_ids: Sequence[int]) -> dict[int, int]:
+        """Cents that invoices owed after the last of these payments."""
+        if not payment_ids:
+            return {}
+        rows = self._session.execute(
+            select(Allocation.invoice_id, func.min(Allocation.left_due).label("left"))
+            .where(
+                Allocation.tenant_id == self._tenant,
+                Allocation.payment_id.in_(payment_ids),
+                Allocation.left_due.is_not(None),
+            )
+            .group_by(Allocation.invoice_id)
+        )
+        return {row.invoice_id: row.left for row in rows}
 
     def _keep(self, payment: Payment, finished: FinishedDocument) -> None:
         document = Document(

@@ -111,6 +111,17 @@ class ReceiptShare:
     amount: int
     invoice_amount: int
     payment_reference: str = ""
+    left_due: int | None = None
+    """Cents that the invoice owes after this payment; None where nobody noted it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Another payment of the same visit at the counter."""
+
+    amount: int
+    means: str
+    number: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +153,17 @@ class ReceiptSheet:
     excess: int = 0
     authorisation: str = ""
     payer_reference: str = ""
+    together: tuple[Together, ...] = ()
+    """Other payments of the same visit: what is left to pay is after all of them."""
     reversal: Reversal | None = None
     legal: tuple[str, ...] = ()
+
+    @property
+    def left_due(self) -> int | None:
+        """Cents that all its invoices owe after this payment; None where nobody noted it."""
+        found = [share.left_due for share in self.shares]
+        known = [cents for cents in found if cents is not None]
+        return sum(known) if known and len(known) == len(found) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Titles that are handed over: their piles and numbered slips."""
