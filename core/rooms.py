@@ -2,6 +2,7 @@
 
 import core.agents.models
 import core.books.models
+import core.debits.models
 import core.families.models
 import core.imports.layout_models
 import core.imports.models
@@ -35,7 +36,8 @@ VIEWS = (
     "core.payments.parents",
     "core.payments.office",
     "core.payments.office_counter",
-    "core.payments.office_debits",
+    "core.debits.office",
+    "core.debits.office_files",
     "core.reminders.office",
     "core.credits.office",
     "core.books.office",
@@ -52,6 +54,7 @@ TEMPLATES = (
     "core:messages/templates",
     "core:certificates/templates",
     "core:payments/templates",
+    "core:debits/templates",
     "core:news/templates",
     "core:invoices/templates",
     "core:agents/templates",

@@ -25,6 +25,9 @@ from core.books.accounts import Accounts
 from core.books.remittances import PluginRemittances
 from core.certificates.service import Certificates
 from core.credits.service import Credits
+from core.debits.files import DebitFiles
+from core.debits.reasons import reason_words
+from core.debits.service import Debits
 from core.families.editing import Files
 from core.families.lists import FamilyList
 from core.families.service import Families
@@ -51,7 +54,6 @@ from core.overview.search import Search
 from core.overview.subjects import Subjects
 from core.payments.attempts import Attempts
 from core.payments.counter import Desk
-from core.payments.debits import Debits
 from core.payments.ledger import Ledger
 from core.payments.lists import PaymentList
 from core.payments.selection import ProviderSelection
@@ -488,6 +490,21 @@ class UnitOfWork:
             self.clock,
             ledger=self.ledger,
             payments=self.payments,
+            events=self.events,
+            audit=self.audit,
+            # Asked for late: few acts on debits ask of a closing.
+            is_closed=lambda regie, day: self.accounts.closings.is_closed(regie, day),  # noqa: PLW0108
+        )
+
+    @cached_property
+    def debit_files(self) -> DebitFiles:
+        """Files of banks about direct debits."""
+        return DebitFiles(
+            self.session,
+            self.config.slug,
+            self.clock,
+            debits=self.debits,
+            ledger=self.ledger,
             audit=self.audit,
         )
 
@@ -545,6 +562,8 @@ class UnitOfWork:
             payments=self.payments,
             links=self.links,
             kinds=self.messages,
+            debit_reason=lambda payment_id: self.debits.reason_of(payment_id),  # noqa: PLW0108
+            reject_words=reason_words,
             # Asked for late: agents write by notifications, which write by letters.
             invite=lambda agent_id: self.agents.new_invitation(agent_id),  # noqa: PLW0108
             base_url=self.base_url,

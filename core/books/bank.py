@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
@@ -24,12 +24,11 @@ from core.domain.statements.table import FIELDS
 from core.imports.layouts import BANK
 from core.platform.i18n import gettext as _
 from core.platform.tabular.writing import Table
+from core.platform.web.columns import chosen_columns, sent_columns, shown_columns
 from core.platform.web.files import download
 
 T = "office"
 MAX_UPLOAD_BYTES = 5 * 1024 * 1024
-MOST_COLUMNS: Final = 200
-LONGEST: Final = 200
 
 
 @view_config(
@@ -64,7 +63,7 @@ def compare(request: Request) -> dict[str, Any] | Response:
             table = _table(request, content)
     except UserError as error:
         request.response.status_int = 422
-        return _page(request, _table(request, b""), error.message, columns=_sent_columns(request))
+        return _page(request, _table(request, b""), error.message, columns=sent_columns(request))
     if columns:
         return _page(request, table, columns=columns)
     if kind == "pdf":
@@ -92,13 +91,7 @@ def _columns(content: bytes) -> list[Column]:
         columns = statement_columns(content)
     except StatementError as error:
         raise UserError(refusal(error)) from None
-    return [Column(one.name, one.shown[:LONGEST]) for one in columns[:MOST_COLUMNS]]
-
-
-def _sent_columns(request: Request) -> list[Column]:
-    """The columns that the page showed, as its form sends them back."""
-    pairs = zip(request.POST.getall("name"), request.POST.getall("shown"), strict=False)
-    return [Column(name[:LONGEST], shown[:LONGEST]) for name, shown in pairs][:MOST_COLUMNS]
+    return shown_columns(columns)
 
 
 def _layout(request: Request, kind: str) -> Response:
@@ -107,9 +100,7 @@ def _layout(request: Request, kind: str) -> Response:
         request.ctx.layouts.remove(BANK, period.regie)
         message = _("Les colonnes de ce relevé sont oubliées.")
     else:
-        known = {column.name for column in _sent_columns(request)}
-        chosen = {field: request.POST.get(f"column-{field}", "") for field in FIELDS}
-        chosen = {field: name for field, name in chosen.items() if name in known}
+        chosen = chosen_columns(request, FIELDS)
         twice = len(set(chosen.values())) < len(chosen)
         if Layout.of(chosen) is None or twice or ("side" in chosen and "amount" not in chosen):
             raise UserError(

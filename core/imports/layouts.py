@@ -14,6 +14,7 @@ from core.platform.audit.service import Audit
 
 INVOICES: Final = "invoices"
 BANK: Final = "bank"
+DEBITS: Final = "debits"
 MAX_LAYOUTS: Final = 50
 """Layouts of one kind; a town has a handful."""
 

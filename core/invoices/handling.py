@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from sqlalchemy import Text, case, cast, exists, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -77,30 +78,41 @@ class Billing:
         invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
         if not balance_due(invoice.state, invoice.left):
             raise UserError(_("Cette facture est réglée : il n’y a rien à transmettre."))
-        if invoice.direct_debit and not may_be_handed_over(
-            invoice.due_on, today(self._clock.now())
-        ):
+        debited_on = invoice.debit_on or invoice.due_on
+        if invoice.direct_debit and not may_be_handed_over(debited_on, today(self._clock.now())):
             raise UserError(
                 _(
                     "Le prélèvement du %(day)s peut encore aboutir : constatez-le ou son rejet "
                     "d’abord, ou retirez la facture du prélèvement."
                 )
-                % {"day": day(invoice.due_on)}
+                % {"day": day(debited_on)}
             )
         invoice.state = InvoiceState.HANDED_OVER
         self._audit.write("invoice.handed_over", f"invoice:{invoice_id}", amount=invoice.left)
 
-    def set_debit(self, invoice_id: int, *, debit: bool) -> None:
+    def set_debit(self, invoice_id: int, *, debit: bool, on: date | None = None) -> None:
         """Say whether a recurring direct debit takes what is left, or the family pays it.
 
+        Args:
+            invoice_id: the invoice.
+            debit: a debit takes it.
+            on: the day of the debit; None: the one that it had, at first its due date.
+
         Raises:
-            UserError: it is not published, a payment for it may still settle, or nothing is left.
+            UserError: it is not published, a payment for it may still settle, nothing is left, or
+                the day has passed.
         """
         invoice = self._lock(invoice_id, InvoiceState.PUBLISHED)
+        on = on or invoice.debit_on or invoice.due_on
+        if debit and not invoice.direct_debit and on < today(self._clock.now()):
+            raise UserError(_("Ce jour est passé : indiquez celui du prochain prélèvement."))
         if invoice.kind != InvoiceKind.INVOICE or not balance_due(invoice.state, invoice.left):
             raise UserError(_("Cette facture est réglée : il n’y a rien à prélever."))
-        if invoice.direct_debit != debit:
-            invoice.direct_debit = debit
+        before = invoice.direct_debit, invoice.debit_on
+        invoice.direct_debit = debit
+        if debit and on != (invoice.debit_on or invoice.due_on):
+            invoice.debit_on = on
+        if before != (invoice.direct_debit, invoice.debit_on):
             self._audit.write(
                 "invoice.debit_renewed" if debit else "invoice.debit_withdrawn",
                 f"invoice:{invoice_id}",

@@ -172,6 +172,9 @@ class Invoice(TenantScoped, Base):
     period_start: Mapped[date | None]
     period_end: Mapped[date | None]
     direct_debit: Mapped[bool] = mapped_column(default=False, server_default="false")
+    debit_on: Mapped[date | None] = mapped_column(
+        comment="day of its direct debit, instead of the due date"
+    )
     state: Mapped[str] = mapped_column(default=InvoiceState.DRAFT, server_default="draft")
     published_at: Mapped[MomentOrNone]
     closes_on: Mapped[date | None] = mapped_column(

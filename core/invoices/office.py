@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
@@ -17,6 +18,7 @@ from core.platform.i18n import gettext as _
 from core.platform.templating import money
 from core.platform.web import query_params as asked
 from core.platform.web.files import pdf
+from core.platform.web.forms import day as typed_day
 
 T = "office"
 LONGEST_ID = 18
@@ -72,7 +74,7 @@ def act(request: Request) -> Response:
             billing.set_debit(invoice_id, debit=False)
             message = _("La facture n’est plus prélevée : elle se règle comme les autres.")
         elif action == "debit":
-            billing.set_debit(invoice_id, debit=True)
+            billing.set_debit(invoice_id, debit=True, on=_debit_day(request))
             message = _("La facture est de nouveau prélevée.")
         elif action == "take_back":
             billing.take_back(invoice_id)
@@ -117,6 +119,7 @@ def _invoice(request: Request, error: str = "") -> Response:
         "family": request.ctx.families.get(found.family_id),
         "lines": request.ctx.invoices.lines(found.id),
         "payments": request.ctx.payment_list.of_invoice(found.id),
+        "was_debited": request.ctx.debits.was_debited(found.id),
         "overpaid": overpaid(found),
         "given_back": request.ctx.credits.from_invoice(found.id),
         "changes": request.ctx.corrections.of_invoice(found.id),
@@ -136,3 +139,9 @@ def _invoice(request: Request, error: str = "") -> Response:
 def invoice_pdf(request: Request) -> Response:
     """The invoice as the family has it."""
     return pdf(request.ctx.invoices.document(int(request.matchdict["id"])))
+
+
+def _debit_day(request: Request) -> date | None:
+    """The day of the next debit, as it was typed; None where nothing was."""
+    typed = request.POST.get("debit_on", "")
+    return typed_day(typed) if typed else None

@@ -134,8 +134,13 @@ def is_to_pay() -> ColumnElement[bool]:
 
 
 def is_under_debit() -> ColumnElement[bool]:
-    """SQL: a recurring direct debit takes what is left of `Invoice`, on its due date."""
+    """SQL: a recurring direct debit takes what is left of `Invoice`, on its `debit_day`."""
     return and_(is_due(), Invoice.direct_debit)
+
+
+def debit_day() -> ColumnElement[date]:
+    """SQL: the day on which a direct debit takes `Invoice`: its own, else its due date."""
+    return func.coalesce(Invoice.debit_on, Invoice.due_on)
 
 
 def is_overpaid() -> ColumnElement[bool]:
@@ -190,6 +195,7 @@ _STATED = (
     Invoice.state,
     Invoice.kind,
     Invoice.direct_debit,
+    Invoice.debit_on,
     Invoice.credited,
 )
 """Columns told of an invoice. Not the whole object: to build it takes longer than the query."""
@@ -660,7 +666,7 @@ def _info(row: Row[*tuple[Any, ...]] | Sequence[Any]) -> InvoiceInfo:
     # By place, not by name: names cost as much as asking, where rows are many.
     (
         id_, family_id, regie, number, reference, label, amount, issued_on, due_on, state, kind,
-        direct_debit, credited, left, closes_on, under_way,
+        direct_debit, debit_on, credited, left, closes_on, under_way,
     ) = row  # fmt: skip
     balance = max(left, 0)
     collected = balance > 0 and state == InvoiceState.PUBLISHED and kind == InvoiceKind.INVOICE
@@ -681,5 +687,5 @@ def _info(row: Row[*tuple[Any, ...]] | Sequence[Any]) -> InvoiceInfo:
         closes_on=closes_on,
         handed_over=state == InvoiceState.HANDED_OVER,
         under_way=under_way,
-        debited_on=due_on if debited else None,
+        debited_on=(debit_on or due_on) if debited else None,
     )

@@ -69,6 +69,8 @@ class Letters:
         payments: Payments,
         links: Links,
         kinds: Kinds,
+        debit_reason: Callable[[int], str],
+        reject_words: Callable[[str], str],
         invite: Callable[[int], str],
         base_url: str,
     ) -> None:
@@ -80,6 +82,8 @@ class Letters:
         self._payments = payments
         self._links = links
         self._kinds = kinds
+        self._debit_reason = debit_reason
+        self._reject_words = reject_words
         self._invite = invite
         self._base_url = base_url
         self._contacts: dict[tuple[int | None, str], int] = {}
@@ -102,6 +106,7 @@ class Letters:
             "invoice_due": self._invoice_due,
             "payment_settled": self._payment_settled,
             "payment_reversed": self._payment_reversed,
+            "debit_rejected": self._debit_rejected,
             "address_confirmation": self._address_confirmation,
             "lost_codes": self._lost_codes,
             "account_way_in": self._account_way_in,
@@ -168,18 +173,35 @@ class Letters:
     def _payment_reversed(self, row: MessageRow) -> Letter:
         # Not what a credit note covers whole meanwhile: nobody is to pay it.
         # Nor what its direct debit takes still: the payment was noted by mistake.
-        invoices = [
-            invoice
-            for invoice in self._published(row)
-            if invoice.balance and invoice.debited_on is None
-        ]
+        invoices = self._due_again(row)
+        debit = self._debit_reason(int(row.payload["payment_id"]))
         data = {
             "amount": row.payload["amount"],
-            "reason": row.payload["reason"],
+            "reason": debit or row.payload["reason"],
+            "is_debit": bool(debit),
             "invoices": invoices,
             "attempts": self._attempts(invoices),
         }
         return self._letter(row, "factures", _("Voir mes factures"), data, invoices=invoices)
+
+    def _debit_rejected(self, row: MessageRow) -> Letter | None:
+        invoices = self._due_again(row)
+        if not invoices:
+            return None  # Paid meanwhile, or debited anew.
+        data = {
+            "amount": row.payload["amount"],
+            "reason": self._reject_words(row.payload["code"]),
+            "invoices": invoices,
+            "attempts": self._attempts(invoices),
+        }
+        return self._letter(row, "factures", _("Voir mes factures"), data, invoices=invoices)
+
+    def _due_again(self, row: MessageRow) -> list[InvoiceInfo]:
+        return [
+            invoice
+            for invoice in self._published(row)
+            if invoice.balance and invoice.debited_on is None
+        ]
 
     def _address_confirmation(self, row: MessageRow) -> Letter:
         token = self._links.sign(CONFIRM, [row.payload["contact_id"], row.address])

@@ -21,7 +21,7 @@ from core.families.models import ContactEmail
 from core.imports.models import ImportBatch
 from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
-from core.invoices.service import is_overpaid, is_to_pay, is_under_debit
+from core.invoices.service import debit_day, is_overpaid, is_to_pay, is_under_debit
 from core.journal.models import JournalEntry
 from core.journal.sums import CAME, OF_MONEY
 from core.messages.models import MessageRow, MessageState
@@ -124,7 +124,7 @@ class Figures:
             to_classify=self._count(Credit, Credit.family_id.is_(None), credit_left() != 0),
             to_give_back=self._count(Invoice, is_overpaid()),
             credits=self._count(Credit, Credit.family_id.is_not(None), credit_left() != 0),
-            debits=self._count(Invoice, is_under_debit(), Invoice.due_on <= day),
+            debits=self._count(Invoice, is_under_debit(), debit_day() <= day),
         )
 
     def _refused_starts(self) -> Sequence[RefusedStart]:

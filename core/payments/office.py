@@ -14,7 +14,6 @@ from core.api.errors import UserError
 from core.api.payments import Means
 from core.domain.direct_debits import RejectReason
 from core.domain.payment_states import PaymentState
-from core.payments.debit_words import reject_words
 from core.payments.models import Payment
 from core.payments.standings import for_office
 from core.platform.i18n import gettext as _
@@ -142,7 +141,7 @@ def _payment(request: Request, error: str = "") -> Response:
             # A rejection has a form of its own, which asks for the bank's reason.
             if found.means != Means.DIRECT_DEBIT or nature != _("Prélèvement rejeté")
         ],
-        "reject_reasons": reject_words() if found.means == Means.DIRECT_DEBIT else {},
+        "reject_reasons": request.ctx.debits.reasons() if found.means == Means.DIRECT_DEBIT else {},
         "typed": request.POST,
         "together": request.ctx.desk.of_visit(found),
         "titles": request.ctx.titles.of([found.id]).get(found.id, ()),

@@ -87,6 +87,7 @@ OFFICE = {
     "office_payments": "/regie/paiements",
     "office_payment": r"/regie/paiements/{id:[0-9]{1,18}}",
     "office_debits": "/regie/prelevements",
+    "office_debit_file": "/regie/prelevements/fichier",
     "office_receipt": r"/regie/paiements/{id:[0-9]{1,18}}/recu.pdf",
     "office_news_list": "/regie/actualites",
     "office_news_new": "/regie/actualites/nouvelle",

@@ -116,6 +116,7 @@ def _title(kind: str) -> str:
         "invoice_due": _("Rappel : une facture vous attend"),
         "reminder": _("Rappel : une facture vous attend"),
         "payment_reversed": _("Un paiement a été annulé"),
+        "debit_rejected": _("Un prélèvement a été rejeté"),
     }
     return titles.get(kind, "")
 

@@ -129,7 +129,7 @@ class TestInvoice:
         assert "Payer en ligne" not in read
 
     def test_a_direct_debit_says_so(self, invoice_sheet):
-        read = text(render_invoice(replace(invoice_sheet, direct_debit=True)))
+        read = text(render_invoice(replace(invoice_sheet, debited_on=invoice_sheet.due_on)))
         assert "sera prélevée sur votre compte : 1 234,56 €" in read
         assert "Payer en ligne" not in read
 

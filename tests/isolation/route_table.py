@@ -202,6 +202,8 @@ TABLE: dict[tuple[str, str], list[Line]] = {
         # Without a régie and a day nothing is looked at, whosever the invoice is.
         Line(OFFICE, 422, (404, 422), path={}, form={"invoice": Id("invoice")}),
     ],
+    ("office_debit_file", "GET"): page(OFFICE),
+    ("office_debit_file", "POST"): page(OFFICE, 422),
     ("office_receipt", "GET"): one(OFFICE, "settled"),
     ("office_family_payment", "GET"): one(OFFICE, "family"),
     ("office_family_payment", "POST"): [

@@ -13,8 +13,9 @@ from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.books.period import Period
+from core.debits.reasons import reject_words
 from core.domain.direct_debits import MARGIN_DAYS, RejectReason, may_be_handed_over
-from core.payments.debit_words import reject_words
+from core.domain.figures import Sum
 from core.platform.audit.models import AuditEntry
 from core.platform.clock import today
 from core.testing.portal import record
@@ -169,7 +170,8 @@ def test_a_reader_notes_nothing(make_office, portal, debited):
     page = reader.get(address(debited))
     assert "Constater les prélèvements" not in page
     with portal.town() as town:
-        assert {day.count for day in town.debits.days()} == {2}
+        (run,) = town.debits.runs()
+        assert (run.waiting, run.total) == (Sum(2, 5000), Sum(2, 5000))
 
 
 def test_the_counter_lists_it_and_does_not_propose_it(work, portal, debited):

@@ -9,12 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Final
 
-from core.domain.dates import DateError, parse_day
-from core.domain.money import AmountError, parse_amount
 from core.domain.statements.movement import Credit, StatementError, StatementFault
+from core.domain.tabular.cells import cents_of, day_of
 from core.domain.tabular.rows import Row, title
 
 HEADER_ROWS: Final = 60
@@ -76,7 +74,6 @@ _GONE = re.compile(
 )
 """Kinds of movements that take money off the account."""
 _EUROS = {"", "€", "eur", "euro", "euros"}
-_DATE_MARKS: Final = "/.-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +159,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 
 def _may_be_titles(row: Row) -> bool:
     """True for a row of several words, with no day and no amount among them."""
-    holds_values = any(_day(cell) or _has_cents(cell) for cell in row.cells)
+    holds_values = any(day_of(cell) or _has_cents(cell) for cell in row.cells)
     return not holds_values and len(list(filter(None, row.cells))) > 1
 
 
@@ -174,7 +171,7 @@ def _is_known(name: str) -> bool:
 
 
 def _words(row: Row) -> int:
-    return sum(1 for cell in row.cells if cell and _cents(cell) is None and _day(cell) is None)
+    return sum(1 for cell in row.cells if cell and cents_of(cell) is None and day_of(cell) is None)
 
 
 def _places(rows: Sequence[Row], layout: Layout | None) -> _Places:
@@ -184,7 +181,7 @@ def _places(rows: Sequence[Row], layout: Layout | None) -> _Places:
             return found
         # Another bank's file, or the bank has changed its titles: as if nothing had been kept.
     for number, row in enumerate(rows[:HEADER_ROWS]):
-        if any(_day(cell) or _has_cents(cell) for cell in row.cells):
+        if any(day_of(cell) or _has_cents(cell) for cell in row.cells):
             continue  # Titles hold neither days nor amounts.
         titled = _places_by_titles([title(cell) for cell in row.cells], number, rows)
         if titled is not None:
@@ -199,7 +196,7 @@ def _places_by_layout(rows: Sequence[Row], layout: Layout) -> _Places | None:
     if all(name.startswith("#") for name in wanted.values()):
         at = {field: int(name[1:]) - 1 for field, name in wanted.items()}
         first = next(
-            (n for n, row in enumerate(rows) if _day(row.cell(at["date"])) is not None), None
+            (n for n, row in enumerate(rows) if day_of(row.cell(at["date"])) is not None), None
         )
         if first is None:
             return None
@@ -265,7 +262,8 @@ def _first(names: list[str], *patterns: re.Pattern[str]) -> int | None:
 
 def _says_sides(rows: Sequence[Row], place: int) -> bool:
     """True if a column says of each row with a day that the money came, or that it went."""
-    said = {title(row.cell(place)) or row.cell(place) for row in rows if any(map(_day, row.cells))}
+    dated = [row for row in rows if any(map(day_of, row.cells))]
+    said = {title(row.cell(place)) or row.cell(place) for row in dated}
     return bool(said) and said <= _CAME | _WENT
 
 
@@ -275,27 +273,27 @@ def _places_by_sight(rows: Sequence[Row]) -> _Places:
     Such a table has to show by a sign, or by holding one amount a row, that none is a balance.
     """
     days_in = Counter(
-        n for row in rows for n, cell in enumerate(row.cells) if _day(cell) is not None
+        n for row in rows for n, cell in enumerate(row.cells) if day_of(cell) is not None
     )
     if not days_in:
         raise StatementError(0, StatementFault.COLUMNS)
     # A line above may hold a day elsewhere: that of the statement.
     most = max(days_in.values())
     by = min(n for n, count in days_in.items() if count == most)
-    dated = [row for row in rows if _day(row.cell(by)) is not None]
+    dated = [row for row in rows if day_of(row.cell(by)) is not None]
     width = max(len(row.cells) for row in dated)
-    days = [n for n in range(width) if all(_day(row.cell(n)) is not None for row in dated)]
+    days = [n for n in range(width) if all(day_of(row.cell(n)) is not None for row in dated)]
     money = [
         n
         for n in range(width)
         if any(_has_cents(row.cell(n)) for row in dated)
-        and all(not row.cell(n) or _cents(row.cell(n)) is not None for row in dated)
+        and all(not row.cell(n) or cents_of(row.cell(n)) is not None for row in dated)
     ]
     if not days or len(money) != 1:
         raise StatementError(0, StatementFault.COLUMNS)
     first = rows.index(dated[0])
     above = rows[first - 1].cell(money[0]) if first else ""
-    if above and _cents(above) is None:
+    if above and cents_of(above) is None:
         # It has a title, which nobody here knows: money that came, that went, or a balance.
         raise StatementError(0, StatementFault.COLUMNS)
     if any(_says_sides(dated, n) for n in range(width) if n not in {*days, *money}):
@@ -324,7 +322,7 @@ class _Movements:
         for row in self._rows:
             if row.cells == self._titles:
                 continue  # Printed again on each page.
-            day = _day(row.cell(self._at.date))
+            day = day_of(row.cell(self._at.date))
             if day is None:
                 self._look_at_other(row)
                 continue
@@ -348,7 +346,7 @@ class _Movements:
 
     def _balance_without_title(self) -> Row | None:
         """The last row of a table without titles, if it has none of the words of all the others."""
-        dated = [row for row in self._rows if _day(row.cell(self._at.date)) is not None]
+        dated = [row for row in self._rows if day_of(row.cell(self._at.date)) is not None]
         if self._titles or len(dated) < 2:
             return None
         *others, last = dated
@@ -356,7 +354,7 @@ class _Movements:
         always = [
             n
             for n in range(max(len(row.cells) for row in others))
-            if n != money and all(row.cell(n) and _day(row.cell(n)) is None for row in others)
+            if n != money and all(row.cell(n) and day_of(row.cell(n)) is None for row in others)
         ]
         return last if always and not any(last.cell(n) for n in always) else None
 
@@ -365,7 +363,7 @@ class _Movements:
         at = self._at
         if at.amount is None or at.side is not None:
             return
-        if any((_cents(row.cell(at.amount)) or 0) < 0 for row in self._rows):
+        if any((cents_of(row.cell(at.amount)) or 0) < 0 for row in self._rows):
             return
         kinds = [n for n, cell in enumerate(self._titles) if _KINDS.fullmatch(title(cell))]
         for row in self._rows:
@@ -375,7 +373,7 @@ class _Movements:
     def _look_at_other(self, row: Row) -> None:
         """A row without a day: words, a balance, or a movement whose day cannot be read."""
         at = self._at
-        some = any(_cents(row.cell(place)) for place in (at.amount, at.debit, at.credit))
+        some = any(cents_of(row.cell(place)) for place in (at.amount, at.debit, at.credit))
         about_balance = any(
             re.search(r"(^|_)(solde|total|totaux|report)(_|$)", title(cell)) for cell in row.cells
         )
@@ -422,37 +420,21 @@ class _Movements:
         """The sign with which this table writes its debits: what most of them have."""
         if place is None:
             return 1
-        rows = [row for row in self._rows if _day(row.cell(self._at.date)) is not None]
+        rows = [row for row in self._rows if day_of(row.cell(self._at.date)) is not None]
         if self._at.side is not None:
             rows = [row for row in rows if self._side(row) in _WENT]
-        found = [_cents(row.cell(place)) or 0 for row in rows]
+        found = [cents_of(row.cell(place)) or 0 for row in rows]
         return -1 if sum(c < 0 for c in found) > sum(c > 0 for c in found) else 1
 
     def _amount(self, row: Row, place: int | None) -> int | None:
         cell = row.cell(place)
         if not cell:
             return None
-        cents = _cents(cell)
+        cents = cents_of(cell)
         if cents is None:
             raise StatementError(row.line, StatementFault.AMOUNT)
         return cents
 
 
-def _day(cell: str) -> date | None:
-    # A workbook's moment, or one that a bank writes with its hour.
-    bare = re.sub(r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?Z?\Z", "", cell)
-    try:
-        return parse_day(bare, marks=_DATE_MARKS, short_years=True)
-    except DateError:
-        return None
-
-
-def _cents(cell: str) -> int | None:
-    try:
-        return parse_amount(cell) if cell else None
-    except AmountError:
-        return None
-
-
 def _has_cents(cell: str) -> bool:
-    return bool(re.search(r"[.,€]", cell)) and _cents(cell) is not None
+    return bool(re.search(r"[.,€]", cell)) and cents_of(cell) is not None

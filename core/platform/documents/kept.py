@@ -111,7 +111,7 @@ class Documents:
             credited=invoice.credited,
             kind=InvoiceKind(invoice.kind),
             origin_number=invoice.origin_number,
-            direct_debit=invoice.direct_debit,
+            debited_on=info.debited_on,
             payment_url=self._bill_url(invoice.id) if info.payable else "",
             pay_otherwise=self._pay_otherwise(info),
             coupon=(

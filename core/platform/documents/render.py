@@ -91,7 +91,7 @@ def invoice(data: InvoiceSheet) -> Paper:
             _("Avoir n° %(number)s") if is_credit else _("Facture n° %(number)s")
         ) % {"number": data.number}
         coupon = ""
-        if data.coupon and data.balance and not data.direct_debit:
+        if data.coupon and data.balance and data.debited_on is None:
             coupon = coupon_code(
                 data.coupon.town, data.coupon.regie, data.number, data.balance
             )

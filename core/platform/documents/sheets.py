@@ -88,7 +88,7 @@ class InvoiceSheet:
     credited: int = 0
     kind: InvoiceKind = InvoiceKind.INVOICE
     origin_number: str = ""
-    direct_debit: bool = False
+    debited_on: date | None = None
     payment_url: str = ""
     pay_otherwise: tuple[str, ...] = ()
     coupon: Coupon | None = None

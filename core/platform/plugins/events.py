@@ -39,6 +39,10 @@ class Events:
             ]
         )  # fmt: skip
 
+    def tell(self, kind: str, event_id: str, event: dict[str, Any]) -> None:
+        """Tell a family of what concerns no plugin: by its channels, as `emit` does."""
+        self._outbox.add(NOTIFY, {"kind": kind, "events": [event]}, key=event_id)
+
     def emit_many(self, hook: str, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
         """Write one outbox row per plugin that implements `hook`, and a few for the messages.
 

@@ -72,6 +72,9 @@ def actions() -> dict[str, str]:
         "news.written": _("Actualité écrite"),
         "outbox.retried": _("Envoi relancé"),
         "debits.settled": _("Prélèvements constatés"),
+        "debits.file": _("Fichier de prélèvements constaté"),
+        "debits.moved": _("Prélèvements reportés"),
+        "invoice.debit_rejected": _("Prélèvement rejeté avant d’être constaté"),
         "payment.rejected": _("Prélèvement rejeté"),
         "payment.dismissed": _("Anomalie de paiement classée"),
         "payment.recorded": _("Paiement encaissé"),
@@ -174,6 +177,9 @@ def detail(key: str) -> str:
         "means": _("moyen"),
         "reminders": _("jours de rappel"),
         "closing_days": _("jours de clôture"),
+        "rejected": _("rejets"),
+        "rejected_amount": _("montant rejeté"),
+        "kind": _("nature"),
     }.get(key, key)
 
 
@@ -191,7 +197,7 @@ def value(key: str, said: object) -> str:
     """Value of a detail, in words: amounts, days and means as on paper."""
     if isinstance(said, bool):
         return _("oui") if said else _("non")
-    if key == "amount" and isinstance(said, int):
+    if key in {"amount", "rejected_amount"} and isinstance(said, int):
         return money(said)
     if key == "means" and isinstance(said, str):
         return means_label(said)
@@ -221,6 +227,7 @@ def message(kind: str) -> str:
         "invoice_due": _("Rappel"),
         "payment_settled": _("Paiement enregistré"),
         "payment_reversed": _("Paiement revenu impayé"),
+        "debit_rejected": _("Prélèvement rejeté"),
         "address_confirmation": _("Confirmation d’adresse"),
         "lost_codes": _("Codes perdus"),
         "account_way_in": _("Lien de connexion"),

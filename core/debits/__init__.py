@@ -1,0 +1,1 @@
+"""Recurring direct debits: their runs, files of banks, rejections, and requests to join."""

@@ -1,0 +1,31 @@
+"""Columns of a file among which a régie chooses: the file itself is read once, and not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from pyramid.request import Request
+
+from core.domain.bank import Column
+
+MOST_COLUMNS: Final = 200
+LONGEST: Final = 200
+
+
+def shown_columns(columns: Sequence[Column]) -> list[Column]:
+    """The columns as a page shows them."""
+    return [Column(one.name, one.shown[:LONGEST]) for one in columns[:MOST_COLUMNS]]
+
+
+def sent_columns(request: Request) -> list[Column]:
+    """The columns that the page showed, as its form sends them back."""
+    pairs = zip(request.POST.getall("name"), request.POST.getall("shown"), strict=False)
+    return [Column(name[:LONGEST], shown[:LONGEST]) for name, shown in pairs][:MOST_COLUMNS]
+
+
+def chosen_columns(request: Request, fields: Collection[str]) -> dict[str, str]:
+    """The column that was chosen for each field, of those that the page showed."""
+    known = {column.name for column in sent_columns(request)}
+    chosen = {field: request.POST.get(f"column-{field}", "") for field in fields}
+    return {field: name for field, name in chosen.items() if name in known}
