@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 import structlog
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, func, or_, select
 
 from core.agents.models import AgentSession
 from core.api.context import TenantContext
@@ -54,6 +54,10 @@ HOUSEKEEPING = "housekeeping"
 KEEP_DONE = timedelta(days=30)
 EVENT_SECONDS = 10
 """Time that a plugin may take for an event; longer work is for its own outbox rows."""
+FAMILIES_AT_FIRST = 200
+"""Families of a publication whose messages are prepared before all others are looked for."""
+FAMILIES_PER_FANOUT = 10_000
+"""Families of one row thereafter: some seconds of work."""
 EVENTS_PER_STATEMENT = 1000
 """Events that are written in one statement."""
 _EVENTS: dict[str, Callable[..., Any]] = {
@@ -69,28 +73,43 @@ T = TypeVar("T")
 
 
 def _publish_fanout(uow: UnitOfWork, payload: dict[str, Any]) -> None:
-    """One event for each family of a batch: the import's own transaction stays short."""
+    """One event for each family of a batch: the import's own transaction stays short.
+
+    Few families first, so that the first mails leave while the others are found.
+    """
+    batch_id, after = payload["batch_id"], payload.get("after", 0)
+    limit = FAMILIES_PER_FANOUT if after else FAMILIES_AT_FIRST
+    shown = (
+        Invoice.tenant_id == uow.config.slug,
+        Invoice.batch_id == batch_id,
+        Invoice.state == InvoiceState.PUBLISHED,
+        Invoice.family_id > after,
+    )
+    families = (
+        select(Invoice.family_id).where(*shown).distinct().order_by(Invoice.family_id).limit(limit)
+    ).subquery()
+    last = select(func.max(families.c.family_id)).scalar_subquery()
     rows = uow.session.execute(
         select(Invoice.family_id, Invoice.id)
-        .where(
-            Invoice.tenant_id == uow.config.slug,
-            Invoice.batch_id == payload["batch_id"],
-            Invoice.state == InvoiceState.PUBLISHED,
-        )
+        .where(*shown, Invoice.family_id <= last)
         .order_by(Invoice.family_id, Invoice.id)
     )
     published = []
     for family_id, found in groupby(rows, key=attrgetter("family_id")):
         event = InvoicesPublished(
-            id=f"published-{payload['batch_id']}-{family_id}",
+            id=f"published-{batch_id}-{family_id}",
             family_id=family_id,
             invoice_ids=tuple(row.id for row in found),
         )
         published.append((event.id, asdict(event)))
+        after = family_id
     for start in range(0, len(published), EVENTS_PER_STATEMENT):
         uow.events.emit_many("invoices_published", published[start : start + EVENTS_PER_STATEMENT])
-    if uow.papers_ahead:
-        uow.papers_ahead.ask(payload["batch_id"])
+    if len(published) == limit:
+        payload = {"batch_id": batch_id, "after": after}
+        uow.outbox.add(imports.FANOUT, payload, key=f"{batch_id}/{after}")
+    elif uow.papers_ahead:
+        uow.papers_ahead.ask(batch_id)
 
 
 def _papers_ahead(uow: UnitOfWork, payload: dict[str, Any]) -> None:
