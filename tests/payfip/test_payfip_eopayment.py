@@ -41,7 +41,7 @@ BUNDLED = Path(stranger.__file__).parent / "resource" / "PaiementSecuriseService
 
 
 @dataclass
-class UnitOfWork:
+class PaymentService:
     """A simulator of its own whose clock may be set back, and the strangers that talk with it."""
 
     base: str
@@ -66,10 +66,10 @@ class UnitOfWork:
 
 
 @pytest.fixture(scope="module")
-def town() -> Iterator[UnitOfWork]:
-    made: list[UnitOfWork] = []
-    simulator = make_simulator(clock=lambda: made[0].now() if made else time.time())
-    with running(simulator) as base, httpx.Client() as http:
+def simulator() -> Iterator[PaymentService]:
+    made: list[PaymentService] = []
+    app = make_simulator(clock=lambda: made[0].now() if made else time.time())
+    with running(app) as base, httpx.Client() as http:
         address = f"{base}/tpa/services/securite"
         service, bundled = PayFiP(wsdl_url=f"{address}?wsdl"), PayFiP()
         # The contract that eopayment brings, spoken to our address.
@@ -77,19 +77,19 @@ def town() -> Iterator[UnitOfWork]:
         bundled.client._default_service = bundled.client.create_service(
             str(port.binding.name), address
         )
-        made.append(UnitOfWork(base, timedelta(0), service, bundled, http))
+        made.append(PaymentService(base, timedelta(0), service, bundled, http))
         yield made[0]
         for one in (service, bundled):
             one.client.transport.session.close()
 
 
 @pytest.fixture(params=["our contract", "the bundled contract"])
-def service(request: pytest.FixtureRequest, town: UnitOfWork) -> PayFiP:
-    return town.service if request.param == "our contract" else town.bundled
+def service(request: pytest.FixtureRequest, simulator: PaymentService) -> PayFiP:
+    return simulator.service if request.param == "our contract" else simulator.bundled
 
 
 @pytest.fixture
-def backend(town: UnitOfWork) -> Iterator[eopayment.Payment]:
+def backend(simulator: PaymentService) -> Iterator[eopayment.Payment]:
     made = eopayment.Payment(
         "payfip_ws",
         {
@@ -98,10 +98,10 @@ def backend(town: UnitOfWork) -> Iterator[eopayment.Payment]:
             "normal_return_url": ASKED["url_redirect"],
         },
     )
-    made.backend.payfip = town.service
-    town.late = timedelta(0)
+    made.backend.payfip = simulator.service
+    simulator.late = timedelta(0)
     yield made
-    town.late = timedelta(0)
+    simulator.late = timedelta(0)
 
 
 # --- The contract ---------------------------------------------------------------------------------
@@ -212,13 +212,13 @@ def test_wrong_fields(service: PayFiP, changes: dict[str, str | None], words: st
         service.get_idop(**{**ASKED, **changes})
 
 
-def test_a_url_of_250_characters_passes(town: UnitOfWork) -> None:
+def test_a_url_of_250_characters_passes(simulator: PaymentService) -> None:
     start = "https://portail.exemple.fr/"
-    assert town.create(url_redirect=start + "x" * (250 - len(start)))
+    assert simulator.create(url_redirect=start + "x" * (250 - len(start)))
 
 
-def test_no_result_yet_and_unknown(service: PayFiP, town: UnitOfWork) -> None:
-    id_op = town.create()
+def test_no_result_yet_and_unknown(service: PayFiP, simulator: PaymentService) -> None:
+    id_op = simulator.create()
     with pytest.raises(PayFiPError, match=r".*P5.*sultat de la transaction non connu.*"):
         service.get_info_paiement(id_op)
     for unknown in ("cc0cb210-1cd4-11ea-8cca-0213ad91a103", id_op + "0", ""):
@@ -226,9 +226,9 @@ def test_no_result_yet_and_unknown(service: PayFiP, town: UnitOfWork) -> None:
             service.get_info_paiement(unknown)
 
 
-def test_a_fault_has_the_recorded_layout(town: UnitOfWork) -> None:
+def test_a_fault_has_the_recorded_layout(simulator: PaymentService) -> None:
     message = contract.request(contract.Operation.PAYMENT, {"idOp": "unknown"})
-    answer = town.http.post(f"{town.base}/tpa/services/securite", content=message)
+    answer = simulator.http.post(f"{simulator.base}/tpa/services/securite", content=message)
     assert answer.status_code == 500
     fault = etree.fromstring(answer.content).find(f".//{{{contract.ENVELOPE}}}Fault")
     assert [(one.tag, one.text) for one in fault][:2] == [
@@ -243,8 +243,10 @@ def test_a_fault_has_the_recorded_layout(town: UnitOfWork) -> None:
 
 
 @pytest.mark.parametrize("kind", ["technical", "unavailable", "protocol"])
-def test_technical_faults_are_no_functional_ones(service: PayFiP, town: UnitOfWork, kind: str) -> None:
-    town.fault(kind)
+def test_technical_faults_are_no_functional_ones(
+    service: PayFiP, simulator: PaymentService, kind: str
+) -> None:
+    simulator.fault(kind)
     with pytest.raises(PayFiPError) as caught:
         service.get_info_client(ASKED["numcli"])
     assert caught.value.code == "unknown"
@@ -253,9 +255,9 @@ def test_technical_faults_are_no_functional_ones(service: PayFiP, town: UnitOfWo
 
 @pytest.mark.parametrize("kind", ["http_500", "http_502", "malformed", "empty"])
 def test_a_broken_answer_is_an_error_to_the_stranger(
-    service: PayFiP, town: UnitOfWork, kind: str
+    service: PayFiP, simulator: PaymentService, kind: str
 ) -> None:
-    town.fault(kind)
+    simulator.fault(kind)
     with pytest.raises(PayFiPError):
         service.get_info_client(ASKED["numcli"])
 
@@ -272,10 +274,15 @@ def test_a_broken_answer_is_an_error_to_the_stranger(
 )
 @pytest.mark.parametrize("exer", ["2019", None])
 def test_the_detail_of_each_result(
-    service: PayFiP, town: UnitOfWork, action: str, letter: str, numauto: str | None, exer: str | None
+    service: PayFiP,
+    simulator: PaymentService,
+    action: str,
+    letter: str,
+    numauto: str | None,
+    exer: str | None,
 ) -> None:
-    id_op = town.create(exer=exer)
-    town.act(id_op, action)
+    id_op = simulator.create(exer=exer)
+    simulator.act(id_op, action)
     said = service.get_info_paiement(id_op)
     found = {name: said[name] for name in said}
     at = paid_at(found.pop("dattrans"), found.pop("heurtrans"))
@@ -306,8 +313,8 @@ def begun(backend: eopayment.Payment) -> str:
     return str(id_op)
 
 
-def paid_on_the_page(town: UnitOfWork, id_op: str, card: str) -> None:
-    with httpx.Client(base_url=town.base, follow_redirects=True) as parent:
+def paid_on_the_page(simulator: PaymentService, id_op: str, card: str) -> None:
+    with httpx.Client(base_url=simulator.base, follow_redirects=True) as parent:
         page = parent.get("/tpa/paiementws.web", params={"idop": id_op})
         assert "10,00" in page.text
         parent.post("/tpa/paiementws.web", data={"idop": id_op, "moyen": "carte"})
@@ -316,10 +323,10 @@ def paid_on_the_page(town: UnitOfWork, id_op: str, card: str) -> None:
         parent.post("/tpa/3ds.web", data={"idop": id_op, "code": "123456"})
 
 
-def test_paid_by_card(backend: eopayment.Payment, town: UnitOfWork) -> None:
+def test_paid_by_card(backend: eopayment.Payment, simulator: PaymentService) -> None:
     id_op = begun(backend)
     assert backend.payment_status(id_op).result == eopayment.WAITING
-    paid_on_the_page(town, id_op, "4970100000000055")
+    paid_on_the_page(simulator, id_op, "4970100000000055")
     # The parent's return, the notification and the poller end in the same question.
     for response in (
         backend.response(f"idop={id_op}"),
@@ -333,54 +340,54 @@ def test_paid_by_card(backend: eopayment.Payment, town: UnitOfWork) -> None:
         assert len(response.transaction_id.split()) == 3  # The authorisation stands at its end.
 
 
-def test_paid_by_direct_debit(backend: eopayment.Payment, town: UnitOfWork) -> None:
+def test_paid_by_direct_debit(backend: eopayment.Payment, simulator: PaymentService) -> None:
     id_op = begun(backend)
-    town.act(id_op, "debit")
+    simulator.act(id_op, "debit")
     response = backend.response(f"idop={id_op}")
     assert (response.result, response.bank_status) == (eopayment.PAID, "paid direct debit")
     assert response.transaction_id.endswith("-tip")
 
 
-def test_refused(backend: eopayment.Payment, town: UnitOfWork) -> None:
+def test_refused(backend: eopayment.Payment, simulator: PaymentService) -> None:
     id_op = begun(backend)
-    paid_on_the_page(town, id_op, "4970100000000147")
+    paid_on_the_page(simulator, id_op, "4970100000000147")
     response = backend.payment_status(id_op)
     assert (response.result, response.bank_status) == (eopayment.DENIED, "refused CB")
     assert len(response.transaction_id.split()) == 2
 
 
-def test_cancelled(backend: eopayment.Payment, town: UnitOfWork) -> None:
+def test_cancelled(backend: eopayment.Payment, simulator: PaymentService) -> None:
     id_op = begun(backend)
-    town.act(id_op, "cancel")
+    simulator.act(id_op, "cancel")
     response = backend.payment_status(id_op)
     assert response.result == eopayment.WAITING  # For the first two minutes.
-    town.late = timedelta(minutes=4)
+    simulator.late = timedelta(minutes=4)
     id_op = begun(backend)
-    town.act(id_op, "cancel")
-    town.late = timedelta(0)
+    simulator.act(id_op, "cancel")
+    simulator.late = timedelta(0)
     response = backend.payment_status(id_op)
     assert (response.result, response.bank_status) == (eopayment.CANCELLED, "cancelled CB")
 
 
-def test_expired(backend: eopayment.Payment, town: UnitOfWork) -> None:
+def test_expired(backend: eopayment.Payment, simulator: PaymentService) -> None:
     id_op = begun(backend)
     now = datetime.now(UTC)
     waiting = backend.payment_status(id_op, transaction_date=now - timedelta(minutes=119))
     expired = backend.payment_status(id_op, transaction_date=now - timedelta(minutes=125))
     assert (waiting.result, expired.result) == (eopayment.WAITING, eopayment.EXPIRED)
-    town.act(id_op, "forget")
+    simulator.act(id_op, "forget")
     assert backend.payment_status(id_op, transaction_date=now).result == eopayment.EXPIRED
 
 
-def test_a_result_that_nobody_knows(backend: eopayment.Payment, town: UnitOfWork) -> None:
+def test_a_result_that_nobody_knows(backend: eopayment.Payment, simulator: PaymentService) -> None:
     id_op = begun(backend)
-    town.act(id_op, "unknown")
+    simulator.act(id_op, "unknown")
     assert backend.payment_status(id_op).result == eopayment.ERROR
 
 
-def test_the_notification_is_known_as_payfips(town: UnitOfWork, portal) -> None:
+def test_the_notification_is_known_as_payfips(simulator: PaymentService, portal) -> None:
     """What the simulator posts, eopayment takes for a notification of this service."""
-    id_op = town.create(url_notification=f"{portal.base}/n")
-    town.act(id_op, "accept")
+    id_op = simulator.create(url_notification=f"{portal.base}/n")
+    simulator.act(id_op, "accept")
     assert portal.wait(1) == [id_op]
     assert stranger.Payment.guess(body=portal.bodies[0]) == id_op
