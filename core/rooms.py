@@ -11,6 +11,7 @@ import core.invoices.models
 import core.journal.models
 import core.messages.models
 import core.news.models
+import core.overview.models
 import core.payments.models
 import core.platform.audit.models
 import core.platform.outbox.models

@@ -48,6 +48,7 @@ from core.messages.kinds import Kinds
 from core.messages.letters import Letters
 from core.messages.service import EMAIL, Notifications
 from core.news.service import NewsDesk
+from core.overview.charts import Charts
 from core.overview.figures import Figures
 from core.overview.health import Health
 from core.overview.search import Search
@@ -676,6 +677,17 @@ class UnitOfWork:
     def search(self) -> Search:
         """Finding things."""
         return Search(self.session, self.config.slug)
+
+    @cached_property
+    def charts(self) -> Charts:
+        """The dashboard's charts, drawn or kept."""
+        return Charts(
+            self.session,
+            self.config.slug,
+            self.clock,
+            draw=self.figures.report,
+            outbox=self.outbox,
+        )
 
     @cached_property
     def figures(self) -> Figures:

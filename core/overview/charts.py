@@ -1,19 +1,34 @@
-"""The charts of a town, made anew each time, or kept for a while where that takes long."""
+"""The charts of a town: drawn anew each time, or, where that takes long, by a worker and kept.
+
+A village sees the last cent. In a town of a million invoices drawing takes seconds: its page shows
+what was drawn last, says when, and asks a worker to draw it again.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 
-from pyramid.request import Request
+from pydantic import TypeAdapter
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
+from core.api.context import Clock
 from core.domain.figures import Report
-from core.platform.clock import today
+from core.overview.models import KeptReport
+from core.platform import i18n
+from core.platform.outbox.service import Outbox
 
+REDRAW = "overview.report"
+"""Topic of the rows that draw a kept report again."""
 SLOW_REPORT_SECONDS = 0.5
 """Seconds that a report may take without being kept: a village always sees the last cent."""
 CACHE_LIFE = timedelta(minutes=10)
+"""Age at which a kept report is drawn again, when somebody looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +39,69 @@ class CachedReport:
     report: Report
 
 
+@cache
+def _json() -> TypeAdapter[Report]:
+    return TypeAdapter(Report)
+
+
 class Charts:
-    """The reports that this process keeps, by town, language and month."""
+    """The reports of one town, drawn or kept."""
 
-    def __init__(self) -> None:
-        self._cached: dict[tuple[str, str, date | None], CachedReport] = {}
+    def __init__(
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        *,
+        draw: Callable[[date | None], Report],
+        outbox: Outbox,
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._draw = draw
+        self._outbox = outbox
 
-    def get(self, request: Request, month: date | None = None) -> CachedReport:
-        """The report of a month, or of the last ones."""
-        now = request.ctx.clock.now()
-        key = request.town.slug, request.language, month
-        found = self._cached.get(key)
-        if found is not None and now - found.at < CACHE_LIFE and found.report.day == today(now):
-            return found
+    def get(self, language: str) -> CachedReport:
+        """The report of the last months."""
+        now = self._clock.now()
+        kept = self._session.scalar(
+            select(KeptReport).where(
+                KeptReport.tenant_id == self._tenant, KeptReport.language == language
+            )
+        )
+        if kept is not None:
+            if now - kept.at > CACHE_LIFE:
+                # One question for each drawing, whoever looks.
+                key = f"{language}/{kept.at.isoformat()}"
+                self._outbox.add(REDRAW, {"language": language}, key=key)
+            return CachedReport(kept.at, _json().validate_python(kept.report))
         started = time.perf_counter()
-        made = CachedReport(now, request.ctx.figures.report(month))
+        report = self._draw(None)
         if time.perf_counter() - started > SLOW_REPORT_SECONDS:
-            self._cached[key] = made
-        return made
+            self._keep(language, report)
+        return CachedReport(now, report)
 
+    def of_month(self, month: date) -> Report:
+        """The report of one month, for its paper."""
+        return self._draw(month)
 
-CHARTS = Charts()
+    def redraw(self, language: str) -> None:
+        """Draw a kept report again."""
+        with i18n.use(language):
+            self._keep(language, self._draw(None))
+
+    def redraw_all(self) -> None:
+        """Ask for every kept report anew: once a day, so that none is older."""
+        now = self._clock.now().isoformat()
+        for language in self._session.scalars(
+            select(KeptReport.language).where(KeptReport.tenant_id == self._tenant)
+        ).all():
+            self._outbox.add(REDRAW, {"language": language}, key=f"{language}/{now}", bulk=True)
+
+    def _keep(self, language: str, report: Report) -> None:
+        row = {"at": self._clock.now(), "report": _json().dump_python(report, mode="json")}
+        new = insert(KeptReport).values(tenant_id=self._tenant, language=language, **row)
+        self._session.execute(
+            new.on_conflict_do_update(index_elements=("tenant_id", "language"), set_=row)
+        )

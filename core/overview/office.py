@@ -13,7 +13,6 @@ from pyramid.view import view_config
 
 from core.api.web import TodoEntry
 from core.domain.figures import share
-from core.overview.charts import CHARTS
 from core.overview.figures import RECENT
 from core.platform.clock import today
 from core.platform.errors import NotFoundError
@@ -31,7 +30,7 @@ TRAIL_LIMIT = 100_000
 @view_config(route_name="office", renderer=f"{T}/dashboard.jinja2", permission="office")
 def dashboard(request: Request) -> dict[str, Any]:
     """Page of the money that came in, and of the work that waits for a person."""
-    charts = CHARTS.get(request)
+    charts = request.ctx.charts.get(request.language)
     report = charts.report
     return {
         "figures": request.ctx.figures.waiting(),
@@ -67,7 +66,7 @@ def report(request: Request) -> Response:
     month = date(int(request.matchdict["year"]), int(request.matchdict["month"]), 1)
     if month > today(request.ctx.clock.now()):
         raise NotFoundError
-    drawn = CHARTS.get(request, month).report
+    drawn = request.ctx.charts.of_month(month)
     paper = request.ctx.documents.report(drawn, month, request.language)
     return download(paper)
 

@@ -33,6 +33,7 @@ from core.imports.upload_models import Upload, UploadPart
 from core.invoices import papers
 from core.invoices.models import Invoice, InvoiceState
 from core.messages import service as notifications
+from core.overview import charts
 from core.payments import attempts
 from core.payments.models import Payment
 from core.personal_data import service as personal_data
@@ -261,6 +262,11 @@ def _housekeeping(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
     ):
         uow.session.execute(statement)
     papers.InvoicePapers(uow.session, tenant, uow.clock).forget_old()
+    uow.charts.redraw_all()
+
+
+def _redraw(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.charts.redraw(payload["language"])
 
 
 def _watch_again(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
@@ -301,6 +307,7 @@ OWN = (
     _own(attempts.POLL, _poll, Effect.EXTERNAL, attempts=10_000),
     _own(HOUSEKEEPING, _housekeeping),
     _own(papers.AHEAD, _papers_ahead, lease=timedelta(minutes=10), attempts=3),
+    _own(charts.REDRAW, _redraw, lease=timedelta(minutes=10), attempts=3),
     _own("payment.watch", _watch_again),
 )
 
