@@ -33,7 +33,7 @@ APT = root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	&& $$root env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -qq -y --no-install-recommends
 
-.PHONY: mutants help run test test-short test-newest test-long lint bench docs clean reset dev pango chromium servers audit fuzz telegram
+.PHONY: mutants help run test test-short test-newest test-long lint bench docs clean reset dev pango chromium servers audit fuzz telegram html
 
 help:  ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -152,6 +152,12 @@ mutants: dev  ## Change the rules of money a line at a time: which changes does 
 	&& $$mutants/cr-filter-operators found.sqlite mutants.toml \
 	&& $$mutants/cosmic-ray exec mutants.toml found.sqlite \
 	&& $$mutants/cr-report --surviving-only --show-diff found.sqlite
+
+html: dev chromium  ## Check the HTML of every page of the demonstration with Nu (needs Java)
+	@command -v java >/dev/null || { $(APT) default-jre-headless >/dev/null; }
+	@[ -d $(VENV)/npm/node_modules/vnu-jar ] || npm install --prefix $(VENV)/npm --no-save \
+		--no-package-lock --no-audit --no-fund --silent vnu-jar@26.9.27 $$(grep -v '^#' requirements/npm.txt)
+	$(BIN)/pytest tests/browser/check_html.py $(ARGS)
 
 fuzz: dev  ## Hunt in the parsers for a minute each: make fuzz ARGS="SECONDS [PARSER]..."
 	@[ -d $(VENV)/fuzz/atheris ] || $(PIP) install --target $(VENV)/fuzz atheris==3.0.0

@@ -23,19 +23,15 @@ from core.news.models import News
 from core.platform.clock import today
 from core.platform.errors import ThrottledError, WrongCodesError
 from core.platform.settings import Settings, get_settings
+from core.platform.web.trial import AGENT, AGENT_PASSWORD, CODES_FILE
 from core.runtime import Runtime, get_runtime
 from core.unit_of_work import UnitOfWork
 
 TOWNS = ("ville-de-demo", "bourg-exemple")
-CODES_FILE = "demo-codes.json"
-"""In the data folder: the codes that were drawn for the demonstration, with a word on each."""
-
 AGENTS_FILE = "demo-agents.json"
 """In the data folder: the second factors of the demonstration's régisseurs."""
 
-AGENT = "regie@demo.example"
-AGENT_PASSWORD = "demonstration-regie"  # noqa: S105 - printed for everybody, in development only
-
+AGENT_NAME = "Hélène Marchand"
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -159,7 +155,7 @@ def load_agent(town: UnitOfWork, agents_file: Path) -> None:
     if town.agents.by_email(AGENT):
         return
     token = town.agents.new_invitation(
-        town.agents.create(AGENT, "Claude Démo", Role.REGISSEUR)
+        town.agents.create(AGENT, AGENT_NAME, Role.REGISSEUR)
     )
     enrolment = town.agents.pending(token)
     if enrolment is None:

@@ -11,6 +11,8 @@ import httpx
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests import sniffer
+
 READY = 300
 PATIENCE = 90
 """Seconds: a busy machine is no failure. Who does not answer at all is found out all the same."""
@@ -61,6 +63,7 @@ class Visitor:
         self.fits()
         found = Axe().run(self.page)
         assert found.violations_count == 0, f"{self.page.url}\n{found.generate_report()}"
+        assert sniffer.errors(self.page) == []
         assert not self.complaints, self.complaints
 
     def fits(self) -> None:

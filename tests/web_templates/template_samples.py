@@ -28,6 +28,7 @@ from core.invoices.service import CreditNote, PaidInvoice, SharedPart
 from core.payments.standings import act_words, for_parent
 from core.platform import i18n, templating
 from core.platform.tenancy.config import TenantConfig, TenantFile
+from core.platform.web.trial import Trial, TrialFamily
 
 CORE = Path(rooms.__file__).parent
 STATIC = CORE / "platform" / "web" / "static"
@@ -96,7 +97,7 @@ TOWN = TenantConfig(
             },
             "legal": {
                 "publisher": "Commune de Démo, représentée par son maire",
-                "director": "Claude Démo, maire",
+                "director": "Hélène Vasseur, maire",
                 "host": "Hébergeur Exemple",
                 "host_address": "99000 Démo",
                 "host_phone": "01 99 00 00 01",
@@ -396,6 +397,16 @@ SHARED = SharedPart(
 )  # fmt: skip
 
 
+TOWNS = [
+    SimpleNamespace(slug="ville-de-demo", name=TOWN.name, url="/ville-de-demo/"),
+    SimpleNamespace(slug="bourg", name=BARE_TOWN.name, url="/bourg/"),
+]
+TRIAL = Trial(
+    {"ville-de-demo": [TrialFamily("F00007", "7KMP-Q2RS-TV4X", "trois factures à payer, deux déjà payées"),
+                       TrialFamily("F00451", "8KVR-VZWY-WFZN", "parents séparés")]},
+    "http://mail.test", "http://chat.test",
+)  # fmt: skip
+
 LINES = [
     LineInfo("Restauration scolaire", "Jamie", "repas", Decimal("12.000"), 361, 4332),
     LineInfo("Restauration scolaire", "Camille-Charlotte", "repas", Decimal("3.500"), None, 1083),
@@ -652,10 +663,10 @@ def samples() -> list[Sample]:
         Sample("accessibility", "accessibility", {}, VISITOR, "accessibility"),
         Sample(
             "towns", "towns",
-            {"towns": [SimpleNamespace(name=TOWN.name, url="/ville-de-demo/"),
-                       SimpleNamespace(name=BARE_TOWN.name, url="/bourg/")]}, VISITOR, town=None,
+            {"towns": TOWNS, "trial": None}, VISITOR, town=None,
         ),
-        Sample("towns-none", "towns", {"towns": []}, VISITOR, town=None),
+        Sample("towns-trial", "towns", {"towns": TOWNS, "trial": TRIAL}, VISITOR, town=None),
+        Sample("towns-none", "towns", {"towns": [], "trial": None}, VISITOR, town=None),
         Sample("403", "errors/403", {}, VISITOR),
         Sample("400", "errors/400", {}, VISITOR),
         Sample("404", "errors/404", {}, VISITOR),

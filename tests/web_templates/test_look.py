@@ -9,6 +9,8 @@ import pytest
 from page_viewer import Viewer, browser
 from template_samples import BARE_TOWN, TOWN, TWO_HOMES, samples
 
+from tests import sniffer
+
 pytestmark = pytest.mark.browser
 SHOWN = [sample for sample in samples() if sample.template != "guide"]
 RULES = {
@@ -39,6 +41,7 @@ def test_a_page_is_accessible(viewer: Viewer, sample) -> None:
         assert viewer.violations(rules) == ""
         assert viewer.overflow() <= 0
     viewer.view("phone", "light")
+    assert sniffer.errors(viewer.page) == []
     assert viewer.page.evaluate(SMALL_TARGETS) == []
     assert viewer.complaints == []
 

@@ -128,7 +128,7 @@ def test_text_from_outside_is_escaped(pages: Pages) -> None:
 
 def test_every_template_has_a_sample() -> None:
     names = set(TEMPLATES)
-    parts = {"layout", "shell", "simple", "macros", "_help", "_letter", "_sign_in_form", "_acts", "_chain"}
+    parts = {"layout", "shell", "simple", "macros", "_help", "_letter", "_sign_in_form", "_acts", "_chain", "_trial"}
     office = {name for name in names if name.startswith(("office", "mail"))}
     assert names - parts - office == {sample.template for sample in samples()}
 

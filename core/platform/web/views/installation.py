@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.platform import metrics as counted
+from core.platform.web.trial import trial
 
 
 @view_config(route_name="towns", renderer="towns.jinja2")
@@ -22,9 +23,14 @@ def towns(request: Request) -> dict[str, Any]:
     registry = request.registry.runtime.registry
     return {
         "towns": [
-            {"name": config.name, "url": f"{request.script_name}/{config.slug}/"}
+            {
+                "slug": config.slug,
+                "name": config.name,
+                "url": f"{request.script_name}/{config.slug}/",
+            }
             for config in sorted(registry, key=lambda config: config.name)
-        ]
+        ],
+        "trial": trial(request.registry.runtime.settings),
     }
 
 
