@@ -188,5 +188,14 @@ def family_erased(ctx: TenantContext, family_id: int) -> None:
 
 
 @hookspec
+def means_corrected(ctx: TenantContext, payment_id: int, means: str) -> str | None:
+    """Follow an agent who puts the means of a payment right, or say in words why that may not be.
+
+    Called before core changes anything, and `means` is what the payment is to be: a value of
+    `Means`, or one with a name (``other:Bons CAF``). A text stops the agent; nothing is done.
+    """
+
+
+@hookspec
 def families_merged(ctx: TenantContext, kept: int, gone: int) -> None:
     """Move what the plugin holds of the family `gone` to `kept`: they were one all along."""

@@ -17,8 +17,7 @@ import core.platform.audit.models
 import core.platform.outbox.models
 import core.platform.tenancy.models
 import core.reminders.models
-import core.sign_in.models
-import core.slips.models  # noqa: F401 - all of them are wanted for what they define
+import core.sign_in.models  # noqa: F401 - all of them are wanted for what they define
 
 VIEWS = (
     "core.families.office",

@@ -799,6 +799,9 @@ class UnitOfWork:
             journal=self.journal,
             audit=self.audit,
             events=lambda: self.events,
+            ledger=self.ledger,
+            titles=self.titles,
+            ask_plugins=self.ask_plugins,
             names=lambda: self.agents.names(),  # noqa: PLW0108 - made late: few pages need agents
         )
 

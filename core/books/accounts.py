@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.books.activities import Activities
 from core.books.closings import Closings
+from core.books.corrections import Corrections
 from core.books.entries import Entries
 from core.books.matching import Matching
 from core.books.owed import Owed
@@ -18,6 +20,8 @@ from core.books.period import Period
 from core.books.remittances import Remittances
 from core.books.statements import Statements
 from core.journal.service import Journal
+from core.payments.ledger import Ledger
+from core.payments.titles import Titles
 from core.platform.audit.service import Audit
 from core.platform.plugins.events import Events
 from core.platform.tenancy.config import TenantConfig
@@ -35,6 +39,9 @@ class Accounts:
         journal: Journal,
         audit: Audit,
         events: Callable[[], Events],
+        ledger: Ledger,
+        titles: Titles,
+        ask_plugins: Callable[[str, Mapping[str, Any]], Mapping[str, Any]],
         names: Callable[[], Mapping[str, str]],
     ) -> None:
         self._town = town
@@ -44,6 +51,17 @@ class Accounts:
         )
         self.remittances = Remittances(
             session, town, clock, journal=journal, audit=audit, events=events
+        )
+        self.corrections = Corrections(
+            session,
+            town,
+            ledger=ledger,
+            journal=journal,
+            titles=titles,
+            closings=self.closings,
+            remittances=self.remittances,
+            audit=audit,
+            ask_plugins=ask_plugins,
         )
         self.activities = Activities(session, town.slug)
         self.matching = Matching(session, town.slug)

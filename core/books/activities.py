@@ -23,6 +23,7 @@ from core.domain.tax import TaxInvoice, line_weights
 from core.invoices.activities import by_activity, with_activities
 from core.invoices.credit_notes import Note, notes_on
 from core.journal.models import EntryKind, JournalEntry
+from core.journal.sums import CAME, CAME_KINDS
 from core.payments.models import Allocation, Credit, CreditUse, Payment
 from core.platform.clock import today
 from core.platform.i18n import gettext as _
@@ -116,7 +117,7 @@ class Activities:
         allocated = self._session.execute(
             select(
                 JournalEntry.at,
-                JournalEntry.kind,
+                JournalEntry.amount.label("moved"),
                 Allocation.payment_id,
                 Allocation.invoice_id,
                 Allocation.amount,
@@ -133,13 +134,13 @@ class Activities:
             .where(
                 *within,
                 # In came what the payment settled; out goes all that it pays by then.
-                (JournalEntry.kind == EntryKind.SETTLED) & Allocation.credit_use_id.is_(None)
+                CAME & Allocation.credit_use_id.is_(None)
                 | (JournalEntry.kind == EntryKind.REVERSED)
                 & (Allocation.reversed_at == Payment.reversed_at),
             )
         )
         for row in allocated:
-            sign = 1 if row.kind == EntryKind.SETTLED else -1
+            sign = 1 if row.moved > 0 else -1
             yield _Move(
                 row.at, row.payment_id, row.invoice_id, sign * row.amount, row.created_at
             )
@@ -155,7 +156,12 @@ class Activities:
         for refund in refunds:
             yield _Move(refund.at, refund.payment_id, None, refund.amount)
         rows = self._session.execute(
-            select(JournalEntry.at, JournalEntry.kind, Credit)
+            select(
+                JournalEntry.at,
+                JournalEntry.kind,
+                JournalEntry.amount.label("moved"),
+                Credit,
+            )
             .join(
                 Credit,
                 and_(
@@ -166,15 +172,16 @@ class Activities:
             .where(
                 *within,
                 # What an invoice gave back later was not too much when it came.
-                (JournalEntry.kind == EntryKind.SETTLED) & Credit.invoice_id.is_(None)
+                CAME & Credit.invoice_id.is_(None)
                 | (JournalEntry.kind == EntryKind.REVERSED),
             )
         ).all()
         used = self._still_used({row.Credit.id for row in rows if row.Credit.reversed_at})
         since = self._freed_since(row.Credit for row in rows)
-        for at, kind, credit in rows:
-            if kind == EntryKind.SETTLED:
-                yield _Move(at, credit.payment_id, None, credit.amount)
+        for at, kind, moved, credit in rows:
+            if kind in CAME_KINDS:
+                sign = 1 if moved > 0 else -1
+                yield _Move(at, credit.payment_id, None, sign * credit.amount)
                 continue
             yield _Move(at, credit.payment_id, None, used[credit.id] - credit.amount)
             if credit.invoice_id is not None:  # It goes out with all that the invoice had taken.

@@ -16,7 +16,7 @@ from core.books.period import Period, midnight
 from core.invoices.models import Invoice
 from core.journal.models import EntryKind, JournalEntry
 from core.journal.service import Facts
-from core.journal.sums import CAME, OF_MONEY, Sums, sums
+from core.journal.sums import CAME, CAME_KINDS, OF_MONEY, Sums, sums
 from core.payments.models import Allocation, CreditUse, Payment
 from core.platform.clock import PARIS
 
@@ -57,7 +57,7 @@ class Entry:
     @property
     def came(self) -> int:
         """The cents that came in."""
-        return self.amount if self.kind == EntryKind.SETTLED else 0
+        return self.amount if self.kind in CAME_KINDS else 0
 
     @property
     def money(self) -> int:

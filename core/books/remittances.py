@@ -32,7 +32,7 @@ from core.books.models import Remittance, RemittanceEntry, RemittanceLine
 from core.books.period import midnight
 from core.journal.models import EntryKind, JournalEntry
 from core.journal.service import Journal
-from core.journal.sums import OF_MONEY
+from core.journal.sums import CAME, OF_MONEY
 from core.payments.models import Payment
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS, today
@@ -444,11 +444,31 @@ class Remittances:
                 JournalEntry.tenant_id == self._tenant,
                 JournalEntry.payment_id.in_(list(payment_ids)),
                 JournalEntry.means == means,
-                JournalEntry.kind == EntryKind.SETTLED,
+                CAME,
                 RemittanceEntry.released_at.is_(None),
             )
         )
         return {payment_id: one.name for payment_id, one in rows if payment_id is not None}
+
+    def took(self, payment_id: int) -> Remittance | None:
+        """The remittance in force that took money of a payment; None while it is in hand."""
+        return self._session.scalar(
+            select(Remittance)
+            .join(
+                RemittanceEntry,
+                and_(
+                    RemittanceEntry.tenant_id == Remittance.tenant_id,
+                    RemittanceEntry.remittance_id == Remittance.id,
+                ),
+            )
+            .join(JournalEntry, _of_entry())
+            .where(
+                JournalEntry.tenant_id == self._tenant,
+                JournalEntry.payment_id == payment_id,
+                RemittanceEntry.released_at.is_(None),
+            )
+            .limit(1)
+        )
 
     # --- The definition ----------------------------------------------------------------------
 

@@ -208,7 +208,8 @@ class Statements:
             ],
             (
                 _("Total"), None, None, None, None,
-                _("Nombre de chèques : %(count)s") % {"count": len(found)},
+                _("Nombre de chèques : %(count)s")
+                % {"count": sum(1 if entry.amount > 0 else -1 for entry in found)},
                 Cents(sum(entry.amount for entry in found)),
             ),
             opens=_opened(found),
@@ -500,6 +501,7 @@ def kind_label(kind: str) -> str:
     """Words for what an entry records."""
     return {
         EntryKind.SETTLED: _("Encaissement"),
+        EntryKind.CORRECTED: _("Moyen corrigé"),
         EntryKind.REVERSED: _("Annulation"),
         EntryKind.REFUNDED: _("Remboursement"),
         EntryKind.REFUND_UNDONE: _("Remboursement annulé"),

@@ -19,6 +19,8 @@ class EntryKind(StrEnum):
     REFUNDED = "refunded"
     """Money that was too much went back to its family."""
     REFUND_UNDONE = "refund_undone"
+    CORRECTED = "corrected"
+    """The means of a payment was put right: out of one, and into another."""
     REMITTED = "remitted"
     """Money of one means left the till by a *versement*."""
     REMITTANCE_UNDONE = "remittance_undone"

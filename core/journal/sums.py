@@ -14,7 +14,9 @@ from core.journal.models import EntryKind, JournalEntry
 
 OF_MONEY = JournalEntry.payment_id.is_not(None)
 """SQL: money of families came or went; the other entries say that it left the till."""
-CAME = JournalEntry.kind == EntryKind.SETTLED
+CAME_KINDS = (EntryKind.SETTLED, EntryKind.CORRECTED)
+"""Kinds of entries of money that came in; a correction moves it from one means to another."""
+CAME = JournalEntry.kind.in_(CAME_KINDS)
 """SQL: money came in; every other entry of money takes some back, or undoes that."""
 
 

@@ -361,6 +361,39 @@ class Ledger:
         self._events.emit("payment_reversed", event.id, asdict(event))
         return True
 
+    def correct_means(self, payment_id: int, before: str, means: str) -> bool:
+        """Move a settled payment from one means to another, by two entries of the journal.
+
+        False, and nothing is done, when it is not settled or came by another means than `before`.
+        """
+        payment = self._session.execute(
+            update(Payment)
+            .where(
+                Payment.tenant_id == self._tenant,
+                Payment.id == payment_id,
+                Payment.state == PaymentState.SETTLED,
+                Payment.means == before,
+            )
+            # The change was that of the cash which was not given.
+            .values(means=means, tendered=None)
+            .returning(
+                Payment.family_id, Payment.regie, Payment.receipt_number, Payment.amount
+            )
+        ).one_or_none()
+        if payment is None:
+            return False
+        journal = self._journal.open(payment.regie)
+        for name, cents in ((before, -payment.amount), (means, payment.amount)):
+            journal.enter(
+                EntryKind.CORRECTED,
+                payment_id=payment_id,
+                family_id=payment.family_id,
+                receipt=payment.receipt_number,
+                means=name,
+                amount=cents,
+            )
+        return True
+
     def release(self, payment_id: int) -> None:
         """Let other attempts pay the invoices of this one."""
         self._session.execute(

@@ -83,10 +83,12 @@ def _act(request: Request, found: Payment, action: str, reason: str) -> str:
         return _("Le service de paiement est interrogé : actualisez cette page dans un instant.")
     if action == "reject":
         return _reject(request, found)
-    if action not in {"dismiss", "reverse"}:
+    if action not in {"dismiss", "reverse", "correct"}:
         raise HTTPNotFound
     if not reason:
         raise UserError(_("Saisissez le motif."))
+    if action == "correct":
+        return _correct(request, found, reason)
     if action == "dismiss":
         request.ctx.payments.dismiss_anomaly(found.id, reason=reason)
         return _("L’anomalie est classée.")
@@ -111,6 +113,16 @@ def _reject(request: Request, found: Payment) -> str:
         raise UserError(_("Choisissez le motif de la banque."))
     request.ctx.debits.reject(found.id, RejectReason(code))
     return _("Le rejet est constaté : ses factures se règlent de nouveau, et la famille l’apprend.")
+
+
+def _correct(request: Request, found: Payment, reason: str) -> str:
+    """Put a wrong means right."""
+    if not request.agent.is_regisseur:
+        raise UserError(_("Seul le régisseur corrige le moyen d’un règlement."))
+    request.ctx.accounts.corrections.correct(
+        found.id, request.POST.get("means", ""), reason=reason
+    )
+    return _("Le moyen est corrigé : le journal, les états et les bordereaux le suivent.")
 
 
 def _natures() -> list[str]:
@@ -142,6 +154,7 @@ def _payment(request: Request, error: str = "") -> Response:
             if found.means != Means.DIRECT_DEBIT or nature != _("Prélèvement rejeté")
         ],
         "reject_reasons": request.ctx.debits.reasons() if found.means == Means.DIRECT_DEBIT else {},
+        "other_means": request.ctx.accounts.corrections.open_to(found),
         "typed": request.POST,
         "together": request.ctx.desk.of_visit(found),
         "titles": request.ctx.titles.of([found.id]).get(found.id, ()),

@@ -123,6 +123,11 @@ class Broken(Plugin[BrokenSettings]):
         return self._do("family_erased", ctx)
 
     @hookimpl
+    def means_corrected(self, ctx: TenantContext) -> Any:
+        """As told."""
+        return self._do("means_corrected", ctx)
+
+    @hookimpl
     def families_merged(self, ctx: TenantContext) -> Any:
         """As told."""
         return self._do("families_merged", ctx)

@@ -70,6 +70,16 @@ class ChequeImport(Plugin[ChequeSettings]):
         desk.reversed_elsewhere(event.payment_id, event.reason)
 
     @hookimpl
+    def means_corrected(self, ctx: TenantContext, payment_id: int, means: str) -> str | None:
+        """A cheque that was none leaves the pile, unless a slip has it; and the other way round."""
+        from plugins.cheque_import.intake import Intake  # noqa: PLC0415
+        from plugins.cheque_import.records import Hasher  # noqa: PLC0415
+
+        key = ctx.settings(self).account_key.get_secret_value()
+        intake = Intake(ctx, Hasher(key, ctx.town.slug))
+        return intake.means_corrected(payment_id, means, actor="core")
+
+    @hookimpl
     def family_data(self, ctx: TenantContext, family_id: int) -> dict[str, Any] | None:
         """The cheques that paid for the family."""
         from plugins.cheque_import import households  # noqa: PLC0415

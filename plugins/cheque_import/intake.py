@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import func, or_, select
 
-from core.plugin import Means, TenantContext, UserError
+from core.plugin import Means, PaymentInfo, TenantContext, UserError
 from core.plugin import gettext as _
 from plugins.cheque_import import history
 from plugins.cheque_import.cmc7 import KeyState
@@ -152,6 +152,42 @@ class Intake:
         payment = self._ctx.payments.get(payment_id)
         if payment is None or payment.means != Means.CHEQUE or self._noted(payment_id):
             return None
+        return self._from_counter(payment)
+
+    def means_corrected(self, payment_id: int, means: str, *, actor: str) -> str | None:
+        """Follow the correction of a payment's means; words where a cheque stands against it.
+
+        A cheque of the counter that was none leaves the pile; what was one after all joins it.
+        """
+        payment = self._ctx.payments.get(payment_id)
+        if payment is None:
+            return None
+        history.hold(self._ctx, payment.regie)
+        known = self._existing([self._hasher.of_payment(payment_id)])
+        cheque = next(iter(known.values()), None)
+        if means == Means.CHEQUE:
+            if cheque is None:
+                self._from_counter(payment)
+            else:
+                cheque.state, cheque.payment_id = ChequeState.ACCEPTED, payment_id
+                cheque.family_id = payment.family_id
+                history.note(self._ctx, cheque, actor, "undone", why=_("Moyen corrigé"))
+            return None
+        if payment.means != Means.CHEQUE:
+            return None
+        if cheque is None:
+            if self._noted(payment_id):
+                return _("Ce chèque vient du menu Chèques : annulez-y son imputation.")
+            return None
+        if cheque.deposit_id is not None:
+            return _("Ce chèque est déjà sur un bordereau de remise : son moyen ne change plus.")
+        cheque.state, cheque.payment_id = ChequeState.RETURNED, None
+        cheque.family_id, cheque.why = None, _("Moyen corrigé")
+        history.note(self._ctx, cheque, actor, "returned", why=cheque.why)
+        return None
+
+    def _from_counter(self, payment: PaymentInfo) -> Cheque:
+        payment_id = payment.id
         history.hold(self._ctx, payment.regie)
         day = history.today(self._ctx)
         batch = self.sitting(

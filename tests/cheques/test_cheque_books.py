@@ -295,3 +295,58 @@ def test_a_cheque_for_two_families_gives_each_the_receipt_of_its_own_share(porta
         assert town.invoices.get(one.id).balance == 5687
         assert town.invoices.get(two.id).balance == 8000
         books_agree(town)
+
+
+def taken_at_counter(town, means=Means.CHEQUE):
+    """A payment of the counter, and the cheque that the town's pile has of it."""
+    family = town.families.by_code("F001")
+    invoice = town.invoices.by_number("2026-0002")[0]
+    payment = town.payments.record(
+        regie="CANTINE", family_id=family.id, means=means, amount=1000,
+        paid_at=town.clock.now(), payer="DURAND", shares=[(invoice.id, 1000)], key="counter",
+        note="0000009 BANQUE",
+    ).payment_id  # fmt: skip
+    intake = Intake(town, Hasher("k" * 32, town.town.slug))
+    intake.taken_at_counter(payment)
+    return payment, intake
+
+
+def corrected(town, intake, payment, means):
+    """What core does: the plugin is asked, then the journal moves."""
+    refusal = intake.means_corrected(payment, means, actor="core")
+    if refusal is None:
+        assert town.ledger.correct_means(payment, town.payments.row(payment).means, means)
+    return refusal
+
+
+def test_a_cheque_that_was_none_leaves_the_pile_and_comes_back(portal):
+    with portal.town() as town:
+        payment, intake = taken_at_counter(town)
+        assert [one.number for one in slips(town).ready("CANTINE")] == ["0000009"]
+        assert corrected(town, intake, payment, "cash") is None
+        assert slips(town).ready("CANTINE") == []
+        books_agree(town)
+        assert corrected(town, intake, payment, "cheque") is None
+        assert [one.number for one in slips(town).ready("CANTINE")] == ["0000009"]
+        slips(town).make("CANTINE")
+        assert "bordereau de remise" in corrected(town, intake, payment, "cash")
+        books_agree(town)
+
+
+def test_what_was_a_cheque_after_all_joins_the_pile_once(portal):
+    with portal.town() as town:
+        payment, intake = taken_at_counter(town, Means.CASH)
+        assert cheques(town) == []
+        assert corrected(town, intake, payment, "cheque") is None
+        intake.taken_at_counter(payment)  # The event of the payment comes late.
+        assert [one.amount for one in slips(town).ready("CANTINE")] == [1000]
+        books_agree(town)
+
+
+def test_a_cheque_of_the_pile_is_not_corrected_at_the_counter(portal):
+    with portal.town() as town:
+        load(town, *PILE)
+        desk(town).accept_certain("CANTINE")
+        found = next(one for one in cheques(town) if one.payment_id)
+        intake = Intake(town, Hasher("k" * 32, town.town.slug))
+        assert "menu Chèques" in corrected(town, intake, found.payment_id, "cash")

@@ -21,7 +21,7 @@ from webtest import TestApp
 
 from core.api.errors import PermanentError, RetryableError, UserError
 from core.api.messages import Address, Delivered
-from core.api.payments import Capabilities, Failed, FailureKind, Pending, Redirect
+from core.api.payments import Capabilities, Failed, FailureKind, Means, Pending, Redirect
 from core.api.plugin import HealthCheck, Plugin, PluginSettings, hookimpl
 from core.api.web import Audience, MenuEntry
 from core.api.work import Consumer, Effect
@@ -37,7 +37,7 @@ HOOKS = (
     "configure_web", "commands", "consumers", "schedule", "migrations", "invoice_sources",
     "payment_providers", "notification_channels", "menu_entries", "health_checks",
     "invoices_published", "invoice_due", "payment_settled", "payment_reversed", "remittance_changed",
-    "family_data", "family_erased", "families_merged",
+    "family_data", "family_erased", "families_merged", "means_corrected",
     "chat_skills", "message_kinds", "demonstrate", "tile_lines", "record_imports", "todo_entries",
 )  # fmt: skip
 LISTS = ("invoice_sources", "payment_providers", "notification_channels", "menu_entries", "health_checks")
@@ -130,6 +130,10 @@ class Bad(Plugin[BadSettings]):
     @hookimpl
     def family_erased(self, ctx):
         return self._do("family_erased", ctx)
+
+    @hookimpl
+    def means_corrected(self, ctx):
+        return self._do("means_corrected", ctx)
 
     @hookimpl
     def families_merged(self, ctx):
@@ -638,6 +642,20 @@ def test_a_family_is_not_half_merged_erased_or_exported(portal, bad, fault):
             with pytest.raises(UserError, match="bad"):
                 act()
         assert [town.families.get(one).name for one in (first, second)] == ["PETIT Jo", "PETIT Joe"]
+
+
+@pytest.mark.parametrize("fault", [raises, leaves, _breaks, lambda _ctx: "Non merci."])
+def test_a_means_is_not_corrected_against_a_plugin(portal, bad, fault):
+    bad.does["means_corrected"] = fault
+    with portal.town() as town:
+        family = town.files.create(f"A{next(_numbers)}", "PETIT Jo", [], "fr")
+        payment = town.payments.record(
+            regie="CANTINE", family_id=family, means=Means.CASH, amount=100,
+            paid_at=town.clock.now(), payer="Jo", shares=[], key=f"k{family}",
+        ).payment_id  # fmt: skip
+        with pytest.raises(UserError, match=r"bad|Non merci"):
+            town.accounts.corrections.correct(payment, "cheque", reason="x")
+        assert town.payments.row(payment).means == "cash"
 
 
 def test_what_a_plugin_holds_of_a_family_is_exported(portal, bad):

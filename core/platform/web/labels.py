@@ -78,6 +78,8 @@ def actions() -> dict[str, str]:
         "payment.rejected": _("Prélèvement rejeté"),
         "payment.dismissed": _("Anomalie de paiement classée"),
         "payment.recorded": _("Paiement encaissé"),
+        "payment.cash_exception": _("Espèces au-delà de la limite, à titre exceptionnel"),
+        "payment.means_corrected": _("Moyen de paiement corrigé"),
         "payment.classified": _("Paiement attribué à une famille"),
         "payment.reversed": _("Paiement annulé"),
         "payment.superseded": _("Paiement remplacé par un autre"),

@@ -1,1 +1,0 @@
-"""Titles that are handed over: their piles and numbered slips."""
