@@ -487,6 +487,15 @@ class Remittances(Protocol):
         """
         ...
 
+    def replace(self, old: Collection[int], new: Collection[int]) -> None:
+        """Let payments take the place of others, which were reversed, in their remittance.
+
+        For money that the bank has, and of which it turns out otherwise whose it is: recorded
+        anew, it is not in hand a second time. Nothing happens where the old ones are in hand, or
+        the new ones are not of the same amount.
+        """
+        ...
+
     def get(self, remittance_id: int) -> RemittanceInfo | None:
         """One remittance of this town as it stands now, or None."""
         ...

@@ -220,14 +220,7 @@ class Remittances:
         )
         self._session.add(remittance)
         self._session.flush()
-        self._session.execute(
-            insert(RemittanceEntry).from_select(
-                ["tenant_id", "remittance_id", "entry_id"],
-                select(
-                    literal(self._tenant), literal(remittance.id), JournalEntry.id
-                ).where(*which),
-            )
-        )
+        self._take(remittance.id, which)
         for line in lines:
             self._session.add(
                 RemittanceLine(
@@ -250,6 +243,30 @@ class Remittances:
         self._session.flush()
         self._tell("remittance.made", remittance, amount=total)
         return remittance
+
+    def replace(self, old: Collection[int], new: Collection[int]) -> None:
+        """Let payments take the place of others in the remittance that took these.
+
+        For money that stays where it is while it is told otherwise whose it is: the counter-entries
+        of the old payments and the entries of the new ones come to nothing. Nothing happens where
+        they do not, or where the old ones are in hand.
+        """
+        taken = self._session.scalars(
+            select(RemittanceEntry.remittance_id)
+            .join(JournalEntry, _of_entry())
+            .where(
+                JournalEntry.tenant_id == self._tenant,
+                JournalEntry.payment_id.in_(list(old)),
+                RemittanceEntry.released_at.is_(None),
+            )
+            .distinct()
+        ).all()
+        if len(taken) != 1:
+            return
+        which = self._in_hand(self.get(taken[0]).regie, None, None, [*old, *new])
+        if any(line.amount for line in self._by_means(which)):
+            return
+        self._take(taken[0], which)
 
     def leave(self, remittance_id: int, *, carrier: str) -> None:
         """Note that a remittance left the till, and who took it away: it is final.
@@ -297,6 +314,16 @@ class Remittances:
             .values(released_at=now)
         )
         self._tell("remittance.cancelled", remittance, reason=reason)
+
+    def _take(self, remittance_id: int, which: Sequence[ColumnElement[bool]]) -> None:
+        self._session.execute(
+            insert(RemittanceEntry).from_select(
+                ["tenant_id", "remittance_id", "entry_id"],
+                select(literal(self._tenant), literal(remittance_id), JournalEntry.id).where(
+                    *which
+                ),
+            )
+        )
 
     def _change(self, remittance_id: int, **values: Any) -> None:
         changed = self._session.scalar(
@@ -428,12 +455,18 @@ class Remittances:
             and remittance.hash in {entry.hash for entry in own}
         )
 
-    def names_by_payment(self, payment_ids: Collection[int], means: str) -> Mapping[int, str]:
-        """Name of the remittance in force that took each payment's money of this means."""
+    def places(self, payment_ids: Collection[int], means: str) -> Mapping[int, str]:
+        """Name of the remittance in force that took each payment of this means; "": it is in hand.
+
+        A payment that came back before it left is neither, and is left out.
+        """
+        cents = func.sum(JournalEntry.amount)
         rows = self._session.execute(
             select(JournalEntry.payment_id, Remittance)
-            .join(RemittanceEntry, _of_entry())
-            .join(
+            .outerjoin(
+                RemittanceEntry, and_(_of_entry(), RemittanceEntry.released_at.is_(None))
+            )
+            .outerjoin(
                 Remittance,
                 and_(
                     Remittance.tenant_id == RemittanceEntry.tenant_id,
@@ -444,11 +477,15 @@ class Remittances:
                 JournalEntry.tenant_id == self._tenant,
                 JournalEntry.payment_id.in_(list(payment_ids)),
                 JournalEntry.means == means,
-                CAME,
-                RemittanceEntry.released_at.is_(None),
             )
+            .group_by(JournalEntry.payment_id, Remittance.tenant_id, Remittance.id)
+            .having(cents > 0)
         )
-        return {payment_id: one.name for payment_id, one in rows if payment_id is not None}
+        return {
+            payment_id: one.name if one else ""
+            for payment_id, one in rows
+            if payment_id is not None
+        }
 
     def took(self, payment_id: int) -> Remittance | None:
         """The remittance in force that took money of a payment; None while it is in hand."""
@@ -573,6 +610,10 @@ class PluginRemittances:
         """Remit these payments of one means, all of which are in hand."""
         made = self._remittances.make(regie, means=[means], payment_ids=payment_ids, note=note)
         return self._info(made)
+
+    def replace(self, old: Collection[int], new: Collection[int]) -> None:
+        """Let payments take the place of others in the remittance that took these."""
+        self._remittances.replace(old, new)
 
     def get(self, remittance_id: int) -> RemittanceInfo | None:
         """One remittance, or None."""

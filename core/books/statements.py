@@ -189,7 +189,7 @@ class Statements:
     def cheques(self, period: Period) -> Table:
         """The cheques that came in, one a line, each with the remittance that took it."""
         found = self.entries.read(period, Chosen(means=Means.CHEQUE, came=True))
-        taken = self.remittances.names_by_payment(
+        places = self.remittances.places(
             {entry.payment_id for entry in found if entry.payment_id}, Means.CHEQUE
         )
         return self._table(
@@ -202,7 +202,7 @@ class Statements:
             [
                 (
                     rank, entry.at, entry.receipt, entry.payer, entry.reference,
-                    taken.get(entry.payment_id or 0, _("en caisse")), Cents(entry.amount),
+                    _place(places.get(entry.payment_id or 0)), Cents(entry.amount),
                 )
                 for rank, entry in enumerate(found, start=1)
             ],
@@ -534,6 +534,11 @@ def _opened(found: Sequence[Entry]) -> list[Opens | None]:
         else ("remittance", entry.remittance_id or 0)
         for entry in found
     ]
+
+
+def _place(remittance: str | None) -> str:
+    """Place of a payment's money: a remittance, the till (""), or none (None)."""
+    return _("annulé") if remittance is None else remittance or _("en caisse")
 
 
 def _sum(rows: Sequence[Sequence[Any]], column: int) -> Cents:

@@ -13,6 +13,7 @@ from core.plugin import (
     PaymentReversed,
     PaymentSettled,
     Plugin,
+    RemittanceChanged,
     TenantContext,
     Tenants,
     WebConfig,
@@ -78,6 +79,17 @@ class ChequeImport(Plugin[ChequeSettings]):
         key = ctx.settings(self).account_key.get_secret_value()
         intake = Intake(ctx, Hasher(key, ctx.town.slug))
         return intake.means_corrected(payment_id, means, actor="core")
+
+    @hookimpl
+    def remittance_changed(self, ctx: TenantContext, event: RemittanceChanged) -> None:
+        """The cheques of a remittance are a numbered slip, and off it when it is cancelled."""
+        from plugins.cheque_import.intake import Intake  # noqa: PLC0415
+        from plugins.cheque_import.records import Hasher  # noqa: PLC0415
+        from plugins.cheque_import.slips import Slips  # noqa: PLC0415
+
+        settings = ctx.settings(self)
+        intake = Intake(ctx, Hasher(settings.account_key.get_secret_value(), ctx.town.slug))
+        Slips(ctx, settings, actor="core").follow(event.remittance_id, intake)
 
     @hookimpl
     def family_data(self, ctx: TenantContext, family_id: int) -> dict[str, Any] | None:

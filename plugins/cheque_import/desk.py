@@ -116,6 +116,7 @@ class Desk:
         cheque = self._undecided(cheque_id)
         if cheque.deposit_id is not None:
             raise UserError(_("Ce chèque est déjà remis en banque."))
+        self._unbook(cheque, why)
         return self._move(cheque, ChequeState.RETURNED, "returned", why)
 
     def correct(self, cheque_id: int, amount: int) -> Cheque:
@@ -125,6 +126,7 @@ class Desk:
             raise UserError(_("Ce chèque est déjà remis en banque."))
         if amount <= 0:
             raise UserError(_("Le montant d’un chèque est positif."))
+        self._unbook(cheque, _("Montant corrigé"))
         history.note(
             self._ctx, cheque, self._actor, "corrected", before=cheque.amount, after=amount
         )
@@ -188,6 +190,7 @@ class Desk:
 
     def _take_back(self, cheque: Cheque, why: str) -> None:
         """Take a posting back. What the bank has stays in the books: whose it is is open again."""
+        before = self._postings.payments(cheque)
         if cheque.family_id is not None:
             if self._postings.reverse(cheque, why):
                 self._accounts.unlearn(cheque)
@@ -195,6 +198,12 @@ class Desk:
             cheque.family_id = None
         if cheque.deposit_id is not None:
             self._postings.bank(cheque)
+            self._ctx.remittances.replace(before, self._postings.payments(cheque))
+
+    def _unbook(self, cheque: Cheque, why: str) -> None:
+        """Take out of the books what a slip had put there, if that was cancelled since."""
+        if self._postings.reverse(cheque, why):
+            cheque.attempt += 1
 
     def _locked(self, cheque_id: int) -> Cheque:
         """The cheque, and its régie's others, for this agent alone until the transaction ends."""

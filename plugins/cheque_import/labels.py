@@ -41,6 +41,7 @@ def event(action: str) -> str:
         "classified": _("laissé en recettes à classer"),
         "returned": _("rendu au payeur"),
         "deposited": _("remis en banque"),
+        "withdrawn": _("retiré d’une remise annulée"),
         "bounced": _("revenu impayé"),
         "represented": _("présenté à nouveau"),
         "undone": _("décision annulée"),

@@ -184,10 +184,16 @@ class ChequeAccount(TenantScoped, Base):
 
 
 class ChequeDeposit(TenantScoped, Base):
-    """A *bordereau de remise*: numbered without gaps by régie and year, frozen when it is made."""
+    """A *bordereau de remise*: numbered without gaps by régie and year, frozen when it is made.
+
+    Its cheques are those of one remittance (*versement*) of the régie, with which it is cancelled.
+    """
 
     __tablename__ = "cheque_deposit"
-    __table_args__ = (UniqueConstraint("tenant_id", "regie", "year", "number"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "regie", "year", "number"),
+        UniqueConstraint("tenant_id", "remittance_id"),
+    )
 
     regie: Mapped[str]
     year: Mapped[int]
@@ -199,6 +205,9 @@ class ChequeDeposit(TenantScoped, Base):
     siret: Mapped[str]
     count: Mapped[int]
     total: Mapped[int] = mapped_column(BigInteger)  # cents of euro
+    remittance_id: Mapped[int | None] = mapped_column(BigInteger)  # core's; NULL: of before
+    remittance: Mapped[str] = mapped_column(default="", server_default="")  # its number on paper
+    cancelled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class ChequeDepositLine(TenantScoped, Base):

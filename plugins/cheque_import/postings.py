@@ -106,6 +106,7 @@ class Postings:
             family = self._ctx.families.get(family_id)
             payer = family.name if family else ""
         own, others = self._by_family(family_id, shares)
+        before = self.payments(cheque)
         if others and cheque.payment_id is not None:
             # One payment of nobody yet becomes one of each: it goes out as they come in.
             self._ctx.payments.reverse(
@@ -138,6 +139,9 @@ class Postings:
             self._taken[invoice] += cents
         cheque.state, cheque.why = ChequeState.ACCEPTED, ""
         cheque.family_id, cheque.payment_id = family_id, recorded.payment_id
+        if before and before != [cheque.payment_id]:
+            self._ctx.session.flush()
+            self._ctx.remittances.replace(before, self.payments(cheque))
         return {
             "payment": recorded.payment_id, "family": family_id,
             "shares": [list(share) for share in shares], "excess": recorded.excess,
@@ -171,6 +175,11 @@ class Postings:
             )
             .order_by(ChequePart.id)
         ).all()
+
+    def payments(self, cheque: Cheque) -> list[int]:
+        """The payments in force of a cheque: one, or one of each family."""
+        own = [] if cheque.payment_id is None else [cheque.payment_id]
+        return own + [part.payment_id for part in self.parts(cheque)]
 
     def bank(self, cheque: Cheque) -> None:
         """Record a cheque that is banked before it is known whose it is: the money is there.

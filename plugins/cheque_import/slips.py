@@ -12,6 +12,8 @@ from sqlalchemy import or_, select
 from core.plugin import (
     Cents,
     Document,
+    Means,
+    RemittanceInfo,
     Table,
     TenantContext,
     UserError,
@@ -21,6 +23,7 @@ from core.plugin import (
 )
 from core.plugin import gettext as _
 from plugins.cheque_import import history, validity
+from plugins.cheque_import.intake import Intake
 from plugins.cheque_import.matcher.explain import euros
 from plugins.cheque_import.models import (
     IN_PORTFOLIO,
@@ -34,6 +37,8 @@ from plugins.cheque_import.postings import Postings
 from plugins.cheque_import.readers import read_file, tlmc
 from plugins.cheque_import.records import Hasher
 from plugins.cheque_import.settings import ChequeSettings, DepositAccount
+
+_CHUNK = 1000
 
 
 class Slips:
@@ -89,13 +94,85 @@ class Slips:
             )
         for left in self._unbooked(regie):
             self._postings.bank(left)
+        for cheque in cheques:
+            self._postings.bank(cheque)
+        paid = [number for one in cheques for number in self._postings.payments(one)]
+        remittance = self._ctx.remittances.make(regie, Means.CHEQUE, paid)
+        return self._freeze(regie, cheques, remittance)
+
+    def follow(self, remittance_id: int, intake: Intake) -> None:
+        """Have a slip for the cheques of a remittance that core's own page made; or cancel it.
+
+        A cheque that was taken at the counter a moment ago is noted first.
+        """
+        remittance = self._ctx.remittances.get(remittance_id)
+        if remittance is None:
+            return
+        history.hold(self._ctx, remittance.regie)
+        deposit = self._ctx.session.scalars(
+            select(ChequeDeposit).where(
+                ChequeDeposit.tenant_id == self._ctx.town.slug,
+                ChequeDeposit.remittance_id == remittance_id,
+            )
+        ).one_or_none()
+        if not remittance.in_force:
+            if deposit is not None and deposit.cancelled_at is None:
+                self._cancel(deposit)
+            return
+        if deposit is not None:
+            return
+        paid = [number for number, means in remittance.payments.items() if means == Means.CHEQUE]
+        for number in paid:
+            intake.taken_at_counter(number)
+        cheques = self._of_payments(paid)
+        if cheques:
+            self._freeze(remittance.regie, cheques, remittance)
+
+    def _cancel(self, deposit: ChequeDeposit) -> None:
+        """Take the cheques off a slip whose remittance was cancelled: the next one takes them."""
+        deposit.cancelled_at = self._ctx.clock.now()
+        cheques = self._ctx.session.scalars(
+            select(Cheque)
+            .where(
+                Cheque.tenant_id == self._ctx.town.slug,
+                Cheque.deposit_id == deposit.id,
+                Cheque.state != ChequeState.BOUNCED,
+            )
+            .order_by(Cheque.id)
+            .with_for_update()
+        ).all()
+        for cheque in cheques:
+            cheque.deposit_id = None
+            history.note(self._ctx, cheque, self._actor, "withdrawn", slip=name_of(deposit))
+        self._ctx.session.flush()
+
+    def _of_payments(self, payment_ids: Sequence[int]) -> list[Cheque]:
+        """The cheques of these payments that are on no slip."""
+        found: list[Cheque] = []
+        for start in range(0, len(payment_ids), _CHUNK):
+            found += self._ctx.session.scalars(
+                select(Cheque)
+                .where(
+                    Cheque.tenant_id == self._ctx.town.slug,
+                    Cheque.payment_id.in_(payment_ids[start : start + _CHUNK]),
+                    Cheque.deposit_id.is_(None),
+                )
+                .with_for_update()
+            )
+        return sorted(found, key=lambda cheque: (cheque.slip, cheque.rank, cheque.id))
+
+    def _freeze(
+        self, regie: str, cheques: Sequence[Cheque], remittance: RemittanceInfo
+    ) -> ChequeDeposit:
         today = history.today(self._ctx)
         account = self._settings.deposit.get(regie) or DepositAccount(depositor=self._label(regie))
         deposit = ChequeDeposit(
             tenant_id=self._ctx.town.slug, regie=regie, year=today.year,
             number=history.next_number(self._ctx, f"deposit/{regie}/{today.year}"), made_on=today,
             actor=self._actor, depositor=account.depositor, account=account.account,
-            siret=account.siret, count=len(cheques), total=total,
+            siret=account.siret, count=len(cheques),
+            total=sum(cheque.amount for cheque in cheques), remittance_id=remittance.id,
+            remittance=remittance.name,
         )  # fmt: skip
         self._ctx.session.add(deposit)
         self._ctx.session.flush()
@@ -108,7 +185,6 @@ class Slips:
                 )
             )  # fmt: skip
             cheque.deposit_id = deposit.id
-            self._postings.bank(cheque)
             history.note(self._ctx, cheque, self._actor, "deposited", slip=name_of(deposit))
         self._ctx.session.flush()
         return deposit

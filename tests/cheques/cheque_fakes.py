@@ -38,6 +38,30 @@ class FakePayment:
     note: str = ""
 
 
+class FakeRemittances:
+    """Remittances by number; the tests over a real database say what core refuses."""
+
+    def __init__(self):
+        self.made = {}
+
+    def make(self, regie, means, payment_ids, *, note=""):
+        from core.plugin import RemittanceInfo
+
+        assert payment_ids
+        assert not [i for i in payment_ids if any(i in one.payments for one in self.made.values() if one.in_force)]
+        number = len(self.made) + 1
+        self.made[number] = RemittanceInfo(
+            number, regie, f"V-2025-{regie}-{number:04d}", date(2025, 11, 24), 0, True, dict.fromkeys(payment_ids, means)
+        )
+        return self.made[number]
+
+    def get(self, remittance_id):
+        return self.made.get(remittance_id)
+
+    def replace(self, old, new):
+        pass
+
+
 @dataclass
 class FakeTown:
     """Everything is public, so that tests can look and meddle."""
@@ -49,6 +73,7 @@ class FakeTown:
     handed_over: set[int] = field(default_factory=set)
     recorded: dict[str, FakePayment] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
+    remitted: FakeRemittances = field(default_factory=FakeRemittances)
 
     town = TownInfo(
         "ville", "Ville de Démo", "http://localhost/ville", ("fr",),
@@ -74,6 +99,10 @@ class FakeTown:
     @property
     def payments(self):
         return self
+
+    @property
+    def remittances(self):
+        return self.remitted
 
     def settings(self, _plugin):
         return SETTINGS
