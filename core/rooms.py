@@ -7,6 +7,7 @@ import core.families.models
 import core.imports.layout_models
 import core.imports.models
 import core.imports.upload_models
+import core.invoices.handover_models
 import core.invoices.models
 import core.journal.models
 import core.messages.models
@@ -42,6 +43,7 @@ VIEWS = (
     "core.credits.office",
     "core.books.office",
     "core.books.bank",
+    "core.books.office_handovers",
     "core.books.office_remittances",
     "core.overview.office",
     "core.overview.health_page",

@@ -39,6 +39,7 @@ from core.imports.service import Imports
 from core.imports.uploads import Uploads
 from core.invoices.bills import Bills
 from core.invoices.handling import Billing
+from core.invoices.handovers import Handovers
 from core.invoices.lists import InvoiceList
 from core.invoices.papers import InvoicePapers, PapersAhead
 from core.invoices.service import Invoices
@@ -699,6 +700,13 @@ class UnitOfWork:
         """Invoices in the hands of agents."""
         return Billing(
             self.session, self.config.slug, self.clock, ledger=self.ledger, audit=self.audit
+        )
+
+    @cached_property
+    def handovers(self) -> Handovers:
+        """Lists of invoices for the trésorerie."""
+        return Handovers(
+            self.session, self.config.slug, self.clock, billing=self.billing, audit=self.audit
         )
 
     @cached_property

@@ -32,7 +32,7 @@ from core.books.models import Remittance, RemittanceEntry, RemittanceLine
 from core.books.period import midnight
 from core.journal.models import EntryKind, JournalEntry
 from core.journal.service import Journal
-from core.journal.sums import CAME, OF_MONEY
+from core.journal.sums import OF_MONEY
 from core.payments.models import Payment
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS, today

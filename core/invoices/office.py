@@ -77,7 +77,9 @@ def act(request: Request) -> Response:
             billing.set_debit(invoice_id, debit=True, on=_debit_day(request))
             message = _("La facture est de nouveau prélevée.")
         elif action == "take_back":
-            billing.take_back(invoice_id)
+            request.ctx.handovers.take_back(
+                invoice_id, recalled=request.agent.is_regisseur
+            )
             message = _("La facture est de nouveau payable ici.")
         elif action == "link":
             billing.link(invoice_id, _chosen(request.POST.get("origin", "")))

@@ -43,6 +43,7 @@ def dashboard(request: Request) -> dict[str, Any]:
         "uploads": request.ctx.uploads.waiting(),
         "others": todo(request),
         "over_ceilings": request.ctx.accounts.remittances.over_ceilings(),
+        "unlisted": request.ctx.handovers.waiting(),
         "open_months": request.ctx.accounts.closings.still_open(request.ctx.accounts.regies()),
     }
 

@@ -102,6 +102,11 @@ OFFICE = {
     "office_remittance_file": (
         r"/regie/comptes/versements/{id:[0-9]{1,18}}.{format:csv|xlsx|pdf}"
     ),
+    "office_handovers": "/regie/comptes/transmissions",
+    "office_handover": r"/regie/comptes/transmissions/{id:[0-9]{1,18}}",
+    "office_handover_file": (
+        r"/regie/comptes/transmissions/{id:[0-9]{1,18}}.{format:csv|xlsx|pdf}"
+    ),
     "office_entries": "/regie/comptes/ecritures",
     "office_credits": "/regie/avoirs",
     "office_credit": r"/regie/avoirs/{id:[0-9]{1,18}}",

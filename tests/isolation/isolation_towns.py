@@ -224,6 +224,10 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
                 )
             ).one()
         )
+    portal.publish(record(f"{slug}-{family}-late", family=family), slug=slug)
+    with portal.town(slug) as town:
+        (late,) = town.invoices.by_number(f"{slug}-{family}-late")
+        found.ids["handover"] = town.handovers.make("CANTINE", [late.id]).id
     if "cheque_import" in portal.runtime.config(slug).enabled:
         _bring_a_cheque(portal, found, numbers[0])
     if "planning" in portal.runtime.config(slug).enabled:

@@ -232,6 +232,13 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_remittance_file", "GET"): [
         Line(OFFICE, path={"id": Id("remittance"), "format": "csv"})
     ],
+    ("office_handovers", "GET"): page(OFFICE),
+    ("office_handovers", "POST"): page(OFFICE, 422),
+    ("office_handover", "GET"): one(OFFICE, "handover"),
+    ("office_handover", "POST"): one(OFFICE, "handover", 422, form={"action": "cancel"}),
+    ("office_handover_file", "GET"): [
+        Line(OFFICE, path={"id": Id("handover"), "format": "csv"})
+    ],
     ("office_credits", "GET"): page(OFFICE),
     ("office_credit", "GET"): one(OFFICE, "credit"),
     ("office_credit", "POST"): one(OFFICE, "credit", 422, form={"action": "pay"}),

@@ -47,6 +47,9 @@ def actions() -> dict[str, str]:
         "family.erasure_asked": _("Effacement demandé, après l’arrêté des mois"),
         "family.exported": _("Données de la famille exportées"),
         "family.merged": _("Doublon fusionné"),
+        "handover.made": _("Liste transmise à la trésorerie"),
+        "handover.left": _("Liste partie à la trésorerie"),
+        "handover.cancelled": _("Liste reprise à la trésorerie"),
         "import.done": _("Fichier importé"),
         "import.published": _("Import publié"),
         "import.scheduled": _("Publication programmée"),
@@ -120,6 +123,7 @@ ROUTES = {
     "news": "office_news",
     "agent": "office_agent",
     "remittance": "office_remittance",
+    "handover": "office_handover",
 }
 """Route of a subject's page, by kind of subject."""
 
@@ -142,6 +146,7 @@ def subject(name: str, names: dict[str, str]) -> str:
         "credit": _("Avoir"),
         "day": _("Jour"),
         "remittance": _("Versement"),
+        "handover": _("Liste"),
     }
     if kind not in words:
         return names.get(name, name)

@@ -1,0 +1,290 @@
+"""Handing invoices over to the trésorerie: a list is made, leaves, or is taken back before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy.orm import Session
+
+from core.api.context import Clock
+from core.api.errors import UserError
+from core.families.models import Family
+from core.invoices.handling import Billing
+from core.invoices.handover_models import Handover, HandoverLine
+from core.invoices.models import Invoice, InvoiceState
+from core.platform.audit.service import Audit
+from core.platform.clock import today
+from core.platform.errors import NotFoundError
+from core.platform.i18n import gettext as _
+from core.platform.templating import money
+
+PER_PAGE = 50
+LONGEST_REASON = 200
+
+
+class Handovers:
+    """The lists of one town's régies."""
+
+    def __init__(
+        self, session: Session, tenant: str, clock: Clock, *, billing: Billing, audit: Audit
+    ) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._clock = clock
+        self._billing = billing
+        self._audit = audit
+
+    def unlisted(self, regie: str) -> Sequence[Any]:
+        """Invoices that went over by themselves or one by one, and are on no list yet."""
+        return self._session.execute(
+            select(Invoice, Family, Invoice.left.label("left"))
+            .join(Family, _of_invoice())
+            .where(
+                Invoice.regie == regie,
+                Invoice.tenant_id == self._tenant,
+                Invoice.state == InvoiceState.HANDED_OVER,
+                Invoice.left > 0,
+                ~self._listed(),
+            )
+            .order_by(Family.code, Invoice.due_on, Invoice.id)
+        ).all()
+
+    def waiting(self) -> dict[str, int]:
+        """Number of invoices that wait for a list, by régie."""
+        rows = self._session.execute(
+            select(Invoice.regie, func.count())
+            .where(
+                Invoice.tenant_id == self._tenant,
+                Invoice.state == InvoiceState.HANDED_OVER,
+                Invoice.left > 0,
+                ~self._listed(),
+            )
+            .group_by(Invoice.regie)
+            .order_by(Invoice.regie)
+        )
+        return {row.regie: int(row[1]) for row in rows}
+
+    def make(
+        self, regie: str, invoice_ids: Collection[int], *, expected: int | None = None
+    ) -> Handover:
+        """Hand these invoices over on one list; those that went over already are put on it.
+
+        Raises:
+            UserError: an invoice is paid, being paid, on a list, or of another régie; or the sum
+                (cents) is not the one that the agent confirmed.
+        """
+        wanted = sorted(set(invoice_ids))
+        if not wanted:
+            raise UserError(_("Cochez les factures à transmettre."))
+        for invoice_id in wanted:  # In the order in which everybody locks invoices.
+            if self._billing.get(invoice_id).state != InvoiceState.HANDED_OVER:
+                self._billing.hand_over(invoice_id)
+        self._session.flush()
+        # One list after the other: its number has no gap, and no invoice is on two.
+        name = func.hashtextextended(f"{self._tenant}/{regie}", 3)
+        self._session.execute(select(func.pg_advisory_xact_lock(name)))
+        rows = self._session.execute(
+            select(Invoice.id, Invoice.left.label("left"))
+            .join(Family, _of_invoice())
+            .where(
+                Invoice.tenant_id == self._tenant,
+                Invoice.regie == regie,
+                Invoice.id.in_(wanted),
+                Invoice.state == InvoiceState.HANDED_OVER,
+                Invoice.left > 0,
+                ~self._listed(),
+            )
+            .order_by(Family.code, Invoice.due_on, Invoice.id)
+        ).all()
+        total = sum(row.left for row in rows)
+        if len(rows) != len(wanted) or expected not in {None, total}:
+            raise UserError(
+                _("Ces factures ont changé entre-temps : leur total est de %(total)s. Vérifiez.")
+                % {"total": money(total)}
+            )
+        now = self._clock.now()
+        year = today(now).year
+        last = self._session.scalar(
+            select(func.max(Handover.number)).where(
+                Handover.tenant_id == self._tenant,
+                Handover.regie == regie,
+                Handover.year == year,
+            )
+        )
+        made = Handover(
+            tenant_id=self._tenant,
+            regie=regie,
+            year=year,
+            number=(last or 0) + 1,
+            made_at=now,
+            count=len(rows),
+            total=total,
+            actor=self._audit.actor,
+        )
+        self._session.add(made)
+        self._session.flush()
+        self._session.add_all(
+            HandoverLine(
+                tenant_id=self._tenant,
+                handover_id=made.id,
+                rank=rank,
+                invoice_id=row.id,
+                amount=row.left,
+            )
+            for rank, row in enumerate(rows, start=1)
+        )
+        self._session.flush()
+        self._write("handover.made", made, amount=total)
+        return made
+
+    def leave(self, handover_id: int) -> None:
+        """Note that a list went to the trésorerie: it is taken back no more.
+
+        Raises:
+            UserError: it left already, or was taken back.
+        """
+        self._change(handover_id, left_at=self._clock.now(), left_by=self._audit.actor)
+        self._write("handover.left", self.get(handover_id))
+
+    def cancel(self, handover_id: int, *, reason: str) -> None:
+        """Take a whole list back before it leaves: its invoices are payable here again.
+
+        Raises:
+            UserError: it left, or was taken back already.
+        """
+        now = self._clock.now()
+        self._change(
+            handover_id,
+            cancelled_at=now,
+            cancelled_by=self._audit.actor,
+            cancel_reason=reason[:LONGEST_REASON],
+        )
+        lines = self._session.scalars(
+            select(HandoverLine)
+            .where(
+                HandoverLine.tenant_id == self._tenant,
+                HandoverLine.handover_id == handover_id,
+                HandoverLine.taken_back_at.is_(None),
+            )
+            .order_by(HandoverLine.invoice_id)
+        ).all()
+        for line in lines:
+            if self._billing.get(line.invoice_id).state == InvoiceState.HANDED_OVER:
+                self._billing.take_back(line.invoice_id)
+            line.taken_back_at = now
+        self._session.flush()
+        self._write("handover.cancelled", self.get(handover_id), reason=reason)
+
+    def take_back(self, invoice_id: int, *, recalled: bool) -> None:
+        """Take one invoice back; from a list that left only if the trésorerie gave it back.
+
+        Raises:
+            UserError: it was not handed over, or its list left and it was not `recalled`.
+        """
+        row = self._session.execute(
+            select(HandoverLine, Handover)
+            .join(
+                Handover,
+                and_(
+                    Handover.tenant_id == HandoverLine.tenant_id,
+                    Handover.id == HandoverLine.handover_id,
+                ),
+            )
+            .where(
+                HandoverLine.tenant_id == self._tenant,
+                HandoverLine.invoice_id == invoice_id,
+                HandoverLine.taken_back_at.is_(None),
+            )
+        ).one_or_none()
+        if row and row.Handover.left_at and not recalled:
+            raise UserError(
+                _(
+                    "La liste %(name)s est partie : seul le régisseur reprend une de ses "
+                    "factures, quand la trésorerie la rend."
+                )
+                % {"name": row.Handover.name}
+            )
+        self._billing.take_back(invoice_id)
+        if row:
+            row.HandoverLine.taken_back_at = self._clock.now()
+
+    def get(self, handover_id: int) -> Handover:
+        """One list. Raises `NotFoundError` when there is none."""
+        found = self._session.scalar(
+            select(Handover)
+            .where(Handover.tenant_id == self._tenant, Handover.id == handover_id)
+            .execution_options(populate_existing=True)
+        )
+        if found is None:
+            raise NotFoundError
+        return found
+
+    def page(self, regie: str, *, before: int | None = None) -> tuple[list[Handover], int | None]:
+        """The lists of a régie, the last one first, and the id that the next page follows."""
+        query = (
+            select(Handover)
+            .where(Handover.tenant_id == self._tenant, Handover.regie == regie)
+            .order_by(Handover.id.desc())
+            .limit(PER_PAGE + 1)
+        )
+        if before is not None:
+            query = query.where(Handover.id < before)
+        rows = list(self._session.scalars(query))
+        return rows[:PER_PAGE], rows[PER_PAGE - 1].id if len(rows) > PER_PAGE else None
+
+    def lines(self, handover_id: int) -> Sequence[Any]:
+        """The lines of a list with their invoices and families, in order."""
+        return self._session.execute(
+            select(HandoverLine, Invoice, Family)
+            .join(
+                Invoice,
+                and_(
+                    Invoice.tenant_id == HandoverLine.tenant_id,
+                    Invoice.id == HandoverLine.invoice_id,
+                ),
+            )
+            .join(Family, _of_invoice())
+            .where(
+                HandoverLine.tenant_id == self._tenant, HandoverLine.handover_id == handover_id
+            )
+            .order_by(HandoverLine.rank)
+        ).all()
+
+    def _listed(self) -> ColumnElement[bool]:
+        return exists().where(
+            HandoverLine.tenant_id == Invoice.tenant_id,
+            HandoverLine.invoice_id == Invoice.id,
+            HandoverLine.taken_back_at.is_(None),
+        )
+
+    def _change(self, handover_id: int, **values: Any) -> None:
+        changed = self._session.scalar(
+            update(Handover)
+            .where(
+                Handover.tenant_id == self._tenant,
+                Handover.id == handover_id,
+                Handover.left_at.is_(None),
+                Handover.cancelled_at.is_(None),
+            )
+            .values(**values)
+            .returning(Handover.id)
+            .execution_options(synchronize_session=False)
+        )
+        if changed is None:
+            found = self.get(handover_id)
+            raise UserError(
+                _("Cette liste est déjà partie.")
+                if found.left_at
+                else _("Cette liste est déjà reprise.")
+            )
+
+    def _write(self, action: str, made: Handover, **details: Any) -> None:
+        self._audit.write(
+            action, f"handover:{made.id}", regie=made.regie, number=made.name, **details
+        )
+
+
+def _of_invoice() -> ColumnElement[bool]:
+    return and_(Family.tenant_id == Invoice.tenant_id, Family.id == Invoice.family_id)

@@ -1,0 +1,138 @@
+"""Lists for the trésorerie: previewed, confirmed, numbered, kept, taken back until they leave."""
+
+from __future__ import annotations
+
+import csv
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core.agents.models import Role
+from core.api.errors import UserError
+from core.api.payments import Means
+from core.testing.portal import record
+
+PAGE = "/regie/comptes/transmissions?regie=CANTINE"
+
+
+@pytest.fixture
+def late(work, portal, make_office):
+    """The end of April: three invoices are late, one of them alone below 15 €."""
+    portal.publish(record("small", family="F003", amount=900, debtor="PETIT Zoé"))
+    portal.clock.pass_time(days=50)
+    return make_office().enter(email="april@valmont.fr")
+
+
+def ids(portal, *numbers):
+    with portal.town() as town:
+        return [town.invoices.by_number(number)[0].id for number in numbers]
+
+
+def make(portal, *numbers, **options):
+    wanted = ids(portal, *numbers)
+    with portal.town() as town:
+        return town.handovers.make("CANTINE", wanted, **options)
+
+
+def handed_over(portal, number):
+    with portal.town() as town:
+        return town.invoices.by_number(number)[0].handed_over
+
+
+def test_a_list_is_chosen_shown_confirmed_and_kept(late, portal):
+    page = late.get("/regie/comptes?regie=CANTINE").click("Transmission à la trésorerie")
+    form = late.form(page, "invoice")
+    ticked = {box._value: box.checked for box in form.fields["invoice"]}
+    assert ticked == dict(zip(map(str, ids(portal, "1", "2", "9", "small")), [True, True, True, False], strict=True))
+    page = form.submit("action", value="preview")
+    assert "Transmettre 3 factures" in page
+    assert not handed_over(portal, "1"), "a preview does nothing"
+    page = late.follow(late.form(page, "montant").submit("action", value="confirm"))
+    assert "T-2026-CANTINE-0001" in page
+    assert handed_over(portal, "1")
+    assert not handed_over(portal, "small")
+    path = page.request.path.removeprefix("/valmont")
+    rows = list(csv.reader(io.StringIO(late.get(path + ".csv").body.decode("utf-8-sig")), delimiter=";"))
+    assert [(row[4], row[-1]) for row in rows[1:]] == [("1", "56,87"), ("2", "10,00"), ("9", "56,87"), ("", "123,74")]
+    assert rows[1][1] == "DURAND Camille"
+    assert late.get(path + ".pdf").content_type == "application/pdf"
+    assert late.get(path + ".xlsx").status_int == 200
+    with portal.town() as town:  # What is paid at the trésorerie, or erased, changes nothing of the list.
+        assert town.handovers.get(int(path.rpartition("/")[2])).total == 12374
+
+
+def test_what_changed_since_it_was_shown_is_shown_again(late, portal):
+    page = late.form(late.get(PAGE), "invoice").submit("action", value="preview")
+    with portal.town() as town:
+        invoice = town.invoices.by_number("1")[0]
+        town.payments.record(
+            regie="CANTINE", family_id=invoice.family_id, means=Means.CASH, amount=100, paid_at=town.clock.now(),
+            payer="x", shares=[(invoice.id, 100)], key="meanwhile",
+        )  # fmt: skip
+    page = late.form(page, "montant").submit("action", value="confirm", expect_errors=True)
+    assert page.status_int == 422
+    assert "ont changé entre-temps" in page
+    assert not handed_over(portal, "1")
+
+
+def test_a_list_is_taken_back_until_it_leaves(late, portal):
+    made = make(portal, "1", "2")
+    page = late.get(f"/regie/comptes/transmissions/{made.id}")
+    assert late.press(page, "cancel", reason="").status_int == 422
+    page = late.press(page, "cancel", reason="Oubli")
+    assert "Oubli" in page
+    assert not handed_over(portal, "1")
+    again = make(portal, "1")
+    assert again.number == 2
+    page = late.press(late.get(f"/regie/comptes/transmissions/{again.id}"), "leave")
+    assert "Reprendre cette liste" not in page
+    for act in (lambda town: town.handovers.cancel(again.id, reason="x"), lambda town: town.handovers.leave(again.id)):
+        with pytest.raises(UserError, match="déjà partie"), portal.town() as town:
+            act(town)
+    assert handed_over(portal, "1")
+
+
+def test_one_invoice_of_a_list_that_left_comes_back_by_the_regisseur_alone(late, portal, make_office):
+    made = make(portal, "1", "2")
+    with portal.town() as town:
+        town.handovers.leave(made.id)
+    (first, second) = ids(portal, "1", "2")
+    agent = make_office().enter(Role.AGENT, email="agent@valmont.fr")
+    page = agent.press(agent.get(f"/regie/factures/{first}"), "take_back")
+    assert page.status_int == 422
+    assert "est partie" in page
+    assert "de nouveau payable" in late.press(late.get(f"/regie/factures/{first}"), "take_back")
+    page = late.get(f"/regie/comptes/transmissions/{made.id}")
+    assert page.html.find("tfoot").get_text().count("10,00") == 1
+    assert handed_over(portal, "2")
+    assert make(portal, "1").number == 2
+    assert second
+
+
+def test_what_went_over_by_itself_waits_for_its_list(late, portal):
+    (one,) = ids(portal, "9")
+    with portal.town() as town:
+        town.billing.hand_over(one)
+    page = late.get().click("Préparer la liste")
+    assert "déjà passée" in page
+    assert make(portal, "9").count == 1
+    with portal.town() as town:
+        assert town.handovers.waiting() == {}
+    with pytest.raises(UserError, match="ont changé"):
+        make(portal, "9")
+    with pytest.raises(UserError, match="Cochez"):
+        make(portal)
+
+
+def test_no_invoice_is_on_two_lists_made_at_once(late, portal):
+    def one(_at):
+        try:
+            return make(portal, "1", "2").number
+        except UserError:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [number for number in pool.map(one, range(4)) if number]
+    assert made == [1]
+    assert make(portal, "9").number == 2
