@@ -26,6 +26,7 @@ from plugins.planning.models import (
 )
 from plugins.planning.rules import (
     AFTER,
+    NEVER,
     TAKEN,
     Cell,
     Decision,
@@ -116,6 +117,7 @@ class Answer:
 
     def as_json(self) -> dict[str, Any]:
         """The answer for the proof."""
+        deadline = self.decision.deadline
         return {
             "child": self.asked.child_id,
             "service": self.asked.service,
@@ -123,6 +125,7 @@ class Answer:
             "wish": self.asked.wish.value,
             "verdict": self.decision.verdict.value,
             "why": self.decision.why.value if self.decision.why else "",
+            "deadline": deadline.isoformat() if deadline not in (None, NEVER) else "",
         }
 
 

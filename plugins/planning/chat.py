@@ -265,9 +265,9 @@ class PlanningSkill:
             if not words:
                 words = [_("Il n’y a rien à changer.")]
             return ChatAnswer("\n".join(words), self._portal())
-        title = _("Voulez-vous confirmer ?")
+        title = _("Si vous confirmez :")
         button = ChatButton(_("Confirmer"), self._written(told))
-        return ChatAnswer("\n".join([*words, title]), ((button,), *self._portal()))
+        return ChatAnswer("\n".join([title, *words]), ((button,), *self._portal()))
 
     def _wishes(
         self, book: Book, told: _Told, children: Sequence[int], today: date

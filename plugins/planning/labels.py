@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from core.plugin import PARIS
 from core.plugin import gettext as _
@@ -80,12 +82,22 @@ def verdict(value: Verdict, why: Why | None, deadline: datetime | None) -> str:
     return {
         Verdict.BOOK: _("réservé"),
         Verdict.BOOK_LATE: _("réservé hors délai"),
-        Verdict.WAIT: _("complet : inscrit sur la liste d’attente"),
+        Verdict.WAIT: _("complet, inscrit sur la liste d’attente"),
         Verdict.RESTORE: _("l’enfant viendra, l’annonce d’absence est retirée"),
         Verdict.CANCEL: _("annulé"),
         Verdict.ABSENCE: _("absence notée ; il est trop tard pour annuler la réservation"),
         Verdict.NOTHING: _("rien ne change"),
     }[value]
+
+
+def proved(answer: Mapping[str, Any]) -> str:
+    """Result of a wish as the proof keeps it (`Answer.as_json`)."""
+    said = answer.get("deadline", "")
+    return verdict(
+        Verdict(answer["verdict"]),
+        Why(answer["why"]) if answer["why"] else None,
+        datetime.fromisoformat(said) if said else None,
+    )
 
 
 def refusal(why: Why | None, deadline: datetime | None = None) -> str:

@@ -12,7 +12,6 @@ from core.plugin import gettext as _
 from plugins.planning import labels
 from plugins.planning.book import Outcome
 from plugins.planning.models import PlanningRequest
-from plugins.planning.rules import Verdict, Why
 from plugins.planning.settings import PlanningSettings
 
 PROOF, PLACE, CLOSED, REMINDER = "proof", "place", "closed", "reminder"
@@ -89,9 +88,7 @@ class ProofKind(_Kind):
                 "child": names.get(answer["child"], ""),
                 "service": self._service(answer["service"]),
                 "day": labels.day(date.fromisoformat(answer["day"])),
-                "answer": labels.verdict(
-                    Verdict(answer["verdict"]), Why(answer["why"]) if answer["why"] else None, None
-                ),
+                "answer": labels.proved(answer),
             }
             for answer in row.answers
         ]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from diary import Diary, written
 from test_delivery import Parent
 
 from core.plugin import (
@@ -27,47 +28,6 @@ modifier. Les boutons sont entre crochets.
 CHAT = 1001
 
 
-class Diary:
-    """Notes what the parent does and what then stands in the chat."""
-
-    def __init__(self, parent):
-        self.parent = parent
-        self.lines = [HEAD]
-        self.seen = len(parent.messages)
-
-    def day(self, title):
-        self.lines.append(f"\n## {title}\n")
-
-    def types(self, text):
-        self.lines.append(f"**Parent** : {text}\n")
-        self.parent.types(text)
-        self._note()
-
-    def taps(self, label):
-        self.lines.append(f"**Parent** touche [{label}]\n")
-        before = len(self.parent.messages)
-        shown = self.parent.taps(label)
-        if len(self.parent.messages) == before:
-            self._say(shown)
-        self._note()
-
-    def arrives(self):
-        self._note()
-
-    def _note(self):
-        for message in self.parent.messages[self.seen :]:
-            if message["from"]["is_bot"]:
-                self._say(message)
-        self.seen = len(self.parent.messages)
-
-    def _say(self, message):
-        text = message.get("text") or f"📎 {message['document']['file_name']}\n{message['caption']}"
-        rows = message.get("reply_markup", {}).get("inline_keyboard", [])
-        lines = [f"> {line}".rstrip() for line in text.splitlines()]
-        lines += [f">\n> {' '.join('[' + b['text'] + ']' for b in row)}" for row in rows]
-        self.lines.append("\n".join(lines) + "\n")
-
-
 def test_a_parents_month_reads_as_it_is_written(simulator, live):
     town, courier = live
     town.town = replace(
@@ -85,7 +45,7 @@ def test_a_parents_month_reads_as_it_is_written(simulator, live):
     parent = Parent(simulator, live)
     parent.links(family)
     channel = TelegramChannel(town, courier)
-    diary = Diary(parent)
+    diary = Diary(parent, HEAD)
 
     diary.day("2 mars : deux factures arrivent")
     town.clock.time = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -131,7 +91,5 @@ def test_a_parents_month_reads_as_it_is_written(simulator, live):
     diary.types("arrêtez de m’envoyer des messages")
     diary.taps("Oui, désactiver")
 
-    played = re.sub(r"[\u00a0\u202f]", " ", "\n".join(diary.lines))
-    played = re.sub(r"facture-\d+|recu-\d+", lambda found: found[0].partition("-")[0], played)
-    written = re.sub(r"[\u00a0\u202f]", " ", WRITTEN.read_text("utf-8")) if WRITTEN.exists() else ""
-    assert played == written, played
+    played = re.sub(r"facture-\d+|recu-\d+", lambda found: found[0].partition("-")[0], diary.played())
+    assert played == written(WRITTEN), played

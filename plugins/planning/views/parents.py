@@ -27,7 +27,6 @@ from plugins.planning.rules import (
     State,
     Verdict,
     Weeks,
-    Why,
     Wish,
     decide,
 )
@@ -279,13 +278,12 @@ def proof_lines(
     found = []
     for answer in row.answers:
         service = book.services.get(answer["service"])
-        why = Why(answer["why"]) if answer["why"] else None
         found.append(
             (
                 names.get(answer["child"], ""),
                 service.label if service else answer["service"],
                 labels.day(date.fromisoformat(answer["day"])),
-                labels.verdict(Verdict(answer["verdict"]), why, None),
+                labels.proved(answer),
             )
         )
     return found
