@@ -262,11 +262,21 @@ class Desk:
                 .order_by(PlanningChange.id)
             )
         }
+        # Another closure may still hold, of one place or of all.
+        still = set(
+            self._ctx.session.scalars(
+                select(PlanningClosure.place).where(
+                    PlanningClosure.tenant_id == self._tenant,
+                    PlanningClosure.day == day,
+                    PlanningClosure.service.in_(["", service]),
+                )
+            )
+        )
         return self._turn(
             day, [service], place,
             lambda row: (
                 State(latest.get(row.child_id, State.CANCELLED))
-                if row.state == State.CLOSED
+                if row.state == State.CLOSED and not still & {"", row.place}
                 else None
             ),
             _("réouverture"), is_open=True,

@@ -12,7 +12,7 @@ from core.plugin import gettext as _
 from plugins.planning import labels, tables
 from plugins.planning.book import Book
 from plugins.planning.models import PlanningBooking, PlanningOrder
-from plugins.planning.rules import DeadlineKind, Service, State, instant
+from plugins.planning.rules import NEVER, DeadlineKind, Service, State, instant
 from plugins.planning.settings import PlanningSettings
 
 ORDER = "order"
@@ -46,7 +46,7 @@ class Orders:
     def due(self, service: Service, day: date) -> datetime:
         """Time at which the day's order is frozen: the later deadline of adding and cancelling.
 
-        Where one has no deadline, the start of the day counts.
+        Where one has no deadline, or families may do neither, the start of the day counts.
         """
         ends = [
             instant(day, 0)
@@ -54,7 +54,8 @@ class Orders:
             else rule.instant(day, self._book.calendar)
             for rule in (service.add, service.cancel)
         ]
-        return max(ends)
+        end = max(ends)
+        return instant(day, 0) if end == NEVER else end
 
     def latest(self, service: str, day: date) -> PlanningOrder | None:
         """The order as the caterer knows it."""

@@ -13,10 +13,15 @@ from sqlalchemy import select
 from core.plugin import PARIS, Notification, TenantContext
 from plugins.planning import telling
 from plugins.planning.book import Book
-from plugins.planning.models import PlanningBooking, PlanningEnrolment, PlanningPattern
+from plugins.planning.models import (
+    PlanningBooking,
+    PlanningEnrolment,
+    PlanningHome,
+    PlanningPattern,
+)
 from plugins.planning.orders import Orders
 from plugins.planning.patterns import week_looks_like
-from plugins.planning.rules import TAKEN, Kind, Pattern, Service, State, Weeks, in_weeks
+from plugins.planning.rules import TAKEN, Home, Kind, Pattern, Service, State, Weeks, in_weeks
 from plugins.planning.settings import PlanningSettings
 
 HABIT_DAYS = 35
@@ -73,6 +78,18 @@ def first_deadline(book: Book, service: Service, monday: date) -> datetime | Non
         if service.opens(day, book.calendar)
     ]
     return min(ends, default=None)
+
+
+def _homes(ctx: TenantContext, children: Iterable[int]) -> dict[tuple[int, int], Home]:
+    table = PlanningHome
+    return {
+        (row.child_id, row.family_id): Home(Weeks(row.weeks), row.handover)
+        for row in ctx.session.scalars(
+            select(table).where(
+                table.tenant_id == ctx.town.slug, table.child_id.in_(list(children))
+            )
+        )
+    }
 
 
 def _notes(ctx: TenantContext, book: Book, week: Week) -> Iterable[Notification]:
@@ -140,10 +157,17 @@ def _notes(ctx: TenantContext, book: Book, week: Week) -> Iterable[Notification]
                 break
     children = ctx.families.children_by_id(told)
     families: dict[int, list[list[Any]]] = defaultdict(list)
+    homes = _homes(ctx, told)
     for child_id, child in children.items():
         for family_id in child.family_ids:
-            families[family_id] += told[child_id]
+            home = homes.get((child_id, family_id), Home())
+            # The week of the other home is the other home's to plan.
+            families[family_id] += [
+                line for line in told[child_id] if any(map(home.has, open_days[line[1]]))
+            ]
     for family_id, weeks in sorted(families.items()):
+        if not weeks:
+            continue
         yield Notification(
             f"{week.monday}/{week.until.isoformat()}/{family_id}",
             family_id,

@@ -12,6 +12,7 @@ import time
 import pytest
 from office_paths import *  # noqa: F403 - collected here, for the one demonstration of this file
 from paying import pay_by_card
+from planning_paths import *  # noqa: F403 - for the same reason
 from pypdf import PdfReader
 from visitor import DESK, PATIENCE, PHONE
 

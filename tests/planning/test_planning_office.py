@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -22,7 +23,8 @@ from plugins.planning.models import (
     PlanningChange,
     PlanningOrder,
 )
-from plugins.planning.rules import State
+from plugins.planning.orders import Orders
+from plugins.planning.rules import Deadline, DeadlineKind, State, Weeks
 
 
 @pytest.fixture
@@ -224,6 +226,46 @@ def test_reminders_before_the_deadline_for_an_empty_or_unusual_week(portal, busy
     portal.clock._now = at(2026, 3, 25, 9, 1)
     assert run() == [str(homes[0])]
     assert run() == [str(homes[0])]
+
+
+def test_a_home_is_reminded_of_its_own_weeks_alone(portal):
+    """Week 14 is even: the home of odd weeks cannot plan it, and hears nothing of it."""
+    one, children = family(portal, "F1", ("E1",))
+    two, _same = family(portal, "F2", ("E1",))
+    enrol(portal, children["E1"])
+    with portal.town() as town:
+        for home, weeks in ((one, Weeks.EVEN), (two, Weeks.ODD)):
+            desk(town).set_home(children["E1"], home, weeks, 0)
+    ask(portal, one, (children["E1"], "CANTINE", date(2026, 3, 16), "add"), key="habit")
+    portal.clock._now = at(2026, 3, 25, 9, 1)
+    with portal.town() as town:
+        work.remind(town, town.settings(plugin))
+    with portal.town() as town:
+        told = town.session.execute(
+            text("SELECT payload->'events'->0->>'family_id' FROM outbox WHERE payload->>'kind' = 'planning.reminder'")
+        ).scalars().all()
+    assert told == [str(one)]
+
+
+def test_a_day_that_another_closure_closes_stays_closed(portal, busy):
+    _homes, ids = busy
+    with portal.town() as town:
+        desk(town).close(MONDAY, {"CANTINE"}, "Jules-Ferry", "Travaux")
+    with portal.town() as town:
+        desk(town).close(MONDAY, {"CANTINE"}, "", "Grève")
+    with portal.town() as town:
+        assert desk(town).reopen(MONDAY, "CANTINE", "") == 0
+    assert {state_of(portal, child) for child in ids} == {"closed"}
+    with portal.town() as town:
+        assert desk(town).reopen(MONDAY, "CANTINE", "Jules-Ferry") == 3
+    assert [state_of(portal, child) for child in ids] == ["booked", "booked", "waiting"]
+
+
+def test_an_order_of_a_service_that_families_cannot_change_waits_for_the_day(portal):
+    with portal.town() as town:
+        book = book_of(town, actor="agent:1")
+        service = replace(book.services["CANTINE"], add=Deadline(DeadlineKind.NEVER), cancel=Deadline(DeadlineKind.NEVER))
+        assert Orders(town, book).due(service, MONDAY) == at(2026, 3, 29, 22)
 
 
 def test_the_export_has_each_day_once(portal, office, busy):
