@@ -75,6 +75,28 @@ class PluginContract:
                 json.dumps(data.get(plugin.name), default=str)
                 town.ask_plugins("family_erased", {"family_id": family.id})
 
+    def test_a_child_of_two_homes_is_one_child(self, plugin: Plugin[Any], towns: Portal) -> None:
+        """Both homes have sound lines and entries; homes that become one have one of each."""
+        before = _faults(plugin.name)
+        with towns.town(OWN) as town:
+            one, two = (town.families.open(code, "Camille").id for code in ("F811", "F812"))
+            child = town.families.add_child(one, "E811", "Zoé")
+            assert town.families.add_child(two, "E811").id == child.id
+        with towns.town(OWN) as town:
+            for language in ("fr", "en"):
+                with use(language):
+                    for family in (one, two):
+                        assert all(line.strip() for line in town.tile_lines(family).values())
+                    for name, entry in town.todo_entries():
+                        assert name == plugin.name
+                        assert entry.text.strip()
+                        assert entry.action.strip()
+        with towns.town(OWN) as town:
+            for _time in range(2):
+                town.ask_plugins("families_merged", {"kept": one, "gone": two})
+            json.dumps(town.ask_plugins("family_data", {"family_id": one}), default=str)
+        assert _faults(plugin.name) == before
+
     def test_it_speaks_all_languages_of_its_towns(
         self, plugin: Plugin[Any], towns: Portal
     ) -> None:

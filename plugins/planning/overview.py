@@ -32,7 +32,6 @@ def waiting_children(ctx: TenantContext) -> int:
 
 def tile(ctx: TenantContext, settings: PlanningSettings, family_id: int) -> str:
     """Until when the next week of the family's services can be changed; "" without any."""
-    book = Book(ctx, settings, actor="planning", family_id=family_id)
     children = [child.id for child in ctx.families.children(family_id)]
     if not children or not ctx.session.scalar(
         select(
@@ -43,6 +42,8 @@ def tile(ctx: TenantContext, settings: PlanningSettings, family_id: int) -> str:
         )
     ):
         return ""
+    # The calendar costs the first one of a process half a second: only where it is needed.
+    book = Book(ctx, settings, actor="planning", family_id=family_id)
     now = ctx.clock.now()
     today = now.astimezone(PARIS).date()
     monday = today - timedelta(days=today.weekday())
