@@ -6,21 +6,25 @@ As a script it keeps pictures of every page, to be looked at:
 
 from __future__ import annotations
 
+import json
 import mimetypes
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from axe_playwright_python.base import AxeResults
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from template_samples import STATIC, Pages, Sample, samples
 
+from tests.axe_rules import script, violations
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ORIGIN = "http://portail.test"
 POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
 SIZES = {"phone": (360, 740), "desk": (1280, 900)}
 LOGO = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 90 90"><circle cx="45" cy="45" r="44" fill="#276"/></svg>'
@@ -39,7 +43,11 @@ def browser() -> Iterator[Browser]:
 
 
 class Viewer:
-    """Shows samples; `complaints` gathers what the browser says against the page on show."""
+    """Shows samples; `complaints` gathers what the browser says against the page on show.
+
+    A server answers, not the test: a browser that is answered by hand keeps nothing, and would read
+    the style sheets and fonts of a hundred pages a hundred times.
+    """
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -49,20 +57,27 @@ class Viewer:
         self.final = False
         """What the state of a payment answers."""
         self.loads = 0
-        self._axe = Axe()
         self._pages = Pages()
         self._html = ""
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.route("**/*", self._answer)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Answer, self))
+        self._origin = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving, once the browser is gone."""
+        self._server.shutdown()
+        self._server.server_close()
 
     def show(self, sample: Sample, language: str = "fr") -> None:
         """Load the page of `sample`."""
-        # The page before this one may be about to load itself anew, which would end this visit.
-        self.page.goto("about:blank")
+        if "data-watch" in self._html:
+            # The page before this one may be about to load itself anew, which would end this visit.
+            self.page.goto("about:blank")
         self.complaints.clear()
         self._html = self._pages.render(sample, language)
-        self.page.goto(f"{ORIGIN}/page")
+        self.page.goto(f"{self._origin}/page")
 
     def view(self, size: str, scheme: str) -> None:
         """See the page at a size of `SIZES`, `scheme` being light or dark."""
@@ -78,41 +93,71 @@ class Viewer:
 
     def violations(self, rules: dict[str, Any]) -> str:
         """What axe has against the page, by some of its rules; empty if nothing."""
-        # Its script is half a megabyte, and stays with the page.
+        # As a file, the browser keeps what it understood of the script.
         if not self.page.evaluate("'axe' in window"):
-            self.page.evaluate(self._axe.axe_script)
-        options = {"runOnly": rules, "resultTypes": ["violations"]}
-        found = AxeResults(self.page.evaluate("options => axe.run(options)", options))
-        return found.generate_report() if found.violations_count else ""
+            self.page.add_script_tag(url=f"{self._origin}/axe.js")
+        return violations(self.page, rules)
 
-    def _answer(self, route: Route) -> None:
-        path = route.request.url.removeprefix(ORIGIN).partition("?")[0]
-        headers = {"Content-Security-Policy": POLICY}
+    def answer(self, path: str) -> Answer:
+        """The answer to a path."""
         if path == "/page":
             self.loads += 1
-            route.fulfill(body=self._html, content_type="text/html; charset=utf-8", headers=headers)
-        elif path == "/theme.css":
-            route.fulfill(body=self.theme, content_type="text/css")
-        elif path == "/logo":
-            route.fulfill(body=LOGO, content_type="image/svg+xml")
-        elif path.startswith("/static/"):
+            return Answer(self._html, "text/html; charset=utf-8")
+        if path == "/theme.css":
+            return Answer(self.theme, "text/css")
+        if path == "/logo":
+            return Answer(LOGO, "image/svg+xml", kept=True)
+        if path == "/axe.js":
+            return Answer(script(), "text/javascript; charset=utf-8", kept=True)
+        if path.startswith("/static/"):
             file = STATIC / path.removeprefix("/static/")
             kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-            route.fulfill(body=file.read_bytes(), content_type=kind)
-        elif path.endswith("/etat"):
-            route.fulfill(json={"state": "pending", "final": self.final})
-        elif path.endswith("/aller"):
-            route.fulfill(status=204, body="")  # Where a page leads by itself after a while.
-        else:
-            route.fulfill(status=404, body="")
+            return Answer(file.read_bytes(), kind, kept=True)
+        if path.endswith("/etat"):
+            return Answer(json.dumps({"state": "pending", "final": self.final}), "application/json")
+        # `aller`: where a page leads by itself after a while.
+        return Answer("", "text/plain", status=204 if path.endswith("/aller") else 404)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server answers."""
+
+    body: str | bytes
+    kind: str
+    kept: bool = False
+    """Whether the browser may keep it, as it may keep the portal's own files."""
+    status: int = 200
+
+
+class _Answer(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, viewer: Viewer, *args: Any) -> None:
+        self._viewer = viewer
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        answer = self._viewer.answer(self.path.partition("?")[0])
+        body = answer.body.encode() if isinstance(answer.body, str) else answer.body
+        self.send_response(answer.status)
+        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Cache-Control", "max-age=3600" if answer.kept else "no-store")
+        if answer.status != 204:
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: Any) -> None:
+        """Say nothing."""
 
 
 def main(folder: str, *names: str) -> None:
     """Keep a picture of each sample, phone and desk, light and dark."""
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
-    with browser() as chromium:
-        viewer = Viewer(chromium.new_page())
+    with browser() as chromium, closing(Viewer(chromium.new_page())) as viewer:
         for sample in samples():
             if names and sample.name not in names:
                 continue
