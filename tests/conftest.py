@@ -57,6 +57,15 @@ def process_as_found() -> Iterator[None]:
                 attrgetter(act)(sys.modules[module])()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def hashes_are_cheap() -> Iterator[None]:
+    """Hash cheaply in this process, also where a module's fixtures sign families in by the dozen."""
+    from core.testing.portal import cheap_hashes  # Late: pytest imports it, as a plugin.
+
+    with cheap_hashes():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def papers_are_accessible(process_as_found: None, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Check each paper that this process prints, whichever test and plugin asks for it: PDF/UA-1.

@@ -216,13 +216,28 @@ def installed_plugins(extensions: Extensions) -> Iterator[None]:
             discovered.cache_clear()
 
 
+_REAL_COST = dict(passwords.COST)
+
+
 @contextmanager
 def cheap_hashes() -> Iterator[None]:
     """Let codes and passwords be hashed, in this process, at a price that only tests may ask."""
-    cheap: dict[str, Any] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+    with _hashes_at({"time_cost": 1, "memory_cost": 8, "parallelism": 1}):
+        yield
+
+
+@contextmanager
+def real_hashes() -> Iterator[None]:
+    """Let codes and passwords be hashed at their real price again, within `cheap_hashes`."""
+    with _hashes_at(_REAL_COST):
+        yield
+
+
+@contextmanager
+def _hashes_at(cost: dict[str, Any]) -> Iterator[None]:
     with (
-        mock.patch.dict(passwords.COST, cheap),
-        mock.patch.object(passwords, "_PASSWORDS", PasswordHasher(**cheap)),
+        mock.patch.dict(passwords.COST, cost),
+        mock.patch.object(passwords, "_PASSWORDS", PasswordHasher(**cost)),
     ):
         yield
 
