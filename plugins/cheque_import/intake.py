@@ -66,8 +66,11 @@ class Intake:
     def import_file(
         self, name: str, content: bytes, *, regie: str, actor: str, slip: str = "",
         control_count: int | None = None, control_total: int | None = None,
+        right_lines: bool = False,
     ) -> Imported:  # fmt: skip
         """Store a file's cheques, all or none. The same file, or the same cheques, once.
+
+        `right_lines` takes the right lines of a list, and leaves the wrong ones out by name.
 
         `slip` names the pile when the file does not. Control totals are those written on the
         paper slip, in cents.
@@ -77,7 +80,9 @@ class Intake:
         """
         history.collecting(self._ctx, regie)
         digest = hashlib.sha256(content).hexdigest()
-        read = read_file(name, content, mapping=self.layout(), slip=slip)
+        read = read_file(
+            name, content, mapping=self.layout(), slip=slip, right_lines=right_lines
+        )
         history.hold(self._ctx, regie)
         before = self._batch(regie, digest)
         if read.problems and before is None:
@@ -92,7 +97,12 @@ class Intake:
         if before is not None:
             return Imported(before.id, already=True, known=len(lines), lines=lines)
         corrections, refused = self._corrections(wanted, existing, regie, name)
-        if problems or taken or refused:
+        left_out = read.left_out
+        if right_lines and not problems:
+            left_out = (*left_out, *(replace(one, left_out=True) for one in (*taken, *refused)))
+            there = {one.line for one in taken}
+            wanted = {key: one for key, one in wanted.items() if one.line not in there}
+        elif problems or taken or refused:
             return Imported(problems=(*problems, *taken, *refused))
         batch = ChequeBatch(
             tenant_id=self._ctx.town.slug, regie=regie, source=read.source, file_name=name[:200],
@@ -109,7 +119,7 @@ class Intake:
         known = repeated + len(wanted) - len(fresh) - len(corrections)
         return Imported(
             batch.id, new=len(fresh), known=known, corrected=len(corrections), lines=lines,
-            left_out=read.left_out,
+            left_out=left_out,
         )  # fmt: skip
 
     def cheques(self, lines: Sequence[tuple[int, str]]) -> list[tuple[int, Cheque]]:

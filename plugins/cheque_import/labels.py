@@ -94,6 +94,7 @@ def field(name: str) -> str:
         "code_famille": _("Code famille"),
         "date_cheque": _("Date du chèque"),
         "observations": _("Observations"),
+        "moyen": _("Moyen de paiement"),
     }.get(name, name)
 
 

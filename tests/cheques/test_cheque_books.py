@@ -351,3 +351,23 @@ def test_a_cheque_of_the_pile_is_not_corrected_at_the_counter(portal):
         found = next(one for one in cheques(town) if one.payment_id)
         intake = Intake(town, Hasher("k" * 32, town.town.slug))
         assert "menu Chèques" in corrected(town, intake, found.payment_id, "cash")
+
+
+def test_right_lines_enter_beside_a_place_that_is_taken(portal):
+    def pile(*rows):
+        return "\n".join((HEADER, *rows)).encode()
+
+    first = "R1;;1;0000011;;;;10,00;DURAND;;;;;"
+    with portal.town() as town:
+        intake = Intake(town, Hasher("k" * 32, town.town.slug))
+        assert intake.import_file("a.csv", pile(first), regie="CANTINE", actor="a").new == 1
+        other = first.replace("10,00", "11,00")
+        rows = other, "R1;;2;0000012;;;;12,00;DURAND;;;;;"
+        whole = intake.import_file("b.csv", pile(*rows), regie="CANTINE", actor="a")
+        assert [one.line for one in whole.problems] == [2]
+        assert len(cheques(town)) == 1
+        done = intake.import_file(
+            "b.csv", pile(*rows), regie="CANTINE", actor="a", right_lines=True
+        )
+        assert (done.new, [one.line for one in done.left_out]) == (1, [2])
+        assert [(one.rank, one.amount) for one in cheques(town)] == [(1, 1000), (2, 1200)]

@@ -367,3 +367,45 @@ def test_titles_as_people_write_them():
     (record,) = read_file("r", content.encode("cp1252")).records
     assert (record.number, record.issuer, record.references) == ("0001234", "LEROY", ("A-1",))
     assert (record.family_code, record.drawn_on) == ("F1", date(2025, 11, 20))
+
+
+TITLED = HEADER.replace("observations", "observations;moyen")
+
+
+@pytest.mark.parametrize(
+    "means",
+    ["CESU", "Cesu papier", "Chèques-vacances", "CHEQUE VACANCES", "Chèque emploi service", "ANCV", "Espèces", "CRCESU"],
+)
+def test_a_title_in_a_list_is_named_and_left_out(means):
+    content = "\n".join((TITLED, *(f"{line};{word}" for line, word in ((GOOD, means), (TWO, "Chèque")))))
+    read = read_file("r.csv", content.encode())
+    assert (read.problems, [record.line for record in read.records]) == ((), [3])
+    (left,) = read.left_out
+    assert (left.line, left.column, left.value) == (2, "moyen", means)
+    assert "n’est pas un chèque" in left.message
+
+
+@pytest.mark.parametrize("means", ["", "chèque", "Chèque bancaire", "CHQ", "CHEQUES"])
+def test_a_cheque_is_one_however_it_is_called(means):
+    read = read_file("r.csv", f"{TITLED}\n{GOOD};{means}".encode())
+    assert (read.problems, read.left_out, len(read.records)) == ((), (), 1)
+
+
+def test_a_title_is_known_by_its_bank_too():
+    read = read_file("r.csv", csv(TWO, change(9, "CESU EDENRED")))
+    assert len(read.records) == len(read.left_out) == 1
+
+
+def test_the_right_lines_of_a_list_are_read_and_the_others_named():
+    wrong = change(7, "12,5O")
+    assert read_file("r.csv", csv(GOOD, wrong, TWO)).records == ()
+    read = read_file("r.csv", csv(TWO, wrong), right_lines=True)
+    assert (read.problems, len(read.records)) == ((), 1)
+    assert [(one.line, one.column, one.value, one.left_out) for one in read.left_out] == [
+        (3, "montant", "12,5O", True)
+    ]
+    # Nothing right, or no list at all: there is nothing to take.
+    assert read_file("r.csv", csv(wrong), right_lines=True).problems
+    assert read_file("r.csv", b"a;b\n1;2\n", right_lines=True).problems
+    many = read_file("r.csv", csv(*[wrong] * 300, TWO), right_lines=True)
+    assert (len(many.records), len(many.left_out)) == (1, 300)

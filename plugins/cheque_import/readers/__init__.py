@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.plugin import gettext as _
 from plugins.cheque_import.records import ChequeProblem, ChequeRecord
@@ -25,9 +25,17 @@ class ReadFile:
 
 
 def read_file(
-    name: str, content: bytes, *, mapping: Mapping[str, str] | None = None, slip: str = ""
+    name: str,
+    content: bytes,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    slip: str = "",
+    right_lines: bool = False,
 ) -> ReadFile:
     """Read a file of any known format, told by its content and not by its name.
+
+    With `right_lines`, each wrong line of a list is left out by name, and the others are read; a
+    bank's own file is still whole or wrong.
 
     Bad content raises nothing: it is a problem with its place.
     """
@@ -45,7 +53,7 @@ def read_file(
             continue
         if isinstance(item, ChequeProblem):
             problems.append(item)
-            if len(problems) >= MAX_PROBLEMS:
+            if len(problems) >= MAX_PROBLEMS and not right_lines:
                 break
             continue
         # A place in a slip is one cheque; twice is a line pasted twice, or a rank mistyped.
@@ -60,7 +68,13 @@ def read_file(
                     str(item.rank),
                 )
             )
+            if right_lines:
+                continue
         records.append(item)
+    if right_lines and records and source != "tlmc320":
+        wrong = (replace(problem, left_out=True) for problem in problems)
+        named = sorted((*left_out, *wrong), key=lambda problem: problem.line)
+        return ReadFile(source, tuple(records), (), tuple(named))
     if problems:
         return ReadFile(source, (), tuple(problems))
     return ReadFile(source, tuple(records), (), tuple(left_out))

@@ -14,7 +14,7 @@ from plugins.cheque_import.records import ChequeProblem, ChequeRecord, split_ref
 
 FIELDS = (
     "remise", "date_remise", "rang", "cheque", "z3", "z2", "cle", "cmc7", "montant", "emetteur",
-    "banque", "ref", "code_famille", "date_cheque", "observations",
+    "banque", "ref", "code_famille", "date_cheque", "observations", "moyen",
 )  # fmt: skip
 """The columns of the neutral file (CHEQUES_AND_FORMATS 1.2), plus a raw line and the date drawn."""
 
@@ -25,7 +25,8 @@ _SYNONYMS = {
     "tireur": "emetteur", "nom": "emetteur", "date_du_cheque": "date_cheque",
     "date_de_remise": "date_remise", "date_de_la_remise": "date_remise", "bordereau": "remise",
     "cle_rlmc": "cle", "rlmc": "cle", "ligne_cmc7": "cmc7", "famille": "code_famille",
-    "observation": "observations",
+    "observation": "observations", "moyen_de_paiement": "moyen", "mode_de_paiement": "moyen",
+    "mode_de_reglement": "moyen", "type": "moyen", "nature": "moyen", "type_de_titre": "moyen",
 }  # fmt: skip
 
 
@@ -46,6 +47,9 @@ _DATES = (
     re.compile(r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)\Z", re.ASCII),
 )
 _EXPONENT = re.compile(r"[+-]?\d+([.,]\d+)?E[+-]?\d+\Z", re.IGNORECASE | re.ASCII)
+_CHEQUE = re.compile(r"(cheques?|chq|chqs|ch)\b(?! ?emploi)")
+_TITLE = re.compile(r"\b(cr)?cesu\b|\bancv\b|\bcheques?[ -]?vacances?\b|\bemploi[ -]service\b")
+"""Titles that lie in the same drawer, and are no cheques of a bank."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -55,8 +59,32 @@ class _FieldError(ValueError):
         self.column = column
 
 
+def title_of(cells: Mapping[str, str]) -> str:
+    """The title that a row is, in its own words, where it is no cheque; else ""."""
+    means = cells.get("moyen", "").strip()
+    if means and (_TITLE.search(_folded(means)) or not _CHEQUE.match(_folded(means))):
+        return means
+    bank = cells.get("banque", "").strip()
+    return bank if _TITLE.search(_folded(bank)) else ""
+
+
+def _folded(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in plain if not unicodedata.combining(c))
+
+
 def read_row(cells: Mapping[str, str], *, file: str, line: int) -> ChequeRecord | ChequeProblem:
     """Make a cheque of one row's cells, by field name; or say what is wrong, and where."""
+    title = title_of(cells)
+    if title:
+        return ChequeProblem(
+            _(
+                "Ce titre n’est pas un chèque : il s’encaisse au guichet, et se remet à part des "
+                "chèques."
+            ),
+            file, line, "moyen" if cells.get("moyen", "").strip() else "banque", title[:60],
+            left_out=True,
+        )  # fmt: skip
     try:
         return _record(cells, line)
     except _FieldError as error:

@@ -33,7 +33,7 @@ def post_upload(request: Any) -> Any:
     name, content = forms.upload(form, "fichier")
     done = office.intake.import_file(
         name, content, regie=regie, actor=office.actor, slip=forms.text(form, "remise"),
-        **forms.controls(form),
+        right_lines=bool(forms.text(form, "justes")), **forms.controls(form),
     )  # fmt: skip
     if done.problems:
         request.response.status_int = 422
