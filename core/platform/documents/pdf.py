@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from importlib import import_module, resources
+from io import BytesIO
 from typing import Any
 
 from markupsafe import Markup
@@ -53,8 +54,13 @@ class _Typesetter(threading.local):
         self.text = import_module("pydyf").String
         self.fetcher = Fetcher(allowed_protocols=("data",))
         self.fonts = weasyprint.text.fonts.FontConfiguration()
+        self.stylesheet = weasyprint.CSS
+        sheet = (folder / "templates" / "paper.css").read_text("utf-8")
+        self.faces = "".join(
+            line for line in sheet.splitlines(True) if line.startswith("@font-face")
+        )
         self.css = weasyprint.CSS(
-            string=(folder / "templates" / "paper.css").read_text("utf-8"),
+            string=sheet,
             url_fetcher=self.fetcher,
             font_config=self.fonts,
         )
@@ -69,6 +75,15 @@ class _Typesetter(threading.local):
             pdf_variant="pdf/ua-1",
             finisher=self._state_languages,
         )
+        return content
+
+    def draw(self, html: str, sheet: str) -> bytes:
+        """Set a whole document by a sheet of its own, with the papers' fonts."""
+        css = self.stylesheet(
+            string=self.faces + sheet, url_fetcher=self.fetcher, font_config=self.fonts
+        )
+        document = self.html(string=html, url_fetcher=self.fetcher)
+        content: bytes = document.write_pdf(stylesheets=[css], font_config=self.fonts)
         return content
 
     def _state_languages(self, document: Any, pdf: Any) -> None:
@@ -133,3 +148,22 @@ def render_pdf(
     return _typesetter().set(
         page(html, title=title, language=language, author=author, created=created)
     )
+
+
+def picture(html: str, sheet: str, *, scale: float = 1.5) -> bytes:
+    """Draw a whole HTML document by its own style sheet, as a PNG of its first page, cropped below.
+
+    `sheet` may use the papers' fonts. Twenty times as quick as a browser's start, and no browser is
+    wanted on the servers that serve.
+    """
+    pdfium: Any = import_module("pypdfium2")
+    chops: Any = import_module("PIL.ImageChops")
+    with pdfium.PdfDocument(_typesetter().draw(html, sheet)) as document:
+        image = document[0].render(scale=scale).to_pil().convert("RGB")
+    ground = image.copy()
+    ground.paste(image.getpixel((0, image.height - 1)), (0, 0, *image.size))
+    _left, _top, _right, bottom = chops.difference(image, ground).getbbox() or (0, 0, 0, 1)
+    stream = BytesIO()
+    # Few colours make a small file, and letters stay smooth.
+    image.crop((0, 0, image.width, bottom)).quantize(64).save(stream, "PNG", optimize=True)
+    return stream.getvalue()

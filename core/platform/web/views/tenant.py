@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pyramid.renderers import render
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from core.api.messages import Document
-from core.platform.documents.pdf import render_pdf
 from core.platform.i18n import gettext as _
-from core.platform.web.files import pdf
 from core.platform.web.rendering import asset
 
 ICON_SIZES = (192, 512)
@@ -63,14 +59,3 @@ def manifest(request: Request) -> Response:
     response = Response(json.dumps(said, ensure_ascii=False).encode())
     response.content_type = "application/manifest+json"
     return response
-
-
-@view_config(route_name="guide")
-def guide(request: Request) -> Response:
-    """The help as a PDF to print or send."""
-    content = render_pdf(
-        render("guide.jinja2", {}, request),
-        title=" – ".join((_("Mode d’emploi"), request.town.name)),
-        language=request.language,
-    )
-    return pdf(Document("mode-d-emploi.pdf", "application/pdf", content))

@@ -1,0 +1,38 @@
+"""The mode d'emploi: the help with pictures of the town's own pages, for eyes and for screen readers."""
+
+from __future__ import annotations
+
+import io
+
+from pypdf import PdfReader
+
+
+def pictures(content):
+    """The alternatives of the document's figures, and the sizes of its pictures."""
+    reader = PdfReader(io.BytesIO(content))
+
+    def walk(kids):
+        for kid in kids if isinstance(kids, list) else [kids]:
+            tag = kid.get_object()
+            if isinstance(tag, dict) and "/S" in tag:
+                if tag["/S"] == "/Figure":
+                    yield str(tag["/Alt"])
+                yield from walk(tag.get("/K", []))
+
+    sizes = [image.image.size for page in reader.pages for image in page.images]
+    return list(walk(reader.trailer["/Root"]["/StructTreeRoot"]["/K"])), sizes
+
+
+def test_it_shows_the_towns_own_pages(browser, another):
+    """It is a PDF/UA-1 too, which is asked of every paper that a test makes."""
+    answer = browser.get("/mode-d-emploi.pdf")
+    assert answer.content_type == "application/pdf"
+    told, sizes = pictures(answer.body)
+    assert len(told) == 5
+    assert "Connexion" in told[0]
+    assert all(width > 300 and 300 < height < 3000 for width, height in sizes)
+    text = "".join(page.extract_text() for page in PdfReader(io.BytesIO(answer.body)).pages)
+    assert "Régler une facture" in text
+    # Drawn once: a second visit takes what the first one left, and another town has its own.
+    assert browser.get("/mode-d-emploi.pdf").body == answer.body
+    assert another("brumes").get("/mode-d-emploi.pdf").body != answer.body
