@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 from core.agents.models import Role
 from core.api.invoices import SourceFile
+from core.books.period import midnight, next_month
 from core.cli.database import migrate_all
 from core.cli.demo_data import DemoTown, town_files
 from core.domain.access_codes import grouped
@@ -95,8 +96,37 @@ def _import(town: UnitOfWork, data: DemoTown) -> None:
         town.imports.publish(report.batch_id)
 
 
-def _record(town: UnitOfWork, data: DemoTown) -> None:
-    for payment in data.payments:
+class _PastClock:
+    """A clock that shows what it is told."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+
+    def now(self) -> datetime:
+        """The moment it was told."""
+        return self.moment
+
+
+def _record(present: UnitOfWork, data: DemoTown) -> None:
+    """Record each payment on its own day, so that the books have a past too.
+
+    What a month brought is remitted and its books are closed on the first of the next one; the last
+    month that is over is left for the visitor.
+    """
+    payments = sorted(data.payments, key=lambda payment: payment.paid_at)
+    if not payments:
+        return
+    clock = _PastClock(payments[0].paid_at)
+    town = present.with_clock(clock)
+    this_month = today(present.clock.now()).replace(day=1)
+    month = today(clock.moment).replace(day=1)
+    for payment in payments:
+        while next_month(month) <= today(payment.paid_at):
+            clock.moment = midnight(next_month(month))
+            if next_month(month) < this_month:
+                _close(town, month)
+            month = next_month(month)
+        clock.moment = payment.paid_at
         family = town.families.by_code(payment.family_code)
         invoice = next(
             found
@@ -116,6 +146,15 @@ def _record(town: UnitOfWork, data: DemoTown) -> None:
                 authorisation=payment.authorisation,
                 note=payment.note,
             )
+
+
+def _close(town: UnitOfWork, month: date) -> None:
+    books = town.accounts
+    for regie in books.regies():
+        if books.remittances.in_hand(regie):
+            made = books.remittances.make(regie)
+            books.remittances.leave(made.id, carrier="Police municipale")
+        books.closings.close(books.period(regie, month))
 
 
 def _issue(town: UnitOfWork, code: str) -> str:
