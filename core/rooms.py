@@ -45,6 +45,7 @@ VIEWS = (
     "core.books.office",
     "core.books.bank",
     "core.books.office_handovers",
+    "core.books.office_officers",
     "core.books.office_remittances",
     "core.overview.office",
     "core.overview.health_page",

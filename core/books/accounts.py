@@ -14,6 +14,7 @@ from core.books.closings import Closings
 from core.books.corrections import Corrections
 from core.books.entries import Entries
 from core.books.matching import Matching
+from core.books.officers import Officers
 from core.books.owed import Owed
 from core.books.papers import Papers
 from core.books.period import Period
@@ -74,6 +75,15 @@ class Accounts:
             closings=self.closings,
             remittances=self.remittances,
             names=names,
+        )
+        self.officers = Officers(
+            session,
+            town,
+            clock,
+            entries=self.entries,
+            remittances=self.remittances,
+            journal=journal,
+            audit=audit,
         )
         self.papers = Papers(town, self.remittances, self.statements, self.activities)
 

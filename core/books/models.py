@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConst
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
-from core.platform.db.types import Cents, Moment, MomentOrNone, Reference
+from core.platform.db.types import Cents, Json, Moment, MomentOrNone, Reference
 
 
 class Closing(TenantScoped, Base):
@@ -107,3 +107,52 @@ class RemittanceEntry(TenantScoped, Base):
     remittance_id: Mapped[Reference]
     entry_id: Mapped[Reference]
     released_at: Mapped[MomentOrNone] = mapped_column(comment="when the remittance was cancelled")
+
+
+class Officer(TenantScoped, Base):
+    """A person whom the town appointed to a régie: its régisseur, a deputy, or a *mandataire*."""
+
+    __tablename__ = "regie_officer"
+    __table_args__ = (
+        CheckConstraint("until IS NULL OR since <= until", name="span"),
+        Index(None, "tenant_id", "regie"),
+    )
+
+    regie: Mapped[str]
+    role: Mapped[str]
+    name: Mapped[str]
+    act: Mapped[str] = mapped_column(comment="the decision that appointed them")
+    since: Mapped[date]
+    until: Mapped[date | None] = mapped_column(comment="last day; NULL: still in office")
+    actor: Mapped[str]
+    noted_at: Mapped[Moment]
+
+
+class TillReport(TenantScoped, Base):
+    """A *procès-verbal* of a régie's till: at a change of régisseur, or a check. Append-only.
+
+    `state` is what the books said at that moment, frozen; `hash` is the journal's last then.
+    """
+
+    __tablename__ = "till_report"
+    __table_args__ = (UniqueConstraint("tenant_id", "regie", "year", "number"),)
+
+    regie: Mapped[str]
+    year: Mapped[int]
+    number: Mapped[int] = mapped_column(comment="from 1 each year, without a gap")
+    at: Mapped[Moment]
+    kind: Mapped[str]
+    outgoing: Mapped[str]
+    incoming: Mapped[str]
+    counted: Mapped[Cents] = mapped_column(
+        comment="cents of euro: cash in the till, float included"
+    )
+    note: Mapped[str] = mapped_column(default="", server_default="")
+    state: Mapped[Json]
+    hash: Mapped[str]
+    actor: Mapped[str]
+
+    @property
+    def name(self) -> str:
+        """Its number on paper: ``PV-2026-CANTINE-0003``."""
+        return f"PV-{self.year}-{self.regie}-{self.number:04d}"

@@ -102,6 +102,8 @@ OFFICE = {
     "office_remittance_file": (
         r"/regie/comptes/versements/{id:[0-9]{1,18}}.{format:csv|xlsx|pdf}"
     ),
+    "office_officers": "/regie/comptes/regisseur",
+    "office_till_report": r"/regie/comptes/regisseur/pv/{id:[0-9]{1,18}}.pdf",
     "office_handovers": "/regie/comptes/transmissions",
     "office_handover": r"/regie/comptes/transmissions/{id:[0-9]{1,18}}",
     "office_handover_file": (

@@ -227,6 +227,9 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
     portal.publish(record(f"{slug}-{family}-late", family=family), slug=slug)
     with portal.town(slug) as town:
         (late,) = town.invoices.by_number(f"{slug}-{family}-late")
+        found.ids["till_report"] = town.accounts.officers.make_report(
+            "CANTINE", kind="check", outgoing="x", incoming="y", counted=0, note=""
+        ).id
         found.ids["handover"] = town.handovers.make("CANTINE", [late.id]).id
     if "cheque_import" in portal.runtime.config(slug).enabled:
         _bring_a_cheque(portal, found, numbers[0])

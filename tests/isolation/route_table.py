@@ -239,6 +239,9 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_handover_file", "GET"): [
         Line(OFFICE, path={"id": Id("handover"), "format": "csv"})
     ],
+    ("office_officers", "GET"): page(OFFICE),
+    ("office_officers", "POST"): [Line(REGISSEUR, 422, form={"action": "report"})],
+    ("office_till_report", "GET"): one(OFFICE, "till_report"),
     ("office_credits", "GET"): page(OFFICE),
     ("office_credit", "GET"): one(OFFICE, "credit"),
     ("office_credit", "POST"): one(OFFICE, "credit", 422, form={"action": "pay"}),

@@ -226,9 +226,12 @@ def payment_slip(
     return template.render(activities=activities, cheques=cheques, cash=cash)
 
 
-def signatures() -> str:
-    """Space for the signatures of the régisseur and the accountant, as trusted HTML."""
-    return _environment().get_template("signatures.jinja2").render()
+def signatures(names: Sequence[str] = ()) -> str:
+    """Space for the signatures of these people, else of the régisseur and the accountant.
+
+    As trusted HTML.
+    """
+    return _environment().get_template("signatures.jinja2").render(names=names)
 
 
 def _paper(
