@@ -573,7 +573,14 @@ class _Seen:
         if not limited:
             return
         days = {wish.day for wish in wishes}
-        here = (*within, table.service.in_(limited), *([table.day.in_(days)] if days else []))
+        # Of a large town, the places of these children alone are counted.
+        places = {row.place for row in self._rows.values()} | {
+            enrolment.place for held in self._enrolments.values() for enrolment in held
+        }
+        here = (
+            *within, table.service.in_(limited), table.place.in_(sorted(places)),
+            *([table.day.in_(days)] if days else []),
+        )  # fmt: skip
         for row in self._all(
             select(table.service, table.place, table.day, func.count().label("number"))
             .where(*here, table.state.in_(sorted(TAKEN)))

@@ -86,6 +86,7 @@ class PlanningBooking(TenantScoped, Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "child_id", "service", "day"),
         Index("ix_planning_booking_day", "tenant_id", "day", "service"),
+        Index("ix_planning_booking_place", "tenant_id", "service", "place", "day"),
     )
 
     child_id: Mapped[int] = mapped_column(BigInteger)

@@ -202,8 +202,10 @@ def child(request: Any) -> Any:
         "before": monday - timedelta(days=7),
         "after": monday + timedelta(days=7),
         "days": [
-            (one, [cells[found.id, key, one] for key in office.book.services
-                   if (found.id, key, one) in cells])
+            (one, [cells[found.id, key, one] for key, service in office.book.services.items()
+                   if (found.id, key, one) in cells
+                   and (service.opens(one, office.book.calendar)
+                        or cells[found.id, key, one].state not in {None, State.CANCELLED})])
             for one in days
         ],
         "enrolments": sorted(
