@@ -40,6 +40,8 @@ VIEWS = (
     "core.payments.office_counter",
     "core.debits.office",
     "core.debits.office_files",
+    "core.debits.office_requests",
+    "core.debits.parents",
     "core.reminders.office",
     "core.credits.office",
     "core.books.office",

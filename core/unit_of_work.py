@@ -27,6 +27,7 @@ from core.certificates.service import Certificates
 from core.credits.service import Credits
 from core.debits.files import DebitFiles
 from core.debits.reasons import reason_words
+from core.debits.requests import DebitRequests
 from core.debits.service import Debits
 from core.families.editing import Files
 from core.families.lists import FamilyList
@@ -517,6 +518,18 @@ class UnitOfWork:
             self.clock,
             debits=self.debits,
             ledger=self.ledger,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def debit_requests(self) -> DebitRequests:
+        """Requests of families to join a debit, and what each régie offers."""
+        return DebitRequests(
+            self.session,
+            self.config,
+            self.clock,
+            documents=self.documents,
+            events=self.events,
             audit=self.audit,
         )
 

@@ -84,6 +84,7 @@ def _page(request: Request, error: str = "") -> dict[str, Any]:
         runs = request.ctx.debits.runs()
         return context | {
             "runs": runs,
+            "requests": request.ctx.debit_requests.count(),
             "collects": any(info.collects for info in request.ctx.town.regies),
         }
     page = request.ctx.debits.waiting(regie, day, before=asked.number(request, "avant"))

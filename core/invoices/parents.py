@@ -30,6 +30,7 @@ def menu(request: Request) -> dict[str, Any]:
         "due_total": sum(invoice.balance for invoice in due),
         "attempts": _attempts(request, unpaid),
         "lines": request.ctx.tile_lines(request.family_id),
+        "may_ask_debit": bool(request.ctx.debit_requests.offers()),
     }
 
 

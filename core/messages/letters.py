@@ -107,6 +107,7 @@ class Letters:
             "payment_settled": self._payment_settled,
             "payment_reversed": self._payment_reversed,
             "debit_rejected": self._debit_rejected,
+            "debit_request_answered": self._debit_request_answered,
             "address_confirmation": self._address_confirmation,
             "lost_codes": self._lost_codes,
             "account_way_in": self._account_way_in,
@@ -195,6 +196,14 @@ class Letters:
             "attempts": self._attempts(invoices),
         }
         return self._letter(row, "factures", _("Voir mes factures"), data, invoices=invoices)
+
+    def _debit_request_answered(self, row: MessageRow) -> Letter:
+        data = {
+            "regie": self._town.regie_label(row.payload["regie"]),
+            "is_accepted": row.payload["accepted"],
+            "note": row.payload["note"],
+        }
+        return self._letter(row, "prelevement", _("Voir ma demande"), data)
 
     def _due_again(self, row: MessageRow) -> list[InvoiceInfo]:
         return [

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from core.api.context import Clock
 from core.api.messages import NotificationChannel
 from core.credits.service import credit_left
+from core.debits.models import DebitRequest, RequestState
 from core.domain.figures import AGES, DELAYS, Month, Report, Slice, Sum, months_until
 from core.domain.payment_states import PaymentState
 from core.families.models import ContactEmail
@@ -71,6 +72,9 @@ class Waiting:
     debits: int = 0
     """Invoices whose day of direct debit came, and of which nothing was noted."""
 
+    debit_requests: int = 0
+    """Families that asked to be debited, and wait for an answer."""
+
     to_classify: int = 0
     """Payments of which nobody knows yet whose they are, such as a banked cheque."""
     to_give_back: int = 0
@@ -83,6 +87,7 @@ class Waiting:
         """Number of things that wait for a person."""
         counts = (
             *(self.anomalies, self.dead, self.refused, self.drafts, self.to_link, self.debits),
+            self.debit_requests,
             *(self.to_classify, self.to_give_back, self.credits),
         )
         return sum(counts) + len(self.refused_starts)
@@ -125,6 +130,7 @@ class Figures:
             to_give_back=self._count(Invoice, is_overpaid()),
             credits=self._count(Credit, Credit.family_id.is_not(None), credit_left() != 0),
             debits=self._count(Invoice, is_under_debit(), debit_day() <= day),
+            debit_requests=self._count(DebitRequest, DebitRequest.state == RequestState.ASKED),
         )
 
     def _refused_starts(self) -> Sequence[RefusedStart]:

@@ -63,7 +63,7 @@ from core.platform.plugins.calls import (
     call_bounded,
     report_fault,
 )
-from core.platform.templating import money
+from core.platform.templating import day, money
 
 POLL, ASK = "payment.poll", "payment.ask"
 
@@ -130,6 +130,12 @@ class Attempts:
         """
         if not invoices:
             raise NotPayableError(_("Choisissez une facture à payer."))
+        debited = next((one.debited_on for one in invoices if one.debited_on), None)
+        if debited is not None:
+            raise NotPayableError(
+                _("Une facture choisie est prélevée le %(day)s : il n’y a rien à faire.")
+                % {"day": day(debited)}
+            )
         if not all(invoice.payable for invoice in invoices):
             raise NotPayableError(
                 _("Une facture choisie ne peut plus être payée en ligne : elle est déjà réglée.")

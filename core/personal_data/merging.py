@@ -9,6 +9,7 @@ from sqlalchemy import and_, delete, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from core.api.errors import UserError
+from core.debits.models import DebitRequest, RequestState
 from core.domain.names import same_person
 from core.families.models import Child, ContactEmail, Family, FamilyChild
 from core.families.name_search import nearly_named
@@ -120,7 +121,8 @@ class Merging:
         self._ledger.hold([*invoices, *self._paid_by(gone_id)])
         kept, gone = self._locked(kept_id, gone_id)
         self._move_addresses(kept_id, gone_id)
-        for model in (Invoice, Payment, Credit, MessageRow, OneTimeToken):
+        self._join_debit_requests(kept_id, gone_id)
+        for model in (Invoice, Payment, Credit, MessageRow, OneTimeToken, DebitRequest):
             self._session.execute(
                 update(model)
                 .where(model.tenant_id == self._tenant, model.family_id == gone_id)
@@ -155,6 +157,25 @@ class Merging:
         if family is None:
             raise NotFoundError
         return family
+
+    def _join_debit_requests(self, kept_id: int, gone_id: int) -> None:
+        """End what both files ask of one régie for the file that goes: one request is enough."""
+        twin = aliased(DebitRequest)
+        self._session.execute(
+            update(DebitRequest)
+            .where(
+                DebitRequest.tenant_id == self._tenant,
+                DebitRequest.family_id == gone_id,
+                DebitRequest.state == RequestState.ASKED,
+                exists().where(
+                    twin.tenant_id == self._tenant,
+                    twin.family_id == kept_id,
+                    twin.regie == DebitRequest.regie,
+                    twin.state == RequestState.ASKED,
+                ),
+            )
+            .values(state=RequestState.WITHDRAWN, ended_at=func.now())
+        )
 
     def _locked(self, kept_id: int, gone_id: int) -> tuple[Family, Family]:
         rows = {

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from core.api.context import Clock
 from core.api.errors import UserError
 from core.credits.service import credit_left
+from core.debits.models import DebitRequest
 from core.domain.payment_states import PaymentState
 from core.families.models import AccessCode, Child, ContactEmail, Family, FamilyChild
 from core.invoices.models import Invoice, InvoicePaper, InvoiceState
@@ -33,7 +34,9 @@ RETENTION = "retention"
 AT_ONCE = 200
 """Families erased in one run: the others are the next day's."""
 
-OWN = (ContactEmail, AccessCode, AccountFamily, WebSession, OneTimeToken, MessageRow)
+OWN = (
+    ContactEmail, AccessCode, AccountFamily, WebSession, OneTimeToken, MessageRow, DebitRequest,
+)  # fmt: skip
 """Tables of data that belong to one family alone, and go with its name."""
 
 AskPlugins = Callable[[str, dict[str, Any]], Mapping[str, Any]]
@@ -102,6 +105,9 @@ class PersonalData:
                 "email", "paid_at", "reversed_at", "reversal_reason",
             ),
             "avoirs": self._all(Credit, family_id, "regie", "amount", "created_at"),
+            "demandes_de_prelevement": self._all(
+                DebitRequest, family_id, "regie", "state", "asked_at", "ended_at", "note"
+            ),
             "messages": self._all(
                 MessageRow, family_id, "kind", "channel", "address", "state", "sent_at"
             ),

@@ -318,7 +318,7 @@ def _invoice(
         state += " – " + _("transmise à la trésorerie : ne se règle plus ici")
     elif not is_payable and not invoice.debited_on:
         state += " – " + _("pas payable en ligne pour l’instant")
-    elif invoice.closes_on:
+    elif invoice.closes_on and not invoice.debited_on:
         state += " – " + _("payable ici jusqu’au %(date)s") % {"date": day(invoice.closes_on)}
     return f"{first}\n{state} – {number}"
 

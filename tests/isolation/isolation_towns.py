@@ -139,6 +139,14 @@ def settle(portal: Portal, slug: str, family_id: int, invoice_ids: list[int], ke
     return payment
 
 
+def offer_debits(town) -> None:
+    """Let families of a town ask to be debited."""
+    town.debit_requests.set_offer(
+        "CANTINE", is_open=True, creditor="Ville", ics="FR72ZZZ123456", address=["Mairie"],
+        next_steps="",
+    )  # fmt: skip
+
+
 def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR0915 - a long life
     """Let one family do all that a family can do, and tell what names its things."""
     found = Identifiers(slug, family)
@@ -169,6 +177,9 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
         town.news.publish(f"n-{family}", title=f"À {slug}", body="Texte")
         found.ids["news"] = town.news.latest()[0].id
         found.ids["picture"] = town.news.add_picture(found.ids["news"], dot(), "Un préau")
+        offer_debits(town)
+        town.debit_requests.ask(family_id, "CANTINE")
+        found.ids["debit_request"] = town.debit_requests.last(family_id)["CANTINE"].id
     found.ids |= {
         "family": family_id,
         "invoice": invoices[1],

@@ -204,6 +204,16 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ],
     ("office_debit_file", "GET"): page(OFFICE),
     ("office_debit_file", "POST"): page(OFFICE, 422),
+    ("office_debit_requests", "GET"): page(OFFICE),
+    ("office_debit_requests", "POST"): [
+        Line(OFFICE, 303, 422, form={"id": Id("debit_request"), "action": "accept"}),
+    ],
+    ("office_debit_offer", "GET"): page(OFFICE),
+    ("office_debit_offer", "POST"): page(REGISSEUR, 404),
+    ("office_debit_form", "GET"): page(OFFICE),
+    ("debit", "GET"): page(PARENT),
+    ("debit", "POST"): page(PARENT, 404),
+    ("debit_form", "GET"): [Line(PARENT, query={"regie": "CANTINE"})],
     ("office_receipt", "GET"): one(OFFICE, "settled"),
     ("office_family_payment", "GET"): one(OFFICE, "family"),
     ("office_family_payment", "POST"): [

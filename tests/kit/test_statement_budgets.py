@@ -23,7 +23,7 @@ PAGES = {
     # path: statements, the session's own `set_config` and the recognition of who asks included
     "/": 4,
     "/connexion": 2,
-    "/menu": 3,
+    "/menu": 4,  # the régies that families may ask to be debited by, too
     "/factures": 4,
     "/factures/payees": 5,
     "/attestations": 4,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from io import BytesIO
 
 import pytest
+from pypdf import PdfReader
 
 from core.messages.models import MessageRow
+from core.platform.errors import NotPayableError
 from core.testing.portal import record
 
 DAY = date(2026, 12, 20)
@@ -47,6 +50,38 @@ def test_it_cannot_be_checked_out(browser, debited):
     page = browser.get(f"/factures/recapitulatif?invoice={info.id}", expect_errors=True)
     assert "Payer" not in page.html.find("h1").get_text()
     assert page.html.find("form", action=lambda url: url and url.endswith("/paiements")) is None
+
+
+def test_the_code_on_the_paper_and_a_link_say_so(browser, debited):
+    with browser.portal.town() as town:
+        (info,) = town.invoices.by_number("D")
+        bill = town.bills.url(info.id).removeprefix("http://localhost/valmont")
+        link = town.invoices.payment_link([info.id], info.family_id).removeprefix("http://localhost/valmont")
+    for path in (bill, link):
+        page = browser.get(path)
+        assert "prélevée le 20/12/2026" in page
+        assert "rien à faire" in page
+        assert "régler avant" not in page
+        assert "mode de règlement" not in page
+        assert "Payer cette facture" not in page
+
+
+def test_a_payment_that_is_asked_for_all_the_same_says_why(browser, debited):
+    with browser.portal.town() as town:
+        (info,) = town.invoices.by_number("D")
+        with pytest.raises(NotPayableError, match="prélevée le 20/12/2026"):
+            town.attempts.check([info])
+
+
+def test_another_day_of_the_debit_is_told(browser, debited):
+    with browser.portal.town() as town:
+        (info,) = town.invoices.by_number("D")
+        town.debits.move("CANTINE", [info.id], to=date(2026, 12, 22))
+        paper = town.invoices.document(info.id)
+        said = _published(town, town.invoices.by_number("D"))
+    assert "prélevée le 22/12/2026" in browser.get("/factures")
+    assert "prélevée le 22/12/2026" in said
+    assert "22 décembre 2026" in PdfReader(BytesIO(paper.content)).pages[0].extract_text()
 
 
 def test_the_mail_says_so(browser):

@@ -65,6 +65,8 @@ ROUTES = {
     "certificates": "/attestations",
     "certificate_pdf": "/attestations/{year}.pdf",
     "alerts": "/alertes",
+    "debit": "/prelevement",
+    "debit_form": "/prelevement/formulaire.pdf",
     "alert_confirm": "/alertes/confirmer/{token}",
     "alert_unsubscribe": "/alertes/desabonner/{token}",
     "payment_link": "/payer/{token}",
@@ -480,10 +482,10 @@ def samples() -> list[Sample]:
             {"valid": True, "family_code": "F4821", "secret": "7KMP-Q2RS-TV4X"}, VISITOR,
         ),
         Sample("new-code-late", "new_code", {"valid": False, "family_code": "", "secret": None}, VISITOR),
-        Sample("menu", "menu", {"due_count": 3, "due_total": 46462, "attempts": {}, "lines": {"telegram_bot.home": "Deux discussions reliées"}}, PARENT, "menu"),
-        Sample("menu-one", "menu", {"due_count": 1, "due_total": 5687, "attempts": HELD_ATTEMPTS, "lines": {}}, TWO_HOMES, "menu"),
-        Sample("menu-none", "menu", {"due_count": 0, "due_total": 0, "attempts": {}, "lines": {}}, TWO_HOMES, "menu"),
-        Sample("menu-held", "menu", {"due_count": 0, "due_total": 0, "attempts": HELD_ATTEMPTS, "lines": {}}, PARENT, "menu"),
+        Sample("menu", "menu", {"due_count": 3, "due_total": 46462, "attempts": {}, "lines": {"telegram_bot.home": "Deux discussions reliées"}, "may_ask_debit": True}, PARENT, "menu"),
+        Sample("menu-one", "menu", {"due_count": 1, "due_total": 5687, "attempts": HELD_ATTEMPTS, "lines": {}, "may_ask_debit": False}, TWO_HOMES, "menu"),
+        Sample("menu-none", "menu", {"due_count": 0, "due_total": 0, "attempts": {}, "lines": {}, "may_ask_debit": False}, TWO_HOMES, "menu"),
+        Sample("menu-held", "menu", {"due_count": 0, "due_total": 0, "attempts": HELD_ATTEMPTS, "lines": {}, "may_ask_debit": False}, PARENT, "menu"),
         Sample(
             "invoices", "invoices",
             unpaid(GROUPS, payment_count=2), TWO_HOMES, "invoices",
@@ -609,6 +611,21 @@ def samples() -> list[Sample]:
             ]}, PARENT, "certificates",
         ),
         Sample("certificates-none", "certificates", {"years": []}, PARENT, "certificates"),
+        *(
+            Sample(
+                f"debit-{state or 'new'}", "debit",
+                {
+                    "offers": {"CANTINE": SimpleNamespace(address=["Mairie", "1 place du Marché"],
+                                                          next_steps="Avant le 15 du mois.")},
+                    "regies": ["CANTINE"],
+                    "last": {"CANTINE": SimpleNamespace(state=state, asked_at=NOW, ended_at=NOW,
+                                                        note="Le mandat n’est pas signé.")}
+                    if state else {},
+                }, PARENT,
+            )
+            for state in ("", "asked", "accepted", "refused")
+        ),
+        Sample("debit-none", "debit", {"offers": {}, "regies": [], "last": {}}, PARENT),
         Sample(
             "alerts", "alerts",
             {"addresses": ADDRESSES, "form": AddressForm(), "limit": 3, "other_ways": OTHER_WAYS, "choices": CHOICES,

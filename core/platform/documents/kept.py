@@ -19,7 +19,7 @@ from core.invoices.lines import LineInfo
 from core.invoices.models import Document, Invoice
 from core.payments.models import Allocation, Credit, Payment, in_same_visit
 from core.platform.clock import today
-from core.platform.documents.render import render_receipt, render_report
+from core.platform.documents.render import render_mandate, render_receipt, render_report
 from core.platform.documents.sheets import (
     Addressee,
     Coupon,
@@ -27,6 +27,7 @@ from core.platform.documents.sheets import (
     InvoiceSheetLine,
     Letterhead,
     Logo,
+    MandateSheet,
     ReceiptShare,
     ReceiptSheet,
     Reversal,
@@ -129,6 +130,37 @@ class Documents:
                 or _("À la trésorerie, comme l’indique l’avis qu’elle vous envoie."),
             )
         return tuple(filter(None, (regie.pay_to,))) if regie else ()
+
+    def mandate(
+        self,
+        *,
+        language: str,
+        regie: str,
+        creditor: str,
+        ics: str,
+        address: tuple[str, ...],
+        family_id: int | None,
+        on: date,
+    ) -> FinishedDocument:
+        """Print a mandate for a family, or one for nobody yet."""
+        family = (
+            self._session.get_one(Family, (self._tenant, family_id)) if family_id else None
+        )
+        return render_mandate(
+            MandateSheet(
+                town=self.letterhead(),
+                language=language,
+                regie=regie,
+                creditor=creditor,
+                ics=ics,
+                address=address,
+                debtor=Addressee(
+                    family.name if family else "", tuple(family.address) if family else ()
+                ),
+                family_code=family.code if family else "",
+                printed_on=on,
+            )
+        )
 
     def report(self, report: Report, month: date, language: str) -> FinishedDocument:
         """The dashboard of a month."""

@@ -30,6 +30,7 @@ from core.platform.documents.sheets import (
     InvoiceSheet,
     Letterhead,
     Logo,
+    MandateSheet,
     ReceiptSheet,
 )
 from core.platform.documents.window import address_size, is_long
@@ -81,6 +82,20 @@ def render_certificate(data: CertificateSheet) -> Document:
 def render_codes(data: CodesSheet) -> Document:
     """Print letters with access codes, for window envelopes."""
     return codes(data).document()
+
+
+def render_mandate(data: MandateSheet) -> Document:
+    """Print a SEPA mandate with empty places for the account and the signature."""
+    with i18n.use(data.language):
+        return _paper(
+            "mandate",
+            data.town,
+            data.language,
+            _("Mandat de prélèvement SEPA"),
+            name=_file_name("mandat", data.family_code or "vierge"),
+            created=data.printed_on,
+            context={"sheet": data},
+        ).document()
 
 
 def invoice(data: InvoiceSheet) -> Paper:

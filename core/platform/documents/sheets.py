@@ -239,3 +239,26 @@ class CodesSheet:
     written_on: date
     url: str
     letters: tuple[CodesLetter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MandateSheet:
+    """A SEPA mandate that a family signs: the account is written on it by hand, and nowhere else.
+
+    `address` is where the paper goes; `debtor` may be nobody yet.
+    """
+
+    town: Letterhead
+    language: str
+    regie: str
+    creditor: str
+    ics: str
+    address: tuple[str, ...]
+    debtor: Addressee
+    family_code: str
+    printed_on: date
+
+    @property
+    def recipient(self) -> Addressee:
+        """Where the paper goes: it shows in the envelope's window."""
+        return Addressee(self.creditor, self.address)
