@@ -7,6 +7,10 @@ makes a payment link and remembers what its message shows.
 
 "Kept and ended" is an update that is written down, claimed and ended as any, with nothing done for
 it: what losing none and answering none twice costs before the bot says a word.
+
+"Answers, as they are fetched together" are those of a hundred chats of one town, which polling
+finds waiting: written down, decided and said together. The other figures take one update at a time,
+of another town each, as webhooks bring them.
 """
 
 from __future__ import annotations
@@ -36,8 +40,8 @@ from core.processes.consumers import all_consumers
 from core.runtime import Runtime, sync_towns
 from core.testing.portal import Records, record
 from plugins.telegram_bot import plugin
-from plugins.telegram_bot.book import Book
-from plugins.telegram_bot.inbox import UPDATE, Inbox
+from plugins.telegram_bot.book import CHAT_STEP, Book
+from plugins.telegram_bot.inbox import UPDATE, UPDATES, Inbox, write_all
 
 TOWN = """\
 [tenant]
@@ -58,6 +62,8 @@ webhook_secret = "a-webhook-secret-for-benchmarks"
 base_url = "{url}"
 """
 CHAT = 1001
+CROWD = range(5001, 5101)
+"""Chats of the town whose updates are fetched together: as many as Telegram gives at once."""
 ECHO = "999999:echo-of-the-baseline"
 THREADS = 8
 BARE = "an echo by a bare telegram.ext.Application, in the same process"
@@ -66,9 +72,14 @@ BARE = "an echo by a bare telegram.ext.Application, in the same process"
 def simulate(towns: int, pipe: Any) -> None:
     """Telegram, in a process of its own."""
     from plugins.telegram_bot.simulator.app import Simulator, open_world
+    from plugins.telegram_bot.simulator.world import Person
 
     bots = {f"{n}:token-of-the-town": f"ville_{n}_bot" for n in range(1, towns + 1)}
     world = open_world(None, bots | {ECHO: "echo_bot"}, limits=False)
+    crowd = f"{towns}:token-of-the-town"
+    for chat in CROWD:
+        world.people[chat] = Person(chat, "Camille")
+        world.types(world.bots[crowd], world.people[chat], "/start")
     for bot in world.bots.values():
         world.types(bot, world.people[CHAT], "/start")
     simulator = Simulator(world)
@@ -115,14 +126,14 @@ def resident() -> float:
     return pages * 4096 / 2**20
 
 
-def update(number: int, words: str = "/factures") -> dict[str, Any]:
+def update(number: int, words: str = "/factures", chat: int = CHAT) -> dict[str, Any]:
     """A parent writes."""
-    person = {"id": CHAT, "is_bot": False, "first_name": "Camille"}
+    person = {"id": chat, "is_bot": False, "first_name": "Camille"}
     return {
         "update_id": number,
         "message": {
             "message_id": number, "date": int(time.time()), "from": person,
-            "chat": {"id": CHAT, "type": "private", "first_name": "Camille"}, "text": words,
+            "chat": {"id": chat, "type": "private", "first_name": "Camille"}, "text": words,
         },
     }  # fmt: skip
 
@@ -198,6 +209,8 @@ class Towns:
         sync_towns(settings.owner_url, self.runtime.registry)
         for slug in slugs:
             self._furnish(slug, path)
+        self._crowd = slugs[-1]
+        self._gather(path)
         self._consumers = all_consumers(self.runtime.extensions)
         idle = Consumer(UPDATE, lambda _ctx, _payload: None, Effect.EXTERNAL)
         self._idle = {**self._consumers, UPDATE: (plugin.name, idle)}
@@ -213,6 +226,37 @@ class Towns:
             town.imports.publish(report.batch_id)
             family = town.families.by_code("F001")
             Book(town).link(CHAT, family.id, name="Camille", language="fr")
+
+    def _gather(self, any_file: Path) -> None:
+        with self.runtime.unit_of_work(self._crowd) as town:
+            drafts = (record(f"C{chat}", family=f"C{chat}") for chat in CROWD)
+            report = town.imports.run(Records(*drafts), SourceFile(any_file, "crowd", 0))
+            town.imports.publish(report.batch_id)
+            for chat in CROWD:
+                family = town.families.by_code(f"C{chat}")
+                Book(town).link(chat, family.id, name="Camille", language="fr")
+
+    def fetched(self) -> float:
+        """Updates a second, from polling's transaction to the last answer, by one worker."""
+        time.sleep(CHAT_STEP.total_seconds())  # A chat may be written to once in it.
+        started = time.perf_counter()
+        with self.runtime.unit_of_work(self._crowd) as town:
+            settings = plugin.settings(town)
+            raw = (update(next(self._numbers), chat=chat) for chat in CROWD)
+            admitted = [self._inbox.admit(settings, each) for each in raw]
+            write_all(town, [incoming for incoming in admitted if incoming])
+            rows = self._due(town)
+        assert rows
+        for row in rows:
+            deliver(self.runtime, self._consumers, self._crowd, row)
+        took = time.perf_counter() - started
+        with self.runtime.unit_of_work(self._crowd) as town:
+            assert not self._due(town), "updates went unanswered"
+        return len(CROWD) / took
+
+    def _due(self, town: Any) -> list[Any]:
+        statement = text("SELECT id FROM outbox WHERE state = 'ready' AND topic IN (:one, :many)")
+        return list(town.session.execute(statement, {"one": UPDATE, "many": UPDATES}).scalars())
 
     def answer(self) -> None:
         """What a webhook request and a worker do for one update of the next town."""
@@ -266,6 +310,7 @@ def run(quick: bool) -> Iterator[Result]:
         took = in_turns(
             {
                 "answer": partial(rate, towns.answer, many),
+                "fetched": towns.fetched,
                 "keep": partial(rate, towns.keep, many),
                 "echo": partial(echo.per_second, many),
             },
@@ -283,6 +328,10 @@ def run(quick: bool) -> Iterator[Result]:
     yield compared(
         "telegram: answers, one after the other", took["answer"], took["echo"], "updates/s", **told
     )
+    yield compared(
+        "telegram: answers, as they are fetched together", took["fetched"], took["echo"],
+        "updates/s", chats=len(CROWD), **told,
+    )  # fmt: skip
     yield compared(
         "telegram: updates kept and ended", took["keep"], took["echo"], "updates/s", **told
     )

@@ -362,6 +362,14 @@ class Invoices(Protocol):
         """
         ...
 
+    def together(self, family_ids: Collection[int]) -> AbstractContextManager[None]:
+        """Answer for several families at once, in a block.
+
+        What all of them owe is read with the first `unpaid`, payment links are written at the end
+        of the block: none serves before, and none serves if the block raises.
+        """
+        ...
+
 
 class Certificates(Protocol):
     """The yearly tax certificates of what a family paid for care."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -235,11 +236,21 @@ def _seen() -> Select[*tuple[Any, ...]]:
 
 @cache
 def _unpaid() -> Select[*tuple[Any, ...]]:
+    return _owed().where(Invoice.family_id == bindparam("family"))
+
+
+@cache
+def _unpaid_by() -> Select[*tuple[Any, ...]]:
+    return _owed().where(
+        Invoice.family_id == any_(bindparam("families", type_=ARRAY(BigInteger)))
+    )
+
+
+def _owed() -> Select[*tuple[Any, ...]]:
     return (
         _select()
         .where(
             Invoice.tenant_id == bindparam("tenant"),
-            Invoice.family_id == bindparam("family"),
             is_shown(),
             Invoice.kind == InvoiceKind.INVOICE,
             Invoice.left > 0,
@@ -312,6 +323,15 @@ class CreditNote:
     """The invoice that it corrects; "" for none."""
 
 
+@dataclass(slots=True)
+class _Round:
+    """A block of `Invoices.together`: its families, what they owe once it was read, its links."""
+
+    family_ids: frozenset[int]
+    owed: dict[int, list[InvoiceInfo]] | None = None
+    links: list[dict[str, Any]] = field(default_factory=list)
+
+
 class Invoices:
     """The invoices of one town."""
 
@@ -326,10 +346,35 @@ class Invoices:
         self._base_url = base_url
         self._in_hand: dict[int, InvoiceInfo | None] = {}
         self._hand_until = self._clock.now()
+        self._round: _Round | None = None
 
     def unpaid(self, family_id: int) -> Sequence[InvoiceInfo]:
         """Invoices that this family still owes, oldest due date first."""
+        if self._round and family_id in self._round.family_ids:
+            return self._owed_in(self._round).get(family_id, [])
         return self._infos(_unpaid(), family=family_id)
+
+    @contextmanager
+    def together(self, family_ids: Collection[int]) -> Iterator[None]:
+        """Answer for several families at once.
+
+        In the block, the first `unpaid` reads what all of them owe; its payment links are written
+        at its end, in one statement.
+        """
+        current = self._round = _Round(frozenset(family_ids))
+        try:
+            yield
+        finally:
+            self._round = None
+        if current.links:
+            change(self._session, _linking(), current.links)
+
+    def _owed_in(self, current: _Round) -> dict[int, list[InvoiceInfo]]:
+        if current.owed is None:
+            current.owed = defaultdict(list)
+            for invoice in self._infos(_unpaid_by(), families=list(current.family_ids)):
+                current.owed[invoice.family_id].append(invoice)
+        return current.owed
 
     def unpaid_with_lines(
         self, family_id: int
@@ -603,19 +648,19 @@ class Invoices:
         """An absolute URL that opens on paying these invoices once, within half an hour."""
         ids = {invoice_ids} if isinstance(invoice_ids, int) else set(invoice_ids)
         token = new_token()
-        # One for each invoice of a chat's answer.
-        change(
-            self._session,
-            _linking(),
-            {
-                "tenant_id": self._tenant,
-                "token_hash": token_hash(token),
-                "purpose": PAYMENT_LINK,
-                "family_id": family_id,
-                "payload": {"invoice_ids": sorted(ids)},
-                "expires_at": self._clock.now() + PAYMENT_LINK_LIFE,
-            },
-        )
+        link = {
+            "tenant_id": self._tenant,
+            "token_hash": token_hash(token),
+            "purpose": PAYMENT_LINK,
+            "family_id": family_id,
+            "payload": {"invoice_ids": sorted(ids)},
+            "expires_at": self._clock.now() + PAYMENT_LINK_LIFE,
+        }
+        if self._round:
+            self._round.links.append(link)
+        else:
+            # One for each invoice of a chat's answer.
+            change(self._session, _linking(), link)
         return f"{self._base_url}/payer/{token}"
 
     def _select(self) -> Select[*tuple[Any, ...]]:

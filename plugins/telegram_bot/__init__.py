@@ -26,12 +26,12 @@ from core.plugin import (
     WebConfig,
     hookimpl,
 )
-from plugins.telegram_bot import commands, households, other_skills, work
+from plugins.telegram_bot import commands, households, other_skills, together, work
 from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.channel import TelegramChannel
 from plugins.telegram_bot.conversation import own_skills
 from plugins.telegram_bot.courier import Courier
-from plugins.telegram_bot.inbox import UPDATE
+from plugins.telegram_bot.inbox import UPDATE, UPDATES
 from plugins.telegram_bot.settings import TelegramSettings
 from plugins.telegram_bot.skills import Skills
 from plugins.telegram_bot.views import Pages
@@ -91,6 +91,7 @@ class TelegramBot(Plugin[TelegramSettings]):
             # An update is written down before Telegram is told so. Answered again after a crash of
             # the database, it gets the same answer: nobody has to wait for the disk.
             Consumer(UPDATE, self._answer, Effect.EXTERNAL, attempts=6, durable=False),
+            Consumer(UPDATES, self._answer_together, Effect.EXTERNAL, durable=False),
             Consumer(work.REFRESH, self._refresh, Effect.EXTERNAL),
             Consumer(work.SWEEP, work.sweep, Effect.DATABASE),
         ]
@@ -146,6 +147,9 @@ class TelegramBot(Plugin[TelegramSettings]):
 
     def _answer(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
         work.answer(ctx, self.courier(ctx), payload, self.skills(ctx))
+
+    def _answer_together(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
+        together.answer(ctx, self.courier(ctx), payload, self.skills(ctx))
 
     def _refresh(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
         work.refresh(ctx, self.courier(ctx), payload)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     TextClause,
     Update,
+    any_,
     bindparam,
     case,
     delete,
@@ -60,13 +64,22 @@ _LINKS_OF_CHAT = (
     )
     .order_by(ChatLink.id)
 )
+_LINKS_OF_CHATS = (
+    select(ChatLink)
+    .where(
+        ChatLink.tenant_id == bindparam("town"),
+        ChatLink.chat_id == any_(bindparam("chats", type_=ARRAY(BigInteger))),
+        ChatLink.closed_at.is_(None),
+    )
+    .order_by(ChatLink.id)
+)
 _PLACES = (
     "(VALUES (1, :town, CAST(:chat AS bigint), CAST(:in_chat AS timestamptz)),"
     " (2, :town, CAST(:bot AS bigint), CAST(:of_bot AS timestamptz)))"
     " AS place (rank, town, chat, free_at)"
 )
 _BOOKED = (
-    " ORDER BY rank"
+    " ORDER BY rank, chat"
     " ON CONFLICT (tenant_id, chat_id) DO UPDATE"
     " SET free_at = greatest(known.free_at, :now) + (excluded.free_at - :now)"
     " RETURNING chat_id, free_at, held_until, trouble <> '' OR refused_chats <> '{}' AS ill"
@@ -82,9 +95,41 @@ _TAKE_AND_BOOK = text(
     f" SELECT town, chat, free_at FROM {_PLACES}, taken" + _BOOKED
 )
 """The right to send and the turn to do so, in one statement; no row when the right was taken."""
+_KEEP_AND_BOOK = text(
+    "WITH asked AS (SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:chats AS bigint[]))"
+    " AS asked (key, chat)),"
+    " kept AS (INSERT INTO telegram_delivery (tenant_id, key, turn_at)"
+    " SELECT :town, key, :now FROM asked ORDER BY key"
+    " ON CONFLICT (tenant_id, key) DO NOTHING RETURNING key),"
+    " mine AS (SELECT chat FROM asked JOIN kept USING (key)),"
+    " place AS (SELECT 1 AS rank, chat, CAST(:in_chat AS timestamptz) AS free_at FROM mine"
+    " UNION ALL SELECT 2, :bot, :now + count(*) * CAST(:bot_step AS interval) FROM mine"
+    " HAVING count(*) > 0)"
+    " INSERT INTO telegram_pace AS known (tenant_id, chat_id, free_at)"
+    " SELECT :town, chat, free_at FROM place" + _BOOKED
+)
+"""`_TAKE_AND_BOOK` for several chats, with rights that wait to be taken (`turn_at`)."""
+_KEEP_TURNS = text(
+    "UPDATE telegram_delivery SET turn_at = turn"
+    " FROM unnest(CAST(:keys AS text[]), CAST(:turns AS timestamptz[])) AS waiting (name, turn)"
+    " WHERE tenant_id = :town AND key = name"
+)
+_HAND_OVER = text(
+    "UPDATE telegram_delivery SET turn_at = NULL"
+    " WHERE tenant_id = :town AND key = ANY(:keys) AND turn_at IS NOT NULL RETURNING key"
+)
+_TAKE_BACK = text(
+    "UPDATE telegram_delivery SET turn_at = :now WHERE tenant_id = :town AND key = ANY(:keys)"
+)
 _REMEMBER = text(
     "INSERT INTO telegram_message (tenant_id, chat_id, message_id, invoice_ids)"
     " VALUES (:town, :chat, :message, :invoices)"
+    " ON CONFLICT (tenant_id, chat_id, message_id) DO UPDATE SET invoice_ids = excluded.invoice_ids"
+)
+_REMEMBER_ALL = text(
+    "INSERT INTO telegram_message (tenant_id, chat_id, message_id, invoice_ids)"
+    " SELECT :town, chat, message, invoices FROM json_to_recordset(CAST(:rows AS json))"
+    " AS shown (chat bigint, message bigint, invoices bigint[]) ORDER BY chat"
     " ON CONFLICT (tenant_id, chat_id, message_id) DO UPDATE SET invoice_ids = excluded.invoice_ids"
 )
 
@@ -110,6 +155,14 @@ class Book:
         """The families that this chat sees, oldest link first."""
         found = self._session.scalars(_LINKS_OF_CHAT, {"town": self._tenant, "chat": chat_id})
         return found.all()
+
+    def links_of_chats(self, chat_ids: Sequence[int]) -> Mapping[int, Sequence[ChatLink]]:
+        """`links_of_chat` of several, by chat, in one statement."""
+        found: dict[int, list[ChatLink]] = {chat_id: [] for chat_id in chat_ids}
+        values = {"town": self._tenant, "chats": list(chat_ids)}
+        for link in self._session.scalars(_LINKS_OF_CHATS, values):
+            found[link.chat_id].append(link)
+        return found
 
     def links_of_family(self, family_id: int) -> Sequence[ChatLink]:
         """The chats that see this family, oldest link first."""
@@ -285,6 +338,19 @@ class Book:
             {"town": self._tenant, "chat": chat_id, "message": message_id, "invoices": ids},
         )
 
+    def remember_all(self, shown: Mapping[tuple[int, int], Collection[int]]) -> None:
+        """`remember` for several messages, by chat and number."""
+        rows = []
+        for (chat_id, message_id), ids in shown.items():
+            if ids:
+                invoices = sorted(set(ids))
+                rows.append({"chat": chat_id, "message": message_id, "invoices": invoices})
+            else:
+                self.remember(chat_id, message_id, ())
+        if rows:
+            values = {"town": self._tenant, "rows": json.dumps(rows)}
+            self._session.connection().execute(_REMEMBER_ALL, values)
+
     def shown_in(self, chat_id: int, message_id: int) -> tuple[int, ...]:
         """The invoices that a message shows, as far as is known."""
         ids = self._session.scalar(
@@ -341,6 +407,48 @@ class Book:
         if keep != kept:
             self._session.execute(update(Delivery).where(*mine).values(turn_at=keep))
         return wait
+
+    def keep_turns(self, chats: Mapping[str, int]) -> set[str]:
+        """Book answers in several chats, by their keys; returns the keys whose turn is now.
+
+        No right is taken yet: `hand_over` does so, before what it names is sent. A key that was met
+        before is not among them, and one whose chat is busy is kept for `claim_turn`.
+        """
+        now = self._now()
+        rows = self._session.connection().execute(
+            _KEEP_AND_BOOK,
+            {
+                "town": self._tenant, "keys": list(chats), "chats": list(chats.values()),
+                "now": now, "in_chat": now + CHAT_STEP, "bot": BOT, "bot_step": BOT_STEP,
+            },
+        )  # fmt: skip
+        booked = {row.chat_id: row for row in rows}
+        if not booked:
+            return set()
+        self._may_be_ill = booked[BOT].ill
+        of_bot = booked[BOT].held_until or now
+        turns = {
+            key: max(booked[chat_id].free_at - CHAT_STEP, of_bot)
+            for key, chat_id in chats.items()
+            if chat_id in booked
+        }
+        later = {key: turn for key, turn in turns.items() if turn > now}
+        if later:
+            self._session.connection().execute(
+                _KEEP_TURNS,
+                {"town": self._tenant, "keys": list(later), "turns": list(later.values())},
+            )
+        return turns.keys() - later.keys()
+
+    def hand_over(self, keys: Collection[str]) -> set[str]:
+        """Take the rights to send what `keep_turns` booked; returns those that nobody took."""
+        values = {"town": self._tenant, "keys": list(keys)}
+        return set(self._session.connection().execute(_HAND_OVER, values).scalars())
+
+    def take_back(self, keys: Collection[str]) -> None:
+        """Give rights back that `hand_over` took: Telegram surely took nothing."""
+        values = {"town": self._tenant, "keys": list(keys), "now": self._now()}
+        self._session.connection().execute(_TAKE_BACK, values)
 
     def release(self, key: str) -> None:
         """Give the right back: Telegram surely did not take it."""

@@ -13,7 +13,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -70,6 +70,26 @@ class Bots:
             return await asyncio.wait_for(work(await self.get(settings)), LONGEST_CALL)
 
         return asyncio.run_coroutine_threadsafe(run(), self._running_loop()).result()
+
+    def calls(
+        self, settings: TelegramSettings, works: Sequence[Callable[[Bot], Awaitable[T]]]
+    ) -> list[T | Exception]:
+        """Run all `works` with the town's bot at the same time, and wait for them.
+
+        In place of a result stands what `call` would raise.
+        """
+
+        async def run() -> list[T | BaseException]:
+            bot = await self.get(settings)
+            waiting = (asyncio.wait_for(work(bot), LONGEST_CALL) for work in works)
+            return await asyncio.gather(*waiting, return_exceptions=True)
+
+        found: list[T | Exception] = []
+        for result in self.run(run()):
+            if isinstance(result, BaseException) and not isinstance(result, Exception):
+                raise result
+            found.append(result)
+        return found
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine beside the bots, and wait for it."""

@@ -80,12 +80,18 @@ class Conversation:
     """
 
     def __init__(
-        self, ctx: TenantContext, incoming: Incoming, skills: Skills | None = None
+        self,
+        ctx: TenantContext,
+        incoming: Incoming,
+        skills: Skills | None = None,
+        links: Sequence[ChatLink] | None = None,
     ) -> None:
+        """Begin with an update; `links` are the chat's, where they are known already."""
         self._ctx = ctx
         self._skills = skills or own_skills()
         self._in = incoming
         self._book = Book(ctx)
+        self._known_links = links
         self._links: Sequence[ChatLink] = ()
         self._families: Mapping[int, FamilyInfo] = {}
         self._seen_by: dict[int, int] = {}
@@ -126,7 +132,8 @@ class Conversation:
             return self._typed(understand(self._in.text, self.today, self._skills.intents))
 
     def _read_links(self) -> None:
-        self._links = self._book.links_of_chat(self._in.chat_id)
+        known = self._known_links
+        self._links = self._book.links_of_chat(self._in.chat_id) if known is None else known
         self._families = _Families(self._ctx, [link.family_id for link in self._links])
 
     @property

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from core.plugin import Document, PermanentError, TenantContext
 from plugins.telegram_bot.answers import Answer, Fate
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.bots import Bots
-from plugins.telegram_bot.events import Screen
+from plugins.telegram_bot.events import Action, Notice, Screen, SendFile, Show
 from plugins.telegram_bot.settings import TelegramSettings
 
 if TYPE_CHECKING:
@@ -52,8 +55,12 @@ class UneditableError(Exception):
     """The message to edit is gone, or is none of ours."""
 
 
-class UnchangedError(Exception):
-    """The message already reads so."""
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Outcome of speaking in a chat: the message's number, 0 where none was taken."""
+
+    fate: Fate
+    number: int = 0
 
 
 class Courier:
@@ -71,18 +78,11 @@ class Courier:
 
     def show(self, chat_id: int, screen: Screen, edit: int = 0) -> int:
         """Write a message, in place of message `edit` if it is still there; returns its number."""
-        if edit:
-            try:
-                self.edit(chat_id, edit, screen)
-            except UneditableError:
-                edit = 0
-        if not edit:
-            edit = self._send(chat_id, screen)
-            if not screen.invoice_ids:
-                return edit
-        # The caller commits this with the end of its outbox row: one transaction for both.
-        Book(self._ctx).remember(chat_id, edit, screen.invoice_ids)
-        return edit
+        number = self._call(chat_id, partial(_show, chat_id=chat_id, screen=screen, edit=edit))
+        if edit or screen.invoice_ids:
+            # The caller commits this with the end of its outbox row: one transaction for both.
+            Book(self._ctx).remember(chat_id, number, screen.invoice_ids)
+        return number
 
     def edit(self, chat_id: int, message_id: int, screen: Screen) -> None:
         """Replace a message; nothing happens when it already reads so.
@@ -90,58 +90,34 @@ class Courier:
         Raises:
             UneditableError: the message is gone, or is none of ours.
         """
-        async def edit(bot: Bot) -> Any:
-            return await bot.edit_message_text(
-                screen.html,
-                chat_id,
-                message_id,
-                parse_mode="HTML",
-                reply_markup=_markup(screen),
-                disable_web_page_preview=True,
-            )
-
-        try:
-            self._call(chat_id, edit)
-        except UnchangedError:
-            return
+        self._call(chat_id, partial(_edit, chat_id=chat_id, message_id=message_id, screen=screen))
 
     def document(self, chat_id: int, document: Document, caption: str) -> int:
         """Send a file; returns the message's number."""
-        async def send(bot: Bot) -> int:
-            sent = await bot.send_document(
-                chat_id,
-                document.content,
-                filename=document.name,
-                caption=caption,
-                parse_mode="HTML",
-            )
-            return sent.message_id
-
-        return self._call(chat_id, send)
+        return self._call(
+            chat_id, partial(_send_file, chat_id=chat_id, document=document, caption=caption)
+        )
 
     def notice(self, chat_id: int, query_id: str, text: str) -> None:
         """Answer a tapped button. It only stops a little wheel: too late is no harm."""
-        try:
+        with suppress(PermanentError, NotSentError, UnknownError, ChatRefusedError):
             self._call(chat_id, lambda bot: bot.answer_callback_query(query_id, text or None))
-        except (PermanentError, NotSentError, UnknownError, ChatRefusedError):
-            return
 
     def leave(self, chat_id: int) -> None:
         """Leave a group."""
         self._call(chat_id, lambda bot: bot.leave_chat(chat_id))
 
-    def _send(self, chat_id: int, screen: Screen) -> int:
-        async def send(bot: Bot) -> int:
-            sent = await bot.send_message(
-                chat_id,
-                screen.html,
-                parse_mode="HTML",
-                reply_markup=_markup(screen),
-                disable_web_page_preview=True,
-            )
-            return sent.message_id
+    def speak_at_once(self, spoken: Mapping[int, Sequence[Action]]) -> dict[int, Spoken]:
+        """Speak in several chats at the same time; tells what became of each.
 
-        return self._call(chat_id, send)
+        No database is asked. The caller has taken the chats' turns, and what Telegram refuses is to
+        be done again by the methods above, which note what it means.
+        """
+        chats = list(spoken)
+        found = self._bots.calls(
+            self._settings, [partial(_speak, chat_id=chat, actions=spoken[chat]) for chat in chats]
+        )
+        return dict(zip(chats, map(_spoken, found), strict=True))
 
     def wait_for_turn(self, chat_id: int) -> None:
         """Before an answer: wait until the chat may be written to again.
@@ -185,12 +161,94 @@ class Courier:
                 return ChatRefusedError(answer.fate, answer.reason)
             case Fate.UNEDITABLE:
                 return UneditableError(answer.reason)
-            case Fate.UNCHANGED:
-                return UnchangedError(answer.reason)
             case Fate.UNKNOWN:
                 return UnknownError(answer.reason)
             case _:
                 return PermanentError(answer.reason)
+
+
+# Calls of the Bot API; all raise `CallError`.
+
+
+async def _speak(bot: Bot, chat_id: int, actions: Sequence[Action]) -> int:
+    """Do what one update calls for; returns the number of the last message, 0 if there is none."""
+    from plugins.telegram_bot.transport import CallError  # noqa: PLC0415 - see Bots._make
+
+    number = 0
+    for action in actions:
+        match action:
+            case Show(screen, edit):
+                number = await _show(bot, chat_id, screen, edit)
+            case SendFile(document, caption):
+                number = await _send_file(bot, chat_id, document, caption)
+            case Notice(query_id, text):
+                # It only stops a little wheel: too late is no harm.
+                with suppress(CallError):
+                    await bot.answer_callback_query(query_id, text or None)
+    return number
+
+
+async def _show(bot: Bot, chat_id: int, screen: Screen, edit: int) -> int:
+    """Write a message, in place of message `edit` if it is still there; returns its number."""
+    from plugins.telegram_bot.transport import CallError  # noqa: PLC0415 - see Bots._make
+
+    if edit:
+        try:
+            await _edit(bot, chat_id, edit, screen)
+        except CallError as error:
+            if error.answer.fate is not Fate.UNEDITABLE:
+                raise
+        else:
+            return edit
+    sent = await bot.send_message(
+        chat_id,
+        screen.html,
+        parse_mode="HTML",
+        reply_markup=_markup(screen),
+        disable_web_page_preview=True,
+    )
+    return sent.message_id
+
+
+async def _edit(bot: Bot, chat_id: int, message_id: int, screen: Screen) -> None:
+    from plugins.telegram_bot.transport import CallError  # noqa: PLC0415 - see Bots._make
+
+    try:
+        await bot.edit_message_text(
+            screen.html,
+            chat_id,
+            message_id,
+            parse_mode="HTML",
+            reply_markup=_markup(screen),
+            disable_web_page_preview=True,
+        )
+    except CallError as error:
+        if error.answer.fate is not Fate.UNCHANGED:
+            raise
+
+
+async def _send_file(bot: Bot, chat_id: int, document: Document, caption: str) -> int:
+    sent = await bot.send_document(
+        chat_id,
+        document.content,
+        filename=document.name,
+        caption=caption,
+        parse_mode="HTML",
+    )
+    return sent.message_id
+
+
+def _spoken(found: int | Exception) -> Spoken:
+    from plugins.telegram_bot.transport import CallError  # noqa: PLC0415 - see Bots._make
+
+    match found:
+        case CallError():
+            return Spoken(found.answer.fate)
+        case TimeoutError():
+            return Spoken(Fate.UNKNOWN)
+        case Exception():
+            raise found
+    return Spoken(Fate.TAKEN, found)
 
 
 def _markup(screen: Screen) -> InlineKeyboardMarkup | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,9 +15,17 @@ from plugins.telegram_bot.settings import TelegramSettings
 UPDATE = "telegram_bot.update"
 """The outbox topic of updates that came in."""
 
+UPDATES = "telegram_bot.updates"
+"""The outbox topic of several updates that came in at once."""
+
+TOGETHER = 50
+"""Updates of one row of `UPDATES`: they are answered together."""
+
 PER_CHAT = 15, 10
 """Updates of one chat that a process takes in so many seconds: more than fingers can, less than a
 program does. What is beyond is dropped, so that a flood makes no rows."""
+
+_FIELDS = tuple(field.name for field in fields(Incoming))
 
 
 class Inbox:
@@ -51,11 +60,27 @@ class Inbox:
         return incoming
 
 
-def write(ctx: TenantContext, incoming: Incoming) -> None:
+def write(ctx: TenantContext, incoming: Incoming, *, after: datetime | None = None) -> None:
     """Write an admitted update down. The same update again is the same row."""
-    ctx.outbox.add(UPDATE, asdict(incoming), key=incoming.key)
+    ctx.outbox.add(UPDATE, to_payload(incoming), key=incoming.key, after=after)
+
+
+def write_all(ctx: TenantContext, admitted: Sequence[Incoming]) -> None:
+    """Write updates down that came together, to be answered together."""
+    for start in range(0, len(admitted), TOGETHER):
+        some = admitted[start : start + TOGETHER]
+        if len(some) == 1:
+            write(ctx, some[0])
+        else:
+            key = f"{some[0].key} {some[-1].key}"
+            ctx.outbox.add(UPDATES, {"updates": [to_payload(each) for each in some]}, key=key)
+
+
+def to_payload(incoming: Incoming) -> dict[str, Any]:
+    """The update in the outbox's form. `asdict` would copy deeply what nobody changes."""
+    return {name: getattr(incoming, name) for name in _FIELDS}
 
 
 def from_payload(payload: dict[str, Any]) -> Incoming:
-    """The update that `accept` wrote down."""
+    """The update of `to_payload`."""
     return Incoming(**{**payload, "kind": Kind(payload["kind"])})

@@ -17,7 +17,7 @@ from plugins.telegram_bot import screens
 from plugins.telegram_bot.answers import Answer, Fate
 from plugins.telegram_bot.bots import CONNECTIONS, Bots
 from plugins.telegram_bot.events import WANTED_UPDATES, Incoming
-from plugins.telegram_bot.inbox import Inbox, write
+from plugins.telegram_bot.inbox import Inbox, write_all
 from plugins.telegram_bot.settings import TelegramSettings
 from plugins.telegram_bot.words import speaking
 
@@ -160,8 +160,7 @@ class _Poller:
 
     def _write_together(self, admitted: list[Incoming]) -> None:
         with self._open_town(self._slug) as ctx:
-            for incoming in admitted:
-                write(ctx, incoming)
+            write_all(ctx, admitted)
 
     def _refused(self, answer: Answer) -> float:
         log.warning(

@@ -21,7 +21,7 @@ from plugins.telegram_bot.courier import (
     UneditableError,
     UnknownError,
 )
-from plugins.telegram_bot.events import Action, Kind, Leave, Notice, SendFile, Show
+from plugins.telegram_bot.events import Action, Incoming, Kind, Leave, Notice, SendFile, Show
 from plugins.telegram_bot.inbox import from_payload
 from plugins.telegram_bot.skills import Skills
 from plugins.telegram_bot.words import local_date, speaking
@@ -41,7 +41,7 @@ def answer(
     conversation may be run again, it says the same.
     """
     incoming = from_payload(payload)
-    key = f"update:{incoming.key}"
+    key = right_of(incoming)
     book = Book(ctx)
     wait = book.claim_turn(key, incoming.chat_id, MAX_WAIT, answer=True)
     if wait is None:
@@ -83,6 +83,11 @@ def answer(
     except UnknownError:
         # It may have been said; the parent can ask again, which is better than hearing it twice.
         return
+
+
+def right_of(incoming: Incoming) -> str:
+    """Key of the right to answer an update."""
+    return f"update:{incoming.key}"
 
 
 def _leave(courier: Courier, chat_id: int, actions: Sequence[Action]) -> None:

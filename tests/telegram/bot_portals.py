@@ -12,8 +12,10 @@ from core.platform.settings import load
 from core.plugin import InvoiceInfo, Means
 from core.runtime import Runtime, sync_towns
 from core.testing.fakes import TOWN, TOWNS, FakeClock, FakePay
-from core.testing.portal import Portal
+from core.testing.portal import Portal, Records, record
 from plugins.telegram_bot import plugin
+from plugins.telegram_bot.book import Book
+from plugins.telegram_bot.simulator.world import Chat, World
 
 SECRET = "a-webhook-secret-for-tests"
 SETTINGS = """
@@ -67,3 +69,22 @@ def settle(portal: Portal, invoice: InvoiceInfo) -> int:
             shares=[(invoice.id, invoice.amount)], key=f"cash-{invoice.id}",
         )  # fmt: skip
         return int(payment.payment_id)
+
+
+def crowd(portal: Portal, world: World, number: int, label: str = "MARS") -> list[Chat]:
+    """Many families, each with an invoice and a linked chat of its own."""
+    families = [f"F{n:03}" for n in range(number)]
+    bot = world.bots[token("valmont")]
+    chats = []
+    with portal.town() as town:
+        drafts = Records(*(record(code, family=code, label=label) for code in families))
+        batch = town.imports.run(drafts, portal.file()).batch_id
+        assert batch is not None
+        for code in families:
+            person = world.add_person(code)
+            world.types(bot, person, "/start")
+            family = town.families.by_code(code)
+            Book(town).link(person.id, family.id, name=code, language="fr")
+            chats.append(world.chat(bot, person.id))
+        town.imports.publish(batch)
+    return chats

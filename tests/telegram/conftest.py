@@ -124,6 +124,10 @@ class FakeInvoices:
         mine = [i for i in self.known.values() if i.family_id == family_id and i.balance > 0]
         return sorted(mine, key=lambda invoice: invoice.due_on)
 
+    @contextmanager
+    def together(self, _family_ids) -> Iterator[None]:
+        yield
+
     def get(self, invoice_id: int) -> InvoiceInfo | None:
         return self.known.get(invoice_id)
 

@@ -6,14 +6,14 @@ from datetime import date, timedelta
 
 import pytest
 import structlog
-from bot_portals import SECRET, settle, token
+from bot_portals import SECRET, crowd, settle, token
 
 from core.api.invoices import InvoiceKind
 from core.platform.logging import configure
 from core.plugin import LineRecord, TaxKind
 from core.reminders.service import Calendar
 from core.testing.fakes import TOWNS
-from core.testing.portal import Records, record
+from core.testing.portal import record
 from plugins.telegram_bot import plugin
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.inbox import Inbox
@@ -191,34 +191,22 @@ def test_the_other_town_sees_nothing(portal, simulator):
 
 def test_a_mailing_is_spread_and_loses_nothing(portal, simulator, monkeypatch):
     """Many families are told at once: every chat hears it once, none is dropped for its turn."""
-    families = [f"F{number:03}" for number in range(40)]
-    with portal.town() as town:
-        drafts = Records(*(record(code, family=code, label="MARS") for code in families))
-        batch = town.imports.run(drafts, portal.file()).batch_id
-        book = Book(town)
-        for number, code in enumerate(families):
-            person = simulator.world.add_person(code)
-            assert person.id == 1003 + number
-            simulator.world.types(simulator.world.bots[token("valmont")], person, "/start")
-            family = town.families.by_code(code)
-            book.link(person.id, family.id, name=code, language="fr")
-        town.imports.publish(batch)
+    chats = crowd(portal, simulator.world, 40)
     # The worker waits on the test's clock: it is the only one that the turns know.
     monkeypatch.setattr(time, "sleep", lambda seconds: portal.clock.pass_time(seconds=seconds))
     started = portal.clock.now()
-    chats = simulator.world.chats[token("valmont")]
 
     def told(chat):
         return [m for m in chat.messages if "MARS" in m.get("text", "")]
 
     for _ in range(20):
         portal.work()
-        if all(told(chat) for chat in chats.values()):
+        if all(map(told, chats)):
             break
         portal.clock.pass_time(seconds=1)
-    assert [len(told(chat)) for chat in chats.values()] == [1] * len(families)
+    assert [len(told(chat)) for chat in chats] == [1] * len(chats)
     # Telegram's pace: thirty a second, counted from the first.
-    assert portal.clock.now() - started >= timedelta(seconds=(len(families) - 1) / 30)
+    assert portal.clock.now() - started >= timedelta(seconds=(len(chats) - 1) / 30)
 
 
 def test_a_chat_leaves_nothing_of_a_family_in_the_logs(portal, simulator, capsys):

@@ -60,7 +60,7 @@ def narrow(
         regies: the régies' labels, by key.
     """
     tests: list[tuple[str, Callable[[InvoiceInfo], bool]]] = []
-    own = {i.id: _own_words(i, (names or {}).get(i.id, ()), regies or {}) for i in invoices}
+    own = _all_own_words(invoices, meaning, names, regies)
     by_word = {word: _of_word(word, own) for word in meaning.words}
     said = {word: ids for word, ids in by_word.items() if ids}
     not_found = [word for word in meaning.words if not by_word[word] and word in SERVICES]
@@ -100,10 +100,22 @@ def names_own(
     regies: Mapping[str, str] | None = None,
 ) -> bool:
     """True if a text of which no wish is understood only names invoices: *cantine*, *56,87*."""
-    own = {i.id: _own_words(i, (names or {}).get(i.id, ()), regies or {}) for i in invoices}
+    own = _all_own_words(invoices, meaning, names, regies)
     if not all(word in SERVICES or _of_word(word, own) for word in meaning.words):
         return False
     return bool(meaning.words) or narrow(invoices, meaning, names, regies).is_narrowed
+
+
+def _all_own_words(
+    invoices: Sequence[InvoiceInfo],
+    meaning: Meaning,
+    names: Mapping[int, Sequence[str]] | None,
+    regies: Mapping[str, str] | None,
+) -> dict[int, frozenset[str]]:
+    """The words of each invoice, which only a word may name."""
+    if not meaning.words:
+        return {}
+    return {i.id: _own_words(i, (names or {}).get(i.id, ()), regies or {}) for i in invoices}
 
 
 def _own_words(
