@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -32,6 +33,21 @@ class Choice:
     since: date
     until: date
     means: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """Titles in hand that leave by a slip of their own."""
+
+    name: str
+    means: tuple[str, ...]
+    count: int
+    amount: int
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        """The means, as the address of their preview names them."""
+        return [("moyen", means) for means in self.means]
 
 
 @view_config(
@@ -167,6 +183,9 @@ def _list(request: Request, chosen: Choice | None, error: str = "") -> dict[str,
         found = books.remittances.in_hand(regie, since=chosen.since, until=chosen.until)
         taken = [one for one in found if one.means in chosen.means]
         preview = means_table(_("À verser"), taken)
+    piles = _piles(request, regie, in_hand)
+    # What has a slip of its own is not proposed on that of the others.
+    apart = frozenset(means for pile in piles for means in pile.means)
     rows, more = books.remittances.page(regie, before=asked.number(request, "avant"))
     settings = request.town.file.regies[regie]
     return {
@@ -179,7 +198,8 @@ def _list(request: Request, chosen: Choice | None, error: str = "") -> dict[str,
         "over": [one for one in books.remittances.over_ceilings() if one.regie == regie],
         "since": chosen.since if chosen else books.remittances.first_day(regie) or day,
         "until": chosen.until if chosen else day,
-        "chosen": chosen.means if chosen else {one.means for one in in_hand},
+        "piles": piles,
+        "chosen": chosen.means if chosen else {one.means for one in in_hand} - apart,
         "preview": preview,
         "preview_total": preview.foot[2] if preview else 0,
         "note": request.POST.get("note", ""),
@@ -189,6 +209,24 @@ def _list(request: Request, chosen: Choice | None, error: str = "") -> dict[str,
         "error": error,
         **asked.pages(request, more),
     }
+
+
+def _piles(request: Request, regie: str, in_hand: Sequence[InHand]) -> list[Pile]:
+    """Titles in hand by the slip that the town's file gives their means."""
+    found: dict[str, list[InHand]] = {}
+    for one in in_hand:
+        settings = request.town.one_means(regie, one.means)
+        if settings.is_title and settings.slip_name and one.amount > 0:
+            found.setdefault(settings.slip_name, []).append(one)
+    return [
+        Pile(
+            name,
+            tuple(one.means for one in pile),
+            sum(one.count for one in pile),
+            sum(one.amount for one in pile),
+        )
+        for name, pile in found.items()
+    ]
 
 
 def _one(request: Request, error: str = "") -> dict[str, Any]:

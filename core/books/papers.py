@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.api.payments import Means
+from core.api.payments import Means, kind_of
 from core.books.activities import Activities
 from core.books.models import Remittance
 from core.books.remittances import InHand, Remittances, RemittedPayment
@@ -16,6 +16,7 @@ from core.platform.i18n import gettext as _
 from core.platform.means_words import means_label
 from core.platform.tabular.writing import Cents, Table
 from core.platform.tenancy.config import TenantConfig
+from core.platform.tenancy.means import TITLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,9 @@ class Papers:
         activities, _opens = self.statements.activity_rows(
             one.regie, self.activities.parts_of(one.id)
         )
-        cheques = [
-            payment
-            for payment in self.remittances.payments_of(one.id)
-            if payment.means == Means.CHEQUE
-        ]
+        payments = self.remittances.payments_of(one.id)
+        cheques = [payment for payment in payments if payment.means == Means.CHEQUE]
+        titles = [payment for payment in payments if kind_of(payment.means) in TITLES]
         return Table(
             f"versement-{one.name.lower()}",
             " – ".join(
@@ -61,6 +60,10 @@ class Papers:
                 activities,
                 [(c.receipt, c.payer, c.reference, Cents(c.amount)) for c in cheques],
                 cash,
+                [
+                    (t.receipt, means_label(t.means), t.payer, t.reference, Cents(t.amount))
+                    for t in titles
+                ],
             ),
         )  # fmt: skip
 

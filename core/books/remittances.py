@@ -33,7 +33,7 @@ from core.books.period import midnight
 from core.journal.models import EntryKind, JournalEntry
 from core.journal.service import Journal
 from core.journal.sums import OF_MONEY
-from core.payments.models import Payment
+from core.payments.models import Payment, PaymentTitle
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS, today
 from core.platform.errors import NotFoundError
@@ -558,7 +558,8 @@ class Remittances:
             .join(payments, payments.c.payment_id == Payment.id)
             .where(Payment.tenant_id == self._tenant, payments.c.amount != 0)
             .order_by(payments.c.first)
-        )
+        ).all()
+        titles = self._titles({payment.id for payment, *_rest in rows})
         return [
             RemittedPayment(
                 payment_id=payment.id,
@@ -567,10 +568,29 @@ class Remittances:
                 receipt=payment.receipt_number,
                 paid_at=payment.paid_at,
                 payer=payment.payer,
-                reference=" ".join(filter(None, (payment.authorisation, payment.note))),
+                reference=" ".join(
+                    filter(
+                        None,
+                        (payment.authorisation, payment.note, *titles.get(payment.id, ())),
+                    )
+                ),
             )
             for payment, means, cents in rows
         ]
+
+    def _titles(self, payment_ids: Collection[int]) -> Mapping[int, list[str]]:
+        """Numbers of the titles (CESU…) that payments came by."""
+        found: dict[int, list[str]] = {}
+        for row in self._session.execute(
+            select(PaymentTitle.payment_id, PaymentTitle.number)
+            .where(
+                PaymentTitle.tenant_id == self._tenant,
+                PaymentTitle.payment_id.in_(list(payment_ids)),
+            )
+            .order_by(PaymentTitle.id)
+        ):
+            found.setdefault(row.payment_id, []).append(row.number)
+        return found
 
 
 def _payments_of(which: Sequence[ColumnElement[bool]]) -> Subquery:

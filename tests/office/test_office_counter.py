@@ -215,3 +215,27 @@ def test_a_receipt_says_what_is_left_of_each_invoice(work, portal):
     # The visit's other payment finished the invoice: the first receipt does not claim it again.
     assert [share.left_due for share in sheet.shares] == [0]
     assert [(one.amount, one.means) for one in sheet.together] == [(2000, "cash")]
+
+
+def test_titles_have_their_own_pile_and_slip(work, portal):
+    portal.publish(care("care"))
+    take(work, counter(work), amount="10")
+    take(work, counter(work, "F003"), amount="20", means="cesu_paper", titles="CESU0001 CESU0002")
+    take(work, counter(work, "F002"), amount="5", means="other:Bons CAF", titles="CAF00001")
+    page = work.get("/regie/comptes/versements", params={"regie": "CANTINE"})
+    ticked = [box._value for box in work.form(page, "du").fields["moyen"] if box.checked]
+    assert ticked == ["cash"]
+    page = page.click("Bordereau CESU")
+    preview = work.form(page, "montant")
+    assert preview["montant"].value == "2000"
+    page = work.follow(preview.submit())
+    assert "V-2026-CANTINE-0001" in page
+    assert "CESU0001 CESU0002" in page
+    assert "CAF00001" not in page
+    with portal.town() as town:
+        hand = {one.means: one.amount for one in town.accounts.remittances.in_hand("CANTINE")}
+        assert hand == {"cash": 1000, "other:Bons CAF": 500}
+        made = town.accounts.remittances.page("CANTINE")[0][0]
+        slip = town.accounts.papers.slip(made, {})
+        assert "CESU0001 CESU0002" in slip.paper
+        assert town.accounts.remittances.agrees(made)

@@ -229,6 +229,7 @@ def payment_slip(
     activities: Sequence[tuple[str, str, str, int]],
     cheques: Sequence[tuple[str, str, str, int]],
     cash: int,
+    titles: Sequence[tuple[str, str, str, str, int]] = (),
 ) -> str:
     """Part of a *bordereau de versement* that is on paper only, as trusted HTML.
 
@@ -236,9 +237,12 @@ def payment_slip(
         activities: *exercice*, account, name and net cents of each.
         cheques: receipt, payer, number and cents of each.
         cash: cents that should be counted.
+        titles: receipt, means, payer, numbers and cents of each payment by titles (CESU…).
     """
     template = _environment().get_template("payment_slip.jinja2")
-    return template.render(activities=activities, cheques=cheques, cash=cash)
+    return template.render(
+        activities=activities, cheques=cheques, cash=cash, titles=titles
+    )
 
 
 def signatures(names: Sequence[str] = ()) -> str:
