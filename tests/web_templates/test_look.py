@@ -188,3 +188,16 @@ def test_errors_are_what_one_reads_first(viewer: Viewer) -> None:
     assert viewer.page.evaluate("document.activeElement.id") == "errors"
     viewer.page.get_by_role("link", name="Saisissez le code enfant.").click()
     assert viewer.page.evaluate("document.activeElement.id") == "child_code"
+
+
+def test_paper_is_white_whatever_the_screen(viewer: Viewer) -> None:
+    """A reader of dark screens prints dark on light, without buttons and bars."""
+    for name in ("invoices", "paid", "done"):
+        viewer.show(next(sample for sample in SHOWN if sample.name == name))
+        viewer.page.emulate_media(media="print", color_scheme="dark")
+        try:
+            assert viewer.violations(COLOURS) == ""
+            for bar in (".main-nav", ".basket-bar", ".receipt"):
+                assert viewer.page.locator(bar).locator("visible=true").count() == 0, (name, bar)
+        finally:
+            viewer.page.emulate_media(media="screen", color_scheme="light")
