@@ -7,6 +7,7 @@ from the sheet, and spares reading fonts and style sheet again for each paper.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -16,10 +17,18 @@ from itertools import count
 
 import weasyprint
 
-from benchmarks.measure import Aim, Result, compared, in_turns, main, rate
+from benchmarks.measure import Aim, Result, compared, in_turns, main, rate, seconds
 from core.api.payments import Means
 from core.platform.documents.pdf import page
-from core.platform.documents.render import Paper, invoice, receipt, render_invoice, render_receipt
+from core.platform.documents.presses import print_all
+from core.platform.documents.render import (
+    Paper,
+    invoice,
+    receipt,
+    render_invoice,
+    render_receipt,
+    together,
+)
 from core.platform.documents.sheets import (
     Addressee,
     Coupon,
@@ -30,6 +39,8 @@ from core.platform.documents.sheets import (
     ReceiptSheet,
 )
 
+EACH = 40
+"""Invoices of one file, as `preau invoices print` writes them."""
 TOWN = Letterhead("Ville de Démo", ("1 place de la Mairie", "99000 Démoville"), ("01 99 00 00 00",))
 FAMILY = Addressee("MARTIN Céline", ("1 rue du Lavoir", "99000 Démoville"))
 RECEIPT = ReceiptSheet(
@@ -113,9 +124,39 @@ def measured(case: Case, papers: int, rounds: int) -> Result:
     )  # fmt: skip
 
 
+def printed(papers: int, processes: int) -> float:
+    """Invoices a second, printed in files of fifty by so many processes, their start included."""
+    files = (
+        together(
+            [
+                invoice(replace(INVOICE, number=f"F-{n}", payment_url=f"{INVOICE.payment_url}/{n}"))
+                for n in range(start, start + EACH)
+            ],
+            f"factures-{start}", "Factures",
+        )
+        for start in range(0, papers, EACH)
+    )  # fmt: skip
+    took = seconds(lambda: list(print_all(files, processes=processes)))
+    return papers / took
+
+
 def run(quick: bool) -> Iterator[Result]:
     for case in CASES:
         yield measured(case, *((1, 1) if quick else (20, 6)))
+    papers, rounds = (EACH, 1) if quick else (8 * EACH, 3)
+    cores = os.cpu_count() or 1
+    took = in_turns(
+        {
+            "cores": lambda: printed(papers, cores),
+            "one": lambda: rate(lambda: render_invoice(INVOICE), papers // 4),
+        },
+        rounds,
+    )
+    yield compared(
+        "invoices printed in files", took["cores"], took["one"], "papers/s",
+        papers=papers, each=EACH, processes=cores,
+        baseline="one after the other, each a file, in one process",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

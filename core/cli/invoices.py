@@ -122,7 +122,7 @@ def list_(town_slug: str) -> None:
 @click.argument("batch", type=int)
 @click.option("--to", "folder", required=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder for the files; made if need be.")
-@click.option("--each", default=50, show_default=True, type=click.IntRange(1, 100),
+@click.option("--each", default=40, show_default=True, type=click.IntRange(1, 100),
               help="Invoices of one file.")
 @click.option("--processes", default=os.cpu_count(), show_default="a core each",
               type=click.IntRange(1, 64), help="Processes that set papers side by side.")

@@ -24,8 +24,8 @@ from typing import IO, Self, cast
 
 from core.platform.documents.render import Paper
 
-PAPERS_PER_PRESS = 100
-"""Papers of one process: what libraries keep of each is given back with it."""
+PAPERS_PER_PRESS = 50
+"""Papers (or files of several) of one process: what libraries keep of each goes with it."""
 LOOKAHEAD = 2
 """Papers that wait for each process, so that none waits for us."""
 
