@@ -9,7 +9,20 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Text, and_, any_, cast, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    any_,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -481,11 +494,29 @@ class Attempts:
                 seconds=PROVIDER_TIMEOUT_SECONDS,
                 access=Access.WRITE,
             )
-        self._ledger.lock(payment_id)
-        payment.answered_at = self._clock.now()
-        self._apply(attempt, outcome)
+        locked = self._ledger.lock(payment_id)
+        if isinstance(outcome, Settled) and outcome.amount == attempt.amount:
+            if self._settle(payment_id, outcome, locked):
+                self._session.expire(payment)
+                return PaymentState.SETTLED
+        else:
+            payment.answered_at = self._clock.now()
+            self._apply(attempt, outcome)
         self._session.refresh(payment)
         return PaymentState(payment.state)
+
+    def _settle(self, payment_id: int, outcome: Settled, locked: Sequence[Any]) -> bool:
+        """Write that the money is there; False when that is written already."""
+        self._record_answer(payment_id, "settled", outcome.authorisation, outcome.raw)
+        return self._ledger.settle(
+            payment_id,
+            means=outcome.means,
+            paid_at=outcome.paid_at,
+            authorisation=outcome.authorisation,
+            locked=locked,
+            # By the settlement's own statement: each of its own would cost a round trip.
+            noted={"last_answer": LastAnswer.SETTLED, "answered_at": self._clock.now()},
+        )
 
     def give_up(self, payment_id: int) -> None:
         """Let the parent start again, told that this attempt may still settle; ask a last time.
@@ -670,21 +701,12 @@ class Attempts:
     def _apply(self, attempt: Attempt, outcome: Outcome) -> None:
         number = attempt.payment_id
         match outcome:
-            case Settled() if outcome.amount != attempt.amount:
+            case Settled():  # Of another amount: see `poll`.
                 reason = _("Montant payé : %(paid)s, au lieu de %(asked)s.") % {
                     "paid": money(outcome.amount),
                     "asked": money(attempt.amount),
                 }
                 self._mark_anomaly(number, LastAnswer.ANOMALY, reason, outcome.raw)
-            case Settled():
-                self._record_answer(number, "settled", outcome.authorisation, outcome.raw)
-                self._note(number, last_answer=LastAnswer.SETTLED)
-                self._ledger.settle(
-                    number,
-                    means=outcome.means,
-                    paid_at=outcome.paid_at,
-                    authorisation=outcome.authorisation,
-                )
             case Failed():
                 self._record_answer(number, outcome.kind, "", outcome.raw)
                 self._note(number, last_answer=LastAnswer(outcome.kind), **_RESOLVED)
@@ -776,18 +798,18 @@ class Attempts:
         self, payment_id: int, outcome: str, detail: str, raw: Mapping[str, Any]
     ) -> None:
         """Keep what was answered, unless it is what was answered last."""
-        last = self._session.scalar(
-            select(PaymentAnswer)
-            .where(PaymentAnswer.tenant_id == self._tenant, PaymentAnswer.payment_id == payment_id)
-            .order_by(PaymentAnswer.id.desc())
+        answer = PaymentAnswer.__table__.c
+        said = {answer.outcome: str(outcome), answer.detail: detail, answer.raw: dict(raw)}
+        last = (
+            select(*said)
+            .where(answer.tenant_id == self._tenant, answer.payment_id == payment_id)
+            .order_by(answer.id.desc())
             .limit(1)
+            .subquery()
         )
-        new = {"outcome": str(outcome), "detail": detail, "raw": dict(raw)}
-        if last is None or new != {
-            "outcome": last.outcome,
-            "detail": last.detail,
-            "raw": last.raw,
-        }:
-            self._session.add(
-                PaymentAnswer(tenant_id=self._tenant, payment_id=payment_id, **new)
-            )
+        same = exists().where(
+            *(last.c[column.name] == literal(value, column.type) for column, value in said.items())
+        )
+        row = {answer.tenant_id: self._tenant, answer.payment_id: payment_id, **said}
+        new = select(*(literal(value, column.type) for column, value in row.items())).where(~same)
+        self._session.execute(insert(PaymentAnswer).from_select(list(row), new))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, exists, select, update
@@ -99,14 +100,18 @@ class Ledger:
         paid_at: datetime,
         authorisation: str = "",
         payer: str | None = None,
+        locked: Sequence[Any] | None = None,
+        noted: Mapping[str, object] = MappingProxyType({}),
     ) -> bool:
         """Record that the payment's money is there. False when it already was: once, ever.
 
         Each invoice takes at most what it still owes; the rest becomes a credit of the family.
+        `locked` is the answer of `lock` in this transaction, and `noted` what else becomes true of
+        the payment at this moment.
         """
         now = self._clock.now()
         # Invoices are locked before payments, everywhere: two who wait for one another never end.
-        rows = self._rows(payment_id)
+        rows = self._rows(payment_id) if locked is None else locked
         dues = _dues(rows)
         values: dict[str, object] = {
             "state": PaymentState.SETTLED,
@@ -116,6 +121,7 @@ class Ledger:
             "authorisation": authorisation,
             "anomaly": "",
             "may_be_paid": False,
+            **noted,
         }
         if payer is not None:
             values["payer"] = payer
@@ -431,15 +437,19 @@ class Ledger:
         )
         return True
 
-    def lock(self, payment_id: int) -> None:
-        """Lock the invoices of a payment, then the payment: whoever else writes on it waits."""
-        self._dues(payment_id)
+    def lock(self, payment_id: int) -> Sequence[Any]:
+        """Lock the invoices of a payment, then the payment: whoever else writes on it waits.
+
+        The answer is for `settle`, in the same transaction.
+        """
+        rows = self._rows(payment_id)
         self._session.execute(
             select(Payment.id)
             .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
             # Rows that point to it may still come: they are written before and beside this.
             .with_for_update(key_share=True)
         )
+        return rows
 
     def due(self, payment_id: int) -> int:
         """Cents of the payment that its invoices may still take; the invoices stay locked."""
