@@ -170,7 +170,8 @@ def test_office_pages_are_sound(demo, visit):
     addresses = page.locator(".main-nav a").evaluate_all("links => links.map(a => a.href)")
     assert len(addresses) > 8
     more = ("rappels/apercu", "conservation", "etat", "mon-acces", "envois",
-            "actualites/nouvelle", "familles/nouvelle")  # fmt: skip
+            "actualites/nouvelle", "familles/nouvelle", "comptes/versements", "comptes/transmissions",
+            "comptes/regisseur", "comptes/etats/caisse")  # fmt: skip
     for address in [*addresses, *(f"{demo.url}/{TOWN}/regie/{path}" for path in more)]:
         name = "office-page" + re.sub(r"\W+", "-", address.partition("/regie")[2])
         page.set_viewport_size({"width": DESK[0], "height": DESK[1]})

@@ -22,6 +22,7 @@ from core.platform.documents.render import (
     render_invoice,
     render_receipt,
     render_report,
+    signatures,
 )
 from core.platform.documents.sheets import (
     Addressee,
@@ -136,10 +137,13 @@ def test_statements_upright_and_across(columns):
         [["MARTIN"] + [Cents(100)] * (columns - 1)] * 70,
         foot=["Total"] + [Cents(7000)] * (columns - 1),
         notes=["Une note."],
-        paper=payment_slip([("Cantine", 7000)], 1200),
+        paper=payment_slip(
+            [("2025", "7067", "Cantine", 7000)], [("R-1", "MARTIN", "n° 1", 7000)] * 40, 1200
+        ),
     )
     table.pdf("Ville de Démo", language="fr")
     replace(table, rows=[], foot=()).pdf("Ville de Démo", language="fr")
+    replace(table, paper=payment_slip([], [], 0) + signatures(["Anne", "Nora"])).pdf("Ville de Démo", language="en")
 
 
 def test_the_list_of_a_year():
