@@ -151,6 +151,8 @@ def _record(present: UnitOfWork, data: DemoTown) -> None:
 def _close(town: UnitOfWork, month: date) -> None:
     books = town.accounts
     for regie in books.regies():
+        if not books.entries.sums(books.period(regie, month)).count:
+            continue
         if books.remittances.in_hand(regie):
             made = books.remittances.make(regie)
             books.remittances.leave(made.id, carrier="Police municipale")
