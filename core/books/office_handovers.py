@@ -25,7 +25,7 @@ from core.platform.web.files import download
 from core.platform.web.forms import number
 
 LIST, ONE = "office/handovers.jinja2", "office/handover.jinja2"
-MOST_SHOWN = 500
+MAX_SHOWN = 500
 """Invoices that one page offers: the next list takes the others."""
 
 
@@ -166,9 +166,9 @@ def _list(
         "regie": regie,
         "regies": [info for info in request.ctx.town.regies if info.collects],
         "where": {"regie": regie},
-        "candidates": found[:MOST_SHOWN],
-        "others": len(found) - MOST_SHOWN,
-        "total": sum(one.left for one in found[:MOST_SHOWN]),
+        "candidates": found[:MAX_SHOWN],
+        "others": len(found) - MAX_SHOWN,
+        "total": sum(one.left for one in found[:MAX_SHOWN]),
         "ticked": {one.invoice.id for one in found if not one.is_small}
         if chosen is None
         else chosen,

@@ -34,7 +34,7 @@ from core.platform.web.forms import number
 
 TEMPLATE = "office/debit_file.jinja2"
 MAX_UPLOAD_BYTES: Final = 10 * 1024 * 1024
-MOST_LINES: Final = 3000
+MAX_LINES: Final = 3000
 """Debits of a file; those of a town of a hundred thousand, in one transaction."""
 LONGEST_KIND: Final = 10
 
@@ -97,7 +97,7 @@ def _plan(request: Request, content: bytes) -> dict[str, Any]:
         report = read_debits(content, default, kept)
     except DebitFileError as error:
         raise UserError(refusal(error)) from None
-    if len(report.lines) > MOST_LINES:
+    if len(report.lines) > MAX_LINES:
         raise UserError(_("Ce fichier a trop de prélèvements : prenez un seul mois."))
     planned = request.ctx.debit_files.plan(regie, report, default_day)
     remitted = request.ctx.debit_files.remitted(regie, report)
@@ -166,7 +166,7 @@ def line_value(planned: Planned) -> str:
 
 def _accepted(request: Request) -> list[Accepted]:
     """The lines that were ticked."""
-    return [_line(text) for text in request.POST.getall("line")[:MOST_LINES]]
+    return [_line(text) for text in request.POST.getall("line")[:MAX_LINES]]
 
 
 def _line(text: object) -> Accepted:

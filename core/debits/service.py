@@ -39,7 +39,7 @@ from core.platform.i18n import gettext as _
 from core.platform.plugins.events import Events
 from core.platform.tenancy.config import TenantConfig
 
-MOST_AT_ONCE = 200
+MAX_AT_ONCE = 200
 """Invoices of a page, which are noted in one transaction."""
 RUNS_SINCE = timedelta(days=400)
 """Time that runs are listed: a school year, and what is late of it."""
@@ -191,7 +191,7 @@ class Debits:
         return read_page(
             self._session,
             query.order_by(Invoice.id.desc()),
-            MOST_AT_ONCE,
+            MAX_AT_ONCE,
             lambda row: row.Invoice.id,
         )
 
@@ -218,7 +218,7 @@ class Debits:
                 debit_day() == day,
             )
             .order_by(Payment.id.desc())
-            .limit(MOST_AT_ONCE)
+            .limit(MAX_AT_ONCE)
         ).all()
 
     def rejections(self, regie: str, day: date) -> Sequence[Any]:
@@ -242,7 +242,7 @@ class Debits:
                 DebitRejection.debit_day == day,
             )
             .order_by(DebitRejection.id.desc())
-            .limit(MOST_AT_ONCE)
+            .limit(MAX_AT_ONCE)
         ).all()
 
     def was_debited(self, invoice_id: int) -> bool:

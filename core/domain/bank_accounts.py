@@ -11,7 +11,7 @@ _NATIONAL = re.compile(rf"(?<![A-Za-z0-9])\d(?:{_GAP}[A-Za-z0-9]){{21,22}}(?![A-
 """French account numbers before IBAN: bank, branch, account, key."""
 
 MASK: Final = "••••"
-MOST_DIGITS: Final = 10
+MAX_DIGITS: Final = 10
 """Digits of a reference that may begin as an IBAN does; an IBAN of the SEPA countries has more."""
 
 
@@ -30,4 +30,4 @@ def may_be_account(text: str) -> bool:
 
 def _masked(found: re.Match[str]) -> str:
     digits = sum(character.isdigit() for character in found[0])
-    return MASK if digits > MOST_DIGITS else found[0]
+    return MASK if digits > MAX_DIGITS else found[0]

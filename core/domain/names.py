@@ -10,7 +10,7 @@ WORD_LETTERS = 100
 """Longer words are kept, and looked for, by their beginning."""
 SLIP_LETTERS = 4
 """In shorter words, one letter makes another name: Roy, Ray, Rey."""
-MOST_WORDS = 8
+MAX_WORDS = 8
 """Of what somebody types, words after these are not looked at."""
 
 _GONE = re.compile("[\u0300-\u036f\u00ad\u200b-\u200f\u2060\ufeff]")
@@ -43,7 +43,7 @@ def folded(name: str) -> str:
 def words(typed: str) -> tuple[str, ...]:
     """The words of a name to look for; titles only where nothing else was typed."""
     found = tuple(dict.fromkeys(word[:WORD_LETTERS] for word in folded(typed).split(" ") if word))
-    return (tuple(word for word in found if word not in _TITLES) or found)[:MOST_WORDS]
+    return (tuple(word for word in found if word not in _TITLES) or found)[:MAX_WORDS]
 
 
 def slips(word: str) -> frozenset[str]:

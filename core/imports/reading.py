@@ -34,9 +34,9 @@ from core.platform.plugins.guests import HeldSource
 
 SILENCE_SECONDS = 60.0
 """Seconds that a source may read without giving anything."""
-MOST_PROBLEMS = 10_000
+MAX_PROBLEMS = 10_000
 """Problems of a file that are counted; who mends these sees the rest."""
-MOST_ITEMS = 3_000_000
+MAX_ITEMS = 3_000_000
 """Items that a file may give: three times the largest town's year."""
 PROBLEM_CHARACTERS, VALUE_CHARACTERS = 500, 100
 
@@ -62,16 +62,16 @@ def read(
     for item in items:
         if isinstance(item, SourceProblem):
             problems += 1
-            if problems > MOST_PROBLEMS:
+            if problems > MAX_PROBLEMS:
                 words = _("Plus de %(limit)s problèmes : la suite du fichier n’a pas été lue.")
-                yield SourceProblem(words % {"limit": MOST_PROBLEMS}, file.name)
+                yield SourceProblem(words % {"limit": MAX_PROBLEMS}, file.name)
                 return
         yield item
 
 
 def _within_bounds(items: Iterator[Item]) -> Iterator[Item]:
     for number, item in enumerate(items, 1):
-        if number > MOST_ITEMS:
+        if number > MAX_ITEMS:
             yield SourceProblem(_("Ce fichier contient trop de factures : coupez-le en plusieurs."))
             return
         yield item
@@ -202,7 +202,7 @@ def _is_line(line: object) -> bool:
         isinstance(line, LineRecord)
         and type(line.amount) is int
         and type(line.rank) is int
-        and 0 <= line.rank < MOST_ITEMS
+        and 0 <= line.rank < MAX_ITEMS
         and isinstance(line.activity, str)
         and isinstance(line.tax_kind, TaxKind)
         and isinstance(line.child, str)

@@ -25,11 +25,11 @@ from core.platform.plugins.calls import ContractError, FaultError, report_fault,
 from core.platform.plugins.guests import HeldRecords
 from core.platform.sharing import NotNowError
 
-MOST_RECORDS = 200_000
+MAX_RECORDS = 200_000
 """Records of one file: a large town's enrolments of a year. They are held in memory together."""
-MOST_FIGURES = 20
+MAX_FIGURES = 20
 KEPT_CHANGES = 200
-MOST_PROBLEMS = 10_000
+MAX_PROBLEMS = 10_000
 SHOWN = 20
 """Imports of records that the page *Imports* lists."""
 
@@ -177,16 +177,16 @@ class RecordImports:
         ):
             if isinstance(item, SourceProblem):
                 report.add(quoted(item))
-                if report.problem_count >= MOST_PROBLEMS:
+                if report.problem_count >= MAX_PROBLEMS:
                     break
             elif isinstance(item, SourceNotice):
                 report.note(item)
             else:
                 records.append(item)
-                if len(records) > MOST_RECORDS:
+                if len(records) > MAX_RECORDS:
                     raise UserError(
                         _("Ce fichier a plus de %(limit)s lignes : coupez-le en plusieurs.")
-                        % {"limit": MOST_RECORDS}
+                        % {"limit": MAX_RECORDS}
                     )
                 if len(records) % 1000 == 0:
                     progress(len(records))
@@ -207,7 +207,7 @@ class RecordImports:
             with self._session.begin_nested(), held(self._session, kind.plugin), errors_only():
                 told = call()
                 restore(self._session)
-                if not isinstance(told, RecordReport) or len(told.figures) > MOST_FIGURES:
+                if not isinstance(told, RecordReport) or len(told.figures) > MAX_FIGURES:
                     raise ContractError(f"gave {told!r:.80}")  # noqa: TRY301
         except UserError:
             raise

@@ -18,9 +18,9 @@ from core.api.invoices import (
 )
 from core.platform.i18n import gettext as _
 
-MOST_CENTS = 10**9
+MAX_CENTS = 10**9
 """Cents of one invoice or line: ten million euros, a thousand times the dearest of a canteen."""
-MOST_LINES = 1000
+MAX_LINES = 1000
 NUMBER_CHARACTERS = 100
 TEXT_CHARACTERS = 500
 ADDRESS_LINES = 10
@@ -46,8 +46,8 @@ def faults(record: InvoiceRecord) -> Iterator[Fault]:
         yield from _text_faults(column, value, TEXT_CHARACTERS)
     if len(record.address) > ADDRESS_LINES:
         yield _("Adresse de plus de %(limit)s lignes.") % {"limit": ADDRESS_LINES}, "adresse", ""
-    if len(record.lines) > MOST_LINES:
-        words = _("Plus de %(limit)s lignes pour une facture.") % {"limit": MOST_LINES}
+    if len(record.lines) > MAX_LINES:
+        words = _("Plus de %(limit)s lignes pour une facture.") % {"limit": MAX_LINES}
         yield words, "numero", record.number
     elif len({line.rank for line in record.lines}) < len(record.lines):
         yield _("Deux lignes de la facture ont le même rang."), "rang", record.number
@@ -56,7 +56,7 @@ def faults(record: InvoiceRecord) -> Iterator[Fault]:
 def _amount_faults(record: InvoiceRecord) -> Iterator[Fault]:
     cents = (record.amount, *(line.amount for line in record.lines))
     prices = (line.unit_price for line in record.lines if line.unit_price is not None)
-    if any(abs(one) > MOST_CENTS for one in (*cents, *prices)):
+    if any(abs(one) > MAX_CENTS for one in (*cents, *prices)):
         # Not quoted: it may have a million digits.
         yield _("Ce montant est trop grand pour une facture."), "montant", ""
     elif record.amount <= 0 and record.kind is InvoiceKind.INVOICE:
@@ -68,7 +68,7 @@ def _amount_faults(record: InvoiceRecord) -> Iterator[Fault]:
 
 
 def _is_count(quantity: Decimal | None) -> bool:
-    return quantity is None or (quantity.is_finite() and abs(quantity) < MOST_CENTS)
+    return quantity is None or (quantity.is_finite() and abs(quantity) < MAX_CENTS)
 
 
 def _names(record: InvoiceRecord) -> Iterator[tuple[str, str]]:
@@ -84,7 +84,7 @@ def _texts(record: InvoiceRecord) -> Iterator[tuple[str, str]]:
     yield "debiteur", record.debtor
     for line in record.address:
         yield "adresse", line
-    for position in record.lines[:MOST_LINES]:
+    for position in record.lines[:MAX_LINES]:
         yield from _line_texts(position)
 
 

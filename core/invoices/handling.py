@@ -23,7 +23,7 @@ from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.templating import day
 
-MOST_ORIGINS = 50
+MAX_ORIGINS = 50
 """Invoices that are offered to a credit note; a family has a dozen a year."""
 
 
@@ -148,7 +148,7 @@ class Billing:
                 Invoice.id != note.id,
             )
             .order_by(named, Invoice.id.desc())
-            .limit(MOST_ORIGINS)
+            .limit(MAX_ORIGINS)
         ).all()
 
     def waits(self, invoice_id: int) -> bool:

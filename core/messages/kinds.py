@@ -27,7 +27,7 @@ from core.platform.plugins.guests import HeldKind
 KEY_CHARACTERS = 200
 SUBJECT_CHARACTERS = 150
 TEXT_CHARACTERS = 20_000
-MOST_DOCUMENTS = 5
+MAX_DOCUMENTS = 5
 DOCUMENTS_BYTES = 5_000_000
 MISSING_AFTER = timedelta(hours=1)
 """Time after which a message is tried again whose plugin is not there, or fails."""
@@ -201,6 +201,6 @@ def sound(wording: Wording) -> Wording:
     ):
         raise ContractError(f"gave {action!r:.80} for something to do")
     size = sum(len(document.content) for document in wording.documents)
-    if len(wording.documents) > MOST_DOCUMENTS or size > DOCUMENTS_BYTES:
+    if len(wording.documents) > MAX_DOCUMENTS or size > DOCUMENTS_BYTES:
         raise ContractError(f"gave {len(wording.documents)} documents of {size} bytes")
     return wording

@@ -13,7 +13,7 @@ from core.platform.i18n import gettext as _
 
 MAX_BYTES = 10_000_000
 """Bytes of a file."""
-MOST_PIXELS = 50_000_000
+MAX_PIXELS = 50_000_000
 """Of a picture as it is sent: a small file may unfold to fill the memory."""
 MAX_WIDTH_PIXELS = 1600
 """Pixels of a side, as it is kept."""
@@ -41,7 +41,7 @@ def prepare(content: bytes) -> Picture:
         raise UserError(_("Cette image est trop lourde : 10 Mo au plus."))
     try:
         with Image.open(BytesIO(content), formats=("JPEG", "PNG", "WEBP", "GIF")) as sent:
-            if sent.width * sent.height > MOST_PIXELS:
+            if sent.width * sent.height > MAX_PIXELS:
                 raise UserError(_("Cette image est trop grande : 50 millions de pixels au plus."))
             upright = ImageOps.exif_transpose(sent)
             kept = upright.convert("RGBA" if upright.has_transparency_data else "RGB")

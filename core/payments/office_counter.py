@@ -32,7 +32,7 @@ from core.platform.templating import money
 from core.platform.web.forms import DayField, number
 
 NOON = time(12)
-MOST_MEANS = 6
+MAX_MEANS = 6
 """Means that one visit may bring."""
 
 
@@ -142,7 +142,7 @@ def _recorded(request: Request, visit: Visit) -> Response:
 def _rows(request: Request, form: Any) -> list[Any]:
     """The means of the form, a line each."""
     typed = form.rows.data or ""
-    count = min(max(int(typed), 1), MOST_MEANS) if typed.isdecimal() and len(typed) < 4 else 1
+    count = min(max(int(typed), 1), MAX_MEANS) if typed.isdecimal() and len(typed) < 4 else 1
     return [GivenForm(request.POST, prefix=_prefix(index)) for index in range(count)]
 
 
@@ -155,7 +155,7 @@ def _one_more(request: Request, form: Any, rows: list[Any], chosen: set[int]) ->
     _family, due = _due(request)
     total = sum(invoice.balance for invoice in due if invoice.id in chosen)
     left = total - sum(row.cents for row in rows)
-    if len(rows) < MOST_MEANS:
+    if len(rows) < MAX_MEANS:
         data = {"amount": decimal_text(left) if left > 0 else ""}
         rows.append(GivenForm(prefix=_prefix(len(rows)), data=data))
         form.rows.data = str(len(rows))
@@ -247,7 +247,7 @@ def _counter(
         "family": family,
         "form": form,
         "rows": rows,
-        "most": MOST_MEANS,
+        "most": MAX_MEANS,
         "invoices": mine,
         "chosen": chosen,
         "attempts": request.ctx.payments.office_words(

@@ -17,7 +17,7 @@ from core.platform.tenancy.config import TenantConfig
 
 _SEPARATORS = re.compile(r"[\s,;]+")
 _NUMBER = re.compile(r"[0-9A-Z][0-9A-Z/-]{3,39}")
-MOST_TITLES = 200
+MAX_TITLES = 200
 """Titles that one payment may come by."""
 
 
@@ -28,8 +28,8 @@ def title_numbers(typed: str) -> tuple[str, ...]:
         UserError: one is no number, or stands twice, or there are too many.
     """
     numbers = [one for one in _SEPARATORS.split(typed.upper()) if one]
-    if len(numbers) > MOST_TITLES:
-        raise UserError(_("Notez %s titres au plus à la fois.") % MOST_TITLES)
+    if len(numbers) > MAX_TITLES:
+        raise UserError(_("Notez %s titres au plus à la fois.") % MAX_TITLES)
     for number in numbers:
         if not _NUMBER.fullmatch(number):
             raise UserError(

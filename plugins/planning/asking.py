@@ -18,7 +18,7 @@ from rapidfuzz import fuzz
 from plugins.planning.rules import Weeks, Wish
 from plugins.planning.when import ALIKE, MONTHS, WEEKDAYS, Breaks, When, days_said, span
 
-MOST_WORDS = 80
+MAX_WORDS = 80
 _OTHER = re.compile(
     r"\b(prix|tarifs?|coute\w*|quelle heure|horaires?|menus?|facture\w*|pay(er|e|ez)|paiement\w*"
     r"|rembours\w*|attestation|prelevement\w*|mot de passe|code)\b"
@@ -139,7 +139,7 @@ def understand(
 
     `days` is what the chat understood itself, for dates that nothing here reads.
     """
-    words = _SINCE_WHEN.sub(" ", plain(_telling(text))).split()[:MOST_WORDS]
+    words = _SINCE_WHEN.sub(" ", plain(_telling(text))).split()[:MAX_WORDS]
     who = _children(words, children)
     words = _without_names(words, who, children)
     said = " ".join(words)

@@ -40,10 +40,10 @@ from plugins.planning.rules import (
 from plugins.planning.settings import PlanningSettings
 from plugins.planning.when import MONTHS, WEEKDAYS
 
-MOST_LINES = 16
+MAX_LINES = 16
 """Of an answer; a chat is read on a telephone."""
-MOST_BUTTONS = 6
-MOST_CHARACTERS = 34
+MAX_BUTTONS = 6
+MAX_CHARACTERS = 34
 """Of a button's data, beside the skill's name (docs/plugins.md, *Chats*)."""
 
 
@@ -209,12 +209,12 @@ class PlanningSkill:
                 lines.append(f"{children[child_id].name}{labels.colon()}".strip())
                 lines += found or [_("– rien n’est réservé")]
         if len(days) == 1:
-            told = _short(list(dict.fromkeys(lines)), 2 * MOST_LINES)
+            told = _short(list(dict.fromkeys(lines)), 2 * MAX_LINES)
             return ChatAnswer("\n".join(told), self._portal())
         title = _("Du %(first)s au %(last)s :") % {
             "first": labels.day(days[0]), "last": labels.day(days[-1]),
         }  # fmt: skip
-        told = _short(list(dict.fromkeys(lines)), 2 * MOST_LINES)
+        told = _short(list(dict.fromkeys(lines)), 2 * MAX_LINES)
         return ChatAnswer("\n".join([title, *told]), self._portal())
 
     def _which(self, children: Mapping[int, ChildInfo], told: _Told) -> ChatAnswer:
@@ -222,7 +222,7 @@ class PlanningSkill:
         choices = [(child.name, replace(told, children=(child.id,))) for child in children.values()]
         choices.append((_("Tous les enfants"), replace(told, children=())))
         rows = tuple((ChatButton(name, f"?{self._written(one)}"),) for name, one in choices)
-        return ChatAnswer(_("Pour quel enfant ?"), rows[-MOST_BUTTONS - 1 :])
+        return ChatAnswer(_("Pour quel enfant ?"), rows[-MAX_BUTTONS - 1 :])
 
     def _page(self) -> ChatAnswer:
         """Lead to the page: the days are not clear, or more than one button can say."""
@@ -238,7 +238,7 @@ class PlanningSkill:
     def _offer(
         self, books: Mapping[int, Book], children: Mapping[int, ChildInfo], told: _Told, today: date
     ) -> ChatAnswer:
-        if len(self._written(told)) > MOST_CHARACTERS:
+        if len(self._written(told)) > MAX_CHARACTERS:
             return self._which(children, told)
         left = set(told.children or children)
         answers: list[Answer] = []
@@ -249,7 +249,7 @@ class PlanningSkill:
             left -= {one.child_id for one in wishes}
         changed = [answer for answer in answers if answer.changed]
         refused = [a for a in answers if a.decision.verdict is Verdict.REFUSE]
-        if told.until is not None and len(changed) > MOST_LINES:
+        if told.until is not None and len(changed) > MAX_LINES:
             words = [
                 ngettext("%s jour change.", "%s jours changent.", len(changed)) % len(changed),
             ]
@@ -425,6 +425,6 @@ def _children(books: Mapping[int, Book]) -> dict[int, ChildInfo]:
     return {child.id: child for book in books.values() for child in book.children()}
 
 
-def _short(lines: list[str], most: int = MOST_LINES) -> list[str]:
+def _short(lines: list[str], most: int = MAX_LINES) -> list[str]:
     more = len(lines) - most
     return lines if more <= 0 else [*lines[:most], _("– et %s autres, sur le portail") % more]

@@ -255,7 +255,7 @@ class Enrolments:
             Figure(_("Inscriptions changées"), changed),
             Figure(_("Inscriptions déjà connues"), len(written) - len(fresh)),
         )
-        shown = {(row["child_id"], row["service"], row["first"]) for row in fresh[:MOST_SAID]}
+        shown = {(row["child_id"], row["service"], row["first"]) for row in fresh[:MAX_SAID]}
         said = [
             _("%(child)s, %(service)s, à partir du %(day)s")
             % {
@@ -476,7 +476,7 @@ class Enrolments:
 
 _KEYS = ("child_id", "service", "first")
 _SAME = ("place", "meal", "kind", "weekdays", "last")
-MOST_SAID = 200
+MAX_SAID = 200
 """Changes of a file that are said one by one."""
 
 

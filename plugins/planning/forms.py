@@ -12,7 +12,7 @@ from core.plugin import gettext as _
 from plugins.planning.book import Asked
 from plugins.planning.rules import Weeks, Wish
 
-MOST_WISHES = 4000
+MAX_WISHES = 4000
 """Of one form: a school year of three children in several services is less."""
 _CELL = re.compile(r"(\d{1,18})/([A-Za-z0-9_-]{1,30})/(\d{4}-\d{2}-\d{2})")
 _KEY = re.compile(r"[A-Za-z0-9-]{8,64}")
@@ -33,7 +33,7 @@ def cells(values: Iterable[str]) -> set[Cell]:
         if match is None:
             raise UserError(_("Un jour est illisible : rechargez la page."))
         found.add((int(match[1]), match[2], iso_day(match[3])))
-    if len(found) > MOST_WISHES:
+    if len(found) > MAX_WISHES:
         raise UserError(_("C’est trop à la fois : choisissez une période plus courte."))
     return found
 

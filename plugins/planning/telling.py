@@ -15,7 +15,7 @@ from plugins.planning.models import PlanningRequest
 from plugins.planning.settings import PlanningSettings
 
 PROOF, PLACE, CLOSED, REMINDER = "proof", "place", "closed", "reminder"
-MOST_LINES = 40
+MAX_LINES = 40
 """Of a message; the rest stands behind its link."""
 
 
@@ -92,9 +92,9 @@ class ProofKind(_Kind):
             }
             for answer in row.answers
         ]
-        more = len(lines) - MOST_LINES
+        more = len(lines) - MAX_LINES
         if more > 0:
-            lines = [*lines[:MOST_LINES], _("– et %s autres, sur le portail") % more]
+            lines = [*lines[:MAX_LINES], _("– et %s autres, sur le portail") % more]
         intro = _("Votre demande n° %(number)s du %(day)s à %(clock)s est enregistrée :") % {
             "number": row.id, "day": labels.day(row.at.astimezone(PARIS).date()),
             "clock": labels.clock(row.at),

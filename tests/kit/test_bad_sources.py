@@ -120,7 +120,7 @@ def test_problems_without_end_end(portal, broken, monkeypatch):
     _taken, number = upload(portal)
     found, report = state(portal, number)
     assert found == "refused"
-    assert report["problem_count"] == reading.MOST_PROBLEMS + 1
+    assert report["problem_count"] == reading.MAX_PROBLEMS + 1
 
 
 def test_a_slow_source_is_read_whole_by_a_worker(portal, broken):

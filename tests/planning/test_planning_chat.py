@@ -147,7 +147,7 @@ def test_two_of_three_children_are_two(portal):
 def test_more_children_than_a_button_holds_are_asked_for_one_by_one(portal, monkeypatch):
     family_id, children = family(portal, "F001", ("Léa", "Tom", "Zoé"))
     enrol(portal, *children.values())
-    monkeypatch.setattr("plugins.planning.chat.MOST_CHARACTERS", 15)
+    monkeypatch.setattr("plugins.planning.chat.MAX_CHARACTERS", 15)
     answer = say(portal, "léa et tom cantine lundi 30 mars", family_id)
     assert [button.label for button in buttons(answer)] == ["Léa", "Tom", "Zoé", "Tous les enfants"]
 

@@ -19,7 +19,7 @@ NAME_AND_DATA_CHARACTERS = 47
 SIGNATURE_BYTES = 9
 TEXT_CHARACTERS = 3500
 LABEL_CHARACTERS = 64
-MOST_BUTTONS = 30
+MAX_BUTTONS = 30
 
 
 class Chat:
@@ -111,7 +111,7 @@ def sound(name: str, answer: ChatAnswer) -> ChatAnswer:
     if not 0 < len(answer.text.strip()) <= TEXT_CHARACTERS:
         raise ContractError(f"answered {len(answer.text)} characters")
     buttons = [button for row in answer.rows for button in row]
-    if len(buttons) > MOST_BUTTONS:
+    if len(buttons) > MAX_BUTTONS:
         raise ContractError(f"gave {len(buttons)} buttons")
     for button in buttons:
         _check(name, button)

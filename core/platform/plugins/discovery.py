@@ -269,7 +269,7 @@ def _meant(hook: str, plugin: str, item: Any, *, built_in: bool) -> Any:
     return Brought(plugin, key, label, built_in, item, rules, capabilities)
 
 
-MOST_PHRASES = 300
+MAX_PHRASES = 300
 _PHRASE = re.compile(r"[a-z0-9?]+\*?(?: [a-z0-9?]+\*?)*")
 
 
@@ -288,7 +288,7 @@ def rules_of(item: Any) -> tuple[ChatRule, ...]:
         raise ContractError(f"gave {item!r:.80}, whose rules are no 1 to {MAX_ITEMS_OF_HOOK} rules")
     for rule in rules:
         phrases = (*rule.phrases, *rule.unless)
-        if not rule.phrases or len(phrases) > MOST_PHRASES:
+        if not rule.phrases or len(phrases) > MAX_PHRASES:
             raise ContractError(f"gave a rule of {len(phrases)} phrases")
         for phrase in phrases:
             if len(phrase) > NAME_CHARACTERS or not _PHRASE.fullmatch(phrase):

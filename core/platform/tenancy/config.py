@@ -51,12 +51,12 @@ def _cents(value: object) -> int | None:
         cents = parse_amount("" if isinstance(value, bool) else str(value))
     except AmountError:
         raise ValueError('is an amount in euros, like 300 or "1220,50"') from None
-    if not 0 <= cents <= MOST_EUROS * 100:
+    if not 0 <= cents <= MAX_EUROS * 100:
         raise ValueError("is no amount of a till")
     return cents
 
 
-MOST_EUROS = 10_000_000
+MAX_EUROS = 10_000_000
 Euros = Annotated[int | None, BeforeValidator(_cents)]
 """An amount of the file, in euros, kept as cents."""
 

@@ -16,7 +16,7 @@ from core.platform.web.security import OF_THE_OFFICE
 FILE_FIELDS = frozenset({"file", "fichier", "journal", "picture"})
 """Names of the fields that take a file, in forms of core and of plugins."""
 
-MOST_FIELDS = 5_000
+MAX_FIELDS = 5_000
 """Fields of a form; taking apart far more would hold up all other requests."""
 
 View = Callable[[Any, Request], Response]
@@ -102,7 +102,7 @@ def _form(request: Request) -> Any:
             body = request.body
         except OSError as error:
             raise HTTPBadRequest from error
-        if body.count(b"&") >= MOST_FIELDS:
+        if body.count(b"&") >= MAX_FIELDS:
             kept = request.body_file_raw  # What is left unread is nobody's to take apart later.
             request.body = b""
             kept.close()
