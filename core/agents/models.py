@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
 from core.platform.db.types import CreatedAt, Moment, MomentOrNone, Reference
-
-
-class Role(StrEnum):
-    """Rights of an agent in a town."""
-
-    REGISSEUR = "regisseur"
-    """Everything: agents, the audit trail, taking back payments and imports, closing."""
-    AGENT = "agent"
-    """The daily work."""
-    ADMINISTRATOR = "administrator"
-    """Look at everything, and say who else comes in; no money, no régisseur."""
-    READER = "reader"
-    """Look at everything that agents see, change nothing."""
 
 
 class Agent(TenantScoped, Base):

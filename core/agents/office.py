@@ -12,9 +12,10 @@ from pyramid.view import view_config
 from wtforms import Form, PasswordField, SelectField
 from wtforms.validators import InputRequired
 
-from core.agents.models import Agent, Role
+from core.agents.models import Agent
 from core.agents.sign_in import NewAgentPassword
 from core.api.errors import UserError
+from core.domain.roles import Role
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.web import labels as words

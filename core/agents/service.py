@@ -14,10 +14,11 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core.agents.models import Agent, AgentInvitation, AgentSession, RecoveryCode, Role
+from core.agents.models import Agent, AgentInvitation, AgentSession, RecoveryCode
 from core.api.context import Clock
 from core.api.errors import UserError
 from core.domain import access_codes
+from core.domain.roles import Role
 from core.domain.sessions import ABSOLUTE_END, IDLE_END, TOUCH
 from core.messages.service import Notifications
 from core.platform.audit.service import Audit

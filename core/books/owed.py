@@ -12,11 +12,10 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.books.period import Period
-from core.credits.service import credit_left
 from core.families.models import Family
 from core.invoices.models import Invoice
 from core.invoices.service import is_to_pay
-from core.payments.models import Credit, Payment
+from core.payments.models import Credit, Payment, credit_left
 from core.platform.audit.models import AuditEntry
 from core.platform.clock import today
 from core.reminders.models import Reminder

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from core.agents.models import Role
 from core.cli.invoices import town_work
 from core.domain.addresses import AddressError, typed
+from core.domain.roles import Role
 from core.unit_of_work import UnitOfWork
 
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Date, and_, case, cast, func, select, update
+from sqlalchemy import BigInteger, Date, and_, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -24,7 +24,7 @@ from core.invoices.service import overpaid, released
 from core.journal.models import EntryKind
 from core.journal.service import Journal
 from core.payments.ledger import Ledger, balance_due
-from core.payments.models import Allocation, Credit, CreditUse, Payment, is_held
+from core.payments.models import Allocation, Credit, CreditUse, Payment, credit_left, is_held
 from core.payments.titles import Titles
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS
@@ -35,21 +35,6 @@ from core.platform.templating import money
 from core.platform.tenancy.means import TITLES
 
 REFUND_MEANS = (Means.TRANSFER, Means.CASH, Means.CHEQUE)
-
-
-def credit_left() -> ColumnElement[int]:
-    """SQL: the cents of `Credit` not used yet. Negative: refunded, then the payment bounced."""
-    used = (
-        select(cast(func.coalesce(func.sum(CreditUse.amount), 0), BigInteger))
-        .where(
-            CreditUse.tenant_id == Credit.tenant_id,
-            CreditUse.credit_id == Credit.id,
-            CreditUse.reversed_at.is_(None),
-        )
-        .correlate(Credit)
-        .scalar_subquery()
-    )
-    return case((Credit.reversed_at.is_(None), Credit.amount), else_=0) - used
 
 
 class Credits:

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.api.messages import NotificationChannel
-from core.credits.service import credit_left
 from core.debits.models import DebitRequest, RequestState
 from core.domain.figures import AGES, DELAYS, Month, Report, Slice, Sum, months_until
 from core.domain.payment_states import PaymentState
@@ -26,7 +25,7 @@ from core.invoices.service import debit_day, is_overpaid, is_to_pay, is_under_de
 from core.journal.models import JournalEntry
 from core.journal.sums import CAME, OF_MONEY
 from core.messages.models import MessageRow, MessageState
-from core.payments.models import Allocation, Credit, CreditUse, Payment
+from core.payments.models import Allocation, Credit, CreditUse, Payment, credit_left
 from core.platform.clock import PARIS, today
 from core.platform.i18n import gettext as _
 from core.platform.means_words import means_label

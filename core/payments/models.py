@@ -12,8 +12,12 @@ from sqlalchemy import (
     Index,
     UniqueConstraint,
     and_,
+    case,
+    cast,
     exists,
+    func,
     or_,
+    select,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -361,3 +365,21 @@ def in_same_visit(payment: Payment) -> ColumnElement[bool]:
         Payment.visit != "",
         Payment.id != payment.id,
     )
+
+
+# --- What is left of a credit ---------------------------------------------------------------------
+
+
+def credit_left() -> ColumnElement[int]:
+    """SQL: the cents of `Credit` not used yet. Negative: refunded, then the payment bounced."""
+    used = (
+        select(cast(func.coalesce(func.sum(CreditUse.amount), 0), BigInteger))
+        .where(
+            CreditUse.tenant_id == Credit.tenant_id,
+            CreditUse.credit_id == Credit.id,
+            CreditUse.reversed_at.is_(None),
+        )
+        .correlate(Credit)
+        .scalar_subquery()
+    )
+    return case((Credit.reversed_at.is_(None), Credit.amount), else_=0) - used

@@ -16,13 +16,19 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.api.errors import UserError
-from core.credits.service import credit_left
 from core.debits.models import DebitRequest
 from core.domain.payment_states import PaymentState
 from core.families.models import AccessCode, Child, ContactEmail, Family, FamilyChild
 from core.invoices.models import Invoice, InvoicePaper, InvoiceState
 from core.messages.models import MessageRow, MessageState
-from core.payments.models import Credit, Payment, PaymentItem, holds, items_with_payments
+from core.payments.models import (
+    Credit,
+    Payment,
+    PaymentItem,
+    credit_left,
+    holds,
+    items_with_payments,
+)
 from core.platform.audit.service import Audit
 from core.platform.clock import months_before, today
 from core.platform.errors import NotFoundError

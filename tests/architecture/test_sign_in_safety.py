@@ -19,9 +19,9 @@ from sqlalchemy import select, text
 from table_dump import everything
 from webtest import TestApp
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.domain.access_codes import ALPHABET, may_be_secret
+from core.domain.roles import Role
 from core.families import service as families
 from core.messages.models import MessageRow
 from core.platform.doors import (

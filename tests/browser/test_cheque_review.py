@@ -10,8 +10,8 @@ from sqlalchemy import select
 from visitor import DESK, PHONE
 from waitress.server import create_server
 
-from core.agents.models import Role
 from core.dev.embedded import free_port
+from core.domain.roles import Role
 from core.platform.db.migrate import upgrade
 from core.processes.app import make_app
 from core.testing.portal import make_portal, record

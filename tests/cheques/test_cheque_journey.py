@@ -11,10 +11,10 @@ from pypdf import PdfReader
 from sqlalchemy import select, text
 from webtest import TestApp
 
-from core.agents.models import Role
 from core.dev.embedded import free_port
 from core.dev.mail_server import MailServer
 from core.dev.mailbox import Receiver, Store
+from core.domain.roles import Role
 from core.platform.db.migrate import upgrade
 from core.plugin import Means
 from core.testing.portal import make_portal, pages_of, record

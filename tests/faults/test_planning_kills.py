@@ -21,8 +21,8 @@ from house import House, folder
 from lxml import html
 from sqlalchemy import create_engine, text
 
-from core.agents.models import Role
 from core.dev.embedded import free_port
+from core.domain.roles import Role
 from core.platform.plugins.discovery import discovered
 from core.plugin import PARIS
 from plugins.planning import plugin

@@ -17,9 +17,9 @@ from sqlalchemy import MetaData, Table, TextClause, func, insert, select, text
 from sqlalchemy import types as sql
 
 import core.rooms  # noqa: F401 - completes the metadata
-from core.agents.models import Role
 from core.api.invoices import Attachment
 from core.api.payments import Means
+from core.domain.roles import Role
 from core.messages.alerts import CONFIRM, UNSUBSCRIBE
 from core.platform.db.base import Base
 from core.platform.plugins.discovery import Extensions, discovered

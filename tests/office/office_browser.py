@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pyotp import TOTP
 from webtest import TestApp
 
-from core.agents.models import Role
+from core.domain.roles import Role
 
 PASSWORD = "une longue phrase sans surprise"
 

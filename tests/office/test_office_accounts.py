@@ -10,12 +10,12 @@ import pytest
 from openpyxl import load_workbook
 from sqlalchemy import text
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.invoices import LineRecord, TaxKind
 from core.api.payments import Means
 from core.books.period import Period
 from core.books.statements import labels
+from core.domain.roles import Role
 from core.platform.tabular.writing import Cents, Table
 from core.testing.portal import record
 

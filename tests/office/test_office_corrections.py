@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.books.period import Period
+from core.domain.roles import Role
 from core.testing.portal import cheap_hashes, make_portal, pages_of
 
 MARCH = Period("CANTINE", date(2026, 3, 1))

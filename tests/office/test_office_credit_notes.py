@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.agents.models import Role
 from core.api.invoices import InvoiceKind
 from core.api.payments import Means
+from core.domain.roles import Role
 from core.testing.portal import record
 
 

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.invoices import InvoiceKind, LineRecord, TaxKind
 from core.api.payments import Means
 from core.books.entries import Chosen
 from core.books.period import Period, next_month
 from core.books.statements import labels
+from core.domain.roles import Role
 from core.platform.clock import today
 from core.platform.tabular.writing import Cents
 from core.testing.portal import Records, make_portal, record

@@ -18,7 +18,6 @@ from webtest import Upload
 sys.path.append(str(Path(__file__).parents[1] / "debits"))
 from debit_messages import IBAN, camt, detail, entry, pain002, returned, status
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.books.period import Period
@@ -28,6 +27,7 @@ from core.domain.debit_decisions import Finding
 from core.domain.debit_files.reading import read_debits
 from core.domain.debit_files.report import Told
 from core.domain.figures import Sum
+from core.domain.roles import Role
 from core.platform.clock import today
 from core.testing.portal import record
 

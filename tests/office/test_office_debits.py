@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.books.period import Period
 from core.debits.reasons import reject_words
 from core.domain.direct_debits import MARGIN_DAYS, RejectReason, may_be_handed_over
 from core.domain.figures import Sum
+from core.domain.roles import Role
 from core.platform.audit.models import AuditEntry
 from core.platform.clock import today
 from core.testing.portal import record

@@ -7,9 +7,9 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 
-from core.agents.models import Role
 from core.api.invoices import InvoiceKind
 from core.api.payments import Means
+from core.domain.roles import Role
 from core.messages.alerts import CONFIRM
 from core.testing.portal import record
 

@@ -10,7 +10,7 @@ import pytest
 from pypdf import PdfReader
 from sqlalchemy import text
 
-from core.agents.models import Role
+from core.domain.roles import Role
 from core.testing.portal import record
 
 CODE = r"\w{4}-\w{4}-\w{4}"

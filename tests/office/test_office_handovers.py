@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.payments import Means
+from core.domain.roles import Role
 from core.testing.portal import record
 
 PAGE = "/regie/comptes/transmissions?regie=CANTINE"

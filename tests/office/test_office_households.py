@@ -8,10 +8,10 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.invoices import LineRecord, TaxKind
 from core.api.payments import Means
+from core.domain.roles import Role
 from core.platform.errors import NotFoundError
 from core.testing.portal import Records, make_portal, record
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from webtest import Upload
 
-from core.agents.models import Role
 from core.api.invoices import SourceNotice
+from core.domain.roles import Role
 from core.imports import reading, uploads
 from core.imports.format.writing import flat_rows
 from core.testing.portal import record

@@ -6,10 +6,10 @@ import pytest
 from office_browser import Office
 from sqlalchemy import text
 
-from core.agents.models import Role
 from core.api.invoices import LineRecord, TaxKind
 from core.api.payments import Means
 from core.books.period import Period
+from core.domain.roles import Role
 from core.platform.clock import today
 from core.testing.portal import record
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from core.agents.models import Role
 from core.api.payments import Anomaly, Means
 from core.books.period import Period
 from core.domain.counter_dates import DayDoubt, day_doubt
+from core.domain.roles import Role
 from core.testing.portal import record
 
 

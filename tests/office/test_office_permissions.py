@@ -7,7 +7,7 @@ import re
 import pytest
 from office_browser import Office
 
-from core.agents.models import Role
+from core.domain.roles import Role
 from core.processes.app import make_app
 from core.testing.portal import record
 

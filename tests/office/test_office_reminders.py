@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.domain.reminders import GRACE_DAYS, RuleError, parse_days, rule_that_applies
+from core.domain.roles import Role
 from core.platform.outbox.schedule import tick
 from core.processes.consumers import OWN_SCHEDULE
 from core.reminders.service import DAILY, Calendar

@@ -11,11 +11,11 @@ import pytest
 from office_browser import Office
 from sqlalchemy import text
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.books.period import Period
 from core.books.remittances import ChangedError
+from core.domain.roles import Role
 from core.testing import portal as portals
 from core.testing.portal import make_portal, pages_of, record
 

@@ -7,7 +7,7 @@ import re
 from office_browser import PASSWORD
 from sqlalchemy import text
 
-from core.agents.models import Role
+from core.domain.roles import Role
 from core.messages.models import MessageRow
 
 

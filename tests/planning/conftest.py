@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from planning_towns import TOML, Browser
 
-from core.agents.models import Role
+from core.domain.roles import Role
 from core.testing.portal import cheap_hashes, make_portal, pages_of
 from plugins.planning import plugin
 

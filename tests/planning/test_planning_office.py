@@ -12,7 +12,7 @@ import pytest
 from planning_towns import MONDAY, ask, at, book_of, enrol, family
 from sqlalchemy import select, text
 
-from core.agents.models import Role
+from core.domain.roles import Role
 from core.plugin import UserError
 from plugins.planning import plugin, work
 from plugins.planning.billing import Billing

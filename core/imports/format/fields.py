@@ -12,8 +12,8 @@ from core.api.context import RegieInfo
 from core.api.invoices import InvoiceKind, TaxKind
 from core.domain.dates import YEARS, DateError, parse_day
 from core.domain.money import AmountError, parse_amount
-from core.imports.format.columns import normalise
 from core.platform.i18n import gettext as _
+from core.platform.tabular.header import normalise
 from core.platform.tabular.problems import CellError
 
 _FORMULA = frozenset("=+-@＝＋－＠")

@@ -19,9 +19,9 @@ from core.domain.money import decimal_text
 from core.domain.references import bare
 from core.imports.format import fields
 from core.imports.format.bundle import Bundle
-from core.imports.format.columns import Columns
 from core.imports.format.scratch import Scratch
 from core.platform.i18n import gettext as _
+from core.platform.tabular.header import Columns
 from core.platform.tabular.problems import CellError, problem
 from core.platform.tabular.sheet import Row, Sheet
 

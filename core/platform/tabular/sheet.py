@@ -11,14 +11,14 @@ from io import StringIO
 from itertools import islice
 
 from core.api.invoices import SourceProblem
-from core.imports.format.columns import (
+from core.platform.i18n import gettext as _
+from core.platform.tabular.decoding import MAX_LINE, Opener, encoding_of, numbered_lines
+from core.platform.tabular.header import (
     Columns,
     another_program,
     header_problems,
     normalise,
 )
-from core.platform.i18n import gettext as _
-from core.platform.tabular.decoding import MAX_LINE, Opener, encoding_of, numbered_lines
 from core.platform.tabular.problems import RefusedError, problem
 
 SEPARATORS = ";,\t|"

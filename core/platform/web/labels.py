@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from core.agents.models import Role
+from core.domain.roles import Role
 from core.platform.audit.models import AuditEntry
 from core.platform.i18n import gettext as _
 from core.platform.means_words import means_label
