@@ -59,7 +59,6 @@ from core.payments.attempts import Attempts
 from core.payments.counter import Desk
 from core.payments.ledger import Ledger
 from core.payments.lists import PaymentList
-from core.payments.selection import ProviderSelection
 from core.payments.service import Payments
 from core.payments.titles import Titles
 from core.personal_data.merging import Merging
@@ -88,6 +87,7 @@ from core.platform.plugins.guests import (
     HeldSource,
     keyed_digits,
 )
+from core.platform.plugins.selection import ProviderSelection
 from core.platform.settings import Settings, installation_settings
 from core.platform.signing import Links
 from core.platform.tenancy.config import TenantConfig

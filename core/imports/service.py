@@ -36,12 +36,12 @@ from core.imports.fingerprints import fingerprint
 from core.imports.models import ImportBatch
 from core.imports.stored import Staged
 from core.invoices.models import Document
-from core.payments.selection import ProviderChoice, ProviderSelection
 from core.platform.audit.service import Audit
 from core.platform.errors import ImportRefusedError, NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import FaultError
+from core.platform.plugins.selection import ProviderChoice, ProviderSelection
 from core.platform.sharing import NotNowError
 from core.platform.templating import money
 from core.platform.tenancy.config import TenantConfig

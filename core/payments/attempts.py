@@ -56,7 +56,6 @@ from core.payments.models import (
     holds,
     items_with_payments,
 )
-from core.payments.selection import ProviderChoice, ProviderSelection
 from core.payments.standings import standing_of
 from core.platform import i18n
 from core.platform.audit.service import Audit
@@ -76,6 +75,7 @@ from core.platform.plugins.calls import (
     call_bounded,
     report_fault,
 )
+from core.platform.plugins.selection import ProviderChoice, ProviderSelection
 from core.platform.templating import day, money
 
 POLL, ASK = "payment.poll", "payment.ask"

@@ -25,7 +25,6 @@ from core.invoices.basket import desks_of, is_offered, item_of
 from core.invoices.parents import unpaid_page
 from core.invoices.service import PAYMENT_LINK, linked
 from core.payments.models import Payment
-from core.payments.selection import ProviderChoice
 from core.payments.standings import act_words, for_parent
 from core.platform.errors import (
     EarlierAttemptError,
@@ -34,6 +33,7 @@ from core.platform.errors import (
     PaymentUnderWayError,
 )
 from core.platform.i18n import gettext as _
+from core.platform.plugins.selection import ProviderChoice
 from core.platform.web.files import pdf
 from core.platform.web.forms import EmailForm, number
 from core.platform.web.security import start_session
