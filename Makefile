@@ -99,9 +99,9 @@ $(BIN)/python:
 	@echo "Making $(VENV) with $(FOUND)" && { "$(FOUND)" -m venv $(VENV) \
 	|| { rm -rf $(VENV); echo "On Debian: apt-get install python3-venv" >&2; exit 1; }; }
 
-$(VENV)/.run: requirements/run.txt setup.cfg pyproject.toml | $(BIN)/python
+$(VENV)/.run: requirements/run.txt requirements/demo.txt setup.cfg pyproject.toml | $(BIN)/python
 	@echo "Installing Préau and what it needs (a minute, once)"
-	@$(PIP) install -r requirements/run.txt
+	@$(PIP) install -r requirements/demo.txt
 	@# "compat": a folder called like one of our packages must not hide it.
 	@$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
 	@touch $@

