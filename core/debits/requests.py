@@ -33,7 +33,7 @@ from core.platform.tenancy.config import TenantConfig
 MAX_FORM_BYTES: Final = 2 * 1024 * 1024
 LONGEST_WORDS: Final = 2000
 LONGEST_NOTE: Final = 500
-MOST_LISTED: Final = 200
+MAX_LISTED: Final = 200
 ANSWERED: Final = "debit_request_answered"
 """Kind of the message about the régie's answer."""
 _SPACES = re.compile(r"\s+")
@@ -291,7 +291,7 @@ class DebitRequests:
             self._rows()
             .where(DebitRequest.state == RequestState.ASKED)
             .order_by(DebitRequest.id)
-            .limit(MOST_LISTED)
+            .limit(MAX_LISTED)
         ).all()
 
     def answered(self) -> Sequence[Any]:
@@ -300,7 +300,7 @@ class DebitRequests:
             self._rows()
             .where(DebitRequest.state != RequestState.ASKED)
             .order_by(DebitRequest.ended_at.desc(), DebitRequest.id.desc())
-            .limit(MOST_LISTED // 4)
+            .limit(MAX_LISTED // 4)
         ).all()
 
     def count(self) -> int:

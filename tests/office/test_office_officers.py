@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 
-from core.agents.models import Role
 from core.api.payments import Means
+from core.domain.roles import Role
 
 PAGE = "/regie/comptes/regisseur?regie=CANTINE"
 

@@ -14,9 +14,9 @@ from webtest import Upload
 sys.path.append(str(Path(__file__).parents[1] / "office"))
 from office_browser import Office
 
-from core.agents.models import Role
 from core.api.errors import UserError
 from core.domain.creditor_identifiers import is_creditor_identifier
+from core.domain.roles import Role
 
 ICS = "FR72ZZZ123456"
 PAGE = "/regie/prelevements/demandes"
