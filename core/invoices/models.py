@@ -97,12 +97,6 @@ class Invoice(TenantScoped, Base):
             postgresql_where=text("state = 'published'"),
         ),
         Index(
-            # What the version before `credited` reads; to go with the next migration.
-            "ix_invoice_unpaid",
-            "tenant_id", "id",
-            postgresql_where=text("state = 'published' AND kind = 'facture' AND paid < amount"),
-        ),
-        Index(
             "ix_invoice_left",
             "tenant_id", "id",
             postgresql_where=text(
