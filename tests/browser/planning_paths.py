@@ -79,6 +79,8 @@ def test_planning_pages_are_sound(demo, visit, size):
         page.goto(f"{demo.url}/{TOWN}/+planning/{path}")
         visitor.sees(words)
         visitor.picture(f"planning-{number}-{path}")
+    if size == PHONE:
+        return
     # Another language: the same week.
     page.goto(f"{demo.url}/{TOWN}/+planning/")
     page.get_by_role("button", name="English").first.click()
