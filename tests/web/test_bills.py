@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.invoices import papers
 from core.invoices.bills import Bills
-from core.platform.documents import kept
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_the_familys_own_session_stays(browser, paper):
 
 
 def test_the_printed_bill_carries_the_address(browser, paper, monkeypatch):
-    seen = []
-    monkeypatch.setattr(kept, "render_invoice", seen.append)
+    seen, made = [], papers.render_invoice
+    monkeypatch.setattr(papers, "render_invoice", lambda sheet: seen.append(sheet) or made(sheet))
     with browser.portal.town() as town:
         (invoice,) = town.invoices.by_number("1")
         town.invoices.document(invoice.id)
