@@ -21,7 +21,7 @@ from core.api.context import Clock
 from core.api.invoices import InvoiceKind
 from core.api.payments import Means
 from core.debits.models import DebitRejection
-from core.debits.service import Debits, is_debit_of
+from core.debits.service import MAX_AT_ONCE, Debits, is_debit_of
 from core.domain.bank_accounts import without_accounts
 from core.domain.debit_decisions import (
     CLEAR,
@@ -197,10 +197,26 @@ class DebitFiles:
     def apply(self, regie: str, kind: str, accepted: Sequence[Accepted]) -> Applied:
         """Do what was accepted, each line by what stands now: what no longer fits is left out.
 
+        A large file is done part by part, with a commit after each: the régie's journal is locked
+        meanwhile, and a counter that waits for it waits for one part only.
+
         Raises:
             UserError: the trésorerie collects this régie.
         """
         self._debits.check(regie)
+        lines = sorted(accepted, key=lambda line: (line.day, line.told is Told.REJECTED))
+        done = [
+            self._part(regie, kind, lines[start : start + MAX_AT_ONCE])
+            for start in range(0, len(lines), MAX_AT_ONCE)
+        ]
+        return Applied(
+            _sum(part.settled for part in done),
+            _sum(part.rejected for part in done),
+            sum(part.left_out for part in done),
+        )
+
+    def _part(self, regie: str, kind: str, accepted: Sequence[Accepted]) -> Applied:
+        """Do some lines, in their order, and commit."""
         ids = list({one.invoice_id for one in accepted})
         payment_ids = [
             known.payment_id
@@ -211,7 +227,7 @@ class DebitFiles:
         names = self._debits.names({invoice.family_id for invoice in invoices.values()})
         settled: list[int] = []
         rejected: list[int] = []
-        for one in sorted(accepted, key=lambda line: (line.day, line.told is Told.REJECTED)):
+        for one in accepted:
             invoice = invoices.get(one.invoice_id)
             if invoice is None or invoice.regie != regie:
                 continue
@@ -234,6 +250,7 @@ class DebitFiles:
                 rejected=done.rejected.count,
                 rejected_amount=done.rejected.cents,
             )
+        self._session.commit()
         return done
 
     def _do(self, invoice: Invoice, one: Accepted, payer: str) -> int | None:
@@ -371,6 +388,11 @@ class DebitFiles:
                 ),
             )
         ).all()
+
+
+def _sum(parts: Iterable[Sum]) -> Sum:
+    found = list(parts)
+    return Sum(sum(part.count for part in found), sum(part.cents for part in found))
 
 
 def _is_clear(finding: Finding, cents: int | None, left: int, *, is_sure: bool) -> bool:

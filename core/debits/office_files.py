@@ -35,7 +35,7 @@ from core.platform.web.forms import number
 TEMPLATE = "office/debit_file.jinja2"
 MAX_UPLOAD_BYTES: Final = 10 * 1024 * 1024
 MAX_LINES: Final = 3000
-"""Debits of a file; those of a town of a hundred thousand, in one transaction."""
+"""Debits of a file; those of a town of a hundred thousand."""
 LONGEST_KIND: Final = 10
 
 

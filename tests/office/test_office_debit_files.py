@@ -133,6 +133,16 @@ def test_the_same_file_again_changes_nothing(work, portal, debited):
     assert len(journal(portal)) == 2
 
 
+def test_a_large_file_is_done_part_by_part(work, portal, debited, monkeypatch):
+    monkeypatch.setattr("core.debits.files.MAX_AT_ONCE", 1)
+    page = read(work, camt(entry(detail("D-20", cents=2000), detail("D-21", cents=3000)),
+                           returned("D-21", cents=3000, day="2026-03-10")))  # fmt: skip
+    after = accept(work, page)
+    assert "2 prélèvements constatés, pour 50,00" in after.text
+    assert "1 rejet constaté, pour 30,00" in after.text
+    assert sorted(cents for _kind, cents in journal(portal)) == [-3000, 2000, 3000]
+
+
 def test_a_rejection_comes_before_its_debit_is_noted(work, portal, debited):
     after = accept(work, read(work, pain002(status("D-20", "AC06"))))
     assert "1 rejet constaté, pour 20,00" in after.text

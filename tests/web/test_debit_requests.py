@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
+from sqlalchemy import text as sql
 from webtest import Upload
 
 sys.path.append(str(Path(__file__).parents[1] / "office"))
@@ -17,6 +18,7 @@ from office_browser import Office
 from core.api.errors import UserError
 from core.domain.creditor_identifiers import is_creditor_identifier
 from core.domain.roles import Role
+from core.families.models import ContactEmail
 
 ICS = "FR72ZZZ123456"
 PAGE = "/regie/prelevements/demandes"
@@ -222,10 +224,6 @@ def told(browser):
 
 
 def events(town):
-    from sqlalchemy import text
-
-    from core.families.models import ContactEmail
-
     family = town.families.by_code("F001").id
     if not town.families.emails(family):
         town.session.add(
@@ -235,7 +233,7 @@ def events(town):
             )
         )  # fmt: skip
         town.session.flush()
-    rows = town.session.scalars(text("SELECT payload FROM outbox WHERE topic = 'notify'"))
+    rows = town.session.scalars(sql("SELECT payload FROM outbox WHERE topic = 'notify'"))
     return [
         event for payload in rows if payload["kind"] == "debit_request_answered"
         for event in payload["events"]
