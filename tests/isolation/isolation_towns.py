@@ -328,12 +328,25 @@ def fill_the_rest(session, slug: str) -> list[str]:
     return filled
 
 
-def row_for(session, table: Table, slug: str) -> dict:
-    """Values that make a good row: references to rows of the town, and made-up values."""
+NOT_BOTH = {
+    # An entry is of a payment or of a remittance.
+    ("journal_entry", "remittance_id"): "payment_id",
+    # One rejection a payment, and the towns have one already.
+    ("debit_rejection", "payment_id"): None,
+}
+"""References that a row leaves out, each with the one that leaves where it is given after all."""
+
+
+def row_for(session, table: Table, slug: str, pointing: dict | None = None) -> dict:
+    """Values that make a good row: references to rows of the town, and made-up values.
+
+    `pointing` holds references that are given whatever the row would have said.
+    """
+    pointing = pointing or {}
     values = {"tenant_id": slug}
     for constraint in table.foreign_key_constraints:
         target = constraint.referred_table
-        if target.name == "tenant":
+        if target.name == "tenant" or any((table.name, name) in NOT_BOTH for name in constraint.column_keys):
             continue
         pairs = [(e.parent.name, e.column) for e in constraint.elements]
         columns = [column for _name, column in pairs]
@@ -345,7 +358,9 @@ def row_for(session, table: Table, slug: str) -> dict:
         if column.name in values or generated or column.nullable:
             continue
         values[column.name] = made_up(column.type)
-    return values
+    for name in pointing:
+        values.pop(NOT_BOTH.get((table.name, name)), None)
+    return values | pointing
 
 
 def made_up(kind):
