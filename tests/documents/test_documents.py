@@ -115,7 +115,7 @@ class TestInvoice:
         [
             {"paid": 123456},
             {"paid": 999999},
-            {"direct_debit": True},
+            {"debited_on": date(2025, 11, 20)},
             {"coupon": None},
             {"kind": InvoiceKind.CREDIT_NOTE, "amount": -1200},
         ],

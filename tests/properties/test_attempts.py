@@ -109,7 +109,7 @@ def test_only_a_refusal_of_the_bank_speaks_of_a_card(situation):
 
 def messages_about(invoices):
     """One row of each kind of message that may list what is to be paid."""
-    payload = {"invoice_ids": [one.id for one in invoices], "amount": 1, "reason": "rejet"}
+    payload = {"invoice_ids": [one.id for one in invoices], "payment_id": 0, "amount": 1, "reason": "rejet"}
     return [
         MessageRow(
             kind=kind, language="fr", payload=payload, channel="email", address="a@b.fr",
