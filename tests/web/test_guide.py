@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from pypdf import PdfReader
+
+from core.guide import parents
 
 
 def pictures(content):
@@ -36,3 +40,44 @@ def test_it_shows_the_towns_own_pages(browser, another):
     # Drawn once: a second visit takes what the first one left, and another town has its own.
     assert browser.get("/mode-d-emploi.pdf").body == answer.body
     assert another("brumes").get("/mode-d-emploi.pdf").body != answer.body
+
+
+def test_drawing_it_leaves_threads_for_all_else(browser, monkeypatch):
+    """Strangers who all open it at first hold no more than two: one who draws, one who waits."""
+    begun, drawn = threading.Event(), threading.Event()
+    draw = parents.screens
+
+    def slowly(request):
+        begun.set()
+        assert drawn.wait(30)
+        return draw(request)
+
+    monkeypatch.setattr(parents, "screens", slowly)
+    monkeypatch.setattr(parents, "_kept", {})
+    waiting = threading.Event()
+    places = parents._places
+
+    class Places:
+        """Tells that the second reader has come in."""
+
+        def acquire(self, blocking):
+            taken = places.acquire(blocking=blocking)
+            if taken and begun.is_set():
+                waiting.set()
+            return taken
+
+        release = staticmethod(places.release)
+
+    monkeypatch.setattr(parents, "_places", Places())
+    with ThreadPoolExecutor(2) as readers:
+        first = readers.submit(browser.get, "/mode-d-emploi.pdf")
+        assert begun.wait(30)
+        second = readers.submit(browser.get, "/mode-d-emploi.pdf")
+        assert waiting.wait(30)
+        refused = browser.get("/mode-d-emploi.pdf")
+        told = refused.follow()
+        drawn.set()
+        assert first.result().body == second.result().body
+    assert refused.status_int == 303
+    assert "Le mode d’emploi se prépare" in told
+    assert browser.get("/mode-d-emploi.pdf").content_type == "application/pdf"
