@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -70,12 +70,13 @@ class Charts:
                 KeptReport.tenant_id == self._tenant, KeptReport.language == language
             )
         )
-        if kept is not None:
+        known = _read(kept) if kept is not None else None
+        if kept is not None and known is not None:
             if now - kept.at > CACHE_LIFE:
                 # One question for each drawing, whoever looks.
                 key = f"{language}/{kept.at.isoformat()}"
                 self._outbox.add(REDRAW, {"language": language}, key=key)
-            return CachedReport(kept.at, _json().validate_python(kept.report))
+            return CachedReport(kept.at, known)
         started = time.perf_counter()
         report = self._draw(None)
         if time.perf_counter() - started > SLOW_REPORT_SECONDS:
@@ -105,3 +106,11 @@ class Charts:
         self._session.execute(
             new.on_conflict_do_update(index_elements=("tenant_id", "language"), set_=row)
         )
+
+
+def _read(kept: KeptReport) -> Report | None:
+    """The report that was kept; None when an earlier version of this program drew another kind."""
+    try:
+        return _json().validate_python(kept.report)
+    except ValidationError:
+        return None

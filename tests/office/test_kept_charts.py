@@ -70,3 +70,16 @@ def test_each_language_has_its_own_and_all_are_drawn_once_a_day(portal):
             assert town.charts.get(name).report.owed == 1500
         assert town.charts.get("en").report.unpaid[0].label == "not due yet"
         assert town.charts.get("fr").report.unpaid[0].label == "pas encore échu"
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_report_that_an_earlier_version_drew_is_drawn_anew(portal):
+    """What it kept may lack what this version shows: the dashboard must not fail by it."""
+    portal.publish(record("1", amount=1000))
+    assert owed(portal) == 1000
+    with portal.town() as town:
+        town.session.execute(text("UPDATE kept_report SET report = report - 'unpaid'"))
+        town.session.commit()
+    assert owed(portal) == 1000
+    with portal.town() as town:
+        assert town.session.execute(text("SELECT report ? 'unpaid' FROM kept_report")).scalar_one()
