@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import BigInteger, cast, func, select, update
 from sqlalchemy.orm import Session
 
 from core.api.errors import UserError
@@ -54,10 +54,12 @@ class Corrections:
     def open_to(self, payment: Payment) -> Sequence[RegieMeans]:
         """Means that this payment could have come by instead; none when it cannot be corrected.
 
-        What an online service or a bank told is not for an agent to tell otherwise.
+        What an online service or a bank told is not for an agent to tell otherwise; what is
+        nobody's yet is put right where it came from, as the cheque that it is.
         """
         old = self._town.one_means(payment.regie, payment.means)
-        if payment.state != PaymentState.SETTLED or payment.provider or not old.at_counter:
+        is_told = bool(payment.provider) or payment.family_id is None
+        if payment.state != PaymentState.SETTLED or is_told or not old.at_counter:
             return ()
         return [
             one
@@ -116,30 +118,35 @@ class Corrections:
             raise UserError(
                 _("Le mois de ce règlement est arrêté : son moyen ne se corrige plus.")
             )
-        took = self._remittances.took(payment.id)
-        if took is not None:
+        # By its means of now: entries that a correction set to nothing may have left with others.
+        places = self._remittances.places([payment.id], payment.means)
+        if places.get(payment.id):
             raise UserError(
-                _("Ce règlement est versé (%s) : son moyen ne se corrige plus.") % took.name
+                _("Ce règlement est versé (%s) : son moyen ne se corrige plus.")
+                % places[payment.id]
             )
 
     def _payable(self, payment: Payment, means: str) -> None:
         """Refuse a title for activities that it may not pay."""
+        cents = cast(func.sum(Allocation.amount), BigInteger).label("cents")
         shares = {
-            row.invoice_id: row.amount
+            row.invoice_id: row.cents
             for row in self._session.execute(
-                select(Allocation.invoice_id, Allocation.amount).where(
+                select(Allocation.invoice_id, cents)
+                .where(
                     Allocation.tenant_id == self._tenant,
                     Allocation.payment_id == payment.id,
                     Allocation.reversed_at.is_(None),
                 )
+                .group_by(Allocation.invoice_id)
             )
         }
         caps = self._titles.payable(payment.regie, means, list(shares))
         if caps is None:
             return
         own = bool(self._town.one_means(payment.regie, payment.means).activities)
-        for invoice_id, cents in shares.items():
-            if cents > caps.get(invoice_id, 0) + (cents if own else 0):
+        for invoice_id, paid in shares.items():
+            if paid > caps.get(invoice_id, 0) + (paid if own else 0):
                 raise UserError(
                     _("%s ne paient pas les prestations de ces factures, ou pas toutes.")
                     % means_label(means)

@@ -441,17 +441,20 @@ class Remittances:
     def agrees(self, remittance: Remittance) -> bool:
         """True if the remittance still says what the journal and its payments say."""
         lines = {line.means: (line.count, line.amount) for line in self.lines(remittance.id)}
-        taken = self._by_means(self._taken_by(remittance.id))
+        cents = {means: amount for means, (_count, amount) in lines.items()}
         own = [
             entry
             for entry in self.entries_of(remittance.id)
             if entry.kind == EntryKind.REMITTED
         ]
+        which = self._taken_by(remittance.id)
+        # Counted as it was made: one payment that is replaced by two later is the same money.
+        first = [*which, JournalEntry.id < min((entry.id for entry in own), default=0)]
         return (
-            lines == {one.means: (one.count, one.amount) for one in taken}
-            and {means: cents for means, (_count, cents) in lines.items()}
-            == {entry.means: -entry.amount for entry in own}
-            and sum(cents for _count, cents in lines.values()) == remittance.total
+            lines == {one.means: (one.count, one.amount) for one in self._by_means(first)}
+            and cents == {one.means: one.amount for one in self._by_means(which)}
+            and cents == {entry.means: -entry.amount for entry in own}
+            and sum(cents.values()) == remittance.total
             and remittance.hash in {entry.hash for entry in own}
         )
 
@@ -486,26 +489,6 @@ class Remittances:
             for payment_id, one in rows
             if payment_id is not None
         }
-
-    def took(self, payment_id: int) -> Remittance | None:
-        """The remittance in force that took money of a payment; None while it is in hand."""
-        return self._session.scalar(
-            select(Remittance)
-            .join(
-                RemittanceEntry,
-                and_(
-                    RemittanceEntry.tenant_id == Remittance.tenant_id,
-                    RemittanceEntry.remittance_id == Remittance.id,
-                ),
-            )
-            .join(JournalEntry, _of_entry())
-            .where(
-                JournalEntry.tenant_id == self._tenant,
-                JournalEntry.payment_id == payment_id,
-                RemittanceEntry.released_at.is_(None),
-            )
-            .limit(1)
-        )
 
     # --- The definition ----------------------------------------------------------------------
 

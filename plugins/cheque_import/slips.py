@@ -124,6 +124,7 @@ class Slips:
         paid = [number for number, means in remittance.payments.items() if means == Means.CHEQUE]
         for number in paid:
             intake.taken_at_counter(number)
+        self._leave_cancelled(paid)
         cheques = self._of_payments(paid)
         if cheques:
             self._freeze(remittance.regie, cheques, remittance)
@@ -145,6 +146,30 @@ class Slips:
             cheque.deposit_id = None
             history.note(self._ctx, cheque, self._actor, "withdrawn", slip=name_of(deposit))
         self._ctx.session.flush()
+
+    def _leave_cancelled(self, payment_ids: Sequence[int]) -> None:
+        """Cancel the slips of these cheques whose remittance was cancelled, if none has told yet.
+
+        The events of two remittances may come in any order.
+        """
+        found: set[int] = set()
+        for start in range(0, len(payment_ids), _CHUNK):
+            found |= set(
+                self._ctx.session.scalars(
+                    select(Cheque.deposit_id)
+                    .where(
+                        Cheque.tenant_id == self._ctx.town.slug,
+                        Cheque.payment_id.in_(payment_ids[start : start + _CHUNK]),
+                        Cheque.deposit_id.is_not(None),
+                    )
+                    .distinct()
+                )
+            )
+        for deposit_id in sorted(found):
+            deposit = self.get(deposit_id)
+            known = deposit.remittance_id and self._ctx.remittances.get(deposit.remittance_id)
+            if known and not known.in_force and deposit.cancelled_at is None:
+                self._cancel(deposit)
 
     def _of_payments(self, payment_ids: Sequence[int]) -> list[Cheque]:
         """The cheques of these payments that are on no slip."""

@@ -279,6 +279,9 @@ def test_a_cheque_for_two_families_gives_each_the_receipt_of_its_own_share(porta
         (one,), (two,) = (town.invoices.by_number(n) for n in ("2026-0001", "2026-0003"))
         desk(town).split(cheque.id, one.family_id, [(one.id, 5687), (two.id, 2000)])
         books_agree(town)
+        remittances = town.accounts.remittances
+        made = remittances.page("CANTINE")[0]
+        assert [remittances.agrees(each) for each in made] == [True] * banked
         for invoice, paid in ((one, 5687), (two, 2000)):
             (row,) = town.invoices.paid(invoice.family_id)
             assert (row.number, row.paid, row.payer) == (invoice.number, paid, "MME DURAND CAMILLE")
@@ -371,3 +374,35 @@ def test_right_lines_enter_beside_a_place_that_is_taken(portal):
         )
         assert (done.new, [one.line for one in done.left_out]) == (1, [2])
         assert [(one.rank, one.amount) for one in cheques(town)] == [(1, 1000), (2, 1200)]
+
+
+def test_what_waits_to_be_classified_is_corrected_with_its_cheque_only(portal):
+    with portal.town() as town:
+        load(town, line(1, "0000004", "3" * 24, "77,77", issuer="M INCONNU"))
+        desk(town).classify(cheques(town)[0].id, "payeur inconnu")
+        slip = slips(town).make("CANTINE")
+        town.accounts.remittances.cancel(slip.remittance_id, reason="x")
+        slips(town).follow(slip.remittance_id, Intake(town, Hasher("k" * 32, town.town.slug)))
+        (payment,) = town.session.scalars(select(Payment))
+        corrections = town.accounts.corrections
+        assert corrections.open_to(payment) == ()
+        with pytest.raises(UserError, match="ne se corrige pas ainsi"):
+            corrections.correct(payment.id, "cash", reason="x")
+        assert slips(town).make("CANTINE").total == 7777
+
+
+def test_a_slip_is_made_though_the_remittance_before_is_heard_of_later(portal):
+    """Two events of one cheque come in the wrong order: it is on the slip that is in force."""
+    with portal.town() as town:
+        _payment, intake = taken_at_counter(town)
+        remittances = town.accounts.remittances
+        first = remittances.make("CANTINE").id
+        slips(town).follow(first, intake)
+        remittances.cancel(first, reason="x")
+        second = remittances.make("CANTINE").id
+        slips(town).follow(second, intake)
+        slips(town).follow(first, intake)
+        new, old = slips(town).all()
+        assert old.cancelled_at is not None
+        assert (new.remittance_id, new.count, new.cancelled_at) == (second, 1, None)
+        assert slips(town).ready("CANTINE") == []
