@@ -168,7 +168,7 @@ def _choice(typed: Any) -> Choice:
 
 def _expected(request: Request) -> int:
     text = request.POST.get("montant", "")
-    if not text.lstrip("-").isdecimal() or len(text) > 15:
+    if not text.removeprefix("-").isdecimal() or len(text) > 15:
         raise UserError(_("Vérifiez le versement avant de l’établir."))
     return int(text)
 

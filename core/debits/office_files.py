@@ -22,6 +22,7 @@ from core.domain.debit_files.report import DebitFileError, DebitFileFault, Debit
 from core.domain.debit_files.table import FIELDS, debit_columns
 from core.domain.direct_debits import reject_code
 from core.domain.figures import Sum
+from core.domain.money import MAX_CENTS
 from core.imports.layouts import DEBITS
 from core.platform.clock import today
 from core.platform.i18n import gettext as _
@@ -174,13 +175,27 @@ def _line(text: object) -> Accepted:
     try:
         invoice_id, told, cents, day, code, finding = parts
         return Accepted(
-            number(invoice_id), Told(told), number(cents) if cents else None, parse_day(day),
-            reject_code(code), Finding(finding),
+            number(invoice_id), Told(told), _cents(cents), parse_day(day), reject_code(code),
+            Finding(finding),
         )  # fmt: skip
     except (ValueError, DateError):
         raise UserError(
             _("Ce formulaire n’est plus lisible : envoyez de nouveau le fichier.")
         ) from None
+
+
+def _cents(text: str) -> int | None:
+    """The sum of a line, which is one that a file may have.
+
+    Raises:
+        ValueError: no file has it.
+    """
+    if not text:
+        return None
+    cents = number(text)
+    if not 0 < cents <= MAX_CENTS:
+        raise ValueError(text)
+    return cents
 
 
 # --- Columns -------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ from core.platform.templating import money
 from core.platform.web.forms import DayField, number
 
 NOON = time(12)
+MAX_KEY = 64
+"""Signs of a form's key, which is made here."""
 MAX_MEANS = 6
 """Means that one visit may bring."""
 
@@ -68,7 +70,7 @@ class GivenForm(Form):
 class CounterForm(Form):
     """Money that was just given. `key` makes a form that is sent twice one visit."""
 
-    key = HiddenField()
+    key = HiddenField(validators=[Length(max=MAX_KEY)])
     regie = HiddenField()
     rows = HiddenField()
     paid_on = DayField(validators=[InputRequired("Saisissez la date du règlement.")])

@@ -239,3 +239,19 @@ def test_titles_have_their_own_pile_and_slip(work, portal):
         slip = town.accounts.papers.slip(made, {})
         assert "CESU0001 CESU0002" in slip.paper
         assert town.accounts.remittances.agrees(made)
+
+
+def test_a_form_that_no_page_made_is_refused(work, portal):
+    page = counter(work)
+    path = page.request.path.removeprefix("/valmont")
+    for name, value in (("regie", "INCONNUE"), ("regie", "x" * 5000), ("key", "é" * 9000), ("rows", "9" * 9)):
+        form = work.form(work.get(path), "amount")
+        form[name].force_value(value)
+        answer = form.submit(expect_errors=True)
+        assert answer.status_int in {404, 422, 303}, name
+    assert len(portal_payments(portal)) < 2
+
+
+def portal_payments(portal):
+    with portal.town() as town:
+        return town.session.execute(text("SELECT id FROM payment")).all()

@@ -560,3 +560,14 @@ def _holds(portal, ids, amounts, family):
             assert debits <= 1
             # Told as debited, or to be paid: one of the two, never both, while something is left.
             assert (info.balance > 0) == (info.payable != (info.debited_on is not None))
+
+
+@pytest.mark.parametrize("cents", ["0", "9" * 18, "000"])
+def test_a_sum_that_no_file_has_is_refused(debited, work, portal, cents):
+    page = read(work, b"reference;montant;date\nD-20;20,00;10/03/2026\n", "a.csv")
+    form = work.form(page, "line")
+    parts = form["line"]._value.split("/")
+    form["line"].force_value("/".join((*parts[:2], cents, *parts[3:5], "other_amount")))
+    answer = form.submit(name="as", value="apply", expect_errors=True)
+    assert answer.status_int == 422
+    assert journal(portal) == []

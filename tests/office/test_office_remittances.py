@@ -264,3 +264,25 @@ def test_numbers_have_no_gap_and_no_money_leaves_twice(till, portal):
         held = sum(one.amount for one in books.in_hand("CANTINE"))
         assert in_force + held == town.accounts.entries.sums(MARCH).net
         assert town.accounts.statements.make("caisse", MARCH).foot[-1] == held
+
+
+@pytest.mark.parametrize("shown", ["--5", "-", "٣-", "5-", "9" * 20, ""])
+def test_a_sum_that_no_page_showed_is_asked_for_again(till, portal, shown):
+    page = till.get(PAGE)
+    form = till.form(till.form(page, "voir").submit(), "montant")
+    form["montant"] = shown
+    assert form.submit(expect_errors=True).status_int == 422
+    assert in_hand(portal) == {"cash": 2000, "cheque": 1500}
+
+
+def test_what_was_corrected_is_in_hand_by_the_means_it_has_now(till, portal):
+    """The entries that cancel out left with the cash; the money itself did not."""
+    with portal.town() as town:
+        number = town.session.scalar(text("SELECT id FROM payment WHERE key = 'b'"))
+        books = town.accounts
+        books.corrections.correct(number, "cash", reason="x")
+        books.remittances.make("CANTINE", means=[Means.CHEQUE])
+        books.corrections.correct(number, "cheque", reason="x")
+        made = books.remittances.make("CANTINE", means=[Means.CHEQUE])
+        with pytest.raises(UserError, match=made.name):
+            books.corrections.correct(number, "cash", reason="x")
