@@ -45,6 +45,15 @@ def test_a_process_that_dies_is_told_and_replaced(papers):
         assert press.set(papers[1]).startswith(b"%PDF")
 
 
+def test_a_process_that_hangs_ends_by_itself(papers):
+    """By a paper of some thousand pages: it would be minutes until it is set."""
+    endless = replace(papers[0], html='<p style="break-after: page">x</p>' * 5000)
+    with Press(seconds=1) as press:
+        with pytest.raises(PressError, match="facture-2025-0"):
+            press.set(endless)
+        assert press._process is None
+
+
 def test_papers_of_one_file_keep_their_own_pages_and_coupons(invoice_sheet):
     """PDF/UA is checked by `papers_are_accessible`."""
     long = replace(invoice_sheet, number="2025-1", lines=invoice_sheet.lines * 40)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -26,6 +27,8 @@ from core.platform.documents.render import Paper
 
 PAPERS_PER_PRESS = 50
 """Papers (or files of several) of one process: what libraries keep of each goes with it."""
+MAX_SECONDS = 300
+"""Time for one paper, or one file of a hundred: a process that takes longer is hung, and ends."""
 LOOKAHEAD = 2
 """Papers that wait for each process, so that none waits for us."""
 
@@ -37,8 +40,10 @@ class PressError(Exception):
 class Press:
     """One process that sets papers, started with the first of them."""
 
-    def __init__(self, niceness: int = 0) -> None:
+    def __init__(self, niceness: int = 0, seconds: int = MAX_SECONDS) -> None:
+        """`seconds` that a paper may take."""
         self._niceness = niceness
+        self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._done = 0
 
@@ -52,7 +57,7 @@ class Press:
         """The paper as PDF.
 
         Raises:
-            PressError: the process died.
+            PressError: the process died, or took too long.
         """
         if self._done >= PAPERS_PER_PRESS:
             self.close()
@@ -74,7 +79,7 @@ class Press:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", __spec__.name, str(self._niceness)],
+            [sys.executable, "-m", __spec__.name, str(self._niceness), str(self._seconds)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._done = 0
@@ -127,23 +132,29 @@ def print_all(
                 future.cancel()
 
 
-def serve(niceness: int) -> None:
-    """Set papers until the standard input ends: the child's side."""
+def serve(niceness: int, seconds: int) -> None:
+    """Set papers until the standard input ends: the child's side.
+
+    A paper that takes longer than `seconds` ends the process, whoever started it and lives still.
+    """
     os.nice(niceness)
     # The standard output is the pipe: whatever prints must not write into it.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     gc.disable()
     for line in sys.stdin.buffer:
+        # The kernel ends this process, even where it never comes back to the interpreter.
+        signal.alarm(seconds)
         fields = json.loads(line)
         paper = Paper(**fields | {"created": date.fromisoformat(fields["created"])})
         content = paper.document().content
         out.write(f"{len(content)}\n".encode() + content)
         out.flush()
+        signal.alarm(0)
         # A paper leaves a million objects in circles: once for each is enough.
         gc.collect()
         gc.freeze()
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), int(sys.argv[2]))
