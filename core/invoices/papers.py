@@ -168,6 +168,13 @@ class PapersAhead:
                     continue
                 finished = FinishedDocument(f"{paper.name}.pdf", "application/pdf", content)
                 made[number] = (marks[number], finished)
-        self._papers.keep(made)
+        # What changed meanwhile, a family that was erased above all, leaves no paper of before.
+        self._papers.keep(
+            {
+                number: paper
+                for number, paper in made.items()
+                if (sheet := self._sheet(number)) and fingerprint(sheet) == paper[0]
+            }
+        )
         if ids:
             self.ask(batch_id, ids[-1])

@@ -136,3 +136,26 @@ def test_where_no_paper_is_wanted_ahead_none_is_asked_for(portal):
     portal.publish(record("2026-1", family="F001"))
     portal.work()
     assert not [row for row in portal.outbox() if row.topic == papers.AHEAD]
+
+
+def test_what_changed_while_a_paper_was_set_is_not_kept_as_it_was(ahead, monkeypatch):
+    """A family that is erased meanwhile leaves no paper with its name; an undone import, none."""
+    erased = ahead.publish(record("2026-1", family="F001"))
+    undone = ahead.publish(record("2026-2", family="F002"))
+    set_one = presses.Press.set
+
+    def erase(press, paper):
+        with ahead.town() as town:
+            if "2026-1" in paper.name:
+                town.session.execute(text("UPDATE family SET name = '' WHERE code = 'F001'"))
+            else:
+                town.imports.undo(undone)
+        return set_one(press, paper)
+
+    monkeypatch.setattr(presses.Press, "set", erase)
+    ahead.work()
+    assert erased != undone
+    assert rows(ahead) == {}
+    asked = [row for row in ahead.outbox() if row.topic == papers.AHEAD]
+    assert {row.state for row in asked} == {"done"}
+    assert {row.attempts for row in asked} == {1}
