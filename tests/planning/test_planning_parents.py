@@ -178,3 +178,19 @@ def test_month_and_week_without_children_say_so(portal, browse):
     assert "Aucun enfant n’est inscrit" in browser.get("").text
     assert "Aucun enfant n’est inscrit" in browser.get("mois").text
     assert browser.get("?jour=quatsch").status_int == 303
+
+
+@pytest.mark.parametrize("path", ["?jour=2026-03-30", "mois?jour=2026-03-30", "semaine-type"])
+def test_services_are_french_on_english_pages(portal, browse, home, path):
+    """RGAA 8.7: what the town calls its services is marked where the page is English."""
+    _family, children = home
+    browser = browse()
+    page = browser.get("?jour=2026-03-30")
+    before = browser.send(page, "/+planning/", tick=[BOX.format(children["E001"])])
+    browser.send(before, "/confirmer")
+    page = browser.get("?jour=2026-03-30")
+    next(form for form in page.forms.values() if "/langue" in form.action).submit("language", value="en")
+    page = browser.get(path)
+    names = page.html.main.find_all(string=lambda said: said and "Cantine" in said)
+    assert names
+    assert [name for name in names if name.find_parent(attrs={"lang": True})["lang"] != "fr"] == []
