@@ -144,7 +144,9 @@ class Corrections:
         caps = self._titles.payable(payment.regie, means, list(shares))
         if caps is None:
             return
-        own = bool(self._town.one_means(payment.regie, payment.means).activities)
+        # What it pays now is counted as paid where the two means pay the same activities.
+        names = self._titles.names
+        own = names(payment.regie, payment.means) & names(payment.regie, means)
         for invoice_id, paid in shares.items():
             if paid > caps.get(invoice_id, 0) + (paid if own else 0):
                 raise UserError(

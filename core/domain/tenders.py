@@ -20,6 +20,8 @@ class Tender:
     is_cash: bool = False
     pays: Mapping[int, int] | None = None
     """None: the means pays whatever is due."""
+    names: frozenset[str] = frozenset()
+    """Names of the activities that it may pay; two without names may pay the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +45,26 @@ def settle(tenders: Sequence[Tender], dues: Sequence[Due], *, keep: bool) -> lis
     Cash that is too much is given back, unless the family leaves it: `keep`.
     """
     left = {due.invoice_id: max(due.balance, 0) for due in dues}
-    # What one title pays of the activities that titles may pay, another cannot pay again.
-    used = dict.fromkeys(left, 0)
+    # What one title pays of an activity, another cannot pay again.
+    used: list[tuple[frozenset[str], int, int]] = []
     found: dict[int, Taken] = {}
     for index in sorted(range(len(tenders)), key=lambda index: _turn(tenders[index], left)):
         tender = tenders[index]
         open_to = left
         if tender.pays is not None:
-            caps = tender.pays
+            caps = dict(tender.pays)
+            for names, invoice, cents in used:
+                if names & tender.names or not (names and tender.names):
+                    caps[invoice] = caps.get(invoice, 0) - cents
             open_to = {
-                invoice: min(cents, max(caps.get(invoice, 0) - used[invoice], 0))
+                invoice: min(cents, max(caps.get(invoice, 0), 0))
                 for invoice, cents in left.items()
             }
         split = allocate(tender.given, [Due(*item) for item in open_to.items()])
         for share in split.shares:
             left[share.invoice_id] -= share.amount
             if tender.pays is not None:
-                used[share.invoice_id] += share.amount
+                used.append((tender.names, share.invoice_id, share.amount))
         back = tender.is_cash and not keep
         found[index] = Taken(
             split.shares, 0 if back else split.excess, split.excess if back else 0

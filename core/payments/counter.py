@@ -106,6 +106,7 @@ class Desk:
                 one.amount,
                 is_cash=means.kind is Means.CASH,
                 pays=self._titles.payable(regie, means.means, ids),
+                names=self._titles.names(regie, means.means),
             )
             for one, means in zip(given, listed, strict=True)
         ]

@@ -53,13 +53,12 @@ class Titles:
     ) -> Mapping[int, int] | None:
         """Cents of each invoice that a means may still pay; None: it pays whatever is due.
 
-        What titles paid already of the activities that they may pay is not theirs to pay again.
+        What titles paid already of the same activities is not theirs to pay again.
         """
-        allowed = self._town.one_means(regie, means).activities
-        if not allowed:
+        names = self.names(regie, means)
+        if not names:
             return None
-        names = {_plain(name) for name in allowed}
-        paid = self._paid(invoice_ids)
+        paid = self._paid(invoice_ids, names)
         return {
             invoice_id: max(
                 sum(cents for name, cents in sums.items() if _plain(name) in names)
@@ -68,6 +67,10 @@ class Titles:
             )
             for invoice_id, sums in asked(self._session, self._tenant, invoice_ids).items()
         }
+
+    def names(self, regie: str, means: str) -> frozenset[str]:
+        """Names of the activities that a means may pay, as they compare; none if it may pay all."""
+        return frozenset(map(_plain, self._town.one_means(regie, means).activities))
 
     def note(self, payment_id: int, numbers: Sequence[str]) -> None:
         """Note the numbers of the titles that a payment came by.
@@ -122,8 +125,10 @@ class Titles:
             or "–"
         )
 
-    def _paid(self, invoice_ids: Collection[int]) -> Mapping[int, int]:
-        """Cents of these invoices that came by means that may pay some activities only."""
+    def _paid(
+        self, invoice_ids: Collection[int], names: frozenset[str]
+    ) -> Mapping[int, int]:
+        """Cents of these invoices that came by means that may pay some of these activities only."""
         found: dict[int, int] = {}
         for row in self._session.execute(
             select(
@@ -145,7 +150,7 @@ class Titles:
             )
             .group_by(Allocation.invoice_id, Payment.regie, Payment.means)
         ):
-            if self._town.one_means(row.regie, row.means).activities:
+            if self.names(row.regie, row.means) & names:
                 found[row.invoice_id] = found.get(row.invoice_id, 0) + int(row.cents)
         return found
 

@@ -92,3 +92,12 @@ def test_the_cash_limit_looks_at_the_whole_debt(tenders, dues, limit):
     cash = sum(one.kept for tender, one in zip(tenders, taken, strict=True) if tender.is_cash)
     whole = sum(one.kept for one in taken)
     assert cash_is_too_much(tenders, taken, limit) == (cash > 0 and whole > limit)
+
+
+def test_titles_take_from_each_other_where_their_activities_meet():
+    care, meals, both = (frozenset(names) for names in (("care",), ("meals",), ("care", "meals")))
+    dues = [Due(1, 5000)]
+    apart = [Tender(3000, pays={1: 3000}, names=care), Tender(2000, pays={1: 2000}, names=meals)]
+    assert [one.excess for one in settle(apart, dues, keep=False)] == [0, 0]
+    meet = [Tender(3000, pays={1: 3000}, names=care), Tender(4000, pays={1: 5000}, names=both)]
+    assert [one.excess for one in settle(meet, dues, keep=False)] == [0, 2000]

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from core.api.errors import UserError
 from core.api.invoices import LineRecord, TaxKind
 from core.api.payments import Means
+from core.payments.counter import Given
 from core.testing.portal import cheap_hashes, make_portal, record
 
 MEANS = """
@@ -23,6 +24,10 @@ activities = ["Garderie"]
 [[regies.CANTINE.means]]
 kind = "other"
 name = "Bons CAF"
+"""
+MEALS = """[[regies.CANTINE.means]]
+kind = "holiday_voucher"
+activities = ["repas"]
 """
 
 
@@ -255,3 +260,39 @@ def test_a_form_that_no_page_made_is_refused(work, portal):
 def portal_payments(portal):
     with portal.town() as town:
         return town.session.execute(text("SELECT id FROM payment")).all()
+
+
+@pytest.fixture
+def two_titles(database, redis, tmp_path):
+    redis.flushall()
+    made = make_portal(database, tmp_path, toml=MEANS + MEALS)
+    with cheap_hashes():
+        yield made
+    made.runtime.redis.close()
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_titles_of_other_activities_take_nothing_from_each_other(two_titles, at_once):
+    two_titles.publish(care("care"))
+    given = [Given("cesu_paper", 3000), Given("holiday_voucher", 2000)]
+    with two_titles.town() as town:
+        invoice = town.invoices.by_number("care")[0]
+
+        def visit(key, *means):
+            return town.desk.take(
+                regie="CANTINE", family_id=invoice.family_id, invoice_ids=[invoice.id], given=means,
+                paid_at=town.clock.now(), payer="x", key=key,
+            )  # fmt: skip
+
+        if at_once:
+            visit("a", *given)
+        else:
+            for number, one in enumerate(given):
+                visit(f"b{number}", one)
+        with pytest.raises(UserError, match="ne paient ici que"):
+            visit("c", Given("cesu_paper", 1))
+        payments = town.payments.history(invoice.family_id)
+        meals = next(one for one in payments if one.means == Means.HOLIDAY_VOUCHER)
+        with pytest.raises(UserError, match="ou pas toutes"):
+            town.accounts.corrections.correct(meals.id, "cesu_paper", reason="x")
+    assert balance(two_titles, "care") == 0
