@@ -226,7 +226,11 @@ class Enrolments:
         self._ctx.session.add(batch)
         self._ctx.session.flush()
         children: dict[tuple[int, str], int] = {}
-        written = [self._values(row, families, children, str(batch.id)) for row in rows]
+        rows, written, problems = self._once(
+            rows, [self._values(row, families, children, str(batch.id)) for row in rows]
+        )
+        if problems:
+            return RecordReport(problems=tuple(problems))
         old = self._held({row["child_id"] for row in written})
         fresh, replaced = [], []
         for row in written:
@@ -312,7 +316,10 @@ class Enrolments:
 
     def work(self, batch_id: int) -> int:
         """Book the days of a file's regular enrolments, or cancel them once it is undone."""
-        batch = self._ctx.session.get(PlanningBatch, (self._tenant, batch_id))
+        # Locked: a file that is undone while its days are booked waits, then cancels them all.
+        batch = self._ctx.session.get(
+            PlanningBatch, (self._tenant, batch_id), with_for_update=True, populate_existing=True
+        )
         if batch is None:
             return 0
         return self._book_days(batch_id) if batch.undone_at is None else self._cancel_days(batch_id)
@@ -340,6 +347,25 @@ class Enrolments:
             else:
                 found[row.family] = family.id
         return found, problems
+
+    def _once(
+        self, rows: Sequence[Row], written: Sequence[dict[str, Any]]
+    ) -> tuple[list[Row], list[dict[str, Any]], list[SourceProblem]]:
+        """Each enrolment once: a file names a child of two homes with both, or a family twice."""
+        first: dict[tuple[int, str, date], tuple[Row, dict[str, Any]]] = {}
+        problems = []
+        for row, values in zip(rows, written, strict=True):
+            known, same = first.setdefault(
+                (values["child_id"], values["service"], values["first"]), (row, values)
+            )
+            if same != values:
+                words = _("Cette inscription est déjà à la ligne %s.") % known.line
+                problems.append(_problem(row, words))
+        return (
+            [row for row, _same in first.values()],
+            [one for _row, one in first.values()],
+            problems,
+        )
 
     def _values(
         self, row: Row, families: Mapping[str, int], children: dict[tuple[int, str], int],

@@ -9,13 +9,15 @@ import pytest
 from openpyxl import Workbook
 from planning_towns import ask, enrol, family
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 from webtest import Upload
 
 from core.plugin import SourceFile, SourceProblem, UserError
 from core.testing.conformance import RecordImportContract
 from plugins.planning import plugin
-from plugins.planning.enrolments import EnrolmentFiles, read
-from plugins.planning.models import PlanningClosure, PlanningEnrolment
+from plugins.planning.book import Book
+from plugins.planning.enrolments import EnrolmentFiles, Enrolments, read
+from plugins.planning.models import PlanningBatch, PlanningClosure, PlanningEnrolment
 
 HEAD = "code_famille;nom_famille;enfant;nom_enfant;service;du;au;type;lieu;repas;jours\n"
 GOOD = HEAD + """\
@@ -190,3 +192,49 @@ def test_one_problem_and_nothing_is_stored(portal, office):
     page = send(office, GOOD + "F8;;E8;;CANTINE;01/09/2025;03/07/2026;;;;\n")
     assert "Cette famille est inconnue" in page
     assert held(portal) == set()
+
+
+TWO_HOMES = HEAD + """\
+F7;MARTIN;E7;Léa MARTIN;CANTINE;01/09/2025;03/07/2026;;Jules-Ferry;;
+F8;DURAND;E7;Léa MARTIN;CANTINE;01/09/2025;03/07/2026;;Jules-Ferry;%s;
+"""
+
+
+def rows_of(content, tmp_path):
+    path = tmp_path / "inscriptions.csv"
+    path.write_text(content, encoding="utf-8")
+    return list(read(SourceFile(path, path.name, path.stat().st_size), SERVICES))
+
+
+def enrolments(town):
+    return Enrolments(town, Book(town, town.settings(plugin), actor="import"))
+
+
+def test_a_child_that_a_file_names_with_both_homes_is_enrolled_once_and_undone(portal, tmp_path):
+    with portal.town() as town:
+        report = enrolments(town).merge(rows_of(TWO_HOMES % "", tmp_path), "upload/1")
+        assert [figure.count for figure in report.figures] == [1, 0, 0]
+        assert [figure.count for figure in enrolments(town).undo("upload/1").figures] == [1]
+        assert town.session.scalars(select(PlanningEnrolment.id)).all() == []
+
+
+def test_two_homes_that_say_different_things_of_one_enrolment_are_told(portal, tmp_path):
+    with portal.town() as town:
+        report = enrolments(town).merge(rows_of(TWO_HOMES % "SV", tmp_path), "upload/1")
+    assert [(problem.line, problem.message) for problem in report.problems] == [
+        (3, "Cette inscription est déjà à la ligne 2.")
+    ]
+
+
+def test_a_file_is_not_undone_while_its_days_are_booked(portal, tmp_path):
+    """Else its undoing would find no day yet, and all of them would stay."""
+    with portal.town() as town:
+        enrolments(town).merge(rows_of(GOOD, tmp_path), "upload/1")
+    with portal.town() as town:
+        batch = town.session.scalars(select(PlanningBatch.id)).one()
+        enrolments(town).work(batch)
+        with portal.town() as other:
+            other.session.execute(text("SET LOCAL lock_timeout = '50ms'"))
+            with pytest.raises(OperationalError):
+                enrolments(other).undo("upload/1")
+            other.session.rollback()
