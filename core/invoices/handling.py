@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from sqlalchemy import Text, case, cast, exists, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from core.api.context import Clock
 from core.api.errors import UserError
@@ -196,17 +196,24 @@ class Billing:
         note.relation = "none" if note.kind == InvoiceKind.CREDIT_NOTE else Relation.NONE
         self._audit.write("invoice.set_aside", f"invoice:{note_id}", reason=reason)
 
-    def _lock(self, invoice_id: int, *states: InvoiceState) -> Invoice:
-        # With what it corrects, if it is a credit note: locks are taken in the order of ids.
-        known = self.get(invoice_id)
+    def hold(self, invoice_ids: Collection[int]) -> dict[int, Invoice]:
+        """Lock invoices, and what they correct if they are credit notes, in the order of ids."""
+        note = aliased(Invoice)
         origins = self._session.scalars(
             select(Invoice.id).where(
                 Invoice.tenant_id == self._tenant,
-                Invoice.regie == known.regie,
-                Invoice.number == known.origin_number,
+                exists().where(
+                    note.tenant_id == Invoice.tenant_id,
+                    note.id.in_(list(invoice_ids)),
+                    note.regie == Invoice.regie,
+                    note.origin_number == Invoice.number,
+                ),
             )
         ).all()
-        invoice = self._ledger.lock_invoices([invoice_id, *origins]).get(invoice_id)
+        return self._ledger.lock_invoices([*invoice_ids, *origins])
+
+    def _lock(self, invoice_id: int, *states: InvoiceState) -> Invoice:
+        invoice = self.hold([invoice_id]).get(invoice_id)
         if invoice is None:
             raise NotFoundError
         if invoice.state not in states:

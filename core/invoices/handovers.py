@@ -78,7 +78,9 @@ class Handovers:
         wanted = sorted(set(invoice_ids))
         if not wanted:
             raise UserError(_("Cochez les factures à transmettre."))
-        for invoice_id in wanted:  # In the order in which everybody locks invoices.
+        # Those that went over already, too: nobody takes one back while it is put on the list.
+        self._billing.hold(wanted)
+        for invoice_id in wanted:
             if self._billing.get(invoice_id).state != InvoiceState.HANDED_OVER:
                 self._billing.hand_over(invoice_id)
         self._session.flush()
@@ -155,13 +157,7 @@ class Handovers:
             UserError: it left, or was taken back already.
         """
         now = self._clock.now()
-        self._change(
-            handover_id,
-            cancelled_at=now,
-            cancelled_by=self._audit.actor,
-            cancel_reason=reason[:LONGEST_REASON],
-        )
-        lines = self._session.scalars(
+        open_lines = (
             select(HandoverLine)
             .where(
                 HandoverLine.tenant_id == self._tenant,
@@ -169,6 +165,17 @@ class Handovers:
                 HandoverLine.taken_back_at.is_(None),
             )
             .order_by(HandoverLine.invoice_id)
+        )
+        # Invoices before lists, as everybody locks them.
+        self._billing.hold([line.invoice_id for line in self._session.scalars(open_lines)])
+        self._change(
+            handover_id,
+            cancelled_at=now,
+            cancelled_by=self._audit.actor,
+            cancel_reason=reason[:LONGEST_REASON],
+        )
+        lines = self._session.scalars(
+            open_lines.execution_options(populate_existing=True)
         ).all()
         for line in lines:
             if self._billing.get(line.invoice_id).state == InvoiceState.HANDED_OVER:
@@ -183,6 +190,7 @@ class Handovers:
         Raises:
             UserError: it was not handed over, or its list left and it was not `recalled`.
         """
+        self._billing.hold([invoice_id])
         row = self._session.execute(
             select(HandoverLine, Handover)
             .join(
@@ -197,6 +205,7 @@ class Handovers:
                 HandoverLine.invoice_id == invoice_id,
                 HandoverLine.taken_back_at.is_(None),
             )
+            .with_for_update(of=Handover)  # It does not leave meanwhile.
         ).one_or_none()
         if row and row.Handover.left_at and not recalled:
             raise UserError(

@@ -7,6 +7,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
 from core.api.errors import UserError
 from core.api.payments import Means
@@ -136,3 +137,43 @@ def test_no_invoice_is_on_two_lists_made_at_once(late, portal):
         made = [number for number in pool.map(one, range(4)) if number]
     assert made == [1]
     assert make(portal, "9").number == 2
+
+
+@pytest.mark.parametrize("listed_first", [True, False])
+def test_what_is_taken_back_while_a_list_is_made_is_on_it_or_payable_and_never_both(late, portal, listed_first):
+    (one,) = ids(portal, "9")
+    with portal.town() as town:
+        town.billing.hand_over(one)
+
+    def put(town):
+        town.handovers.make("CANTINE", [one])
+
+    def back(town):
+        town.handovers.take_back(one, recalled=True)
+
+    first, second = (put, back) if listed_first else (back, put)
+
+    def other():
+        with portal.town() as town:
+            second(town)
+
+    with ThreadPoolExecutor(1) as pool:
+        with portal.town() as town:
+            first(town)
+            town.session.flush()
+            waiting = pool.submit(other)
+            until_somebody_waits(town)
+        waiting.result(timeout=20)
+    with portal.town() as town:
+        listed = town.session.scalar(text("SELECT count(*) FROM handover_line WHERE taken_back_at IS NULL"))
+    assert bool(listed) == handed_over(portal, "9") == (not listed_first)
+
+
+def until_somebody_waits(town):
+    """Return once another transaction waits for a lock, at most 10 seconds long."""
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    for _at in range(1000):
+        if town.session.scalar(waits):
+            return
+        town.session.execute(text("SELECT pg_sleep(0.01)"))
+    raise AssertionError("nobody waits")
