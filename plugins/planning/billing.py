@@ -30,7 +30,8 @@ SHOWN_EXPORTS = 12
 COLUMNS = ("enfant", "nom", "service", "jour", "lieu", "repas", "etat", "hors_delai", "annonce_le",
            "justifie", "presence", "unites")  # fmt: skip
 _BILLED = {State.BOOKED.value: "reserve", State.ABSENT.value: "absence_annoncee"}
-_STATE, _UNITS = COLUMNS.index("etat"), COLUMNS.index("unites")
+_SERVICE, _STATE, _UNITS = (COLUMNS.index(name) for name in ("service", "etat", "unites"))
+"""Before the service stands who the child is: another writing of its name corrects nothing."""
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 Key = tuple[int, str, date]
@@ -134,7 +135,7 @@ class Billing:
         for key, now in rows.items():
             if key not in known:
                 found.append((key, now))
-            elif known[key][:_UNITS] != now[:_UNITS]:
+            elif known[key][_SERVICE:_UNITS] != now[_SERVICE:_UNITS]:
                 found.append((key, [*now[:_UNITS], str(int(now[_UNITS]) - units[key])]))
         for key in sorted(known.keys() - rows.keys(), key=lambda one: (one[2], one[1], one[0])):
             if units[key]:

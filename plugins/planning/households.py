@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased
 from core.plugin import TenantContext
 from plugins.planning.models import (
     PlanningBooking,
+    PlanningExported,
     PlanningFeed,
     PlanningHome,
     PlanningPattern,
@@ -48,6 +49,8 @@ def data(ctx: TenantContext, family_id: int) -> dict[str, Any] | None:
 def erase(ctx: TenantContext, family_id: int) -> None:
     """Forget usual weeks, homes and the calendar's address; days stay, as the meals were ordered.
 
+    The rows of exports lose the names and codes of children who live nowhere else.
+
     Requests and changes name the family by its number alone, which leads to nobody any more.
     """
     tenant = ctx.town.slug
@@ -60,6 +63,24 @@ def erase(ctx: TenantContext, family_id: int) -> None:
         .where(PlanningBooking.tenant_id == tenant, PlanningBooking.family_id == family_id)
         .values(family_id=None)
     )
+    alone = [
+        child.id
+        for child in ctx.families.children(family_id)
+        if set(child.family_ids) == {family_id}
+    ]
+    exported = ctx.session.execute(
+        select(PlanningExported.id, PlanningExported.row).where(
+            PlanningExported.tenant_id == tenant, PlanningExported.child_id.in_(alone)
+        )
+    ).all()
+    if exported:
+        ctx.session.execute(
+            update(PlanningExported),
+            [
+                {"tenant_id": tenant, "id": one.id, "row": ["", "", *one.row[2:]]}
+                for one in exported
+            ],
+        )
 
 
 def merge(ctx: TenantContext, kept: int, gone: int) -> None:

@@ -214,7 +214,7 @@ class PlanningExport(TenantScoped, Base):
 
 
 class PlanningExported(TenantScoped, Base):
-    """One row of an export, as it went out. Append-only."""
+    """One row of an export, as it went out. Append-only, but for names of erased children."""
 
     __tablename__ = "planning_exported"
     __table_args__ = (

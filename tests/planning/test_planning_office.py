@@ -320,6 +320,22 @@ def test_each_row_is_exported_once_and_what_changes_later_as_a_correction(portal
     assert exported(third.content) == [("E0", "reserve", "1")]
 
 
+def test_an_erased_family_leaves_no_name_in_exports_and_no_correction(portal, busy):
+    homes, _ids = busy
+    period = date(2026, 3, 1), date(2026, 3, 31)
+    with portal.town() as town:
+        made = Billing(town, actor="cli:x").export(*period)
+    with portal.town() as town:
+        town.ask_plugins("family_erased", {"family_id": homes[0]})
+    with portal.town() as town:
+        billing = Billing(town, actor="cli:x")
+        again = billing.again(made.id)
+        assert exported(made.content) == [("E0", "reserve", "1"), ("E1", "reserve", "1")]
+        assert exported(again.content) == [("", "reserve", "1"), ("E1", "reserve", "1")]
+        assert again.content.splitlines()[1].startswith(";;CANTINE;")
+        assert billing.export(*period) is None
+
+
 def test_exports_at_once_share_the_rows(portal, busy):
     def go(_number):
         with portal.town() as town:
