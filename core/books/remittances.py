@@ -554,12 +554,20 @@ class Remittances:
                 reference=" ".join(
                     filter(
                         None,
-                        (payment.authorisation, payment.note, *titles.get(payment.id, ())),
+                        (
+                            payment.authorisation,
+                            payment.note,
+                            *(titles.get(payment.id, ()) if self._is_title(payment, means) else ()),
+                        ),
                     )
                 ),
             )
             for payment, means, cents in rows
         ]
+
+    def _is_title(self, payment: Payment, means: str) -> bool:
+        """Tell whether numbers of titles are those of this means: it may have been corrected."""
+        return self._town.one_means(payment.regie, means).is_title
 
     def _titles(self, payment_ids: Collection[int]) -> Mapping[int, list[str]]:
         """Numbers of the titles (CESU…) that payments came by."""

@@ -296,3 +296,13 @@ def test_titles_of_other_activities_take_nothing_from_each_other(two_titles, at_
         with pytest.raises(UserError, match="ou pas toutes"):
             town.accounts.corrections.correct(meals.id, "cesu_paper", reason="x")
     assert balance(two_titles, "care") == 0
+
+
+def test_cash_that_was_taken_for_titles_is_remitted_without_their_numbers(work, portal):
+    take(work, counter(work), amount="10", means="other:Bons CAF", titles="CESU0001")
+    with portal.town() as town:
+        books = town.accounts
+        books.corrections.correct(town.session.scalar(text("SELECT id FROM payment")), "cash", reason="x")
+        made = books.remittances.make("CANTINE", means=[Means.CASH])
+        (one,) = books.remittances.payments_of(made.id)
+        assert (one.means, one.amount, one.reference) == ("cash", 1000, "")
