@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, cast, func, select, update
+from sqlalchemy import BigInteger, cast, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from core.api.errors import UserError
@@ -14,7 +14,7 @@ from core.books.remittances import Remittances
 from core.domain.payment_states import PaymentState
 from core.journal.service import Journal
 from core.payments.ledger import Ledger
-from core.payments.models import Allocation, Payment, PaymentTitle
+from core.payments.models import Allocation, Credit, CreditUse, Payment, PaymentTitle
 from core.payments.titles import Titles
 from core.platform.audit.service import Audit
 from core.platform.clock import today
@@ -90,6 +90,13 @@ class Corrections:
         self._journal.open(payment.regie)  # Nobody closes a month or remits until the end.
         self._still_open(payment)
         self._payable(payment, means)
+        if self._town.one_means(payment.regie, means).is_title and self._gave_back(payment_id):
+            raise UserError(
+                _(
+                    "Une partie de ce règlement a été rendue, et la monnaie d’un titre ne se rend "
+                    "pas."
+                )
+            )
         before = payment.means
         if not self._ledger.correct_means(payment_id, before, means):
             raise UserError(_("Ce règlement a changé entre-temps : rechargez la page."))
@@ -111,6 +118,18 @@ class Corrections:
             reason=reason,
         )  # fmt: skip
         self._session.expire(payment)
+
+    def _gave_back(self, payment_id: int) -> bool:
+        """Tell whether money that was too much went back to the family."""
+        refund = exists().where(
+            Credit.tenant_id == self._tenant,
+            Credit.payment_id == payment_id,
+            CreditUse.tenant_id == Credit.tenant_id,
+            CreditUse.credit_id == Credit.id,
+            CreditUse.invoice_id.is_(None),
+            CreditUse.reversed_at.is_(None),
+        )
+        return bool(self._session.scalar(select(refund)))
 
     def _still_open(self, payment: Payment) -> None:
         settled = payment.settled_at

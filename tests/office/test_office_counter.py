@@ -306,3 +306,16 @@ def test_cash_that_was_taken_for_titles_is_remitted_without_their_numbers(work, 
         made = books.remittances.make("CANTINE", means=[Means.CASH])
         (one,) = books.remittances.payments_of(made.id)
         assert (one.means, one.amount, one.reference) == ("cash", 1000, "")
+
+
+def test_what_was_given_back_is_no_title(work, portal):
+    take(work, counter(work), amount="100", means="cheque", keep=True)
+    with portal.town() as town:
+        payment, credit = town.session.execute(text("SELECT payment_id, id FROM credit")).one()
+        town.credits.refund(credit, 100, means=Means.CASH, note="x", key="a")
+        use = town.session.scalar(text("SELECT id FROM credit_use"))
+        correct = town.accounts.corrections.correct
+        with pytest.raises(UserError, match="a été rendue"):
+            correct(payment, "other:Bons CAF", reason="x")
+        town.credits.undo(use, reason="x")
+        correct(payment, "other:Bons CAF", reason="x")
