@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, or_, select, text, update
+from sqlalchemy import Exists, and_, delete, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from core.api.errors import UserError
@@ -15,6 +15,7 @@ from core.families.models import Child, ContactEmail, Family, FamilyChild
 from core.families.name_search import nearly_named
 from core.families.names import folded_name
 from core.families.service import Families
+from core.imports.service import FANOUT
 from core.invoices.models import Invoice, InvoiceLine
 from core.messages.alerts import MAX_ALERT_ADDRESSES
 from core.messages.models import MessageRow
@@ -24,6 +25,7 @@ from core.personal_data.service import AskPlugins
 from core.platform.audit.service import Audit
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
+from core.platform.outbox.models import OutboxRow, OutboxState
 from core.sign_in.models import AccountFamily, OneTimeToken, WebSession
 
 
@@ -99,7 +101,8 @@ class Merging:
 
         Raises:
             NotFoundError: one of them does not exist, or is a duplicate itself.
-            UserError: they are one, or together they have more addresses than a family may have.
+            UserError: they are one, or together they have more addresses than a family may have,
+                or a publication is being told.
         """
         if kept_id == gone_id:
             raise UserError(_("C’est déjà cette famille."))
@@ -109,6 +112,10 @@ class Merging:
             {"tenant": self._tenant},
         )
         self._get(kept_id), self._get(gone_id)
+        if self._session.scalar(select(self._is_telling())):
+            raise UserError(
+                _("Une publication est en cours d’annonce aux familles. Réessayez dans une minute.")
+            )
         # A plugin locks rows of its own before invoices (docs/locks.md): it comes first here, too.
         self._ask_plugins("families_merged", {"kept": kept_id, "gone": gone_id})
         # Invoices before families and payments, as everywhere: two who wait for one another never
@@ -151,6 +158,20 @@ class Merging:
         )
 
     # --- Pieces ------------------------------------------------------------------------------
+
+    def _is_telling(self) -> Exists:
+        """Some families of a publication were told, and others are yet to be, in their order.
+
+        Invoices that moved between the two would be told twice, or never.
+        """
+        return exists().where(
+            OutboxRow.tenant_id == self._tenant,
+            OutboxRow.topic == FANOUT,
+            or_(
+                OutboxRow.state == OutboxState.RUNNING,
+                and_(OutboxRow.state == OutboxState.READY, OutboxRow.payload.has_key("after")),
+            ),
+        )
 
     def _get(self, family_id: int) -> Family:
         family = self._session.get(Family, (self._tenant, family_id))

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import select
 
+from core.api.errors import UserError
 from core.platform.outbox.models import OutboxRow
 from core.processes import consumers
 from core.testing.portal import record
@@ -32,3 +33,27 @@ def test_each_family_is_told_once_of_all_its_invoices(portal, monkeypatch, famil
     steps = [row for row in portal.outbox() if row.topic == "publish.fanout"]
     assert {row.state for row in steps} == {"done"}
     assert len(steps) == {1: 1, 2: 2, 3: 2, 5: 3, 6: 3}[families]
+
+
+def test_families_are_not_merged_between_two_steps(portal, monkeypatch):
+    """The last one's invoice would come to the first one, who was told, and be told to nobody."""
+    monkeypatch.setattr(consumers, "FAMILIES_AT_FIRST", 2)
+    batch = portal.publish(*(record(f"2026-{n}", family=f"F{n:03}") for n in range(4)))
+    with portal.town() as town:
+        first, last = (town.families.by_code(code).id for code in ("F000", "F003"))
+        consumers._publish_fanout(town, {"batch_id": batch})
+    with portal.town() as town, pytest.raises(UserError, match="en cours d’annonce"):
+        town.merging.merge(first, last)
+    portal.work()
+    with portal.town() as town:
+        town.merging.merge(first, last)
+        (moved,) = town.invoices.by_number("2026-3")
+        query = select(OutboxRow.payload).where(OutboxRow.topic == "notify")
+        told = {
+            invoice
+            for payload in town.session.scalars(query)
+            for event in payload["events"]
+            for invoice in event["invoice_ids"]
+        }
+    assert moved.family_id == first
+    assert moved.id in told
