@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from core.invoices import papers
+from core.platform import i18n
 from core.platform.documents import presses, render
 from core.testing.portal import make_portal, record
 
@@ -159,3 +160,17 @@ def test_what_changed_while_a_paper_was_set_is_not_kept_as_it_was(ahead, monkeyp
     asked = [row for row in ahead.outbox() if row.topic == papers.AHEAD]
     assert {row.state for row in asked} == {"done"}
     assert {row.attempts for row in asked} == {1}
+
+
+def test_a_paper_says_all_in_its_family_s_language_whoever_reads_it(portal):
+    """A page in English gives the French paper that a worker kept, word by word."""
+    portal.publish(record("2026-1", family="F001"))
+    with portal.town() as town:
+        (invoice,) = town.invoices.by_number("2026-1")
+        town.session.execute(text("UPDATE invoice SET state = 'handed_over'"))
+    sheets = []
+    for language in ("fr", "en"):
+        with portal.town() as town, i18n.use(language):
+            sheets.append(town.invoices.sheet_to_print(invoice.id))
+    assert "trésorerie" in sheets[0].pay_otherwise[0]
+    assert sheets[0] == sheets[1]

@@ -18,6 +18,7 @@ from core.families.models import Family
 from core.invoices.lines import LineInfo
 from core.invoices.models import Document, Invoice
 from core.payments.models import Allocation, Credit, Payment, in_same_visit
+from core.platform import i18n
 from core.platform.clock import today
 from core.platform.documents.render import render_mandate, render_receipt, render_report
 from core.platform.documents.sheets import (
@@ -88,6 +89,9 @@ class Documents:
         """All that an invoice says whose source gave no PDF, as it stands today."""
         regie = self._town.file.regies.get(invoice.regie)
         family = self._session.get_one(Family, (self._tenant, invoice.family_id))
+        # The paper is in the family's language, whoever reads it in whichever.
+        with i18n.use(family.language):
+            pay_otherwise = self._pay_otherwise(info)
         return InvoiceSheet(
             town=self.letterhead(),
             language=family.language,
@@ -114,7 +118,7 @@ class Documents:
             origin_number=invoice.origin_number,
             debited_on=info.debited_on,
             payment_url=self._bill_url(invoice.id) if info.payable else "",
-            pay_otherwise=self._pay_otherwise(info),
+            pay_otherwise=pay_otherwise,
             coupon=(
                 Coupon(self._tenant, invoice.regie)
                 if regie and regie.collects and not info.handed_over
