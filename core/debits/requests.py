@@ -248,7 +248,9 @@ class DebitRequests:
         if ended is None:
             raise UserError(_("Cette demande a déjà sa réponse, ou la famille l’a retirée."))
         self._audit.write(
-            f"debit_request.{state}", f"family:{ended.family_id}", regie=ended.regie
+            "debit_request.accepted" if accept else "debit_request.refused",
+            f"family:{ended.family_id}",
+            regie=ended.regie,
         )
         event_id = f"debit-request-{request_id}"
         self._events.tell(

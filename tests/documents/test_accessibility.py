@@ -68,7 +68,7 @@ def test_every_state_of_an_invoice(invoice_sheet, language):
         {"paid": 100},
         {"paid": 123456},
         {"credited": 100},
-        {"direct_debit": True},
+        {"debited_on": date(2025, 11, 20)},
         {"lines": ()},
         {"lines": tuple(InvoiceSheetLine(f"SÉANCE {n}", n) for n in range(90))},
         {"kind": InvoiceKind.CREDIT_NOTE, "amount": -100, "origin_number": "1"},

@@ -41,7 +41,7 @@ def problems(folder, text):
         ('name = "Valmont"', "name = 3", "tenant.name", "has to be a text, in quotation marks"),
         ('name = "Valmont"', 'name = ""', "tenant.name", "is too short: 1 character(s) at least"),
         ('label = "CANTINE"', 'label = "C"\ncolects = false', "regies.CANTINE.colects", "is collects meant?"),
-        ('label = "CANTINE"', 'label = "C"\nzzz = 1', "regies.CANTINE.zzz", "known: collects, imputation, label"),
+        ('label = "CANTINE"', 'label = "C"\nzzz = 1', "regies.CANTINE.zzz", "known: cash_ceiling, cash_float, ceiling, collects, imputation, label"),
         ('label = "CANTINE"', 'label = "C"\ncollects = "yes please"', "regies.CANTINE.collects", "true or false"),
         ('name = "Valmont"', 'name = "V"\nhosts = "v.fr"', "tenant.hosts", "has to be a list"),
         ('name = "Valmont"', 'name = "V"\nhosts = ["V.fr"]', "tenant.hosts.0", "a host name in small letters"),

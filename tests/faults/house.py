@@ -112,6 +112,8 @@ class House:
             "data_dir": str(folder / "data"),
             "smtp_host": "127.0.0.1",
             "smtp_port": "9",
+            # They wait for an idle machine, which these tests are not.
+            "papers_ahead": False,
             **settings,
         }
         self.runtime = Runtime(load(**self.settings), extensions, clock=self.clock)

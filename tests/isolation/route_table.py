@@ -206,7 +206,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_debit_file", "POST"): page(OFFICE, 422),
     ("office_debit_requests", "GET"): page(OFFICE),
     ("office_debit_requests", "POST"): [
-        Line(OFFICE, 303, 422, form={"id": Id("debit_request"), "action": "accept"}),
+        Line(OFFICE, 303, (404, 422), form={"id": Id("debit_request"), "action": "accept"}),
     ],
     ("office_debit_offer", "GET"): page(OFFICE),
     ("office_debit_offer", "POST"): page(REGISSEUR, 404),

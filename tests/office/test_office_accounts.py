@@ -83,7 +83,7 @@ def test_the_journal_has_no_gap_and_every_statement_agrees(books, portal):
     for table in found.values():
         for column, total in enumerate(table.foot):
             if isinstance(total, Cents):
-                assert sum(row[column] for row in table.rows) == total
+                assert sum(row[column] or 0 for row in table.rows) == total
 
 
 def test_every_figure_opens_the_rows_that_make_it(books):

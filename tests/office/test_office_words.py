@@ -60,7 +60,7 @@ def test_who_did_it_is_named(code, said):
     [("means", "cash", "Espèces"), ("amount", 5687, "56,87\u00a0€"), ("role", "reader", "Lecture seule"),
      ("all", True, "oui"), ("day", "2026-11-25", "25/11/2026"), ("day", "bientôt", "bientôt"),
      ("at", "2026-11-25T13:05:00+00:00", "25 novembre 2026 à 14\u00a0h\u00a005"), ("file", "a.csv", "a.csv"),
-     ("means", "gold", "gold"), ("invoices", 12, "12")],
+     ("means", "gold", "Autre moyen"), ("invoices", 12, "12")],
 )  # fmt: skip
 def test_what_it_says_besides_is_in_words(key, value, said):
     assert words.value(key, value) == said

@@ -507,7 +507,7 @@ def test_a_bounce_asks_for_nothing_that_a_note_covers(portal):
         (invoice,) = town.invoices.by_number("1")
         row = MessageRow(
             kind="payment_reversed", language="fr", family_id=invoice.family_id, address="a@exemple.fr",
-            payload={"invoice_ids": [invoice.id], "amount": 5687, "reason": "x"},
+            payload={"invoice_ids": [invoice.id], "payment_id": payment, "amount": 5687, "reason": "x"},
         )  # fmt: skip
         words = town.letters.render(row).text
     assert "56,87" in words
