@@ -89,6 +89,8 @@ def test_a_page_is_sound(pages: Pages, sample: Sample) -> None:
         f"{language}: {rule.__name__}: {fault}"
         for language, page in read.items()
         for rule in RULES
+        # The mode d'emploi is printed, and never sent to a browser.
+        if (sample.template, rule) != ("guide", the_content_policy_holds)
         for fault in rule(page)
     ] == []
     parser = HTMLParser()
