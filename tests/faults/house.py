@@ -27,6 +27,7 @@ from core.platform.db.migrate import upgrade
 from core.platform.plugins.discovery import Extensions, installed
 from core.platform.settings import load
 from core.runtime import Runtime, sync_towns
+from core.testing.portal import real_hashes
 
 CUSTOMISE = """\
 import datetime, os, pathlib, sys
@@ -113,7 +114,7 @@ class House:
             "smtp_host": "127.0.0.1",
             "smtp_port": "9",
             # They wait for an idle machine, which these tests are not.
-            "papers_ahead": False,
+            "papers_ahead": "false",
             **settings,
         }
         self.runtime = Runtime(load(**self.settings), extensions, clock=self.clock)
@@ -248,7 +249,14 @@ class House:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder for a house: not below pytest's, for PostgreSQL may have to run as another user."""
-    with tempfile.TemporaryDirectory(prefix="preau-faults-", ignore_cleanup_errors=True) as name:
+    """A folder for a house: not below pytest's, for PostgreSQL may have to run as another user.
+
+    Codes are hashed at their real price meanwhile: a code is found by its hash, which the machines
+    make for themselves.
+    """
+    with (
+        real_hashes(),
+        tempfile.TemporaryDirectory(prefix="preau-faults-", ignore_cleanup_errors=True) as name,
+    ):
         Path(name).chmod(0o711)
         yield Path(name)
