@@ -51,7 +51,7 @@ class Accounts:
             session, town.slug, clock, entries=self.entries, journal=journal, audit=audit
         )
         self.remittances = Remittances(
-            session, town, clock, journal=journal, audit=audit, events=events
+            session, town, clock, journal=journal, titles=titles, audit=audit, events=events
         )
         self.corrections = Corrections(
             session,

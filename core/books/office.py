@@ -135,15 +135,24 @@ def _name(request: Request) -> str:
     return name
 
 
+def asked_regie(request: Request) -> str:
+    """The régie of the address, else the first one that has books.
+
+    Raises:
+        HTTPNotFound: none has.
+    """
+    regies: Sequence[str] = request.ctx.accounts.regies()
+    if not regies:
+        raise HTTPNotFound
+    return asked.word(request, "regie", set(regies)) or regies[0]
+
+
 def asked_period(request: Request) -> Period:
     """The régie and the month of the address, else the first one and this month.
 
     Or one day of it, or a whole year.
     """
-    regies: Sequence[str] = request.ctx.accounts.regies()
-    if not regies:
-        raise HTTPNotFound
-    regie = asked.word(request, "regie", set(regies)) or regies[0]
+    regie = asked_regie(request)
     year = asked.number(request, "annee")
     if year is not None and year in YEARS:
         return Period(regie, date(year, 1, 1), whole_year=True)

@@ -12,6 +12,7 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.errors import UserError
+from core.books.office import asked_regie
 from core.books.period import Period
 from core.families.models import Family
 from core.invoices.handover_models import Handover
@@ -55,7 +56,7 @@ def handovers(request: Request) -> dict[str, Any]:
 )
 def make(request: Request) -> dict[str, Any] | Response:
     """Show what is ticked, or hand over what was shown."""
-    regie = _regie(request)
+    regie = asked_regie(request)
     chosen = {number(text) for text in request.POST.getall("invoice")}
     try:
         if request.POST.get("action") != "confirm":
@@ -122,13 +123,6 @@ def _act(request: Request, handover_id: int) -> str:
     return _("La liste est reprise : ses factures se règlent de nouveau ici.")
 
 
-def _regie(request: Request) -> str:
-    regies = request.ctx.accounts.regies()
-    if not regies:
-        raise HTTPNotFound
-    return asked.word(request, "regie", set(regies)) or str(regies[0])
-
-
 def _expected(request: Request) -> int:
     text = request.POST.get("montant", "")
     if not text.isdecimal() or len(text) > 15:
@@ -157,7 +151,7 @@ def _candidates(request: Request, regie: str) -> Sequence[Candidate]:
 def _list(
     request: Request, *, chosen: set[int] | None = None, preview: bool = False, error: str = ""
 ) -> dict[str, Any]:
-    regie = _regie(request)
+    regie = asked_regie(request)
     found = _candidates(request, regie)
     if preview and chosen is not None:
         found = [one for one in found if one.invoice.id in chosen]

@@ -11,10 +11,10 @@ from pyramid.view import view_config
 
 from core.api.errors import UserError
 from core.api.payments import Means
+from core.books.office import asked_regie
 from core.books.officers import OfficerRole, ReportKind
 from core.platform.clock import today
 from core.platform.i18n import gettext as _
-from core.platform.web import query_params as asked
 from core.platform.web.files import download
 from core.platform.web.forms import amount, day, number
 
@@ -51,7 +51,7 @@ def officers(request: Request) -> dict[str, Any]:
 )
 def act(request: Request) -> dict[str, Any] | Response:
     """Appoint somebody, end an office, or make a report."""
-    regie = _regie(request)
+    regie = asked_regie(request)
     try:
         answer = _act(request, regie)
     except UserError as error:
@@ -99,15 +99,8 @@ def _act(request: Request, regie: str) -> str:
     }
 
 
-def _regie(request: Request) -> str:
-    regies = request.ctx.accounts.regies()
-    if not regies:
-        raise HTTPNotFound
-    return asked.word(request, "regie", set(regies)) or str(regies[0])
-
-
 def _page(request: Request, error: str = "") -> dict[str, Any]:
-    regie = _regie(request)
+    regie = asked_regie(request)
     books = request.ctx.accounts
     people = books.officers.all(regie)
     cash = sum(

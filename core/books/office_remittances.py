@@ -13,6 +13,7 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.errors import UserError
+from core.books.office import asked_regie
 from core.books.papers import means_table, payments_table, remittance_state
 from core.books.remittances import InHand
 from core.platform.clock import today
@@ -67,7 +68,7 @@ def remittances(request: Request) -> dict[str, Any]:
 )
 def make(request: Request) -> dict[str, Any] | Response:
     """Remit what was shown, unless it changed since."""
-    regie = _regie(request)
+    regie = asked_regie(request)
     chosen: Choice | None = None
     try:
         chosen = _choice(request.POST)
@@ -149,13 +150,6 @@ def _act(request: Request, number: int) -> str:
     )
 
 
-def _regie(request: Request) -> str:
-    regies = request.ctx.accounts.regies()
-    if not regies:
-        raise HTTPNotFound
-    return asked.word(request, "regie", set(regies)) or str(regies[0])
-
-
 def _choice(typed: Any) -> Choice:
     means = frozenset(value for value in typed.getall("moyen") if asked.is_means(value))
     if not means:
@@ -175,7 +169,7 @@ def _expected(request: Request) -> int:
 
 def _list(request: Request, chosen: Choice | None, error: str = "") -> dict[str, Any]:
     books = request.ctx.accounts
-    regie = _regie(request)
+    regie = asked_regie(request)
     in_hand: list[InHand] = books.remittances.in_hand(regie)
     day = today(request.ctx.clock.now())
     preview = None

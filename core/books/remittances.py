@@ -33,7 +33,8 @@ from core.books.period import midnight
 from core.journal.models import EntryKind, JournalEntry
 from core.journal.service import Journal
 from core.journal.sums import OF_MONEY
-from core.payments.models import Payment, PaymentTitle
+from core.payments.models import Payment
+from core.payments.titles import Titles
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS, today
 from core.platform.errors import NotFoundError
@@ -92,6 +93,7 @@ class Remittances:
         clock: Clock,
         *,
         journal: Journal,
+        titles: Titles,
         audit: Audit,
         events: Callable[[], Events],
     ) -> None:
@@ -100,6 +102,7 @@ class Remittances:
         self._tenant = town.slug
         self._clock = clock
         self._journal = journal
+        self._titles = titles
         self._audit = audit
         self._events = events
 
@@ -542,7 +545,7 @@ class Remittances:
             .where(Payment.tenant_id == self._tenant, payments.c.amount != 0)
             .order_by(payments.c.first)
         ).all()
-        titles = self._titles({payment.id for payment, *_rest in rows})
+        titles = self._titles.of({payment.id for payment, *_rest in rows})
         return [
             RemittedPayment(
                 payment_id=payment.id,
@@ -568,20 +571,6 @@ class Remittances:
     def _is_title(self, payment: Payment, means: str) -> bool:
         """Tell whether numbers of titles are those of this means: it may have been corrected."""
         return self._town.one_means(payment.regie, means).is_title
-
-    def _titles(self, payment_ids: Collection[int]) -> Mapping[int, list[str]]:
-        """Numbers of the titles (CESU…) that payments came by."""
-        found: dict[int, list[str]] = {}
-        for row in self._session.execute(
-            select(PaymentTitle.payment_id, PaymentTitle.number)
-            .where(
-                PaymentTitle.tenant_id == self._tenant,
-                PaymentTitle.payment_id.in_(list(payment_ids)),
-            )
-            .order_by(PaymentTitle.id)
-        ):
-            found.setdefault(row.payment_id, []).append(row.number)
-        return found
 
 
 def _payments_of(which: Sequence[ColumnElement[bool]]) -> Subquery:
