@@ -82,6 +82,7 @@ class Canteen(House):
         )
         self.all_up()
         self.homes = {}
+        self.browsers = []
         with self.town() as town:
             for number in range(PARENTS):
                 family = town.families.open(f"F{number:03}", f"FAMILLE {number}")
@@ -143,6 +144,7 @@ class Person:
     def __init__(self, canteen, cookie, seed=0):
         self.canteen, self.chance = canteen, random.Random(seed)
         self.http = httpx.Client(trust_env=False, timeout=60, cookies=cookie)
+        canteen.browsers.append(self.http)
 
     def ask(self, method, path, data=None):
         for _time in range(300):
@@ -184,6 +186,8 @@ def canteen():
 def settled(canteen):
     canteen.all_up()
     yield
+    while canteen.browsers:
+        canteen.browsers.pop().close()
     canteen.smtp.mode = ""
     canteen.all_up()
     canteen.until(lambda: canteen.left() == 0)
