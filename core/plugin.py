@@ -96,7 +96,7 @@ from core.api.payments import (
 )
 from core.api.plugin import HealthCheck, MigrationSource, Plugin, PluginSettings, hookimpl
 from core.api.records import Figure, RecordImport, RecordReport
-from core.api.web import Audience, MenuEntry, TileLine, TodoEntry, WebConfig
+from core.api.web import Audience, MenuEntry, MenuGroup, TileLine, TodoEntry, WebConfig
 from core.api.work import Consumer, Effect, Periodic
 from core.domain.addresses import AddressError, leaving
 from core.domain.dates import DateError, in_bounds, is_surprising, parse_day
@@ -187,6 +187,7 @@ __all__ = [
     "MailStage",
     "Means",
     "MenuEntry",
+    "MenuGroup",
     "Message",
     "MessageKind",
     "Messages",

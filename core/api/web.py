@@ -19,6 +19,23 @@ class Audience(StrEnum):
     """On the families' page *Être averti*: another way to be told than e-mail."""
 
 
+class MenuGroup(StrEnum):
+    """Heading under which an entry stands in the agents' menu."""
+
+    COLLECT = "collect"
+    """*Encaisser*: money that comes in."""
+    INVOICES = "invoices"
+    """*Factures*: invoices, their files, reminders."""
+    FAMILIES = "families"
+    """*Familles*: families, and what they are told or offered."""
+    ACCOUNTS = "accounts"
+    """*Comptes*: the books, statements, comparisons."""
+    OTHER = "other"
+    """*Autres*: shown only if there is something in it."""
+    SETTINGS = "settings"
+    """*Réglages*: how the portal works, and how it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
     """An entry of a menu or list. `route` is a route name; `order` sorts (core uses 10, 20...)."""
@@ -28,6 +45,8 @@ class MenuEntry:
     order: int = 50
     about: str = ""
     """A line below the label on the tile of the families' menu: what the page is for."""
+    group: MenuGroup = MenuGroup.OTHER
+    """Its heading, in the agents' menu; `order` sorts within the group."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.plugin import (
     Audience,
     MenuEntry,
+    MenuGroup,
     MigrationSource,
     PaymentReversed,
     PaymentSettled,
@@ -117,7 +118,7 @@ class ChequeImport(Plugin[ChequeSettings]):
         """An entry in the office's menu, where the town has a régie that collects."""
         if audience is not Audience.OFFICE or not any(r.collects for r in ctx.town.regies):
             return ()
-        return (MenuEntry(_("Chèques"), "cheque_import.queue", order=45),)
+        return (MenuEntry(_("Chèques"), "cheque_import.queue", order=30, group=MenuGroup.COLLECT),)
 
 
 plugin = ChequeImport()

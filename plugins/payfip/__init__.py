@@ -13,6 +13,7 @@ from core.plugin import (
     Audience,
     HealthCheck,
     MenuEntry,
+    MenuGroup,
     PaymentProvider,
     Plugin,
     TenantContext,
@@ -81,7 +82,7 @@ class PayFiP(Plugin[PayFiPSettings]):
         """The comparison of journals, for the régie."""
         if audience is not Audience.OFFICE:
             return []
-        return [MenuEntry(_("Journal PayFiP"), "payfip.journal", 70)]
+        return [MenuEntry(_("Journal PayFiP"), "payfip.journal", 60, group=MenuGroup.ACCOUNTS)]
 
     @hookimpl
     def commands(self, cli: click.Group, tenants: Tenants) -> None:

@@ -13,6 +13,7 @@ from core.plugin import (
     Consumer,
     Effect,
     MenuEntry,
+    MenuGroup,
     MessageKind,
     MigrationSource,
     Periodic,
@@ -65,7 +66,8 @@ class Planning(Plugin[PlanningSettings]):
             about = _("Réserver, annuler, annoncer une absence")
             return (MenuEntry(_("Planning"), "planning.week", order=5, about=about),)
         if audience is Audience.OFFICE:
-            return (MenuEntry(_("Planning"), "planning.office", order=44),)
+            families = MenuGroup.FAMILIES
+            return (MenuEntry(_("Planning"), "planning.office", order=20, group=families),)
         return ()
 
     @hookimpl

@@ -112,6 +112,12 @@ class Visitor:
         self.reach(text)
         self.submit()
 
+    def choose(self, group: str, entry: str) -> None:
+        """Open a group of the office's menu and follow an entry of it."""
+        self.reach(group)
+        self.page.keyboard.press("Enter")
+        self.press(entry)
+
     def submit(self) -> None:
         """Press Enter, and wait for the page that answers."""
         with self.page.expect_navigation():

@@ -188,10 +188,39 @@ def test_what_is_being_paid_online_is_left_alone(work, portal):
     assert "déjà en cours" in page
 
 
-def test_the_menu_shows_what_plugins_bring(work):
-    menu = [a.text for a in work.get().html.select(".main-nav a")]
-    assert menu[:3] == ["Tableau de bord", "Familles", "Imports"]
-    assert "Agents" in menu
+def test_the_menu_keeps_to_its_order(work):
+    assert groups_of(work.get())["Encaisser"] == ["Paiements", "Prélèvements"]
+
+
+def groups_of(page):
+    """Entries of the menu by the heading they stand under, current ones with their kind."""
+    return {
+        group.summary.text: [
+            a.text + (f" ({a['aria-current']})" if a.get("aria-current") else "") for a in group.select("a")
+        ]
+        for group in page.html.select(".main-nav details.group")
+    }
+
+
+def test_the_menu_has_five_groups(work):
+    page = work.get()
+    assert list(groups_of(page)) == ["Encaisser", "Factures", "Familles", "Comptes", "Réglages"]
+    assert page.html.select_one(".main-nav a[aria-current=page]").text == "Tableau de bord"
+    assert {"État du portail", "Envois en échec", "Agents"} <= set(groups_of(page)["Réglages"])
+
+
+@pytest.mark.parametrize(
+    ("path", "group", "entry"),
+    [("/regie/familles", "Familles", "Familles (page)"),
+     ("/regie/familles/nouvelle", "Familles", "Familles (true)"),
+     ("/regie/comptes/versements", "Comptes", "Caisse et versements (page)"),
+     ("/regie/comptes/etats/journal", "Comptes", "Comptes (true)")],
+)  # fmt: skip
+def test_the_menu_says_where_one_is(work, path, group, entry):
+    page = work.get(path)
+    assert entry in groups_of(page)[group]
+    assert [one.text for one in page.html.select("summary.current")] == [group]
+    assert len(page.html.select(".main-nav [aria-current]")) == 1
 
 
 def test_the_charts_add_up(work, portal):

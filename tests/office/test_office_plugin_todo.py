@@ -6,7 +6,15 @@ import pytest
 from office_browser import Office
 from pyramid.response import Response
 
-from core.plugin import Plugin, PluginSettings, TodoEntry, hookimpl
+from core.plugin import (
+    Audience,
+    MenuEntry,
+    MenuGroup,
+    Plugin,
+    PluginSettings,
+    TodoEntry,
+    hookimpl,
+)
 from core.testing.portal import make_portal, pages_of
 
 
@@ -17,6 +25,18 @@ class Waiting(Plugin[PluginSettings]):
     label = "Waiting"
     Settings = PluginSettings
     entries = ()
+
+    @hookimpl
+    def menu_entries(self, audience):
+        if audience is not Audience.OFFICE:
+            return ()
+        return (
+            MenuEntry("Cuisine", "waiting.page", 15, group=MenuGroup.FAMILIES),
+            MenuEntry("Ailleurs", "waiting.page"),
+            MenuEntry("Nulle part", "waiting.page", group="kitchen"),
+        )[: self.menu]
+
+    menu = 2
 
     @hookimpl
     def configure_web(self, config):
@@ -62,3 +82,17 @@ def test_an_entry_that_leads_nowhere_is_left_out(dashboard, plugin, route):
     page = dashboard()
     assert "nulle part" not in page
     assert len(page.html.select("ul.todo a")) == 1
+
+
+def test_a_plugins_page_stands_in_the_group_it_names(dashboard):
+    groups = {
+        group.summary.text: [a.text for a in group.select("a")]
+        for group in dashboard().html.select(".main-nav details.group")
+    }
+    assert groups["Familles"] == ["Familles", "Cuisine", "Actualités"]
+    assert groups["Autres"] == ["Ailleurs"]
+
+
+def test_an_unknown_group_costs_the_plugin_its_entries(dashboard, plugin):
+    plugin.menu = 3
+    assert "Cuisine" not in dashboard().html.select_one(".main-nav").text

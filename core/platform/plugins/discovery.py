@@ -23,7 +23,7 @@ from core.api.chat import ChatRule
 from core.api.context import TenantContext
 from core.api.messages import ChannelCapabilities
 from core.api.plugin import PROJECT, HealthCheck, Plugin
-from core.api.web import MenuEntry, TileLine, TodoEntry
+from core.api.web import MenuEntry, MenuGroup, TileLine, TodoEntry
 from core.platform import i18n
 from core.platform.plugins.calls import Access, ContractError, FaultError, batch_calls, contain
 
@@ -226,12 +226,17 @@ def _listed(
 def _meant(hook: str, plugin: str, item: Any, *, built_in: bool) -> Any:
     """An item, its words as they are now: a property may say something else each time."""
     match hook:
-        case "menu_entries" if isinstance(item, MenuEntry) and isinstance(item.order, int):
+        case "menu_entries" if (
+            isinstance(item, MenuEntry)
+            and isinstance(item.order, int)
+            and isinstance(item.group, MenuGroup)
+        ):
             return MenuEntry(
                 _words(item.label, LABEL_CHARACTERS),
                 _words(item.route, NAME_CHARACTERS, may_be_empty=True),
                 int(item.order),
                 _words(item.about, LINE_CHARACTERS, may_be_empty=True),
+                item.group,
             )
         case "tile_lines" if isinstance(item, TileLine):
             return TileLine(

@@ -19,9 +19,10 @@ from pyramid_jinja2 import (
 import core
 from core.api.web import Audience, MenuEntry
 from core.platform.i18n import gettext as _
-from core.platform.plugins.calls import report_fault
 from core.platform.templating import configure
 from core.platform.web import labels as words
+from core.platform.web.menus import valid_entries
+from core.platform.web.office_menu import office_menu
 
 STATIC = Path(__file__).parent / "static"
 
@@ -82,45 +83,6 @@ def menu(request: Request) -> list[MenuEntry]:
 def actor_name(request: Request, actor: str) -> str:
     """Name of an actor, as agents call each other; `actor` is as the trail keeps it."""
     return words.actor(actor, request.agent_names)
-
-
-def office_menu(request: Request) -> list[MenuEntry]:
-    """The agent's menu: core's entries and the plugins'."""
-    if request.agent is None:
-        return []
-    entries = [
-        MenuEntry(_("Tableau de bord"), "office", 0),
-        MenuEntry(_("Familles"), "office_families", 10),
-        MenuEntry(_("Imports"), "office_imports", 20),
-        MenuEntry(_("Factures"), "office_invoices", 30),
-        MenuEntry(_("Paiements"), "office_payments", 40),
-        MenuEntry(_("Prélèvements"), "office_debits", 45),
-        MenuEntry(_("Rappels"), "office_reminders", 50),
-        MenuEntry(_("Comptes"), "office_accounts", 60),
-        MenuEntry(_("Actualités"), "office_news_list", 70),
-        MenuEntry(_("Envois en échec"), "office_outbox", 74),
-        MenuEntry(_("État du portail"), "office_health", 76),
-        *valid_entries(request, Audience.OFFICE),
-    ]
-    if request.agent.can_manage_agents:
-        entries += [
-            MenuEntry(_("Agents"), "office_agents", 80),
-            MenuEntry(_("Traçabilité"), "office_audit", 90),
-        ]
-    return sorted(entries, key=lambda entry: entry.order)
-
-
-def valid_entries(request: Request, audience: Audience) -> list[MenuEntry]:
-    """The plugins' entries that lead somewhere; a wrong route costs its entry, not the page."""
-    found = []
-    for entry in request.ctx.menu(audience):
-        try:
-            request.route_path(entry.route)
-        except KeyError as error:
-            report_fault(entry.route.partition(".")[0], "menu_entries", error)
-            continue
-        found.append(entry)
-    return found
 
 
 @cache
