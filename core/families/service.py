@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 from argon2.low_level import Type, hash_secret_raw
 from sqlalchemy import (
@@ -27,6 +28,7 @@ from core.api.errors import UserError
 from core.domain import access_codes
 from core.families.models import AccessCode, Child, ContactEmail, Family, FamilyChild
 from core.families.names import child_code
+from core.platform.db.session import read
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.passwords import COST
@@ -57,6 +59,41 @@ def _emails() -> Select[int, str]:
         )
         .order_by(ContactEmail.id)
     )
+
+
+def _children_where(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    homes = func.array_agg(aggregate_order_by(FamilyChild.family_id, FamilyChild.family_id))
+    return (
+        select(Child.id, Child.code, Child.label, func.array_remove(homes, None))
+        .outerjoin(
+            FamilyChild,
+            (FamilyChild.tenant_id == Child.tenant_id) & (FamilyChild.child_id == Child.id),
+        )
+        .where(Child.tenant_id == bindparam("tenant"), condition)
+        .group_by(Child.tenant_id, Child.id)
+        .order_by(Child.label_folded, Child.id)
+    )
+
+
+@cache
+def _of_home() -> Select[*tuple[Any, ...]]:
+    link = aliased(FamilyChild)
+    here = exists().where(
+        link.tenant_id == Child.tenant_id,
+        link.child_id == Child.id,
+        link.family_id == bindparam("family"),
+    )
+    return _children_where(here)
+
+
+@cache
+def _of_ids() -> Select[*tuple[Any, ...]]:
+    return _children_where(Child.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+
+
+@cache
+def _of_codes() -> Select[*tuple[Any, ...]]:
+    return _children_where(Child.code == any_(bindparam("codes", type_=ARRAY(Text))))
 
 
 class Families:
@@ -147,27 +184,19 @@ class Families:
 
     def children(self, family_id: int) -> Sequence[ChildInfo]:
         """The children who live in this home, sorted by name."""
-        link = aliased(FamilyChild)
-        here = exists().where(
-            link.tenant_id == Child.tenant_id,
-            link.child_id == Child.id,
-            link.family_id == family_id,
-        )
-        return self._children_where(here)
+        return self._children(_of_home(), family=family_id)
 
     def child(self, child_id: int) -> ChildInfo | None:
         """The child of this number, or None."""
-        return next(iter(self._children_where(Child.id == child_id)), None)
+        return self.children_by_id([child_id]).get(child_id)
 
     def children_by_code(self, codes: Collection[str]) -> Mapping[str, ChildInfo]:
         """The children whom the billing software's files call so."""
-        wanted = Child.code == any_(bindparam("codes", list(codes), type_=ARRAY(Text)))
-        return {child.code: child for child in self._children_where(wanted)}
+        return {child.code: child for child in self._children(_of_codes(), codes=list(codes))}
 
     def children_by_id(self, child_ids: Collection[int]) -> Mapping[int, ChildInfo]:
         """The children of these numbers."""
-        wanted = Child.id == any_(bindparam("ids", list(child_ids), type_=ARRAY(BigInteger)))
-        return {child.id: child for child in self._children_where(wanted)}
+        return {child.id: child for child in self._children(_of_ids(), ids=list(child_ids))}
 
     def child_named(self, family_id: int, child: str) -> ChildInfo | None:
         """The child whom a file calls so, by its number or by its first name within the family."""
@@ -233,21 +262,13 @@ class Families:
         assert family is not None  # noqa: S101 - it was written above, or stood there
         return family
 
-    def _children_where(self, condition: ColumnElement[bool]) -> list[ChildInfo]:
-        homes = func.array_remove(
-            func.array_agg(aggregate_order_by(FamilyChild.family_id, FamilyChild.family_id)), None
-        )
-        rows = self._session.execute(
-            select(Child.id, Child.code, Child.label, homes.label("homes"))
-            .outerjoin(
-                FamilyChild,
-                (FamilyChild.tenant_id == Child.tenant_id) & (FamilyChild.child_id == Child.id),
+    def _children(self, statement: Select[*tuple[Any, ...]], **values: Any) -> list[ChildInfo]:
+        return [
+            ChildInfo(child_id, code, name, tuple(homes))
+            for child_id, code, name, homes in read(
+                self._session, statement, {"tenant": self._tenant, **values}
             )
-            .where(Child.tenant_id == self._tenant, condition)
-            .group_by(Child.tenant_id, Child.id)
-            .order_by(Child.label_folded, Child.id)
-        )
-        return [ChildInfo(row.id, row.code, row.label, tuple(row.homes)) for row in rows]
+        ]
 
     def share_child(self, family_id: int, child_code: str, *, sees_all: bool) -> None:
         """Link a child to a (second) family; `sees_all` shows it the other's lines for it."""

@@ -71,7 +71,8 @@ def use(locale: str) -> Iterator[None]:
 
 def gettext(message: str) -> str:
     """Translate `message` into the current locale."""
-    return translations(_current.get()).gettext(message)
+    locale = _current.get()
+    return message if locale == SOURCE_LOCALE else translations(locale).gettext(message)
 
 
 def ngettext(singular: str, plural: str, n: int) -> str:

@@ -13,17 +13,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from core.plugin import ChildInfo, TenantContext
-from plugins.planning.models import (
-    PlanningBooking,
-    PlanningClosure,
-    PlanningEnrolment,
-    PlanningHome,
-    PlanningRequest,
-)
+from plugins.planning.facts import Booking, read_facts
+from plugins.planning.models import PlanningEnrolment, PlanningRequest
 from plugins.planning.rules import (
     AFTER,
     NEVER,
@@ -31,12 +26,10 @@ from plugins.planning.rules import (
     Cell,
     Decision,
     Enrolment,
-    Home,
     Kind,
     Service,
     State,
     Verdict,
-    Weeks,
     Why,
     Wish,
     decide,
@@ -209,7 +202,26 @@ class Book:
         """Known facts of `children` on `days`, each service: to show them, or to judge wishes."""
         if not children or not days:
             return {}
-        seen = _Seen(self, children, min(days), max(days))
+        return self._shown(_Seen(self, children, days, services), children, days, services)
+
+    def look_at_family(
+        self, days: Sequence[date]
+    ) -> tuple[list[ChildInfo], dict[tuple[int, str, date], Cell]]:
+        """The family's `children`, and known facts of them on `days`, each service."""
+        children = self._of_family()
+        if not children:
+            return [], {}
+        seen = _Seen(self, [child.id for child in children], days)
+        enrolled = [child for child in children if child.id in seen.enrolled]
+        return enrolled, self._shown(seen, [child.id for child in enrolled], days)
+
+    def _shown(
+        self,
+        seen: _Seen,
+        children: Collection[int],
+        days: Sequence[date],
+        services: Collection[str] = (),
+    ) -> dict[tuple[int, str, date], Cell]:
         return {
             (child, key, day): seen.cell(child, service, day)
             for child in children
@@ -302,8 +314,13 @@ class Book:
     # --- inside --------------------------------------------------------------------------------
 
     def _seen(self, wishes: Sequence[Asked]) -> _Seen:
-        days = [wish.day for wish in wishes] or [self.calendar.first]
-        return _Seen(self, {wish.child_id for wish in wishes}, min(days), max(days), wishes)
+        return _Seen(
+            self,
+            {wish.child_id for wish in wishes},
+            {wish.day for wish in wishes} or {self.calendar.first},
+            {wish.service for wish in wishes},
+            judges=True,
+        )
 
     def _decide(
         self, seen: _Seen, wish: Asked, *, now: datetime | None = None, by_pattern: bool
@@ -381,20 +398,6 @@ class Book:
         )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Row:
-    """A booking while a request is judged."""
-
-    place: str
-    meal: str
-    state: State
-    late: bool
-    queued: int
-    family_id: int | None
-    before: State | None = None
-    promoted: bool = False
-
-
 class _Seen:
     """Data for a request, read at once and kept in step with the changes of the request."""
 
@@ -402,21 +405,29 @@ class _Seen:
         self,
         book: Book,
         children: Collection[int],
-        first: date,
-        last: date,
-        wishes: Sequence[Asked] = (),
+        days: Collection[date],
+        services: Collection[str] = (),
+        *,
+        judges: bool = False,
     ) -> None:
         self._book = book
-        self._first, self._last = first, last
-        self.moved: dict[tuple[int, str, date], _Row] = {}
+        self.moved: dict[tuple[int, str, date], Booking] = {}
         self.mine = self._allowed(children)
-        self._enrolments = _read_enrolments(book._ctx, self.mine, first, last)  # noqa: SLF001
-        self._homes = self._read_homes()
-        self._closures = self._read_closures()
-        self._rows: dict[tuple[int, str, date], _Row] = {}
-        self._taken: dict[tuple[str, str, date], int] = defaultdict(int)
-        self._queues: dict[tuple[str, str, date], list[tuple[int, int]]] = defaultdict(list)
-        self._read_bookings(wishes)
+        limited = [
+            key
+            for key, service in book.services.items()
+            if (not services or key in services)
+            and (service.places is not None or service.places_at)
+        ]
+        # To show days, who else waits does not matter.
+        facts = read_facts(
+            book._ctx,  # noqa: SLF001 - one thing in two classes
+            self.mine, days, counted=limited, queued=limited if judges else (),
+        )  # fmt: skip
+        self.enrolled = facts.enrolled
+        self._enrolments, self._homes = facts.enrolments, facts.homes
+        self._closures, self._rows = facts.closures, facts.bookings
+        self._taken, self._queues = facts.taken, facts.queues
 
     def cell(self, child_id: int, service: Service, day: date) -> Cell:
         """Facts that `rules.decide` needs."""
@@ -491,7 +502,7 @@ class _Seen:
         place, meal = (old.place, old.meal) if old else ("", "")
         if enrolment is not None:
             place, meal = (place if holds else enrolment.place), enrolment.meal
-        row = _Row(
+        row = Booking(
             place=place,
             meal=meal,
             state=state,
@@ -520,91 +531,6 @@ class _Seen:
         if book._family_id is None:  # noqa: SLF001 - one thing in two classes
             return set(children)
         return {child.id for child in book._of_family()} & set(children)  # noqa: SLF001
-
-    def _all(self, statement: Any) -> Sequence[Row[Any]]:
-        rows: Sequence[Row[Any]] = self._book._ctx.session.execute(statement).all()  # noqa: SLF001
-        return rows
-
-    def _read_homes(self) -> dict[int, dict[int, Home]]:
-        found: dict[int, dict[int, Home]] = defaultdict(dict)
-        for row in self._all(
-            select(
-                PlanningHome.child_id, PlanningHome.family_id, PlanningHome.weeks,
-                PlanningHome.handover,
-            ).where(
-                PlanningHome.tenant_id == self._book._tenant,  # noqa: SLF001
-                PlanningHome.child_id.in_(self.mine),
-            )
-        ):  # fmt: skip
-            found[row.child_id][row.family_id] = Home(Weeks(row.weeks), row.handover)
-        return found
-
-    def _read_closures(self) -> set[tuple[date, str, str]]:
-        table = PlanningClosure
-        return {
-            (row.day, row.service, row.place)
-            for row in self._all(
-                select(table.day, table.service, table.place).where(
-                    table.tenant_id == self._book._tenant,  # noqa: SLF001
-                    table.day.between(self._first, self._last),
-                )
-            )
-        }
-
-    def _read_bookings(self, wishes: Sequence[Asked]) -> None:
-        table = PlanningBooking
-        within = (
-            table.tenant_id == self._book._tenant,  # noqa: SLF001
-            table.day.between(self._first, self._last),
-        )
-        # "+ 0" keeps PostgreSQL from the index of days: a plan that is kept for any days takes it,
-        # and reads a whole town's weeks for three children.
-        these_days = (table.day + 0).between(self._first, self._last)
-        for row in self._all(
-            select(
-                table.child_id, table.service, table.day, table.place, table.meal, table.state,
-                table.late, table.queued, table.family_id,
-            ).where(within[0], these_days, table.child_id.in_(self.mine))
-        ):  # fmt: skip
-            self._keep(row)
-        services = {wish.service for wish in wishes} or set(self._book.services)
-        limited = [
-            key
-            for key, service in self._book.services.items()
-            if key in services and (service.places is not None or service.places_at)
-        ]
-        if not limited:
-            return
-        days = {wish.day for wish in wishes}
-        # Of a large town, the places of these children alone are counted.
-        places = {row.place for row in self._rows.values()} | {
-            enrolment.place for held in self._enrolments.values() for enrolment in held
-        }
-        here = (
-            *within, table.service.in_(limited), table.place.in_(sorted(places)),
-            *([table.day.in_(days)] if days else []),
-        )  # fmt: skip
-        for row in self._all(
-            select(table.service, table.place, table.day, func.count().label("number"))
-            .where(*here, table.state.in_(sorted(TAKEN)))
-            .group_by(table.service, table.place, table.day)
-        ):
-            self._taken[row.service, row.place, row.day] = row.number
-        if not wishes:
-            return  # To show days: who else waits does not matter.
-        for row in self._all(
-            select(
-                table.child_id, table.service, table.day, table.place, table.meal, table.state,
-                table.late, table.queued, table.family_id,
-            ).where(*here, table.state == State.WAITING)
-        ):  # fmt: skip
-            self._keep(row)
-            self._queues[row.service, row.place, row.day].append((row.queued, row.child_id))
-
-    def _keep(self, row: Any) -> None:
-        self._rows[row.child_id, row.service, row.day] = _Row(
-            row.place, row.meal, State(row.state), row.late, row.queued, row.family_id
-        )
 
 
 def _read_enrolments(

@@ -63,16 +63,19 @@ def clock(value: datetime) -> str:
 
 def state(value: State | None, *, late: bool = False) -> str:
     """State of a day, in a word or two."""
-    if value is State.BOOKED and late:
-        return _("réservé hors délai")
-    return {
-        State.BOOKED: _("réservé"),
-        State.WAITING: _("en liste d’attente"),
-        State.ABSENT: _("absence annoncée"),
-        State.CANCELLED: _("annulé"),
-        State.CLOSED: _("fermé"),
-        None: _("non réservé"),
-    }[value]
+    match value:
+        case None:
+            return _("non réservé")
+        case State.BOOKED:
+            return _("réservé hors délai") if late else _("réservé")
+        case State.WAITING:
+            return _("en liste d’attente")
+        case State.ABSENT:
+            return _("absence annoncée")
+        case State.CANCELLED:
+            return _("annulé")
+        case State.CLOSED:
+            return _("fermé")
 
 
 def verdict(value: Verdict, why: Why | None, deadline: datetime | None) -> str:
@@ -102,20 +105,29 @@ def proved(answer: Mapping[str, Any]) -> str:
 
 def refusal(why: Why | None, deadline: datetime | None = None) -> str:
     """A reason why nothing is done."""
-    if why is Why.TOO_LATE and deadline is not None and deadline != NEVER:
-        return _("trop tard depuis le %s") % moment(deadline)
-    return {
-        Why.NOT_ENROLLED: _("l’enfant n’est pas inscrit à ce service ce jour-là"),
-        Why.SHOWN_ONLY: _("se modifie auprès de la collectivité"),
-        Why.NOT_OPEN: _("le service n’est pas ouvert ce jour-là"),
-        Why.CLOSED: _("le service est fermé ce jour-là"),
-        Why.OTHER_HOME: _("cette semaine se règle depuis l’autre foyer"),
-        Why.BEYOND_WINDOW: _("les réservations ne sont pas encore ouvertes pour ce jour"),
-        Why.TOO_LATE: _("ne se modifie pas en ligne"),
-        Why.FULL: _("complet"),
-        Why.PAST: _("ce jour est passé"),
-        None: "",
-    }[why]
+    match why:
+        case None:
+            return ""
+        case Why.NOT_ENROLLED:
+            return _("l’enfant n’est pas inscrit à ce service ce jour-là")
+        case Why.SHOWN_ONLY:
+            return _("se modifie auprès de la collectivité")
+        case Why.NOT_OPEN:
+            return _("le service n’est pas ouvert ce jour-là")
+        case Why.CLOSED:
+            return _("le service est fermé ce jour-là")
+        case Why.OTHER_HOME:
+            return _("cette semaine se règle depuis l’autre foyer")
+        case Why.BEYOND_WINDOW:
+            return _("les réservations ne sont pas encore ouvertes pour ce jour")
+        case Why.TOO_LATE if deadline is not None and deadline != NEVER:
+            return _("trop tard depuis le %s") % moment(deadline)
+        case Why.TOO_LATE:
+            return _("ne se modifie pas en ligne")
+        case Why.FULL:
+            return _("complet")
+        case Why.PAST:
+            return _("ce jour est passé")
 
 
 def until(cell: Cell, decision: Decision) -> str:

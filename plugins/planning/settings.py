@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    model_validator,
+)
 
 from core.plugin import PluginSettings
 from plugins.planning.calendar import REGIONS, Span, calendar
@@ -24,6 +35,13 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 _AT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+T = TypeVar("T")
+Table = Annotated[
+    Mapping[str, T], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict)
+]
+"""A table that nobody can change: core copies settings with any other one for each who asks."""
 
 
 class _Strict(BaseModel):
@@ -90,7 +108,7 @@ class ServiceSettings(_Strict):
     weekdays: tuple[Weekday, ...] = ("monday", "tuesday", "thursday", "friday")
     period: Period = Period.SCHOOL
     places: int | None = Field(default=None, ge=0, le=100_000)
-    places_at: dict[str, int] = Field(default_factory=dict)
+    places_at: Table[int] = Field(default_factory=dict, validate_default=True)
     """Children a day at each school with its own number, by the name that the enrolments give."""
     add: DeadlineField = DeadlineSettings(always=True)
     cancel: DeadlineField = DeadlineSettings(always=True)
@@ -108,7 +126,7 @@ class ServiceSettings(_Strict):
             weekdays=frozenset(WEEKDAYS.index(name) for name in self.weekdays),
             period=self.period,
             places=self.places,
-            places_at=dict(self.places_at),
+            places_at=self.places_at,
             add=self.add.rule(),
             cancel=self.cancel.rule(),
             late=self.late,
@@ -144,7 +162,7 @@ class PlanningSettings(PluginSettings):
     known_until: date | None = None
     remind_hours: int = Field(default=24, ge=0, le=168)
     """Families are reminded so many hours before a deadline; 0: never."""
-    services: dict[str, ServiceSettings] = Field(default_factory=dict)
+    services: Table[ServiceSettings] = Field(default_factory=dict, validate_default=True)
 
     @model_validator(mode="after")
     def _sound(self) -> PlanningSettings:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    SecretStr,
+)
 
 from core.api.plugin import PluginSettings
 from core.platform.tenancy.config import Contact
+from core.platform.tenancy.lent import is_lasting
 from core.platform.tenancy.registry import load_registry
 
 GOOD = '[tenant]\nname = "Valmont"\nhosts = ["valmont.example"]\n\n[regies.CANTINE]\nlabel = "CANTINE"\n'
@@ -69,6 +81,17 @@ class Loose(BaseModel):
 class Lasting(PluginSettings):
     key: SecretStr = SecretStr("k")
     desks: tuple[str, ...] = ("1",)
+    accounts: Annotated[Mapping[str, tuple[str, ...]], AfterValidator(MappingProxyType), PlainSerializer(dict)] = Field(
+        {"meals": ("7067",)}, validate_default=True
+    )
+
+
+class ChangeableInside(Lasting):
+    """A table that nobody can change, of lists that anybody can."""
+
+    accounts: Annotated[Mapping[str, list[str]], AfterValidator(MappingProxyType), PlainSerializer(dict)] = Field(
+        {"meals": ["7067"]}, validate_default=True
+    )
 
 
 class Keeper(PluginSettings):
@@ -102,6 +125,11 @@ def test_who_changes_settings_changes_them_for_nobody_else(given, change):
     before = {name: given[name].model_dump() for name in given}
     CHANGES[change](given)
     assert {name: given[name].model_dump() for name in given} == before
+
+
+def test_a_table_lasts_as_long_as_what_stands_in_it():
+    assert is_lasting(Lasting())
+    assert not is_lasting(ChangeableInside())
 
 
 def test_settings_that_nobody_can_change_are_not_copied(given):

@@ -5,10 +5,8 @@ A budget is what the page costs today with one invoice; with twenty it must cost
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from webtest import TestApp
 
 from core.api.messages import Address, Delivered
@@ -18,6 +16,7 @@ from core.plugin import Plugin, PluginSettings, hookimpl
 from core.processes.app import make_app
 from core.processes.consumers import all_consumers
 from core.testing.portal import due_rows, make_portal, record
+from core.testing.statements import statements
 
 PAGES = {
     # path: statements, the session's own `set_config` and the recognition of who asks included
@@ -48,21 +47,6 @@ class Everywhere(Plugin):
 
     def deliver(self, message, to, key):
         return Delivered(key)
-
-
-@contextmanager
-def statements(portal):
-    """What the portal says to PostgreSQL in the block."""
-    said = []
-
-    def hear(_connection, _cursor, statement, *_others):
-        said.append(statement)
-
-    event.listen(portal.runtime.engine, "before_cursor_execute", hear)
-    try:
-        yield said
-    finally:
-        event.remove(portal.runtime.engine, "before_cursor_execute", hear)
 
 
 @pytest.fixture(scope="module")

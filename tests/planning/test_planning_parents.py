@@ -9,6 +9,7 @@ import pytest
 from planning_towns import MONDAY, at, enrol, family
 from sqlalchemy import select, text
 
+from core.testing.statements import statements
 from plugins.planning.models import PlanningBooking, PlanningPattern
 
 BOX = f"{{}}/CANTINE/{MONDAY.isoformat()}"
@@ -55,6 +56,22 @@ def test_a_day_is_said_in_words_then_booked_then_proved(portal, browse, home):
     browser.send(off, "/confirmer")
     assert states(portal) == {box: "cancelled"}
     assert len(re.findall("Demande n°", browser.get("demandes").text)) == 2
+
+
+@pytest.mark.parametrize("path", ["?jour=2026-03-30", "mois?jour=2026-03-01"])
+def test_days_of_any_number_of_children_cost_four_statements(portal, browse, home, path):
+    """The town and the person who asks are two of them, and the family's children one."""
+    browser = browse()
+    with statements(portal) as few:
+        browser.get(path)
+    more = ("E003", "E004", "E005")
+    children = family(portal, "F001", more)[1]
+    for service in ("CANTINE", "MATIN"):
+        enrol(portal, *(children[code] for code in more), service=service)
+    with statements(portal) as many:
+        page = browser.get(path)
+    assert "E005" in page.text
+    assert len(few) == len(many) == 4, "\n".join(many)
 
 
 def test_the_proof_leaves_by_mail_and_says_the_day(portal, browse, home):

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
+from itertools import chain
 from pathlib import PurePath
 from re import Pattern
+from types import MappingProxyType
 from uuid import UUID
 
 import structlog
@@ -67,6 +69,8 @@ def is_lasting(value: object) -> bool:
             )
         case tuple() | frozenset():
             return all(map(is_lasting, value))
+        case MappingProxyType():
+            return all(map(is_lasting, chain(value.keys(), value.values())))
         case _:
             return isinstance(value, _LASTING)
 

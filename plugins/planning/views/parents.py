@@ -60,9 +60,8 @@ def week(request: Any) -> Any:
     """A week of all children."""
     family = Family(request)
     monday = forms.week_of(request.GET, family.today)
-    children = family.book.children()
     days = [monday + timedelta(days=number) for number in range(7)]
-    cells = family.book.look([child.id for child in children], days)
+    children, cells = family.book.look_at_family(days)
     return {
         "monday": monday,
         "sunday": days[-1],
@@ -142,8 +141,7 @@ def month(request: Any) -> Any:
     first = (forms.iso_day(value) if value else family.today).replace(day=1)
     count = months.monthrange(first.year, first.month)[1]
     days = [first + timedelta(days=number) for number in range(count)]
-    children = family.book.children()
-    cells = family.book.look([child.id for child in children], days)
+    children, cells = family.book.look_at_family(days)
     shown = []
     for child in children:
         rows = []
