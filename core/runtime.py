@@ -17,6 +17,7 @@ from core.api.context import Clock
 from core.api.plugin import Plugin
 from core.platform.clock import SystemClock
 from core.platform.db.session import guests_of, leave_connections, make_engine, make_session_factory
+from core.platform.db.standby import Standby
 from core.platform.plugins.cache import PluginCache
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import Settings, get_settings
@@ -43,6 +44,12 @@ class Runtime:
         self.registry = read_towns(settings, extensions)
         self.engine: Engine = engine or make_engine(settings.database_url)
         self.sessions: sessionmaker[Session] = make_session_factory(self.engine)
+        self.standby = (
+            Standby(settings.read_database_url, lag_seconds=settings.read_lag_seconds)
+            if settings.read_database_url
+            else None
+        )
+        """Where pages that only read may be read from."""
         self.redis = Redis.from_url(
             settings.redis_url, socket_connect_timeout=1, socket_timeout=1
         )
@@ -98,11 +105,15 @@ class Runtime:
     def forked(self) -> None:
         """Leave the parent process, in a forked one, its connections."""
         leave_connections(self.engine)
+        if self.standby is not None:
+            leave_connections(self.standby.engine)
         self.redis.connection_pool.reset()
 
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+        if self.standby is not None:
+            self.standby.engine.dispose()
         self.redis.close()
 
 

@@ -155,6 +155,12 @@ class UnitOfWork:
             actor=self._actor,
         )
 
+    def on(self, session: Session) -> UnitOfWork:
+        """The same town and actor in another session: on a standby, to read."""
+        return UnitOfWork(
+            self.config, session, self._shared, base_url=self.base_url, actor=self._actor
+        )
+
     @cached_property
     def town(self) -> TownInfo:
         """The town as plugins see it."""

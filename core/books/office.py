@@ -31,7 +31,9 @@ LONGEST_PAPER = 3000
 DIRECTIONS = {"recu": True, "rendu": False}
 
 
-@view_config(route_name="office_accounts", request_method="GET", permission="office")
+@view_config(
+    route_name="office_accounts", request_method="GET", permission="office", reads=True
+)
 def accounts(request: Request) -> Response:
     """Page of the money that came in, by means, and of all that can be opened or downloaded."""
     return _page(request)
@@ -54,7 +56,8 @@ def close(request: Request) -> Response:
 
 
 @view_config(
-    route_name="office_account_table", renderer=f"{T}/account_table.jinja2", permission="office"
+    route_name="office_account_table", renderer=f"{T}/account_table.jinja2",
+    permission="office", reads=True,
 )
 def account_table(request: Request) -> dict[str, Any]:
     """A statement on a page: each row opens what it is made of."""
@@ -83,7 +86,8 @@ def account_table(request: Request) -> dict[str, Any]:
 
 
 @view_config(
-    route_name="office_entries", renderer=f"{T}/account_table.jinja2", permission="office"
+    route_name="office_entries", renderer=f"{T}/account_table.jinja2",
+    permission="office", reads=True,
 )
 def entries(request: Request) -> dict[str, Any]:
     """Entries of the journal: all of a month, or those that make one figure."""
@@ -108,7 +112,7 @@ def entries(request: Request) -> dict[str, Any]:
     }
 
 
-@view_config(route_name="office_account_file", permission="office")
+@view_config(route_name="office_account_file", permission="office", reads=True)
 def account_file(request: Request) -> Response:
     """A statement as a file."""
     period, name = asked_period(request), _name(request)

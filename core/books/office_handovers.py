@@ -95,7 +95,7 @@ def act(request: Request) -> dict[str, Any] | Response:
     return HTTPSeeOther(location=request.route_path("office_handover", id=found))
 
 
-@view_config(route_name="office_handover_file", permission="office")
+@view_config(route_name="office_handover_file", permission="office", reads=True)
 def file(request: Request) -> Response:
     """The list as CSV, XLSX or PDF."""
     found = request.ctx.handovers.get(int(request.matchdict["id"]))

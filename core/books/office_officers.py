@@ -61,7 +61,7 @@ def act(request: Request) -> dict[str, Any] | Response:
     return HTTPSeeOther(location=request.route_path("office_officers", _query={"regie": regie}))
 
 
-@view_config(route_name="office_till_report", permission="office")
+@view_config(route_name="office_till_report", permission="office", reads=True)
 def report(request: Request) -> Response:
     """A report to sign."""
     books = request.ctx.accounts.officers

@@ -115,7 +115,7 @@ def act(request: Request) -> dict[str, Any] | Response:
     return HTTPSeeOther(location=request.route_path("office_remittance", id=number))
 
 
-@view_config(route_name="office_remittance_file", permission="office")
+@view_config(route_name="office_remittance_file", permission="office", reads=True)
 def file(request: Request) -> Response:
     """The *bordereau* as PDF, or its payments as CSV or XLSX."""
     books = request.ctx.accounts

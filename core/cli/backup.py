@@ -16,10 +16,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from core.dev.embedded import EmbeddedError, postgresql_binaries
+from core.platform.db.session import libpq_arguments
 from core.platform.settings import get_settings
 
-LIBPQ = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT",
-         "sslkey": "PGSSLKEY", "host": "PGHOST", "port": "PGPORT"}  # fmt: skip
+LIBPQ = {
+    "host": "PGHOST", "port": "PGPORT", "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE", "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY",
+}  # fmt: skip
 """Parameters of an address that PostgreSQL's programs are told; a password never by an argument."""
 
 
@@ -110,16 +114,8 @@ def _run(url: str, program: str, *arguments: str, quiet: bool = False) -> None:
 
 
 def _environment(url: str) -> dict[str, str]:
-    parts = make_url(url)
-    told: dict[str, object] = {
-        "PGUSER": parts.username,
-        "PGPASSWORD": parts.password,
-        "PGHOST": parts.host,
-        "PGPORT": parts.port,
-        "PGDATABASE": parts.database,
-    }
-    told |= {LIBPQ[name]: value for name, value in parts.query.items() if name in LIBPQ}
-    given = {name: str(value) for name, value in told.items() if value is not None}
+    told = libpq_arguments(url)
+    given = {LIBPQ[name]: str(value) for name, value in told.items() if name in LIBPQ}
     return {**os.environ, **given}
 
 

@@ -23,7 +23,9 @@ T = "office"
 ROWS_PER_PAGE = 50
 
 
-@view_config(route_name="office_credits", renderer=f"{T}/credits.jinja2", permission="office")
+@view_config(
+    route_name="office_credits", renderer=f"{T}/credits.jinja2", permission="office", reads=True
+)
 def credits_list(request: Request) -> dict[str, Any]:
     """All credits of which something is left."""
     regie = asked.word(request, "regie", request.town.file.regies)

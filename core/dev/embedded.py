@@ -88,7 +88,10 @@ class Embedded:
         self.durable = durable
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         """The running servers, by name, for whoever watches over them."""
-        self._sockets = _socket_directory(self.data_dir)
+        self.postgresql_settings: dict[str, str] = {}
+        """Settings of PostgreSQL besides, from its next start on."""
+        self.sockets = _socket_directory(self.data_dir)
+        """The folder of PostgreSQL's socket: its host, to clients."""
         self._redis_url = ""
 
     def __enter__(self) -> Self:
@@ -141,12 +144,12 @@ class Embedded:
     def url(self, role: str, database: str = DATABASE) -> str:
         """SQLAlchemy's URL of `database` as `role`. The socket's folder (0700) is the password."""
         return URL.create(
-            "postgresql+psycopg", role, database=database, query={"host": str(self._sockets)}
+            "postgresql+psycopg", role, database=database, query={"host": str(self.sockets)}
         ).render_as_string(hide_password=False)
 
     def execute(self, *statements: str, database: str = SUPERUSER) -> None:
         """Run `statements`, each in its own transaction, as the superuser."""
-        with self._connect(database) as connection:
+        with self.connect(database) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
 
@@ -175,10 +178,10 @@ class Embedded:
         confinement = _Confinement.choose()
         if not cluster.exists():
             self._make_cluster(binaries, cluster, confinement)
-        confinement.own(cluster, self._sockets)
+        confinement.own(cluster, self.sockets)
         settings = {
             "listen_addresses": "",
-            "unix_socket_directories": str(self._sockets),
+            "unix_socket_directories": str(self.sockets),
             "unix_socket_permissions": "0700",
             "timezone": "UTC",
             "log_timezone": "UTC",
@@ -186,6 +189,7 @@ class Embedded:
         if not self.durable:
             # A killed server still loses nothing; only a machine that loses power would.
             settings |= {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+        settings |= self.postgresql_settings
         arguments = [str(binaries / "postgres"), "-D", str(cluster)]
         for name, value in settings.items():
             arguments += ["-c", f"{name}={value}"]
@@ -208,7 +212,7 @@ class Embedded:
                     return False
                 break
             try:
-                self._connect(SUPERUSER).close()
+                self.connect().close()
             except psycopg.OperationalError:
                 time.sleep(0.02)
             else:
@@ -221,10 +225,13 @@ class Embedded:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         confinement.own(unfinished)
-        log = self.data_dir / "log" / "initdb.log"
+        self._fill_cluster(binaries, unfinished, confinement)
+        unfinished.rename(cluster)
+
+    def _fill_cluster(self, binaries: Path, folder: Path, confinement: _Confinement) -> None:
         arguments = [
             str(binaries / "initdb"),
-            f"--pgdata={unfinished}",
+            f"--pgdata={folder}",
             f"--username={SUPERUSER}",
             "--auth=trust",
             "--encoding=UTF8",
@@ -235,14 +242,23 @@ class Embedded:
             "--no-instructions",
             *([] if self.durable else ["--no-sync"]),
         ]
+        self._finish(arguments, confinement)
+
+    def _finish(self, arguments: list[str], confinement: _Confinement) -> None:
+        """Run a program of PostgreSQL to its end.
+
+        Raises:
+            EmbeddedError: it failed; with its last words.
+        """
+        name = Path(arguments[0]).name
+        log = self.data_dir / "log" / f"{name}.log"
         with log.open("wb") as output:
             process = confinement.spawn(arguments, output, dies_by=signal.SIGTERM)
         if process.wait() != 0:
-            raise EmbeddedError(f"initdb failed. {_last_words(log)}")
-        unfinished.rename(cluster)
+            raise EmbeddedError(f"{name} failed. {_last_words(log)}")
 
     def _make_roles(self) -> None:
-        with self._connect(SUPERUSER) as connection:
+        with self.connect() as connection:
             roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
         missing = {role: powers for role, powers in ROLES.items() if role not in roles}
@@ -252,9 +268,10 @@ class Embedded:
         elif missing:
             self.execute(f"GRANT CONNECT ON DATABASE {DATABASE} TO {', '.join(missing)}")
 
-    def _connect(self, database: str) -> psycopg.Connection[Any]:
+    def connect(self, database: str = SUPERUSER) -> psycopg.Connection[Any]:
+        """A connection of the superuser's, each statement a transaction."""
         return psycopg.connect(
-            host=str(self._sockets),
+            host=str(self.sockets),
             user=SUPERUSER,
             dbname=database,
             autocommit=True,

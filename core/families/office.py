@@ -54,7 +54,9 @@ class NewFileForm(FileForm):
     code = required("Saisissez le code famille.", limit=40)
 
 
-@view_config(route_name="office_families", renderer=f"{T}/families.jinja2", permission="office")
+@view_config(
+    route_name="office_families", renderer=f"{T}/families.jinja2", permission="office", reads=True
+)
 def families(request: Request) -> dict[str, Any]:
     """All families, by name."""
     name = asked.word(request, "nom")
@@ -312,7 +314,8 @@ def _facts(request: Request, family: Family) -> dict[str, Any]:
 
 
 @view_config(
-    route_name="office_retention", renderer=f"{T}/retention.jinja2", permission="regisseur"
+    route_name="office_retention", renderer=f"{T}/retention.jinja2",
+    permission="regisseur", reads=True,
 )
 def retention(request: Request) -> dict[str, Any]:
     """Show the data that the rules of retention will erase next, before they do."""

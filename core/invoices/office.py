@@ -26,7 +26,9 @@ UNPAID, OVERPAID, TO_LINK, DEBIT = "unpaid", "overpaid", "to_link", "debit"
 NO_STATES = {UNPAID, OVERPAID, TO_LINK, DEBIT}
 
 
-@view_config(route_name="office_invoices", renderer=f"{T}/invoices.jinja2", permission="office")
+@view_config(
+    route_name="office_invoices", renderer=f"{T}/invoices.jinja2", permission="office", reads=True
+)
 def invoices(request: Request) -> dict[str, Any]:
     """All invoices, by state and régie."""
     state = asked.word(request, "etat", {*InvoiceState, *NO_STATES})

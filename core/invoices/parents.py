@@ -92,7 +92,7 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
     }
 
 
-@view_config(route_name="paid", renderer="paid.jinja2", permission="parent")
+@view_config(route_name="paid", renderer="paid.jinja2", permission="parent", reads=True)
 def paid(request: Request) -> dict[str, Any]:
     """*Factures déjà payées*, year by year, with a filter by régie."""
     everything = request.ctx.invoices.paid(request.family_id)
@@ -115,7 +115,7 @@ def paid(request: Request) -> dict[str, Any]:
     }
 
 
-@view_config(route_name="paid_year", permission="parent")
+@view_config(route_name="paid_year", permission="parent", reads=True)
 def paid_year(request: Request) -> Response:
     """A year's list of what was paid, as CSV or PDF: all régies."""
     year = int(request.matchdict["year"])
@@ -140,13 +140,15 @@ def invoice_pdf(request: Request) -> Response:
     return pdf(request.ctx.invoices.document(invoice_id, keep=True))
 
 
-@view_config(route_name="certificates", renderer="certificates.jinja2", permission="parent")
+@view_config(
+    route_name="certificates", renderer="certificates.jinja2", permission="parent", reads=True
+)
 def certificates(request: Request) -> dict[str, Any]:
     """The years that have a tax certificate."""
     return {"years": request.ctx.certificates.years(request.family_id)}
 
 
-@view_config(route_name="certificate_pdf", permission="parent")
+@view_config(route_name="certificate_pdf", permission="parent", reads=True)
 def certificate_pdf(request: Request) -> Response:
     """The tax certificate of a year."""
     return pdf(

@@ -72,7 +72,9 @@ def report(request: Request) -> Response:
     return download(paper)
 
 
-@view_config(route_name="office_search", renderer=f"{T}/search.jinja2", permission="office")
+@view_config(
+    route_name="office_search", renderer=f"{T}/search.jinja2", permission="office", reads=True
+)
 def search(request: Request) -> dict[str, Any] | Response:
     """Find by anything that stands on paper; a single family is gone to at once."""
     typed = asked.word(request, "q")
@@ -105,7 +107,7 @@ def retry(request: Request) -> Response:
     return HTTPSeeOther(location=request.route_path("office_outbox"))
 
 
-@view_config(route_name="office_audit", renderer=f"{T}/audit.jinja2", permission="keys")
+@view_config(route_name="office_audit", renderer=f"{T}/audit.jinja2", permission="keys", reads=True)
 def audit(request: Request) -> dict[str, Any]:
     """Page of the audit trail: who did what, when."""
     page = request.ctx.trail.page(**_trail(request), before=asked.number(request, "avant"))
@@ -118,7 +120,7 @@ def audit(request: Request) -> dict[str, Any]:
     }
 
 
-@view_config(route_name="office_audit_csv", permission="keys")
+@view_config(route_name="office_audit_csv", permission="keys", reads=True)
 def audit_csv(request: Request) -> Response:
     """The trail as a file."""
     names = request.ctx.agents.names()

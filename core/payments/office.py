@@ -24,7 +24,9 @@ T = "office"
 ANOMALY = "anomaly"
 
 
-@view_config(route_name="office_payments", renderer=f"{T}/payments.jinja2", permission="office")
+@view_config(
+    route_name="office_payments", renderer=f"{T}/payments.jinja2", permission="office", reads=True
+)
 def payments(request: Request) -> dict[str, Any]:
     """All payments, by state, régie, means and day of recording."""
     state = asked.word(request, "etat", {*PaymentState, ANOMALY})

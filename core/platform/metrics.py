@@ -50,6 +50,16 @@ effect_seconds = Histogram(
     ["topic"],
     buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800),
 )
+readings = Counter(
+    "preau_readings_total", "Pages that a standby may serve, by what came of it", ["served"]
+)
+"""``standby``; or the primary, because of ``own_write`` (the reader's own was not there yet),
+``late``, ``away``, ``no_standby`` (promoted, or another cluster's), ``failed`` (in the middle)."""
+standby_behind = Gauge(
+    "preau_standby_behind_bytes",
+    "Journal that the standby had still to replay when it was last asked",
+    multiprocess_mode="mostrecent",
+)
 published = Counter("preau_relay_published_total", "Rows that the relay handed to the broker")
 last_look = Gauge(
     "preau_relay_last_look_timestamp_seconds",

@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     """PostgreSQL as the application's role ``preau_app``, which owns nothing and bypasses nothing:
     ``postgresql+psycopg://preau_app:…@host/preau``."""
 
+    read_database_url: str = Field(default="", repr=False)
+    """A hot standby of the same database, as the same role: lists, statements, exports and
+    certificates are read from it where it is not behind. Empty: all from the primary."""
+
+    read_lag_seconds: int = Field(default=10, ge=1, le=300)
+    """Age up to which the standby's pages may be shown to people who wrote nothing themselves."""
+
     owner_url: str = Field(default="", repr=False)
     """The same database as ``preau_owner``, for migrations only."""
 

@@ -49,6 +49,7 @@ def make_app(runtime: Runtime) -> Router:
     for folder in rooms.TEMPLATES:
         config.add_jinja2_search_path(folder)
     config.include("core.platform.web.input_validation")
+    config.include("core.platform.web.reading")
     config.include("core.processes.routes")
     config.scan("core.platform.web.views")
     for room in rooms.VIEWS:

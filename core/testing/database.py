@@ -16,6 +16,7 @@ from redis import Redis
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.dev.embedded import Addresses, Embedded
+from core.dev.standby import EmbeddedStandby
 from core.platform.db.migrate import upgrade
 from core.platform.db.rls import OWNER
 from core.platform.db.session import make_engine, make_session_factory
@@ -43,6 +44,22 @@ def migrated_template(servers: Embedded) -> str:
     sources = installed().hook.migrations()
     upgrade(servers.url(OWNER, TEMPLATE), [source.directory for source in sources])
     return TEMPLATE
+
+
+@pytest.fixture(scope="module")
+def standby_server(servers: Embedded) -> Iterator[EmbeddedStandby]:
+    """A streaming standby of `servers`, for one module (some seconds).
+
+    Whoever pauses or stops it sets it going again.
+    """
+    with tempfile.TemporaryDirectory(prefix="preau-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedStandby(Path(folder), servers)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")

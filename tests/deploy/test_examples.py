@@ -254,7 +254,7 @@ def shown(servers, folder, **variables):
     source = (DEPLOY / "postgresql" / "create.sql").read_text("utf-8")
     script.write_text(re.sub(r"\bpreau(?=\b|_)", "shown", source))
     return subprocess.run(
-        [str(postgresql_binaries() / "psql"), "-X", "-h", str(servers._sockets), "-U", "postgres",
+        [str(postgresql_binaries() / "psql"), "-X", "-h", str(servers.sockets), "-U", "postgres",
          *(f"--set={name}={value}" for name, value in variables.items()), "-f", str(script)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -38,7 +38,7 @@ def bouncer(servers, module_database):
         (folder / "users").write_text('"preau_app" ""\n"preau_relay" ""\n')
         ini = (DEPLOY / "pgbouncer" / "pgbouncer.ini").read_text("utf-8")
         changes = {
-            r"^preau = .*": f"{database} = host={servers._sockets} dbname={database}",
+            r"^preau = .*": f"{database} = host={servers.sockets} dbname={database}",
             r"^listen_port = .*": f"listen_port = {port}",
             r"^auth_type = .*": "auth_type = trust",
             r"^auth_file = .*": f"auth_file = {folder}/users",

@@ -77,8 +77,8 @@ def test_a_deep_folder_gets_short_sockets(tmp_path):
     servers = Embedded(deep, durable=False)
     with servers:
         assert _query(servers.url("preau_app"), "SELECT 1") == [(1,)]
-    assert len(str(servers._sockets)) < 80
-    servers._sockets.rmdir()
+    assert len(str(servers.sockets)) < 80
+    servers.sockets.rmdir()
 
 
 def test_sockets_in_a_folder_of_somebody_else_are_refused(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import text
 
 from core.platform.db.session import (
     begin_without_waiting,
+    libpq_arguments,
     make_engine,
     make_session_factory,
     mark_foreign,
@@ -88,3 +90,16 @@ def test_a_session_waits_for_the_disk_unless_it_is_told_not_to(database):
     with sessions(info={"tenant": "valmont"}) as session:
         assert session.scalar(said) == "on", "the connection remembers nothing"
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        ("postgresql+psycopg://u:p@h:5/d", "h", 5),
+        ("postgresql+psycopg://u@/d?host=h1:1&host=h2:2&target_session_attrs=read-write", "h1,h2", "1,2"),
+        ("postgresql+psycopg://u@/d?host=/a&host=/b", "/a,/b", ","),
+    ],
+)
+def test_several_hosts_reach_libpq_as_it_writes_them(url, host, port):
+    arguments = libpq_arguments(url)
+    assert (arguments["host"], arguments["port"], arguments["dbname"]) == (host, port, "d")

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from isolation_towns import contents
+from prometheus_client import REGISTRY
 from route_table import (
     AGENT,
     FAMILY,
@@ -31,6 +32,8 @@ from route_table import (
 from sqlalchemy import text
 from webtest import TestApp
 
+from core.platform.db.rls import APP
+from core.platform.db.standby import Standby
 from core.processes.app import make_app
 
 HERE, THERE = "valmont", "brumes"
@@ -318,6 +321,50 @@ def test_only_what_is_no_browser_posts_without_a_token(application):
         if key[0] in WITHOUT_CSRF and key[1] == "POST":
             path, form = filled(key, line, lambda _name: "x")
             assert bare.ask("POST", path, form).status_int in {line.own, *line.refusals}
+
+
+@pytest.fixture(scope="module")
+def readings(full, application, standby_server):
+    """The views that a standby serves, each with its line; the portal reads from one."""
+    url = standby_server.url(APP, full.runtime.engine.url.database)
+    full.runtime.standby = Standby(url, lag_seconds=300)
+    try:
+        yield {
+            (view["route_name"], "GET"): TABLE[view["route_name"], "GET"]
+            for item in application.registry.introspector.get_category("views")
+            if (view := item["introspectable"]).get("reads")
+        }
+    finally:
+        full.runtime.standby.engine.dispose()
+        full.runtime.standby = None
+
+
+def served_by_standby():
+    return REGISTRY.get_sample_value("preau_readings_total", {"served": "standby"}) or 0
+
+
+def test_readings_go_to_a_standby_and_stop_at_the_same_walls(
+    full, there, visitors, readings, standby_server
+):
+    """Each view that says that it reads does nothing else: on a standby it would be done again."""
+    assert {"paid", "certificate_pdf", "office_invoices", "office_account_file"} <= {r for r, _ in readings}
+    me = full.families[HERE, "F001"]
+    for key, found in readings.items():
+        for line in found:
+            path, form = filled(key, line, me.value)
+            standby_server.catch_up()
+            before = served_by_standby()
+            answer = visitors["path"].ask("GET", path, form, cookies(me, line))
+            assert answer.status_int == line.own, (path, answer.text[:2000])
+            assert served_by_standby() == before + 1, path
+            if not line.names:
+                continue
+            for value_of in strangers(full, line):
+                path, form = filled(key, line, value_of, me.value)
+                answer = visitors["path"].ask("GET", path, form, cookies(me, line))
+                assert answer.status_int in line.refusals, path[:200]
+                assert THERE not in answer.text.lower()
+    assert contents(full, THERE) == there
 
 
 @both_modes

@@ -85,7 +85,7 @@ def test_the_privacy_page_says_who_how_long_and_which_rights(browser):
     ):  # fmt: skip
         assert part in said, part
     assert page.html.find("a", href="mailto:dpd@valmont.example")
-    assert len(page.html.find(string="Cookies").find_parent().find_next("ul").find_all("li")) == 4
+    assert len(page.html.find(string="Cookies").find_parent().find_next("ul").find_all("li")) == 5
 
 
 def test_the_accessibility_statement_is_complete(browser):

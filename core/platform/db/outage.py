@@ -21,6 +21,13 @@ def is_read_only(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and sqlstate(error) == READ_ONLY
 
 
+def is_gone(error: DBAPIError) -> bool:
+    """Tell whether the server is not there: not one that refuses or cancels what it is asked."""
+    if error.connection_invalidated or sqlstate(error).startswith(_AWAY):
+        return True
+    return isinstance(error, OperationalError | InterfaceError) and not sqlstate(error)
+
+
 def is_outage(error: BaseException) -> bool:
     """Tell whether the same request would succeed on a database that is well."""
     if isinstance(error, OperationalError | InterfaceError):

@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, TypeVarTuple, cast
@@ -21,6 +21,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, quote
 from sqlalchemy import Connection, CursorResult, Engine, Select, UpdateBase, create_engine, event
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -69,23 +70,38 @@ class HeldSessionError(Exception):
     """A plugin ended a transaction that belongs to its caller."""
 
 
-def make_engine(url: str, *, pool_size: int = 5) -> Engine:
+def make_engine(
+    url: str,
+    *,
+    pool_size: int = 5,
+    wait_seconds: float = 30,
+    connect: Mapping[str, Any] | None = None,
+) -> Engine:
     """Open an engine on PostgreSQL, directly or through PgBouncer in transaction mode.
 
     Its transactions see the town that the option ``tenant`` names
-    (``engine.execution_options(tenant=slug)``), and no town without it.
+    (``engine.execution_options(tenant=slug)``), and no town without it. `wait_seconds` is how long
+    a connection of a full pool is waited for; `connect` goes to libpq besides.
     """
     engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
+        pool_timeout=wait_seconds,
         hide_parameters=True,  # An error in the log must not quote a family's data.
         # autocommit: psycopg begins nothing by itself, for `_begin` does.
-        connect_args={"prepare_threshold": None, "autocommit": True},
+        connect_args={"prepare_threshold": None, "autocommit": True, **(connect or {})},
     )
     event.listen(engine, "connect", _prepare_if_direct)
     _guard(engine)
     return engine
+
+
+def libpq_arguments(url: str) -> dict[str, Any]:
+    """Arguments of libpq that SQLAlchemy's `url` means: it writes several hosts in its own way."""
+    parts = make_url(url)
+    _none, arguments = parts.get_dialect()().create_connect_args(parts)
+    return dict(arguments)
 
 
 def _guard(engine: Engine) -> None:

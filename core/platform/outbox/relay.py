@@ -15,12 +15,13 @@ from typing import Any
 import psycopg
 import structlog
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.platform import metrics
+from core.platform.db.outage import is_outage
+from core.platform.db.session import libpq_arguments
 from core.platform.outbox.service import CHANNEL, stats, take_due
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,7 @@ class Relay:
             waiting: counts the messages at the broker.
             watched: the topic of questions about payments under way, for the metrics.
         """
-        self._url = url
+        self._listening = {**libpq_arguments(url), "autocommit": True}
         self._clock = clock
         self._publish = publish
         self._waiting = waiting
@@ -74,10 +75,14 @@ class Relay:
         """Relay until `stop`. A lost database or broker is waited for."""
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(_dsn(self._url), autocommit=True) as listener:
+                with psycopg.connect(**self._listening) as listener:
                     listener.execute(f"LISTEN {CHANNEL}")
                     self._listen(listener)
-            except (psycopg.OperationalError, OperationalError) as error:
+            except (psycopg.OperationalError, DBAPIError) as error:
+                if isinstance(error, DBAPIError) and not is_outage(error):
+                    raise
+                # The next connections find the primary, if that was demoted.
+                self._engine.dispose()
                 log.warning("relay.database_away", reason=str(error).strip())
                 self._stopped.wait(2)
 
@@ -132,7 +137,3 @@ class Relay:
         metrics.payments_watched.set(found.watched)
         metrics.payments_watched_seconds.set(found.watched_for.total_seconds())
         self._measured = time.monotonic()
-
-
-def _dsn(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)

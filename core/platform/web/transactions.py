@@ -8,6 +8,8 @@ from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
 
+from core.platform.web.reading import mark_position
+
 
 def transaction_tween(
     handler: Callable[[Request], Response], _registry: Registry
@@ -28,7 +30,11 @@ def transaction_tween(
         except BaseException:
             if request.ctx is not None:
                 request.ctx.session.rollback()
+                # A view may have committed before it failed.
+                mark_position(request)
             raise
+        if request.ctx is not None:
+            mark_position(request)
         return response
 
     return tween

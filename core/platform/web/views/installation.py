@@ -54,6 +54,9 @@ def ready(request: Request) -> Response:
     except SQLAlchemyError:
         lines.append("database away")
         status = 503
+    if runtime.standby is not None:
+        # Late or away, it costs time: pages are read from the primary.
+        lines.append(f"standby {runtime.standby.state()}")
     try:
         runtime.redis.ping()
         lines.append("redis ok")
