@@ -6,6 +6,7 @@ What is outside runs in the test's own process, keeps its own records, and misbe
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import threading
 import time
@@ -234,6 +235,32 @@ class City(House):
             report = town.imports.run(Records(*items), _no_file(self.folder))
             assert report.batch_id is not None, report.problems
             town.imports.publish(report.batch_id)
+
+    def owe(self, name: str, invoices: int, chance: random.Random) -> dict[str, dict[str, int]]:
+        """Publish so many invoices to each family; cents by town and number."""
+        numbers = {}
+        for slug in TOWNS:
+            owed = [
+                (f"{name}-{n}", chance.randrange(100, 99_999))
+                for n in range(len(FAMILIES) * invoices)
+            ]
+            items = [(n, FAMILIES[i % 2], cents) for i, (n, cents) in enumerate(owed)]
+            self.publish(slug, items)
+            numbers[slug] = dict(owed)
+        return numbers
+
+    def parents(
+        self, numbers: dict[str, dict[str, int]], chance: random.Random
+    ) -> list[Parent]:
+        """All families at home, each with those of the invoices that are its own."""
+        found = []
+        for slug in TOWNS:
+            for family in FAMILIES:
+                with self.town(slug) as town:
+                    unpaid = town.invoices.unpaid(town.families.by_code(family).id)
+                owed = [(one.id, one.number) for one in unpaid if one.number in numbers[slug]]
+                found.append(Parent(self, slug, family, owed, random.Random(chance.random())))
+        return found
 
     def fill_disk(self) -> None:
         """PostgreSQL answers as on a full disk whenever a document is to be kept."""

@@ -22,7 +22,7 @@ from typing import Any
 from redis import Redis, RedisError
 from sqlalchemy import text
 
-from core.dev.embedded import Embedded, _valkey_binary, die_with_parent, free_port
+from core.dev.embedded import Addresses, Embedded, _valkey_binary, die_with_parent, free_port
 from core.platform.db.migrate import upgrade
 from core.platform.plugins.discovery import Extensions, installed
 from core.platform.settings import load
@@ -102,7 +102,7 @@ class House:
         self.port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._write(towns, entry_points)
-        addresses = self.databases.addresses()
+        addresses = self._addresses()
         upgrade(addresses.owner_url, [s.directory for s in installed().hook.migrations()])
         self.settings = {
             "database_url": addresses.database_url,
@@ -120,6 +120,10 @@ class House:
         self.runtime = Runtime(load(**self.settings), extensions, clock=self.clock)
         assert not self.runtime.registry.broken, self.runtime.registry.broken
         sync_towns(addresses.owner_url, self.runtime.registry)
+
+    def _addresses(self) -> Addresses:
+        """Where its processes find the database."""
+        return self.databases.addresses()
 
     def _write(self, towns: Mapping[str, str], entry_points: str) -> None:
         """Write the towns' files, and put what processes import where Python finds it."""
