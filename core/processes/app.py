@@ -11,19 +11,24 @@ from pyramid.router import Router
 from pyramid.tweens import EXCVIEW, INGRESS
 
 from core import rooms
-from core.platform.web import security
+from core.platform.web import scanning, security
 from core.platform.web.plugin_routes import TownEnables, add_plugins
 from core.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
 
-def make_app(runtime: Runtime) -> Router:
-    """Put the pages together for one process."""
+def make_app(runtime: Runtime, *, introspection: bool = True) -> Router:
+    """Put the pages together for one process.
+
+    `introspection`: Pyramid remembers how each page was added, for whoever asks its registry.
+    """
+    scanning.without_source_lines()
     config = Configurator(
         session_factory=security.make_session,
         security_policy=security.Security(),
         default_permission=security.PUBLIC,
+        introspection=introspection,
     )
     config.registry.runtime = runtime
     config.set_default_csrf_options(require_csrf=True)

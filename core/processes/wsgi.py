@@ -9,6 +9,7 @@ gc.disable()
 # structlog loads rich where it is installed, for tracebacks on a terminal; a server has none.
 sys.modules["rich"] = None  # type: ignore[assignment]
 import structlog  # noqa: E402, F401
+from sqlalchemy.orm import configure_mappers  # noqa: E402
 
 del sys.modules["rich"]
 
@@ -18,6 +19,8 @@ from core.processes.app import make_app  # noqa: E402
 from core.runtime import get_runtime  # noqa: E402
 
 configure(get_settings(), "web")
-app = make_app(get_runtime())
+app = make_app(get_runtime(), introspection=False)
+# Else each worker would do it at its first page, in memory of its own.
+configure_mappers()
 gc.freeze()
 gc.enable()

@@ -131,12 +131,12 @@ Action = Show | SendFile | Notice | Leave
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class _WithContents(_Model):
     # What is sent is never kept, only that something was.
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     @property
     def has_contents(self) -> bool:
