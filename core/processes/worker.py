@@ -72,8 +72,10 @@ def _fresh_connections(**_options: object) -> None:
 
 @celeryd_after_setup.connect
 def _leave_room(instance: Any, **_options: object) -> None:
-    # Before it forks: what plugins may take is counted over all its processes.
+    # Before it forks: what plugins may take is counted over all its processes, and periodic work
+    # asks for every town, which are read once for all of them.
     limit_processes(int(instance.concurrency or 1))
+    len(get_runtime().registry.towns)
 
 
 @worker_ready.connect

@@ -30,7 +30,7 @@ def problems(folder, text):
     town.mkdir(exist_ok=True)
     (town / "tenant.toml").write_text(text, "utf-8")
     with pytest.raises(TenantConfigError) as caught:
-        load(town, discovered().settings_models())
+        load(town, discovered().settings_models(), text.encode())
     return {problem.key: problem.reason for problem in caught.value.problems}
 
 

@@ -70,7 +70,8 @@ def test_a_body_in_malformed_chunks_is_refused(browser):
 
 
 def test_a_host_is_a_name_and_a_port():
-    registry = Registry({}, {}, {"ville.fr": "ville"})
+    town = b'[tenant]\nname = "Ville"\nhosts = ["ville.fr"]\n[regies.R]\nlabel = "R"\n'
+    registry = Registry({"ville": town}, {}, {})
     assert [registry.by_host(host) for host in ("ville.fr", "VILLE.fr:443")] == ["ville", "ville"]
     for host in ("ville.fr:80@ailleurs.fr", "ville.fr:", "ville.fr:x", "ville.fr:80:80", "x@ville.fr", ""):
         assert registry.by_host(host) is None

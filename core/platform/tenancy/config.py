@@ -340,8 +340,10 @@ class TenantConfig:
         )
 
 
-def load(folder: Path, settings_models: Mapping[str, type[BaseModel]]) -> TenantConfig:
-    """Read ``<folder>/tenant.toml``.
+def load(
+    folder: Path, settings_models: Mapping[str, type[BaseModel]], content: bytes
+) -> TenantConfig:
+    """Read the town of `folder`, whose ``tenant.toml`` says `content`.
 
     `settings_models` are the installed plugins' settings models; built-in plugins are in it under
     their names and enabled whether the file names them or not (`core.platform.plugins.discovery`).
@@ -354,10 +356,7 @@ def load(folder: Path, settings_models: Mapping[str, type[BaseModel]]) -> Tenant
         reason = "this folder name cannot be a town's address"
         raise TenantConfigError([Problem(folder, "", reason)])
     try:
-        with path.open("rb") as source:
-            raw = tomllib.load(source)
-    except FileNotFoundError:
-        raise TenantConfigError([Problem(path, "", "no such file")]) from None
+        raw = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TenantConfigError([Problem(path, "", f"not valid TOML: {error}")]) from None
     try:
@@ -385,11 +384,13 @@ def load(folder: Path, settings_models: Mapping[str, type[BaseModel]]) -> Tenant
     return TenantConfig(folder.name, folder, file, settings)
 
 
-def is_demonstration(folder: Path) -> bool:
-    """Tell whether the town below `folder` is made up, without looking at the rest of its file."""
+def is_demonstration(content: bytes) -> bool:
+    """True if a town's file says that it is made up, whatever else stands in it."""
+    if b"demonstration" not in content and b"\\" not in content:
+        return False
     try:
-        raw = tomllib.loads((folder / "tenant.toml").read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        raw = tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         return False
     section = raw.get("tenant")
     return isinstance(section, dict) and section.get("demonstration") is True

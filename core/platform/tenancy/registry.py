@@ -1,11 +1,18 @@
-"""All towns of the installation, found by slug or host name. Immutable: a reload swaps it."""
+"""All towns of the installation, found by slug or host name.
+
+Files are taken in as they are when the process starts, and each is read when its town is first
+asked for: a start with ten thousand towns takes hardly longer than with ten. A reload is a new
+registry.
+"""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
+from threading import RLock
 
 from pydantic import BaseModel
 
@@ -25,29 +32,124 @@ class UnknownTownError(LookupError):
 
 _HOST = re.compile(r"([^:@/\s]+)(?::[0-9]{1,5})?")
 """A host name, and its port: nothing else may stand in a link."""
+_HOSTS = re.compile(rb"""\bhosts\s*=\s*\[((?:\s*(?:"[^"\\\n]+"|'[^'\n]+')\s*,?)*)\s*\]""")
+"""A town's hosts as files usually have them."""
+_QUOTED = re.compile(rb"""["']([^"']+)["']""")
 
 
-@dataclass(frozen=True, slots=True)
 class Registry:
     """The towns that serve, and those whose file is wrong (they answer 503)."""
 
-    towns: Mapping[str, TenantConfig]
-    broken: Mapping[str, list[Problem]] = field(default_factory=dict)
-    hosts: Mapping[str, str] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
-    """Demonstration towns, in production."""
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        settings_models: Mapping[str, type[BaseModel]],
+        built_in: Mapping[str, BaseModel],
+        *,
+        directory: Path = Path(),
+        demonstrations: bool = True,
+    ) -> None:
+        """`files`: what each ``tenant.toml`` says, by the name of its folder in `directory`."""
+        self._files = dict(sorted(files.items()))
+        self._models = settings_models
+        self._built_in = built_in
+        self._directory = directory
+        self._demonstrations = demonstrations
+        self._read: dict[str, TenantConfig | list[Problem] | None] = {}
+        self._lock = RLock()
+        self._hosts: dict[str, list[str]] = {}
+        """Towns whose files name a host, in their order; none of them has been read yet."""
+        for slug, content in self._files.items():
+            for host in hosts_named(content):
+                self._hosts.setdefault(host, []).append(slug)
 
     def __iter__(self) -> Iterator[TenantConfig]:
-        return iter(self.towns.values())
+        """Give the towns that serve, by slug. All of them are read."""
+        for slug in self._files:
+            if (config := self.get(slug)) is not None:
+                yield config
+
+    @property
+    def towns(self) -> Mapping[str, TenantConfig]:
+        """The towns that serve, by slug. All of them are read."""
+        return {config.slug: config for config in self}
+
+    @property
+    def broken(self) -> Mapping[str, list[Problem]]:
+        """What is wrong with the others. All towns are read."""
+        return {slug: found for slug in self._files if (found := self.problems(slug))}
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Demonstration towns, in production. All towns are read."""
+        return tuple(slug for slug in self._files if self._one(slug) is None)
 
     def get(self, slug: str) -> TenantConfig | None:
-        """The town of this slug, or None."""
-        return self.towns.get(slug)
+        """The town of this slug; None if there is none, or its file is wrong."""
+        found = self._one(slug)
+        return found if isinstance(found, TenantConfig) else None
+
+    def problems(self, slug: str) -> list[Problem]:
+        """What is wrong with the file of a town; nothing if there is no such town."""
+        found = self._one(slug)
+        return found if isinstance(found, list) else []
 
     def by_host(self, host: str) -> str | None:
         """The slug of the town that this host name (port and case ignored) belongs to."""
         found = _HOST.fullmatch(host)
-        return self.hosts.get(found[1].lower()) if found else None
+        return self._owner(found[1].lower()) if found else None
+
+    def _one(self, slug: str) -> TenantConfig | list[Problem] | None:
+        """A town, or what is wrong with its file; None if there is no such town."""
+        if slug not in self._files:
+            return None
+        with self._lock:
+            if slug not in self._read:
+                self._read[slug] = self._load(slug)
+                self._files[slug] = b""  # Nothing asks for what it said any more.
+            return self._read[slug]
+
+    def _load(self, slug: str) -> TenantConfig | list[Problem] | None:
+        folder, content = self._directory / slug, self._files[slug]
+        if not self._demonstrations and is_demonstration(content):
+            return None
+        try:
+            config = load(folder, self._models, content)
+        except TenantConfigError as error:
+            return error.problems
+        for host in config.file.tenant.hosts:
+            if owner := self._owner(host, before=slug):
+                reason = f"{host} already belongs to {owner}"
+                return [Problem(folder / "tenant.toml", "tenant.hosts", reason)]
+        settings = LentSettings({**self._built_in, **config.settings})
+        return TenantConfig(config.slug, config.folder, config.file, settings)
+
+    def _owner(self, host: str, *, before: str = "") -> str | None:
+        """The first town that has the host, or of those `before` a town."""
+        for slug in self._hosts.get(host, ()):
+            if before and slug >= before:
+                break
+            config = self.get(slug)
+            if config is not None and host in config.file.tenant.hosts:
+                return slug
+        return None
+
+
+def hosts_named(content: bytes) -> list[str]:
+    """Hosts that a town's file may name: all that it does, and rarely another.
+
+    Where they are written as usual, they are found without reading the file.
+    """
+    if b"hosts" not in content and b"\\" not in content:
+        return []
+    if content.count(b"hosts") == 1 and b"\\" not in content and (at := _HOSTS.search(content)):
+        return [host.decode("ascii", "replace") for host in _QUOTED.findall(at[1])]
+    try:
+        section = tomllib.loads(content.decode()).get("tenant")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return []
+    hosts = section.get("hosts") if isinstance(section, dict) else None
+    return [host for host in hosts if isinstance(host, str)] if isinstance(hosts, list) else []
 
 
 def load_registry(
@@ -57,32 +159,15 @@ def load_registry(
     *,
     demonstrations: bool = True,
 ) -> Registry:
-    """Read every town below `directory`. A wrong file takes down its own town only.
+    """Take in every town below `directory`. A wrong file takes down its own town only.
 
-    `demonstrations`: made-up towns are read, too. They are in each clone, and serve no production.
+    `demonstrations`: made-up towns serve, too. They are in each clone, and serve no production.
     """
-    towns: dict[str, TenantConfig] = {}
-    broken: dict[str, list[Problem]] = {}
-    hosts: dict[str, str] = {}
-    folders = sorted(path.parent for path in directory.glob("*/tenant.toml"))
-    left_out = () if demonstrations else tuple(filter(is_demonstration, folders))
-    for folder in folders:
-        if folder in left_out:
-            continue
-        try:
-            config = load(folder, settings_models)
-            _claim(hosts, config)
-        except TenantConfigError as error:
-            broken[folder.name] = error.problems
-            continue
-        settings = LentSettings({**built_in, **config.settings})
-        towns[config.slug] = TenantConfig(config.slug, config.folder, config.file, settings)
-    return Registry(towns, broken, hosts, tuple(folder.name for folder in left_out))
-
-
-def _claim(hosts: dict[str, str], config: TenantConfig) -> None:
-    taken = [host for host in config.file.tenant.hosts if host in hosts]
-    if taken:
-        reason = f"{taken[0]} already belongs to {hosts[taken[0]]}"
-        raise TenantConfigError([Problem(config.folder / "tenant.toml", "tenant.hosts", reason)])
-    hosts.update(dict.fromkeys(config.file.tenant.hosts, config.slug))
+    files: dict[str, bytes] = {}
+    if directory.is_dir():
+        for folder in directory.iterdir():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                files[folder.name] = (folder / "tenant.toml").read_bytes()
+    return Registry(
+        files, settings_models, built_in, directory=directory, demonstrations=demonstrations
+    )

@@ -42,7 +42,7 @@ def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
             return handler(request)
         if isinstance(slug, Response):
             return slug
-        if slug in runtime.registry.broken:
+        if runtime.registry.problems(slug):
             request.path_info = UNAVAILABLE
             return handler(request)
         request.town = runtime.config(slug)
@@ -70,7 +70,7 @@ def _slug(request: Request, runtime: Process) -> str | Response | None:
         # A forged Host header must not end up in a mail's link.
         return HTTPNotFound()
     typed, first = first, first.lower()  # As people write a town's name.
-    if first not in runtime.registry.towns and first not in runtime.registry.broken:
+    if runtime.registry.get(first) is None and not runtime.registry.problems(first):
         return None
     if not slash or typed != first:
         return _moved(request, f"/{first}/{rest}")
