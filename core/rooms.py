@@ -3,6 +3,7 @@
 import core.agents.models
 import core.books.models
 import core.debits.models
+import core.exchanges.models
 import core.families.models
 import core.imports.layout_models
 import core.imports.models
@@ -49,6 +50,9 @@ VIEWS = (
     "core.books.office_handovers",
     "core.books.office_officers",
     "core.books.office_remittances",
+    "core.exchanges.office",
+    "core.exchanges.office_columns",
+    "core.exchanges.pull",
     "core.overview.office",
     "core.overview.health_page",
 )
@@ -65,6 +69,7 @@ TEMPLATES = (
     "core:invoices/templates",
     "core:agents/templates",
     "core:books/templates",
+    "core:exchanges/templates",
     "core:overview/templates",
     "core:imports/templates",
     "core:credits/templates",

@@ -29,6 +29,8 @@ from core.debits.files import DebitFiles
 from core.debits.reasons import reason_words
 from core.debits.requests import DebitRequests
 from core.debits.service import Debits
+from core.exchanges.exports import PaymentExports
+from core.exchanges.tokens import ExchangeTokens
 from core.families.editing import Files
 from core.families.lists import FamilyList
 from core.families.service import Families
@@ -846,6 +848,18 @@ class UnitOfWork:
     def remittances(self) -> PluginRemittances:
         """Remittances, for plugins; core's own pages take `accounts.remittances`."""
         return PluginRemittances(self.accounts.remittances)
+
+    @cached_property
+    def payment_exports(self) -> PaymentExports:
+        """Exports of payments to the billing software."""
+        return PaymentExports(
+            self.session, self.config.slug, self.clock, layouts=self.layouts, audit=self.audit
+        )
+
+    @cached_property
+    def exchange_tokens(self) -> ExchangeTokens:
+        """The token by which the billing software comes."""
+        return ExchangeTokens(self.session, self.config.slug, self.clock, audit=self.audit)
 
     @cached_property
     def news(self) -> NewsDesk:

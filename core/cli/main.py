@@ -29,6 +29,7 @@ COMMANDS = {
     "mail": "core.cli.mail:mail",
     "mailbox": "core.dev.mailbox:mailbox",
     "outbox": "core.cli.outbox:outbox",
+    "payments": "core.cli.payments:payments",
     "plugin": "core.cli.plugins:plugin",
     "plugins": "core.cli.plugins:plugins",
     "relay": "core.cli.relay:relay",

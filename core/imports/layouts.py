@@ -15,6 +15,7 @@ from core.platform.audit.service import Audit
 INVOICES: Final = "invoices"
 BANK: Final = "bank"
 DEBITS: Final = "debits"
+PAYMENTS: Final = "payments"
 MAX_LAYOUTS: Final = 50
 """Layouts of one kind; a town has a handful."""
 

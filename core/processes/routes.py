@@ -41,6 +41,10 @@ TOWN = {
     "account_confirm": "/compte/confirmer/{token}",
     "account_email": "/compte/adresse/{token}",
     "switch_family": "/famille",
+    "exchange_payments": r"/echanges/reglements/{regie:[A-Z0-9_]{1,40}}",
+    "exchange_payments_one": (
+        r"/echanges/reglements/{regie:[A-Z0-9_]{1,40}}/{number:[0-9]{1,9}}.csv"
+    ),
     "help": "/aide",
     "guide": "/mode-d-emploi.pdf",
     "language": "/langue",
@@ -114,6 +118,10 @@ OFFICE = {
     "office_handover_file": (
         r"/regie/comptes/transmissions/{id:[0-9]{1,18}}.{format:csv|xlsx|pdf}"
     ),
+    "office_exports": "/regie/comptes/exports",
+    "office_export": r"/regie/comptes/exports/{id:[0-9]{1,18}}",
+    "office_export_file": r"/regie/comptes/exports/{id:[0-9]{1,18}}.csv",
+    "office_export_columns": "/regie/comptes/exports/colonnes",
     "office_entries": "/regie/comptes/ecritures",
     "office_credits": "/regie/avoirs",
     "office_credit": r"/regie/avoirs/{id:[0-9]{1,18}}",

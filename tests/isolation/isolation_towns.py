@@ -242,6 +242,8 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
             "CANTINE", kind="check", outgoing="x", incoming="y", counted=0, note=""
         ).id
         found.ids["handover"] = town.handovers.make("CANTINE", [late.id]).id
+        found.ids["payment_export"] = town.payment_exports.make("CANTINE").id
+        found.tokens["exchange"] = town.exchange_tokens.renew()
     if "cheque_import" in portal.runtime.config(slug).enabled:
         _bring_a_cheque(portal, found, numbers[0])
     if "planning" in portal.runtime.config(slug).enabled:
@@ -331,6 +333,8 @@ def fill_the_rest(session, slug: str) -> list[str]:
 NOT_BOTH = {
     # An entry is of a payment or of a remittance.
     ("journal_entry", "remittance_id"): "payment_id",
+    # A line is of one of both, and every allocation of the towns is told already.
+    ("payment_export_line", "allocation_id"): "credit_id",
     # One rejection a payment, and the towns have one already.
     ("debit_rejection", "payment_id"): None,
 }

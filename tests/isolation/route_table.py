@@ -249,6 +249,18 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_handover_file", "GET"): [
         Line(OFFICE, path={"id": Id("handover"), "format": "csv"})
     ],
+    ("office_exports", "GET"): page(OFFICE),
+    ("office_exports", "POST"): page(OFFICE, 422),
+    ("office_export", "GET"): one(OFFICE, "payment_export"),
+    ("office_export", "POST"): one(REGISSEUR, "payment_export", 404),
+    ("office_export_file", "GET"): one(OFFICE, "payment_export"),
+    ("office_export_columns", "GET"): page(OFFICE),
+    ("office_export_columns", "POST"): page(OFFICE, 422),
+    # Without the town's token nobody is told anything.
+    ("exchange_payments", "GET"): [Line(PUBLIC, 401, path={"regie": "CANTINE"})],
+    ("exchange_payments_one", "GET"): [
+        Line(PUBLIC, 401, path={"regie": "CANTINE", "number": 1})
+    ],
     ("office_officers", "GET"): page(OFFICE),
     ("office_officers", "POST"): [Line(REGISSEUR, 422, form={"action": "report"})],
     ("office_till_report", "GET"): one(OFFICE, "till_report"),

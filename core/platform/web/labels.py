@@ -95,6 +95,10 @@ def actions() -> dict[str, str]:
         "payment.classified": _("Paiement attribué à une famille"),
         "payment.reversed": _("Paiement annulé"),
         "payment.superseded": _("Paiement remplacé par un autre"),
+        "payments.exported": _("Règlements exportés vers le logiciel de facturation"),
+        "payments.exported_again": _("Export de règlements à remettre une nouvelle fois"),
+        "exchange_token.renewed": _("Jeton du logiciel de facturation créé"),
+        "exchange_token.ended": _("Jeton du logiciel de facturation supprimé"),
         "remittance.made": _("Versement établi"),
         "remittance.left": _("Versement parti"),
         "remittance.cancelled": _("Versement annulé"),
@@ -118,6 +122,7 @@ def actor(name: str, names: dict[str, str]) -> str:
         "cli": _("Exploitant"),
         "family": _("La famille"),
         "agent": _("Ancien agent"),
+        "billing": _("Logiciel de facturation"),
     }
     if kind not in words:
         return name
@@ -133,6 +138,7 @@ ROUTES = {
     "agent": "office_agent",
     "remittance": "office_remittance",
     "handover": "office_handover",
+    "payment_export": "office_export",
 }
 """Route of a subject's page, by kind of subject."""
 
@@ -156,6 +162,8 @@ def subject(name: str, names: dict[str, str]) -> str:
         "day": _("Jour"),
         "remittance": _("Versement"),
         "handover": _("Liste"),
+        "payment_export": _("Export de règlements"),
+        "exchange_token": _("Jeton"),
     }
     if kind not in words:
         return names.get(name, name)
