@@ -59,7 +59,7 @@ def invoices(request: Request) -> dict[str, Any]:
 
 def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
     """Values for the page of unpaid invoices."""
-    found = request.ctx.invoices.unpaid_with_lines(request.family_id)
+    found, shared = request.ctx.invoices.page(request.family_id)
     due = [invoice for invoice, _lines in found]
     choices = request.ctx.selection.of({invoice.regie for invoice in due})
     capabilities = {key: choice and choice.capabilities for key, choice in choices.items()}
@@ -84,7 +84,7 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
         "due_total": sum(invoice.balance for invoice in _to_pay(due)),
         "offered_total": sum(invoice.balance for invoice in offered),
         "payment_count": len(lots([item_of(i) for i in offered], desks_of(capabilities))),
-        "shared": request.ctx.invoices.shared(request.family_id),
+        "shared": shared,
         "attempts": _attempts(request, due),
         "look_of": look_of,
         "today": today(request.ctx.clock.now()),

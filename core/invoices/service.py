@@ -23,6 +23,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    exists,
     func,
     insert,
     or_,
@@ -290,7 +291,56 @@ def _unpaid_with_lines() -> Select[*tuple[Any, ...]]:
         .correlate(Invoice)
         .scalar_subquery()
     )
-    return _unpaid().add_columns(lines.label("lines"))
+    return _unpaid().add_columns(lines.label("lines"), _sees_another_home().label("shares"))
+
+
+def _sees_another_home() -> ColumnElement[bool]:
+    """SQL: the family sees another home's lines for one of its children."""
+    return exists().where(
+        FamilyChild.tenant_id == bindparam("tenant"),
+        FamilyChild.family_id == bindparam("family"),
+        FamilyChild.sees_all,
+    )
+
+
+@cache
+def _shared() -> Select[*tuple[Any, ...]]:
+    line = InvoiceLine
+    return (
+        select(
+            Invoice.id,
+            Invoice.regie,
+            Invoice.label,
+            Invoice.issued_on,
+            Child.id,
+            Child.label,
+            # As `LineInfo` has them, the child apart.
+            line.activity,
+            line.tax_kind,
+            line.quantity,
+            line.unit_price,
+            line.amount,
+            line.rank,
+        )
+        .join(line, and_(line.tenant_id == Invoice.tenant_id, line.invoice_id == Invoice.id))
+        .join(
+            FamilyChild,
+            and_(
+                FamilyChild.tenant_id == line.tenant_id, FamilyChild.child_id == line.child_id
+            ),
+        )
+        .join(Child, and_(Child.tenant_id == FamilyChild.tenant_id, Child.id == line.child_id))
+        .where(
+            FamilyChild.tenant_id == bindparam("tenant"),
+            FamilyChild.family_id == bindparam("family"),
+            FamilyChild.sees_all,
+            Invoice.family_id != bindparam("family"),
+            Invoice.kind == InvoiceKind.INVOICE,
+            Invoice.issued_on > bindparam("since"),
+            is_shown(),
+        )
+        .order_by(Invoice.issued_on.desc(), Invoice.id.desc(), Child.label_folded, line.rank)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,15 +426,17 @@ class Invoices:
                 current.owed[invoice.family_id].append(invoice)
         return current.owed
 
-    def unpaid_with_lines(
+    def page(
         self, family_id: int
-    ) -> Sequence[tuple[InvoiceInfo, Sequence[LineInfo]]]:
-        """Invoices that this family still owes, as `unpaid`, with their lines: in one statement."""
-        values = {"tenant": self._tenant, "family": family_id}
-        return [
-            (_info(row[:-1]), [_line_of_json(line) for line in row[-1] or ()])
-            for row in read(self._session, _unpaid_with_lines(), values)
-        ]
+    ) -> tuple[Sequence[tuple[InvoiceInfo, Sequence[LineInfo]]], Sequence[SharedPart]]:
+        """Invoices that this family still owes, as `unpaid`, with their lines; and `shared`."""
+        rows = read(
+            self._session, _unpaid_with_lines(), {"tenant": self._tenant, "family": family_id}
+        ).all()
+        unpaid = [(_info(row[:-2]), list(map(_line_of_json, row.lines or ()))) for row in rows]
+        # Most families share no child with a home whose lines they see: their rows say so.
+        shares = rows[0].shares if rows else True
+        return unpaid, self.shared(family_id) if shares else ()
 
     def get(self, invoice_id: int) -> InvoiceInfo | None:
         """One published invoice, or None."""
@@ -502,43 +554,18 @@ class Invoices:
         invoices: neither whose they are, nor what is left of them. They are the other home's to
         pay, and in no sum of this one.
         """
-        rows = self._session.execute(
-            select(Invoice.id, Invoice.regie, Invoice.label, Invoice.issued_on, Child, InvoiceLine)
-            .join(
-                InvoiceLine,
-                and_(
-                    InvoiceLine.tenant_id == Invoice.tenant_id, InvoiceLine.invoice_id == Invoice.id
-                ),
-            )
-            .join(
-                FamilyChild,
-                and_(
-                    FamilyChild.tenant_id == InvoiceLine.tenant_id,
-                    FamilyChild.child_id == InvoiceLine.child_id,
-                ),
-            )
-            .join(
-                Child,
-                and_(Child.tenant_id == FamilyChild.tenant_id, Child.id == FamilyChild.child_id),
-            )
-            .where(
-                FamilyChild.tenant_id == self._tenant,
-                FamilyChild.family_id == family_id,
-                FamilyChild.sees_all,
-                Invoice.family_id != family_id,
-                Invoice.kind == InvoiceKind.INVOICE,
-                Invoice.issued_on > self._clock.now().date() - SHARED_FOR,
-                is_shown(),
-            )
-            .order_by(
-                Invoice.issued_on.desc(), Invoice.id.desc(), Child.label_folded, InvoiceLine.rank
-            )
-        ).all()
+        values = {
+            "tenant": self._tenant,
+            "family": family_id,
+            "since": self._clock.now().date() - SHARED_FOR,
+        }
         found: dict[tuple[int, int], SharedPart] = {}
-        for invoice_id, regie, label, issued_on, child, line in rows:
-            key = invoice_id, child.id
-            part = found.get(key) or SharedPart(regie, label, child.label, issued_on, ())
-            found[key] = replace(part, lines=(*part.lines, _line(line, child.label)))
+        for invoice_id, regie, label, issued_on, child_id, child, *line in read(
+            self._session, _shared(), values
+        ):
+            key = invoice_id, child_id
+            part = found.get(key) or SharedPart(regie, label, child, issued_on, ())
+            found[key] = replace(part, lines=(*part.lines, LineInfo(line[0], child, *line[1:])))
         return list(found.values())
 
     def lines(self, invoice_id: int) -> Sequence[LineInfo]:

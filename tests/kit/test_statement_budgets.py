@@ -23,7 +23,7 @@ PAGES = {
     "/": 4,
     "/connexion": 2,
     "/menu": 4,  # the régies that families may ask to be debited by, too
-    "/factures": 4,
+    "/factures": 3,
     "/factures/payees": 5,
     "/attestations": 4,
     "/alertes": 3,
