@@ -12,7 +12,6 @@ from waitress.server import create_server
 
 from core.dev.embedded import free_port
 from core.domain.roles import Role
-from core.platform.db.migrate import upgrade
 from core.processes.app import make_app
 from core.testing.portal import make_portal, record
 from plugins.cheque_import import plugin
@@ -42,12 +41,11 @@ FILE = "\n".join((
 
 
 @pytest.fixture
-def office(empty_database, redis, tmp_path):
+def office(database, redis, tmp_path):
     """A portal behind a real HTTP server, and the token of its régisseur."""
-    upgrade(empty_database.owner_url, [plugin.migrations().directory])
     port = free_port()
     portal = make_portal(
-        empty_database, tmp_path, plugins={"cheque_import": plugin}, toml=TOML,
+        database, tmp_path, plugins={"cheque_import": plugin}, toml=TOML,
         public_base_url=f"http://localhost:{port}",
     )  # fmt: skip
     portal.publish(

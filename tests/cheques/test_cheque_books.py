@@ -14,11 +14,9 @@ from core.books.entries import Chosen
 from core.journal.models import JournalEntry
 from core.payments.models import Payment
 from core.platform.clock import today
-from core.platform.db.migrate import upgrade
 from core.platform.outbox.models import OutboxRow
 from core.plugin import Means, UserError
 from core.testing.portal import make_portal, record
-from plugins.cheque_import import plugin
 from plugins.cheque_import.desk import Desk
 from plugins.cheque_import.intake import Intake
 from plugins.cheque_import.matching import Matching
@@ -28,9 +26,8 @@ from plugins.cheque_import.slips import Slips
 
 
 @pytest.fixture
-def portal(empty_database, redis, tmp_path):
-    upgrade(empty_database.owner_url, [plugin.migrations().directory])
-    made = make_portal(empty_database, tmp_path)
+def portal(database, redis, tmp_path):
+    made = make_portal(database, tmp_path)
     made.publish(
         record("2026-0001"), record("2026-0002", amount=1000),
         record("2026-0003", family="F002", amount=8000, debtor="MARTIN Léa"),

@@ -15,7 +15,6 @@ from core.dev.embedded import free_port
 from core.dev.mail_server import MailServer
 from core.dev.mailbox import Receiver, Store
 from core.domain.roles import Role
-from core.platform.db.migrate import upgrade
 from core.plugin import Means
 from core.testing.portal import make_portal, pages_of, record
 from plugins.cheque_import import plugin
@@ -38,12 +37,11 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def portal(empty_database, redis, tmp_path, store):
-    upgrade(empty_database.owner_url, [plugin.migrations().directory])
+def portal(database, redis, tmp_path, store):
     controller = MailServer(Receiver(store), hostname="127.0.0.1", port=free_port())
     controller.start()
     made = make_portal(
-        empty_database, tmp_path / "portal", plugins={"cheque_import": plugin}, toml=TOML,
+        database, tmp_path / "portal", plugins={"cheque_import": plugin}, toml=TOML,
         smtp_port=controller.port,
     )  # fmt: skip
     yield made

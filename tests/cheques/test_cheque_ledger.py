@@ -13,10 +13,8 @@ from sqlalchemy import select
 
 from core.invoices.models import Invoice
 from core.payments.models import Allocation, Credit, Payment
-from core.platform.db.migrate import upgrade
 from core.plugin import Means, UserError
 from core.testing.portal import make_portal, record
-from plugins.cheque_import import plugin
 from plugins.cheque_import.desk import Desk
 from plugins.cheque_import.intake import Intake
 from plugins.cheque_import.matching import Matching
@@ -26,9 +24,8 @@ from plugins.cheque_import.slips import Slips
 
 
 @pytest.fixture
-def portal(empty_database, redis, tmp_path):
-    upgrade(empty_database.owner_url, [plugin.migrations().directory])
-    made = make_portal(empty_database, tmp_path)
+def portal(database, redis, tmp_path):
+    made = make_portal(database, tmp_path)
     yield made
     made.runtime.close()
 

@@ -10,7 +10,6 @@ import pytest
 from cheque_fakes import HEADER, SETTINGS, line
 from sqlalchemy import text
 
-from core.platform.db.migrate import upgrade
 from core.plugin import Means, UserError
 from core.testing.portal import make_portal, record
 from plugins.cheque_import import plugin
@@ -28,10 +27,9 @@ account_key = "0123456789abcdef0123"
 
 
 @pytest.fixture
-def portal(empty_database, redis, tmp_path):
-    upgrade(empty_database.owner_url, [plugin.migrations().directory])
+def portal(database, redis, tmp_path):
     made = make_portal(
-        empty_database, tmp_path, plugins={"cheque_import": plugin}, toml=TOML
+        database, tmp_path, plugins={"cheque_import": plugin}, toml=TOML
     )  # fmt: skip
     yield made
     made.runtime.close()

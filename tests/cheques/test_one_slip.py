@@ -19,7 +19,6 @@ from core.books.period import Period
 from core.books.statements import labels
 from core.journal.models import EntryKind
 from core.platform.clock import today
-from core.platform.db.migrate import upgrade
 from core.platform.tabular.writing import Cents
 from core.plugin import UserError
 from core.testing.portal import make_portal, record
@@ -37,9 +36,8 @@ TOML = f'\n[plugins.cheque_import]\naccount_key = "{KEY}"\n'
 
 
 @pytest.fixture
-def portal(empty_database, redis, tmp_path):
-    upgrade(empty_database.owner_url, [plugin.migrations().directory])
-    made = make_portal(empty_database, tmp_path, plugins={"cheque_import": plugin}, toml=TOML)
+def portal(database, redis, tmp_path):
+    made = make_portal(database, tmp_path, plugins={"cheque_import": plugin}, toml=TOML)
     made.publish(
         *(record(f"A{number}", amount=20000) for number in range(3)),
         record("B1", family="F002", amount=20000, debtor="MARTIN Léa"),
