@@ -130,7 +130,13 @@ def read_towns(settings: Settings, extensions: Extensions) -> Registry:
 def sync_towns(owner_url: str, registry: Registry) -> None:
     """Write the towns that serve into the table that foreign keys point to."""
     engine = create_engine(owner_url)
-    with engine.begin() as connection:
+    write_town_rows(engine, registry)
+    engine.dispose()
+
+
+def write_town_rows(owner: Engine, registry: Registry) -> None:
+    """Do the same on an engine of the owner's that is there already."""
+    with owner.begin() as connection:
         for config in registry:
             connection.execute(
                 text(
@@ -139,7 +145,6 @@ def sync_towns(owner_url: str, registry: Registry) -> None:
                 ),
                 {"id": config.slug, "name": config.name},
             )
-    engine.dispose()
 
 
 @cache

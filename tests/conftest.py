@@ -66,6 +66,16 @@ def hashes_are_cheap() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def templates_are_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what templates were compiled to, for every process of this run: it outlasts many a test."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # The one that all workers have.
+    with mock.patch.dict(os.environ, PREAU_CACHE_DIR=str(folder / "templates")):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def papers_are_accessible(process_as_found: None, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Check each paper that this process prints, whichever test and plugin asks for it: PDF/UA-1.

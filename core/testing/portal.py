@@ -36,9 +36,9 @@ from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import load
 from core.processes.app import make_app
 from core.processes.consumers import all_consumers
-from core.runtime import Runtime, sync_towns
+from core.runtime import Runtime, write_town_rows
 from core.testing.fakes import TOWN, TOWNS, FakeBank, FakeClock, FakePay
-from core.testing.recycling import engine_on
+from core.testing.recycling import engine_on, owner_on
 from core.unit_of_work import UnitOfWork
 
 
@@ -197,7 +197,7 @@ def make_portal(
     )
     engine = engine_on(settings.database_url)
     runtime = Runtime(settings, extensions, clock=clock, engine=engine)
-    sync_towns(settings.owner_url, runtime.registry)
+    write_town_rows(owner_on(settings.owner_url), runtime.registry)
     return Portal(runtime, clock, plugin, folder, settings.owner_url)
 
 

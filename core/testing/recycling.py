@@ -6,11 +6,11 @@ import itertools
 from typing import Any, LiteralString
 
 import psycopg
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 
 from core.dev.embedded import SUPERUSER, Embedded
-from core.platform.db.rls import APP
+from core.platform.db.rls import APP, OWNER
 from core.platform.db.session import make_engine
 
 _numbers = itertools.count(1)
@@ -58,6 +58,13 @@ def engine_on(url: str) -> Engine:
     return _engines[url]
 
 
+def owner_on(url: str) -> Engine:
+    """The same for the owner of the tables, who works in no town."""
+    if url not in _engines:
+        _engines[url] = create_engine(url)
+    return _engines[url]
+
+
 class Stock:
     """Empty databases made from one template, for one test at a time each."""
 
@@ -97,6 +104,7 @@ class Stock:
 
     def _drop(self, name: str) -> None:
         self._connections.pop(name).close()
-        if engine := _engines.pop(self._servers.url(APP, name), None):
-            engine.dispose()
+        for role in (APP, OWNER):
+            if engine := _engines.pop(self._servers.url(role, name), None):
+                engine.dispose()
         self._servers.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -52,6 +52,7 @@ def make_bot_portal(
         data_dir=folder,
         public_base_url=public_url,
         smtp_port=9,
+        papers_ahead=False,  # Seconds of work after each publication that nobody reads.
     )
     clock, pay = FakeClock(), FakePay()
     plugins = {"email": email, "csv": csv, "fakepay": pay, "telegram_bot": plugin}

@@ -72,24 +72,20 @@ def telegram_database(servers, telegram_template) -> Iterator[str]:
 
 
 @pytest.fixture
-def bot_portal(servers, telegram_template, redis, tmp_path) -> Iterator[Callable[..., Portal]]:
+def bot_portal(database, redis, tmp_path) -> Iterator[Callable[..., Portal]]:
     """Makes the real portal: ``bot_portal(url_of_the_bot_api)``."""
     made: list[Portal] = []
-    redis.flushall()
-    servers.create_database("telegram_core", telegram_template)
 
     def make(
         url: str, *, username: str = "{slug}_bot", public_url: str = "http://localhost"
     ) -> Portal:
-        addresses = servers.addresses("telegram_core")
-        made.append(make_bot_portal(addresses, tmp_path, url, username, public_url))
+        made.append(make_bot_portal(database, tmp_path, url, username, public_url))
         return made[-1]
 
     yield make
     for portal in made:
         portal.runtime.close()
     package.plugin.bots.close()
-    servers.execute('DROP DATABASE "telegram_core" WITH (FORCE)')
 
 
 @dataclass
