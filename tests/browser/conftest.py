@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from visitor import PATIENCE, PHONE, READY, Demo, Visitor
 
-from core.cli.addresses import ENVIRONMENT
-from core.dev.embedded import free_port
+from tests.chromium import browser
+from tests.running import Running, left
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Demo:
-    folder = tmp_path_factory.mktemp("demo")
-    data, log = folder / "data", folder / "log"
-    ours = ("PREAU_", "PYTEST_", *ENVIRONMENT)
-    bare = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-    port = free_port()
-    command = [sys.executable, "-P", "-m", "core.cli.main", "run"]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [*command, "--data-dir", str(data), "--port", str(port)],
-            env=bare, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+def demo(tmp_path_factory) -> Iterator[Demo]:
+    """The demonstration; killed outright at the end, it leaves nothing behind."""
+    # Papers that nobody reads would be made whenever the machine has a moment.
+    run = Running(tmp_path_factory.mktemp("demo") / "data", PREAU_PAPERS_AHEAD="false")
     try:
-        deadline = time.monotonic() + READY
-        while "is ready" not in log.read_text("utf-8", errors="replace"):
-            assert process.poll() is None, log.read_text("utf-8", errors="replace")[-4000:]
-            assert time.monotonic() < deadline, log.read_text("utf-8", errors="replace")[-4000:]
-            time.sleep(0.3)
-        environment = json.loads((data / "run.json").read_text("utf-8"))["environment"]
-        codes = json.loads((data / "demo-codes.json").read_text("utf-8"))
-        agents = json.loads((data / "demo-agents.json").read_text("utf-8"))
+        run.said("is ready", READY)
+        environment = run.state()["environment"]
+        codes = json.loads((run.data_dir / "demo-codes.json").read_text("utf-8"))
+        agents = json.loads((run.data_dir / "demo-agents.json").read_text("utf-8"))
         yield Demo(
             url=environment["PREAU_PUBLIC_BASE_URL"],
             mailbox=environment["MAILBOX_URL"],
@@ -53,23 +38,16 @@ def demo(tmp_path_factory) -> Demo:
             agents=agents,
         )
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+        started = run.family()
+        run.end(signal.SIGKILL)
+    assert len(started) > 8
+    assert left(started) == []
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Browser:
-    """Closed with the file: Playwright's loop runs until then, and others want to run theirs."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert path, "chromium is missing: make test installs it"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                  "--disable-background-networking", "--disable-component-update"],
-        )  # fmt: skip
-        yield browser
-        browser.close()
+def chromium() -> Iterator[Browser]:
+    with browser() as chromium:
+        yield chromium
 
 
 @pytest.fixture
