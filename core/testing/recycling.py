@@ -1,4 +1,4 @@
-"""Databases that one test after another works in: emptying one takes a tenth of making one."""
+"""Databases that one test after another works in: emptying one takes a hundredth of making one."""
 
 from __future__ import annotations
 
@@ -26,25 +26,15 @@ _END_SESSIONS: LiteralString = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'
 """
-# As a replica, PostgreSQL fires neither triggers nor the checks of foreign keys.
-_EMPTY: LiteralString = r"""
-DO $$
-DECLARE it record; filled boolean;
-BEGIN
-    SET LOCAL session_replication_role = replica;
-    FOR it IN SELECT oid::regclass AS name FROM pg_class
-        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
-            AND relname NOT LIKE 'alembic\_version%'
-    LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', it.name) INTO filled;
-        IF filled THEN EXECUTE format('DELETE FROM %s', it.name); END IF;
-    END LOOP;
-    FOR it IN SELECT sequencename AS name FROM pg_sequences
-        WHERE schemaname = 'public' AND last_value IS NOT NULL
-    LOOP
-        EXECUTE format('ALTER SEQUENCE public.%I RESTART', it.name);
-    END LOOP;
-END $$
+_TABLES: LiteralString = r"""
+SELECT oid::regclass::text FROM pg_class
+WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+    AND relname NOT LIKE 'alembic\_version%'
+"""
+# Not ALTER SEQUENCE: that makes a file anew, and all connections forget what they prepared.
+_FIRST_NUMBERS: LiteralString = """
+SELECT setval(seqrelid, seqstart, false) FROM pg_sequence
+WHERE pg_sequence_last_value(seqrelid) IS NOT NULL
 """
 
 
@@ -74,6 +64,8 @@ class Stock:
         self._free: list[str] = []
         self._connections: dict[str, psycopg.Connection[Any]] = {}
         self._shapes: dict[str, Any] = {}
+        self._filled: dict[str, str] = {}
+        """Which tables hold a row, asked as one statement, which is prepared once."""
 
     def take(self) -> str:
         """Name of a database with the template's schema and no row."""
@@ -85,6 +77,11 @@ class Stock:
         connection = psycopg.connect(url.render_as_string(hide_password=False), autocommit=True)
         self._connections[name] = connection
         self._shapes[name] = connection.execute(_SHAPE).fetchall()
+        tables = [table for (table,) in connection.execute(_TABLES)]
+        held = ", ".join(f"CASE WHEN EXISTS (SELECT FROM {it}) THEN '{it}' END" for it in tables)
+        self._filled[name] = f"SELECT unnest(array_remove(ARRAY[{held}], NULL))"
+        # As a replica, PostgreSQL fires neither triggers nor the checks of foreign keys.
+        connection.execute("SET session_replication_role = replica")
         return name
 
     def give_back(self, name: str) -> None:
@@ -92,7 +89,10 @@ class Stock:
         connection = self._connections[name]
         connection.execute(_END_SESSIONS)
         if connection.execute(_SHAPE).fetchall() == self._shapes[name]:
-            connection.execute(_EMPTY)
+            filled = connection.execute(self._filled[name].encode(), prepare=True).fetchall()
+            for (table,) in filled:
+                connection.execute(f"DELETE FROM {table}".encode())
+            connection.execute(_FIRST_NUMBERS)
             self._free.append(name)
         else:
             self._drop(name)
