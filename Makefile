@@ -106,7 +106,7 @@ $(VENV)/.run: requirements/run.txt requirements/demo.txt setup.cfg pyproject.tom
 	@$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+$(VENV)/.dev: requirements/dev.txt requirements/objects.txt $(VENV)/.run
 	@echo "Installing the tests' tools"
 	@$(PIP) install -r requirements/dev.txt
 	@touch $@

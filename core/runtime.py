@@ -18,6 +18,7 @@ from core.api.plugin import Plugin
 from core.platform.clock import SystemClock
 from core.platform.db.session import guests_of, leave_connections, make_engine, make_session_factory
 from core.platform.db.standby import Standby
+from core.platform.documents.objects import open_store
 from core.platform.plugins.cache import PluginCache
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import Settings, get_settings
@@ -55,6 +56,7 @@ class Runtime:
         )
         self.clock = clock or SystemClock()
         self.answers = PluginCache()
+        self.objects = open_store(settings)
         self._shared = SharedServices(
             settings,
             extensions,
@@ -62,6 +64,7 @@ class Runtime:
             Throttle(self.redis),
             self.answers,
             guests_of(self.engine),
+            self.objects,
         )
 
     def config(self, slug: str) -> TenantConfig:

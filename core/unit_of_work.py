@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 import core.rooms  # noqa: F401 - completes the tables' metadata in whatever process works for a town
 from core.agents.service import Agents
 from core.api.context import Clock, TenantContext, TownInfo
-from core.api.errors import UserError
+from core.api.errors import RetryableError, UserError
 from core.api.plugin import HealthCheck, Plugin
 from core.api.web import Audience, MenuEntry, TodoEntry
 from core.books.accounts import Accounts
@@ -41,11 +41,13 @@ from core.imports.records import RecordImports
 from core.imports.service import Imports
 from core.imports.uploads import Uploads
 from core.invoices.bills import Bills
+from core.invoices.files import Files as DocumentFiles
 from core.invoices.handling import Billing
 from core.invoices.handovers import Handovers
 from core.invoices.lists import InvoiceList
 from core.invoices.papers import InvoicePapers, PapersAhead
 from core.invoices.service import Invoices
+from core.invoices.sweeping import sweep
 from core.journal.service import Journal
 from core.messages.alerts import Alerts
 from core.messages.kinds import Kinds
@@ -54,7 +56,7 @@ from core.messages.service import EMAIL, Notifications
 from core.news.service import NewsDesk
 from core.overview.charts import Charts
 from core.overview.figures import Figures
-from core.overview.health import Health
+from core.overview.health import Health, PapersState
 from core.overview.search import Search
 from core.overview.subjects import Subjects
 from core.payments.attempts import Attempts
@@ -69,6 +71,7 @@ from core.platform.audit.service import Audit
 from core.platform.audit.trail import Trail
 from core.platform.db.session import guest_session, held, mark_foreign, restore
 from core.platform.documents.kept import Documents
+from core.platform.documents.objects import ObjectStore, StoreAwayError
 from core.platform.i18n import gettext as _
 from core.platform.interruption import errors_only
 from core.platform.outbox.dead import DeadEffects
@@ -119,6 +122,8 @@ class SharedServices:
     answers: PluginCache
     guests: Engine
     """Connections for contained plugin code."""
+    objects: ObjectStore | None = None
+    """Store of finished papers; None: they are in the database."""
 
 
 class UnitOfWork:
@@ -361,7 +366,27 @@ class UnitOfWork:
     @cached_property
     def documents(self) -> Documents:
         """Papers."""
-        return Documents(self.session, self.config, self.bills.url)
+        return Documents(self.session, self.config, self.bills.url, self.document_files)
+
+    @cached_property
+    def document_files(self) -> DocumentFiles:
+        """Finished files, wherever they are kept."""
+        return DocumentFiles(self.session, self.config.slug, self._shared.objects)
+
+    def sweep_documents(self) -> int:
+        """Remove what no row names from the object store; the number of files removed.
+
+        Raises:
+            NotOverError: files are being written now.
+        """
+        if self._shared.objects is None:
+            return 0
+        try:
+            return sweep(
+                self.session, self.config.slug, self._shared.objects, self.clock.now()
+            )
+        except StoreAwayError as error:
+            raise RetryableError(f"the object store does not answer: {error}") from error
 
     @cached_property
     def bills(self) -> Bills:
@@ -401,6 +426,7 @@ class UnitOfWork:
             outbox=self.outbox,
             audit=self.audit,
             choices=self.selection,
+            files=self.document_files,
         )
 
     @cached_property
@@ -537,6 +563,7 @@ class UnitOfWork:
             self.config,
             self.clock,
             documents=self.documents,
+            files=self.document_files,
             events=self.events,
             audit=self.audit,
         )
@@ -792,7 +819,19 @@ class UnitOfWork:
             channels=lambda: self.channels,
             providers=lambda: self.providers,
             checks=self.health_checks,
+            papers=self.papers_state,
         )
+
+    def papers_state(self) -> PapersState | None:
+        """State of the papers of an object store; None where they are in the database."""
+        if self._shared.objects is None:
+            return None
+        try:
+            self._shared.objects.check()
+            problem = ""
+        except StoreAwayError as error:
+            problem = str(error)
+        return PapersState(problem, self.document_files.places().in_database)
 
     @cached_property
     def files(self) -> Files:

@@ -19,7 +19,7 @@ from hypothesis import settings
 from core.platform.documents.pdf import _Typesetter
 
 HERE = Path(__file__).parent
-pytest_plugins = ["core.testing.database", "core.testing.portal"]
+pytest_plugins = ["core.testing.database", "core.testing.portal", "core.testing.seaweed"]
 
 # A test leaves little garbage beside all that is loaded, which need not be gone through each time.
 gc.set_threshold(100_000, 50, 50)

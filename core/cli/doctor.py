@@ -22,6 +22,7 @@ from core.cli.plugins import health
 from core.cli.towns import mail_trouble
 from core.messages.email.smtp import dial
 from core.platform.db.migrate import OLDEST_POSTGRESQL
+from core.platform.documents.objects import StoreAwayError
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.plugins.discovery import discovered
 from core.platform.settings import Settings, get_settings, unknown_variables
@@ -227,6 +228,40 @@ def check_mails(_settings: Settings) -> Iterator[Finding]:
         runtime.close()
 
 
+def check_documents(settings: Settings) -> Iterator[Finding]:
+    """The object store takes and gives papers, where one is set; else none is missing it."""
+    runtime = get_runtime()
+    try:
+        found = []
+        for config in runtime.registry:
+            with runtime.unit_of_work(config.slug, actor="doctor") as town:
+                found.append((config.slug, town.document_files.places()))
+    finally:
+        runtime.close()
+    if runtime.objects is None:
+        lacking = [slug for slug, places in found if places.in_store]
+        if lacking:
+            yield bad(f"PREAU_DOCUMENTS_URL is not set, and papers are there: {', '.join(lacking)}")
+        else:
+            yield good("Papers are in PostgreSQL")
+        return
+    where = f"Object store {settings.documents_url}"
+    if settings.documents_endpoint.startswith("http://"):
+        yield doubtful(f"{where}: papers travel in clear (PREAU_DOCUMENTS_ENDPOINT)")
+    try:
+        runtime.objects.check()
+    except StoreAwayError as error:
+        yield bad(f"{where}: {error}")
+        return
+    yield good(f"{where} takes and gives papers")
+    for slug, places in found:
+        if places.in_database:
+            yield doubtful(
+                f"{slug}: {places.in_database} papers are in the database still:"
+                f" preau documents move --tenant {slug}"
+            )
+
+
 def check_plugins(_settings: Settings) -> Iterator[Finding]:
     """Report what the plugins say about each town."""
     try:
@@ -253,6 +288,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_smtp,
     check_towns,
     check_mails,
+    check_documents,
     check_plugins,
 )
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "database": "core.cli.database:database",
     "demo": "core.cli.demo:demo",
     "doctor": "core.cli.doctor:doctor",
+    "documents": "core.cli.documents:documents",
     "families": "core.cli.families:families",
     "invoices": "core.cli.invoices:invoices",
     "mail": "core.cli.mail:mail",

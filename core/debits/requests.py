@@ -6,7 +6,6 @@ account, and nothing of one is kept.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -21,7 +20,7 @@ from core.api.messages import Document as FinishedDocument
 from core.debits.models import DebitOffer, DebitRequest, RequestState
 from core.domain.creditor_identifiers import is_creditor_identifier
 from core.families.models import Family
-from core.invoices.models import Document
+from core.invoices.files import Files
 from core.platform.audit.service import Audit
 from core.platform.clock import today
 from core.platform.documents.kept import Documents
@@ -49,6 +48,7 @@ class DebitRequests:
         clock: Clock,
         *,
         documents: Documents,
+        files: Files,
         events: Events,
         audit: Audit,
     ) -> None:
@@ -57,6 +57,7 @@ class DebitRequests:
         self._tenant = town.slug
         self._clock = clock
         self._documents = documents
+        self._files = files
         self._events = events
         self._audit = audit
 
@@ -133,16 +134,8 @@ class DebitRequests:
             raise UserError(_("Ce formulaire n’est pas un PDF."))
         if len(content) > MAX_FORM_BYTES:
             raise UserError(_("Ce formulaire est trop lourd : deux mégaoctets au plus."))
-        document = Document(
-            tenant_id=self._tenant,
-            name=f"mandat-{regie.lower()}.pdf",
-            media_type="application/pdf",
-            content=content,
-            sha256=hashlib.sha256(content).hexdigest(),
-        )
-        self._session.add(document)
-        self._session.flush()
-        self._set_document(regie, document.id)
+        filed = self._files.add(f"mandat-{regie.lower()}.pdf", "application/pdf", content)
+        self._set_document(regie, filed.id)
 
     def remove_form(self, regie: str) -> None:
         """Print the portal's form again.

@@ -35,7 +35,7 @@ from core.imports import reading, soundness, stored
 from core.imports.fingerprints import fingerprint
 from core.imports.models import ImportBatch
 from core.imports.stored import Staged
-from core.invoices.models import Document
+from core.invoices.files import Files
 from core.platform.audit.service import Audit
 from core.platform.errors import ImportRefusedError, NotFoundError
 from core.platform.i18n import gettext as _
@@ -132,7 +132,9 @@ class Imports:
         outbox: Outbox,
         audit: Audit,
         choices: ProviderSelection,
+        files: Files,
     ) -> None:
+        self._files = files
         self._session = session
         self._town = town
         self._tenant = town.slug
@@ -143,6 +145,7 @@ class Imports:
         self._online: dict[str, ProviderChoice | None] = {}
         """The ways to pay online by régie, while a file is read."""
         self._ours = False
+        self._for_good = True
         self._at_once_seconds: float | None = None
 
     def run(
@@ -168,7 +171,7 @@ class Imports:
         report = ImportReport()
         names: Sequence[Any] = ()
         # Asked once, and before anything is read or held: a plugin may take its time.
-        self._ours = ours
+        self._ours, self._for_good = ours, not dry_run
         self._online = self._choices.of(list(self._town.file.regies))
         with self._session.begin_nested() as attempt:
             for statement in _statements("staging"):
@@ -392,18 +395,10 @@ class Imports:
         document_id, digest = None, ""
         if record.document is not None:
             content = reading.document(source, record.document)
-            digest = hashlib.sha256(content).hexdigest()
-            document = Document(
-                tenant_id=self._tenant,
-                name=record.document.name,
-                media_type="application/pdf",
-                content=content,
-                sha256=digest,
+            filed = self._files.add(
+                record.document.name, "application/pdf", content, for_good=self._for_good
             )
-            self._session.add(document)
-            self._session.flush()
-            document_id = document.id
-            self._session.expunge(document)  # Not to hold every PDF of the file in memory.
+            document_id, digest = filed.id, filed.sha256
         former = [
             fingerprint(replace(record, number=number), digest) for number in record.former_numbers
         ]

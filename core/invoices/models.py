@@ -44,15 +44,28 @@ class InvoiceState(StrEnum):
 
 
 class Document(TenantScoped, Base):
-    """A finished file. In the database, so that every web machine has it and a backup is whole."""
+    """A finished file: its content is here, or in the object store under town and SHA-256."""
 
     __tablename__ = "document"
+    __table_args__ = (Index(None, "tenant_id", "sha256"),)
 
     name: Mapped[str]
     media_type: Mapped[str]
-    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    content: Mapped[bytes | None] = mapped_column(
+        LargeBinary, deferred=True, comment="none: it is in the object store"
+    )
     sha256: Mapped[str]
     created_at: Mapped[CreatedAt]
+
+
+class DocumentOrphan(TenantScoped, Base):
+    """A file of the object store that no row names, since it was first seen so."""
+
+    __tablename__ = "document_orphan"
+    __table_args__ = (UniqueConstraint("tenant_id", "sha256"),)
+
+    sha256: Mapped[str]
+    seen_at: Mapped[Moment]
 
 
 class InvoicePaper(TenantScoped, Base):

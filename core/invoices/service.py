@@ -642,22 +642,30 @@ class Invoices:
 
     def sheet_to_print(self, invoice_id: int) -> InvoiceSheet | None:
         """All that the invoice's paper says, if we print it: None where its source did."""
-        found = self.sheet(invoice_id)
-        return found if isinstance(found, InvoiceSheet) else None
+        invoice = self._shown(invoice_id)
+        # The source's own is not read to be thrown away: it may be in another machine's store.
+        return None if invoice is None or invoice.document_id else self._sheet(invoice)
 
     def sheet(self, invoice_id: int) -> InvoiceSheet | FinishedDocument | None:
         """All that the invoice says, or the PDF that its source gave. None if not published."""
-        invoice = self._session.get(
-            Invoice, (self._tenant, invoice_id), populate_existing=True
-        )
-        if invoice is None or invoice.state not in SHOWN:
+        invoice = self._shown(invoice_id)
+        if invoice is None:
             return None
         if invoice.document_id is not None:
             return self._documents.kept(invoice.document_id)
-        info = self.get(invoice_id)
+        return self._sheet(invoice)
+
+    def _shown(self, invoice_id: int) -> Invoice | None:
+        invoice = self._session.get(
+            Invoice, (self._tenant, invoice_id), populate_existing=True
+        )
+        return invoice if invoice is not None and invoice.state in SHOWN else None
+
+    def _sheet(self, invoice: Invoice) -> InvoiceSheet | None:
+        info = self.get(invoice.id)
         if info is None:
             return None
-        return self._documents.invoice_sheet(invoice, info, self.lines(invoice_id))
+        return self._documents.invoice_sheet(invoice, info, self.lines(invoice.id))
 
     def ids_to_print(self, batch_id: int) -> Sequence[int]:
         """The published invoices of an import, by the families' codes, as envelopes are sorted."""

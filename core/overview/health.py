@@ -89,6 +89,15 @@ class PluginState:
     problem: str
 
 
+@dataclass(frozen=True, slots=True)
+class PapersState:
+    """Store of finished papers; `problem` is empty when it takes and gives them."""
+
+    problem: str
+    in_database: int
+    """Papers that are in the database still: moved never, or written while the store was away."""
+
+
 class Health:
     """The health of one town."""
 
@@ -101,6 +110,7 @@ class Health:
         channels: Callable[[], Mapping[str, HeldChannel]],
         providers: Callable[[], Mapping[str, PaymentProvider]],
         checks: Callable[[], Sequence[tuple[str, HealthCheck]]],
+        papers: Callable[[], PapersState | None],
     ) -> None:
         self._session = session
         self._tenant = tenant
@@ -108,6 +118,7 @@ class Health:
         self._channels = channels
         self._providers = providers
         self._checks = checks
+        self._papers = papers
 
     def queue(self) -> Queue:
         """The town's outbox."""
@@ -202,6 +213,10 @@ class Health:
             )
             for key in [*labels, *sorted(watched.keys() - labels.keys())]
         ]
+
+    def papers(self) -> PapersState | None:
+        """The store of finished papers, asked now; None where they are in the database."""
+        return self._papers()
 
     def plugins(self) -> list[PluginState]:
         """Ask each plugin its own questions, for `CHECK_TIMEOUT_SECONDS` each."""

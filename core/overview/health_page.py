@@ -19,6 +19,7 @@ def health(request: Request) -> dict[str, Any]:
         "channels": state.channels(),
         "mail_troubles": state.mail_troubles(),
         "providers": state.providers(),
+        "papers": state.papers(),
         "plugins": state.plugins(),
         "now": request.ctx.clock.now(),
     }

@@ -72,5 +72,21 @@ class TooManyMailsError(UserError):
         )
 
 
+class PaperAwayError(UserError):
+    """A paper cannot be read now: its store does not answer. It is there all the same."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Ce document n’est pas accessible pour le moment. Réessayez dans quelques minutes.")
+        )
+
+
+class PaperLostError(UserError):
+    """A paper is not where it was kept, or is damaged: waiting does not help."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Ce document n’a pas été retrouvé. Demandez-le à la régie."))
+
+
 class ImportRefusedError(UserError):
     """An import or its undoing is not possible as a whole."""

@@ -104,6 +104,27 @@ class Settings(BaseSettings):
     """False to make an invoice's PDF only when a family asks for it first, never ahead in idle time
     after a publication."""
 
+    documents_url: str = ""
+    """Object store (S3) for finished papers: ``s3://bucket`` or ``s3://bucket/folder``.
+
+    Empty: in PostgreSQL, as is right for most. It wants ``pip install preau[objects]``.
+    """
+
+    documents_endpoint: str = ""
+    """Address of the store: ``https://…``; empty: Amazon's."""
+
+    documents_region: str = "us-east-1"
+    """Region that requests are signed for; most other stores take any."""
+
+    documents_key_id: str = ""
+    """Name of the access key; empty: that of the machine's role."""
+
+    documents_secret: str = Field(default="", repr=False)
+    """Secret of `documents_key_id`."""
+
+    documents_encryption: Literal["", "AES256", "aws:kms"] = ""
+    """Encryption at rest to ask for with each paper; empty: that which the bucket has by itself."""
+
     smtp_host: str = "localhost"
     """The server that takes outgoing mail."""
 
@@ -143,6 +164,22 @@ class Settings(BaseSettings):
     def _no_slash(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError("has to start with https:// (or http:// in development)")
+        return value.rstrip("/")
+
+    @field_validator("documents_url")
+    @classmethod
+    def _a_bucket(cls, value: str) -> str:
+        if value and not value.removeprefix("s3://").strip("/"):
+            raise ValueError("names no bucket: s3://bucket or s3://bucket/folder")
+        if value and not value.startswith("s3://"):
+            raise ValueError("has to start with s3://")
+        return value
+
+    @field_validator("documents_endpoint")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("has to start with https:// (or http:// inside a network)")
         return value.rstrip("/")
 
     _leaves = field_validator("mail_from", "mail_returns")(configured)

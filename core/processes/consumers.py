@@ -30,7 +30,7 @@ from core.domain.sessions import ABSOLUTE_END
 from core.imports import service as imports
 from core.imports import uploads
 from core.imports.upload_models import Upload, UploadPart
-from core.invoices import papers
+from core.invoices import papers, sweeping
 from core.invoices.models import Invoice, InvoiceState
 from core.messages import service as notifications
 from core.overview import charts
@@ -265,6 +265,10 @@ def _housekeeping(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
     uow.charts.redraw_all()
 
 
+def _sweep(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
+    uow.sweep_documents()
+
+
 def _redraw(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     uow.charts.redraw(payload["language"])
 
@@ -307,6 +311,7 @@ OWN = (
     _own(attempts.POLL, _poll, Effect.EXTERNAL, attempts=10_000),
     _own(HOUSEKEEPING, _housekeeping),
     _own(papers.AHEAD, _papers_ahead, lease=timedelta(minutes=10), attempts=3),
+    _own(sweeping.SWEEP, _sweep, lease=timedelta(minutes=30)),
     _own(charts.REDRAW, _redraw, lease=timedelta(minutes=10), attempts=3),
     _own("payment.watch", _watch_again),
 )
@@ -316,6 +321,7 @@ OWN_SCHEDULE = (
     Periodic("retention", timedelta(days=1), personal_data.RETENTION),
     # Every hour, for a day's work: beat may have been down in the morning.
     Periodic("reminders", timedelta(hours=1), reminders.DAILY),
+    Periodic("documents-sweep", timedelta(days=7), sweeping.SWEEP),
     Periodic("payment-watch", timedelta(hours=1), "payment.watch"),
 )
 

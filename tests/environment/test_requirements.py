@@ -44,6 +44,11 @@ def helping() -> set[str]:
     return required("options.extras_require", "demo")
 
 
+def storing() -> set[str]:
+    """What an installation with an object store needs besides."""
+    return required("options.extras_require", "objects")
+
+
 def pins(file: str) -> set[str]:
     lines = (HOUSE / "requirements" / file).read_text("utf-8").splitlines()
     found = [line for line in lines if line and not line.startswith(("#", "-r"))]
@@ -69,7 +74,7 @@ def imported(*, serving: bool = False) -> set[str]:
     return {name(distribution) for module in modules for distribution in known.get(module, ())}
 
 
-@pytest.mark.parametrize("requirement", sorted((required() | helping()) - NOT_IMPORTED.keys()))
+@pytest.mark.parametrize("requirement", sorted((required() | helping() | storing()) - NOT_IMPORTED.keys()))
 def test_what_is_installed_to_serve_serves(requirement):
     assert requirement in imported(), "pip install -r requirements/dev.txt, or nothing imports it"
 
@@ -77,6 +82,11 @@ def test_what_is_installed_to_serve_serves(requirement):
 def test_each_is_pinned():
     assert required() <= pins("run.txt")
     assert helping() <= pins("demo.txt")
+    assert storing() <= pins("objects.txt")
+
+
+def test_a_village_installs_no_client_of_an_object_store():
+    assert not storing() & (required() | helping() | pins("run.txt") | pins("demo.txt"))
 
 
 def test_production_carries_no_server_of_its_own():

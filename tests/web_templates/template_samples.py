@@ -689,6 +689,9 @@ def samples() -> list[Sample]:
         Sample("404", "errors/404", {}, VISITOR),
         Sample("404-nowhere", "errors/404", {}, VISITOR, town=None),
         Sample("429", "errors/429", {"message": "Trop d’essais. Merci de patienter 30 secondes."}, VISITOR),
+        Sample(
+            "paper-away", "errors/paper", {"message": "Ce document n’est pas accessible pour le moment. Réessayez dans quelques minutes.", "is_away": True, "office": False}, VISITOR
+        ),
         Sample("500", "errors/500", {"incident": "0f3a9c"}, VISITOR),
         Sample("503", "errors/503", {"retry_after": None}, VISITOR),
         Sample("503-soon", "errors/503", {"retry_after": 5}, VISITOR, town=None),

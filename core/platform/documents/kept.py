@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from datetime import date
-from functools import cache
+from typing import Protocol
 
-from sqlalchemy import Select, bindparam, func, or_, select, update
+import structlog
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.api.context import InvoiceInfo
@@ -16,7 +16,7 @@ from core.api.messages import Document as FinishedDocument
 from core.domain.figures import Report
 from core.families.models import Family
 from core.invoices.lines import LineInfo
-from core.invoices.models import Document, Invoice
+from core.invoices.models import Invoice
 from core.payments.models import Allocation, Credit, Payment, in_same_visit
 from core.platform import i18n
 from core.platform.clock import today
@@ -34,28 +34,55 @@ from core.platform.documents.sheets import (
     Reversal,
     Together,
 )
+from core.platform.errors import PaperLostError
 from core.platform.i18n import gettext as _
 from core.platform.tenancy.config import TenantConfig
 
 _LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
 
 
-@cache
-def _kept() -> Select[str, str, bytes]:
-    # The columns, not the object: its content is read apart, for lists that show no paper.
-    return select(Document.name, Document.media_type, Document.content).where(
-        Document.tenant_id == bindparam("tenant"), Document.id == bindparam("document")
-    )
+log = structlog.get_logger(__name__)
+
+
+class Filed(Protocol):
+    """A file that was kept."""
+
+    @property
+    def id(self) -> int:
+        """Number of its row."""
+        ...
+
+
+class Files(Protocol):
+    """The finished files of a town: `core.invoices.files`."""
+
+    def add(self, name: str, media_type: str, content: bytes) -> Filed:
+        """Keep a file."""
+        ...
+
+    def get(self, document_id: int) -> FinishedDocument:
+        """A file as it was kept.
+
+        Raises:
+            PaperAwayError: it cannot be read now.
+            PaperLostError: it is not there.
+        """
+        ...
 
 
 class Documents:
     """The papers of one town."""
 
     def __init__(
-        self, session: Session, town: TenantConfig, bill_url: Callable[[int], str]
+        self,
+        session: Session,
+        town: TenantConfig,
+        bill_url: Callable[[int], str],
+        files: Files,
     ) -> None:
         """`bill_url` gives the address that a paper bill carries, by the invoice's id."""
         self._session = session
+        self._files = files
         self._town = town
         self._tenant = town.slug
         self._bill_url = bill_url
@@ -171,14 +198,22 @@ class Documents:
         return render_report(self.letterhead(), report, month, language)
 
     def kept(self, document_id: int) -> FinishedDocument:
-        """A paper as it was kept."""
-        values = {"tenant": self._tenant, "document": document_id}
-        return FinishedDocument(*self._session.execute(_kept(), values).one())
+        """A paper as it was kept.
+
+        Raises:
+            PaperAwayError: it cannot be read now.
+            PaperLostError: it is not there.
+        """
+        return self._files.get(document_id)
 
     def receipt(self, payment: Payment) -> FinishedDocument:
         """The receipt of a settled payment: kept as first given, and marked once it came back."""
         if payment.receipt_id is not None and payment.reversed_at is None:
-            return self.kept(payment.receipt_id)
+            try:
+                return self.kept(payment.receipt_id)
+            except PaperLostError:
+                # All that it said is in the database: it is given, and kept, once more.
+                log.warning("documents.receipt_made_again", payment=payment.id)
         finished = render_receipt(self._receipt_sheet(payment))
         if payment.reversed_at is None:
             self._keep(payment, finished)
@@ -262,15 +297,7 @@ class Documents:
         return {row.invoice_id: row.left for row in rows}
 
     def _keep(self, payment: Payment, finished: FinishedDocument) -> None:
-        document = Document(
-            tenant_id=self._tenant,
-            name=finished.name,
-            media_type=finished.media_type,
-            content=finished.content,
-            sha256=hashlib.sha256(finished.content).hexdigest(),
-        )
-        self._session.add(document)
-        self._session.flush()
+        document = self._files.add(finished.name, finished.media_type, finished.content)
         # Two first readers at once each render the same bytes; the later one is kept.
         self._session.execute(
             update(Payment)

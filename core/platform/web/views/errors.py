@@ -21,7 +21,12 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from core.api.errors import UserError
 from core.platform.db.outage import is_outage, is_read_only
-from core.platform.errors import NotFoundError, ThrottledError
+from core.platform.errors import (
+    NotFoundError,
+    PaperAwayError,
+    PaperLostError,
+    ThrottledError,
+)
 from core.platform.i18n import gettext as _
 from core.platform.web.security import ask_nothing, asks_for_agent, at_work, note_sign_in
 
@@ -84,6 +89,17 @@ def throttled(error: ThrottledError, request: Request) -> dict[str, Any]:
     request.response.status_int = 429
     request.response.headers["Retry-After"] = str(error.seconds)
     return {"message": error.message}
+
+
+@exception_view_config(PaperAwayError, renderer=f"{TEMPLATES}/paper.jinja2")
+@exception_view_config(PaperLostError, renderer=f"{TEMPLATES}/paper.jinja2")
+def no_paper(error: PaperAwayError | PaperLostError, request: Request) -> dict[str, Any]:
+    """Instead of a paper: that it cannot be shown, and what to do."""
+    is_away = isinstance(error, PaperAwayError)
+    request.response.status_int = 503 if is_away else 500
+    if is_away:
+        request.response.headers["Retry-After"] = "60"
+    return {"message": error.message, "is_away": is_away, "office": at_work(request)}
 
 
 @exception_view_config(UserError)
