@@ -14,6 +14,7 @@ from unittest import mock
 
 import page
 import pytest
+import structlog
 from hypothesis import settings
 
 from core.platform.documents.pdf import _Typesetter
@@ -27,6 +28,16 @@ gc.set_threshold(100_000, 50, 50)
 settings.register_profile("preau", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile("preau")
+# By itself structlog draws the local variables of every frame of a fault, which takes seconds.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 
 
 KEPT = {

@@ -527,6 +527,18 @@ class Outbox(Protocol):
         """
         ...
 
+    def take_along(self, topic: str, limit: int) -> Sequence[dict[str, Any]]:
+        """Take over other effects of `topic` that are due and wait for their first try.
+
+        For a consumer that does many at once cheaper than one by one. They are over with the
+        transaction, which has to do them or to ask for what will: rolled back, they wait as before.
+
+        Returns:
+            Their payloads, `limit` at most, those that have waited longest first; those that
+            another worker has at hand are left out.
+        """
+        ...
+
 
 class Messages(Protocol):
     """Messages of a plugin's own kinds (hook `message_kinds`) to families."""

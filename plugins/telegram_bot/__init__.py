@@ -31,7 +31,7 @@ from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.channel import TelegramChannel
 from plugins.telegram_bot.conversation import own_skills
 from plugins.telegram_bot.courier import Courier
-from plugins.telegram_bot.inbox import UPDATE, UPDATES
+from plugins.telegram_bot.inbox import ALONE, UPDATE, UPDATES, gather
 from plugins.telegram_bot.settings import TelegramSettings
 from plugins.telegram_bot.skills import Skills
 from plugins.telegram_bot.views import Pages
@@ -90,7 +90,8 @@ class TelegramBot(Plugin[TelegramSettings]):
         return [
             # An update is written down before Telegram is told so. Answered again after a crash of
             # the database, it gets the same answer: nobody has to wait for the disk.
-            Consumer(UPDATE, self._answer, Effect.EXTERNAL, attempts=6, durable=False),
+            Consumer(UPDATE, self._answer_or_gather, Effect.EXTERNAL, attempts=6, durable=False),
+            Consumer(ALONE, self._answer, Effect.EXTERNAL, attempts=6, durable=False),
             Consumer(UPDATES, self._answer_together, Effect.EXTERNAL, durable=False),
             Consumer(work.REFRESH, self._refresh, Effect.EXTERNAL),
             Consumer(work.SWEEP, work.sweep, Effect.DATABASE),
@@ -147,6 +148,10 @@ class TelegramBot(Plugin[TelegramSettings]):
 
     def _answer(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
         work.answer(ctx, self.courier(ctx), payload, self.skills(ctx))
+
+    def _answer_or_gather(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
+        if not gather(ctx, payload):
+            self._answer(ctx, payload)
 
     def _answer_together(self, ctx: TenantContext, payload: dict[str, Any]) -> None:
         together.answer(ctx, self.courier(ctx), payload, self.skills(ctx))

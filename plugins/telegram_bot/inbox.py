@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -16,7 +17,10 @@ UPDATE = "telegram_bot.update"
 """The outbox topic of updates that came in."""
 
 UPDATES = "telegram_bot.updates"
-"""The outbox topic of several updates that came in at once."""
+"""The outbox topic of several updates that came in at once, or that waited for a worker."""
+
+ALONE = "telegram_bot.update_alone"
+"""The outbox topic of updates that are answered one by one, whatever else waits."""
 
 TOGETHER = 50
 """Updates of one row of `UPDATES`: they are answered together."""
@@ -60,9 +64,27 @@ class Inbox:
         return incoming
 
 
-def write(ctx: TenantContext, incoming: Incoming, *, after: datetime | None = None) -> None:
+def write(ctx: TenantContext, incoming: Incoming) -> None:
     """Write an admitted update down. The same update again is the same row."""
-    ctx.outbox.add(UPDATE, to_payload(incoming), key=incoming.key, after=after)
+    ctx.outbox.add(UPDATE, to_payload(incoming), key=incoming.key)
+
+
+def write_alone(ctx: TenantContext, incoming: Incoming, after: datetime) -> None:
+    """Write an update down that is not to be answered with others, nor before `after`."""
+    ctx.outbox.add(ALONE, to_payload(incoming), key=incoming.key, after=after)
+
+
+def gather(ctx: TenantContext, payload: dict[str, Any]) -> bool:
+    """Write an update down again with the town's others that wait, to be answered together.
+
+    Tells whether there were others. After an outage, or where parents write faster than workers
+    answer, many wait.
+    """
+    others = ctx.outbox.take_along(UPDATE, TOGETHER - 1)
+    if others:
+        waiting = (from_payload(each) for each in (payload, *others))
+        write_all(ctx, sorted(waiting, key=lambda incoming: incoming.number))
+    return bool(others)
 
 
 def write_all(ctx: TenantContext, admitted: Sequence[Incoming]) -> None:
@@ -72,7 +94,7 @@ def write_all(ctx: TenantContext, admitted: Sequence[Incoming]) -> None:
         if len(some) == 1:
             write(ctx, some[0])
         else:
-            key = f"{some[0].key} {some[-1].key}"
+            key = hashlib.sha256(" ".join(each.key for each in some).encode()).hexdigest()
             ctx.outbox.add(UPDATES, {"updates": [to_payload(each) for each in some]}, key=key)
 
 

@@ -19,7 +19,7 @@ from plugins.telegram_bot.book import CHAT_STEP, Book
 from plugins.telegram_bot.conversation import Conversation
 from plugins.telegram_bot.courier import Courier
 from plugins.telegram_bot.events import Action, Incoming, Kind, SendFile, Show
-from plugins.telegram_bot.inbox import from_payload, write
+from plugins.telegram_bot.inbox import from_payload, write_alone
 from plugins.telegram_bot.skills import Skills
 from plugins.telegram_bot.work import right_of
 
@@ -140,5 +140,5 @@ def _write_again(
     before = Counter(each.chat_id for each in updates if each.key in answered)
     for incoming in updates:
         if incoming.key not in answered:
-            write(ctx, incoming, after=now + before[incoming.chat_id] * CHAT_STEP)
+            write_alone(ctx, incoming, now + before[incoming.chat_id] * CHAT_STEP)
             before[incoming.chat_id] += 1

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from core.api.errors import UserError
 from core.api.payments import Failed, FailureKind, Means
+from core.api.work import Consumer
 from core.platform.errors import ImportRefusedError, PaymentUnderWayError, TooManyAddressesError
 from core.platform.outbox.deliver import deliver
 from core.processes.consumers import all_consumers
@@ -345,3 +346,33 @@ def test_an_effect_asked_for_many_times_is_one_row(portal):
 
     assert unexpected(at_once(*[add] * 20)) == []
     assert len(rows(portal, "SELECT id FROM outbox")) == 1
+
+
+def test_what_a_worker_takes_along_no_other_one_does(portal):
+    """Thirty effects, delivered by many at once who each take others along: each is done once."""
+    now = portal.clock.now()
+
+    def do(ctx, payload):
+        if payload["n"] % 7 == 0:
+            ctx.outbox.take_along("test.one", 3)
+            raise ArithmeticError("what it took is to be done all the same")
+        for each in (payload, *ctx.outbox.take_along("test.one", 3)):
+            ctx.outbox.add("test.done", each, key=str(uuid.uuid4()), after=now + timedelta(days=9))
+
+    with portal.town() as town:
+        for n in range(30):
+            town.outbox.add("test.one", {"n": n}, key=str(n))
+        town.outbox.add("test.one", {"n": 100}, key="later", after=now + timedelta(days=9))
+    with portal.town("brumes") as town:
+        town.outbox.add("test.one", {"n": 200}, key="another town's")
+    consumers = {"test.one": ("", Consumer("test.one", do))}
+    waiting = "SELECT id FROM outbox WHERE topic = 'test.one' AND state = 'ready' AND payload->>'n' <> '100'"
+    for _round in range(3):
+        ids = [row_id for (row_id,) in rows(portal, waiting)]
+        works = [partial(deliver, portal.runtime, consumers, "valmont", row_id) for row_id in ids]
+        assert unexpected(at_once(*works)) == []
+    failed = {n for (n,) in rows(portal, "SELECT (payload->>'n')::int FROM outbox WHERE last_error <> ''")}
+    done = [n for (n,) in rows(portal, "SELECT (payload->>'n')::int FROM outbox WHERE topic = 'test.done'")]
+    assert len(done) == len(set(done))
+    assert set(done) | failed == set(range(30))
+    assert failed <= {n for n in range(30) if n % 7 == 0}

@@ -14,7 +14,7 @@ from plugins.telegram_bot import plugin, together
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.conversation import Conversation
 from plugins.telegram_bot.courier import Courier
-from plugins.telegram_bot.inbox import UPDATE, UPDATES, Inbox, write_all
+from plugins.telegram_bot.inbox import ALONE, UPDATE, UPDATES, Inbox, write_all
 from plugins.telegram_bot.simulator.world import Fault
 
 OWED = "56,87"
@@ -54,6 +54,13 @@ class Crowd:
             self.bot.updates.clear()
             write_all(town, admitted)
 
+    def arrive(self):
+        """Write down each update by itself, as webhooks bring them."""
+        for update in self.bot.updates:
+            with self.portal.town() as town:
+                assert self.inbox.accept(town, plugin.settings(town), update)
+        self.bot.updates.clear()
+
     def work(self):
         for _ in range(4):
             self.portal.work()
@@ -89,7 +96,56 @@ def test_each_chat_hears_its_own_answer_once(parents):
         assert OWED in parents.answers(chat)[-1]
         links.add(chat.messages[-1]["reply_markup"]["inline_keyboard"][0][0]["url"])
     assert len(links) == MANY, "each link is the family's own"
-    assert not parents.rows(UPDATE), "all were answered together"
+    assert not parents.rows(ALONE), "all were answered together"
+
+
+def test_updates_that_wait_for_a_worker_are_answered_together(parents):
+    parents.write()
+    parents.write("English", parents.chats[:1])
+    parents.arrive()
+    parents.work()
+    assert parents.heard() == [2] + [1] * (MANY - 1)
+    (together_,) = parents.rows(UPDATES)
+    assert together_.state == "done"
+    assert [row.state for row in parents.rows(UPDATE)] == ["done"] * (MANY + 1)
+    assert len(parents.rows(ALONE)) == 1, "the second update of a chat"
+
+
+def test_the_same_update_again_is_not_answered_again(parents):
+    parents.write()
+    same = list(parents.bot.updates)
+    parents.arrive()
+    parents.work()
+    parents.bot.updates[:] = same
+    parents.arrive()
+    parents.work()
+    assert parents.heard() == [1] * MANY
+
+
+def test_an_update_that_nobody_waits_beside_is_answered_at_once(parents):
+    parents.write("/factures", parents.chats[:1])
+    parents.arrive()
+    assert parents.portal.work(rounds=1) == 1
+    assert parents.heard() == [1] + [0] * (MANY - 1)
+    assert not parents.rows(UPDATES)
+
+
+def test_what_is_taken_along_is_kept_when_the_worker_fails(parents, monkeypatch):
+    parents.write()
+    parents.arrive()
+
+    def fail(*_args):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr("plugins.telegram_bot.inbox.write_all", fail)
+    parents.portal.work(rounds=1)
+    # Each failed with the others beside it, but for the last: all others had been tried.
+    assert parents.heard() == [0] * (MANY - 1) + [1]
+    assert [row.state for row in parents.rows(UPDATE)].count("ready") == MANY - 1
+    monkeypatch.undo()
+    parents.portal.clock.pass_time(minutes=1)
+    parents.work()
+    assert parents.heard() == [1] * MANY
 
 
 def test_what_a_message_shows_is_remembered_for_each(portal, parents):

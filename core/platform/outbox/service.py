@@ -144,6 +144,16 @@ class Outbox:
         row = change(self._session, _claiming(), values).one_or_none()
         return Claim(row_id, row.topic, row.payload, row.attempts) if row else None
 
+    def take_along(self, topic: str, limit: int) -> list[dict[str, Any]]:
+        """End up to `limit` due rows of `topic` that nobody tried yet; returns their payloads.
+
+        Rows that are published count as well: the message of one that is over finds nothing to do.
+        """
+        now = self._clock.now()
+        values = {"tenant": self._tenant, "of": topic, "now": now, "limit": limit}
+        taken = change(self._session, _taking_along(), values).all()
+        return [row.payload for row in sorted(taken, key=lambda row: row.available_at)]
+
     def heartbeat(self, claim: Claim) -> bool:
         """Hold a claimed row for `LEASE` from now; False when it is over, or another's."""
         return self._change(claim, until=self._clock.now() + LEASE)
@@ -254,6 +264,32 @@ def _claiming() -> ReturningUpdate[Any]:
             # was connected, is a row that is ready again.
             func.set_config("synchronous_commit", "off", True),
         )
+    )
+
+
+@cache
+def _taking_along() -> ReturningUpdate[dict[str, Any], datetime]:
+    others = (
+        select(OutboxRow.id)
+        .where(
+            OutboxRow.tenant_id == bindparam("tenant"),
+            OutboxRow.topic == bindparam("of"),
+            OutboxRow.state == OutboxState.READY,
+            # Found by the index of what is due; what is over may be very much.
+            OutboxRow.bulk.is_(False),
+            OutboxRow.available_at <= bindparam("now", type_=DateTime(timezone=True)),
+            OutboxRow.attempts == 0,
+        )
+        .order_by(OutboxRow.available_at)
+        .limit(bindparam("limit", type_=Integer()))
+        .with_for_update(skip_locked=True)
+        .cte("others")
+    )
+    return (
+        update(OutboxRow)
+        .where(OutboxRow.tenant_id == bindparam("tenant"), OutboxRow.id == others.c.id)
+        .values(state=OutboxState.DONE)
+        .returning(OutboxRow.payload, OutboxRow.available_at)
     )
 
 
