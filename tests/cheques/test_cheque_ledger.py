@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 
 import pytest
 from cheque_fakes import HEADER, SETTINGS, line
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from core.invoices.models import Invoice
-from core.payments.models import Allocation, Credit, Payment
+from core.payments.models import Allocation, Credit, CreditUse, Payment
 from core.plugin import Means, UserError
 from core.testing.portal import make_portal, record
 from plugins.cheque_import.desk import Desk
@@ -200,9 +201,15 @@ def check(town):
     )
     for row in town.session.scalars(select(Allocation).where(Allocation.reversed_at.is_(None))):
         given[row.invoice_id] += row.amount
-        by_payment[row.payment_id] += row.amount
+        # What a credit pays is counted with the credit.
+        by_payment[row.payment_id] += 0 if row.credit_use_id else row.amount
+    used = Counter()
+    for row in town.session.scalars(select(CreditUse).where(CreditUse.reversed_at.is_(None))):
+        used[row.credit_id] += row.amount
     for row in town.session.scalars(select(Credit).where(Credit.reversed_at.is_(None))):
         by_payment[row.payment_id] += row.amount
+        assert used.pop(row.id, 0) <= row.amount
+    assert not used, "of a credit that is no more"
     for payment, cents in by_payment.items():
         assert town.session.get_one(Payment, (town.town.slug, payment)).amount == cents
     for invoice, cents in given.items():
@@ -229,6 +236,7 @@ def test_cents_are_conserved_in_the_real_ledger_whatever_is_done(portal):
     )  # fmt: skip
 
     @given(ACTS)
+    @example([("classify", 3), ("deposit", 0), ("accept", 3)])  # Whose it is is found at the bank.
     @settings(max_examples=8, deadline=None)
     def whatever(acts):
         with contextlib.suppress(_UndoneError), portal.town() as town:
