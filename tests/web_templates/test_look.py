@@ -10,7 +10,7 @@ import pytest
 from page_viewer import Viewer
 from template_samples import BARE_TOWN, TOWN, TWO_HOMES, samples
 
-from tests import sniffer
+from tests import axe_rules, sniffer
 from tests.chromium import browser
 
 pytestmark = pytest.mark.browser
@@ -68,6 +68,21 @@ def test_a_page_is_accessible_and_one_column(viewer: Viewer, column: set[tuple[i
     assert viewer.complaints == []
     if viewer.page.locator("main.column").count():
         assert edges(viewer) <= column
+
+
+def test_a_pale_row_of_a_long_list_is_found(viewer: Viewer) -> None:
+    """Rows that look like the first three are not asked for their contrast: this one looks otherwise."""
+    viewer.view("desk", "light")
+    viewer.show(next(sample for sample in SHOWN if sample.name == "home"))
+    viewer.page.evaluate("""() => {
+      const list = document.createElement("ul");
+      for (let number = 0; number < 40; number += 1)
+        list.append(Object.assign(document.createElement("li"), {textContent: `Facture ${number}`}));
+      document.querySelector("main").append(list);
+    }""")
+    assert axe_rules.violations(viewer.page) == ""
+    viewer.page.evaluate("document.querySelector('main > ul > :nth-child(20)').style.color = '#ddd'")
+    assert "contrast" in axe_rules.violations(viewer.page)
 
 
 @pytest.mark.parametrize("accent", ["#ffe14d", "#10203f", "#d40058", "#8fd0ff"])
