@@ -58,7 +58,8 @@ def telegram_template(servers, migrated_template) -> str:
     """The migrated template, with the bot's tables whether or not its plugin is installed."""
     own = Path(package.__file__).parent / "migrations" / "versions"
     sources = {source.directory for source in installed().hook.migrations()}
-    upgrade(servers.url(OWNER, migrated_template), sorted(sources | {own}))
+    if own not in sources:
+        upgrade(servers.url(OWNER, migrated_template), sorted(sources | {own}))
     return migrated_template
 
 

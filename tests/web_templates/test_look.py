@@ -101,9 +101,9 @@ def test_contrast_holds_with_a_towns_own_accent(viewer: Viewer, accent: str) -> 
 
 
 def test_english_fits_too(viewer: Viewer) -> None:
+    viewer.view("phone", "light")
     for sample in SHOWN:
         viewer.show(sample, "en")
-        viewer.view("phone", "light")
         assert viewer.overflow() <= 0, sample.name
 
 
