@@ -6,14 +6,22 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, get_args
 
 from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BigInteger,
+    BindParameter,
     ColumnElement,
+    Insert,
+    Select,
+    SQLColumnExpression,
     Text,
     and_,
     any_,
+    bindparam,
     cast,
     exists,
     func,
@@ -21,6 +29,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -59,6 +68,7 @@ from core.payments.models import (
 from core.payments.standings import standing_of
 from core.platform import i18n
 from core.platform.audit.service import Audit
+from core.platform.db.session import read
 from core.platform.db.violations import violated
 from core.platform.errors import (
     EarlierAttemptError,
@@ -102,6 +112,85 @@ _RESOLVED = {"anomaly": "", "may_be_paid": False}
 """Values that a clean answer of any kind sets: nobody has to look any more."""
 
 
+def _is_in_the_way() -> ColumnElement[bool]:
+    """SQL: who pays an invoice of this attempt has to look at it first."""
+    return or_(holds(), Payment.state == PaymentState.PENDING)
+
+
+def _ids_beside(
+    tenant: str | BindParameter[str],
+    invoice_ids: ColumnElement[Any],
+    which: ColumnElement[bool],
+) -> ColumnElement[Any]:
+    """SQL: the online attempts for one of the invoices of which `which` is true.
+
+    An array that is filled first: where PostgreSQL does not know yet how many payments a town has,
+    it would hold each of them against each item.
+    """
+    return func.array(
+        select(PaymentItem.payment_id)
+        .join(Payment, items_with_payments())
+        .where(
+            PaymentItem.tenant_id == tenant,
+            PaymentItem.invoice_id == any_(invoice_ids),
+            Payment.provider != "",
+            Payment.state != PaymentState.SETTLED,
+            Payment.state != PaymentState.REVERSED,
+            which,
+        )
+        .scalar_subquery()
+    )
+
+
+# Put together once: a parent waits for them.
+
+
+@cache
+def _known_and_in_the_way() -> Select[*tuple[Any, ...]]:
+    """SQL: the payment of a key, if it is there, and the attempts that are in a new one's way."""
+    tenant: BindParameter[str] = bindparam("tenant")
+    known = select(Payment.id).where(Payment.tenant_id == tenant, Payment.key == bindparam("key"))
+    ids = bindparam("invoices", type_=ARRAY(BigInteger))
+    return select(known.scalar_subquery(), _ids_beside(tenant, ids, _is_in_the_way()))
+
+
+@cache
+def _reserving() -> Select[*tuple[Any, ...]]:
+    """SQL: reserve invoices for a payment, and read what its provider is told of them."""
+    items = (
+        insert(PaymentItem)
+        .from_select(
+            ["tenant_id", "payment_id", "invoice_id", "amount", "live"],
+            select(
+                bindparam("tenant", type_=Text()),
+                bindparam("payment", type_=BigInteger()),
+                func.unnest(bindparam("invoices", type_=ARRAY(BigInteger))),
+                func.unnest(bindparam("amounts", type_=ARRAY(BigInteger))),
+                true(),
+            ),
+        )
+        .returning(PaymentItem.id, PaymentItem.invoice_id, PaymentItem.amount)
+        .cte("items")
+    )
+    return (
+        _told_of(items.c.amount)
+        .join(items, items.c.invoice_id == Invoice.id)
+        .where(Invoice.tenant_id == bindparam("tenant"))
+        .order_by(items.c.id)
+    )
+
+
+def _told_of(amount: SQLColumnExpression[int]) -> Select[*tuple[Any, ...]]:
+    """SQL: an invoice as `InvoiceToPay` says it, with the cents that are paid of it."""
+    return select(
+        Invoice.number,
+        Invoice.payment_reference,
+        Invoice.label,
+        Invoice.fiscal_year,
+        amount.label("amount"),
+    )
+
+
 class Attempts:
     """The online payments of one town, until they are settled."""
 
@@ -134,6 +223,7 @@ class Attempts:
         self._language = language
         # Sessions forget objects that nobody holds; the click that made it goes on with it.
         self._made: Payment | None = None
+        self._made_of: tuple[InvoiceToPay, ...] = ()
 
     def check(self, invoices: Sequence[InvoiceInfo]) -> ProviderChoice:
         """Tell who takes these invoices together.
@@ -185,10 +275,12 @@ class Attempts:
         language: str,
         key: str,
         told: Collection[int] = (),
+        starting: bool = False,
     ) -> int:
         """Note a parent's wish to pay and reserve the invoices. The same `key`: the same payment.
 
         `told`: earlier attempts of which the parent was told that they may still settle.
+        `starting`: the caller starts the payment next, so that nobody else begins to.
 
         Raises:
             NotFoundError: an invoice is not this family's to see.
@@ -200,16 +292,20 @@ class Attempts:
         wanted = sorted(set(invoice_ids))
         # Before the look-up: a form sent twice at once waits here, and then finds the first.
         self._ledger.hold(wanted)
-        known = self._session.scalar(
-            select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
-        )
+        known, in_the_way = read(
+            self._session,
+            _known_and_in_the_way(),
+            {"tenant": self._tenant, "key": key, "invoices": wanted},
+        ).one()
         if known is not None:
-            return known
+            return int(known)
         invoices = self._invoices.seen_by(family_id, wanted)
         if len(invoices) != len(wanted):
             raise NotFoundError
         choice = self.check(invoices)
-        self.make_way(wanted, told)
+        if in_the_way:
+            self.make_way(wanted, told)
+        now = self._clock.now()
         payment = Payment(
             tenant_id=self._tenant,
             key=key,
@@ -223,22 +319,23 @@ class Attempts:
             .scalar_subquery(),
             email=email,
             language=language,
-            created_at=self._clock.now(),
+            created_at=now,
+            starting_at=now if starting else None,
         )
         self._session.add(payment)
         self._session.flush()
-        self._session.add_all(
-            PaymentItem(
-                tenant_id=self._tenant,
-                payment_id=payment.id,
-                invoice_id=invoice.id,
-                amount=invoice.balance,
-                live=True,
-            )
-            for invoice in invoices
+        reserved = read(
+            self._session,
+            _reserving(),
+            {
+                "tenant": self._tenant,
+                "payment": payment.id,
+                "invoices": [invoice.id for invoice in invoices],
+                "amounts": [invoice.balance for invoice in invoices],
+            },
         )
-        self._session.flush()
         self._made = payment
+        self._made_of = tuple(InvoiceToPay(**row) for row in reserved.mappings())
         return payment.id
 
     def start(self, payment_id: int) -> str:
@@ -256,7 +353,8 @@ class Attempts:
         if payment.state != PaymentState.CREATED:
             return self._resume_url(payment)
         provider = self._provider(payment)
-        if payment is not self._made:
+        made_here = payment is self._made
+        if not made_here:
             if self._ledger.due(payment_id) < payment.amount:
                 # A credit note or a cheque came since it was made: too much must not be asked for.
                 self._close(payment_id, PaymentState.CANCELLED)
@@ -275,12 +373,14 @@ class Attempts:
             amount=payment.amount,
             email=payment.email,
             language=payment.language,
-            invoices=self._to_pay(payment_id),
+            invoices=self._made_of if made_here else self._to_pay(payment_id),
             return_url=f"{self._page(payment_id)}/retour",
             notify_url=f"{self._base_url}/+{provider.key}/notification",
             created_at=payment.created_at,
         )
-        if not self._claim_start(payment):
+        if made_here and payment.starting_at is not None:
+            self._session.commit()  # The claim stands in the row itself.
+        elif not self._claim_start(payment):
             return self._follow(payment)
         try:
             with i18n.use(self._language):
@@ -305,12 +405,11 @@ class Attempts:
         except RetryableError:
             self._free_start(payment_id)
             raise
-        if not self._write_start(payment_id, provider.key, redirect):
+        if not self._write_start(payment, redirect):
             # The attempt was given up meanwhile. What was just announced is shown to nobody, so
             # nobody can pay it.
             self._session.refresh(payment)
             return self._resume_url(payment)
-        self._resolve_refusals(payment)
         self._outbox.add(
             POLL,
             {"payment_id": payment_id},
@@ -319,8 +418,10 @@ class Attempts:
         )
         return redirect.url
 
-    def _write_start(self, payment_id: int, provider: str, redirect: Redirect) -> bool:
+    def _write_start(self, payment: Payment, redirect: Redirect) -> bool:
         """Keep how the provider calls the payment; False: it was given up meanwhile.
+
+        Refusals that it disproves wait for the office no more, since the provider opened it.
 
         Raises:
             FaultError: the provider calls another payment so. This one is free to be announced.
@@ -328,9 +429,10 @@ class Attempts:
         try:
             started = self._session.execute(
                 update(Payment)
+                .add_cte(self._resolved_refusals(payment))
                 .where(
                     Payment.tenant_id == self._tenant,
-                    Payment.id == payment_id,
+                    Payment.id == payment.id,
                     Payment.state == PaymentState.CREATED,
                 )
                 .values(
@@ -347,12 +449,12 @@ class Attempts:
             self._session.rollback()
             if violated(error) != SAME_REFERENCE:
                 raise
-            self._free_start(payment_id)
+            self._free_start(payment.id)
             nonsense = ContractError(
                 f"gave the reference {redirect.reference!r:.80}, which another payment has"
             )
-            report_fault(provider, "start", nonsense)
-            raise FaultError(f"plugin {provider!r} failed in start: {nonsense}") from error
+            report_fault(payment.provider, "start", nonsense)
+            raise FaultError(f"plugin {payment.provider!r} failed in start: {nonsense}") from error
         return started is not None
 
     def _claim_start(self, payment: Payment) -> bool:
@@ -408,8 +510,8 @@ class Attempts:
             )
         )
 
-    def _resolve_refusals(self, opened: Payment) -> None:
-        """Take what a payment that opened disproves off what waits for the office."""
+    def _resolved_refusals(self, opened: Payment) -> CTE:
+        """SQL: take what a payment that opened disproves off what waits for the office."""
         of_the_regie = [kind for kind in RefusalKind if CONSEQUENCES[kind].resolved_by_regie]
         same_invoices = (
             select(PaymentItem.payment_id)
@@ -423,7 +525,7 @@ class Attempts:
                 ),
             )
         )  # fmt: skip
-        self._session.execute(
+        return (
             update(Payment)
             .where(
                 Payment.tenant_id == self._tenant,
@@ -438,6 +540,7 @@ class Attempts:
                 ),
             )
             .values(anomaly="")
+            .cte("resolved")
         )
 
     def _resume_url(self, payment: Payment) -> str:
@@ -494,28 +597,28 @@ class Attempts:
                 seconds=PROVIDER_TIMEOUT_SECONDS,
                 access=Access.WRITE,
             )
-        locked = self._ledger.lock(payment_id)
         if isinstance(outcome, Settled) and outcome.amount == attempt.amount:
-            if self._settle(payment_id, outcome, locked):
+            if self._settle(payment_id, outcome):
                 self._session.expire(payment)
                 return PaymentState.SETTLED
         else:
+            self._ledger.lock(payment_id)
             payment.answered_at = self._clock.now()
             self._apply(attempt, outcome)
         self._session.refresh(payment)
         return PaymentState(payment.state)
 
-    def _settle(self, payment_id: int, outcome: Settled, locked: Sequence[Any]) -> bool:
+    def _settle(self, payment_id: int, outcome: Settled) -> bool:
         """Write that the money is there; False when that is written already."""
-        self._record_answer(payment_id, "settled", outcome.authorisation, outcome.raw)
+        answer = self._new_answer(payment_id, "settled", outcome.authorisation, outcome.raw)
         return self._ledger.settle(
             payment_id,
             means=outcome.means,
             paid_at=outcome.paid_at,
             authorisation=outcome.authorisation,
-            locked=locked,
             # By the settlement's own statement: each of its own would cost a round trip.
             noted={"last_answer": LastAnswer.SETTLED, "answered_at": self._clock.now()},
+            beside=(answer.cte("answer"),),
         )
 
     def give_up(self, payment_id: int) -> None:
@@ -570,20 +673,8 @@ class Attempts:
         self, invoice_ids: Collection[int], which: ColumnElement[bool], *, lock: bool = False
     ) -> Sequence[Payment]:
         """The online attempts for one of the invoices of which `which` is true, oldest first."""
-        # An array that is filled first: where PostgreSQL does not know yet how many payments a town
-        # has, it would hold each of them against each item.
-        found = func.array(
-            select(PaymentItem.payment_id)
-            .join(Payment, items_with_payments())
-            .where(
-                PaymentItem.tenant_id == self._tenant,
-                PaymentItem.invoice_id.in_(invoice_ids),
-                Payment.provider != "",
-                Payment.state.not_in((PaymentState.SETTLED, PaymentState.REVERSED)),
-                which,
-            )
-            .scalar_subquery()
-        )
+        ids = literal(list(invoice_ids), ARRAY(BigInteger))
+        found = _ids_beside(self._tenant, ids, which)
         query = (
             select(Payment)
             .where(Payment.tenant_id == self._tenant, Payment.id == any_(found))
@@ -650,13 +741,7 @@ class Attempts:
 
     def _to_pay(self, payment_id: int) -> tuple[InvoiceToPay, ...]:
         rows = self._session.execute(
-            select(
-                Invoice.number,
-                Invoice.payment_reference,
-                Invoice.label,
-                Invoice.fiscal_year,
-                PaymentItem.amount,
-            )
+            _told_of(PaymentItem.amount)
             .join(
                 PaymentItem,
                 (PaymentItem.tenant_id == Invoice.tenant_id)
@@ -680,8 +765,7 @@ class Attempts:
             EarlierAttemptError: one may still settle, though it holds nothing, and was not told.
         """
         untold = []
-        in_the_way = or_(holds(), Payment.state == PaymentState.PENDING)
-        for payment in self._beside(invoice_ids, in_the_way, lock=True):
+        for payment in self._beside(invoice_ids, _is_in_the_way(), lock=True):
             if payment.state == PaymentState.CREATED:
                 self._close(payment.id, PaymentState.CANCELLED)
             elif payment.may_be_paid:
@@ -798,6 +882,12 @@ class Attempts:
         self, payment_id: int, outcome: str, detail: str, raw: Mapping[str, Any]
     ) -> None:
         """Keep what was answered, unless it is what was answered last."""
+        self._session.execute(self._new_answer(payment_id, outcome, detail, raw))
+
+    def _new_answer(
+        self, payment_id: int, outcome: str, detail: str, raw: Mapping[str, Any]
+    ) -> Insert:
+        """SQL: see `_record_answer`. Whoever else does the same waits for the invoices' locks."""
         answer = PaymentAnswer.__table__.c
         said = {answer.outcome: str(outcome), answer.detail: detail, answer.raw: dict(raw)}
         last = (
@@ -812,4 +902,4 @@ class Attempts:
         )
         row = {answer.tenant_id: self._tenant, answer.payment_id: payment_id, **said}
         new = select(*(literal(value, column.type) for column, value in row.items())).where(~same)
-        self._session.execute(insert(PaymentAnswer).from_select(list(row), new))
+        return insert(PaymentAnswer).from_select(list(row), new)

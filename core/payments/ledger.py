@@ -10,9 +10,25 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, exists, select, update
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BigInteger,
+    Select,
+    Text,
+    Update,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from core.api.context import Clock
 from core.api.payments import PaymentReversed, PaymentSettled
@@ -100,18 +116,18 @@ class Ledger:
         paid_at: datetime,
         authorisation: str = "",
         payer: str | None = None,
-        locked: Sequence[Any] | None = None,
         noted: Mapping[str, object] = MappingProxyType({}),
+        beside: Sequence[CTE] = (),
     ) -> bool:
         """Record that the payment's money is there. False when it already was: once, ever.
 
         Each invoice takes at most what it still owes; the rest becomes a credit of the family.
-        `locked` is the answer of `lock` in this transaction, and `noted` what else becomes true of
-        the payment at this moment.
+        `noted` is what else becomes true of the payment at this moment, and `beside` what is
+        written with it, once its invoices are locked, even if it already was there.
         """
         now = self._clock.now()
         # Invoices are locked before payments, everywhere: two who wait for one another never end.
-        rows = self._rows(payment_id) if locked is None else locked
+        rows = self._rows(payment_id)
         dues = _dues(rows)
         values: dict[str, object] = {
             "state": PaymentState.SETTLED,
@@ -127,6 +143,7 @@ class Ledger:
             values["payer"] = payer
         payment = self._session.execute(
             update(Payment)
+            .add_cte(self._released(payment_id).cte("released"), *beside)
             .where(
                 Payment.tenant_id == self._tenant,
                 Payment.id == payment_id,
@@ -161,17 +178,9 @@ class Ledger:
                     created_at=now,
                 )
             )
-        self.release(payment_id)
         self._session.flush()
         journal = self._journal.open(payment.regie)  # Before the receipt's number, as everywhere.
-        year = today(now).year
-        number = self.next_number(f"receipt/{payment.regie}/{year}")
-        receipt = f"{payment.regie}-{year}-{number:06d}"
-        self._session.execute(
-            update(Payment)
-            .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
-            .values(receipt_number=receipt)
-        )
+        receipt = self._give_number(payment_id, payment.regie, today(now).year)
         journal.enter(
             EntryKind.SETTLED,
             payment_id=payment_id,
@@ -402,7 +411,10 @@ class Ledger:
 
     def release(self, payment_id: int) -> None:
         """Let other attempts pay the invoices of this one."""
-        self._session.execute(
+        self._session.execute(self._released(payment_id))
+
+    def _released(self, payment_id: int) -> Update:
+        return (
             update(PaymentItem)
             .where(PaymentItem.tenant_id == self._tenant, PaymentItem.payment_id == payment_id)
             .values(live=False)
@@ -437,19 +449,15 @@ class Ledger:
         )
         return True
 
-    def lock(self, payment_id: int) -> Sequence[Any]:
-        """Lock the invoices of a payment, then the payment: whoever else writes on it waits.
-
-        The answer is for `settle`, in the same transaction.
-        """
-        rows = self._rows(payment_id)
+    def lock(self, payment_id: int) -> None:
+        """Lock the invoices of a payment, then the payment: whoever else writes on it waits."""
+        self._rows(payment_id)
         self._session.execute(
             select(Payment.id)
             .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
             # Rows that point to it may still come: they are written before and beside this.
             .with_for_update(key_share=True)
         )
-        return rows
 
     def due(self, payment_id: int) -> int:
         """Cents of the payment that its invoices may still take; the invoices stay locked."""
@@ -483,16 +491,33 @@ class Ledger:
         )
         return sorted(rows, key=attrgetter("item"))
 
+    def _give_number(self, payment_id: int, regie: str, year: int) -> str:
+        """Give a payment the next number of its receipts, as `CANTINE-2026-000001`."""
+        counted = self._counted(f"receipt/{regie}/{year}").cte("counted")
+        number = cast(counted.c.value, Text)
+        padded = func.lpad(number, func.greatest(func.length(number), 6), "0")
+        receipt = select(func.concat(f"{regie}-{year}-", padded)).scalar_subquery()
+        given = self._session.scalars(
+            update(Payment)
+            .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
+            .values(receipt_number=receipt)
+            .returning(Payment.receipt_number)
+        ).one()
+        return str(given)
+
     def next_number(self, name: str) -> int:
         """The next number of a gap-free series: the row stays locked until the commit."""
-        return self._session.scalars(
+        return self._session.scalars(self._counted(name)).one()
+
+    def _counted(self, name: str) -> ReturningInsert[int]:
+        return (
             insert(Counter)
             .values(tenant_id=self._tenant, name=name, value=1)
             .on_conflict_do_update(
                 index_elements=["tenant_id", "name"], set_={"value": Counter.value + 1}
             )
             .returning(Counter.value)
-        ).one()
+        )
 
 
 def _dues(rows: Sequence[Any]) -> list[Due]:

@@ -99,6 +99,7 @@ def start(request: Request) -> Response:
             language=request.language,
             key=form.key.data or secrets.token_urlsafe(16),
             told=told,
+            starting=True,
         )
     except EarlierAttemptError:
         # One ended while the form was open: tell, and ask again.
