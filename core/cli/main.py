@@ -36,6 +36,7 @@ COMMANDS = {
     "relay": "core.cli.relay:relay",
     "restore": "core.cli.backup:restore",
     "run": "core.cli.run:run",
+    "tenant": "core.cli.tenant:tenant",
     "tenants": "core.cli.tenants:tenants",
     "towns": "core.cli.towns:towns",
     "web": "core.cli.processes:web",

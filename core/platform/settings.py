@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from core.api.plugin import Plugin
 from core.domain.addresses import configured
@@ -83,6 +87,9 @@ class Settings(BaseSettings):
 
     maintenance_url: str = Field(default="", repr=False)
     """The same database as ``preau_maintenance``, which reads everything: for `preau backup`."""
+
+    mover_url: str = Field(default="", repr=False)
+    """The same database as ``preau_mover``, which writes everywhere: for `preau tenant` only."""
 
     redis_url: str = Field(default="", repr=False)
     """Redis or Valkey, as Celery’s broker and for throttling: ``redis://…`` or
@@ -222,14 +229,43 @@ def load(**overrides: object) -> Settings:
     Raises:
         SettingsError: naming every wrong variable and why, without its value.
     """
+    return _read(lambda: Settings(**overrides))  # type: ignore[arg-type]
+
+
+def _read(make: Callable[[], Settings]) -> Settings:
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        return make()
     except ValidationError as error:
         lines = [
             f"{_variable(item['loc'])}{item['msg'].removeprefix('Value error, ')}"
             for item in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError("\n".join(lines)) from None
+
+
+class _OfFiles(Settings):
+    """Settings as files say, whatever this process's environment does."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Files only."""
+        return init_settings, dotenv_settings
+
+
+def of_files(paths: Sequence[Path]) -> Settings:
+    """Read the settings of another installation.
+
+    Raises:
+        SettingsError: naming every wrong variable and why, without its value.
+    """
+    return _read(lambda: _OfFiles(_env_file=tuple(paths)))  # type: ignore[call-arg]
 
 
 def installation_settings(settings: Settings, plugin: Plugin[Any]) -> BaseModel:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+CLOSED_TOWN = "TC001"
+"""SQLSTATE of `enter_town` for a town that is closed."""
+
 READ_ONLY = "25006"
 """SQLSTATE of a write that a standby, or a demoted primary, refuses."""
 
 _AWAY = ("08", "53", "57P")
 """Beginnings of SQLSTATE: no connection, no resources, a server that stops or starts."""
+
+
+class TownClosedError(Exception):
+    """The town is closed for maintenance: none of its transactions begins."""
 
 
 def sqlstate(error: BaseException) -> str:

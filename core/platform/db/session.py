@@ -22,9 +22,11 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, quote
 from sqlalchemy import Connection, CursorResult, Engine, Select, UpdateBase, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from core.platform.db.outage import CLOSED_TOWN, TownClosedError, sqlstate
 
 Ts = TypeVarTuple("Ts")
 
@@ -183,13 +185,18 @@ def _begin(connection: Connection) -> None:
         reads=options.get("reads", False),
         waits=options.get("waits", True),
     )
-    connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+    try:
+        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+    except DBAPIError as error:
+        if sqlstate(error) == CLOSED_TOWN:
+            raise TownClosedError(options.get("tenant")) from error
+        raise
 
 
 @lru_cache(maxsize=10_000)
 def _beginning(tenant: str, guest_seconds: float, *, reads: bool, waits: bool) -> str:
     begin = "BEGIN READ ONLY" if reads else "BEGIN"
-    settings = {"app.tenant": tenant}
+    settings = {} if tenant else {"app.tenant": ""}
     if not waits:
         settings["synchronous_commit"] = "off"
     if guest_seconds:
@@ -200,7 +207,9 @@ def _beginning(tenant: str, guest_seconds: float, *, reads: bool, waits: bool) -
             "idle_in_transaction_session_timeout": milliseconds,
             "client_connection_check_interval": str(GUEST_CHECK_MILLISECONDS),
         }
-    calls = (f"set_config('{name}', {quote(value)}, true)" for name, value in settings.items())
+    calls = [f"set_config('{name}', {quote(value)}, true)" for name, value in settings.items()]
+    if tenant:
+        calls.append(f"enter_town({quote(tenant)})")  # Which a closed town refuses.
     return f"{begin}; SELECT {', '.join(calls)}"
 
 

@@ -20,6 +20,7 @@ from core.api.context import TenantContext
 from core.api.errors import PermanentError, RetryableError
 from core.api.work import Consumer
 from core.platform import metrics
+from core.platform.db.outage import TownClosedError
 from core.platform.db.session import begin_without_waiting, mark_foreign, never_wait, restore
 from core.platform.interruption import Interruption, errors_only
 from core.platform.outbox.heartbeat import renewed
@@ -43,6 +44,19 @@ def deliver(
     row_id: uuid.UUID,
 ) -> None:
     """Handle a due row, if it is still due and nobody else has it."""
+    try:
+        _deliver(runtime, consumers, tenant, row_id)
+    except TownClosedError:
+        # It is taken up where the town opens again.
+        log.info("outbox.town_closed", tenant=tenant, row=str(row_id))
+
+
+def _deliver(
+    runtime: Process,
+    consumers: Mapping[str, tuple[str, Consumer]],
+    tenant: str,
+    row_id: uuid.UUID,
+) -> None:
     try:
         uow = runtime.open(tenant)
     except UnknownTownError:

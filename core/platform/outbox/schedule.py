@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from core.api.work import Periodic
+from core.platform.db.outage import TownClosedError
 from core.platform.outbox.process import Process
 
 
@@ -16,5 +19,6 @@ def tick(runtime: Process, plugin: str, periodic: Periodic) -> None:
     for config in runtime.registry:
         if plugin and plugin not in config.enabled:
             continue
-        with runtime.unit_of_work(config.slug) as uow:
+        # A town that is closed is asked in the next period, where it then is.
+        with suppress(TownClosedError), runtime.unit_of_work(config.slug) as uow:
             uow.outbox.add(periodic.topic, {}, key=f"{periodic.name}/{number}")

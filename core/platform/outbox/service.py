@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    exists,
     func,
     or_,
     select,
@@ -32,6 +33,7 @@ from core.api.context import Clock
 from core.api.errors import RetryableError
 from core.platform.db.session import change
 from core.platform.outbox.models import OutboxRow, OutboxState
+from core.platform.tenancy.models import Tenant, TownState
 
 CHANNEL = "preau_outbox"
 """The NOTIFY channel that wakes the relay. A notification leaves with the commit, never before."""
@@ -246,6 +248,7 @@ def _claiming() -> ReturningUpdate[Any]:
             OutboxRow.tenant_id == bindparam("tenant"),
             OutboxRow.id == bindparam("row"),
             OutboxRow.available_at <= now,
+            exists().where(Tenant.id == bindparam("tenant"), Tenant.state == TownState.OPEN),
             or_(
                 OutboxRow.state == OutboxState.READY,
                 and_(OutboxRow.state == OutboxState.RUNNING, OutboxRow.lease_until <= now),
@@ -378,6 +381,8 @@ def take_due(
             OutboxRow.state.in_((OutboxState.READY, OutboxState.RUNNING)),
             OutboxRow.bulk.is_(bulk),
             OutboxRow.available_at <= now,
+            # A town that closes, or has moved away, keeps its rows for where it opens again.
+            OutboxRow.tenant_id.not_in(select(Tenant.id).where(Tenant.state != TownState.OPEN)),
             func.coalesce(OutboxRow.lease_until, now) <= now,
         )
         .order_by(OutboxRow.available_at)

@@ -20,7 +20,7 @@ from redis import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from core.api.errors import UserError
-from core.platform.db.outage import is_outage, is_read_only
+from core.platform.db.outage import TownClosedError, is_outage, is_read_only
 from core.platform.errors import (
     NotFoundError,
     PaperAwayError,
@@ -124,6 +124,15 @@ def away(error: Exception, request: Request) -> dict[str, Any]:
     ask_nothing(request)
     request.response.status_int = 503
     request.response.headers["Retry-After"] = "60"
+    return {"retry_after": 1}
+
+
+@exception_view_config(TownClosedError, renderer=f"{TEMPLATES}/503.jinja2")
+def closed(_error: TownClosedError, request: Request) -> dict[str, Any]:
+    """The town is closed for maintenance: it moves to another installation, in seconds."""
+    ask_nothing(request)
+    request.response.status_int = 503
+    request.response.headers["Retry-After"] = "30"
     return {"retry_after": 1}
 
 

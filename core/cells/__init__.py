@@ -1,0 +1,1 @@
+"""Towns that go from one installation to another: closing, copying, comparing."""

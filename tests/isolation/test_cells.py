@@ -1,0 +1,405 @@
+"""A town with all its rows and papers goes to another installation, and comes back; the others serve."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+import threading
+import uuid
+from contextlib import closing as closed
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from isolation_towns import fill_the_rest, live_in, make_full_portal, scoped_tables
+from redis import Redis
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+from webtest import TestApp
+
+from core.cells import archive, catalogue, closing, loading
+from core.cells.archive import CellError
+from core.cells.closing import BusyTownError
+from core.cli import tenant as command
+from core.dev.embedded import SUPERUSER, postgresql_binaries
+from core.invoices.files import Files
+from core.platform.clock import SystemClock
+from core.platform.db.outage import TownClosedError
+from core.platform.documents.objects import ObjectStore
+from core.platform.outbox.deliver import deliver
+from core.platform.outbox.schedule import tick
+from core.platform.outbox.service import take_due
+from core.processes.consumers import OWN_SCHEDULE, all_consumers
+from core.testing.portal import pages_of
+
+HERE, THERE = "valmont", "brumes"
+"""The town that moves, and one that stays."""
+MOVER = "preau_mover"
+
+
+def cell(servers, template, root):
+    """A database with the role that moves towns."""
+    name = f"cell_{uuid.uuid4().hex[:8]}"
+    servers.create_database(name, template)
+    url = make_url(servers.url(SUPERUSER, name))
+    subprocess.run(
+        [postgresql_binaries() / "psql", "-X", "-q", "-h", url.query["host"], "-U", SUPERUSER, "-d", name,
+         "-v", "mover=secret", "-f", root / "deploy" / "postgresql" / "mover.sql"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return name
+
+
+def settings_of(portal, servers, name):
+    return portal.runtime.settings.model_copy(update={"mover_url": servers.url(MOVER, name)})
+
+
+@pytest.fixture(scope="module")
+def filled(servers, migrated_template, tmp_path_factory, request):
+    """Two databases to copy: one with two towns that use everything, one with the towns' names."""
+    names, folder = [], tmp_path_factory.mktemp("cells")
+    with Redis.from_url(servers.addresses().redis_url) as redis:
+        redis.flushall()
+    for place in ("one", "two"):
+        name = cell(servers, migrated_template, request.config.rootpath)
+        portal = make_full_portal(servers.addresses(name), folder / place)
+        for slug in (HERE, THERE) if place == "one" else ():
+            live_in(portal, slug, "F001")
+            with portal.town(slug) as town:
+                fill_the_rest(town.session, slug)
+                town.document_files.add("a.pdf", "application/pdf", b"%PDF of " + slug.encode())
+        portal.runtime.close()
+        names.append(name)
+    yield names
+    for name in names:
+        servers.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def cells(servers, filled, tmp_path):
+    """Two installations; in the first, two towns that use everything."""
+    made = {}
+    for place, template in zip(("one", "two"), filled, strict=True):
+        name = f"{template}_{uuid.uuid4().hex[:6]}"
+        servers.create_database(name, template)
+        servers.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {MOVER}')
+        made[place] = name, make_full_portal(servers.addresses(name), tmp_path / place)
+    yield made
+    for name, portal in made.values():
+        portal.runtime.close()
+        servers.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def run(cells, servers, monkeypatch, tmp_path):
+    """`preau tenant` in one of the installations."""
+
+    def run(place, *arguments, **changes):
+        name, portal = cells[place]
+        settings = settings_of(portal, servers, name).model_copy(update=changes)
+        monkeypatch.setattr(command, "get_settings", lambda: settings)
+        return CliRunner().invoke(command.tenant, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture
+def to(cells, servers, tmp_path):
+    """The other installation's environment file."""
+
+    def to(place, **more):
+        name, portal = cells[place]
+        lines = {"MOVER_URL": servers.url(MOVER, name), "TENANTS_DIR": portal.scratch / "tenants"} | more
+        path = tmp_path / f"{place}.env"
+        path.write_text("".join(f"PREAU_{key}={value}\n" for key, value in lines.items()))
+        return path
+
+    return to
+
+
+@pytest.fixture
+def mover(cells, servers):
+    """Connections as the role that moves towns."""
+    made = []
+
+    def mover(place):
+        url = make_url(servers.url(MOVER, cells[place][0])).set(drivername="postgresql")
+        made.append(psycopg.connect(url.render_as_string(hide_password=False), autocommit=True))
+        return made[-1]
+
+    yield mover
+    for connection in made:
+        connection.close()
+
+
+def contents(connection, slug):
+    return {t.name: archive.content_of(connection, slug, t) for t in catalogue.tables(connection)}
+
+
+def browser(portal):
+    return TestApp(pages_of(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
+
+
+# --- What is copied ------------------------------------------------------------------------------
+
+
+def test_every_table_and_column_of_a_town_is_copied(cells, mover):
+    found = {table.name: set(table.columns) for table in catalogue.tables(mover("one"))}
+    wanted = {
+        table.name: {column.name for column in table.columns if column.computed is None}
+        for table in scoped_tables()
+    }
+    assert found == wanted
+    here = contents(mover("one"), HERE)
+    assert [name for name, content in here.items() if content.rows == 0 and name != "document_orphan"] == []
+
+
+def test_a_table_that_nobody_told_of_is_copied(cells, servers, mover):
+    servers.execute(
+        "CREATE TABLE new_one (tenant_id varchar REFERENCES tenant, id int, PRIMARY KEY (tenant_id, id))",
+        f"INSERT INTO new_one VALUES ('{HERE}', 7)", f"GRANT SELECT ON new_one TO {MOVER}",
+        database=cells["one"][0],
+    )  # fmt: skip
+    assert contents(mover("one"), HERE)["new_one"].rows == 1
+
+
+# --- There and back ------------------------------------------------------------------------------
+
+
+def test_a_town_moves_while_the_other_serves_and_comes_back(cells, run, to, mover):
+    one, two = cells["one"][1], cells["two"][1]
+    before, other = contents(mover("one"), HERE), contents(mover("one"), THERE)
+    said = run("one", "move", HERE, "--to", to("two"))
+    assert said.exit_code == 0, said.output
+    assert contents(mover("two"), HERE) == before
+    assert contents(mover("one"), THERE) == other
+    assert all(content.rows == 0 for content in contents(mover("two"), THERE).values())
+    page = browser(one).get(f"/{HERE}/", status=503)
+    assert page.headers["Retry-After"] == "30"
+    assert "en maintenance" in page
+    assert browser(one).get(f"/{THERE}/", status=200)
+    assert browser(two).get(f"/{HERE}/", status=200)
+    with two.town(HERE) as town:
+        digests = dict(town.session.execute(text("SELECT id, sha256 FROM document")).all())
+        for number in digests:
+            assert town.document_files.get(number).content
+        sums = "SELECT sum(paid), sum(credited) FROM invoice"
+        moved = town.session.execute(text(sums)).one()
+        assert moved[0] > 0
+        highest = town.session.scalar(text("SELECT max(id) FROM document"))
+        filed = Files(town.session, HERE, None).add("new.pdf", "application/pdf", b"%PDF new")
+        assert filed.id > highest
+    changed = contents(mover("two"), HERE)
+    # What happened there comes back.
+    said = run("two", "move", HERE, "--to", to("one"))
+    assert said.exit_code == 0, said.output
+    assert contents(mover("one"), HERE) == changed
+    assert contents(mover("one"), THERE) == other
+    with one.town(HERE) as town:
+        assert town.session.execute(text(sums)).one() == moved
+    assert browser(two).get(f"/{HERE}/", status=503)
+    assert run("two", "forget", HERE).exit_code == 0
+    assert all(content.rows == 0 for content in contents(mover("two"), HERE).values())
+    assert "has not moved away" in run("one", "forget", HERE).output
+
+
+def test_papers_go_from_the_database_into_the_store_of_the_other_and_back(cells, run, to, seaweed, mover):
+    store = seaweed.settings(f"papers/{uuid.uuid4().hex}")
+    named = {name.upper(): value for name, value in store.items()}
+    assert run("one", "move", HERE, "--to", to("two", **named)).exit_code == 0
+    two = cells["two"][1]
+    objects = ObjectStore(two.runtime.settings.model_copy(update=store))
+    with two.town(HERE) as town:
+        files = Files(town.session, HERE, objects)
+        assert files.places().in_database == 0
+        papers = {
+            number: files.get(number).content
+            for number in town.session.scalars(text("SELECT id FROM document"))
+        }
+    assert b"%PDF of valmont" in papers.values()
+    refused = run("two", "move", HERE, "--to", to("one"))
+    assert "set PREAU_DOCUMENTS_URL" in refused.output
+    with two.town(HERE):
+        pass  # Open as before.
+    assert run("two", "move", HERE, "--to", to("one"), **store).exit_code == 0
+    with cells["one"][1].town(HERE) as town:
+        assert {number: town.document_files.get(number).content for number in papers} == papers
+
+
+def test_a_move_that_fails_leaves_the_town_open(cells, run, to, mover, monkeypatch):
+    before = contents(mover("one"), HERE)
+
+    def broken(*_given):
+        raise CellError("the journal of CANTINE breaks at 2026/1")
+
+    monkeypatch.setattr(loading, "check_journal", broken)
+    said = run("one", "move", HERE, "--to", to("two"))
+    assert said.exit_code == 1
+    assert "breaks at" in said.output
+    assert contents(mover("one"), HERE) == before
+    assert browser(cells["one"][1]).get(f"/{HERE}/", status=200)
+    assert all(content.rows == 0 for content in contents(mover("two"), HERE).values())
+
+
+# --- Files that are refused ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def exported(run, tmp_path):
+    path = tmp_path / "valmont.tar"
+    said = run("one", "export", HERE, path, "--open")
+    assert said.exit_code == 0, said.output
+    assert path.stat().st_mode & 0o077 == 0
+    return path
+
+
+def changed(path, name, change):
+    """A copy of a file in which one part is another; its manifest says what that is."""
+    copy = path.with_suffix(".changed")
+    with tarfile.open(path) as tar, tarfile.open(copy, "w") as out:
+        for entry in tar:
+            content = tar.extractfile(entry).read()
+            if entry.name == name:
+                content = change(content)
+                entry.size = len(content)
+            out.addfile(entry, io.BytesIO(content))
+    return copy
+
+
+def test_another_schema_is_refused_in_words(run, exported):
+    def older(content):
+        found = json.loads(content)
+        found["versions"] = ["0001"]
+        return json.dumps(found).encode()
+
+    said = run("two", "import", changed(exported, "manifest.json", older))
+    assert said.exit_code == 1
+    assert "the schema is another one here" in said.output
+
+
+def test_a_row_that_is_lost_on_the_way_is_found(run, exported, mover):
+    def shorter(content):
+        return b"".join(content.splitlines(keepends=True)[1:])
+
+    said = run("two", "import", changed(exported, "rows/allocation", shorter))
+    assert said.exit_code == 1
+    assert "allocation:" in said.output
+    assert all(content.rows == 0 for content in contents(mover("two"), HERE).values())
+
+
+def test_a_file_that_was_not_written_to_its_end_is_refused(run, exported, tmp_path):
+    path = tmp_path / "half.tar"
+    path.write_bytes(exported.read_bytes()[: exported.stat().st_size // 20 * 10])
+    said = run("two", "import", path)
+    assert said.exit_code == 1
+    assert said.exception is None or isinstance(said.exception, SystemExit)
+
+
+def test_a_town_that_lives_there_is_not_overwritten_by_the_way(run, exported, mover):
+    assert run("two", "import", exported).exit_code == 0
+    again = run("two", "import", exported)
+    assert "lives here already" in again.output
+    assert run("two", "import", exported, "--replace").exit_code == 0
+    assert contents(mover("two"), HERE) == contents(mover("one"), HERE)
+
+
+def test_a_broken_chain_and_a_lost_key_are_found(cells, mover):
+    connection = mover("one")
+    loading.check_journal(connection, HERE)
+    loading.check_keys(connection, HERE)
+    with connection.transaction(force_rollback=True):
+        connection.execute(
+            "UPDATE journal_entry SET amount = amount + 1 WHERE tenant_id = %s", [HERE]
+        )
+        with pytest.raises(CellError, match="the journal of"):
+            loading.check_journal(connection, HERE)
+    with connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute("DELETE FROM family WHERE tenant_id = %s", [HERE])
+        with pytest.raises(CellError, match="point to nothing"):
+            loading.check_keys(connection, HERE)
+
+
+# --- Closing -------------------------------------------------------------------------------------
+
+
+def test_closing_waits_for_what_has_begun(cells, mover):
+    portal, ended = cells["one"][1], threading.Event()
+    with portal.town(HERE) as town:
+        town.session.execute(text("SELECT 1"))
+        closer = threading.Thread(target=lambda: (closing.close(mover("one"), HERE), ended.set()))
+        closer.start()
+        assert not ended.wait(0.3)
+        town.session.execute(text("UPDATE family SET name = name"))
+    assert ended.wait(10)
+    closer.join()
+    with pytest.raises(TownClosedError), portal.town(HERE) as town:
+        town.session.execute(text("SELECT 1"))
+    with portal.town(THERE) as town:
+        assert town.session.scalar(text("SELECT count(*) FROM family")) > 0
+
+
+def test_a_town_that_does_not_come_to_rest_stays_open(cells, mover):
+    portal, connection = cells["one"][1], mover("one")
+    with portal.town(HERE) as town:
+        town.session.execute(text("SELECT 1"))
+        with pytest.raises(BusyTownError, match="a transaction"):
+            closing.close(connection, HERE, flight_seconds=0.2)
+    connection.execute(
+        "UPDATE outbox SET state = 'running', lease_until = %s WHERE id ="
+        " (SELECT id FROM outbox WHERE tenant_id = %s LIMIT 1)",
+        [datetime.now(UTC) + timedelta(minutes=1), HERE],
+    )
+    with pytest.raises(BusyTownError, match="a worker"):
+        closing.close(connection, HERE, drain_seconds=0.2)
+    assert closing.state_of(connection, HERE) == "open"
+
+
+def test_workers_leave_the_rows_of_a_closed_town_alone(cells, mover, servers):
+    name, portal = cells["one"]
+    runtime, connection = portal.runtime, mover("one")
+    for slug in (HERE, THERE):
+        with portal.town(slug) as town:
+            town.outbox.add("housekeeping", {}, key="a row")
+    consumers = all_consumers(runtime.extensions)
+    question = (
+        "SELECT tenant_id, id, state, attempts FROM outbox WHERE dedupe_key = 'a row' ORDER BY tenant_id"
+    )
+    rows = {row[0]: row for row in connection.execute(question).fetchall()}
+    for state in ("draining", "closed", "moved"):
+        closing.set_state(connection, HERE, state)
+        for tenant, row in rows.items():
+            if tenant == HERE:
+                deliver(runtime, consumers, tenant, row[1])
+        assert {row[0]: row for row in connection.execute(question).fetchall()} == rows
+    tick(runtime, "", OWN_SCHEDULE[0])  # The other towns get their work.
+    with closed(relay_session(servers, name)) as session:
+        taken = {tenant for tenant, _row in take_due(session, SystemClock().now(), 500, bulk=False)}
+    assert taken == {THERE}
+    closing.set_state(connection, HERE, "open")
+    deliver(runtime, consumers, HERE, rows[HERE][1])
+    assert connection.execute(
+        "SELECT state FROM outbox WHERE id = %s", [rows[HERE][1]]
+    ).fetchone() == ("done",)
+
+
+def relay_session(servers, name):
+    return Session(create_engine(servers.addresses(name).relay_url, poolclass=NullPool))
+
+
+def test_open_says_what_it_would_do_to_a_town_that_has_moved(cells, run, to):
+    assert run("one", "move", HERE, "--to", to("two")).exit_code == 0
+    assert "has moved away" in run("one", "open", HERE).output
+    assert run("one", "close", "nowhere").exit_code == 1
+    assert run("two", "close", HERE).exit_code == 0
+    assert run("one", "open", HERE, "--moved").exit_code == 0
+    assert browser(cells["one"][1]).get(f"/{HERE}/", status=200)
+
+
+def test_without_the_role_it_says_what_to_do(run):
+    assert "mover.sql" in run("one", "close", HERE, mover_url="").output
