@@ -209,7 +209,7 @@ def _beginning(tenant: str, guest_seconds: float, *, reads: bool, waits: bool) -
         }
     calls = [f"set_config('{name}', {quote(value)}, true)" for name, value in settings.items()]
     if tenant:
-        calls.append(f"enter_town({quote(tenant)})")  # Which a closed town refuses.
+        calls.append(f"public.enter_town({quote(tenant)})")  # Which a closed town refuses.
     return f"{begin}; SELECT {', '.join(calls)}"
 
 
