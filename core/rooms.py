@@ -52,6 +52,7 @@ VIEWS = (
     "core.books.office_remittances",
     "core.exchanges.office",
     "core.exchanges.office_columns",
+    "core.exchanges.office_receptions",
     "core.exchanges.pull",
     "core.overview.office",
     "core.overview.health_page",

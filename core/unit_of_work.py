@@ -30,6 +30,9 @@ from core.debits.reasons import reason_words
 from core.debits.requests import DebitRequests
 from core.debits.service import Debits
 from core.exchanges.exports import PaymentExports
+from core.exchanges.intake import Intake
+from core.exchanges.sending import Sending
+from core.exchanges.states import ExchangeStates
 from core.exchanges.tokens import ExchangeTokens
 from core.families.editing import Files
 from core.families.lists import FamilyList
@@ -893,6 +896,36 @@ class UnitOfWork:
         """Exports of payments to the billing software."""
         return PaymentExports(
             self.session, self.config.slug, self.clock, layouts=self.layouts, audit=self.audit
+        )
+
+    @cached_property
+    def exchange_states(self) -> ExchangeStates:
+        """State of the places of exchanges."""
+        return ExchangeStates(self.session, self.config, self.clock)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Invoices that come in by themselves."""
+        return Intake(
+            self.session,
+            self.config,
+            self.clock,
+            uploads=self.uploads,
+            imports=self.imports,
+            states=self.exchange_states,
+            notifications=self.notifications,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def sending(self) -> Sending:
+        """Exports of payments that go out by themselves."""
+        return Sending(
+            self.session,
+            self.config,
+            exports=self.payment_exports,
+            states=self.exchange_states,
+            audit=self.audit,
         )
 
     @cached_property

@@ -18,6 +18,7 @@ from core.api.errors import UserError
 from core.api.invoices import SourceFile
 from core.api.messages import Document
 from core.domain.money import decimal_text
+from core.exchanges.states import IN
 from core.imports.service import ImportReport
 from core.platform.documents.presses import print_all
 from core.platform.documents.render import Paper, together
@@ -115,6 +116,27 @@ def list_(town_slug: str) -> None:
             state = "undone" if batch.undone_at else "published" if batch.published_at else "draft"
             click.echo(f"{batch.id:6} {batch.created_at:%Y-%m-%d %H:%M} {state:9} "
                        f"{batch.file_name} {batch.counts}")  # fmt: skip
+
+
+@invoices.command()
+@click.argument("town_slug", metavar="TOWN")
+@click.argument("name", metavar="PLACE", required=False)
+def look(town_slug: str, name: str | None) -> None:
+    """Look now at the places that invoices come from by themselves, or at one of them."""
+    with town_work(town_slug) as town:
+        names = [*town.config.file.exchanges.invoices]
+        if name is not None and name not in names:
+            raise click.ClickException(
+                f"no place {name!r} in this town; known: {', '.join(names)}"
+            )
+        for one in [name] if name else names:
+            count = town.intake.look(one)
+            state = next(
+                found
+                for found in town.exchange_states.all()
+                if (found.direction, found.name) == (IN, one)
+            )
+            click.echo(f"{one}: {state.problem or f'{count} file(s) read'}")
 
 
 @invoices.command("print")

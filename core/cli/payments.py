@@ -9,6 +9,7 @@ import click
 
 from core.cli.invoices import town_work
 from core.domain.money import decimal_text
+from core.exchanges.states import OUT
 from core.platform.errors import NotFoundError
 
 
@@ -66,3 +67,23 @@ def exports(town_slug: str) -> None:
                     f"{regie:20} {one.number:6} {one.made_at:%Y-%m-%d %H:%M} {one.count:6} "
                     f"{decimal_text(one.total):>12} {left}".rstrip()
                 )
+
+
+@payments.command("send")
+@click.argument("town_slug", metavar="TOWN")
+@click.argument("regie", metavar="REGIE")
+def send(town_slug: str, regie: str) -> None:
+    """Send now what of REGIE has not left, to the place that the town's file names."""
+    with town_work(town_slug) as town:
+        if regie not in town.config.file.exchanges.payments:
+            known = ", ".join(town.config.file.exchanges.payments)
+            raise click.ClickException(f"no place for {regie!r} in this town; known: {known}")
+        count = town.sending.send(regie)
+        problem = next(
+            one.problem
+            for one in town.exchange_states.all()
+            if one.direction == OUT and one.name == regie
+        )
+    if problem:
+        raise click.ClickException(problem)
+    click.echo(f"Sent {count} export(s).")

@@ -1,8 +1,11 @@
-"""Exports of payments, kept as they were written, and the token by which they are fetched."""
+"""Exports of payments as they were written, the token for them, and the places of exchanges."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
@@ -110,3 +113,56 @@ class ExchangeToken(TenantScoped, Base):
     made_by: Mapped[str]
     used_at: Mapped[MomentOrNone]
     ended_at: Mapped[MomentOrNone]
+
+
+class ExchangePlace(TenantScoped, Base):
+    """How it stands with a place of the town's file, in one direction."""
+
+    __tablename__ = "exchange_place"
+    __table_args__ = (UniqueConstraint("tenant_id", "direction", "name"),)
+
+    direction: Mapped[str] = mapped_column(comment="in: invoices; out: payments")
+    name: Mapped[str]
+    looked_at: Mapped[Moment]
+    reached_at: Mapped[MomentOrNone]
+    failing_since: Mapped[MomentOrNone]
+    problem: Mapped[str] = mapped_column(default="", server_default="")
+
+
+class FileState(StrEnum):
+    """``seen -> reading -> imported | refused | known``; another file of its name: ``seen``."""
+
+    SEEN = "seen"
+    READING = "reading"
+    IMPORTED = "imported"
+    REFUSED = "refused"
+    KNOWN = "known"
+    """Its bytes were imported before, whatever their name was."""
+
+
+class ExchangeFile(TenantScoped, Base):
+    """A file of a place that invoices come from, under its name, as it was last seen."""
+
+    __tablename__ = "exchange_file"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "place", "file_name"),
+        ForeignKeyConstraint(["tenant_id", "upload_id"], ["upload.tenant_id", "upload.id"]),
+    )
+
+    place: Mapped[str]
+    file_name: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger, comment="bytes; -1: only reading tells")
+    modified: Mapped[int] = mapped_column(
+        BigInteger, comment="seconds since 1970, by the other side's clock"
+    )
+    sha256: Mapped[str] = mapped_column(default="", server_default="")
+    state: Mapped[str]
+    seen_at: Mapped[Moment] = mapped_column(comment="when it was first seen as it is")
+    done_at: Mapped[MomentOrNone]
+    tries: Mapped[int] = mapped_column(default=0, server_default="0")
+    upload_id: Mapped[ReferenceOrNone]
+
+    @property
+    def is_done(self) -> bool:
+        """True if nothing more is to be done with it as it is."""
+        return self.state in {FileState.IMPORTED, FileState.REFUSED, FileState.KNOWN}

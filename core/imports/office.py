@@ -87,6 +87,7 @@ def upload(request: Request, error: str = "") -> dict[str, Any]:
         "busy": found.state in {UploadState.CHECKING, UploadState.IMPORTING},
         "seen_at": _seen_at(request, found),
         "is_records": "." in found.source,
+        "is_kept": found.state == UploadState.REFUSED and request.ctx.uploads.is_kept(found.id),
         "error": error,
     }
 
@@ -112,6 +113,8 @@ def decide(request: Request) -> Response:
     found = _upload(request)
     if request.POST.get("action") == "undo":
         return _undo(request, found)
+    if request.POST.get("action") == "again":
+        return _again(request, found)
     if request.POST.get("action") == "import":
         request.ctx.uploads.confirm(found.id)
     else:
@@ -122,6 +125,17 @@ def decide(request: Request) -> Response:
         return HTTPSeeOther(location=request.route_path("office_imports"))
     if found.state == UploadState.IMPORTED and found.batch_id:
         return HTTPSeeOther(location=request.route_path("office_import", id=found.batch_id))
+    return HTTPSeeOther(location=request.route_path("office_upload", id=found.id))
+
+
+def _again(request: Request, found: Upload) -> Response:
+    """Read a refused file anew."""
+    try:
+        request.ctx.uploads.check_again(found.id)
+    except UserError as error:
+        response = render_to_response(f"{T}/upload.jinja2", upload(request, error.message), request)
+        response.status_int = 422
+        return response
     return HTTPSeeOther(location=request.route_path("office_upload", id=found.id))
 
 

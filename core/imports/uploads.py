@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, defer
 
 from core.api.context import Clock
 from core.api.errors import UserError
-from core.api.invoices import InvoiceSource, SourceFile
+from core.api.invoices import InvoiceSource, SourceFile, SourceProblem
 from core.imports.models import ImportBatch
 from core.imports.records import RecordImports
 from core.imports.service import ImportReport, Imports
@@ -78,6 +78,49 @@ class Uploads:
             upload = self._keep(stream, name, source)
         self._go(upload, CHECK, self.check)
         return upload.id
+
+    def take(self, stream: BinaryIO, name: str, source: str) -> Upload:
+        """Take a file in and import it at once, asking nobody; `source` is a key or a label.
+
+        The content of one that is refused is kept for a while: `check_again` reads it anew.
+
+        Raises:
+            UserError: the file is empty or too large.
+        """
+        found = self._source(source)
+        # A point would say that it is a plugin's records.
+        key = found.key if found else source.replace(".", " ")
+        with self._session.begin_nested():
+            upload = self._keep(stream, name, key, state=UploadState.IMPORTING)
+        try:
+            report = self._read(upload, dry_run=False)
+        except UserError as error:
+            report = ImportReport()
+            report.add(SourceProblem(error.message, file=upload.file_name))
+        self._end(upload, UploadState.IMPORTED, report, keep=True)
+        if not report.refused:
+            self._forget_content(upload.id)
+        return self.get(upload.id)
+
+    def check_again(self, upload_id: int) -> None:
+        """Read a refused file anew, whose content is kept: its format may be known by now.
+
+        Raises:
+            UserError: its content is not kept, or not any more.
+        """
+        if not self.is_kept(upload_id):
+            raise UserError(_("Ce fichier n’est plus gardé ici : envoyez-le de nouveau."))
+        if self._pass(upload_id, UploadState.REFUSED, UploadState.CHECKING):
+            self._go(self.get(upload_id), CHECK, self.check)
+
+    def is_kept(self, upload_id: int) -> bool:
+        """True if the content of an upload is still here."""
+        found = self._session.scalar(
+            select(UploadPart.id)
+            .where(UploadPart.tenant_id == self._tenant, UploadPart.upload_id == upload_id)
+            .limit(1)
+        )
+        return found is not None
 
     def get(self, upload_id: int) -> Upload:
         """One upload, as it stands now.
@@ -142,7 +185,14 @@ class Uploads:
             if self._pass(upload_id, state, UploadState.ABANDONED):
                 self._forget_content(upload_id)
 
-    def _keep(self, stream: BinaryIO, name: str, source: str) -> Upload:
+    def _keep(
+        self,
+        stream: BinaryIO,
+        name: str,
+        source: str,
+        *,
+        state: UploadState = UploadState.CHECKING,
+    ) -> Upload:
         upload = Upload(
             tenant_id=self._tenant,
             source=source,
@@ -150,7 +200,7 @@ class Uploads:
             size=0,
             sha256="",
             actor=self._audit.actor,
-            state=UploadState.CHECKING,
+            state=state,
             created_at=self._clock.now(),
         )
         self._session.add(upload)
@@ -205,7 +255,7 @@ class Uploads:
 
     def _read(self, upload: Upload, *, dry_run: bool) -> ImportReport:
         records = self._records.kinds().get(upload.source)
-        source = None if records else self._sources().get(upload.source)
+        source = None if records else self._source(upload.source)
         if source is None and records is None:
             raise UserError(_("Ce format de fichier n’est pas connu ici."))
         with tempfile.TemporaryDirectory(prefix="preau-") as folder:
@@ -232,6 +282,12 @@ class Uploads:
                 at_once_seconds=self._at_once_seconds,
             )
 
+    def _source(self, named: str) -> InvoiceSource | None:
+        """The format of a key, else of a label: a town's file names a layout as the régie does."""
+        sources = self._sources()
+        labelled = (source for source in sources.values() if source.label == named)
+        return sources.get(named) or next(labelled, None)
+
     def _part(self, upload_id: int, rank: int) -> bytes:
         return self._session.scalars(
             select(UploadPart.content).where(
@@ -253,7 +309,9 @@ class Uploads:
             )
             apart.commit()
 
-    def _end(self, upload: Upload, state: UploadState, report: ImportReport) -> None:
+    def _end(
+        self, upload: Upload, state: UploadState, report: ImportReport, *, keep: bool = False
+    ) -> None:
         # A set-based UPDATE: what this session knows of the row is older than `_tell`.
         self._session.execute(
             update(Upload)
@@ -278,7 +336,7 @@ class Uploads:
                 },
             )
         )
-        if report.refused:
+        if report.refused and not keep:
             self._forget_content(upload.id)
 
     def _forget_content(self, upload_id: int) -> None:

@@ -117,6 +117,7 @@ class Letters:
             "account_linked": self._account_linked,
             "account_unlinked": self._account_unlinked,
             "agent_invitation": self._agent_invitation,
+            "invoices_received": self._invoices_received,
         }
         with i18n.use(row.language):
             letter = (self._own if is_own(row.kind) else writers[row.kind])(row)
@@ -259,6 +260,15 @@ class Letters:
     def _agent_invitation(self, row: MessageRow) -> Letter:
         token = self._invite(int(row.payload["agent_id"]))
         return self._letter(row, f"regie/invitation/{token}", _("Ouvrir mon accès"), {})
+
+    def _invoices_received(self, row: MessageRow) -> Letter:
+        upload_id = int(row.payload["upload_id"])
+        page, words = (
+            (f"regie/imports/fichiers/{upload_id}", _("Voir le fichier"))
+            if upload_id
+            else ("regie/imports/automatiques", _("Voir les réceptions"))
+        )
+        return self._letter(row, page, words, {"said": row.payload})
 
     def _own(self, row: MessageRow) -> Letter | None:
         wording = self._kinds.write(row)

@@ -21,5 +21,6 @@ def health(request: Request) -> dict[str, Any]:
         "providers": state.providers(),
         "papers": state.papers(),
         "plugins": state.plugins(),
+        "places": request.ctx.exchange_states.all(),
         "now": request.ctx.clock.now(),
     }

@@ -27,6 +27,8 @@ from core.api.work import Consumer, Effect, Periodic
 from core.domain.polling import poll_interval, retry_interval, spread, still_watched
 from core.domain.reminders import is_hour_to_write
 from core.domain.sessions import ABSOLUTE_END
+from core.exchanges.intake import LOOK
+from core.exchanges.sending import SEND
 from core.imports import service as imports
 from core.imports import uploads
 from core.imports.upload_models import Upload, UploadPart
@@ -44,6 +46,8 @@ from core.platform.plugins import events
 from core.platform.plugins.calls import CoolingDownError, contain, resting
 from core.platform.plugins.discovery import Extensions
 from core.platform.sharing import share
+from core.platform.tenancy.config import TenantConfig
+from core.platform.tenancy.exchanges import SHORTEST_MINUTES
 from core.reminders import service as reminders
 from core.sign_in.models import OneTimeToken
 from core.sign_in.models import WebSession as SignInSession
@@ -52,6 +56,7 @@ from core.unit_of_work import UnitOfWork
 log = structlog.get_logger(__name__)
 
 HOUSEKEEPING = "housekeeping"
+EXCHANGES = "exchange.due"
 KEEP_DONE = timedelta(days=30)
 EVENT_SECONDS = 10
 """Time that a plugin may take for an event; longer work is for its own outbox rows."""
@@ -269,6 +274,23 @@ def _sweep(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
     uow.sweep_documents()
 
 
+def _ask_exchanges(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
+    """Ask for a look at each place whose time has come: once a period."""
+    exchanges, now = uow.config.file.exchanges, uow.clock.now().timestamp()
+    for topic, places in ((LOOK, exchanges.invoices), (SEND, exchanges.payments)):
+        for name, place in places.items():
+            period = int(now // (place.every_minutes * 60))
+            uow.outbox.add(topic, {"name": name}, key=f"{name}/{period}")
+
+
+def _look(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.intake.look(payload["name"])
+
+
+def _send_payments(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.sending.send(payload["name"])
+
+
 def _redraw(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     uow.charts.redraw(payload["language"])
 
@@ -314,6 +336,10 @@ OWN = (
     _own(sweeping.SWEEP, _sweep, lease=timedelta(minutes=30)),
     _own(charts.REDRAW, _redraw, lease=timedelta(minutes=10), attempts=3),
     _own("payment.watch", _watch_again),
+    _own(EXCHANGES, _ask_exchanges),
+    # A place that is away is no failure of the row: it is told on the page, and asked again later.
+    _own(LOOK, _look, Effect.EXTERNAL, lease=timedelta(minutes=30), attempts=5),
+    _own(SEND, _send_payments, Effect.EXTERNAL, lease=timedelta(minutes=30), attempts=5),
 )
 
 OWN_SCHEDULE = (
@@ -323,7 +349,13 @@ OWN_SCHEDULE = (
     Periodic("reminders", timedelta(hours=1), reminders.DAILY),
     Periodic("documents-sweep", timedelta(days=7), sweeping.SWEEP),
     Periodic("payment-watch", timedelta(hours=1), "payment.watch"),
+    Periodic("exchanges", timedelta(minutes=SHORTEST_MINUTES), EXCHANGES),
 )
+
+OWN_WHERE: Mapping[str, Callable[[TenantConfig], bool]] = {
+    "exchanges": lambda town: any(town.file.exchanges.places()),
+}
+"""Towns that core's periodic work is for, by its name; all of them where it has none here."""
 
 
 class TwoConsumersError(Exception):

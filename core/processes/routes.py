@@ -72,6 +72,7 @@ OFFICE = {
     "office_imports": "/regie/imports",
     "office_import": r"/regie/imports/{id:[0-9]{1,18}}",
     "office_layouts": "/regie/imports/modeles",
+    "office_receptions": "/regie/imports/automatiques",
     "office_uploads": "/regie/imports/fichiers",
     "office_upload": r"/regie/imports/fichiers/{id:[0-9]{1,18}}",
     "office_upload_state": r"/regie/imports/fichiers/{id:[0-9]{1,18}}/etat",

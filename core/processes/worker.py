@@ -32,7 +32,7 @@ from core.platform.outbox.deliver import let_die
 from core.platform.outbox.schedule import tick as write_rows
 from core.platform.settings import get_settings
 from core.platform.sharing import limit_processes
-from core.processes.consumers import all_consumers, all_periodics
+from core.processes.consumers import OWN_WHERE, all_consumers, all_periodics
 from core.runtime import get_runtime
 
 broker.use()
@@ -116,7 +116,10 @@ def tick(name: str) -> None:
     plugin, periodic = next(
         item for item in all_periodics(runtime.extensions) if item[1].name == name
     )
-    write_rows(runtime, plugin, periodic)
+    if plugin or name not in OWN_WHERE:
+        write_rows(runtime, plugin, periodic)
+    else:
+        write_rows(runtime, plugin, periodic, OWN_WHERE[name])
 
 
 @app.on_after_configure.connect

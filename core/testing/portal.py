@@ -34,9 +34,10 @@ from core.platform import passwords
 from core.platform.outbox.deliver import deliver
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import load
+from core.platform.tenancy.config import TenantConfigError
 from core.processes.app import make_app
 from core.processes.consumers import all_consumers
-from core.runtime import Runtime, write_town_rows
+from core.runtime import Runtime, read_towns, write_town_rows
 from core.testing.fakes import TOWN, TOWNS, FakeBank, FakeClock, FakePay
 from core.testing.recycling import engine_on, owner_on
 from core.unit_of_work import UnitOfWork
@@ -106,6 +107,15 @@ class Portal:
         path = self.scratch / f"{uuid.uuid4().hex}.csv"
         path.write_text(content)
         return SourceFile(path, path.name, path.stat().st_size)
+
+    def configure(self, slug: str, toml: str) -> None:
+        """Write `toml` at the end of a town's file, and read the towns anew."""
+        path = self.runtime.settings.tenants_dir / slug / "tenant.toml"
+        path.write_text(f"{path.read_text('utf-8')}\n{toml}", "utf-8")
+        registry = read_towns(self.runtime.settings, self.runtime.extensions)
+        if registry.broken:
+            raise TenantConfigError(next(iter(registry.broken.values())))
+        self.runtime.registry = registry
 
     def codes(self, family: str = "F001", slug: str = "valmont") -> str:
         """Draw a second code for a family."""

@@ -180,6 +180,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_import", "POST"): one(OFFICE, "batch", 303, form={"action": "publish"}),
     ("office_layouts", "GET"): page(OFFICE),
     ("office_layouts", "POST"): page(OFFICE, 422),
+    ("office_receptions", "GET"): page(OFFICE),
     ("office_uploads", "POST"): page(OFFICE, 422),
     ("office_upload", "GET"): one(OFFICE, "upload"),
     ("office_upload_state", "GET"): one(OFFICE, "upload"),

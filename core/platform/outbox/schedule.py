@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from core.api.work import Periodic
 from core.platform.db.outage import TownClosedError
 from core.platform.outbox.process import Process
+from core.platform.tenancy.config import TenantConfig
 
 
-def tick(runtime: Process, plugin: str, periodic: Periodic) -> None:
-    """Write one row in each town that enables `plugin` ("" is core: every town).
+def tick(
+    runtime: Process,
+    plugin: str,
+    periodic: Periodic,
+    wanted: Callable[[TenantConfig], bool] = lambda _town: True,
+) -> None:
+    """Write one row in each town that enables `plugin` ("" is core: every town) and is `wanted`.
 
     The period's number is the key: two beats, or one that restarts, write one row.
     """
     now = runtime.clock.now()
     number = int(now.timestamp() // periodic.every.total_seconds())
     for config in runtime.registry:
-        if plugin and plugin not in config.enabled:
+        if (plugin and plugin not in config.enabled) or not wanted(config):
             continue
         # A town that is closed is asked in the next period, where it then is.
         with suppress(TownClosedError), runtime.unit_of_work(config.slug) as uow:

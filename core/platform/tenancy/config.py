@@ -25,6 +25,7 @@ from core.api.payments import kind_of, name_of
 from core.domain.addresses import configured
 from core.domain.money import AmountError, parse_amount
 from core.platform.tenancy.colours import BLACK, WHITE, contrast
+from core.platform.tenancy.exchanges import Exchanges
 from core.platform.tenancy.means import USUAL, RegieMeans
 from core.platform.tenancy.means import checked as checked_means
 from core.platform.tenancy.reasons import reason
@@ -238,8 +239,17 @@ class TenantFile(_Section):
     legal: Legal = Legal()
     accessibility: Accessibility = Accessibility()
     retention: Retention = Retention()
+    exchanges: Exchanges = Exchanges()
     regies: dict[RegieKey, Regie] = Field(min_length=1)
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _collected_here(self) -> TenantFile:
+        for key in self.exchanges.payments:
+            regie = self.regies.get(key)
+            if regie is None or not regie.collects:
+                raise ValueError(f"exchanges.payments.{key}: no régie that collects has this key")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +370,12 @@ def load(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TenantConfigError([Problem(path, "", f"not valid TOML: {error}")]) from None
     try:
+        if "exchanges" in raw:
+            raw = {**raw, "exchanges": resolve(raw["exchanges"])}
         file = TenantFile.model_validate(raw)
+    except SecretError as error:
+        key = f"exchanges.{error.key}"
+        raise TenantConfigError([Problem(path, key, error.reason)]) from None
     except ValidationError as error:
         raise TenantConfigError(_problems(path, (), error, TenantFile)) from None
     problems: list[Problem] = []

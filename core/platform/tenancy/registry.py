@@ -59,6 +59,12 @@ class Registry:
         self._lock = RLock()
         self._hosts: dict[str, list[str]] = {}
         """Towns whose files name a host, in their order; none of them has been read yet."""
+        self._exchanging = [
+            slug
+            for slug, content in self._files.items()
+            if b"exchanges" in content or b"\\" in content
+        ]
+        """Towns whose files may name places of exchanges."""
         for slug, content in self._files.items():
             for host in hosts_named(content):
                 self._hosts.setdefault(host, []).append(slug)
@@ -121,8 +127,31 @@ class Registry:
             if owner := self._owner(host, before=slug):
                 reason = f"{host} already belongs to {owner}"
                 return [Problem(folder / "tenant.toml", "tenant.hosts", reason)]
+        if problem := self._taken(config):
+            return [problem]
         settings = LentSettings({**self._built_in, **config.settings})
         return TenantConfig(config.slug, config.folder, config.file, settings)
+
+    def _taken(self, config: TenantConfig) -> Problem | None:
+        """A place of exchanges that a town before this one has, or that lies within another."""
+        mine = list(config.file.exchanges.places())
+        if not mine:
+            return None
+        owned = [
+            (place.claim, other.slug)
+            for slug in self._exchanging
+            if slug < config.slug and (other := self.get(slug)) is not None
+            for _name, place in other.file.exchanges.places()
+        ]
+        for name, place in mine:
+            claim = place.claim
+            for other_claim, owner in owned:
+                shared = min(len(claim), len(other_claim))
+                if claim[:shared] == other_claim[:shared]:
+                    reason = f"is a place of {owner} already, or lies within one"
+                    return Problem(config.folder / "tenant.toml", f"exchanges.{name}", reason)
+            owned.append((claim, config.slug))
+        return None
 
     def _owner(self, host: str, *, before: str = "") -> str | None:
         """The first town that has the host, or of those `before` a town."""

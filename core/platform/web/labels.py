@@ -123,10 +123,11 @@ def actor(name: str, names: dict[str, str]) -> str:
         "family": _("La famille"),
         "agent": _("Ancien agent"),
         "billing": _("Logiciel de facturation"),
+        "exchange": _("Échange automatique"),
     }
     if kind not in words:
         return name
-    return f"{words[kind]} ({rest})" if kind == "cli" and rest else words[kind]
+    return f"{words[kind]} ({rest})" if kind in {"cli", "exchange"} and rest else words[kind]
 
 
 ROUTES = {
@@ -262,4 +263,5 @@ def message(kind: str) -> str:
         "account_linked": _("Compte relié"),
         "account_unlinked": _("Compte délié"),
         "agent_invitation": _("Invitation d’un agent"),
+        "invoices_received": _("Fichier de factures reçu"),
     }.get(kind, kind)
