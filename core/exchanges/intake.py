@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, BinaryIO, Final
 
 from sqlalchemy import exists, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
@@ -39,6 +40,8 @@ WHOLE_AFTER: Final = timedelta(seconds=60)
 """Time between two looks that find a file the same, before it counts as whole."""
 MOST_FILES: Final = 20
 """Files that one look reads: the next reads the others."""
+LEASE: Final = timedelta(minutes=30)
+"""Time that a look may take at most: a file that one began to read is left to it for so long."""
 MOST_TRIES: Final = 3
 """Times that a file may end the process that reads it."""
 TOLD_PROBLEMS: Final = 10
@@ -154,17 +157,20 @@ class Intake:
     def _bring_in(
         self, name: str, place: InvoicePlace, file_name: str, entry: Entry, stream: BinaryIO,
         digest: str,
-    ) -> str:  # fmt: skip
+    ) -> str | None:  # fmt: skip
         row = self._row(name, file_name)
         if row is not None and row.is_done and row.sha256 == digest:
             row.size, row.modified = entry.size, entry.modified
             state = row.state
             self._session.commit()
             return state
+        if row is not None and self._is_being_read(row, digest):
+            self._session.commit()
+            return None
         # Counted in a transaction of its own: a file that ends its reader is given up one day.
         row = self._note(name, file_name, entry, FileState.READING)
         row.tries = row.tries + 1 if row.sha256 == digest else 1
-        row.sha256 = digest
+        row.sha256, row.done_at = digest, self._clock.now()
         tries = row.tries
         self._session.commit()
         if tries > MOST_TRIES:
@@ -188,6 +194,15 @@ class Intake:
         state = row.state
         self._session.commit()
         return state
+
+    def _is_being_read(self, row: ExchangeFile, digest: str) -> bool:
+        """Tell a file that another look reads, or read when its process ended a moment ago."""
+        return (
+            row.state == FileState.READING
+            and row.sha256 == digest
+            and row.done_at is not None
+            and row.done_at > self._clock.now() - LEASE
+        )
 
     def _refuse(
         self, name: str, file_name: str, entry: Entry, digest: str, words: str
@@ -286,14 +301,21 @@ class Intake:
         self, name: str, file_name: str, entry: Entry, state: FileState
     ) -> ExchangeFile:
         """Write how it stands with a file; its row."""
-        row = self._row(name, file_name)
-        if row is None:
-            row = ExchangeFile(
-                tenant_id=self._tenant, place=name, file_name=file_name, sha256="", tries=0
+        now = self._clock.now()
+        # Two who look at once may both be the first.
+        new = self._session.scalar(
+            insert(ExchangeFile)
+            .values(
+                tenant_id=self._tenant, place=name, file_name=file_name, size=entry.size,
+                modified=entry.modified, state=state, seen_at=now,
             )
-            self._session.add(row)
-        if state is FileState.SEEN or row.seen_at is None:
-            row.seen_at, row.done_at, row.upload_id = self._clock.now(), None, None
+            .on_conflict_do_nothing(index_elements=["tenant_id", "place", "file_name"])
+            .returning(ExchangeFile.id)
+        )  # fmt: skip
+        row = self._row(name, file_name)
+        assert row is not None  # noqa: S101 - it was there, or has just been written
+        if state is FileState.SEEN and new is None:
+            row.seen_at, row.done_at, row.upload_id = now, None, None
         row.size, row.modified, row.state = entry.size, entry.modified, state
         self._session.flush()
         return row

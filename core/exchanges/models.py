@@ -158,7 +158,9 @@ class ExchangeFile(TenantScoped, Base):
     sha256: Mapped[str] = mapped_column(default="", server_default="")
     state: Mapped[str]
     seen_at: Mapped[Moment] = mapped_column(comment="when it was first seen as it is")
-    done_at: Mapped[MomentOrNone]
+    done_at: Mapped[MomentOrNone] = mapped_column(
+        comment="when it was read; while it is being read, when that began"
+    )
     tries: Mapped[int] = mapped_column(default=0, server_default="0")
     upload_id: Mapped[ReferenceOrNone]
 

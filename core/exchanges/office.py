@@ -13,6 +13,7 @@ from core.api.errors import UserError
 from core.books.office import asked_regie
 from core.exchanges.columns import MOVEMENTS
 from core.exchanges.pull import export_response
+from core.exchanges.states import OUT
 from core.platform.i18n import gettext as _
 from core.platform.web import query_params as asked
 
@@ -125,6 +126,11 @@ def _list(request: Request, *, error: str = "", token: str = "") -> dict[str, An
         "count": count,
         "total": total,
         "since": request.ctx.payment_exports.layout(regie).since,
+        "places": [
+            one
+            for one in request.ctx.exchange_states.all()
+            if (one.direction, one.name) == (OUT, regie)
+        ],
         "token": token,
         "current": request.ctx.exchange_tokens.current(),
         "address": f"{request.ctx.base_url}/echanges/reglements/{regie}",

@@ -27,7 +27,7 @@ from core.api.work import Consumer, Effect, Periodic
 from core.domain.polling import poll_interval, retry_interval, spread, still_watched
 from core.domain.reminders import is_hour_to_write
 from core.domain.sessions import ABSOLUTE_END
-from core.exchanges.intake import LOOK
+from core.exchanges import intake
 from core.exchanges.sending import SEND
 from core.imports import service as imports
 from core.imports import uploads
@@ -277,7 +277,7 @@ def _sweep(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
 def _ask_exchanges(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
     """Ask for a look at each place whose time has come: once a period."""
     exchanges, now = uow.config.file.exchanges, uow.clock.now().timestamp()
-    for topic, places in ((LOOK, exchanges.invoices), (SEND, exchanges.payments)):
+    for topic, places in ((intake.LOOK, exchanges.invoices), (SEND, exchanges.payments)):
         for name, place in places.items():
             period = int(now // (place.every_minutes * 60))
             uow.outbox.add(topic, {"name": name}, key=f"{name}/{period}")
@@ -338,7 +338,7 @@ OWN = (
     _own("payment.watch", _watch_again),
     _own(EXCHANGES, _ask_exchanges),
     # A place that is away is no failure of the row: it is told on the page, and asked again later.
-    _own(LOOK, _look, Effect.EXTERNAL, lease=timedelta(minutes=30), attempts=5),
+    _own(intake.LOOK, _look, Effect.EXTERNAL, lease=intake.LEASE, attempts=5),
     _own(SEND, _send_payments, Effect.EXTERNAL, lease=timedelta(minutes=30), attempts=5),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -258,6 +259,10 @@ def test_a_reader_that_is_killed_leaves_nothing_half_done(town_with, box, monkey
         patch.setattr(*place, lambda *_a, **_k: (_ for _ in ()).throw(PowerCutError))
         with suppress(PowerCutError):
             looks(portal)
+    if moment != "moved":
+        assert look(portal) == 1, "its reader may still be at it"
+        assert numbers(portal) == []
+    portal.clock.pass_time(minutes=31)
     assert numbers(portal) == ([] if moment != "moved" else ["1", "2"])
     look(portal)
     assert numbers(portal) == ["1", "2"]
@@ -265,6 +270,20 @@ def test_a_reader_that_is_killed_leaves_nothing_half_done(town_with, box, monkey
     assert (box / "importes" / "mars.csv").exists()
     with portal.town() as town:
         assert len(town.imports.batches()) == 1
+
+
+def test_looks_at_the_same_moment_import_once(town_with, box):
+    portal = town_with(in_folder(box))
+    for number in range(3):
+        (box / f"{number}.csv").write_text(sheet(str(number), family=f"F00{number}"))
+    (box / "double.csv").write_text(sheet("0", family="F000"))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _n: look(portal), range(4)))
+        portal.clock.pass_time(minutes=2)
+        list(pool.map(lambda _n: look(portal), range(4)))
+    assert numbers(portal) == ["0", "1", "2"]
+    assert sorted(states(portal).values()) == ["imported", "imported", "imported", "known"]
+    assert len(mails(portal)) == 3
 
 
 def test_a_file_that_ends_its_reader_each_time_is_given_up(town_with, box, monkeypatch):
@@ -277,6 +296,7 @@ def test_a_file_that_ends_its_reader_each_time_is_given_up(town_with, box, monke
         for _time in range(3):
             with suppress(PowerCutError):
                 look(portal)
+            portal.clock.pass_time(minutes=31)
         assert states(portal) == {"mars.csv": "reading"}
         look(portal)
     assert states(portal) == {"mars.csv": "refused"}

@@ -107,3 +107,14 @@ def test_the_token_is_shown_once_and_only_the_regisseur_makes_it(paid, portal, m
     page = paid.press(paid.get(PAGE), "end")
     assert "supprimé" in page
     assert "Aucun jeton" in page
+
+
+def test_the_place_that_exports_go_to_is_shown(paid, portal, tmp_path):
+    assert "Remise automatique" not in paid.get(PAGE)
+    portal.configure("valmont", f'[exchanges.payments.CANTINE]\nfolder = "{tmp_path}/absent"\n')
+    with portal.town() as town:
+        town.sending.send("CANTINE")
+    page = paid.get(PAGE)
+    assert "Remise automatique" in page
+    assert "n’existe pas" in page
+    assert "Remise automatique" not in paid.get("/regie/comptes/exports?regie=GARDERIE")

@@ -58,7 +58,12 @@ def upgrade() -> None:
             nullable=False,
             comment="when it was first seen as it is",
         ),
-        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "done_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when it was read; while it is being read, when that began",
+        ),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("upload_id", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
