@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from redis import Redis
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.api.context import Clock
@@ -23,6 +23,7 @@ from core.platform.plugins.cache import PluginCache
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import Settings, get_settings
 from core.platform.tenancy.config import TenantConfig
+from core.platform.tenancy.models import Tenant, TownState
 from core.platform.tenancy.registry import Registry, UnknownTownError, load_registry
 from core.platform.throttling import Throttle
 from core.unit_of_work import SharedServices, UnitOfWork
@@ -77,6 +78,18 @@ class Runtime:
         if config is None:
             raise UnknownTownError(slug)
         return config
+
+    def serving(self) -> list[TenantConfig]:
+        """The towns that are not closed, and have not moved to another installation."""
+        with self.engine.connect() as connection:
+            closed = set(
+                connection.scalars(
+                    select(Tenant.id).where(
+                        Tenant.state.in_((TownState.CLOSED, TownState.MOVED))
+                    )
+                )
+            )
+        return [config for config in self.registry if config.slug not in closed]
 
     def base_url(self, config: TenantConfig) -> str:
         """Address of the town's pages, for those who come from a mail: its host, else its path."""

@@ -220,7 +220,7 @@ def check_mails(_settings: Settings) -> Iterator[Finding]:
     """Report the answers of mail servers for which the recipients are not to blame."""
     runtime = get_runtime()
     try:
-        for config in runtime.registry:
+        for config in runtime.serving():
             with runtime.unit_of_work(config.slug, actor="doctor") as town:
                 for trouble in town.health.mail_troubles():
                     yield doubtful(f"{config.slug}, mail: {mail_trouble(trouble)}")
@@ -233,7 +233,7 @@ def check_documents(settings: Settings) -> Iterator[Finding]:
     runtime = get_runtime()
     try:
         found = []
-        for config in runtime.registry:
+        for config in runtime.serving():
             with runtime.unit_of_work(config.slug, actor="doctor") as town:
                 found.append((config.slug, town.document_files.places()))
     finally:
@@ -269,7 +269,7 @@ def check_plugins(_settings: Settings) -> Iterator[Finding]:
     except (TwoConsumersError, RuntimeError) as error:
         yield bad(str(error))
     runtime = get_runtime()
-    for config in runtime.registry:
+    for config in runtime.serving():
         problems = [
             doubtful(f"{config.slug}, {plugin}: {problem}")
             for plugin in sorted(config.enabled)

@@ -55,7 +55,7 @@ def _walk(slug: str | None, everywhere: bool, step: Stepping, word: str) -> None
     if runtime.objects is None:
         raise click.ClickException("PREAU_DOCUMENTS_URL is not set: papers are in the database")
     lost = 0
-    for name in [slug] if slug else [config.slug for config in runtime.registry]:
+    for name in [slug] if slug else [config.slug for config in runtime.serving()]:
         try:
             lost += _walk_town(name, runtime.objects, step, word)
         except StoreAwayError as error:

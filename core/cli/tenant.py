@@ -134,7 +134,10 @@ def move(slug: str, files: Sequence[Path]) -> None:
 @tenant.command()
 @click.argument("slug", metavar="TOWN")
 def forget(slug: str) -> None:
-    """Remove the rows of TOWN here, after it has moved away. Its papers go with the sweep."""
+    """Remove the rows of TOWN here, after it has moved away.
+
+    Papers in an object store stay there: the other installation may use the same.
+    """
     with _refusals(), _database(get_settings()) as connection:
         removed = loading.forget(connection, slug)
     click.echo(f"{slug}: {removed} rows removed")

@@ -22,7 +22,7 @@ from core.unit_of_work import UnitOfWork
 def towns(town_slug: str) -> None:
     """List all towns and how they are, or show TOWN in full; fails if one is not well."""
     runtime = get_runtime()
-    slugs = [town_slug] if town_slug else sorted(config.slug for config in runtime.registry)
+    slugs = [town_slug] if town_slug else sorted(config.slug for config in runtime.serving())
     console, wrong = Console(), 0
     table = Table("UnitOfWork", "Due", "Oldest", "Given up", "Last poll", "Wrong", box=None)
     for slug in slugs:  # One after the other: nobody but the relay sees several towns at once.

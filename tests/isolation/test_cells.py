@@ -26,6 +26,7 @@ from core.cells import archive, catalogue, closing, loading
 from core.cells.archive import CellError
 from core.cells.closing import BusyTownError
 from core.cli import tenant as command
+from core.cli.doctor import check_documents
 from core.dev.embedded import SUPERUSER, postgresql_binaries
 from core.invoices.files import Files
 from core.platform.clock import SystemClock
@@ -171,7 +172,7 @@ def test_a_table_that_nobody_told_of_is_copied(cells, servers, mover):
 # --- There and back ------------------------------------------------------------------------------
 
 
-def test_a_town_moves_while_the_other_serves_and_comes_back(cells, run, to, mover):
+def test_a_town_moves_while_the_other_serves_and_comes_back(cells, run, to, mover, monkeypatch):
     one, two = cells["one"][1], cells["two"][1]
     before, other = contents(mover("one"), HERE), contents(mover("one"), THERE)
     said = run("one", "move", HERE, "--to", to("two"))
@@ -196,6 +197,9 @@ def test_a_town_moves_while_the_other_serves_and_comes_back(cells, run, to, move
         assert filed.id > highest
     changed = contents(mover("two"), HERE)
     # What happened there comes back.
+    assert [config.slug for config in one.runtime.serving()] == [THERE]
+    monkeypatch.setattr("core.cli.doctor.get_runtime", lambda: one.runtime)
+    assert not [found.text for found in check_documents(one.runtime.settings) if found.fatal]
     said = run("two", "move", HERE, "--to", to("one"))
     assert said.exit_code == 0, said.output
     assert contents(mover("one"), HERE) == changed
