@@ -15,6 +15,7 @@ import click
 
 from core.api.chat import ChatSkill
 from core.api.context import TenantContext, Tenants
+from core.api.groups import FamilyGroup
 from core.api.invoices import InvoiceSource
 from core.api.messages import MessageKind, NotificationChannel
 from core.api.payments import (
@@ -92,6 +93,13 @@ def message_kinds(  # type: ignore[empty-body]
 
     What cannot be put into words waits.
     """
+
+
+@hookspec
+def family_groups(  # type: ignore[empty-body]
+    ctx: TenantContext,
+) -> Sequence[FamilyGroup]:
+    """Give the groups of families that this plugin can name, for agents' messages. Contained."""
 
 
 @hookspec

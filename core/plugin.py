@@ -47,6 +47,7 @@ from core.api.errors import (
     StartRefusedError,
     UserError,
 )
+from core.api.groups import FamilyGroup, GroupField
 from core.api.invoices import (
     Attachment,
     InvoiceKind,
@@ -162,9 +163,11 @@ __all__ = [
     "Failed",
     "FailureKind",
     "Families",
+    "FamilyGroup",
     "FamilyInfo",
     "Figure",
     "gettext",
+    "GroupField",
     "HealthCheck",
     "hookimpl",
     "hour",

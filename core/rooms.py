@@ -2,6 +2,7 @@
 
 import core.agents.models
 import core.books.models
+import core.broadcasts.models
 import core.debits.models
 import core.exchanges.models
 import core.families.models
@@ -44,6 +45,7 @@ VIEWS = (
     "core.debits.office_requests",
     "core.debits.parents",
     "core.reminders.office",
+    "core.broadcasts.office",
     "core.credits.office",
     "core.books.office",
     "core.books.bank",
@@ -77,6 +79,7 @@ TEMPLATES = (
     "core:families/templates",
     "core:personal_data/templates",
     "core:reminders/templates",
+    "core:broadcasts/templates",
 )
 """Folders in which pages' templates are looked for, by their short names."""
 

@@ -23,6 +23,8 @@ from core.api.plugin import HealthCheck, Plugin
 from core.api.web import Audience, MenuEntry, TodoEntry
 from core.books.accounts import Accounts
 from core.books.remittances import PluginRemittances
+from core.broadcasts.groups import Groups
+from core.broadcasts.service import Broadcasts
 from core.certificates.service import Certificates
 from core.credits.service import Credits
 from core.debits.files import DebitFiles
@@ -88,6 +90,7 @@ from core.platform.plugins.guests import (
     Guest,
     Held,
     HeldChannel,
+    HeldGroup,
     HeldKind,
     HeldProvider,
     HeldRecords,
@@ -110,7 +113,9 @@ S = TypeVar("S", bound=BaseModel)
 H = TypeVar("H", bound=Held)
 
 
-_WITHIN_PLUGIN = frozenset({"message_kinds", "chat_skills", "record_imports"})
+_WITHIN_PLUGIN = frozenset(
+    {"message_kinds", "chat_skills", "record_imports", "family_groups"}
+)
 """Hooks whose keys say nothing outside their plugin."""
 
 
@@ -243,6 +248,11 @@ class UnitOfWork:
     def message_kinds(self) -> Mapping[str, HeldKind]:
         """The plugins' kinds of messages, by ``<plugin>.<key>``."""
         return self._by_key("message_kinds", HeldKind)
+
+    @property
+    def family_groups(self) -> Mapping[str, HeldGroup]:
+        """The plugins' groups of families, by ``<plugin>.<key>``."""
+        return self._by_key("family_groups", HeldGroup)
 
     @property
     def chat_skills(self) -> Mapping[str, HeldSkill]:
@@ -629,6 +639,7 @@ class UnitOfWork:
             reject_words=reason_words,
             # Asked for late: agents write by notifications, which write by letters.
             invite=lambda agent_id: self.agents.new_invitation(agent_id),  # noqa: PLW0108
+            written=lambda number, language: self.broadcasts.written(number, language),  # noqa: PLW0108
             base_url=self.base_url,
         )
 
@@ -779,6 +790,24 @@ class UnitOfWork:
             self.clock,
             billing=self.billing,
             events=self.events,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def broadcasts(self) -> Broadcasts:
+        """Messages of agents to many families."""
+        return Broadcasts(
+            self.session,
+            self.config.slug,
+            self.clock,
+            groups=Groups(
+                self.session, self.config, self.clock, brought=lambda: self.family_groups
+            ),
+            families=self.families,
+            notifications=self.notifications,
+            letters=self.letters,
+            news=self.news,
+            outbox=self.outbox,
             audit=self.audit,
         )
 

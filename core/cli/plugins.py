@@ -42,7 +42,7 @@ CALL_TIMEOUT_SECONDS = 5.0
 
 LISTS = (
     "invoice_sources", "payment_providers", "notification_channels", "message_kinds",
-    "record_imports", "chat_skills", "todo_entries", "health_checks",
+    "family_groups", "record_imports", "chat_skills", "todo_entries", "health_checks",
 )  # fmt: skip
 """The hooks that `health` calls as pages and workers do; `menu_entries` besides."""
 

@@ -19,6 +19,7 @@ from core.domain.addresses import leaving
 from core.families.models import Family
 from core.messages.models import MessageRow
 from core.platform.i18n import SOURCE_LOCALE
+from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import ContractError, call_bounded
 from core.platform.plugins.events import FAMILIES_PER_ROW, NOTIFY
@@ -31,6 +32,15 @@ MAX_DOCUMENTS = 5
 DOCUMENTS_BYTES = 5_000_000
 MISSING_AFTER = timedelta(hours=1)
 """Time after which a message is tried again whose plugin is not there, or fails."""
+
+
+NOTICE, NEWS = "town_notice", "town_news"
+"""What agents write to many families: what they must know, and what they may like to know."""
+
+
+def optional() -> dict[str, str]:
+    """Core's kinds that families may switch off, with their labels."""
+    return {NEWS: _("Vie de la commune : menus, événements, informations pratiques")}
 
 
 def is_own(kind: str) -> bool:
@@ -122,21 +132,24 @@ class Kinds:
 
     def choices(self, family_id: int) -> list[tuple[str, str, bool]]:
         """The kinds that the family may switch off: name, label, and if it wants them."""
-        kinds = self._kinds()
-        if not kinds:
-            return []
+        kinds = self._labels()
         muted = self._session.scalars(
             select(Family.muted).where(Family.tenant_id == self._tenant, Family.id == family_id)
         ).one()
-        found = [(name, kind.label, name not in muted) for name, kind in kinds.items()]
+        found = [(name, label, name not in muted) for name, label in kinds.items()]
         return sorted(found, key=lambda choice: choice[1])
 
     def choose(self, family_id: int, wanted: Collection[str]) -> None:
         """Send the family, of the kinds that there are, those that it wants and no other."""
         family = self._session.get_one(Family, (self._tenant, family_id), with_for_update=True)
         # What a plugin sends that is away today stays switched off.
-        others = set(family.muted) - self._kinds().keys()
-        family.muted = sorted(others | (self._kinds().keys() - set(wanted)))
+        kinds = self._labels().keys()
+        others = set(family.muted) - kinds
+        family.muted = sorted(others | (kinds - set(wanted)))
+
+    def _labels(self) -> dict[str, str]:
+        """The kinds that there are to switch off, with their labels."""
+        return {**optional(), **{name: kind.label for name, kind in self._kinds().items()}}
 
     def mute(self, family_id: int, name: str) -> None:
         """Switch one kind off."""
@@ -152,7 +165,7 @@ class Kinds:
 
     def refusing(self, name: str, family_ids: Iterable[int]) -> set[int]:
         """Those of the families that switched this kind off."""
-        if not is_own(name):
+        if not is_own(name) and name not in optional():
             return set()
         return set(
             self._session.scalars(

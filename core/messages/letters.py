@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 
@@ -18,8 +18,9 @@ from core.families.models import ContactEmail
 from core.invoices.service import Invoices
 from core.messages.alerts import CONFIRM, UNSUBSCRIBE
 from core.messages.compose import Letter, compose
-from core.messages.kinds import Kinds, is_own
+from core.messages.kinds import NEWS, NOTICE, Kinds, is_own
 from core.messages.models import MessageRow
+from core.messages.service import EMAIL
 from core.payments.service import Payments
 from core.platform import i18n
 from core.platform.clock import today
@@ -47,6 +48,14 @@ NOT_ALERTS = frozenset(
 """Mails to whom asked for them, or whom they protect: nobody is unsubscribed from these."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Words that an agent wrote to many families: plain text, paragraphs parted by empty lines."""
+
+    title: str
+    body: str
+
+
 @cache
 def _registered() -> Select[int | None, str, int]:
     # Put together once: every mail to a registered address asks it.
@@ -72,6 +81,7 @@ class Letters:
         debit_reason: Callable[[int], str],
         reject_words: Callable[[str], str],
         invite: Callable[[int], str],
+        written: Callable[[int, str], Written | None],
         base_url: str,
     ) -> None:
         self._session = session
@@ -85,6 +95,7 @@ class Letters:
         self._debit_reason = debit_reason
         self._reject_words = reject_words
         self._invite = invite
+        self._written = written
         self._base_url = base_url
         self._contacts: dict[tuple[int | None, str], int] = {}
 
@@ -118,6 +129,8 @@ class Letters:
             "account_unlinked": self._account_unlinked,
             "agent_invitation": self._agent_invitation,
             "invoices_received": self._invoices_received,
+            NOTICE: self._town_message,
+            NEWS: self._town_message,
         }
         with i18n.use(row.language):
             letter = (self._own if is_own(row.kind) else writers[row.kind])(row)
@@ -269,6 +282,23 @@ class Letters:
             else ("regie/imports/automatiques", _("Voir les réceptions"))
         )
         return self._letter(row, page, words, {"said": row.payload})
+
+    def _town_message(self, row: MessageRow) -> Letter | None:
+        written = self._written(int(row.payload["broadcast_id"]), row.language)
+        return self._to_many(row, written) if written else None
+
+    def preview(self, kind: str, language: str, channel: str, written: Written) -> Message:
+        """The message that a family would get over a channel; the way out leads nowhere."""
+        row = MessageRow(kind=kind, language=language, channel=channel, address="", payload={})
+        letter = self._to_many(row, written)
+        if channel == EMAIL:
+            letter = replace(letter, unsubscribe_url=f"{self._base_url}/alertes/desabonner/…")
+        return compose(letter)
+
+    def _to_many(self, row: MessageRow, written: Written) -> Letter:
+        data: dict[str, object] = {"written": written, "is_optional": row.kind == NEWS}
+        letter = self._letter(row, "", "", data)
+        return replace(letter, action=None, template="town_message")
 
     def _own(self, row: MessageRow) -> Letter | None:
         wording = self._kinds.write(row)

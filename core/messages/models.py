@@ -33,7 +33,18 @@ class MessageRow(TenantScoped, Base):
         ForeignKeyConstraint(
             ["tenant_id", "family_id"], ["family.tenant_id", "family.id"], ondelete="CASCADE"
         ),
+        ForeignKeyConstraint(
+            ["tenant_id", "broadcast_id"], ["broadcast.tenant_id", "broadcast.id"]
+        ),
         Index(None, "tenant_id", "family_id"),
+        Index(
+            "ix_message_broadcast",
+            "tenant_id",
+            "broadcast_id",
+            "state",
+            "family_id",
+            postgresql_where=text("broadcast_id IS NOT NULL"),
+        ),
         Index(
             "ix_message_published",
             "tenant_id",
@@ -59,6 +70,9 @@ class MessageRow(TenantScoped, Base):
     address: Mapped[str]
     language: Mapped[str]
     family_id: Mapped[ReferenceOrNone]
+    broadcast_id: Mapped[ReferenceOrNone] = mapped_column(
+        comment="the message of an agent to many families that it is one copy of"
+    )
     payload: Mapped[Json]
     state: Mapped[str] = mapped_column(default=MessageState.QUEUED, server_default="queued")
     created_at: Mapped[CreatedAt]

@@ -124,8 +124,14 @@ class Notifications:
             ],
         )
 
-    def fan_out(self, kind: str, *events: dict[str, Any]) -> None:
-        """Queue what events mean for each address of their families, over every channel."""
+    def fan_out(self, kind: str, *events: dict[str, Any]) -> dict[int, list[str]]:
+        """Queue what events mean for each address of their families, over every channel.
+
+        Returns:
+            The channels that carry it, by family; none for who cannot be reached or does not want
+            it.
+        """
+        ways: dict[int, list[str]] = {int(event["family_id"]): [] for event in events}
         messages: list[dict[str, Any]] = []
         failed = None
         with self._families.prefetch(int(event["family_id"]) for event in events):
@@ -140,6 +146,7 @@ class Notifications:
             for (family, event), (found, fault) in zip(concerned, asked, strict=True):
                 failed = failed or fault
                 self._add_payer(found, family, kind, event)
+                ways[int(event["family_id"])] = _channels_of(found)
                 messages += (
                     {
                         "key": f"{event['id']}/{channel}/{address}",
@@ -156,11 +163,35 @@ class Notifications:
             # The other channels' messages leave; the whole comes again, and they know their keys.
             self._session.commit()
             raise failed
+        return ways
+
+    def ways(self, kind: str, family_ids: Sequence[int]) -> tuple[dict[int, list[str]], bool]:
+        """Channels that would carry a message of this kind now, by family; nothing is queued.
+
+        Returns:
+            The channels, and whether every channel answered.
+        """
+        with self._families.prefetch(family_ids):
+            muted = self._kinds.refusing(kind, family_ids)
+            wanting = [one for one in family_ids if one not in muted]
+            asked = self._ask_channels(kind, wanting)
+        found: dict[int, list[str]] = {one: [] for one in family_ids}
+        for one, (places, _fault) in zip(wanting, asked, strict=True):
+            found[one] = _channels_of(places)
+        return found, all(fault is None for _places, fault in asked)
 
     def _queue(self, kind: str, messages: list[dict[str, Any]]) -> None:
         if not messages:
             return
-        given = [{"tenant_id": self._tenant, "kind": kind, **message} for message in messages]
+        given = [
+            {
+                "tenant_id": self._tenant,
+                "kind": kind,
+                "broadcast_id": message["payload"].get("broadcast_id"),
+                **message,
+            }
+            for message in messages
+        ]
         new = self._session.execute(
             insert(MessageRow)
             .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
@@ -413,6 +444,10 @@ class Notifications:
             )
             .values(refused_at=self._clock.now(), refusal=reason)
         )
+
+
+def _channels_of(places: Recipients) -> list[str]:
+    return sorted({channel for channel, _address in places})
 
 
 def _again(row: MessageRow) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -155,6 +155,14 @@ class NewsDesk:
         self.find(news_id).published_at = moment
         self._session.flush()
         self._audit.write("news.shown" if moment else "news.hidden", f"news:{news_id}")
+
+    def withdraw(self, key: str) -> None:
+        """Show the piece of this key to nobody any more, if there is one."""
+        self._session.execute(
+            update(News)
+            .where(News.tenant_id == self._tenant, News.key == key)
+            .values(published_at=None)
+        )
 
     def _published(self, kind: str) -> Select[Any]:
         return (

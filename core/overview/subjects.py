@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.agents.models import Agent
+from core.broadcasts.models import Broadcast
 from core.families.models import Family
 from core.imports.models import ImportBatch
 from core.imports.upload_models import Upload
@@ -25,6 +26,7 @@ _SUBJECT = re.compile(r"[a-z_]+:\S+")
 _NAMED: Mapping[str, tuple[Any, Any]] = {
     "agent": (Agent, func.coalesce(func.nullif(Agent.name, ""), Agent.email)),
     "batch": (ImportBatch, ImportBatch.file_name),
+    "broadcast": (Broadcast, Broadcast.title),
     "family": (Family, func.coalesce(func.nullif(Family.name, ""), Family.code)),
     "invoice": (Invoice, Invoice.number),
     "news": (News, News.title),

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock
 from core.api.errors import UserError
+from core.broadcasts.models import BroadcastRecipient
 from core.debits.models import DebitRequest
 from core.domain.payment_states import PaymentState
 from core.families.models import AccessCode, Child, ContactEmail, Family, FamilyChild
@@ -42,6 +43,7 @@ AT_ONCE = 200
 
 OWN = (
     ContactEmail, AccessCode, AccountFamily, WebSession, OneTimeToken, MessageRow, DebitRequest,
+    BroadcastRecipient,
 )  # fmt: skip
 """Tables of data that belong to one family alone, and go with its name."""
 

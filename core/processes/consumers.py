@@ -24,6 +24,7 @@ from core.api.payments import (
     RemittanceChanged,
 )
 from core.api.work import Consumer, Effect, Periodic
+from core.broadcasts import service as broadcasts
 from core.domain.polling import poll_interval, retry_interval, spread, still_watched
 from core.domain.reminders import is_hour_to_write
 from core.domain.sessions import ABSOLUTE_END
@@ -184,6 +185,24 @@ def _close(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     uow.reminders.close(date.fromisoformat(payload["day"]))
 
 
+def _count_broadcast(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.broadcasts.count_more(int(payload["broadcast_id"]), payload["revision"])
+
+
+def _depart(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.broadcasts.depart(int(payload["broadcast_id"]), payload["at"])
+
+
+def _tell(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.broadcasts.tell(
+        int(payload["broadcast_id"]), payload["first"], payload["last"], bulk=payload["bulk"]
+    )
+
+
+def _end_broadcast(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.broadcasts.end(int(payload["broadcast_id"]))
+
+
 def _retain(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
     uow.personal_data.retain()
 
@@ -327,6 +346,10 @@ OWN = (
     _own(reminders.DAILY, _daily),
     _own(reminders.REMIND, _remind, lease=timedelta(minutes=30)),
     _own(reminders.CLOSE, _close, lease=timedelta(minutes=30)),
+    _own(broadcasts.COUNT, _count_broadcast, lease=timedelta(minutes=10)),
+    _own(broadcasts.DEPART, _depart, lease=timedelta(minutes=10)),
+    _own(broadcasts.TELL, _tell),
+    _own(broadcasts.END, _end_broadcast),
     # Like the poll, until the provider answers: an outage needs no person to end it.
     _own(personal_data.RETENTION, _retain, lease=timedelta(minutes=10)),
     _own(attempts.ASK, _ask, Effect.EXTERNAL, attempts=10_000),

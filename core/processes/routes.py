@@ -102,6 +102,14 @@ OFFICE = {
     "office_news_list": "/regie/actualites",
     "office_news_new": "/regie/actualites/nouvelle",
     "office_news": r"/regie/actualites/{id:[0-9]{1,18}}",
+    "office_broadcasts": "/regie/messages",
+    "office_broadcast_new": "/regie/messages/nouveau",
+    "office_broadcast": r"/regie/messages/{id:[0-9]{1,18}}",
+    "office_broadcast_edit": r"/regie/messages/{id:[0-9]{1,18}}/modifier",
+    "office_broadcast_state": r"/regie/messages/{id:[0-9]{1,18}}/etat",
+    "office_broadcast_unreached": (
+        r"/regie/messages/{id:[0-9]{1,18}}/a-prevenir.{format:csv|xlsx|pdf}"
+    ),
     "office_reminders": "/regie/rappels",
     "office_reminders_preview": "/regie/rappels/apercu",
     "office_accounts": "/regie/comptes",

@@ -74,6 +74,7 @@ def _meddles(ctx: TenantContext) -> Any:
 EVERY_HOOK = (
     "invoice_sources", "payment_providers", "notification_channels", "menu_entries",
     "message_kinds", "chat_skills", "record_imports", "tile_lines", "todo_entries",
+    "family_groups",
     "health_checks",
 )  # fmt: skip
 
@@ -132,6 +133,19 @@ BROKEN: Mapping[str, Mapping[str, Deed]] = {
     "a provider under another's name": {"payment_providers": _gives(_provider(key="fakepay"))},
     "a source that cannot read": {"invoice_sources": _gives(_thing())},
     "a kind of message without words": {"message_kinds": _gives(_thing(write=None))},
+    "a group of families that fails": {
+        "family_groups": _gives(_thing(fields=(), describe=_raises, families=_raises)),
+    },
+    "a group of names": {
+        "family_groups": _gives(
+            _thing(fields=(), describe=lambda _c: "x", families=lambda _c: ["F001"])
+        ),
+    },
+    "a group without fields": {
+        "family_groups": _gives(
+            _thing(fields=42, describe=lambda _c: "x", families=lambda _c: [])
+        ),
+    },
     "a skill that hangs": {"chat_skills": _gives(_skill(_hangs))},
     "a skill of patterns": {"chat_skills": _gives(_skill(_raises, rules=("(a+)+$",)))},
     "a skill with a button too long": {

@@ -63,6 +63,11 @@ class Broken(Plugin[BrokenSettings]):
         return self._do("message_kinds", ctx)
 
     @hookimpl
+    def family_groups(self, ctx: TenantContext) -> Any:
+        """As told."""
+        return self._do("family_groups", ctx)
+
+    @hookimpl
     def record_imports(self, ctx: TenantContext) -> Any:
         """As told."""
         return self._do("record_imports", ctx)

@@ -6,6 +6,7 @@ override what it asks for; every test of the contract then runs on yours (docs/p
 
 from core.testing.conformance_channels import NotificationChannelContract
 from core.testing.conformance_chat import ChatSkillContract
+from core.testing.conformance_groups import FamilyGroupContract
 from core.testing.conformance_messages import MessageKindContract
 from core.testing.conformance_peers import PEERS, Peer, peer
 from core.testing.conformance_plugin import PluginContract
@@ -16,6 +17,7 @@ from core.testing.conformance_sources import InvoiceSourceContract
 __all__ = [
     "ChatSkillContract",
     "Counterpart",
+    "FamilyGroupContract",
     "InvoiceSourceContract",
     "MessageKindContract",
     "NotificationChannelContract",

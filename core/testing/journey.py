@@ -88,6 +88,11 @@ def _ask(town: Any, family_id: int) -> None:
     town.todo_entries()
     town.messages.choices(family_id)
     town.record_imports.kinds()
+    for key, group in town.broadcasts.groups.all().items():
+        if "." in key and not group.fields:
+            with suppress(PreauError):  # The agent is told, and writes to another group.
+                group.families({})
+                group.describe({})
     town.notifications.reached([family_id], "invoices_published")
     town.selection.of([regie.key for regie in town.town.regies])
     town.health.plugins()

@@ -12,6 +12,7 @@ from core.plugin import (
     ChatSkill,
     Consumer,
     Effect,
+    FamilyGroup,
     MenuEntry,
     MenuGroup,
     MessageKind,
@@ -174,6 +175,14 @@ class Planning(Plugin[PlanningSettings]):
         from plugins.planning.telling import KINDS  # noqa: PLC0415
 
         found: list[Any] = [kind(ctx, ctx.settings(self)) for kind in (*KINDS, OrderKind)]
+        return found
+
+    @hookimpl
+    def family_groups(self, ctx: TenantContext) -> Sequence[FamilyGroup]:
+        """Families of the children of a service, a school, a day."""
+        from plugins.planning.groups import GROUPS  # noqa: PLC0415
+
+        found: list[Any] = [group(ctx, ctx.settings(self)) for group in GROUPS]
         return found
 
     @hookimpl

@@ -19,6 +19,7 @@ from sqlalchemy import types as sql
 import core.rooms  # noqa: F401 - completes the metadata
 from core.api.invoices import Attachment
 from core.api.payments import Means
+from core.broadcasts.service import Draft
 from core.domain.roles import Role
 from core.messages.alerts import CONFIRM, UNSUBSCRIBE
 from core.platform.db.base import Base
@@ -240,6 +241,10 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
         (late,) = town.invoices.by_number(f"{slug}-{family}-late")
         found.ids["till_report"] = town.accounts.officers.make_report(
             "CANTINE", kind="check", outgoing="x", incoming="y", counted=0, note=""
+        ).id
+        found.ids["broadcast"] = town.broadcasts.write(
+            None,
+            Draft("Grève", "Pas de cantine.", "all", {}, is_necessary=True, on_news=False),
         ).id
         found.ids["handover"] = town.handovers.make("CANTINE", [late.id]).id
         found.ids["payment_export"] = town.payment_exports.make("CANTINE").id

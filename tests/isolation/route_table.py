@@ -243,6 +243,17 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_remittance_file", "GET"): [
         Line(OFFICE, path={"id": Id("remittance"), "format": "csv"})
     ],
+    ("office_broadcasts", "GET"): page(OFFICE),
+    ("office_broadcast_new", "GET"): page(OFFICE),
+    ("office_broadcast_new", "POST"): page(OFFICE, 422),
+    ("office_broadcast", "GET"): one(OFFICE, "broadcast"),
+    ("office_broadcast", "POST"): one(OFFICE, "broadcast", 422, form={"action": "undo"}),
+    ("office_broadcast_edit", "GET"): one(OFFICE, "broadcast"),
+    ("office_broadcast_edit", "POST"): one(OFFICE, "broadcast", 422),
+    ("office_broadcast_state", "GET"): one(OFFICE, "broadcast"),
+    ("office_broadcast_unreached", "GET"): [
+        Line(OFFICE, path={"id": Id("broadcast"), "format": "csv"})
+    ],
     ("office_handovers", "GET"): page(OFFICE),
     ("office_handovers", "POST"): page(OFFICE, 422),
     ("office_handover", "GET"): one(OFFICE, "handover"),

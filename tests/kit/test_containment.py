@@ -39,6 +39,7 @@ HOOKS = (
     "invoices_published", "invoice_due", "payment_settled", "payment_reversed", "remittance_changed",
     "family_data", "family_erased", "families_merged", "means_corrected",
     "chat_skills", "message_kinds", "demonstrate", "tile_lines", "record_imports", "todo_entries",
+    "family_groups",
 )  # fmt: skip
 LISTS = ("invoice_sources", "payment_providers", "notification_channels", "menu_entries", "health_checks")
 released = threading.Event()

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from core import hookspecs
 from core.api.chat import ChatRule
 from core.api.context import TenantContext
+from core.api.groups import GroupField
 from core.api.messages import ChannelCapabilities
 from core.api.plugin import PROJECT, HealthCheck, Plugin
 from core.api.web import MenuEntry, MenuGroup, TileLine, TodoEntry
@@ -62,6 +63,8 @@ class Brought:
     """Of a skill: the words by which it is recognised."""
     capabilities: ChannelCapabilities = _NO_CAPABILITIES
     """Of a channel."""
+    fields: tuple[GroupField, ...] = ()
+    """Of a group of families: what an agent chooses."""
 
 
 class Extensions:
@@ -203,6 +206,7 @@ _MEMBERS = {
     "payment_providers": ("capabilities", "start", "outcome"),
     "notification_channels": ("addresses", "deliver"),
     "message_kinds": ("write",),
+    "family_groups": ("describe", "families"),
     "chat_skills": ("answer", "press"),
     "record_imports": ("read", "merge", "undo"),
 }
@@ -271,7 +275,41 @@ def _meant(hook: str, plugin: str, item: Any, *, built_in: bool) -> Any:
         capabilities = getattr(item, "capabilities", _NO_CAPABILITIES)
         if not isinstance(capabilities, ChannelCapabilities):
             raise ContractError(f"gave {capabilities!r:.80} for a channel's capabilities")
-    return Brought(plugin, key, label, built_in, item, rules, capabilities)
+    fields = fields_of(item) if hook == "family_groups" else ()
+    return Brought(plugin, key, label, built_in, item, rules, capabilities, fields)
+
+
+MAX_FIELDS = 8
+"""Fields of a group of families."""
+MAX_CHOICES = 1000
+"""Choices of one field."""
+PAIR = 2
+"""A choice's value and its label."""
+
+
+def fields_of(item: Any) -> tuple[GroupField, ...]:
+    """Fields of a group of families.
+
+    Raises:
+        ContractError: they are none.
+    """
+    fields = tuple(islice(item.fields, MAX_FIELDS + 1))
+    if len(fields) > MAX_FIELDS or not all(isinstance(field, GroupField) for field in fields):
+        raise ContractError(f"gave {fields!r:.80} for the fields of a group")
+    for field in fields:
+        if not (field.key.isascii() and field.key.isidentifier()):
+            raise ContractError(f"gave a field's key that is no name: {field.key!r}")
+        _words(field.label, LABEL_CHARACTERS)
+        if len(field.choices) > MAX_CHOICES:
+            raise ContractError(f"gave {len(field.choices)} choices")
+        for choice in field.choices:
+            if len(choice) != PAIR:
+                raise ContractError(f"gave {choice!r:.80} for a choice")
+            for words in choice:
+                _words(words, NAME_CHARACTERS)
+    if len({field.key for field in fields}) < len(fields):
+        raise ContractError("gave two fields of one key")
+    return fields
 
 
 MAX_PHRASES = 300

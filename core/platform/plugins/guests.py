@@ -6,7 +6,7 @@ connection or a wait for another row costs its own call, and nothing that core w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -27,6 +27,7 @@ from core.api.context import (
     TenantContext,
     TownInfo,
 )
+from core.api.groups import FamilyGroup
 from core.api.invoices import (
     InvoiceRecord,
     InvoiceSource,
@@ -235,6 +236,22 @@ class HeldKind(Held):
     def write(self, notification: Notification) -> Wording | None:
         """See `MessageKind.write`."""
         return cast("MessageKind", self.it).write(notification)
+
+
+class HeldGroup(Held):
+    """A group of families (`core.api.groups.FamilyGroup`)."""
+
+    def __init__(self, brought: Brought) -> None:
+        super().__init__(brought)
+        self.fields = brought.fields
+
+    def describe(self, chosen: Mapping[str, str]) -> str:
+        """See `FamilyGroup.describe`."""
+        return cast("FamilyGroup", self.it).describe(chosen)
+
+    def families(self, chosen: Mapping[str, str]) -> Collection[int]:
+        """See `FamilyGroup.families`."""
+        return cast("FamilyGroup", self.it).families(chosen)
 
 
 class HeldRecords(Held):

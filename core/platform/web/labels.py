@@ -32,6 +32,12 @@ def actions() -> dict[str, str]:
         "agent.password_changed": _("Mot de passe d’agent changé"),
         "agent.reset": _("Accès d’agent réinitialisé"),
         "agent.signed_in": _("Connexion d’un agent"),
+        "broadcast.discarded": _("Brouillon de message supprimé"),
+        "broadcast.left": _("Message parti aux familles"),
+        "broadcast.scheduled": _("Envoi d’un message aux familles décidé"),
+        "broadcast.stopped": _("Message aux familles arrêté en route"),
+        "broadcast.undone": _("Message aux familles repris avant son départ"),
+        "broadcast.written": _("Message aux familles écrit"),
         "child.shared": _("Enfant rattaché à un second foyer"),
         "child.unshared": _("Enfant détaché d’un foyer"),
         "codes.issued": _("Code donné"),
@@ -140,6 +146,7 @@ ROUTES = {
     "remittance": "office_remittance",
     "handover": "office_handover",
     "payment_export": "office_export",
+    "broadcast": "office_broadcast",
 }
 """Route of a subject's page, by kind of subject."""
 
@@ -165,6 +172,7 @@ def subject(name: str, names: dict[str, str]) -> str:
         "handover": _("Liste"),
         "payment_export": _("Export de règlements"),
         "exchange_token": _("Jeton"),
+        "broadcast": _("Message"),
     }
     if kind not in words:
         return names.get(name, name)
@@ -205,6 +213,7 @@ def detail(key: str) -> str:
         "rejected": _("rejets"),
         "rejected_amount": _("montant rejeté"),
         "kind": _("nature"),
+        "title": _("titre"),
     }.get(key, key)
 
 
@@ -254,6 +263,8 @@ def message(kind: str) -> str:
         "payment_reversed": _("Paiement revenu impayé"),
         "debit_rejected": _("Prélèvement rejeté"),
         "debit_request_answered": _("Réponse à une demande de prélèvement"),
+        "town_notice": _("Information de service"),
+        "town_news": _("Vie de la commune"),
         "address_confirmation": _("Confirmation d’adresse"),
         "lost_codes": _("Codes perdus"),
         "account_way_in": _("Lien de connexion"),

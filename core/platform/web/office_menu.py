@@ -60,6 +60,7 @@ def _own(request: Request) -> list[MenuEntry]:
         entry(MenuGroup.INVOICES, 20, _("Imports"), "office_imports"),
         entry(MenuGroup.INVOICES, 30, _("Rappels"), "office_reminders"),
         entry(MenuGroup.FAMILIES, 10, _("Familles"), "office_families"),
+        entry(MenuGroup.FAMILIES, 20, _("Messages aux familles"), "office_broadcasts"),
         entry(MenuGroup.FAMILIES, 30, _("Actualités"), "office_news_list"),
         entry(MenuGroup.ACCOUNTS, 10, _("Comptes"), "office_accounts"),
         entry(MenuGroup.ACCOUNTS, 20, _("Caisse et versements"), "office_remittances"),

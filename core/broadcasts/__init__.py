@@ -1,0 +1,1 @@
+"""Messages of agents to many families: written, previewed, counted, sent in steps, stopped."""
