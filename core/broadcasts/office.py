@@ -9,7 +9,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 from wtforms import BooleanField, Form, RadioField, StringField, TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired, Length
 
 from core.api.errors import UserError
 from core.broadcasts.groups import ALL
@@ -43,7 +43,7 @@ class BroadcastForm(Form):
     body = TextAreaField(
         filters=[lambda text: text.replace("\r\n", "\n").strip() if text else text],
         validators=[
-            InputRequired("Saisissez le texte."), Length(max=BODY_CHARACTERS, message=TOO_LONG),
+            DataRequired("Saisissez le texte."), Length(max=BODY_CHARACTERS, message=TOO_LONG),
         ],
     )  # fmt: skip
     other_title = StringField(validators=[Length(max=TITLE_CHARACTERS, message=TOO_LONG)])

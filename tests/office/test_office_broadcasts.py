@@ -32,12 +32,13 @@ def test_a_message_is_written_looked_at_sent_and_taken_back(work, portal):
     assert "rien n’est parti" in page
     page = work.fill(page.click("Modifier"), title="Fermeture jeudi")
     page = work.press(page, "send", at="2026-03-12T07:00")
-    assert "12/03/2026" in page
+    assert "12 mars 2026" in page
     listed = work.get("/regie/messages")
     assert "Fermeture jeudi" in listed
     assert "Prêt à partir" in listed
     portal.clock.pass_time(days=2)
     portal.work()
+    work.enter(email="two-days-later@valmont.fr")
     page = work.get(work.path_of(page))
     assert "Envoi" in page
     assert "Reprendre le message" not in page
@@ -49,7 +50,7 @@ def test_a_message_is_written_looked_at_sent_and_taken_back(work, portal):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"title": ""}, "Saisissez le titre"),
+        ({"title": "  "}, "Saisissez le titre"),
         ({"body": " "}, "Saisissez le texte"),
         ({"group": "regie"}, "Il manque un choix"),
         ({"body": "x" * 3001}, "trop longue"),

@@ -19,6 +19,7 @@ ROOTS = [ROOT / "core", *sorted(p.parent for p in ROOT.glob("plugins/*/__init__.
 MAPPING = [("**.py", "python"), ("**.jinja2", "jinja2")]
 OPTIONS = {"**.jinja2": {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}}
 VALIDATORS = {
+    "DataRequired": None,
     "InputRequired": None,
     "required": None,
     "ValidationError": None,

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from wtforms import DateField, Form, HiddenField, StringField, ValidationError
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired, Length
 
 from core.api.errors import UserError
 from core.domain.addresses import AccentsError, AddressError, typed
@@ -125,7 +125,7 @@ def required(message: str, *, limit: int = 200) -> StringField:
     return StringField(
         filters=[_strip],
         validators=[
-            InputRequired(message),
+            DataRequired(message),
             Length(max=limit, message="Cette saisie est trop longue."),
         ],
     )
