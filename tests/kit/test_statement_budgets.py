@@ -26,7 +26,7 @@ PAGES = {
     "/factures": 3,
     "/factures/payees": 5,
     "/attestations": 4,
-    "/alertes": 3,
+    "/alertes": 4,  # what of the news of the town the family switched off, too
     "/compte": 3,
     "/aide": 2,
 }
