@@ -113,7 +113,7 @@ class Desk:
         taken = settle(tenders, dues, keep=keep)
         for means, tender, part in zip(listed, tenders, taken, strict=True):
             _check(means, tender, part, keep=keep)
-        self._look_at_cash(listed, tenders, taken, exception=exception)
+        is_exception = self._look_at_cash(listed, tenders, taken, exception=exception)
         found = [
             self._payments.record(
                 regie=regie,
@@ -133,7 +133,7 @@ class Desk:
         ]
         for payment_id, one in zip(found, given, strict=True):
             self._titles.note(payment_id, one.titles)
-        if exception:
+        if is_exception:
             self._audit.write("payment.cash_exception", f"payment:{found[0]}")
         return Visit(tuple(found), sum(part.change for part in taken))
 
@@ -179,10 +179,13 @@ class Desk:
         taken: Sequence[Taken],
         *,
         exception: bool,
-    ) -> None:
+    ) -> bool:
+        """Tell if cash is taken for a debt that is too large, as an agent confirmed."""
         limit = min((one.limit for one in listed if one.kind is Means.CASH), default=0)
-        if exception or not cash_is_too_much(tenders, taken, limit * 100):
-            return
+        if not cash_is_too_much(tenders, taken, limit * 100):
+            return False
+        if exception:
+            return True
         raise CashLimitError(
             _(
                 "Les espèces ne paient pas une dette de plus de %(limit)s ; celle-ci est de "

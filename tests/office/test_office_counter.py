@@ -128,6 +128,16 @@ def test_cash_beyond_the_limit_asks_for_an_exception(work, portal):
     assert balance(portal, "big") == 0
 
 
+def test_an_exception_that_was_not_needed_is_not_noted(work, portal):
+    portal.publish(record("big", family="F004", amount=35000))
+    page = more(work, counter(work, "F004"), amount="250", means="cheque")
+    page = take(work, page, **{"other1-amount": "100", "other1-means": "cash"})
+    assert page.status_int == 422
+    page = take(work, page, exception=True, **{"other1-means": "cheque"})
+    assert "Le règlement est enregistré" in page
+    assert not rows(portal, "SELECT action FROM audit_entry WHERE action LIKE '%exception'")
+
+
 def test_a_part_within_the_limit_is_cash_as_before(work, portal):
     portal.publish(record("big", family="F004", amount=35000))
     assert "est enregistré" in take(work, counter(work, "F004"), amount="300")
