@@ -68,13 +68,6 @@ def act(request: Request) -> dict[str, Any] | Response:
         return _page(request, error.message, columns=sent_columns(request))
 
 
-def _regie(request: Request) -> str:
-    """The régie of the address, else the first one whose money is taken here."""
-    collected = [info.key for info in request.ctx.town.regies if info.collects]
-    first: str = next(iter(collected or request.town.file.regies))
-    return asked.word(request, "regie", request.town.file.regies) or first
-
-
 def _given(request: Request) -> bytes:
     given = request.POST.get("file")
     if not hasattr(given, "file"):
@@ -89,7 +82,7 @@ def _given(request: Request) -> bytes:
 
 
 def _plan(request: Request, content: bytes) -> dict[str, Any]:
-    regie = _regie(request)
+    regie = asked.regie(request)
     request.ctx.debits.check(regie)
     default = Told.REJECTED if request.POST.get("told") == "rejected" else Told.SETTLED
     default_day = typed_day(request.POST.get("day", ""))
@@ -106,7 +99,7 @@ def _plan(request: Request, content: bytes) -> dict[str, Any]:
 
 
 def _apply(request: Request) -> Response:
-    regie, accepted = _regie(request), _accepted(request)
+    regie, accepted = asked.regie(request), _accepted(request)
     if not accepted:
         raise UserError(_("Cochez ce qui est à constater."))
     if any(line.told is Told.REJECTED for line in accepted) and not request.agent.is_regisseur:
@@ -209,7 +202,7 @@ def _columns(content: bytes) -> list[Column]:
 
 
 def _layout(request: Request, kind: str) -> Response:
-    regie = _regie(request)
+    regie = asked.regie(request)
     if kind == "forget":
         request.ctx.layouts.remove(DEBITS, regie)
         message = _("Les colonnes de ces fichiers sont oubliées.")
@@ -239,7 +232,7 @@ def _page(
     planned: Sequence[Planned] = (),
     remitted: Sequence[Any] = (),
 ) -> dict[str, Any]:
-    regie = _regie(request)
+    regie = asked.regie(request)
     kept = request.ctx.layouts.find(DEBITS, regie) or {}
     return {
         "regie": regie,

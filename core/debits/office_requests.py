@@ -75,7 +75,7 @@ def offer(request: Request) -> dict[str, Any]:
 )
 def set_offer(request: Request) -> dict[str, Any] | Response:
     """Change it, or its form."""
-    regie = _regie(request)
+    regie = asked.regie(request)
     try:
         message = _set(request, regie, request.POST.get("action", ""))
     except UserError as error:
@@ -114,16 +114,11 @@ def _set(request: Request, regie: str, action: str) -> str:
 @view_config(route_name="office_debit_form", permission="office")
 def form(request: Request) -> Response:
     """The form, as a family that is not known yet gets it."""
-    return pdf(request.ctx.debit_requests.form(_regie(request), None, request.language))
-
-
-def _regie(request: Request) -> str:
-    first: str = next(iter(request.town.file.regies))
-    return asked.word(request, "regie", request.town.file.regies) or first
+    return pdf(request.ctx.debit_requests.form(asked.regie(request), None, request.language))
 
 
 def _offer(request: Request, error: str = "") -> dict[str, Any]:
-    regie = _regie(request)
+    regie = asked.regie(request)
     found = request.ctx.debit_requests.offer(regie)
     shown = {
         "is_open": found.is_open if found else False,

@@ -24,6 +24,13 @@ def word(request: Request, name: str, known: Container[str] | None = None) -> st
     return text if known is None or text in known else ""
 
 
+def regie(request: Request) -> str:
+    """The régie of the query, else the first one whose money is taken here, else the first one."""
+    regies = request.town.file.regies
+    first = next(filter(request.town.collects, regies), None) or next(iter(regies))
+    return word(request, "regie", regies) or first
+
+
 def means(request: Request, name: str) -> str:
     """A means of payment of the query, one that a régie names (``other:Bons CAF``) too; else ""."""
     typed = word(request, name)
