@@ -87,6 +87,10 @@ class InvoicePaper(TenantScoped, Base):
     made_at: Mapped[Moment]
 
 
+LEFT = "state = 'published' AND kind = 'facture' AND amount - credited - paid > 0"
+"""SQL: something of an invoice is left to pay."""
+
+
 class Invoice(TenantScoped, Base):
     """Invoice of a family, which owes what is `left`. A credit note takes off the one it names."""
 
@@ -112,9 +116,14 @@ class Invoice(TenantScoped, Base):
         Index(
             "ix_invoice_left",
             "tenant_id", "id",
-            postgresql_where=text(
-                "state = 'published' AND kind = 'facture' AND amount - credited - paid > 0"
-            ),
+            postgresql_where=text(LEFT),
+            # What is owed in all is summed from the index.
+            postgresql_include=["amount", "credited", "paid", "direct_debit"],
+        ),
+        Index(
+            "ix_invoice_under_debit",
+            "tenant_id", "due_on", "debit_on",
+            postgresql_where=text(f"{LEFT} AND direct_debit"),
         ),
         Index(None, "tenant_id", "state", "id"),
         Index(None, "tenant_id", "regie", "id"),
