@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr, quote
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from core.messages.email import smtp
 from core.messages.email.bounces import sender_for
@@ -71,7 +71,7 @@ class EmailChannel:
             mail = compose(message, to, number, town, leaving(parseaddr(sender)[1]))
         except AddressError as error:
             return Rejected(f"no mail can leave for it: {error}")
-        mail["Date"] = format_datetime(ctx.clock.now())
+        mail["Date"] = _line("Date", format_datetime(ctx.clock.now()))
         back = sender_for(installation.mail_returns, town.slug, number)
         return send(mail, installation, envelope_sender=back)
 
@@ -82,9 +82,9 @@ def compose(
     """Write the mail: text and HTML, attachments, and the headers that mailboxes look for."""
     mail = EmailMessage()
     mail["From"] = _mailbox("From", town.name, sender)
-    mail["To"] = leaving(to.value)
+    mail["To"] = _line("To", leaving(to.value))
     mail["Subject"] = _subject(message.subject)
-    mail["Message-ID"] = f"<{number}@{sender.rpartition('@')[2]}>"
+    mail["Message-ID"] = _line("Message-ID", f"<{number}@{sender.rpartition('@')[2]}>")
     # RFC 3834: no out-of-office answers, please.
     mail["Auto-Submitted"] = _header("Auto-Submitted", "auto-generated")
     reply_to = town.mail.reply_to or town.contact.email
@@ -94,13 +94,14 @@ def compose(
     if message.unsubscribe_url:
         # RFC 2369 and, for one click, RFC 8058.
         # A URL in pieces is none: it has one line.
-        way_out = f"<{message.unsubscribe_url}>"
-        mail["List-Unsubscribe"] = _written("List-Unsubscribe", way_out, way_out)
+        mail["List-Unsubscribe"] = _line("List-Unsubscribe", f"<{message.unsubscribe_url}>")
         one_click = _header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
         mail["List-Unsubscribe-Post"] = one_click
     mail["MIME-Version"] = _header("MIME-Version", "1.0")
     if message.html:
-        mail["Content-Type"] = _header("Content-Type", "multipart/alternative")
+        # Two signs that no quoted-printable text has beside one another: nobody need look for it.
+        kind = f'multipart/alternative; boundary="=_{number}"'
+        mail["Content-Type"] = _line("Content-Type", kind)
         mail.set_payload([_part(message.text, "plain"), _part(message.html, "html")])
     else:
         mail.set_content(message.text)
@@ -132,6 +133,17 @@ def _written(name: str, value: str, lines: str) -> _Written:
     made = _Written(value)
     made.name, made.lines = name, lines
     return made
+
+
+def _line(name: str, value: str) -> _Written:
+    """A header that is one line, and of this mail alone.
+
+    Raises:
+        ValueError: there is a line's end in it.
+    """
+    if "\r" in value or "\n" in value:
+        raise ValueError(f"{name} has a line's end in it")
+    return _written(name, value, value)
 
 
 _LINE = 76
@@ -214,13 +226,15 @@ def _part(words: str, subtype: str) -> EmailMessage:
 
 
 @lru_cache(maxsize=256)
-def _header(name: str, value: str) -> Any:
-    """A header that many mails share, parsed once: parsing takes most of writing a mail.
+def _header(name: str, value: str) -> _Written:
+    """A header that many mails share, parsed and folded once: that is most of writing a mail.
 
     Raises:
         ValueError: there is a line's end in it.
     """
-    return policy.default.header_store_parse(name, value)[1]
+    parsed = policy.default.header_store_parse(name, value)[1]
+    lines = parsed.fold(policy=policy.default).removeprefix(f"{name}: ").removesuffix("\n")
+    return _written(name, str(parsed), lines)
 
 
 def send(mail: EmailMessage, installation: smtp.Server, envelope_sender: str = "") -> Delivery:
@@ -230,7 +244,12 @@ def send(mail: EmailMessage, installation: smtp.Server, envelope_sender: str = "
     """
     try:
         with smtp.connection(installation) as server:
-            server.send_message(mail, from_addr=envelope_sender or None)
+            # Its `send_message` would copy the mail, and parse all addresses again.
+            server.sendmail(
+                envelope_sender or parseaddr(mail["From"])[1],
+                parseaddr(mail["To"])[1],
+                mail.as_bytes(policy=policy.SMTP),
+            )
     except (smtplib.SMTPException, OSError) as error:
         return _not_taken(_reply(error))
     return Delivered(str(mail["Message-ID"]))
