@@ -108,7 +108,7 @@ def read_manifest(tar: tarfile.TarFile) -> Manifest:
     """
     try:
         member = tar.extractfile(MANIFEST)
-    except KeyError:
+    except (KeyError, tarfile.ReadError):  # Cut between two members, or within one.
         member = None
     if member is None:
         raise CellError("this file was not written to its end, or is none of `preau tenant export`")
