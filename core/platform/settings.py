@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     read_lag_seconds: int = Field(default=10, ge=1, le=300)
     """Age up to which the standby's pages may be shown to people who wrote nothing themselves."""
 
+    trail_months: int | None = Field(default=None, ge=12)
+    """Months for which the audit trail is kept, at least; whole months are dropped by
+    `preau database housekeep`. None: as long as the towns keep their vouchers."""
+
     owner_url: str = Field(default="", repr=False)
     """The same database as ``preau_owner``, for migrations only."""
 

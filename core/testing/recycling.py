@@ -28,7 +28,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idl
 """
 _TABLES: LiteralString = r"""
 SELECT oid::regclass::text FROM pg_class
-WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
     AND relname NOT LIKE 'alembic\_version%'
 """
 # Not ALTER SEQUENCE: that makes a file anew, and all connections forget what they prepared.

@@ -62,7 +62,7 @@ def lines_of(path: Path) -> list[tuple[str, str]]:
 
 
 def test_there_is_a_unit_for_each_process():
-    assert {p.stem.removeprefix("preau-") for p in UNITS} == PROCESSES | {"migrate", "backup"}
+    assert {p.stem.removeprefix("preau-") for p in UNITS} == PROCESSES | {"migrate", "backup", "housekeep"}
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda p: p.stem)
@@ -74,7 +74,7 @@ def test_a_unit_s_command_exists(path):
 
 
 def test_only_who_needs_a_powerful_role_is_told_its_password():
-    """By process: the application's role for all, and one more for three."""
+    """By process: the application's role for all, and one more for four."""
     more = {
         path.stem.removeprefix("preau-"): [v for k, v in lines_of(path) if k == "EnvironmentFile"]
         for path in UNITS
@@ -82,6 +82,7 @@ def test_only_who_needs_a_powerful_role_is_told_its_password():
     assert {name: files for name, files in more.items() if files} == {
         "relay": ["/etc/preau/relay.env"],
         "migrate": ["/etc/preau/owner.env"],
+        "housekeep": ["/etc/preau/owner.env"],
         "backup": ["/etc/preau/maintenance.env"],
     }
 

@@ -37,12 +37,16 @@ becoming = "core.cli.main" in sys.orig_argv and {"web", "worker", "beat"} & {*sy
 if "FAULTS_CLOCK" in os.environ and not becoming:
     import core.platform.clock
     import core.platform.outbox.service
+    import core.platform.plugins.calls
     from plugins.payfip.breaker import Breaker
 
     # A row that was handed to a broker which forgot it waits for a minute; here, for less.
     core.platform.outbox.service.PUBLISH_LEASE = datetime.timedelta(seconds=1.5)
     # So does one whose worker gives no sign of life any more.
     core.platform.outbox.service.LEASE = datetime.timedelta(seconds=3)
+    # So does a plugin that hung, as they do on a machine that is too busy.
+    core.platform.plugins.calls.COOLDOWN_SECONDS = 1.0
+    core.platform.plugins.calls.MAX_COOLDOWN_SECONDS = 2.0
     Breaker.__init__.__kwdefaults__.update(rest=0.5, longest=1.0)
     shift = pathlib.Path(os.environ["FAULTS_CLOCK"])
 

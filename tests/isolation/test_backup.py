@@ -33,7 +33,7 @@ def digests(url):
 
 TABLE_WALLS = """
     SELECT relname, relrowsecurity, relforcerowsecurity, relacl::text, relowner::regrole::text
-    FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'S')
 """
 
 

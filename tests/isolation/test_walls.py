@@ -40,7 +40,7 @@ def append_only(catalogue):
     rows = catalogue.execute(
         text("SELECT relname, has_table_privilege(CAST(:app AS name), oid, 'UPDATE') AS changes,"
              " has_table_privilege(CAST(:app AS name), oid, 'DELETE') AS removes FROM pg_class"
-             " WHERE relkind = 'r' AND relname = ANY(:names)"),
+             " WHERE relkind IN ('r', 'p') AND relname = ANY(:names)"),
         {"app": APP, "names": [table.name for table in TABLES]},
     ).all()  # fmt: skip
     assert all(row.changes == row.removes for row in rows)
