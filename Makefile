@@ -33,7 +33,7 @@ APT = root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	&& $$root env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -qq -y --no-install-recommends
 
-.PHONY: mutants help run test test-short test-newest test-long lint bench docs clean reset dev pango chromium servers audit fuzz telegram html
+.PHONY: mutants help run scale test test-short test-newest test-long lint bench docs clean reset dev pango chromium servers audit fuzz telegram html
 
 help:  ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -78,6 +78,9 @@ lint: dev  ## Check style, types and layers only
 
 bench: $(VENV)/.bench pango  ## Measure, and compare with bare baselines, or AGAINST=commit
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
+
+scale: dev servers  ## Try several servers, large tables and a morning of parents (docs/scaling.md)
+	$(BIN)/python -m scale $(ARGS)
 
 docs: | $(BIN)/python  ## Build the documentation as a site in build/docs; a broken link fails
 	@[ -x $(VENV)/docs/bin/sphinx-build ] || { $(BIN)/python -m venv $(VENV)/docs \

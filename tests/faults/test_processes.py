@@ -168,6 +168,32 @@ def test_two_relays_and_two_workers_do_no_harm(house):
         process.wait()
 
 
+def test_a_broker_that_forgets_or_is_replaced_under_several_relays_and_workers(house):
+    """As on two hosts. Whoever is at work when its broker goes lives on, and works again."""
+    more = {"relay2": COMMANDS["relay"], **dict.fromkeys(("worker2", "worker3"), COMMANDS["worker"])}
+    house.commands = COMMANDS | more
+    house.all_up()
+    processes = {name: house.processes[name] for name in house.commands}
+    try:
+        for away in (None, 0, None, 2, 0):
+            house.ask(40)
+            house.ask(3, SLOW)
+            if away is None:
+                with house.redis() as client:
+                    client.flushall()
+                continue
+            house.kill("valkey")
+            house.ask(5)
+            time.sleep(away)
+            house.start("valkey")  # Another server under the same address, with nothing in it.
+        house.until(house.settled_down)
+        assert {n: p.poll() for n, p in processes.items()} == dict.fromkeys(processes), house.last_words()
+    finally:
+        house.commands = COMMANDS
+        for name in more:
+            house.kill(name)
+
+
 def test_one_message_of_the_broker_many_times(house):
     """What a broker may do at any time: hand the same id to many."""
     house.kill("relay")
