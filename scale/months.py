@@ -29,7 +29,7 @@ from core.platform.plugins.discovery import installed
 from core.processes.app import make_app
 from core.testing.portal import cheap_hashes, make_portal
 
-BEFORE = "0035"
+BEFORE = "0038"
 ROWS = """
 INSERT INTO audit_entry (tenant_id, at, actor, action, subject, details)
 SELECT CASE n % 5 WHEN 0 THEN 'brumes' ELSE 'valmont' END, now() - n * interval '5 seconds',

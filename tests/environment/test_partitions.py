@@ -64,7 +64,7 @@ def audited(app, tenant: str) -> int:
 
 
 def test_what_is_there_becomes_the_first_partition_and_comes_back(empty_database, superuser, app):
-    upgrade(empty_database.owner_url, to="0035")
+    upgrade(empty_database.owner_url, to="0038")
     with superuser.connect() as connection:
         connection.exec_driver_sql(ROWS)
         before = connection.execute(text(WHOLE)).one()
@@ -73,7 +73,7 @@ def test_what_is_there_becomes_the_first_partition_and_comes_back(empty_database
         with superuser.connect() as connection:
             assert connection.execute(text(WHOLE)).one() == before
             connection.exec_driver_sql("ANALYZE audit_entry")
-        downgrade(empty_database.owner_url, to="0035")
+        downgrade(empty_database.owner_url, to="0038")
         with superuser.connect() as connection:
             assert connection.execute(text(WHOLE)).one() == before
     upgrade(empty_database.owner_url)

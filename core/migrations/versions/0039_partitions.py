@@ -11,8 +11,8 @@ from alembic import op
 from core.platform.db import partitions
 from core.platform.db.rls import protect
 
-revision = "0036"
-down_revision = "0035"
+revision = "0039"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
