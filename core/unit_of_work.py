@@ -5,7 +5,7 @@ It satisfies `core.api.context.TenantContext`, so it is what hooks and consumers
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -74,6 +74,7 @@ from core.personal_data.merging import Merging
 from core.personal_data.service import PersonalData
 from core.platform.audit.service import Audit
 from core.platform.audit.trail import Trail
+from core.platform.db import limits
 from core.platform.db.session import guest_session, held, mark_foreign, restore
 from core.platform.documents.kept import Documents
 from core.platform.documents.objects import ObjectStore, StoreAwayError
@@ -171,10 +172,28 @@ class UnitOfWork:
         )
 
     def on(self, session: Session) -> UnitOfWork:
-        """The same town and actor in another session: on a standby, to read."""
+        """The same town, actor and rights in another session: on a standby, to read."""
+        regies = limits.regies_of(self.session)
+        if regies is not None:
+            limits.limit(session, regies)
         return UnitOfWork(
             self.config, session, self._shared, base_url=self.base_url, actor=self._actor
         )
+
+    def limit(self, regies: Iterable[str]) -> None:
+        """Work in these régies of the town only, from here on: see `core.platform.db.limits`.
+
+        None named, or all of them: the whole town.
+        """
+        named = set(regies)
+        if not named or named >= set(self.config.file.regies):
+            return
+        limits.limit(self.session, named)
+        self.config = self.config.only(named)
+        for name, member in vars(type(self)).items():
+            # What was made before knows the whole town. The trail keeps its actor.
+            if isinstance(member, cached_property) and name != "audit":
+                self.__dict__.pop(name, None)
 
     @cached_property
     def town(self) -> TownInfo:
@@ -202,7 +221,11 @@ class UnitOfWork:
 
     def _apart(self, seconds: float, reads: bool) -> TenantContext:
         session = guest_session(
-            self._shared.guests, self.config.slug, seconds=seconds, reads=reads
+            self._shared.guests,
+            self.config.slug,
+            seconds=seconds,
+            reads=reads,
+            regies=limits.regies_of(self.session),
         )
         return UnitOfWork(
             self.config, session, self._shared, base_url=self.base_url, actor=self._actor
@@ -452,7 +475,7 @@ class UnitOfWork:
         """Files on their way in."""
         return Uploads(
             self.session,
-            self.config.slug,
+            self.config,
             self.clock,
             sources=lambda: self.sources,
             imports=self.imports,

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
@@ -18,6 +26,12 @@ class Agent(TenantScoped, Base):
     email: Mapped[str]
     name: Mapped[str] = mapped_column(default="", server_default="")
     role: Mapped[str]
+    only_regies: Mapped[list[str]] = mapped_column(
+        ARRAY(Text),
+        default=list,
+        server_default="{}",
+        comment="the régies that the agent sees and works in; none named: all of the town",
+    )
     password_hash: Mapped[str] = mapped_column(default="", server_default="")
     totp_seed: Mapped[str] = mapped_column(
         default="",

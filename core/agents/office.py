@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
@@ -9,7 +10,7 @@ from pyramid.renderers import render_to_response
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from wtforms import Form, PasswordField, SelectField
+from wtforms import Form, PasswordField, SelectField, SelectMultipleField
 from wtforms.validators import InputRequired
 
 from core.agents.models import Agent
@@ -35,10 +36,12 @@ class PasswordForm(NewAgentPassword, CurrentForm):
 
 
 class AgentForm(Form):
-    """An agent's name and role."""
+    """An agent's name, role and régies."""
 
     name = required("Saisissez le nom de l’agent.")
     role = SelectField(choices=[str(role) for role in Role])
+    regies = SelectMultipleField(validate_choice=False)
+    """None chosen: all of the town."""
 
 
 class NewAgentForm(AgentForm, EmailForm):
@@ -130,7 +133,7 @@ def invite(request: Request) -> dict[str, Any] | Response:
         try:
             _answer_for(request, form.role.data)
             agent_id = request.ctx.agents.create(
-                form.email.data, form.name.data, Role(form.role.data)
+                form.email.data, form.name.data, Role(form.role.data), form.regies.data
             )
             request.ctx.agents.invite(agent_id)
         except UserError as error:
@@ -143,7 +146,18 @@ def invite(request: Request) -> dict[str, Any] | Response:
 
 
 def _agents(request: Request, form: Form) -> dict[str, Any]:
-    return {"agents": request.ctx.agents.all(), "roles": words.roles(), "form": form}
+    return {
+        "agents": request.ctx.agents.all(),
+        "roles": words.roles(),
+        "regies": _regies(request, ()),
+        "form": form,
+    }
+
+
+def _regies(request: Request, named: Sequence[str]) -> dict[str, str]:
+    """The régies to choose from, and those of `named` that the town's file no longer has."""
+    keys = dict.fromkeys((*request.town.file.regies, *named))
+    return {key: request.town.regie_label(key) for key in keys}
 
 
 @view_config(
@@ -155,7 +169,12 @@ def _agents(request: Request, form: Form) -> dict[str, Any]:
 def agent_page(request: Request) -> dict[str, Any]:
     """One agent."""
     agent = _agent(request)
-    return _one(request, AgentForm(data={"name": agent.name, "role": agent.role}))
+    return _one(
+        request,
+        AgentForm(
+            data={"name": agent.name, "role": agent.role, "regies": agent.only_regies}
+        ),
+    )
 
 
 @view_config(
@@ -173,7 +192,10 @@ def agent(request: Request) -> dict[str, Any] | Response:
             message = _act(request, _agent(request).id, action)
         elif form.validate():
             request.ctx.agents.change(
-                _agent(request).id, name=form.name.data, role=Role(form.role.data)
+                _agent(request).id,
+                name=form.name.data,
+                role=Role(form.role.data),
+                only_regies=form.regies.data,
             )
             message = _("L’agent est modifié.")
         else:
@@ -211,6 +233,7 @@ def _one(request: Request, form: Form) -> dict[str, Any]:
     return {
         "agent": _agent(request),
         "roles": words.roles(),
+        "regies": _regies(request, _agent(request).only_regies),
         "form": form,
         "sessions": request.ctx.agents.sessions(_agent(request).id),
     }

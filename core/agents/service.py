@@ -49,6 +49,8 @@ class SignedInAgent:
     name: str
     email: str
     role: Role
+    only_regies: tuple[str, ...] = ()
+    """The régies that the agent sees and works in; none named: all of the town."""
 
     @property
     def actor(self) -> str:
@@ -63,7 +65,7 @@ class SignedInAgent:
     @property
     def can_manage_agents(self) -> bool:
         """True if this agent may invite and manage agents, and read the audit trail."""
-        return self.role in {Role.REGISSEUR, Role.ADMINISTRATOR}
+        return self.role in {Role.REGISSEUR, Role.ADMINISTRATOR} and not self.only_regies
 
     @property
     def is_regisseur(self) -> bool:
@@ -132,12 +134,15 @@ class Agents:
             select(Agent).where(Agent.tenant_id == self._tenant, Agent.email == email.casefold())
         )
 
-    def create(self, email: str, name: str, role: Role) -> int:
-        """Add an agent, who comes in by an invitation.
+    def create(
+        self, email: str, name: str, role: Role, only_regies: Sequence[str] = ()
+    ) -> int:
+        """Add an agent, who comes in by an invitation, for all of the town or `only_regies`.
 
         Raises:
-            UserError: the address is an agent's already.
+            UserError: the address is an agent's already, or a régie is none of the town.
         """
+        self._check_regies(only_regies)
         agent_id = self._session.scalar(
             insert(Agent)
             .values(
@@ -145,6 +150,7 @@ class Agents:
                 email=email.casefold(),
                 name=name,
                 role=role,
+                only_regies=list(only_regies),
                 totp_seed=new_token(),
             )
             .on_conflict_do_nothing(index_elements=["tenant_id", "email"])
@@ -152,20 +158,24 @@ class Agents:
         )
         if agent_id is None:
             raise UserError(_("Cette adresse est déjà celle d’un agent."))
-        self._audit.write("agent.created", f"agent:{agent_id}", role=role)
+        self._audit.write("agent.created", f"agent:{agent_id}", role=role, **_rights(only_regies))
         return agent_id
 
-    def change(self, agent_id: int, *, name: str, role: Role) -> None:
-        """Correct an agent's name or role; its sessions follow at once.
+    def change(
+        self, agent_id: int, *, name: str, role: Role, only_regies: Sequence[str] = ()
+    ) -> None:
+        """Correct an agent's name, role or régies; its sessions follow at once.
 
         Raises:
-            UserError: no régisseur would be left.
+            UserError: no régisseur of the whole town would be left, or a régie is none of it.
         """
         agent = self._lock(agent_id)
-        if role != Role.REGISSEUR:
+        # A régie that the town's file lost stays where it was: without it, all would be seen.
+        self._check_regies(only_regies, known=agent.only_regies)
+        if role != Role.REGISSEUR or only_regies:
             self._keep_a_regisseur(agent)
-        self._audit.write("agent.changed", f"agent:{agent_id}", role=role)
-        agent.name, agent.role = name, role
+        self._audit.write("agent.changed", f"agent:{agent_id}", role=role, **_rights(only_regies))
+        agent.name, agent.role, agent.only_regies = name, role, list(only_regies)
         self._session.flush()
 
     def disable(self, agent_id: int) -> None:
@@ -202,6 +212,10 @@ class Agents:
         )
         return self.get(agent_id)
 
+    def _check_regies(self, regies: Sequence[str], known: Sequence[str] = ()) -> None:
+        if not set(regies) <= {*self._town.file.regies, *known}:
+            raise UserError(_("Cette régie n’est pas de la commune."))
+
     def _keep_a_regisseur(self, leaving: Agent) -> None:
         others = self._session.scalar(
             select(func.count())
@@ -210,12 +224,18 @@ class Agents:
                 Agent.tenant_id == self._tenant,
                 Agent.id != leaving.id,
                 Agent.role == Role.REGISSEUR,
+                func.cardinality(Agent.only_regies) == 0,
                 Agent.disabled_at.is_(None),
                 Agent.password_hash != "",
             )
         )
-        if leaving.role == Role.REGISSEUR and not others:
-            raise UserError(_("Il faut garder un régisseur : nommez-en d’abord un autre."))
+        if leaving.role == Role.REGISSEUR and not leaving.only_regies and not others:
+            raise UserError(
+                _(
+                    "Il faut garder un régisseur de toute la commune : nommez-en d’abord un"
+                    " autre."
+                )
+            )
 
     # --- Invitations -------------------------------------------------------------------------
 
@@ -496,7 +516,9 @@ class Agents:
                 .where(AgentSession.tenant_id == self._tenant, AgentSession.id == row.id)
                 .values(seen_at=now)
             )
-        return SignedInAgent(row.id, agent.id, agent.name, agent.email, Role(agent.role))
+        return SignedInAgent(
+            row.id, agent.id, agent.name, agent.email, Role(agent.role), tuple(agent.only_regies)
+        )
 
     def close(self, token: str) -> None:
         """End the session of this token."""
@@ -537,3 +559,8 @@ class Agents:
                 AgentSession.tenant_id == self._tenant, AgentSession.agent_id == agent_id
             )
         )
+
+
+def _rights(only_regies: Sequence[str]) -> dict[str, str]:
+    """For the trail: the régies that an agent is limited to, if it is."""
+    return {"regies": ", ".join(only_regies)} if only_regies else {}

@@ -31,6 +31,7 @@ from core.journal.service import Journal
 from core.payments.models import Payment
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS, months_before, today
+from core.platform.db.limits import WHOLE_TOWN
 from core.platform.i18n import gettext as _
 
 LOOKED_BACK_MONTHS = 12
@@ -164,7 +165,8 @@ class Closings:
                     Closing.month == month.c.month,
                 ),
             )
-            .order_by(month.c.month, month.c.regie)
+            .order_by(month.c.month, month.c.regie),
+            execution_options={WHOLE_TOWN: True},
         )
         return [Period(regie, day) for regie, day in rows]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from core.api.errors import UserError
 from core.cli.invoices import town_work
 from core.domain.addresses import AddressError, typed
 from core.domain.roles import Role
@@ -26,10 +27,21 @@ def agents() -> None:
     show_default=True,
     help="What the person may do.",
 )
-def add(town_slug: str, email: str, name: str, role: str) -> None:
+@click.option(
+    "--regie",
+    "regies",
+    multiple=True,
+    metavar="KEY",
+    help="A régie that the person sees and works in; again for another. Default: all.",
+)
+def add(town_slug: str, email: str, name: str, role: str, regies: tuple[str, ...]) -> None:
     """Add an agent and print the link to come in by: it works once, within a week."""
     with town_work(town_slug) as town:
-        click.echo(_link(town, town.agents.create(_address(email), name, Role(role))))
+        try:
+            agent_id = town.agents.create(_address(email), name, Role(role), regies)
+        except UserError as error:
+            raise click.ClickException(error.message) from None
+        click.echo(_link(town, agent_id))
 
 
 @agents.command("list")
@@ -39,7 +51,8 @@ def list_(town_slug: str) -> None:
     with town_work(town_slug) as town:
         for agent in town.agents.all():
             state = "closed" if agent.disabled_at else "open" if agent.password_hash else "invited"
-            click.echo(f"{agent.role:10} {state:8} {agent.email} {agent.name}")
+            regies = f" ({', '.join(agent.only_regies)})" if agent.only_regies else ""
+            click.echo(f"{agent.role:10} {state:8} {agent.email} {agent.name}{regies}")
 
 
 @agents.command()

@@ -247,16 +247,16 @@ class Debits:
 
     def was_debited(self, invoice_id: int) -> bool:
         """True if a debit of the invoice was noted once, or came back."""
-        debited = exists().where(
+        debited = exists(select(PaymentItem.id)).where(
             items_with_payments(),
             PaymentItem.tenant_id == self._tenant,
             PaymentItem.invoice_id == invoice_id,
             Payment.means == Means.DIRECT_DEBIT,
         )
-        came_back = exists().where(
+        came_back = exists(select(DebitRejection.id)).where(
             DebitRejection.tenant_id == self._tenant, DebitRejection.invoice_id == invoice_id
         )
-        return bool(self._session.scalar(select(debited | came_back)))
+        return any(self._session.scalar(select(one)) for one in (debited, came_back))
 
     def reasons(self) -> dict[RejectReason, str]:
         """Reasons of rejections, in words."""

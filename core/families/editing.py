@@ -19,6 +19,7 @@ from core.families.service import Families, slow_hash
 from core.invoices.models import Invoice, InvoiceLine
 from core.platform.audit.service import Audit
 from core.platform.clock import today
+from core.platform.db.limits import WHOLE_TOWN
 from core.platform.documents.kept import Documents
 from core.platform.documents.render import render_codes
 from core.platform.documents.sheets import CodesLetter, CodesSheet
@@ -290,7 +291,8 @@ class Files:
                     Invoice.id == InvoiceLine.invoice_id,
                     Invoice.family_id == family_id,
                 )
-            )
+            ),
+            execution_options={WHOLE_TOWN: True},
         ):
             raise UserError(_("Cette famille a des factures pour cet enfant : il y reste."))
         self._session.execute(

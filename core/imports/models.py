@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKeyConstraint, Index
+from sqlalchemy import ForeignKeyConstraint, Index, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
@@ -19,6 +20,9 @@ class ImportBatch(TenantScoped, Base):
     file_name: Mapped[str]
     sha256: Mapped[str]
     actor: Mapped[str]
+    regies: Mapped[list[str]] = mapped_column(
+        ARRAY(Text), default=list, server_default="{}", comment="whose invoices it brought"
+    )
     counts: Mapped[Json]
     created_at: Mapped[CreatedAt]
     publish_at: Mapped[MomentOrNone] = mapped_column(comment="when it will publish itself")

@@ -471,6 +471,10 @@ class Imports:
             file_name=file.name,
             sha256=_sha256(file.path),
             actor=self._audit.actor,
+            regies=self._run(
+                "SELECT coalesce(array_agg(DISTINCT regie ORDER BY regie), '{}')"
+                " FROM staged_invoice"
+            ).scalar_one(),
             counts={},
         )
         self._session.add(batch)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
@@ -35,6 +43,9 @@ class Upload(TenantScoped, Base):
     size: Mapped[int] = mapped_column(BigInteger, comment="bytes")
     sha256: Mapped[str]
     actor: Mapped[str]
+    regies: Mapped[list[str]] = mapped_column(
+        ARRAY(Text), default=list, server_default="{}", comment="régies that it may bring"
+    )
     state: Mapped[str]
     read: Mapped[int] = mapped_column(default=0, server_default="0", comment="invoices so far")
     report: Mapped[Json]

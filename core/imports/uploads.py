@@ -28,6 +28,7 @@ from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
 from core.platform.sharing import NotNowError
+from core.platform.tenancy.config import TenantConfig
 
 CHECK, IMPORT = "upload.check", "upload.import"
 
@@ -47,7 +48,7 @@ class Uploads:
     def __init__(
         self,
         session: Session,
-        tenant: str,
+        town: TenantConfig,
         clock: Clock,
         *,
         sources: Callable[[], Mapping[str, InvoiceSource]],
@@ -57,7 +58,8 @@ class Uploads:
         audit: Audit,
     ) -> None:
         self._session = session
-        self._tenant = tenant
+        self._tenant = town.slug
+        self._regies = list(town.file.regies)
         self._clock = clock
         self._sources = sources
         self._imports = imports
@@ -200,6 +202,7 @@ class Uploads:
             size=0,
             sha256="",
             actor=self._audit.actor,
+            regies=self._regies,
             state=state,
             created_at=self._clock.now(),
         )

@@ -156,7 +156,7 @@ class Billing:
         return bool(
             self._session.scalar(
                 select(
-                    exists().where(
+                    exists(select(Invoice.id)).where(
                         Invoice.tenant_id == self._tenant, Invoice.id == invoice_id, is_to_link()
                     )
                 )
@@ -236,7 +236,7 @@ class Billing:
         return bool(
             self._session.scalar(
                 select(
-                    exists().where(
+                    exists(select(Allocation.id)).where(
                         Allocation.tenant_id == self._tenant,
                         Allocation.invoice_id == invoice_id,
                         Allocation.reversed_at.is_(None),

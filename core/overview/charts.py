@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
@@ -21,6 +22,7 @@ from core.api.context import Clock
 from core.domain.figures import Report
 from core.overview.models import KeptReport
 from core.platform import i18n
+from core.platform.db.limits import regies_of
 from core.platform.outbox.service import Outbox
 
 REDRAW = "overview.report"
@@ -64,18 +66,17 @@ class Charts:
 
     def get(self, language: str) -> CachedReport:
         """The report of the last months."""
-        now = self._clock.now()
+        now, name = self._clock.now(), self._name(language)
         kept = self._session.scalar(
             select(KeptReport).where(
-                KeptReport.tenant_id == self._tenant, KeptReport.language == language
+                KeptReport.tenant_id == self._tenant, KeptReport.language == name
             )
         )
         known = _read(kept) if kept is not None else None
         if kept is not None and known is not None:
             if now - kept.at > CACHE_LIFE:
                 # One question for each drawing, whoever looks.
-                key = f"{language}/{kept.at.isoformat()}"
-                self._outbox.add(REDRAW, {"language": language}, key=key)
+                self._outbox.add(REDRAW, _asked(name), key=f"{name}/{kept.at.isoformat()}")
             return CachedReport(kept.at, known)
         started = time.perf_counter()
         report = self._draw(None)
@@ -95,17 +96,29 @@ class Charts:
     def redraw_all(self) -> None:
         """Ask for every kept report anew: once a day, so that none is older."""
         now = self._clock.now().isoformat()
-        for language in self._session.scalars(
+        for name in self._session.scalars(
             select(KeptReport.language).where(KeptReport.tenant_id == self._tenant)
         ).all():
-            self._outbox.add(REDRAW, {"language": language}, key=f"{language}/{now}", bulk=True)
+            self._outbox.add(REDRAW, _asked(name), key=f"{name}/{now}", bulk=True)
+
+    def _name(self, language: str) -> str:
+        """Name that a report is kept under: its language, and the régies it is limited to."""
+        return "/".join((language, *(regies_of(self._session) or ())))
 
     def _keep(self, language: str, report: Report) -> None:
         row = {"at": self._clock.now(), "report": _json().dump_python(report, mode="json")}
-        new = insert(KeptReport).values(tenant_id=self._tenant, language=language, **row)
+        new = insert(KeptReport).values(
+            tenant_id=self._tenant, language=self._name(language), **row
+        )
         self._session.execute(
             new.on_conflict_do_update(index_elements=("tenant_id", "language"), set_=row)
         )
+
+
+def _asked(name: str) -> dict[str, Any]:
+    """What a worker is asked to draw."""
+    language, *regies = name.split("/")
+    return {"language": language, "regies": regies}
 
 
 def _read(kept: KeptReport) -> Report | None:

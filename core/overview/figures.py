@@ -27,6 +27,7 @@ from core.journal.sums import CAME, OF_MONEY
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Allocation, Credit, CreditUse, Payment, credit_left
 from core.platform.clock import PARIS, today
+from core.platform.db.limits import regies_of
 from core.platform.i18n import gettext as _
 from core.platform.means_words import means_label
 from core.platform.outbox.models import OutboxRow, OutboxState
@@ -157,7 +158,8 @@ class Figures:
         since = last if month else months_until(last, RECENT)[0]
         until = _next(last)
         median, delays = self._delays(since, until)
-        channels = self._channels()
+        # Who was told is known by family, not by régie.
+        channels = {} if regies_of(self._session) is not None else self._channels()
         return Report(
             day=day,
             months=self._months(last, list(channels)),

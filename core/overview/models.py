@@ -19,5 +19,6 @@ class KeptReport(TenantScoped, Base):
     __table_args__ = (UniqueConstraint("tenant_id", "language"),)
 
     language: Mapped[str]
+    """And, after a slash each, the régies of the agents that it was drawn for."""
     at: Mapped[Moment] = mapped_column(comment="when it was drawn")
     report: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="core.domain.figures.Report")

@@ -21,6 +21,7 @@ from core.messages.alerts import MAX_ALERT_ADDRESSES
 from core.messages.models import MessageRow
 from core.payments.ledger import Ledger
 from core.payments.models import Allocation, Credit, Payment
+from core.personal_data.rights import need_whole_town
 from core.personal_data.service import AskPlugins
 from core.platform.audit.service import Audit
 from core.platform.errors import NotFoundError
@@ -102,8 +103,9 @@ class Merging:
         Raises:
             NotFoundError: one of them does not exist, or is a duplicate itself.
             UserError: they are one, or together they have more addresses than a family may have,
-                or a publication is being told.
+                or a publication is being told, or the agent sees some régies only.
         """
+        need_whole_town(self._session)
         if kept_id == gone_id:
             raise UserError(_("C’est déjà cette famille."))
         # An import that runs would miss that one of its families is another's.

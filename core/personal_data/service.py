@@ -30,6 +30,7 @@ from core.payments.models import (
     holds,
     items_with_payments,
 )
+from core.personal_data.rights import need_whole_town
 from core.platform.audit.service import Audit
 from core.platform.clock import months_before, today
 from core.platform.errors import NotFoundError
@@ -90,7 +91,9 @@ class PersonalData:
 
         Raises:
             NotFoundError: there is no such family.
+            UserError: the agent sees some régies only.
         """
+        need_whole_town(self._session)
         family = self._get(family_id)
         self._audit.write("family.exported", f"family:{family_id}")
         brought = self._ask_plugins("family_data", {"family_id": family_id})
@@ -132,8 +135,9 @@ class PersonalData:
 
         Raises:
             NotFoundError: there is no such family.
-            UserError: something is still due or on its way.
+            UserError: something is still due or on its way, or the agent sees some régies only.
         """
+        need_whole_town(self._session)
         family = self._get(family_id)
         if self._session.scalar(select(self._busy(family_id))):
             raise UserError(
@@ -195,7 +199,12 @@ class PersonalData:
     # --- Retention ---------------------------------------------------------------------------
 
     def expired(self, limit: int = 50) -> Expired:
-        """Data that `retain` would erase now by the rules; nothing is changed."""
+        """Data that `retain` would erase now by the rules; nothing is changed.
+
+        Raises:
+            UserError: the agent sees some régies only.
+        """
+        need_whole_town(self._session)
         families_before, messages_before = self._limits()
         families = self._inactive(families_before)
         return Expired(

@@ -131,12 +131,16 @@ def _publish(uow: UnitOfWork, payload: dict[str, Any]) -> None:
 
 
 def _check_upload(uow: UnitOfWork, payload: dict[str, Any]) -> None:
-    uow.uploads.check(int(payload["upload_id"]))
+    upload_id = int(payload["upload_id"])
+    uow.limit(uow.uploads.get(upload_id).regies)
+    uow.uploads.check(upload_id)
 
 
 def _import_upload(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     uow.audit.actor = payload["actor"]
-    uow.uploads.import_(int(payload["upload_id"]))
+    upload_id = int(payload["upload_id"])
+    uow.limit(uow.uploads.get(upload_id).regies)
+    uow.uploads.import_(upload_id)
 
 
 def _event(uow: UnitOfWork, payload: dict[str, Any]) -> None:
@@ -311,6 +315,7 @@ def _send_payments(uow: UnitOfWork, payload: dict[str, Any]) -> None:
 
 
 def _redraw(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    uow.limit(payload.get("regies", ()))
     uow.charts.redraw(payload["language"])
 
 

@@ -208,3 +208,39 @@ def test_no_secret_lies_in_the_database(office, owner):
         dump += str(town.session.execute(text("SELECT to_jsonb(r) FROM agent_recovery_code r")).all())
     assert office.secrets["regie@valmont.fr"] not in dump
     assert spare not in dump
+
+
+def test_an_agent_is_limited_to_a_regie(office, portal):
+    """At the invitation, later, and back to the whole town; not the last régisseur of it."""
+    chief = office.enter()
+    page = chief.get("/regie/agents")
+    form = chief.form(page, "email")
+    form["name"], form["email"] = "Dominique", "d@valmont.fr"
+    form.set("regies", True, index=1)
+    page = chief.follow(form.submit())
+    assert "GARDERIE" in page.html.find("table").text
+    page = page.click("Dominique")
+    form = chief.form(page, "regies")
+    assert [box.checked for box in form.fields["regies"]] == [False, True, False]
+    form.set("regies", False, index=1)
+    chief.follow(form.submit("action", value="change"))
+    with portal.town() as town:
+        assert town.agents.by_email("d@valmont.fr").only_regies == []
+        claude = town.agents.by_email("regisseur@valmont.fr")
+    form = chief.form(chief.get(f"/regie/agents/{claude.id}"), "regies")
+    form.set("regies", True, index=0)
+    answer = form.submit("action", value="change", expect_errors=True)
+    assert answer.status_int == 422
+    assert "régisseur de toute la commune" in answer
+
+
+def test_a_regie_of_nowhere_is_refused(office, portal):
+    chief = office.enter()
+    page = chief.get("/regie/agents")
+    values = [("csrf_token", chief.form(page, "email")["csrf_token"].value), ("name", "D"),
+              ("email", "d@valmont.fr"), ("role", "agent"), ("regies", "NOWHERE")]  # fmt: skip
+    answer = chief.app.post("/valmont/regie/agents", values, expect_errors=True)
+    assert answer.status_int == 422
+    assert "Cette régie n’est pas de la commune" in answer
+    with portal.town() as town:
+        assert town.agents.by_email("d@valmont.fr") is None

@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, TypeVarTuple, cast
@@ -20,12 +20,22 @@ from typing import Any, TypeVarTuple, cast
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, quote
-from sqlalchemy import Connection, CursorResult, Engine, Select, UpdateBase, create_engine, event
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Insert,
+    Select,
+    UpdateBase,
+    create_engine,
+    event,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from core.platform.db.limits import keep_to_limit, limit, regies_of
 from core.platform.db.outage import CLOSED_TOWN, TownClosedError, sqlstate
 
 Ts = TypeVarTuple("Ts")
@@ -336,6 +346,9 @@ class _TownSession(Session):
             )
 
 
+event.listen(_TownSession, "do_orm_execute", keep_to_limit)
+
+
 @event.listens_for(_TownSession, "after_begin")
 def _mark(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
     if _FOREIGN in session.info:
@@ -349,15 +362,25 @@ def _seeing(tenant: str, engine: Engine) -> Engine:
     return engine.execution_options(tenant=tenant)
 
 
-def guest_session(engine: Engine, tenant: str, *, seconds: float, reads: bool) -> Session:
+def guest_session(
+    engine: Engine,
+    tenant: str,
+    *,
+    seconds: float,
+    reads: bool,
+    regies: Sequence[str] | None = None,
+) -> Session:
     """A session of one town for one call of plugin code, on the engine of `guests_of`.
 
     Each of its statements, and each wait between two, ends after `seconds`. `reads`: it can write
-    nothing. Its connection is reset before anybody else gets it.
+    nothing. Its connection is reset before anybody else gets it. `regies`: the limit of its rights.
     """
     bind = _as_guest(engine, seconds, reads)
     info = {"tenant": tenant, _FOREIGN: True, _RAW: None}
-    return _TownSession(bind, info=info, expire_on_commit=False)
+    session = _TownSession(bind, info=info, expire_on_commit=False)
+    if regies is not None:
+        limit(session, regies)
+    return session
 
 
 @lru_cache(maxsize=100)
@@ -390,6 +413,9 @@ def read(
     session: Session, statement: Select[*Ts], values: dict[str, Any]
 ) -> CursorResult[*Ts]:
     """Read columns, past the ORM: what it adds is for objects, and takes half as long as asking."""
+    if regies_of(session) is not None:
+        # The limit of its rights is one of the things that the ORM adds.
+        return cast("CursorResult[*Ts]", session.execute(statement, values))
     if session.autoflush:
         session.flush()
     return session.connection().execute(statement, values)
@@ -399,6 +425,8 @@ def change(
     session: Session, statement: UpdateBase, values: dict[str, Any] | list[dict[str, Any]]
 ) -> CursorResult[Any]:
     """Change rows of which nobody holds objects, past the ORM. See `read`."""
+    if regies_of(session) is not None and not isinstance(statement, Insert):
+        return cast("CursorResult[Any]", session.execute(statement, values))
     if session.autoflush:
         session.flush()
     return session.connection().execute(statement, values)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -328,6 +328,11 @@ class TenantConfig:
         """Ways to pay what this cash desk handed over, in the town's own words; "" for ours."""
         regie = self.file.regies.get(key)
         return regie.pay_tresorerie if regie else ""
+
+    def only(self, regies: Container[str]) -> TenantConfig:
+        """The town without its other régies, for an agent who has no right on them."""
+        kept = {key: regie for key, regie in self.file.regies.items() if key in regies}
+        return replace(self, file=self.file.model_copy(update={"regies": kept}))
 
     def info(self, base_url: str) -> TownInfo:
         """The town as plugins see it."""

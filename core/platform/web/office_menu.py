@@ -76,7 +76,7 @@ def _own(request: Request) -> list[MenuEntry]:
             entry(MenuGroup.SETTINGS, 60, _("Agents"), "office_agents"),
             entry(MenuGroup.SETTINGS, 70, _("Traçabilité"), "office_audit"),
         ]
-    if request.agent.is_regisseur:
+    if request.agent.is_regisseur and not request.agent.only_regies:
         entries.append(
             entry(MenuGroup.SETTINGS, 80, _("Durées de conservation"), "office_retention")
         )

@@ -75,6 +75,10 @@ class Security:
 
 def _permits_agent(request: Request, permission: str) -> Allowed | Denied:
     agent: SignedInAgent | None = request.agent
+    if agent is not None and agent.only_regies:
+        # Before any view: what is not of these régies is not there for this request.
+        request.ctx.limit(agent.only_regies)
+        request.town = request.ctx.config
     allowed = agent is not None and (
         permission == AGENT
         or (permission == OFFICE and (agent.may_write or request.method in {"GET", "HEAD"}))
