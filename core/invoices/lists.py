@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, and_, select
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, select
 from sqlalchemy.orm import Session
 
+from core.api.invoices import InvoiceKind
 from core.families.models import Family
 from core.invoices.credit_notes import is_to_link
-from core.invoices.models import Invoice
+from core.invoices.models import Invoice, InvoiceState
 from core.invoices.service import is_overpaid, is_to_pay, is_under_debit
-from core.platform.db.paging import PAGE_ROWS, Page, read_page
+from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total
+
+ISSUED, AMOUNT = "emission", "montant"
+"""Ways to sort."""
 
 
 class InvoiceList:
@@ -20,48 +29,103 @@ class InvoiceList:
         self._tenant = tenant
 
     def page(
-        self,
-        *,
-        state: str = "",
-        regie: str = "",
-        family_id: int | None = None,
-        batch_id: int | None = None,
-        unpaid: bool = False,
-        overpaid: bool = False,
-        to_link: bool = False,
-        under_debit: bool = False,
-        before: int | None = None,
-        limit: int = PAGE_ROWS,
+        self, asked: Asked | None = None, *, before: int | None = None, limit: int = PAGE_ROWS,
+        **changes: Any,
     ) -> Page:
-        """Invoices with their family and what is left of them, the newest first.
+        """Invoices with their family and what is left of them, the newest or greatest first."""
+        wanted = replace(asked or Asked(), **changes)
+        query = below(self._session, self._query(wanted), wanted.order, before)
+        return read_page(self._session, query, limit, lambda row: row.Invoice.id)
 
-        `unpaid`: those that ask something of their family; `under_debit`: those that a direct debit
-        takes, which do not. `overpaid`: those that were paid before a credit note came, so that
-        money is to go back. `to_link`: credit notes without their invoice, and invoices in place of
-        one that can still be paid.
-        """
-        query = invoice_rows(self._tenant)
-        if state:
-            query = query.where(Invoice.state == state)
-        if regie:
-            query = query.where(Invoice.regie == regie)
-        if family_id is not None:
-            query = query.where(Invoice.family_id == family_id)
-        if batch_id is not None:
-            query = query.where(Invoice.batch_id == batch_id)
-        if unpaid:
-            query = query.where(is_to_pay())
-        if under_debit:
-            query = query.where(is_under_debit())
-        if overpaid:
-            query = query.where(is_overpaid())
-        if to_link:
-            query = query.where(is_to_link())
-        if before is not None:
-            query = query.where(Invoice.id < before)
-        return read_page(
-            self._session, query.order_by(Invoice.id.desc()), limit, lambda row: row.Invoice.id
+    def total(self, asked: Asked) -> Total:
+        """How many invoices a list holds, what they come to, and what is left of them."""
+        owes = (Invoice.kind == InvoiceKind.INVOICE) & Invoice.state.in_(
+            (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
         )
+        return total(
+            self._session,
+            self._query(asked),
+            amount=Invoice.amount,
+            left=case((owes, Invoice.left), else_=0),
+        )
+
+    def due_of(self, family_ids: Sequence[int]) -> dict[int, int]:
+        """Cents that each of these families has to pay; those that owe nothing are not in it."""
+        rows = self._session.execute(
+            select(Invoice.family_id, func.sum(Invoice.left))
+            .where(
+                Invoice.tenant_id == self._tenant, Invoice.family_id.in_(family_ids), is_to_pay()
+            )
+            .group_by(Invoice.family_id)
+        )
+        return {family_id: int(cents) for family_id, cents in rows}
+
+    def _query(self, asked: Asked) -> Select[Invoice, Family, int]:
+        query = invoice_rows(self._tenant).where(*asked.conditions())
+        if asked.unpaid:
+            query = query.where(is_to_pay())
+        if asked.under_debit:
+            query = query.where(is_under_debit())
+        if asked.overpaid:
+            query = query.where(is_overpaid())
+        if asked.to_link:
+            query = query.where(is_to_link())
+        return query
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which invoices, and by what they are sorted.
+
+    `unpaid`: those that ask something of their family; `under_debit`: those that a direct debit
+    takes, which do not. `overpaid`: those that were paid before a credit note came, so that money
+    is to go back. `to_link`: credit notes without their invoice, and invoices in place of one that
+    can still be paid. `since` to `until` are days of issue, `least` to `most` cents.
+    """
+
+    state: str = ""
+    regie: str = ""
+    family_id: int | None = None
+    batch_id: int | None = None
+    unpaid: bool = False
+    overpaid: bool = False
+    to_link: bool = False
+    under_debit: bool = False
+    since: date | None = None
+    until: date | None = None
+    least: int | None = None
+    most: int | None = None
+    sort: str = ""
+    """`ISSUED`, `AMOUNT`; else as they came in."""
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Columns that sort, each with an index; what is narrowed by days or cents goes by them."""
+        by_day = self.sort == ISSUED or (not self.sort and (self.since or self.until))
+        if by_day:
+            return (Invoice.issued_on, Invoice.id)
+        if self.sort == AMOUNT or (not self.sort and (self.least or self.most) is not None):
+            return (Invoice.amount, Invoice.id)
+        return (Invoice.id,)
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """SQL: what the columns alone say."""
+        found: dict[Any, Any] = {
+            Invoice.state: self.state or None,
+            Invoice.regie: self.regie or None,
+            Invoice.family_id: self.family_id,
+            Invoice.batch_id: self.batch_id,
+        }
+        conditions = [column == value for column, value in found.items() if value is not None]
+        if self.since is not None:
+            conditions.append(Invoice.issued_on >= self.since)
+        if self.until is not None:
+            conditions.append(Invoice.issued_on <= self.until)
+        if self.least is not None:
+            conditions.append(Invoice.amount >= self.least)
+        if self.most is not None:
+            conditions.append(Invoice.amount <= self.most)
+        return conditions
 
 
 def invoice_rows(tenant: str) -> Select[Invoice, Family, int]:

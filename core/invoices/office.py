@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -12,10 +13,14 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.errors import UserError
+from core.api.invoices import InvoiceKind
+from core.invoices.lists import AMOUNT, ISSUED, Asked
 from core.invoices.models import InvoiceState
 from core.invoices.service import overpaid
 from core.platform.i18n import gettext as _
+from core.platform.tabular.writing import Cents, Table
 from core.platform.templating import money
+from core.platform.web import listing
 from core.platform.web import query_params as asked
 from core.platform.web.files import pdf
 from core.platform.web.forms import day as typed_day
@@ -30,25 +35,74 @@ NO_STATES = {UNPAID, OVERPAID, TO_LINK, DEBIT}
     route_name="office_invoices", renderer=f"{T}/invoices.jinja2", permission="office", reads=True
 )
 def invoices(request: Request) -> dict[str, Any]:
-    """All invoices, by state and régie."""
+    """All invoices, by state, régie, family, day and amount, with what they come to."""
+    which = _which(request)
+    page = request.ctx.invoice_list.page(which, before=asked.number(request, "avant"))
+    return {
+        "state": asked.word(request, "etat", {*InvoiceState, *NO_STATES}),
+        "total": request.ctx.invoice_list.total(which),
+        **listing.for_page(request, page, "office_invoices_file"),
+    }
+
+
+def _which(request: Request) -> Asked:
     state = asked.word(request, "etat", {*InvoiceState, *NO_STATES})
-    regie = asked.word(request, "regie", request.town.file.regies)
-    page = request.ctx.invoice_list.page(
+    return Asked(
         state="" if state in NO_STATES else state,
-        regie=regie,
         unpaid=state == UNPAID,
         overpaid=state == OVERPAID,
         to_link=state == TO_LINK,
         under_debit=state == DEBIT,
-        before=asked.number(request, "avant"),
+        sort=asked.word(request, "tri", {ISSUED, AMOUNT}),
+        **listing.filters(request),
     )
-    return {
-        "rows": page.rows,
-        "state": state,
-        "regie": regie,
-        "regies": request.ctx.town.regies,
-        **asked.pages(request, page.more),
+
+
+@view_config(route_name="office_invoices_file", permission="office", reads=True)
+def invoices_file(request: Request) -> Response:
+    """The same invoices as a file."""
+    which = _which(request)
+    return listing.as_file(
+        request,
+        lambda most: request.ctx.invoice_list.page(which, limit=most),
+        lambda rows: _table(request, rows),
+    )
+
+
+def _left(row: Any) -> Cents | None:
+    """What is left of an invoice that its family owes, or owed to the trésorerie."""
+    owes = row.Invoice.kind == InvoiceKind.INVOICE and row.Invoice.state in {
+        InvoiceState.PUBLISHED,
+        InvoiceState.HANDED_OVER,
     }
+    return Cents(row.left) if owes else None
+
+
+def _table(request: Request, rows: Sequence[Any]) -> Table:
+    columns = (
+        *(_("Régie"), _("Facture"), _("Libellé"), _("Code famille"), _("Famille")),
+        *(_("Émise le"), _("Échéance"), _("Montant"), _("Reste dû"), _("État")),
+    )
+    states = {
+        InvoiceState.DRAFT: _("À publier"),
+        InvoiceState.PUBLISHED: _("Publiée"),
+        InvoiceState.CANCELLED: _("Annulée"),
+        InvoiceState.HANDED_OVER: _("Transmise à la trésorerie"),
+    }
+    return Table(
+        "factures",
+        _("Factures"),
+        columns,
+        [
+            (
+                request.town.regie_label(row.Invoice.regie), row.Invoice.number, row.Invoice.label,
+                row.Family.code, row.Family.name, row.Invoice.issued_on, row.Invoice.due_on,
+                Cents(row.Invoice.amount), _left(row),
+                states[row.Invoice.state],
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
 
 
 @view_config(route_name="office_invoice", request_method="GET", permission="office")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, select
 from sqlalchemy.orm import Session
 
+from core.domain.payment_states import PaymentState
 from core.families.models import Family
 from core.invoices.models import Invoice
 from core.payments.models import Allocation, Payment, PaymentAnswer, PaymentItem
 from core.platform.clock import PARIS
-from core.platform.db.paging import PAGE_ROWS, Page, read_page
+from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total
 from core.platform.errors import NotFoundError
+
+AMOUNT = "montant"
+"""A way to sort."""
 
 
 class PaymentList:
@@ -25,44 +30,20 @@ class PaymentList:
         self._tenant = tenant
 
     def page(
-        self,
-        *,
-        state: str = "",
-        regie: str = "",
-        means: str = "",
-        family_id: int | None = None,
-        since: date | None = None,
-        until: date | None = None,
-        anomalies: bool = False,
-        before: int | None = None,
-        limit: int = PAGE_ROWS,
+        self, asked: Asked | None = None, *, before: int | None = None, limit: int = PAGE_ROWS,
+        **changes: Any,
     ) -> Page:
-        """Payments with their family, the newest first; `until` is the last day counted."""
-        query = payment_rows(self._tenant)
-        if state:
-            query = query.where(Payment.state == state)
-        if regie:
-            query = query.where(Payment.regie == regie)
-        if means:
-            query = query.where(Payment.means == means)
-        if family_id is not None:
-            query = query.where(Payment.family_id == family_id)
-        if since is not None:
-            query = query.where(Payment.settled_at >= _midnight(since))
-        if until is not None:
-            query = query.where(Payment.settled_at < _midnight(until + timedelta(days=1)))
-        if anomalies:
-            query = query.where(Payment.anomaly != "")
-        # By number; between two days by the moment, so that an old day is gone to, not scrolled to.
-        order: tuple[Any, ...] = (Payment.id,)
-        if since is not None or until is not None:
-            order = (Payment.settled_at, Payment.id)
-        if before is not None:
-            key = select(*order).where(Payment.tenant_id == self._tenant, Payment.id == before)
-            last = self._session.execute(key).one_or_none()
-            query = query.where(tuple_(*order) < tuple_(*last) if last else Payment.id < before)
-        query = query.order_by(*(column.desc() for column in order))
+        """Payments with their family, the newest or greatest first."""
+        wanted = replace(asked or Asked(), **changes)
+        query = payment_rows(self._tenant).where(*wanted.conditions())
+        query = below(self._session, query, wanted.order, before)
         return read_page(self._session, query, limit, lambda row: row.Payment.id)
+
+    def total(self, asked: Asked) -> Total:
+        """How many payments a list holds, what they come to, and what of it came in."""
+        query = payment_rows(self._tenant).where(*asked.conditions())
+        came = case((Payment.state == PaymentState.SETTLED, Payment.amount), else_=0)
+        return total(self._session, query, amount=Payment.amount, settled=came)
 
     def get(self, payment_id: int) -> Payment:
         """One payment, whatever its state and family.
@@ -119,6 +100,56 @@ class PaymentList:
             .where(PaymentAnswer.tenant_id == self._tenant, PaymentAnswer.payment_id == payment_id)
             .order_by(PaymentAnswer.id)
         ).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which payments, and by what they are sorted. `since` to `until` are days of recording."""
+
+    state: str = ""
+    regie: str = ""
+    means: str = ""
+    family_id: int | None = None
+    since: date | None = None
+    until: date | None = None
+    least: int | None = None
+    most: int | None = None
+    anomalies: bool = False
+    sort: str = ""
+    """`AMOUNT`; else as they were begun."""
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Columns that sort, each with an index.
+
+        Between two days by the moment, so that an old day is gone to, not scrolled to.
+        """
+        if self.since or self.until:
+            return (Payment.settled_at, Payment.id)
+        if self.sort == AMOUNT or self.least is not None or self.most is not None:
+            return (Payment.amount, Payment.id)
+        return (Payment.id,)
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """SQL: which of the payments."""
+        found: dict[Any, Any] = {
+            Payment.state: self.state or None,
+            Payment.regie: self.regie or None,
+            Payment.means: self.means or None,
+            Payment.family_id: self.family_id,
+        }
+        conditions = [column == value for column, value in found.items() if value is not None]
+        if self.since is not None:
+            conditions.append(Payment.settled_at >= _midnight(self.since))
+        if self.until is not None:
+            conditions.append(Payment.settled_at < _midnight(self.until + timedelta(days=1)))
+        if self.least is not None:
+            conditions.append(Payment.amount >= self.least)
+        if self.most is not None:
+            conditions.append(Payment.amount <= self.most)
+        if self.anomalies:
+            conditions.append(Payment.anomaly != "")
+        return conditions
 
 
 def payment_rows(tenant: str) -> Select[Payment, Family]:

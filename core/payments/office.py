@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
@@ -14,9 +15,13 @@ from core.api.errors import UserError
 from core.api.payments import Means
 from core.domain.direct_debits import RejectReason
 from core.domain.payment_states import PaymentState
+from core.payments.lists import AMOUNT, Asked
 from core.payments.models import Payment
 from core.payments.standings import for_office
 from core.platform.i18n import gettext as _
+from core.platform.means_words import means_label
+from core.platform.tabular.writing import Cents, Table
+from core.platform.web import listing
 from core.platform.web import query_params as asked
 from core.platform.web.files import pdf
 
@@ -28,28 +33,58 @@ ANOMALY = "anomaly"
     route_name="office_payments", renderer=f"{T}/payments.jinja2", permission="office", reads=True
 )
 def payments(request: Request) -> dict[str, Any]:
-    """All payments, by state, régie, means and day of recording."""
-    state = asked.word(request, "etat", {*PaymentState, ANOMALY})
-    filters = {
-        "regie": asked.word(request, "regie", request.town.file.regies),
-        "means": asked.means(request, "moyen"),
-        "since": asked.day(request, "du"),
-        "until": asked.day(request, "au"),
+    """All payments, by state, régie, means, family, day and amount, with what they come to."""
+    which = _which(request)
+    page = request.ctx.payment_list.page(which, before=asked.number(request, "avant"))
+    return {
+        "state": asked.word(request, "etat", {*PaymentState, ANOMALY}),
+        "means": which.means,
+        "all_means": _all_means(request),
+        "total": request.ctx.payment_list.total(which),
+        **listing.for_page(request, page, "office_payments_file"),
     }
-    page = request.ctx.payment_list.page(
+
+
+def _which(request: Request) -> Asked:
+    state = asked.word(request, "etat", {*PaymentState, ANOMALY})
+    return Asked(
         state="" if state == ANOMALY else state,
         anomalies=state == ANOMALY,
-        before=asked.number(request, "avant"),
-        **filters,
+        means=asked.means(request, "moyen"),
+        sort=asked.word(request, "tri", {AMOUNT}),
+        **listing.filters(request),
     )
-    return {
-        "rows": page.rows,
-        "state": state,
-        "regies": request.ctx.town.regies,
-        "all_means": _all_means(request),
-        **filters,
-        **asked.pages(request, page.more),
-    }
+
+
+@view_config(route_name="office_payments_file", permission="office", reads=True)
+def payments_file(request: Request) -> Response:
+    """The same payments as a file."""
+    which = _which(request)
+    return listing.as_file(
+        request,
+        lambda most: request.ctx.payment_list.page(which, limit=most),
+        lambda rows: _table(request, rows),
+    )
+
+
+def _table(request: Request, rows: Sequence[Any]) -> Table:
+    columns = (_("Régie"), _("Reçu"), _("Code famille"), _("Famille"), _("Réglé par"), _("Date"),
+               _("Enregistré le"), _("Moyen"), _("Montant"), _("État"))  # fmt: skip
+    return Table(
+        "paiements",
+        _("Paiements"),
+        columns,
+        [
+            (
+                request.town.regie_label(row.Payment.regie), row.Payment.receipt_number or "",
+                row.Family.code if row.Family else "", row.Family.name if row.Family else "",
+                row.Payment.payer, row.Payment.paid_at, row.Payment.settled_at,
+                means_label(row.Payment.means) if row.Payment.means else "",
+                Cents(row.Payment.amount), request.ctx.payments.office_label(row.Payment),
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
 
 
 def _all_means(request: Request) -> list[str]:

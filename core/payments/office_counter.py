@@ -29,6 +29,7 @@ from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.means_words import means_label
 from core.platform.templating import money
+from core.platform.web import query_params as asked
 from core.platform.web.forms import DayField, number
 
 NOON = time(12)
@@ -82,6 +83,27 @@ class CounterForm(Form):
     """True if the day is so long gone that the form asks about it."""
     ask_exception = False
     """True if cash is refused, unless an agent confirms an exception."""
+
+
+@view_config(
+    route_name="office_desk", renderer="office/desk.jinja2", permission="office", reads=True
+)
+def desk(request: Request) -> dict[str, Any] | Response:
+    """Whom the agent is about to collect from; a single family is gone to at once."""
+    typed = asked.word(request, "q")
+    found = request.ctx.search.find(typed)
+    # A number or a reference on the paper in the family's hand leads to the family.
+    families = {family.id: family for family in found.families}
+    rows = (*found.invoices, *found.payments)
+    families |= {row.Family.id: row.Family for row in rows if row.Family}
+    if len(families) == 1:
+        (family_id,) = families
+        return HTTPSeeOther(location=request.route_path("office_family_payment", id=family_id))
+    return {
+        "q": typed,
+        "families": list(families.values()),
+        "due": request.ctx.invoice_list.due_of(list(families)),
+    }
 
 
 @view_config(route_name="office_family_payment", request_method="GET", permission="office")

@@ -172,7 +172,9 @@ def test_office_pages_are_sound(demo, visit):
     more = ("rappels/apercu", "conservation", "etat", "mon-acces", "envois",
             "actualites/nouvelle", "familles/nouvelle", "comptes/versements", "comptes/transmissions",
             "comptes/regisseur", "comptes/etats/caisse", "comptes/exports",
-            "comptes/exports/colonnes", "imports/automatiques", "messages/nouveau")  # fmt: skip
+            "comptes/exports/colonnes", "imports/automatiques", "messages/nouveau",
+            "prelevements/fichier", "prelevements/demandes", "prelevements/formulaire",
+            "factures?tri=montant&regie=CANTINE", "guichet?q=a")  # fmt: skip
     for address in [*addresses, *(f"{demo.url}/{TOWN}/regie/{path}" for path in more)]:
         name = "office-page" + re.sub(r"\W+", "-", address.partition("/regie")[2])
         page.set_viewport_size({"width": DESK[0], "height": DESK[1]})

@@ -26,7 +26,7 @@ from core.testing.portal import Records, record
 OF_THE_TOWN = {
     # Families, and what is told or planned, are the whole town's.
     "family", "second_contact", "access_code", "news", "picture", "planning_child", "agent", "dead",
-    "invitation", "planning_request", "chat",
+    "invitation", "planning_request", "chat", "broadcast",
 }  # fmt: skip
 MINE, THEIRS = "GARDERIE", "CANTINE"
 PERMISSIONS = {AGENT, OFFICE, REGISSEUR}
@@ -82,7 +82,7 @@ def test_what_is_another_regie_s_is_not_there(full, browser, agents, case):
 
 
 def tell_nothing(answer):
-    for theirs in ("valmont-F00", f"{THEIRS}-2026", "CANTINE f", "V-2026", "T-2026", "66,87", "Restauration"):
+    for theirs in ("valmont-F00", f"{THEIRS}-2026-00000", "CANTINE f", "V-2026", "T-2026", "66,87", "Restauration"):
         assert theirs not in answer.text, theirs
 
 

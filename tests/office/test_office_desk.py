@@ -189,7 +189,7 @@ def test_what_is_being_paid_online_is_left_alone(work, portal):
 
 
 def test_the_menu_keeps_to_its_order(work):
-    assert groups_of(work.get())["Encaisser"] == ["Paiements", "Prélèvements"]
+    assert groups_of(work.get())["Encaisser"] == ["Guichet", "Paiements", "Prélèvements"]
 
 
 def groups_of(page):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select
+from sqlalchemy import Select, SQLColumnExpression, func, select, tuple_
 from sqlalchemy.orm import Session
 
 PAGE_ROWS = 50
+MOST_SUMMED = 10_000
+"""Rows that the total of a list adds up: a list of more is to be narrowed first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +32,45 @@ def read_page(
     rows = session.execute(query.limit(limit + 1)).all()
     more = key(rows[limit - 1]) if len(rows) > limit else None
     return Page(rows[:limit], more)
+
+
+def below(
+    session: Session, query: Select[*tuple[Any, ...]], order: Sequence[Any], key: int | None
+) -> Select[*tuple[Any, ...]]:
+    """Order a query by columns, the greatest first, and begin after the row whose id is `key`.
+
+    The last column of `order` is the id. Where the row is gone, its id alone says where to go on.
+    """
+    number = order[-1]
+    if key is not None:
+        tenant = number.class_.tenant_id
+        town = session.info.get("tenant", "")
+        last = session.execute(
+            select(*order).where(tenant == town, number == key)
+        ).one_or_none()
+        query = query.where(tuple_(*order) < tuple_(*last) if last else number < key)
+    return query.order_by(*(column.desc() for column in order))
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What a list comes to. `is_whole`: no more rows than can be added up while one waits."""
+
+    count: int
+    cents: Mapping[str, int]
+    is_whole: bool
+
+
+def total(
+    session: Session, query: Select[*tuple[Any, ...]], **sums: SQLColumnExpression[int]
+) -> Total:
+    """Count the rows of a query and add up columns of it, by name: `MOST_SUMMED` at most."""
+    columns: list[Any] = [column.label(name) for name, column in sums.items()]
+    # What it is ordered by is of no account to a sum.
+    rows = query.with_only_columns(*columns).order_by(None).limit(MOST_SUMMED + 1).subquery()
+    count, *cents = session.execute(
+        select(
+            func.count(), *(func.coalesce(func.sum(rows.c[name]), 0) for name in sums)
+        ).select_from(rows)
+    ).one()
+    return Total(count, dict(zip(sums, map(int, cents), strict=True)), count <= MOST_SUMMED)

@@ -54,6 +54,7 @@ def _own(request: Request) -> list[MenuEntry]:
         return MenuEntry(label, route, order, group=group)
 
     entries = [
+        entry(MenuGroup.COLLECT, 10, _("Guichet"), "office_desk"),
         entry(MenuGroup.COLLECT, 20, _("Paiements"), "office_payments"),
         entry(MenuGroup.COLLECT, 40, _("Prélèvements"), "office_debits"),
         entry(MenuGroup.INVOICES, 10, _("Factures"), "office_invoices"),

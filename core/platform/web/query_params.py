@@ -9,6 +9,7 @@ from pyramid.request import Request
 
 from core.api.payments import Means
 from core.domain.dates import DateError, parse_day
+from core.domain.money import AmountError, parse_amount
 
 
 def number(request: Request, name: str) -> int | None:
@@ -47,6 +48,14 @@ def day(request: Request, name: str) -> date | None:
     try:
         return parse_day(request.GET.get(name, ""))
     except DateError:
+        return None
+
+
+def amount(request: Request, name: str) -> int | None:
+    """Cents of an amount of the query, as French people write it, or None."""
+    try:
+        return parse_amount(request.GET.get(name, ""))
+    except AmountError:
         return None
 
 

@@ -1,0 +1,146 @@
+"""Long lists: narrowed, sorted, added up and exported by one piece."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+
+import pytest
+from openpyxl import load_workbook
+
+from core.api.payments import Means
+from core.domain.roles import Role
+from core.platform.db import paging
+from core.platform.web import listing
+from core.testing.portal import record
+
+
+@pytest.fixture
+def listed(work, portal):
+    """Beside the 66,87 €, 10,00 € and 56,87 € of March, three of another régie and other days."""
+    portal.publish(
+        record("g1", regie="GARDERIE", family="F003", debtor="ÉLOI Zoé", amount=1000, issued_on=date(2026, 1, 5), lines=()),
+        record("g2", regie="GARDERIE", family="F003", debtor="ÉLOI Zoé", amount=123456, issued_on=date(2026, 1, 6), lines=()),
+        record("g3", regie="GARDERIE", family="F002", amount=500, issued_on=date(2026, 2, 1), lines=()),
+    )  # fmt: skip
+    return work
+
+
+def numbers(page):
+    return [link.text for link in page.html.select("table.rows tbody th a")]
+
+
+def rows_of(answer):
+    return list(csv.DictReader(io.StringIO(answer.body.decode("utf-8-sig")), delimiter=";"))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("regie=GARDERIE", ["g3", "g2", "g1"]),
+     ("famille=F003", ["g2", "g1"]), ("famille=f-003", ["g2", "g1"]), ("famille=NOBODY", []),
+     ("du=2026-01-06&au=2026-02-01", ["g3", "g2"]),
+     ("min=1000", ["g2"]), ("min=5&max=10,00", ["g1", "2", "g3"]), ("min=xx&regie=GARDERIE", ["g3", "g2", "g1"]),
+     ("regie=GARDERIE&tri=montant", ["g2", "g1", "g3"]), ("regie=GARDERIE&tri=emission", ["g3", "g2", "g1"]),
+     ("famille=F002&regie=GARDERIE", ["g3"]), ("etat=draft", [])],
+)  # fmt: skip
+def test_invoices_are_narrowed_and_sorted(listed, query, found):
+    page = listed.get(f"/regie/factures?{query}")
+    assert sorted(numbers(page)) == sorted(found)
+    if "tri" in query or "min=5" not in query:
+        assert numbers(page) == found
+    # What was asked for stays in the fields, and the file has the same rows.
+    for name, value in (part.split("=") for part in query.split("&") if part.partition("=")[0] in {"famille", "min"}):
+        assert page.html.find(id=name)["value"] == value
+    if found:
+        file = listed.get(f"/regie/factures.csv?{query}")
+        assert [row["Facture"] for row in rows_of(file)] == numbers(page)
+
+
+def test_the_total_is_that_of_all_pages(listed, portal):
+    portal.publish(*(record(f"p{n}", family="F004", amount=100 + n, lines=()) for n in range(60)))
+    page = listed.get("/regie/factures?famille=F004")
+    assert len(numbers(page)) == 50
+    total = page.html.select_one(".list-total").text
+    assert "60 factures" in total
+    assert "77,70" in total  # 60 × 1,00 € and 0 + 1 + … + 59 cents
+    links = {a.text.strip(): a["href"] for a in page.html.select(".list-total a")}
+    rows = rows_of(listed.app.get(links["CSV"]))
+    assert len(rows) == 60
+    assert sum(int(row["Montant"].replace(",", "")) for row in rows) == 7770
+    sheet = load_workbook(io.BytesIO(listed.app.get(links["XLSX"]).body)).active
+    assert sheet.max_row == 61
+    assert sum(row[7].value for row in list(sheet.rows)[1:]) == pytest.approx(77.70)
+    second = page.click("Page suivante")
+    assert len(numbers(second)) == 10
+    assert "60 factures" in second.html.select_one(".list-total").text
+
+
+def test_pages_by_amount_leave_nothing_out(listed, portal):
+    portal.publish(*(record(f"p{n}", family="F004", amount=100 + n % 3, lines=()) for n in range(120)))
+    page, seen = listed.get("/regie/factures?famille=F004&tri=montant"), []
+    for _page in range(3):
+        seen += numbers(page)
+        if "Page suivante" in page:
+            page = page.click("Page suivante")
+    assert sorted(seen) == sorted(f"p{n}" for n in range(120))
+
+
+def test_too_long_a_list_says_so(listed, monkeypatch):
+    monkeypatch.setattr(paging, "MOST_SUMMED", 2)
+    monkeypatch.setattr(listing, "EXPORTED_ROWS", 2)
+    page = listed.get("/regie/factures")
+    assert "filtrez pour avoir leur total" in page
+    answer = listed.follow(listed.get("/regie/factures.csv?regie=GARDERIE"))
+    assert "filtrez-la avant de l’exporter" in answer
+    assert numbers(answer) == ["g3", "g2", "g1"]
+    assert len(rows_of(listed.get("/regie/factures.csv?famille=F003"))) == 2
+
+
+def test_payments_are_narrowed_added_up_and_exported(listed, portal):
+    with portal.town() as town:
+        for number, amount, means in (("g1", 1000, Means.CASH), ("g2", 123456, Means.CHEQUE), ("g3", 500, Means.CASH)):
+            (invoice,) = town.invoices.by_number(number)
+            town.payments.record(
+                regie="GARDERIE", family_id=invoice.family_id, means=means, amount=amount,
+                paid_at=portal.clock.now(), payer="=A1", shares=[(invoice.id, amount)], key=number,
+            )  # fmt: skip
+    page = listed.get("/regie/paiements?regie=GARDERIE")
+    assert "3 paiements" in page.html.select_one(".list-total").text
+    assert "1\u202f249,56" in page.html.select_one(".list-total").text
+    page = listed.get("/regie/paiements?famille=F003&tri=montant&moyen=cheque")
+    assert "1\u202f234,56" in page.html.select_one(".list-total").text
+    (row,) = rows_of(listed.get("/regie/paiements.csv?famille=F003&moyen=cheque"))
+    assert row["Montant"] == "1234,56"
+    assert row["Réglé par"] == "'=A1"
+    assert len(numbers(listed.get("/regie/paiements?min=5,00&max=10"))) == 2
+    assert len(numbers(listed.get("/regie/paiements?du=2026-03-10&au=2026-03-10"))) == 3
+    assert numbers(listed.get("/regie/paiements?du=2026-03-11")) == []
+
+
+# --- The counter, from anywhere -------------------------------------------------------------------
+
+
+def test_the_counter_is_one_click_away_and_finds_the_family(listed):
+    page = listed.get("/regie/imports").click("^Guichet$", index=0)
+    form = next(form for form in page.forms.values() if not form.action and "q" in form.fields)
+    form["q"] = "ÉLOI"
+    page = listed.follow(form.submit())
+    assert "/encaisser" in listed.path_of(page)
+    page = listed.follow(listed.get("/regie/guichet?q=g3"))  # The number on the paper.
+    assert "MARTIN" in page.html.find("p", class_="back").text
+    page = listed.get("/regie/guichet?q=10,00")
+    due = {row.th.text: row.find("td", class_="number").text for row in page.html.select("tbody tr")}
+    assert due["ÉLOI Zoé"] == "1\u202f244,56\xa0€"
+    assert "Rien ne correspond" in listed.get("/regie/guichet?q=zzz")
+
+
+def test_a_reader_is_not_led_to_the_counter(make_office, listed):
+    reader = make_office().enter(Role.READER)
+    assert not reader.get().html.select("a.at-desk")
+
+
+def test_the_balance_of_a_family_stays_in_sight(listed):
+    page = listed.follow(listed.get("/regie/recherche?q=F003"))
+    assert "1\u202f244,56" in page.html.select_one(".in-sight").text
+    assert page.html.select_one(".in-sight a")["href"].endswith("/encaisser")
