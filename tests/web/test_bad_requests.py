@@ -17,6 +17,7 @@ from pypdf.generic import (
     NullObject,
     TextStringObject,
 )
+from webtest import TestApp
 
 from core.api.errors import UserError
 from core.imports.format.pdf import pdf_problem
@@ -46,6 +47,17 @@ def test_a_large_form_leaves_no_file_open(browser, monkeypatch, path):
     browser.app.post(path, {"family_code": "x" * 30_000}, expect_errors=True)
     assert made
     assert [file for file in made if not file.closed] == []
+
+
+@pytest.mark.parametrize("cookie", ["a=\xff", 'a="\\377"', "\xff=1", '$Path="\\351"; a=1'])
+def test_a_cookie_that_is_not_utf_8_costs_nothing_but_itself(browser, application, cookie):
+    """A page of the town's own site may have set it for the whole domain."""
+    browser.sign_in()
+    ours = "; ".join(f"{name}={value}" for name, value in browser.app.cookies.items())
+    app = TestApp(application)
+    page = app.get("/valmont/factures", headers={"Cookie": f"{cookie}; {ours}"}, status=200)
+    app.get("/valmont/connexion", headers={"Cookie": cookie}, status=200)
+    assert "CANTINE mars" in page.text
 
 
 def test_a_body_in_malformed_chunks_is_refused(browser):

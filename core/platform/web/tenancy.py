@@ -15,6 +15,7 @@ from pyramid.registry import Registry as PyramidRegistry
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.traversal import PATH_SAFE
+from webob.cookies import parse_cookie
 
 from core.platform import i18n
 from core.platform.outbox.process import Process
@@ -32,6 +33,7 @@ def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
 
     def tween(request: Request) -> Response:
         runtime: Process = registry.runtime
+        _drop_unreadable_cookies(request)
         request.town = request.ctx = None
         request.language = i18n.SOURCE_LOCALE
         try:
@@ -103,6 +105,27 @@ def _without_slash(request: Request) -> Response:
 
 def _is_ours(host: str, runtime: Process) -> bool:
     return host.lower() == urlsplit(runtime.settings.public_base_url).netloc
+
+
+def _drop_unreadable_cookies(request: Request) -> None:
+    """Leave out cookies that are not UTF-8: another page of the domain may have set them.
+
+    WebOb reads all of them at once, and fails for the sake of one.
+    """
+    try:
+        request.cookies.get("")
+    except UnicodeDecodeError:
+        parts = request.environ["HTTP_COOKIE"].split(";")
+        request.environ["HTTP_COOKIE"] = ";".join(filter(_is_readable, parts))
+
+
+def _is_readable(cookie: str) -> bool:
+    try:
+        for name, value in parse_cookie(cookie):
+            name.decode(), value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _language(request: Request) -> str:
