@@ -70,8 +70,9 @@ class Seaweed:
             program, "-logtostderr", "server", f"-dir={data}", "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1", "-filer", f"-filer.localSocket={self._folder / 'filer.sock'}",
             "-filer.encryptVolumeData", "-s3", f"-s3.config={config}", "-s3.iam=false",
-            "-s3.port.iceberg=0", "-master.telemetry=false", "-master.volumeSizeLimitMB=32",
-            "-volume.max=20", *(f"-{name}={port}" for name, port in self._ports.items()),
+            "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
+            "-master.volumeSizeLimitMB=32", "-volume.max=20",
+            *(f"-{name}={port}" for name, port in self._ports.items()),
         ]  # fmt: skip
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program and arguments

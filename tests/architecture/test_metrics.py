@@ -97,6 +97,7 @@ def test_no_label_names_a_town_or_a_person():
         "topic",
         "end",
         "state",
+        "served",
     }
     for name in vars(metrics).values():
         assert set(getattr(name, "_labelnames", ())) <= allowed

@@ -35,6 +35,7 @@ def sources():
 
 CALLERS = {
     # Everything that opens a connection, and to whom. A new one is a decision: docs/security.md.
+    "core/exchanges/places.py": {"httpx"},  # the addresses of a town's file, for invoices and payments
     "core/messages/email/channel.py": {"smtplib"},
     "core/messages/email/smtp.py": {"smtplib"},
     "core/cli/doctor.py": {"smtplib", "socket"},  # the same mail server: whether it speaks TLS

@@ -17,7 +17,7 @@ HEAD = "[[regies.CANTINE.means]]\n"
 def town(folder, text):
     (folder / "valmont").mkdir()
     (folder / "valmont" / "tenant.toml").write_text(text, "utf-8")
-    return load(folder / "valmont", discovered().settings_models())
+    return load(folder / "valmont", discovered().settings_models(), text.encode())
 
 
 def test_a_regie_that_names_none_takes_the_usual_ones(tmp_path):

@@ -42,7 +42,7 @@ def handed_over(portal, number):
 
 
 def test_a_list_is_chosen_shown_confirmed_and_kept(late, portal):
-    page = late.get("/regie/comptes?regie=CANTINE").click("Transmission à la trésorerie")
+    page = late.get("/regie/comptes?regie=CANTINE").click("Transmission à la trésorerie", index=-1)
     form = late.form(page, "invoice")
     ticked = {box._value: box.checked for box in form.fields["invoice"]}
     assert ticked == dict(zip(map(str, ids(portal, "1", "2", "9", "small")), [True, True, True, False], strict=True))

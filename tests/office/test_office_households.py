@@ -261,6 +261,6 @@ def test_without_a_rule_no_family_is_erased(portal):
 
 
 def test_the_regisseur_sees_the_rules(work, make_office):
-    assert "24 mois" in work.get("/regie/familles").click("Durées de conservation")
+    assert "24 mois" in work.get("/regie/familles").click("Durées de conservation", index=-1)
     agent = make_office().enter(Role.AGENT)
     assert agent.get("/regie/conservation", status="*").status_int == 403

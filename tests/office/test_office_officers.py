@@ -33,7 +33,7 @@ def appoint(work, page, **values):
 
 
 def test_a_new_regisseur_takes_the_office_of_the_one_before(work, portal):
-    page = work.get("/regie/comptes?regie=CANTINE").click("Régisseur et mandataires")
+    page = work.get("/regie/comptes?regie=CANTINE").click("Régisseur et mandataires", index=-1)
     assert appoint(work, page, name="").status_int == 422
     page = appoint(work, page, name="Anne Ancien", act="Arrêté 2020-12", since="2020-01-01")
     page = appoint(work, page, name="Marc Aide", role="mandataire", since="2021-01-01")

@@ -89,7 +89,7 @@ def test_a_plugins_page_stands_in_the_group_it_names(dashboard):
         group.summary.text: [a.text for a in group.select("a")]
         for group in dashboard().html.select(".main-nav details.group")
     }
-    assert groups["Familles"] == ["Familles", "Cuisine", "Actualités"]
+    assert groups["Familles"] == ["Familles", "Cuisine", "Messages aux familles", "Actualités"]
     assert groups["Autres"] == ["Ailleurs"]
 
 

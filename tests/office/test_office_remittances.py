@@ -56,7 +56,7 @@ def in_hand(portal):
 
 
 def test_a_remittance_is_shown_confirmed_numbered_and_printed(till, portal):
-    page = till.get("/regie/comptes?regie=CANTINE").click("Caisse et versements")
+    page = till.get("/regie/comptes?regie=CANTINE").click("Caisse et versements", index=-1)
     assert "35,00" in page
     page = till.form(page, "voir").submit()
     assert "Établir le versement de 35,00" in page.text.replace("\u202f", " ").replace("\u00a0", " ")

@@ -120,8 +120,7 @@ def test_a_full_file_lacks_nothing_and_an_empty_one_all(tmp_path):
         folder = tmp_path / "valmont"
         folder.mkdir(exist_ok=True)
         base = '[tenant]\nname = "Valmont"\n[regies.CANTINE]\nlabel = "C"\n'
-        (folder / "tenant.toml").write_text(base + more, "utf-8")
-        return [lack.key for lack in missing(load(folder, {}))]
+        return [lack.key for lack in missing(load(folder, {}, (base + more).encode()))]
 
     assert lacks(FULL) == []
     bare = lacks("")
