@@ -20,7 +20,7 @@ Slot = tuple[str, str, date]
 
 # "+ 0" keeps PostgreSQL from the index of days: a plan that is kept for any days takes it, and
 # reads a whole town's weeks for three children. The places are an array that is filled first: of a
-# large town, the places of these children alone are counted.
+# large town, the places of these children alone are counted, each slot by itself, for the same reason.
 _FACTS = text(
     """
     WITH held AS MATERIALIZED (
@@ -49,12 +49,15 @@ _FACTS = text(
         (SELECT json_agg(json_build_array(
             child_id, service, day, place, meal, state, late, queued, family_id)) FROM booked),
         (SELECT json_agg(json_build_array(service, place, day, number)) FROM (
-            SELECT service, place, day, count(*) AS number FROM planning_booking
-            WHERE tenant_id = :tenant AND service = ANY(CAST(:counted AS text[]))
-                AND place = ANY((SELECT names FROM place)::text[])
-                AND day = ANY(CAST(:days AS date[]))
-                AND state = ANY(CAST(:taken AS text[]))
-            GROUP BY service, place, day) AS slot),
+            SELECT service, place, day, (
+                SELECT count(*) FROM planning_booking b
+                WHERE b.tenant_id = :tenant AND b.service = counted.service
+                    AND b.place = named.place AND b.day = asked.day
+                    AND b.state = ANY(CAST(:taken AS text[]))) AS number
+            FROM unnest(CAST(:counted AS text[])) AS counted (service),
+                unnest((SELECT names FROM place)::text[]) AS named (place),
+                unnest(CAST(:days AS date[])) AS asked (day)) AS slot
+            WHERE number > 0),
         (SELECT json_agg(json_build_array(
             child_id, service, day, place, meal, state, late, queued, family_id))
             FROM planning_booking
