@@ -20,7 +20,8 @@ Slot = tuple[str, str, date]
 
 # "+ 0" keeps PostgreSQL from the index of days: a plan that is kept for any days takes it, and
 # reads a whole town's weeks for three children. The places are an array that is filled first: of a
-# large town, the places of these children alone are counted, each slot by itself, for the same reason.
+# large town, the places of these children alone are counted, each slot by itself for the same
+# reason.
 _FACTS = text(
     """
     WITH held AS MATERIALIZED (
