@@ -178,7 +178,7 @@ class Intake:
             return self._refuse(name, file_name, entry, digest, words)
         # One file of the town after the other: of two that are the same, one is imported.
         self._session.execute(
-            select(func.pg_advisory_xact_lock(func.hashtextextended(self._tenant, 5)))
+            select(func.pg_advisory_xact_lock(func.hashtextextended(self._tenant, 7)))
         )
         if self._was_imported(digest):
             row = self._note(name, file_name, entry, FileState.KNOWN)
