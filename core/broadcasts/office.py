@@ -31,6 +31,10 @@ LANGUAGE_NAMES = {"en": "English"}
 TOO_LONG = "Cette saisie est trop longue."
 
 
+def _unix_lines(text: str | None) -> str | None:
+    return text.replace("\r\n", "\n").strip() if text else text
+
+
 class BroadcastForm(Form):
     """What an agent writes, and to whom."""
 
@@ -41,14 +45,14 @@ class BroadcastForm(Form):
     )
     title = required("Saisissez le titre.", limit=TITLE_CHARACTERS)
     body = TextAreaField(
-        filters=[lambda text: text.replace("\r\n", "\n").strip() if text else text],
+        filters=[_unix_lines],
         validators=[
             DataRequired("Saisissez le texte."), Length(max=BODY_CHARACTERS, message=TOO_LONG),
         ],
     )  # fmt: skip
     other_title = StringField(validators=[Length(max=TITLE_CHARACTERS, message=TOO_LONG)])
     other_body = TextAreaField(
-        filters=[lambda text: text.replace("\r\n", "\n").strip() if text else text],
+        filters=[_unix_lines],
         validators=[Length(max=BODY_CHARACTERS, message=TOO_LONG)],
     )
     on_news = BooleanField()

@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
     any_,
     delete,
     exists,
@@ -215,10 +216,7 @@ class Broadcasts:
 
     def counted(self, found: Broadcast) -> Count:
         """The families of a message, by what reaches them, as far as they were looked at."""
-        ours = (
-            BroadcastRecipient.tenant_id == self._tenant,
-            BroadcastRecipient.broadcast_id == found.id,
-        )
+        ours = self._recipients_of(found)
         total, asked, unreachable = self._session.execute(
             select(
                 func.count(),
@@ -441,8 +439,7 @@ class Broadcasts:
         waits = self._session.scalar(
             select(
                 exists().where(
-                    BroadcastRecipient.tenant_id == self._tenant,
-                    BroadcastRecipient.broadcast_id == found.id,
+                    *self._recipients_of(found),
                     BroadcastRecipient.ways.is_(None),
                 )
                 | exists().where(
@@ -477,10 +474,7 @@ class Broadcasts:
         with use(SOURCE_LOCALE):
             found.audience = self.groups.get(found.group).describe(found.chosen)
         self._session.execute(
-            delete(BroadcastRecipient).where(
-                BroadcastRecipient.tenant_id == self._tenant,
-                BroadcastRecipient.broadcast_id == found.id,
-            )
+            delete(BroadcastRecipient).where(*self._recipients_of(found))
         )
         meant = (
             select(func.coalesce(Family.merged_into, Family.id).label("id"))
@@ -499,10 +493,7 @@ class Broadcasts:
             )
         )
         found.families = self._session.execute(
-            select(func.count()).where(
-                BroadcastRecipient.tenant_id == self._tenant,
-                BroadcastRecipient.broadcast_id == found.id,
-            )
+            select(func.count()).where(*self._recipients_of(found))
         ).scalar_one()
         found.revision += 1
 
@@ -510,8 +501,7 @@ class Broadcasts:
         ids = self._session.scalars(
             select(BroadcastRecipient.family_id)
             .where(
-                BroadcastRecipient.tenant_id == self._tenant,
-                BroadcastRecipient.broadcast_id == found.id,
+                *self._recipients_of(found),
                 BroadcastRecipient.ways.is_(None),
             )
             .order_by(BroadcastRecipient.family_id)
@@ -526,14 +516,20 @@ class Broadcasts:
                 key=f"{found.id}/{found.revision}/{ids[-1]}",
             )
 
+    def _recipients_of(self, found: Broadcast) -> tuple[ColumnElement[bool], ...]:
+        """SQL: the rows of a message's families."""
+        return (
+            BroadcastRecipient.tenant_id == self._tenant,
+            BroadcastRecipient.broadcast_id == found.id,
+        )
+
     def _recipients(
         self, found: Broadcast, first: int = 0, last: int | None = None
     ) -> Sequence[int]:
         query = (
             select(BroadcastRecipient.family_id)
             .where(
-                BroadcastRecipient.tenant_id == self._tenant,
-                BroadcastRecipient.broadcast_id == found.id,
+                *self._recipients_of(found),
                 BroadcastRecipient.family_id >= first,
             )
             .order_by(BroadcastRecipient.family_id)
@@ -545,10 +541,7 @@ class Broadcasts:
     def _forget_ways(self, found: Broadcast) -> None:
         self._session.execute(
             update(BroadcastRecipient)
-            .where(
-                BroadcastRecipient.tenant_id == self._tenant,
-                BroadcastRecipient.broadcast_id == found.id,
-            )
+            .where(*self._recipients_of(found))
             .values(ways=None)
         )
 
@@ -561,8 +554,7 @@ class Broadcasts:
             self._session.execute(
                 update(BroadcastRecipient)
                 .where(
-                    BroadcastRecipient.tenant_id == self._tenant,
-                    BroadcastRecipient.broadcast_id == found.id,
+                    *self._recipients_of(found),
                     BroadcastRecipient.family_id.in_(ids),
                 )
                 .values(ways=list(names))

@@ -38,11 +38,11 @@ LOOK: Final = "exchange.look"
 TOLD: Final = "invoices_received"
 WHOLE_AFTER: Final = timedelta(seconds=60)
 """Time between two looks that find a file the same, before it counts as whole."""
-MOST_FILES: Final = 20
+MAX_FILES: Final = 20
 """Files that one look reads: the next reads the others."""
 LEASE: Final = timedelta(minutes=30)
 """Time that a look may take at most: a file that one began to read is left to it for so long."""
-MOST_TRIES: Final = 3
+MAX_TRIES: Final = 3
 """Times that a file may end the process that reads it."""
 TOLD_PROBLEMS: Final = 10
 IMPORTED_TO, REFUSED_TO = "importes", "refuses"
@@ -107,7 +107,7 @@ class Intake:
                 state: str | None = row.state
             elif not entry.is_settled and not self._is_whole(name, entry, row):
                 continue
-            elif count == MOST_FILES:
+            elif count == MAX_FILES:
                 break
             else:
                 state = self._take(name, place, there, entry)
@@ -173,7 +173,7 @@ class Intake:
         row.sha256, row.done_at = digest, self._clock.now()
         tries = row.tries
         self._session.commit()
-        if tries > MOST_TRIES:
+        if tries > MAX_TRIES:
             words = _("La lecture de ce fichier s’est interrompue plusieurs fois.")
             return self._refuse(name, file_name, entry, digest, words)
         # One file of the town after the other: of two that are the same, one is imported.

@@ -29,7 +29,7 @@ from core.platform.web.forms import day as typed_day
 
 TEMPLATE = "office/export_columns.jinja2"
 LONGEST_WORD: Final = 60
-MOST_COLUMNS: Final = 40
+MAX_COLUMNS: Final = 40
 
 
 @view_config(
@@ -68,7 +68,7 @@ def _chosen(request: Request) -> ExportLayout:
         place = _text(request, f"rang-{name}")
         if not place:
             continue
-        if not place.isdecimal() or not 1 <= int(place) <= MOST_COLUMNS:
+        if not place.isdecimal() or not 1 <= int(place) <= MAX_COLUMNS:
             raise UserError(_("Un rang est un nombre, de 1 à 40."))
         places.append((int(place), at, name, _text(request, f"titre-{name}") or name))
     if not places:

@@ -15,7 +15,7 @@ from core.platform.audit.service import Audit
 from core.platform.tenancy.config import TenantConfig
 
 SEND: Final = "exchange.send"
-MOST_EXPORTS: Final = 50
+MAX_EXPORTS: Final = 50
 """Exports that one run makes: the next goes on."""
 
 
@@ -49,7 +49,7 @@ class Sending:
         self._audit.actor = f"exchange:{regie}"
         count = 0
         try:
-            for _number in range(MOST_EXPORTS):
+            for _number in range(MAX_EXPORTS):
                 made = self._exports.make(regie)
                 self._session.commit()
                 if made is None:

@@ -205,7 +205,7 @@ def test_a_file_that_is_too_large_is_refused_unread_and_told_once(town_with, box
 
 
 def test_one_look_reads_a_bounded_number_of_files_and_lists_a_bounded_number(town_with, box, monkeypatch):
-    monkeypatch.setattr(intake, "MOST_FILES", 2)
+    monkeypatch.setattr(intake, "MAX_FILES", 2)
     portal = town_with(in_folder(box))
     for number in range(5):
         (box / f"{number}.csv").write_text(sheet(str(number), family=f"F00{number}"))

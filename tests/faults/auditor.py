@@ -111,7 +111,7 @@ def audit(
             " WHERE topic LIKE 'telegram_bot.update%'",
             slug,
         )
-        assert answered == city.typed[slug], "an update is lost"
+        assert answered == city.typed[slug], "an update is lost, or there twice"
     # Whoever is paid at PayFiP is paid here: no operation is left over.
     paid = {id_op for id_op, one in operations.items() if one.paid and one.mel in payers}
     assert paid == known

@@ -87,7 +87,7 @@ def test_pages_by_amount_leave_nothing_out(listed, portal):
 
 
 def test_too_long_a_list_says_so(listed, monkeypatch):
-    monkeypatch.setattr(paging, "MOST_SUMMED", 2)
+    monkeypatch.setattr(paging, "MAX_SUMMED", 2)
     monkeypatch.setattr(listing, "EXPORTED_ROWS", 2)
     page = listed.get("/regie/factures")
     assert "filtrez pour avoir leur total" in page

@@ -10,7 +10,7 @@ from sqlalchemy import Select, SQLColumnExpression, func, select, tuple_
 from sqlalchemy.orm import Session
 
 PAGE_ROWS = 50
-MOST_SUMMED = 10_000
+MAX_SUMMED = 10_000
 """Rows that the total of a list adds up: a list of more is to be narrowed first."""
 
 
@@ -64,13 +64,13 @@ class Total:
 def total(
     session: Session, query: Select[*tuple[Any, ...]], **sums: SQLColumnExpression[int]
 ) -> Total:
-    """Count the rows of a query and add up columns of it, by name: `MOST_SUMMED` at most."""
+    """Count the rows of a query and add up columns of it, by name: `MAX_SUMMED` at most."""
     columns: list[Any] = [column.label(name) for name, column in sums.items()]
     # What it is ordered by is of no account to a sum.
-    rows = query.with_only_columns(*columns).order_by(None).limit(MOST_SUMMED + 1).subquery()
+    rows = query.with_only_columns(*columns).order_by(None).limit(MAX_SUMMED + 1).subquery()
     count, *cents = session.execute(
         select(
             func.count(), *(func.coalesce(func.sum(rows.c[name]), 0) for name in sums)
         ).select_from(rows)
     ).one()
-    return Total(count, dict(zip(sums, map(int, cents), strict=True)), count <= MOST_SUMMED)
+    return Total(count, dict(zip(sums, map(int, cents), strict=True)), count <= MAX_SUMMED)
