@@ -37,10 +37,13 @@ class Candidate:
     invoice: Invoice
     family: Family
     left: int
+    """Cents that the list would tell; negative where lists before told too much."""
     is_over: bool
-    """It went over already, by itself or alone, and only waits for its list."""
+    """It went over already, and waits for its list, or for the next one."""
     is_small: bool
     """All that its family owes is too little for the trésorerie to take."""
+    is_told: bool = False
+    """A list told of it; what is left of it changed since: a cheque bounced, a credit note came."""
 
 
 @view_config(
@@ -125,7 +128,7 @@ def _act(request: Request, handover_id: int) -> str:
 
 def _expected(request: Request) -> int:
     text = request.POST.get("montant", "")
-    if not text.isdecimal() or len(text) > 15:
+    if not text.removeprefix("-").isdecimal() or len(text) > 15:
         raise UserError(_("Vérifiez la liste avant de la transmettre."))
     return int(text)
 
@@ -136,7 +139,10 @@ def _candidates(request: Request, regie: str) -> Sequence[Candidate]:
     small = books.statements.owed.small(late)
     return [
         *(
-            Candidate(row.Invoice, row.Family, row.left, is_over=True, is_small=False)
+            Candidate(
+                row.Invoice, row.Family, row.left, is_over=True, is_small=False,
+                is_told=row.told != 0,
+            )
             for row in request.ctx.handovers.unlisted(regie)
         ),
         *(

@@ -16,6 +16,7 @@ from core.api.errors import UserError
 from core.books.office import asked_regie
 from core.books.papers import means_table, payments_table, remittance_state
 from core.books.remittances import InHand
+from core.books.statements import returned_rule
 from core.platform.clock import today
 from core.platform.i18n import gettext as _
 from core.platform.templating import money
@@ -186,6 +187,7 @@ def _list(request: Request, chosen: Choice | None, error: str = "") -> dict[str,
         "regie": regie,
         "regies": [info for info in request.ctx.town.regies if info.collects],
         "in_hand": in_hand,
+        "returned_rule": returned_rule() if any(one.returned for one in in_hand) else "",
         "table": means_table(_("En caisse"), in_hand),
         "where": {"regie": regie},
         "cash_float": settings.cash_float,
@@ -226,11 +228,10 @@ def _piles(request: Request, regie: str, in_hand: Sequence[InHand]) -> list[Pile
 def _one(request: Request, error: str = "") -> dict[str, Any]:
     books = request.ctx.accounts.remittances
     found = books.get(int(request.matchdict["id"]))
-    lines = [InHand(line.means, line.count, line.amount) for line in books.lines(found.id)]
     payments = payments_table(found.name, found.name, books.payments_of(found.id))
     return {
         "remittance": found,
-        "table": means_table(found.name, lines),
+        "table": means_table(found.name, books.parts(found)),
         "payments": payments,
         "rows": payments.lines,
         "where": {"regie": found.regie},

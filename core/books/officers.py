@@ -191,11 +191,13 @@ class Officers:
     def _state(self, regie: str, entry: JournalEntry | None) -> dict[str, Any]:
         settings = self._town.file.regies[regie]
         remittances, _more = self._remittances.page(regie)
+        in_hand = self._remittances.in_hand(regie)
         year = Period(regie, today(self._clock.now()), whole_year=True)
         sums = self._entries.sums(year)
         return {
-            "in_hand": [
-                [one.means, one.count, one.amount] for one in self._remittances.in_hand(regie)
+            "in_hand": [[one.means, one.held_count, one.held] for one in in_hand],
+            "returned": [
+                [one.means, one.returned_count, one.returned] for one in in_hand if one.returned
             ],
             "float": settings.cash_float or 0,
             "entry": f"{entry.year}/{entry.number}" if entry else "",
@@ -215,6 +217,7 @@ class Officers:
             (means_label(means), count, Cents(cents)) for means, count, cents in state["in_hand"]
         ]
         cash = sum(cents for means, _count, cents in state["in_hand"] if means == Means.CASH)
+        returned = sum(cents for _means, _count, cents in state.get("returned", ()))
         expected = cash + state["float"]
         title = (
             _("Procès-verbal de remise de service")
@@ -236,6 +239,14 @@ class Officers:
             % {"came": money(state["came"]), "went": money(state["went"])},
             _("Dernier versement : %(name)s.") % {"name": state["remittance"] or "–"},
         ]
+        if returned:
+            notes.append(
+                _(
+                    "À déduire du prochain versement, pour des règlements revenus après le leur : "
+                    "%(amount)s."
+                )
+                % {"amount": money(-returned)}
+            )
         if state["waiting"]:
             notes.append(
                 _("Versements établis et pas encore partis : %(names)s.")

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from core.api.context import Clock
 from core.books.period import Period
 from core.families.models import Family
+from core.invoices.handling import ADJUSTED, HANDED_OVER, TAKEN_BACK
 from core.invoices.models import Invoice
 from core.invoices.service import is_to_pay
 from core.payments.models import Credit, Payment, credit_left
@@ -23,7 +24,6 @@ from core.reminders.models import Reminder
 HANDOVER_THRESHOLD_CENTS = 1500
 """Cents below which the trésorerie takes no single debt (CGCT art. D1611-1: 15 €)."""
 ONE_DAY = timedelta(days=1)
-HANDED_OVER, TAKEN_BACK = "invoice.handed_over", "invoice.taken_back"
 
 
 class Owed:
@@ -89,7 +89,7 @@ class Owed:
             )
             .where(
                 AuditEntry.tenant_id == self._tenant,
-                AuditEntry.action.in_((HANDED_OVER, TAKEN_BACK)),
+                AuditEntry.action.in_((HANDED_OVER, ADJUSTED, TAKEN_BACK)),
                 AuditEntry.at >= period.since,
                 AuditEntry.at < period.until,
                 Invoice.regie == period.regie,

@@ -30,12 +30,14 @@ class Papers:
 
     def slip(self, one: Remittance, names: Mapping[str, str]) -> Table:
         """The *bordereau de versement*: means, cheques one by one, activities, cash to count."""
-        lines = self.remittances.lines(one.id)
+        lines = self.remittances.parts(one)
         cash = sum(line.amount for line in lines if line.means == Means.CASH)
         activities, _opens = self.statements.activity_rows(
             one.regie, self.activities.parts_of(one.id)
         )
-        payments = self.remittances.payments_of(one.id)
+        taken = self.remittances.payments_of(one.id)
+        payments = [payment for payment in taken if not payment.is_returned]
+        returned = [payment for payment in taken if payment.is_returned]
         cheques = [payment for payment in payments if payment.means == Means.CHEQUE]
         titles = [payment for payment in payments if kind_of(payment.means) in TITLES]
         return Table(
@@ -48,11 +50,8 @@ class Papers:
             ),
             (_("Moyen"), _("Compte"), _("Nombre"), _("Montant")),
             [
-                (
-                    means_label(line.means), self.town.one_means(one.regie, line.means).account,
-                    line.count, Cents(line.amount),
-                )
-                for line in lines
+                (label, self.town.one_means(one.regie, means).account, count, Cents(cents))
+                for means, label, count, cents in _rows(lines)
             ],
             (_("Total"), None, sum(line.count for line in lines), Cents(one.total)),
             self._facts(one, names),
@@ -63,6 +62,10 @@ class Papers:
                 [
                     (t.receipt, means_label(t.means), t.payer, t.reference, Cents(t.amount))
                     for t in titles
+                ],
+                [
+                    (r.receipt, means_label(r.means), r.payer, r.reference, Cents(r.amount))
+                    for r in returned
                 ],
             ),
         )  # fmt: skip
@@ -127,14 +130,30 @@ def payments_table(name: str, title: str, found: Sequence[RemittedPayment]) -> T
 
 
 def means_table(title: str, found: Sequence[InHand]) -> Table:
-    """Money of each means."""
+    """Money of each means: what is there, and what was returned and is to be taken off."""
     return Table(
         "caisse",
         title,
         (_("Moyen"), _("Règlements"), _("Montant")),
-        [(means_label(one.means), one.count, Cents(one.amount)) for one in found],
+        [(label, count, Cents(cents)) for _means, label, count, cents in _rows(found)],
         (_("Total"), sum(one.count for one in found), Cents(sum(one.amount for one in found))),
     )
+
+
+def _rows(found: Sequence[InHand]) -> list[tuple[str, str, int, int]]:
+    """Rows of means, label, number and cents; a means has two where some of it was returned."""
+    rows = []
+    for one in found:
+        if one.held or one.held_count or not one.returned:
+            rows.append((one.means, means_label(one.means), one.held_count, one.held))
+        if one.returned:
+            rows.append((one.means, returned_label(one.means), one.returned_count, one.returned))
+    return rows
+
+
+def returned_label(means: str) -> str:
+    """Words for what came back of a means after its remittance took it."""
+    return _("%(means)s, revenus après versement, à déduire") % {"means": means_label(means)}
 
 
 __all__ = ["Papers", "means_table", "payments_table", "remittance_state"]

@@ -3,19 +3,25 @@
 An entry of the journal is in hand from the moment it is written until a remittance in force takes
 it. What is in hand, what a remittance takes and what its papers list are read by one definition,
 `_payments_of`.
+
+Money that comes back after its remittance took it (a cheque bounces) is not in the till: the bank
+or the trésorerie has taken it back itself. It is *returned*: apart from what is there, and taken
+off the next remittance of its means. Cash is given back from the till, and comes off what is there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Subquery,
     and_,
+    cast,
     exists,
     func,
     insert,
@@ -23,7 +29,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from core.api.context import Clock, RemittanceInfo
 from core.api.errors import UserError
@@ -49,11 +55,25 @@ SHORT_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class InHand:
-    """Money of one means that is in hand: its payments, their cents."""
+    """Money of one means that is in hand: its payments, and their cents less what was returned."""
 
     means: str
     count: int
     amount: int
+    returned_count: int = 0
+    """Payments among them that came back after a remittance had taken them."""
+    returned: int = 0
+    """Their cents, negative: to be taken off the next remittance."""
+
+    @property
+    def held_count(self) -> int:
+        """Number of payments that are there."""
+        return self.count - self.returned_count
+
+    @property
+    def held(self) -> int:
+        """The cents that are there."""
+        return self.amount - self.returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +97,11 @@ class RemittedPayment:
     paid_at: Any
     payer: str
     reference: str
+
+    @property
+    def is_returned(self) -> bool:
+        """True for what came back after another remittance had taken it."""
+        return self.amount < 0 and self.means != Means.CASH
 
 
 class ChangedError(UserError):
@@ -135,18 +160,13 @@ class Remittances:
     def over_ceilings(self) -> list[Ceiling]:
         """The ceilings of the town's file that are exceeded now; régies without one cost nothing.
 
-        Read from the journal's balance alone, which is what is in hand.
+        They are about what is there: what was returned takes nothing off it.
         """
         found = []
         for key, regie in self._town.file.regies.items():
             if not regie.collects or (regie.cash_ceiling is None and regie.ceiling is None):
                 continue
-            rows = self._session.execute(
-                select(JournalEntry.means, func.sum(JournalEntry.amount))
-                .where(JournalEntry.tenant_id == self._tenant, JournalEntry.regie == key)
-                .group_by(JournalEntry.means)
-            )
-            cents = {means: int(amount) for means, amount in rows}
+            cents = {one.means: one.held for one in self.in_hand(key)}
             for cash_only, ceiling, held in (
                 (True, regie.cash_ceiling, cents.get(Means.CASH, 0)),
                 (False, regie.ceiling, sum(cents.values())),
@@ -402,18 +422,62 @@ class Remittances:
         rows = list(self._session.scalars(query))
         return rows[:PER_PAGE], rows[PER_PAGE - 1].id if len(rows) > PER_PAGE else None
 
-    def made_between(self, regie: str, since: Any, until: Any) -> Sequence[Remittance]:
-        """The remittances that were made in a period, by number."""
-        return self._session.scalars(
-            select(Remittance)
-            .where(
-                Remittance.tenant_id == self._tenant,
-                Remittance.regie == regie,
-                Remittance.made_at >= since,
-                Remittance.made_at < until,
+    def acts(self, regie: str, since: datetime, until: datetime) -> Sequence[Any]:
+        """Remittances that were made or cancelled in a period, with `at` and signed `cents`.
+
+        Read from the journal: one that is cancelled later stays as it was in the period in which
+        it was made, and is taken off in that of its counter-entry.
+        """
+        number = func.min(JournalEntry.number)
+        return self._session.execute(
+            select(
+                Remittance,
+                JournalEntry.kind,
+                func.min(JournalEntry.at).label("at"),
+                cast(-func.sum(JournalEntry.amount), BigInteger).label("cents"),
             )
-            .order_by(Remittance.id)
+            .join(Remittance, _of_own_entry())
+            .where(
+                JournalEntry.tenant_id == self._tenant,
+                JournalEntry.regie == regie,
+                JournalEntry.at >= since,
+                JournalEntry.at < until,
+            )
+            .group_by(Remittance.tenant_id, Remittance.id, JournalEntry.kind, JournalEntry.year)
+            .order_by(JournalEntry.year, number)
         ).all()
+
+    def returned(self, regie: str, until: datetime) -> dict[str, int]:
+        """Cents of each means that were returned and not taken off yet, at a moment: negative."""
+        own, undone = aliased(JournalEntry), aliased(JournalEntry)
+
+        def written(entry: Any, kind: EntryKind) -> ColumnElement[bool]:
+            return exists().where(
+                entry.tenant_id == RemittanceEntry.tenant_id,
+                entry.remittance_id == RemittanceEntry.remittance_id,
+                entry.kind == kind,
+                entry.at < until,
+            )
+
+        payments = _payments_of(
+            [
+                JournalEntry.tenant_id == self._tenant,
+                JournalEntry.regie == regie,
+                OF_MONEY,
+                JournalEntry.at < until,
+                ~exists().where(
+                    _of_entry(),
+                    written(own, EntryKind.REMITTED),
+                    ~written(undone, EntryKind.REMITTANCE_UNDONE),
+                ),
+            ]
+        )
+        rows = self._session.execute(
+            select(payments.c.means, func.sum(payments.c.amount))
+            .where(_is_returned(payments))
+            .group_by(payments.c.means)
+        )
+        return {means: int(cents) for means, cents in rows}
 
     def lines(self, remittance_id: int) -> Sequence[RemittanceLine]:
         """The means of a remittance."""
@@ -425,6 +489,10 @@ class Remittances:
             )
             .order_by(RemittanceLine.means)
         ).all()
+
+    def parts(self, remittance: Remittance) -> list[InHand]:
+        """The means of a remittance, as it was made: what was there, and what was taken off."""
+        return self._by_means(self._as_made(remittance.id))
 
     def payments_of(self, remittance_id: int) -> list[RemittedPayment]:
         """The payments that a remittance took, in the journal's order; so too once cancelled."""
@@ -450,12 +518,10 @@ class Remittances:
             for entry in self.entries_of(remittance.id)
             if entry.kind == EntryKind.REMITTED
         ]
-        which = self._taken_by(remittance.id)
-        # Counted as it was made: one payment that is replaced by two later is the same money.
-        first = [*which, JournalEntry.id < min((entry.id for entry in own), default=0)]
+        now = self._by_means(self._taken_by(remittance.id))
         return (
-            lines == {one.means: (one.count, one.amount) for one in self._by_means(first)}
-            and cents == {one.means: one.amount for one in self._by_means(which)}
+            lines == {one.means: (one.count, one.amount) for one in self.parts(remittance)}
+            and cents == {one.means: one.amount for one in now}
             and cents == {entry.means: -entry.amount for entry in own}
             and sum(cents.values()) == remittance.total
             and remittance.hash in {entry.hash for entry in own}
@@ -524,18 +590,41 @@ class Remittances:
             exists().where(_of_entry(), RemittanceEntry.remittance_id == remittance_id),
         ]
 
+    def _as_made(self, remittance_id: int) -> list[ColumnElement[bool]]:
+        """SQL: entries that a remittance took when it was made.
+
+        One payment that is replaced by two later is the same money.
+        """
+        own = aliased(JournalEntry)
+        first = (
+            select(func.min(own.id))
+            .where(
+                own.tenant_id == self._tenant,
+                own.remittance_id == remittance_id,
+                own.kind == EntryKind.REMITTED,
+            )
+            .scalar_subquery()
+        )
+        return [*self._taken_by(remittance_id), JournalEntry.id < first]
+
     def _by_means(self, which: Sequence[ColumnElement[bool]]) -> list[InHand]:
         payments = _payments_of(which)
+        returned = _is_returned(payments)
         rows = self._session.execute(
             select(
                 payments.c.means,
                 func.count().filter(payments.c.amount != 0),
                 func.sum(payments.c.amount),
+                func.count().filter(returned),
+                func.coalesce(func.sum(payments.c.amount).filter(returned), 0),
             )
             .group_by(payments.c.means)
             .order_by(payments.c.means)
         )
-        return [InHand(means, count, int(cents)) for means, count, cents in rows]
+        return [
+            InHand(means, count, int(cents), returned_count, int(back))
+            for means, count, cents, returned_count, back in rows
+        ]
 
     def _list(self, which: Sequence[ColumnElement[bool]]) -> list[RemittedPayment]:
         payments = _payments_of(which)
@@ -588,6 +677,18 @@ def _payments_of(which: Sequence[ColumnElement[bool]]) -> Subquery:
         .where(*which)
         .group_by(JournalEntry.means, JournalEntry.payment_id)
         .subquery()
+    )
+
+
+def _is_returned(payments: Subquery) -> ColumnElement[bool]:
+    """SQL: what is left of a payment in hand is that it came back, after it had left."""
+    return and_(payments.c.amount < 0, payments.c.means != Means.CASH)
+
+
+def _of_own_entry() -> ColumnElement[bool]:
+    return and_(
+        Remittance.tenant_id == JournalEntry.tenant_id,
+        Remittance.id == JournalEntry.remittance_id,
     )
 
 

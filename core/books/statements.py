@@ -14,9 +14,10 @@ from core.books.activities import Activities, Part
 from core.books.closings import Closings
 from core.books.entries import ALL, Chosen, Entries, Entry
 from core.books.models import Remittance
-from core.books.owed import TAKEN_BACK, Owed
+from core.books.owed import Owed
 from core.books.period import Period
 from core.books.remittances import Remittances
+from core.invoices.handling import HANDED_OVER, TAKEN_BACK
 from core.journal.models import EntryKind
 from core.platform.clock import today
 from core.platform.documents.render import signatures
@@ -133,14 +134,19 @@ class Statements:
         )
 
     def till(self, period: Period) -> Table:
-        """Money in hand by means: before the period, what moved in it, and at its end."""
+        """Money in hand by means: before the period, what moved in it, and at its end.
+
+        What was returned after it left is not there: it is shown apart, to be taken off.
+        """
         found = self.entries.till(period)
+        returned = self.remittances.returned(period.regie, period.until)
         rows = [
             (means_label(means), *map(Cents, (before, came, went, left)),
-             Cents(before + came + went - left))
+             Cents(before + came + went - left), Cents(returned.get(means, 0)),
+             Cents(before + came + went - left - returned.get(means, 0)))
             for means, (before, came, went, left) in found.items()
         ]  # fmt: skip
-        notes = []
+        notes = [returned_rule()] if returned else []
         regie = self.town.file.regies.get(period.regie)
         if regie and regie.cash_float:
             notes.append(
@@ -151,39 +157,56 @@ class Statements:
             "caisse",
             period,
             (
-                _("Moyen"), _("En caisse au début"), _("Encaissé"), _("Rendu"), _("Versé"),
-                _("En caisse à la fin"),
+                _("Moyen"), _("Solde au début"), _("Encaissé"), _("Rendu"), _("Versé"),
+                _("Solde à la fin"), _("Dont à déduire"), _("En caisse à la fin"),
             ),
             rows,
-            (_("Total"), *(_sum(rows, i) for i in range(1, 6))),
+            (_("Total"), *(_sum(rows, i) for i in range(1, 8))),
             notes,
             [("entries", urlencode({"moyen": means})) for means in found],
             signatures(),
         )  # fmt: skip
 
     def remitted(self, period: Period) -> Table:
-        """The remittances that were made, in the order of their numbers, cancelled ones too."""
-        found = self.remittances.made_between(period.regie, period.since, period.until)
+        """The remittances that were made, and the counter-entries of those that were cancelled.
+
+        Each stands in the period in which it happened, as in the journal: a closed month reads the
+        same for ever, and what is cancelled after it is taken off in the month of the cancellation.
+        """
+        found = self.remittances.acts(period.regie, period.since, period.until)
         names = self.names()
-        rows = [
-            (
-                one.name, one.made_at, f"{one.since:%d/%m/%Y} – {one.until:%d/%m/%Y}",
-                names.get(one.actor, one.actor), remittance_state(one), one.carrier,
-                Cents(one.total), Cents(0 if one.cancelled_at else one.total),
-            )
-            for one in found
-        ]  # fmt: skip
+        rows = []
+        for act in found:
+            one = act.Remittance
+            back = act.kind == EntryKind.REMITTANCE_UNDONE
+            actor = one.cancelled_by if back else one.actor
+            rows.append(
+                (
+                    one.name, act.at, kind_label(act.kind),
+                    f"{one.since:%d/%m/%Y} – {one.until:%d/%m/%Y}", names.get(actor, actor),
+                    one.cancel_reason if back else remittance_state(one), one.carrier,
+                    Cents(act.cents),
+                )
+            )  # fmt: skip
         return self._table(
             "versements",
             period,
             (
-                _("N°"), _("Date"), _("Recettes du – au"), _("Établi par"), _("État"),
-                _("Emporté par"), _("Montant"), _("Versé"),
+                _("N°"), _("Date"), _("Nature"), _("Recettes du – au"), _("Établi par"),
+                _("État ou motif"), _("Emporté par"), _("Versé"),
             ),
             rows,
-            (_("Total"), *[None] * 5, _sum(rows, 6), _sum(rows, 7)),
-            opens=[("remittance", one.id) for one in found],
-            brief=(0, 1, 2, 4, 6, 7),
+            (_("Total"), *[None] * 6, _sum(rows, 7)),
+            [
+                _(
+                    "Un versement annulé reste dans le mois où il a été établi ; son annulation "
+                    "est déduite le jour où elle est inscrite au journal."
+                )
+            ]
+            if any(act.Remittance.cancelled_at for act in found)
+            else (),
+            [("remittance", act.Remittance.id) for act in found],
+            brief=(0, 1, 2, 3, 5, 7),
         )  # fmt: skip
 
     def cheques(self, period: Period) -> Table:
@@ -322,7 +345,8 @@ class Statements:
     def handed_over(self, period: Period) -> Table:
         """Invoices passed to the trésorerie, numbered in the period: day, author, balance left.
 
-        What was taken back later is a line of its own, below zero.
+        What was taken back later is a line of its own, below zero; so is what was added to it, or
+        taken off, because more or less was left when its list was made.
         """
         found = self.owed.handed_over(period)
         names = self.names()
@@ -330,15 +354,16 @@ class Statements:
         for number, row in enumerate(found, start=1):
             back = row.AuditEntry.action == TAKEN_BACK
             cents = int(row.AuditEntry.details.get("amount", row.left))
+            cents = -cents if back else cents
             rows.append(
                 (
                     f"{period.stamp}-{number:03d}",
                     row.AuditEntry.at,
-                    _("Reprise") if back else _("Transmission"),
+                    _handover_label(row.AuditEntry.action, cents),
                     names.get(row.AuditEntry.actor, _by_itself(row.AuditEntry.actor)),
                     row.Family.name, ", ".join(row.Family.address), row.Family.code,
                     row.Invoice.number, row.Invoice.payment_reference, row.Invoice.label,
-                    row.Invoice.due_on, Cents(-cents if back else cents),
+                    row.Invoice.due_on, Cents(cents),
                 )
             )  # fmt: skip
         return self._table(
@@ -471,6 +496,22 @@ class Statements:
         )
 
 
+def returned_rule() -> str:
+    """The rule about money that came back after its remittance took it, for a page or a paper."""
+    return _(
+        "Un règlement revenu après son versement (chèque rejeté…) n’est plus en caisse : la banque "
+        "ou la trésorerie en a repris la somme. Elle se déduit du prochain versement de ce moyen."
+    )
+
+
+def _handover_label(action: str, cents: int) -> str:
+    if action == TAKEN_BACK:
+        return _("Reprise")
+    if action == HANDED_OVER:
+        return _("Transmission")
+    return _("Complément") if cents > 0 else _("Réduction")
+
+
 def _by_itself(actor: str) -> str:
     """Author of a handover that no known agent did: the calendar, or the operator."""
     return _("Automatique") if actor == "system" else actor
@@ -513,7 +554,7 @@ def kind_label(kind: str) -> str:
 def remittance_state(one: Remittance) -> str:
     """State of a remittance in words."""
     if one.cancelled_at:
-        return _("Annulé")
+        return _("Annulé le %(day)s") % {"day": _date(one.cancelled_at)}
     return _("Parti") if one.left_at else _("En caisse, prêt à partir")
 
 

@@ -17,12 +17,17 @@ from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
 from core.payments.ledger import Ledger, balance_due
 from core.payments.models import Allocation, is_held
+from core.platform.audit.models import AuditEntry
 from core.platform.audit.service import Audit
 from core.platform.clock import today
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.templating import day
 
+HANDED_OVER, ADJUSTED, TAKEN_BACK = (
+    "invoice.handed_over", "invoice.handover_adjusted", "invoice.taken_back",
+)  # fmt: skip
+"""Entries of the trail that say what the trésorerie collects of an invoice: their `amount`."""
 MAX_ORIGINS = 50
 """Invoices that are offered to a credit note; a family has a dozen a year."""
 
@@ -88,7 +93,7 @@ class Billing:
                 % {"day": day(debited_on)}
             )
         invoice.state = InvoiceState.HANDED_OVER
-        self._audit.write("invoice.handed_over", f"invoice:{invoice_id}", amount=invoice.left)
+        self._audit.write(HANDED_OVER, f"invoice:{invoice_id}", amount=invoice.left)
 
     def set_debit(self, invoice_id: int, *, debit: bool, on: date | None = None) -> None:
         """Say whether a recurring direct debit takes what is left, or the family pays it.
@@ -125,8 +130,35 @@ class Billing:
             UserError: it was not handed over.
         """
         invoice = self._lock(invoice_id, InvoiceState.HANDED_OVER)
+        told = self._told(invoice)
         invoice.state = InvoiceState.PUBLISHED
-        self._audit.write("invoice.taken_back", f"invoice:{invoice_id}", amount=invoice.left)
+        self._audit.write(TAKEN_BACK, f"invoice:{invoice_id}", amount=told)
+
+    def tell_rest(self, invoice_id: int) -> None:
+        """Note by how much more, or less, is left of an invoice at the trésorerie than was noted.
+
+        The caller has locked it.
+        """
+        invoice = self.get(invoice_id)
+        difference = max(invoice.left, 0) - self._told(invoice)
+        if difference:
+            self._audit.write(ADJUSTED, f"invoice:{invoice_id}", amount=difference)
+
+    def _told(self, invoice: Invoice) -> int:
+        """Cents with which an invoice stands among those that went over, since it last did."""
+        self._session.flush()
+        ours = AuditEntry.tenant_id == self._tenant, AuditEntry.subject == f"invoice:{invoice.id}"
+        back = (
+            select(func.coalesce(func.max(AuditEntry.id), 0))
+            .where(*ours, AuditEntry.action == TAKEN_BACK)
+            .scalar_subquery()
+        )
+        entries = self._session.scalars(
+            select(AuditEntry).where(
+                *ours, AuditEntry.action.in_((HANDED_OVER, ADJUSTED)), AuditEntry.id > back
+            )
+        )
+        return sum(int(entry.details.get("amount", invoice.left)) for entry in entries)
 
     def origins(self, invoice_id: int) -> Sequence[Invoice]:
         """The invoices that a credit note may correct, or that an invoice may replace.

@@ -41,20 +41,21 @@ class Handover(TenantScoped, Base):
 
 
 class HandoverLine(TenantScoped, Base):
-    """An invoice on a list, with what was left to pay of it then.
+    """An invoice on a list, with what was left to pay of it then and no other list told.
 
-    Whose it is, is read from the invoice: names may be erased.
+    Negative where lists before told too much. Whose it is, is read from the invoice: names may be
+    erased.
     """
 
     __tablename__ = "handover_line"
     __table_args__ = (
         UniqueConstraint("tenant_id", "handover_id", "rank"),
+        UniqueConstraint("tenant_id", "handover_id", "invoice_id"),
         ForeignKeyConstraint(["tenant_id", "handover_id"], ["handover.tenant_id", "handover.id"]),
         ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoice.tenant_id", "invoice.id"]),
         Index(
-            "uq_handover_line_in_force",
+            "ix_handover_line_in_force",
             "tenant_id", "invoice_id",
-            unique=True,
             postgresql_where=text("taken_back_at IS NULL"),
         ),
     )  # fmt: skip

@@ -1,11 +1,25 @@
-"""Handing invoices over to the trésorerie: a list is made, leaves, or is taken back before."""
+"""Handing invoices over to the trésorerie: a list is made, leaves, or is taken back before.
+
+What the trésorerie was told of an invoice is the sum of its lines in force. What is left of it may
+change after that (a cheque bounces, a credit note comes): the difference waits for the next list,
+as a complement or as a reduction.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    ScalarSelect,
+    and_,
+    cast,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
@@ -37,17 +51,15 @@ class Handovers:
         self._audit = audit
 
     def unlisted(self, regie: str) -> Sequence[Any]:
-        """Invoices that went over by themselves or one by one, and are on no list yet."""
+        """Invoices that went over, and the cents of each that no list in force tells: `left`.
+
+        `told` are the cents that lists tell. `left` is negative where they tell too much.
+        """
+        told = _told()
         return self._session.execute(
-            select(Invoice, Family, Invoice.left.label("left"))
+            select(Invoice, Family, _untold(told).label("left"), told.label("told"))
             .join(Family, _of_invoice())
-            .where(
-                Invoice.regie == regie,
-                Invoice.tenant_id == self._tenant,
-                Invoice.state == InvoiceState.HANDED_OVER,
-                Invoice.left > 0,
-                ~self._listed(),
-            )
+            .where(Invoice.regie == regie, *self._waiting(told))
             .order_by(Family.code, Invoice.due_on, Invoice.id)
         ).all()
 
@@ -55,12 +67,7 @@ class Handovers:
         """Number of invoices that wait for a list, by régie."""
         rows = self._session.execute(
             select(Invoice.regie, func.count())
-            .where(
-                Invoice.tenant_id == self._tenant,
-                Invoice.state == InvoiceState.HANDED_OVER,
-                Invoice.left > 0,
-                ~self._listed(),
-            )
+            .where(*self._waiting(_told()))
             .group_by(Invoice.regie)
             .order_by(Invoice.regie)
         )
@@ -69,10 +76,10 @@ class Handovers:
     def make(
         self, regie: str, invoice_ids: Collection[int], *, expected: int | None = None
     ) -> Handover:
-        """Hand these invoices over on one list; those that went over already are put on it.
+        """Hand these invoices over on one list; of those that went over, what no list tells yet.
 
         Raises:
-            UserError: an invoice is paid, being paid, on a list, or of another régie; or the sum
+            UserError: an invoice is paid, being paid, all on lists, or of another régie; or the sum
                 (cents) is not the one that the agent confirmed.
         """
         wanted = sorted(set(invoice_ids))
@@ -87,16 +94,14 @@ class Handovers:
         # One list after the other: its number has no gap, and no invoice is on two.
         name = func.hashtextextended(f"{self._tenant}/{regie}", 3)
         self._session.execute(select(func.pg_advisory_xact_lock(name)))
+        told = _told()
         rows = self._session.execute(
-            select(Invoice.id, Invoice.left.label("left"))
+            select(Invoice.id, _untold(told).label("left"))
             .join(Family, _of_invoice())
             .where(
-                Invoice.tenant_id == self._tenant,
                 Invoice.regie == regie,
                 Invoice.id.in_(wanted),
-                Invoice.state == InvoiceState.HANDED_OVER,
-                Invoice.left > 0,
-                ~self._listed(),
+                *self._waiting(told),
             )
             .order_by(Family.code, Invoice.due_on, Invoice.id)
         ).all()
@@ -138,6 +143,8 @@ class Handovers:
             for rank, row in enumerate(rows, start=1)
         )
         self._session.flush()
+        for row in rows:
+            self._billing.tell_rest(row.id)
         self._write("handover.made", made, amount=total)
         return made
 
@@ -152,6 +159,8 @@ class Handovers:
 
     def cancel(self, handover_id: int, *, reason: str) -> None:
         """Take a whole list back before it leaves: its invoices are payable here again.
+
+        Those that another list tells of, too, stay at the trésorerie.
 
         Raises:
             UserError: it left, or was taken back already.
@@ -178,45 +187,45 @@ class Handovers:
             open_lines.execution_options(populate_existing=True)
         ).all()
         for line in lines:
-            if self._billing.get(line.invoice_id).state == InvoiceState.HANDED_OVER:
-                self._billing.take_back(line.invoice_id)
             line.taken_back_at = now
+        self._session.flush()
+        elsewhere = self._told_elsewhere([line.invoice_id for line in lines])
+        for line in lines:
+            invoice = self._billing.get(line.invoice_id)
+            if invoice.state == InvoiceState.HANDED_OVER and invoice.id not in elsewhere:
+                self._billing.take_back(line.invoice_id)
         self._session.flush()
         self._write("handover.cancelled", self.get(handover_id), reason=reason)
 
     def take_back(self, invoice_id: int, *, recalled: bool) -> None:
-        """Take one invoice back; from a list that left only if the trésorerie gave it back.
+        """Take one invoice back; from lists that left only if the trésorerie gave it back.
 
         Raises:
-            UserError: it was not handed over, or its list left and it was not `recalled`.
+            UserError: it was not handed over, or a list of it left and it was not `recalled`.
         """
         self._billing.hold([invoice_id])
-        row = self._session.execute(
+        rows = self._session.execute(
             select(HandoverLine, Handover)
-            .join(
-                Handover,
-                and_(
-                    Handover.tenant_id == HandoverLine.tenant_id,
-                    Handover.id == HandoverLine.handover_id,
-                ),
-            )
+            .join(Handover, _of_line())
             .where(
                 HandoverLine.tenant_id == self._tenant,
                 HandoverLine.invoice_id == invoice_id,
                 HandoverLine.taken_back_at.is_(None),
             )
-            .with_for_update(of=Handover)  # It does not leave meanwhile.
-        ).one_or_none()
-        if row and row.Handover.left_at and not recalled:
+            .order_by(Handover.id)
+            .with_for_update(of=Handover)  # None of them leaves meanwhile.
+        ).all()
+        left = [row.Handover.name for row in rows if row.Handover.left_at]
+        if left and not recalled:
             raise UserError(
                 _(
                     "La liste %(name)s est partie : seul le régisseur reprend une de ses "
                     "factures, quand la trésorerie la rend."
                 )
-                % {"name": row.Handover.name}
+                % {"name": ", ".join(left)}
             )
         self._billing.take_back(invoice_id)
-        if row:
+        for row in rows:
             row.HandoverLine.taken_back_at = self._clock.now()
 
     def get(self, handover_id: int) -> Handover:
@@ -261,11 +270,35 @@ class Handovers:
             .order_by(HandoverLine.rank)
         ).all()
 
-    def _listed(self) -> ColumnElement[bool]:
-        return exists().where(
-            HandoverLine.tenant_id == Invoice.tenant_id,
-            HandoverLine.invoice_id == Invoice.id,
-            HandoverLine.taken_back_at.is_(None),
+    def of_invoice(self, invoice_id: int) -> Sequence[Any]:
+        """The lines of one invoice with their lists, in order of time, taken back or not."""
+        return self._session.execute(
+            select(HandoverLine, Handover)
+            .join(Handover, _of_line())
+            .where(
+                HandoverLine.tenant_id == self._tenant, HandoverLine.invoice_id == invoice_id
+            )
+            .order_by(HandoverLine.id)
+        ).all()
+
+    def _waiting(self, told: ScalarSelect[int]) -> tuple[ColumnElement[bool], ...]:
+        """SQL: invoices that went over, of which lists in force do not tell what is left."""
+        return (
+            Invoice.tenant_id == self._tenant,
+            Invoice.state == InvoiceState.HANDED_OVER,
+            _untold(told) != 0,
+        )
+
+    def _told_elsewhere(self, invoice_ids: Collection[int]) -> set[int]:
+        """Those of these invoices that a list in force tells of."""
+        return set(
+            self._session.scalars(
+                select(HandoverLine.invoice_id).where(
+                    HandoverLine.tenant_id == self._tenant,
+                    HandoverLine.invoice_id.in_(list(invoice_ids)),
+                    HandoverLine.taken_back_at.is_(None),
+                )
+            )
         )
 
     def _change(self, handover_id: int, **values: Any) -> None:
@@ -297,3 +330,28 @@ class Handovers:
 
 def _of_invoice() -> ColumnElement[bool]:
     return and_(Family.tenant_id == Invoice.tenant_id, Family.id == Invoice.family_id)
+
+
+def _of_line() -> ColumnElement[bool]:
+    return and_(
+        Handover.tenant_id == HandoverLine.tenant_id, Handover.id == HandoverLine.handover_id
+    )
+
+
+def _told() -> ScalarSelect[int]:
+    """SQL: the cents of `Invoice` that lists in force tell the trésorerie."""
+    return (
+        select(cast(func.coalesce(func.sum(HandoverLine.amount), 0), BigInteger))
+        .where(
+            HandoverLine.tenant_id == Invoice.tenant_id,
+            HandoverLine.invoice_id == Invoice.id,
+            HandoverLine.taken_back_at.is_(None),
+        )
+        .correlate(Invoice)
+        .scalar_subquery()
+    )
+
+
+def _untold(told: ScalarSelect[int]) -> ColumnElement[int]:
+    """SQL: the cents that the next list adds to those, or takes off."""
+    return func.greatest(Invoice.left, 0) - told

@@ -179,6 +179,7 @@ def _invoice(request: Request, error: str = "") -> Response:
         "payments": request.ctx.payment_list.of_invoice(found.id),
         "was_debited": request.ctx.debits.was_debited(found.id),
         "overpaid": overpaid(found),
+        "handovers": request.ctx.handovers.of_invoice(found.id),
         "given_back": request.ctx.credits.from_invoice(found.id),
         "changes": request.ctx.corrections.of_invoice(found.id),
         "credits": [

@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from core.api.errors import UserError
+from core.api.invoices import InvoiceKind
 from core.api.payments import Means
+from core.books.period import Period
 from core.domain.roles import Role
 from core.testing.portal import record
 
@@ -124,6 +126,117 @@ def test_what_went_over_by_itself_waits_for_its_list(late, portal):
         make(portal, "9")
     with pytest.raises(UserError, match="Cochez"):
         make(portal)
+
+
+def pay(portal, number, cents, key, means=Means.CHEQUE):
+    with portal.town() as town:
+        invoice = town.invoices.by_number(number)[0]
+        return town.payments.record(
+            regie="CANTINE", family_id=invoice.family_id, means=means, amount=cents, paid_at=town.clock.now(),
+            payer="x", shares=[(invoice.id, cents)], key=key,
+        ).payment_id  # fmt: skip
+
+
+@pytest.fixture
+def bounced(late, portal):
+    """Half of an invoice was paid by a cheque, the rest is on a list that left; the cheque came back."""
+    payment = pay(portal, "1", 3000, "cheque")
+    made = make(portal, "1")
+    with portal.town() as town:
+        town.handovers.leave(made.id)
+        town.payments.reverse(payment, reason="Sans provision")
+    return late
+
+
+def transmitted(portal):
+    """The amounts of the statement, whose dates are those of the database."""
+    with portal.town() as town:
+        day = town.session.scalar(text("SELECT now()::date"))
+        table = town.accounts.statements.make("transmis", Period("CANTINE", day, whole_year=True))
+        return [(row[2], row[-1]) for row in table.rows]
+
+
+def test_what_bounces_after_a_list_left_is_on_the_next_one_alone(bounced, portal):
+    page = bounced.get().click("Préparer la liste")
+    assert "complément" in page
+    form = bounced.form(page, "invoice")
+    for box in form.fields["invoice"]:
+        box.checked = box._value == str(ids(portal, "1")[0])
+    page = form.submit("action", value="preview")
+    page = bounced.follow(bounced.form(page, "montant").submit("action", value="confirm"))
+    assert "T-2026-CANTINE-0002" in page
+    assert page.html.find("tfoot").get_text().count("30,00") == 1
+    assert transmitted(portal) == [("Transmission", 2687), ("Complément", 3000)]
+    page = bounced.get(f"/regie/factures/{ids(portal, '1')[0]}")
+    assert "T-2026-CANTINE-0001" in page
+    assert "T-2026-CANTINE-0002" in page
+    with portal.town() as town:
+        assert town.handovers.waiting() == {}
+
+
+def test_taking_back_the_next_list_leaves_with_the_tresorerie_what_it_has(bounced, portal):
+    second = make(portal, "1")
+    with portal.town() as town:
+        town.handovers.cancel(second.id, reason="x")
+        assert town.handovers.waiting() == {"CANTINE": 1}
+    assert handed_over(portal, "1")
+    assert make(portal, "1").total == 3000
+
+
+def test_what_is_recalled_and_paid_again_goes_over_for_what_is_left(bounced, portal):
+    make(portal, "1")
+    with pytest.raises(UserError, match="CANTINE-0001"), portal.town() as town:
+        town.handovers.take_back(*ids(portal, "1"), recalled=False)
+    with portal.town() as town:
+        town.handovers.take_back(*ids(portal, "1"), recalled=True)
+    assert not handed_over(portal, "1")
+    again = pay(portal, "1", 5000, "again")
+    assert make(portal, "1").total == 687
+    with portal.town() as town:
+        town.payments.reverse(again, reason="Sans provision")
+    assert make(portal, "1").total == 5000
+    signed = [("Transmission", 2687), ("Complément", 3000), ("Reprise", -5687), ("Transmission", 687), ("Complément", 5000)]
+    assert transmitted(portal) == signed
+
+
+def test_a_credit_note_after_a_list_left_is_a_reduction_on_the_next_one(late, portal):
+    made = make(portal, "9")
+    with portal.town() as town:
+        town.handovers.leave(made.id)
+    portal.publish(record("A", family="F002", debtor="MARTIN Léa", amount=-1000, kind=InvoiceKind.CREDIT_NOTE, origin_number="9", lines=()))
+    page = late.get(PAGE)
+    assert "réduction" in page
+    form = late.form(page, "invoice")
+    for box in form.fields["invoice"]:
+        box.checked = box._value == str(ids(portal, "9")[0])
+    page = form.submit("action", value="preview")
+    assert "de moins en tout" in page
+    page = late.follow(late.form(page, "montant").submit("action", value="confirm"))
+    assert "-10,00" in page.html.find("tfoot").get_text().replace("−", "-")
+    assert transmitted(portal) == [("Transmission", 5687), ("Réduction", -1000)]
+
+
+def test_a_cheque_that_bounces_while_the_next_list_is_made_is_whole_on_it_or_waits(bounced, portal):
+    """The list holds the invoice: a bounce is before it, or after."""
+    (one,) = ids(portal, "1")
+    with portal.town() as town:
+        town.handovers.take_back(one, recalled=True)
+    payment = pay(portal, "1", 1000, "second")
+
+    def back():
+        with portal.town() as town:
+            town.payments.reverse(payment, reason="x")
+
+    with ThreadPoolExecutor(1) as pool:
+        with portal.town() as town:
+            made = town.handovers.make("CANTINE", [one])
+            waiting = pool.submit(back)
+            until_somebody_waits(town)
+            assert made.total == 4687
+        waiting.result(timeout=20)
+    with portal.town() as town:
+        ((row, told),) = [(row.left, row.told) for row in town.handovers.unlisted("CANTINE")]
+    assert (row, told) == (1000, 4687)
 
 
 def test_no_invoice_is_on_two_lists_made_at_once(late, portal):

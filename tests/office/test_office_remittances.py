@@ -123,7 +123,10 @@ def test_cancelling_is_a_counter_entry_and_keeps_the_number(till, portal):
         kinds = [entry.kind for entry in town.accounts.entries.read(MARCH, remittances=True)][-6:]
         assert kinds == ["remitted", "remitted", "remittance_undone", "remittance_undone", "remitted", "remitted"]
         assert town.accounts.entries.chain_holds(MARCH)
-        assert town.accounts.statements.make("versements", MARCH).foot[-2:] == (7000, 3500)
+        table = town.accounts.statements.make("versements", MARCH)
+        assert [row[-1] for row in table.rows] == [3500, -3500, 3500]
+        assert table.rows[1][2] == "Versement annulé"
+        assert table.rows[1][5] == "Mauvais jour"
     with pytest.raises(UserError, match="déjà annulé"), portal.town() as town:
         town.accounts.remittances.leave(one.id, carrier="x")
 
@@ -137,16 +140,90 @@ def test_what_left_stays(till, portal):
         town.accounts.remittances.cancel(one.id, reason="x")
 
 
-def test_money_that_came_back_is_taken_off_the_next_one(till, portal):
-    make(portal)
+def bounce(portal):
+    """A cheque of 5 € comes back."""
     with portal.town() as town:
         (payment,) = [p for p in town.payments.history(town.families.by_code("F001").id) if p.amount == 500]
         town.payments.reverse(payment.id, reason="Sans provision")
+
+
+def test_money_that_came_back_is_taken_off_the_next_one(till, portal):
+    make(portal)
+    bounce(portal)
     assert in_hand(portal) == {"cheque": -500}
     with pytest.raises(UserError, match="rien à verser"):
         make(portal)
     pay(portal, "9", 800, Means.CASH, "x")
     assert make(portal).total == 300
+
+
+def test_what_came_back_after_it_left_is_apart_from_the_cheques_that_are_there(till, portal):
+    """The bank took it back itself: the till has no cheque below nothing, and the bank's slip lists real ones."""
+    with portal.town() as town:
+        town.accounts.remittances.leave(make(portal).id, carrier="x")
+    bounce(portal)
+    page = till.get(PAGE)
+    first = page.html.find("tbody").find(["th", "td"]).get_text(strip=True)
+    assert first.startswith("Chèque bancaire, revenus")
+    assert "n’est plus en caisse" in page
+    pay(portal, "9", 1200, Means.CHEQUE, "new")
+    with portal.town() as town:
+        (one,) = town.accounts.remittances.in_hand("CANTINE")
+        assert (one.held_count, one.held, one.returned_count, one.returned, one.amount) == (1, 1200, 1, -500, 700)
+    page = till.form(till.get(PAGE), "voir").submit()
+    assert "moins 5,00" in page.text.replace("\u00a0", " ").replace("\u202f", " ")
+    page = till.follow(till.form(page, "montant").submit())
+    with portal.town() as town:
+        made = town.accounts.remittances.page("CANTINE")[0][0]
+        slip = town.accounts.papers.slip(made, {})
+        assert [row[2:] for row in slip.rows] == [(1, 1200), (1, -500)]
+        assert slip.foot[2:] == (2, 700)
+        cheques, returned = slip.paper.split("À déduire")
+        assert cheques.count("0001234") == returned.count("0001234") == 1
+        assert "12,00" in cheques
+        assert "-5,00" not in cheques.replace("−", "-")
+        assert town.accounts.remittances.agrees(made)
+        assert in_hand(portal) == {}
+    assert "revenus après versement" in page
+
+
+def test_what_came_back_is_no_money_under_a_ceiling(bounded):
+    made = bounded
+    made.publish(record("1"))
+    pay(made, "1", 500, Means.CHEQUE, "b")
+    make(made)
+    bounce(made)
+    pay(made, "1", 4100, Means.CHEQUE, "a")
+    with made.town() as town:
+        (over,) = town.accounts.remittances.over_ceilings()
+        assert (over.in_hand, over.ceiling) == (4100, 4050)
+
+
+def test_a_report_of_the_till_says_what_is_there_and_what_is_to_be_taken_off(till, portal):
+    make(portal)
+    bounce(portal)
+    pay(portal, "9", 800, Means.CHEQUE, "x")
+    with portal.town() as town:
+        officers = town.accounts.officers
+        paper = officers.paper(officers.make_report("CANTINE", kind="check", outgoing="A", incoming="B", counted=0, note=""))
+    assert [row[1:] for row in paper.rows] == [(1, 800)]
+    assert any("À déduire" in note and "5,00" in note for note in paper.notes)
+
+
+def test_a_remittance_cancelled_after_its_month_was_closed_stays_in_it(till, portal):
+    one = make(portal)
+    portal.clock.pass_time(days=25)
+    with portal.town() as town:
+        town.accounts.closings.close(MARCH)
+        town.accounts.remittances.cancel(one.id, reason="Erreur")
+        make_ = town.accounts.statements.make
+        march, april = make_("versements", MARCH), make_("versements", Period("CANTINE", date(2026, 4, 1)))
+        assert [row[-1] for row in march.rows] == [3500]
+        assert "Annulé le 04/04/2026" in march.rows[0]
+        assert [row[-1] for row in april.rows] == [-3500]
+        assert "reste dans le mois" in march.notes[0]
+        assert make_("journal", MARCH).foot[12] == march.foot[-1]
+        assert make_("caisse", MARCH).foot[-1] == 0
 
 
 def test_the_statements_tell_of_the_same_money(till, portal):
@@ -156,7 +233,7 @@ def test_the_statements_tell_of_the_same_money(till, portal):
         year = town.accounts.statements.make("caisse", Period("CANTINE", date(2026, 3, 1), whole_year=True))
     assert made["journal"].foot[11:13] == (3500, 1500)
     assert made["moyens"].foot[-1] == 3500
-    assert made["caisse"].foot[1:] == year.foot[1:] == (0, 9187, -5687, 1500, 2000)
+    assert made["caisse"].foot[1:] == year.foot[1:] == (0, 9187, -5687, 1500, 2000, 0, 2000)
     assert made["versements"].foot[-1] == 1500
     # The one that came back before anything left is in no remittance.
     assert [row[5] for row in made["cheques"].rows] == ["V-2026-CANTINE-0001"] * 2 + ["annulé"]
@@ -263,7 +340,7 @@ def test_numbers_have_no_gap_and_no_money_leaves_twice(till, portal):
         in_force = sum(made.total for made in books.page("CANTINE")[0] if not made.cancelled_at)
         held = sum(one.amount for one in books.in_hand("CANTINE"))
         assert in_force + held == town.accounts.entries.sums(MARCH).net
-        assert town.accounts.statements.make("caisse", MARCH).foot[-1] == held
+        assert town.accounts.statements.make("caisse", MARCH).foot[5] == held
 
 
 @pytest.mark.parametrize("shown", ["--5", "-", "٣-", "5-", "9" * 20, ""])

@@ -230,6 +230,7 @@ def payment_slip(
     cheques: Sequence[tuple[str, str, str, int]],
     cash: int,
     titles: Sequence[tuple[str, str, str, str, int]] = (),
+    returned: Sequence[tuple[str, str, str, str, int]] = (),
 ) -> str:
     """Part of a *bordereau de versement* that is on paper only, as trusted HTML.
 
@@ -238,10 +239,11 @@ def payment_slip(
         cheques: receipt, payer, number and cents of each.
         cash: cents that should be counted.
         titles: receipt, means, payer, numbers and cents of each payment by titles (CESU…).
+        returned: likewise, of each payment that came back after another one had taken it.
     """
     template = _environment().get_template("payment_slip.jinja2")
     return template.render(
-        activities=activities, cheques=cheques, cash=cash, titles=titles
+        activities=activities, cheques=cheques, cash=cash, titles=titles, returned=returned
     )
 
 

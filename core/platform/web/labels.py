@@ -75,6 +75,7 @@ def actions() -> dict[str, str]:
         "invoice.closing_set": _("Date de clôture changée"),
         "invoice.corrected": _("Facture corrigée"),
         "invoice.handed_over": _("Facture transmise à la trésorerie"),
+        "invoice.handover_adjusted": _("Somme transmise à la trésorerie, rectifiée"),
         "invoice.taken_back": _("Facture reprise à la trésorerie"),
         "messages.expired": _("Anciens messages effacés"),
         "month.closed": _("Mois arrêté"),
