@@ -94,6 +94,10 @@ class PlanningBooking(TenantScoped, Base):
             "ix_planning_booking_place", "tenant_id", "service", "place", "day",
             postgresql_include=["state"],
         ),
+        Index(
+            "ix_planning_booking_waiting", "tenant_id", "service", "place", "day",
+            postgresql_where="state = 'waiting'",
+        ),
     )  # fmt: skip
 
     child_id: Mapped[int] = mapped_column(BigInteger)
