@@ -26,6 +26,7 @@ from core.books.remittances import PluginRemittances
 from core.broadcasts.groups import Groups
 from core.broadcasts.service import Broadcasts
 from core.certificates.service import Certificates
+from core.credits.lists import CreditList
 from core.credits.service import Credits
 from core.debits.files import DebitFiles
 from core.debits.reasons import reason_words
@@ -42,6 +43,7 @@ from core.families.service import Families
 from core.imports.corrections import Corrections
 from core.imports.format.mapped import InvoiceLayout, MappedSource
 from core.imports.layouts import INVOICES, Layouts
+from core.imports.lists import ImportList
 from core.imports.records import RecordImports
 from core.imports.service import Imports
 from core.imports.uploads import Uploads
@@ -49,7 +51,7 @@ from core.invoices.bills import Bills
 from core.invoices.files import Files as DocumentFiles
 from core.invoices.handling import Billing
 from core.invoices.handovers import Handovers
-from core.invoices.lists import InvoiceList
+from core.invoices.lists import InvoiceList, owed_by_family
 from core.invoices.papers import InvoicePapers, PapersAhead
 from core.invoices.service import Invoices
 from core.invoices.sweeping import sweep
@@ -749,9 +751,15 @@ class UnitOfWork:
         return PaymentList(self.session, self.config.slug)
 
     @cached_property
+    def import_list(self) -> ImportList:
+        """Lists of imports."""
+        return ImportList(self.session, self.config.slug)
+
+    @cached_property
     def family_list(self) -> FamilyList:
         """Lists of families."""
-        return FamilyList(self.session, self.config.slug)
+        slug = self.config.slug
+        return FamilyList(self.session, slug, lambda regie: owed_by_family(slug, regie))
 
     @cached_property
     def trail(self) -> Trail:
@@ -908,6 +916,11 @@ class UnitOfWork:
     def corrections(self) -> Corrections:
         """Invoices corrected by hand."""
         return Corrections(self.session, self.config.slug, self.imports, self.audit)
+
+    @cached_property
+    def credit_list(self) -> CreditList:
+        """Lists of credits."""
+        return CreditList(self.session, self.config.slug)
 
     @cached_property
     def credits(self) -> Credits:

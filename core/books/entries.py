@@ -12,13 +12,13 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from core.books.models import Remittance, RemittanceLine
-from core.books.period import Period, midnight
+from core.books.period import Period
 from core.invoices.models import Invoice
 from core.journal.models import EntryKind, JournalEntry
 from core.journal.service import Facts
 from core.journal.sums import CAME, CAME_KINDS, OF_MONEY, Sums, sums
 from core.payments.models import Allocation, CreditUse, Payment
-from core.platform.clock import PARIS
+from core.platform.clock import PARIS, midnight
 
 OF_PAYMENT = and_(
     Payment.tenant_id == JournalEntry.tenant_id, Payment.id == JournalEntry.payment_id

@@ -161,7 +161,7 @@ def _list(
     found = _candidates(request, regie)
     if preview and chosen is not None:
         found = [one for one in found if one.invoice.id in chosen]
-    rows, more = request.ctx.handovers.page(regie, before=asked.number(request, "avant"))
+    page = request.ctx.handovers.page(regie, before=asked.number(request, "avant"))
     return {
         "regie": regie,
         "regies": [info for info in request.ctx.town.regies if info.collects],
@@ -173,11 +173,11 @@ def _list(
         if chosen is None
         else chosen,
         "preview": preview,
-        "rows": rows,
+        "rows": page.rows,
         "state": _state,
         "names": request.ctx.agents.names(),
         "error": error,
-        **asked.pages(request, more),
+        **asked.pages(request, page.more),
     }
 
 

@@ -181,7 +181,7 @@ def _list(request: Request, chosen: Choice | None, error: str = "") -> dict[str,
     piles = _piles(request, regie, in_hand)
     # What has a slip of its own is not proposed on that of the others.
     apart = frozenset(means for pile in piles for means in pile.means)
-    rows, more = books.remittances.page(regie, before=asked.number(request, "avant"))
+    page = books.remittances.page(regie, before=asked.number(request, "avant"))
     settings = request.town.file.regies[regie]
     return {
         "regie": regie,
@@ -199,11 +199,11 @@ def _list(request: Request, chosen: Choice | None, error: str = "") -> dict[str,
         "preview": preview,
         "preview_total": preview.foot[2] if preview else 0,
         "note": request.POST.get("note", ""),
-        "rows": rows,
+        "rows": page.rows,
         "state": remittance_state,
         "names": request.ctx.agents.names(),
         "error": error,
-        **asked.pages(request, more),
+        **asked.pages(request, page.more),
     }
 
 

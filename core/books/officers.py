@@ -190,7 +190,7 @@ class Officers:
 
     def _state(self, regie: str, entry: JournalEntry | None) -> dict[str, Any]:
         settings = self._town.file.regies[regie]
-        remittances, _more = self._remittances.page(regie)
+        remittances = self._remittances.page(regie).rows
         in_hand = self._remittances.in_hand(regie)
         year = Period(regie, today(self._clock.now()), whole_year=True)
         sums = self._entries.sums(year)

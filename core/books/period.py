@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
-from core.platform.clock import PARIS
+from core.platform.clock import midnight
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,3 @@ class Period:
 def next_month(month: date) -> date:
     """The first day of the month after this first day."""
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
-
-
-def midnight(day: date) -> datetime:
-    """Moment at which a day begins in France."""
-    return datetime.combine(day, time(), PARIS)

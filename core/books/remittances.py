@@ -35,21 +35,20 @@ from core.api.context import Clock, RemittanceInfo
 from core.api.errors import UserError
 from core.api.payments import Means, RemittanceChanged
 from core.books.models import Remittance, RemittanceEntry, RemittanceLine
-from core.books.period import midnight
 from core.journal.models import EntryKind, JournalEntry
 from core.journal.service import Journal
 from core.journal.sums import OF_MONEY
 from core.payments.models import Payment
 from core.payments.titles import Titles
 from core.platform.audit.service import Audit
-from core.platform.clock import PARIS, today
+from core.platform.clock import PARIS, midnight, today
+from core.platform.db.paging import Page, newest
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.plugins.events import Events
 from core.platform.templating import money
 from core.platform.tenancy.config import TenantConfig
 
-PER_PAGE = 50
 SHORT_NAME = 200
 
 
@@ -409,18 +408,12 @@ class Remittances:
             raise NotFoundError
         return found
 
-    def page(self, regie: str, *, before: int | None = None) -> tuple[list[Remittance], int | None]:
-        """The remittances of a régie, the last one first, and the id that the next page follows."""
-        query = (
-            select(Remittance)
-            .where(Remittance.tenant_id == self._tenant, Remittance.regie == regie)
-            .order_by(Remittance.id.desc())
-            .limit(PER_PAGE + 1)
+    def page(self, regie: str, *, before: int | None = None) -> Page:
+        """The remittances of a régie, the last one first."""
+        query = select(Remittance).where(
+            Remittance.tenant_id == self._tenant, Remittance.regie == regie
         )
-        if before is not None:
-            query = query.where(Remittance.id < before)
-        rows = list(self._session.scalars(query))
-        return rows[:PER_PAGE], rows[PER_PAGE - 1].id if len(rows) > PER_PAGE else None
+        return newest(self._session, query, Remittance.id, before)
 
     def acts(self, regie: str, since: datetime, until: datetime) -> Sequence[Any]:
         """Remittances that were made or cancelled in a period, with `at` and signed `cents`.

@@ -61,12 +61,12 @@ class BroadcastForm(Form):
 @view_config(route_name="office_broadcasts", renderer=LIST, permission="office")
 def broadcasts(request: Request) -> dict[str, Any]:
     """All messages, the last one first."""
-    rows, more = request.ctx.broadcasts.page(before=asked.number(request, "avant"))
+    page = request.ctx.broadcasts.page(before=asked.number(request, "avant"))
     return {
-        "rows": rows,
+        "rows": page.rows,
         "state": _state,
         "names": request.ctx.agents.names(),
-        **asked.pages(request, more),
+        **asked.pages(request, page.more),
     }
 
 

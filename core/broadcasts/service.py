@@ -41,6 +41,7 @@ from core.messages.models import MessageRow, MessageState
 from core.messages.service import Notifications
 from core.news.service import NewsDesk
 from core.platform.audit.service import Audit
+from core.platform.db.paging import Page, newest
 from core.platform.errors import NotFoundError
 from core.platform.i18n import SOURCE_LOCALE, use
 from core.platform.i18n import gettext as _
@@ -64,7 +65,6 @@ END_AFTER = timedelta(days=3)
 END_PAUSE = timedelta(minutes=1)
 TITLE_CHARACTERS, BODY_CHARACTERS = 120, 3000
 """What every channel carries whole."""
-PER_PAGE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +148,10 @@ class Broadcasts:
             raise NotFoundError
         return found
 
-    def page(self, *, before: int | None = None) -> tuple[list[Broadcast], int | None]:
-        """The messages, the last one first, and the id that the next page follows."""
-        query = (
-            select(Broadcast)
-            .where(Broadcast.tenant_id == self._tenant)
-            .order_by(Broadcast.id.desc())
-            .limit(PER_PAGE + 1)
-        )
-        if before is not None:
-            query = query.where(Broadcast.id < before)
-        rows = list(self._session.scalars(query))
-        return rows[:PER_PAGE], rows[PER_PAGE - 1].id if len(rows) > PER_PAGE else None
+    def page(self, *, before: int | None = None) -> Page:
+        """The messages, the last one first."""
+        query = select(Broadcast).where(Broadcast.tenant_id == self._tenant)
+        return newest(self._session, query, Broadcast.id, before)
 
     def write(self, broadcast_id: int | None, draft: Draft) -> Broadcast:
         """Keep a draft, new (None) or changed, and look for its families.

@@ -14,14 +14,14 @@ from pyotp import TOTP
 from sqlalchemy import func, select
 
 from core.api.invoices import SourceFile
-from core.books.period import midnight, next_month
+from core.books.period import next_month
 from core.cli.database import migrate_all
 from core.cli.demo_data import DemoTown, town_files
 from core.domain.access_codes import grouped
 from core.domain.roles import Role
 from core.families.models import Family
 from core.news.models import News
-from core.platform.clock import today
+from core.platform.clock import midnight, today
 from core.platform.errors import ThrottledError, WrongCodesError
 from core.platform.settings import Settings, get_settings
 from core.platform.web.trial import AGENT, AGENT_PASSWORD, CODES_FILE

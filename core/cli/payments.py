@@ -60,7 +60,7 @@ def exports(town_slug: str) -> None:
     """List the exports of a town's régies."""
     with town_work(town_slug) as town:
         for regie in (info.key for info in town.town.regies if info.collects):
-            rows, _more = town.payment_exports.page(regie, limit=1000)
+            rows = town.payment_exports.page(regie, limit=1000).rows
             for one in reversed(rows):
                 left = f"left {one.left_at:%Y-%m-%d %H:%M} ({one.left_by})" if one.left_at else ""
                 click.echo(

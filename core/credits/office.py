@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
@@ -13,32 +14,62 @@ from pyramid.view import view_config
 
 from core.api.errors import UserError
 from core.api.payments import Means
+from core.credits.lists import LEFT, Asked
 from core.credits.service import REFUND_MEANS
 from core.payments.models import Credit
 from core.platform.i18n import gettext as _
+from core.platform.tabular.writing import Cents, Table
+from core.platform.web import listing
 from core.platform.web import query_params as asked
 from core.platform.web.forms import amount, number
 
 T = "office"
-ROWS_PER_PAGE = 50
 
 
 @view_config(
     route_name="office_credits", renderer=f"{T}/credits.jinja2", permission="office", reads=True
 )
 def credits_list(request: Request) -> dict[str, Any]:
-    """All credits of which something is left."""
-    regie = asked.word(request, "regie", request.town.file.regies)
-    rows = request.ctx.credits.waiting(
-        regie=regie, before=asked.number(request, "avant"), limit=ROWS_PER_PAGE + 1
-    )
-    more = rows[ROWS_PER_PAGE - 1].Credit.id if len(rows) > ROWS_PER_PAGE else None
+    """All credits of which something is left, by régie, family, day and amount."""
+    which = _which(request)
+    page = request.ctx.credit_list.page(which, before=asked.number(request, "avant"))
     return {
-        "rows": rows[:ROWS_PER_PAGE],
-        "regie": regie,
-        "regies": request.ctx.town.regies,
-        **asked.pages(request, more),
+        "total": request.ctx.credit_list.total(which),
+        **listing.for_page(request, page, "office_credits_file"),
     }
+
+
+def _which(request: Request) -> Asked:
+    return Asked(sort=asked.word(request, "tri", {LEFT}), **listing.filters(request))
+
+
+@view_config(route_name="office_credits_file", permission="office", reads=True)
+def credits_file(request: Request) -> Response:
+    """The same credits as a file."""
+    which = _which(request)
+    return listing.as_file(
+        request,
+        lambda most: request.ctx.credit_list.page(which, limit=most),
+        lambda rows: _table(request, rows),
+    )
+
+
+def _table(request: Request, rows: Sequence[Any]) -> Table:
+    columns = (_("Régie"), _("Avoir du"), _("Code famille"), _("Famille"), _("Paiement"),
+               _("Montant"), _("Reste"))  # fmt: skip
+    return Table(
+        "avoirs",
+        _("Avoirs"),
+        columns,
+        [
+            (
+                request.town.regie_label(row.Credit.regie), row.Credit.created_at,
+                row.Family.code if row.Family else "", row.Family.name if row.Family else "",
+                row.Payment.receipt_number, Cents(row.Credit.amount), Cents(row.left),
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
 
 
 @view_config(route_name="office_credit", request_method="GET", permission="office")

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from core.api.context import Clock
 from core.api.errors import UserError
 from core.api.payments import Means, kind_of
-from core.families.models import Family
+from core.credits.lists import credit_rows
 from core.invoices.models import Invoice
 from core.invoices.service import overpaid, released
 from core.journal.models import EntryKind
@@ -64,32 +64,17 @@ class Credits:
         *,
         regie: str = "",
         family_id: int | None = None,
-        before: int | None = None,
         limit: int | None = 50,
     ) -> Sequence[Any]:
         """Credits with something left (`left`, cents), family and payment; the newest first.
 
         The family is None where it is not known yet whose the payment is.
         """
-        left = credit_left()
-        query = (
-            select(Credit, Family, Payment, left.label("left"))
-            .outerjoin(
-                Family,
-                and_(Family.tenant_id == Credit.tenant_id, Family.id == Credit.family_id),
-            )
-            .join(
-                Payment,
-                and_(Payment.tenant_id == Credit.tenant_id, Payment.id == Credit.payment_id),
-            )
-            .where(Credit.tenant_id == self._tenant, left != 0)
-        )
+        query = credit_rows(self._tenant)
         if regie:
             query = query.where(Credit.regie == regie)
         if family_id is not None:
             query = query.where(Credit.family_id == family_id)
-        if before is not None:
-            query = query.where(Credit.id < before)
         return self._session.execute(query.order_by(Credit.id.desc()).limit(limit)).all()
 
     def left_of(self, family_id: int) -> Mapping[str, int]:

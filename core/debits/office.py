@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -12,16 +13,21 @@ from pyramid.view import view_config
 
 from core.api.errors import UserError
 from core.debits.reasons import reason_words
+from core.debits.service import Run
 from core.platform.clock import today
+from core.platform.db.paging import Page, Total
 from core.platform.i18n import gettext as _
 from core.platform.i18n import ngettext
+from core.platform.tabular.writing import Cents, Table
 from core.platform.templating import day as day_words
 from core.platform.templating import money
+from core.platform.web import listing
 from core.platform.web import query_params as asked
 from core.platform.web.forms import day as typed_day
 from core.platform.web.forms import number
 
 TEMPLATE = "office/debits.jinja2"
+WAITING, AMOUNT = "a-constater", "montant"
 
 
 @view_config(
@@ -81,9 +87,14 @@ def _page(request: Request, error: str = "") -> dict[str, Any]:
     now = today(request.ctx.clock.now())
     context: dict[str, Any] = {"regie": regie, "day": day, "today": now, "error": error}
     if not (regie and day):
-        runs = request.ctx.debits.runs()
+        runs = _runs(request)
+        sums = {
+            "total": sum(run.total.cents for run in runs),
+            "waiting": sum(run.waiting.cents for run in runs),
+        }
         return context | {
-            "runs": runs,
+            "total": Total(len(runs), sums, is_whole=True),
+            **listing.for_page(request, Page(runs, None), "office_debits_file"),
             "requests": request.ctx.debit_requests.count(),
             "collects": any(info.collects for info in request.ctx.town.regies),
         }
@@ -101,6 +112,52 @@ def _page(request: Request, error: str = "") -> dict[str, Any]:
         "chosen": set(request.POST.getall("invoice")) if error else None,
         **asked.pages(request, page.more),
     }
+
+
+def _runs(request: Request) -> list[Run]:
+    """The runs of the address: by régie, day, state and amount."""
+    chosen = listing.filters(request)
+    waits = asked.word(request, "etat", {WAITING}) == WAITING
+    since, until = chosen["since"] or date.min, chosen["until"] or date.max
+    least, most = chosen["least"], chosen["most"]
+    found = [
+        run
+        for run in request.ctx.debits.runs()
+        if since <= run.day <= until
+        and chosen["regie"] in {"", run.regie}
+        and (run.waiting.count or not waits)
+        and (least is None or run.total.cents >= least)
+        and (most is None or run.total.cents <= most)
+    ]
+    if asked.word(request, "tri", {AMOUNT}):
+        found.sort(key=lambda run: run.total.cents, reverse=True)
+    return found
+
+
+@view_config(route_name="office_debits_file", permission="office")
+def debits_file(request: Request) -> Response:
+    """The same runs as a file."""
+    return listing.as_file(
+        request, lambda _most: Page(_runs(request), None), lambda rows: _table(request, rows)
+    )
+
+
+def _table(request: Request, rows: Sequence[Run]) -> Table:
+    columns = (_("Jour"), _("Régie"), _("Prélèvements"), _("En tout"), _("À constater"),
+               _("Constatés"), _("Rejetés"), _("Réglés autrement"))  # fmt: skip
+    return Table(
+        "prelevements",
+        _("Prélèvements"),
+        columns,
+        [
+            (
+                run.day, request.town.regie_label(run.regie), run.total.count,
+                Cents(run.total.cents), Cents(run.waiting.cents), Cents(run.settled.cents),
+                Cents(run.rejected.cents), Cents(run.otherwise.cents),
+            )
+            for run in rows
+        ],
+    )  # fmt: skip
 
 
 def _typed(request: Request) -> date | None:

@@ -32,7 +32,7 @@ from core.invoices.models import Invoice
 from core.payments.models import Allocation, Credit, Payment
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS, today
-from core.platform.db.paging import PAGE_ROWS
+from core.platform.db.paging import PAGE_ROWS, Page, newest, read_page
 from core.platform.errors import NotFoundError
 
 MAX_ROWS: Final = 20_000
@@ -209,24 +209,18 @@ class PaymentExports:
 
     def page(
         self, regie: str, *, before: int | None = None, limit: int = PAGE_ROWS
-    ) -> tuple[list[PaymentExport], int | None]:
-        """The exports of a régie, the last one first, and the id that the next page follows."""
-        query = (
-            select(PaymentExport)
-            .where(PaymentExport.tenant_id == self._tenant, PaymentExport.regie == regie)
-            .order_by(PaymentExport.id.desc())
-            .limit(limit + 1)
+    ) -> Page:
+        """The exports of a régie, the last one first."""
+        query = select(PaymentExport).where(
+            PaymentExport.tenant_id == self._tenant, PaymentExport.regie == regie
         )
-        if before is not None:
-            query = query.where(PaymentExport.id < before)
-        rows = list(self._session.scalars(query))
-        return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+        return newest(self._session, query, PaymentExport.id, before, limit)
 
-    def lines(self, export_id: int, *, after: int = 0) -> tuple[Sequence[Any], int | None]:
-        """Lines of an export with their invoice and payment, in order, and the next page's rank."""
+    def lines(self, export_id: int, *, after: int = 0) -> Page:
+        """Lines of an export with their invoice and payment, in order; pages by rank."""
         invoice_id = func.coalesce(Allocation.invoice_id, Credit.invoice_id)
         payment_id = func.coalesce(Allocation.payment_id, Credit.payment_id)
-        rows = self._session.execute(
+        query = (
             select(PaymentExportLine, Invoice, Payment)
             .outerjoin(
                 Allocation,
@@ -260,10 +254,10 @@ class PaymentExports:
                 PaymentExportLine.rank > after,
             )
             .order_by(PaymentExportLine.rank)
-            .limit(PAGE_ROWS + 1)
-        ).all()
-        more = rows[PAGE_ROWS - 1].PaymentExportLine.rank if len(rows) > PAGE_ROWS else None
-        return rows[:PAGE_ROWS], more
+        )
+        return read_page(
+            self._session, query, PAGE_ROWS, lambda row: int(row.PaymentExportLine.rank)
+        )
 
     def _one(self, which: ColumnElement[bool]) -> PaymentExport:
         found = self._session.scalar(

@@ -52,16 +52,16 @@ def act(request: Request) -> dict[str, Any] | Response:
 def export(request: Request) -> dict[str, Any]:
     """One export, line by line: looking at it here changes nothing."""
     found = request.ctx.payment_exports.get(int(request.matchdict["id"]))
-    lines, more = request.ctx.payment_exports.lines(
+    page = request.ctx.payment_exports.lines(
         found.id, after=asked.number(request, "apres") or 0
     )
     return {
         "export": found,
-        "lines": lines,
+        "lines": page.rows,
         "kinds": movement_words(),
         "kind_of": _kind_of,
         "where": {"regie": found.regie},
-        **asked.pages(request, more, name="apres"),
+        **asked.pages(request, page.more, name="apres"),
     }
 
 
@@ -116,13 +116,13 @@ def _token(request: Request, action: str) -> dict[str, Any] | Response:
 
 def _list(request: Request, *, error: str = "", token: str = "") -> dict[str, Any]:
     regie = asked_regie(request)
-    rows, more = request.ctx.payment_exports.page(regie, before=asked.number(request, "avant"))
+    page = request.ctx.payment_exports.page(regie, before=asked.number(request, "avant"))
     count, total = request.ctx.payment_exports.waiting(regie)
     return {
         "regie": regie,
         "regies": [info for info in request.ctx.town.regies if info.collects],
         "where": {"regie": regie},
-        "rows": rows,
+        "rows": page.rows,
         "count": count,
         "total": total,
         "since": request.ctx.payment_exports.layout(regie).since,
@@ -135,5 +135,5 @@ def _list(request: Request, *, error: str = "", token: str = "") -> dict[str, An
         "current": request.ctx.exchange_tokens.current(),
         "address": f"{request.ctx.base_url}/echanges/reglements/{regie}",
         "error": error,
-        **({} if request.method == "POST" else asked.pages(request, more)),
+        **({} if request.method == "POST" else asked.pages(request, page.more)),
     }

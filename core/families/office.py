@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
@@ -16,15 +17,18 @@ from wtforms.validators import Length
 from core.api.errors import UserError
 from core.api.messages import Document
 from core.domain.access_codes import grouped
+from core.families.lists import DUE, Asked
 from core.families.models import Family
-from core.platform.db.paging import PAGE_ROWS
 from core.platform.errors import NotFoundError, TooManyAddressesError
 from core.platform.i18n import gettext as _
+from core.platform.tabular.writing import Cents, Table
+from core.platform.web import listing
 from core.platform.web import query_params as asked
 from core.platform.web.files import download, pdf
 from core.platform.web.forms import EmailForm, number, required
 
 T = "office"
+OWES = "doit"
 
 
 class FileForm(Form):
@@ -58,16 +62,45 @@ class NewFileForm(FileForm):
     route_name="office_families", renderer=f"{T}/families.jinja2", permission="office", reads=True
 )
 def families(request: Request) -> dict[str, Any]:
-    """All families, by name."""
-    name = asked.word(request, "nom")
-    rows = request.ctx.family_list.page(name=name, after=asked.word(request, "apres"))
-    more = rows[PAGE_ROWS - 1].code if len(rows) > PAGE_ROWS else None
+    """All families, by name and by what they owe."""
+    which = _which(request)
+    page = request.ctx.family_list.page(which, before=asked.number(request, "avant"))
     return {
-        "rows": rows[:PAGE_ROWS],
-        "name": name,
+        "total": request.ctx.family_list.total(which),
         "without_code": len(request.ctx.families.without_code()),
-        **asked.pages(request, more, name="apres"),
+        **listing.for_page(request, page, "office_families_file"),
     }
+
+
+def _which(request: Request) -> Asked:
+    chosen = listing.filters(request)
+    return Asked(
+        name=asked.word(request, "nom"),
+        owes=asked.word(request, "etat", {OWES}) == OWES,
+        sort=asked.word(request, "tri", {DUE}),
+        **{name: chosen[name] for name in ("regie", "family_id", "least", "most")},
+    )
+
+
+@view_config(route_name="office_families_file", permission="office", reads=True)
+def families_file(request: Request) -> Response:
+    """The same families as a file."""
+    which = _which(request)
+    return listing.as_file(
+        request, lambda most: request.ctx.family_list.page(which, limit=most), _table
+    )
+
+
+def _table(rows: Sequence[Any]) -> Table:
+    return Table(
+        "familles",
+        _("Familles"),
+        (_("Code famille"), _("Famille"), _("Adresse"), _("Reste dû")),
+        [
+            (row.Family.code, row.Family.name, ", ".join(row.Family.address), Cents(row.due))
+            for row in rows
+        ],
+    )
 
 
 @view_config(

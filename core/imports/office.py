@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -12,10 +13,12 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from core.api.errors import UserError
+from core.imports.lists import PLANNED, PUBLISHED, UNDONE, WAITING, Asked, state_of
 from core.imports.models import ImportBatch
 from core.imports.upload_models import Upload, UploadState
-from core.platform.db.paging import PAGE_ROWS
 from core.platform.i18n import gettext as _
+from core.platform.tabular.writing import Table
+from core.platform.web import listing
 from core.platform.web import query_params as asked
 from core.platform.web.forms import moment as typed_moment
 
@@ -55,12 +58,12 @@ def send(request: Request) -> dict[str, Any] | Response:
 
 
 def _imports(request: Request, error: str = "") -> dict[str, Any]:
-    batches = request.ctx.imports.batches(
-        before=asked.number(request, "avant"), limit=PAGE_ROWS + 1
-    )
-    more = batches[PAGE_ROWS - 1].id if len(batches) > PAGE_ROWS else None
+    which = _which(request)
+    page = request.ctx.import_list.page(which, before=asked.number(request, "avant"))
     return {
-        "batches": batches[:PAGE_ROWS],
+        "total": request.ctx.import_list.total(which),
+        "states": state_words(),
+        "state_of": state_of,
         "names": request.ctx.agents.names(),
         "uploads": request.ctx.uploads.waiting(),
         "sources": [
@@ -69,8 +72,56 @@ def _imports(request: Request, error: str = "") -> dict[str, Any]:
         ],
         "record_imports": request.ctx.record_imports.latest(),
         "error": error,
-        **({} if request.method == "POST" else asked.pages(request, more)),
+        **listing.for_page(request, page, "office_imports_file", at="office_imports"),
     }
+
+
+def _which(request: Request) -> Asked:
+    chosen = listing.filters(request)
+    return Asked(
+        state=asked.word(request, "etat", state_words()),
+        **{name: chosen[name] for name in ("regie", "since", "until")},
+    )
+
+
+def state_words() -> dict[str, str]:
+    """States of an import, in words."""
+    return {
+        WAITING: _("À publier"),
+        PLANNED: _("Programmé"),
+        PUBLISHED: _("Publié"),
+        UNDONE: _("Annulé"),
+    }
+
+
+@view_config(route_name="office_imports_file", permission="office", reads=True)
+def imports_file(request: Request) -> Response:
+    """The same imports as a file."""
+    which = _which(request)
+    return listing.as_file(
+        request,
+        lambda most: request.ctx.import_list.page(which, limit=most),
+        lambda rows: _table(request, rows),
+    )
+
+
+def _table(request: Request, rows: Sequence[ImportBatch]) -> Table:
+    names, states = request.ctx.agents.names(), state_words()
+    columns = (_("Fichier"), _("Régies"), _("Date"), _("Par"), _("Nouvelles factures"),
+               _("Factures modifiées"), _("Publié le"), _("État"))  # fmt: skip
+    return Table(
+        "imports",
+        _("Imports"),
+        columns,
+        [
+            (
+                one.file_name, ", ".join(map(request.town.regie_label, one.regies)),
+                one.created_at, names.get(one.actor, one.actor), one.counts.get("created", 0),
+                one.counts.get("changed", 0), one.published_at, states[state_of(one)],
+            )
+            for one in rows
+        ],
+    )  # fmt: skip
 
 
 @view_config(

@@ -266,14 +266,10 @@ class Imports:
         """
         return self._batch(batch_id)
 
-    def batches(
-        self, *, before: int | None = None, limit: int | None = None
-    ) -> list[ImportBatch]:
-        """The imports, newest first: `limit` of those older than the batch `before`."""
+    def batches(self) -> list[ImportBatch]:
+        """All imports, newest first."""
         query = select(ImportBatch).where(ImportBatch.tenant_id == self._tenant)
-        if before is not None:
-            query = query.where(ImportBatch.id < before)
-        return list(self._session.scalars(query.order_by(ImportBatch.id.desc()).limit(limit)))
+        return list(self._session.scalars(query.order_by(ImportBatch.id.desc())))
 
     # --- Inside ------------------------------------------------------------------------------
 

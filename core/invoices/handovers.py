@@ -30,11 +30,11 @@ from core.invoices.handover_models import Handover, HandoverLine
 from core.invoices.models import Invoice, InvoiceState
 from core.platform.audit.service import Audit
 from core.platform.clock import today
+from core.platform.db.paging import Page, newest
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.templating import money
 
-PER_PAGE = 50
 LONGEST_REASON = 200
 
 
@@ -239,18 +239,10 @@ class Handovers:
             raise NotFoundError
         return found
 
-    def page(self, regie: str, *, before: int | None = None) -> tuple[list[Handover], int | None]:
-        """The lists of a régie, the last one first, and the id that the next page follows."""
-        query = (
-            select(Handover)
-            .where(Handover.tenant_id == self._tenant, Handover.regie == regie)
-            .order_by(Handover.id.desc())
-            .limit(PER_PAGE + 1)
-        )
-        if before is not None:
-            query = query.where(Handover.id < before)
-        rows = list(self._session.scalars(query))
-        return rows[:PER_PAGE], rows[PER_PAGE - 1].id if len(rows) > PER_PAGE else None
+    def page(self, regie: str, *, before: int | None = None) -> Page:
+        """The lists of a régie, the last one first."""
+        query = select(Handover).where(Handover.tenant_id == self._tenant, Handover.regie == regie)
+        return newest(self._session, query, Handover.id, before)
 
     def lines(self, handover_id: int) -> Sequence[Any]:
         """The lines of a list with their invoices and families, in order."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from core.api.invoices import InvoiceKind
@@ -51,14 +51,9 @@ class InvoiceList:
 
     def due_of(self, family_ids: Sequence[int]) -> dict[int, int]:
         """Cents that each of these families has to pay; those that owe nothing are not in it."""
-        rows = self._session.execute(
-            select(Invoice.family_id, func.sum(Invoice.left))
-            .where(
-                Invoice.tenant_id == self._tenant, Invoice.family_id.in_(family_ids), is_to_pay()
-            )
-            .group_by(Invoice.family_id)
-        )
-        return {family_id: int(cents) for family_id, cents in rows}
+        owed = owed_by_family(self._tenant)
+        rows = self._session.execute(select(owed).where(owed.c.family_id.in_(family_ids)))
+        return {row.family_id: int(row.cents) for row in rows}
 
     def _query(self, asked: Asked) -> Select[Invoice, Family, int]:
         query = invoice_rows(self._tenant).where(*asked.conditions())
@@ -126,6 +121,16 @@ class Asked:
         if self.most is not None:
             conditions.append(Invoice.amount <= self.most)
         return conditions
+
+
+def owed_by_family(tenant: str, regie: str = "") -> Subquery:
+    """SQL: the `cents` that families have to pay, by `family_id`; to one régie if it is given."""
+    query = select(Invoice.family_id, func.sum(Invoice.left).label("cents")).where(
+        Invoice.tenant_id == tenant, is_to_pay()
+    )
+    if regie:
+        query = query.where(Invoice.regie == regie)
+    return query.group_by(Invoice.family_id).subquery()
 
 
 def invoice_rows(tenant: str) -> Select[Invoice, Family, int]:

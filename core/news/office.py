@@ -24,7 +24,6 @@ from core.platform.web.forms import moment as typed_moment
 from core.platform.web.forms import required
 
 T = "office"
-ROWS_PER_PAGE = 50
 
 
 class NewsForm(Form):
@@ -44,12 +43,11 @@ class NewsForm(Form):
 @view_config(route_name="office_news_list", renderer=f"{T}/news_list.jinja2", permission="office")
 def news_list(request: Request) -> dict[str, Any]:
     """All pieces, drafts too."""
-    rows = request.ctx.news.all(before=asked.number(request, "avant"), limit=ROWS_PER_PAGE + 1)
-    more = rows[ROWS_PER_PAGE - 1].id if len(rows) > ROWS_PER_PAGE else None
+    page = request.ctx.news.page(before=asked.number(request, "avant"))
     return {
-        "rows": rows[:ROWS_PER_PAGE],
+        "rows": page.rows,
         "now": request.ctx.clock.now(),
-        **asked.pages(request, more),
+        **asked.pages(request, page.more),
     }
 
 

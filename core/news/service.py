@@ -16,6 +16,7 @@ from core.news.markdown import pictures
 from core.news.models import News, NewsImage
 from core.news.pictures import prepare
 from core.platform.audit.service import Audit
+from core.platform.db.paging import Page, newest
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.signing import new_token
@@ -70,12 +71,10 @@ class NewsDesk:
 
     # --- For agents --------------------------------------------------------------------------
 
-    def all(self, *, before: int | None = None, limit: int = 50) -> Sequence[News]:
-        """Every piece, drafts too, the newest first: `limit` of those older than `before`."""
+    def page(self, *, before: int | None = None) -> Page:
+        """Every piece, drafts too, the newest first."""
         query = select(News).where(News.tenant_id == self._tenant)
-        if before is not None:
-            query = query.where(News.id < before)
-        return self._session.scalars(query.order_by(News.id.desc()).limit(limit)).all()
+        return newest(self._session, query, News.id, before)
 
     def find(self, news_id: int) -> News:
         """One piece, published or not.

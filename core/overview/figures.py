@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Date, Integer, and_, cast, exists, func, select
@@ -26,7 +26,7 @@ from core.journal.models import JournalEntry
 from core.journal.sums import CAME, OF_MONEY
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Allocation, Credit, CreditUse, Payment, credit_left
-from core.platform.clock import PARIS, today
+from core.platform.clock import PARIS, midnight, today
 from core.platform.db.limits import regies_of
 from core.platform.i18n import gettext as _
 from core.platform.means_words import means_label
@@ -200,9 +200,9 @@ class Figures:
             JournalEntry.tenant_id == self._tenant,
             OF_MONEY,
             CAME,
-            JournalEntry.at >= _midnight(since),
+            JournalEntry.at >= midnight(since),
         ]
-        return which if until is None else [*which, JournalEntry.at < _midnight(until)]
+        return which if until is None else [*which, JournalEntry.at < midnight(until)]
 
     def _count(self, model: Any, *conditions: Any) -> int:
         return self._session.scalars(
@@ -269,8 +269,8 @@ class Figures:
                 MessageRow.tenant_id == self._tenant,
                 MessageRow.kind == PUBLISHED,
                 MessageRow.state.in_((MessageState.QUEUED, MessageState.SENT)),
-                MessageRow.created_at >= _midnight(since),
-                MessageRow.created_at < _midnight(until),
+                MessageRow.created_at >= midnight(since),
+                MessageRow.created_at < midnight(until),
             )
             .group_by("first", MessageRow.channel, MessageRow.family_id)
             .subquery()
@@ -313,8 +313,8 @@ class Figures:
             )
             .where(
                 *self._settled(),
-                Payment.paid_at >= _midnight(since),
-                Payment.paid_at < _midnight(until),
+                Payment.paid_at >= midnight(since),
+                Payment.paid_at < midnight(until),
                 Allocation.reversed_at.is_(None),
                 ~_paid_again(),
             )
@@ -381,7 +381,3 @@ def _month(day: Any) -> ColumnElement[date]:
 
 def _next(month: date) -> date:
     return (month + timedelta(days=31)).replace(day=1)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), PARIS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, select
@@ -14,7 +14,7 @@ from core.domain.payment_states import PaymentState
 from core.families.models import Family
 from core.invoices.models import Invoice
 from core.payments.models import Allocation, Payment, PaymentAnswer, PaymentItem
-from core.platform.clock import PARIS
+from core.platform.clock import midnight
 from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total
 from core.platform.errors import NotFoundError
 
@@ -140,9 +140,9 @@ class Asked:
         }
         conditions = [column == value for column, value in found.items() if value is not None]
         if self.since is not None:
-            conditions.append(Payment.settled_at >= _midnight(self.since))
+            conditions.append(Payment.settled_at >= midnight(self.since))
         if self.until is not None:
-            conditions.append(Payment.settled_at < _midnight(self.until + timedelta(days=1)))
+            conditions.append(Payment.settled_at < midnight(self.until + timedelta(days=1)))
         if self.least is not None:
             conditions.append(Payment.amount >= self.least)
         if self.most is not None:
@@ -161,7 +161,3 @@ def payment_rows(tenant: str) -> Select[Payment, Family]:
         )
         .where(Payment.tenant_id == tenant)
     )
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), PARIS)

@@ -87,10 +87,11 @@ def _table(request: Request, rows: Sequence[Any]) -> Table:
     )  # fmt: skip
 
 
-def _all_means(request: Request) -> list[str]:
-    """Means that a payment of this town may have come by, each once."""
+def _all_means(request: Request) -> list[tuple[str, str]]:
+    """Means that a payment of this town may have come by, each once, and their labels."""
     named = (one.means for key in request.town.file.regies for one in request.town.means(key))
-    return list(dict.fromkeys((*(kind for kind in Means if kind is not Means.OTHER), *named)))
+    all_means = dict.fromkeys((*(kind for kind in Means if kind is not Means.OTHER), *named))
+    return [(means, means_label(means)) for means in all_means]
 
 
 @view_config(route_name="office_payment", request_method="GET", permission="office")

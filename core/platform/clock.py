@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -20,6 +20,11 @@ class SystemClock:
 def today(moment: datetime) -> date:
     """The date that `moment` is in France, which is what due dates and receipts mean."""
     return moment.astimezone(PARIS).date()
+
+
+def midnight(day: date) -> datetime:
+    """Moment at which a day begins in France."""
+    return datetime.combine(day, time(), PARIS)
 
 
 def months_before(day: date, months: int) -> date:

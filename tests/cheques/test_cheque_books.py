@@ -277,7 +277,7 @@ def test_a_cheque_for_two_families_gives_each_the_receipt_of_its_own_share(porta
         desk(town).split(cheque.id, one.family_id, [(one.id, 5687), (two.id, 2000)])
         books_agree(town)
         remittances = town.accounts.remittances
-        made = remittances.page("CANTINE")[0]
+        made = remittances.page("CANTINE").rows
         assert [remittances.agrees(each) for each in made] == [True] * banked
         for invoice, paid in ((one, 5687), (two, 2000)):
             (row,) = town.invoices.paid(invoice.family_id)

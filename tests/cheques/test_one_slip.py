@@ -209,7 +209,7 @@ class Till:
         figures = town.figures
         assert figures.waiting().month.cents == self.came[self.day().replace(day=1)]
         assert {m.first: m.collected for m in figures.report().months if m.collected} == {d: c for d, c in self.came.items() if c}
-        for one in books.remittances.page("CANTINE")[0]:
+        for one in books.remittances.page("CANTINE").rows:
             assert books.remittances.agrees(one)
         # Each numbered slip, and the cheques that Comptes shows as taken by its remittance.
         listed = defaultdict(int)

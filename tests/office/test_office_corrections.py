@@ -215,7 +215,7 @@ def _agree(town, books):
     assert sum(part.amount for part in books.activities.parts(MARCH)) == sum(money.values())
     hand = {one.means: one.amount for one in books.remittances.in_hand("CANTINE")}
     remitted = {}
-    for one in books.remittances.page("CANTINE")[0]:
+    for one in books.remittances.page("CANTINE").rows:
         assert books.remittances.agrees(one)
         assert sum(part.amount for part in books.activities.parts_of(one.id)) == one.total
         for line in books.remittances.lines(one.id):

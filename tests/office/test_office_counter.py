@@ -250,7 +250,7 @@ def test_titles_have_their_own_pile_and_slip(work, portal):
     with portal.town() as town:
         hand = {one.means: one.amount for one in town.accounts.remittances.in_hand("CANTINE")}
         assert hand == {"cash": 1000, "other:Bons CAF": 500}
-        made = town.accounts.remittances.page("CANTINE")[0][0]
+        made = town.accounts.remittances.page("CANTINE").rows[0]
         slip = town.accounts.papers.slip(made, {})
         assert "CESU0001 CESU0002" in slip.paper
         assert town.accounts.remittances.agrees(made)

@@ -86,7 +86,7 @@ def test_a_refund_is_an_entry_of_the_journal(work, portal, credit):
     assert [(entry.kind, entry.amount, entry.means) for entry in entries] == [
         ("settled", 10_000, "cheque"), ("refunded", -4313, "transfer"),
     ]  # fmt: skip
-    assert "Aucun avoir n’attend" in work.get("/regie/avoirs")
+    assert "Aucun avoir pour ce choix" in work.get("/regie/avoirs")
 
 
 @pytest.mark.parametrize("amount", ["", "0", "-1", "43,14", "beaucoup"])

@@ -64,7 +64,7 @@ def test_two_files_become_one(two):
             "f001@exemple.fr", "f777@exemple.fr",
         }  # fmt: skip
         assert [child.label for child in town.files.children(kept)] == ["Lina"]
-        assert [family.code for family in town.family_list.page()] == ["F001", "F002"]
+        assert [row.Family.code for row in town.family_list.page().rows] == ["F001", "F002"]
         (entry,) = town.trail.page(subject=f"family:{kept}", action="family.merged").rows
         assert entry.details == {"code": "F777", "invoices": 1}
 

@@ -209,12 +209,16 @@ def test_only_the_regisseur_undoes(work, make_office):
     assert answer.status_int == 422
 
 
-def test_the_history_is_paged(office, portal, monkeypatch):
-    from core.imports import office as views
-
-    monkeypatch.setattr(views, "PAGE_ROWS", 2)
+def test_the_history_is_paged(office, portal):
     for number in range(5):
         portal.publish(record(str(number)))
+    with portal.town() as town:
+        # An import takes a tenth of a second, and a page has fifty of them.
+        town.session.execute(text(
+            "INSERT INTO import_batch (tenant_id, source, file_name, sha256, actor, counts, published_at, undone_at)"
+            " SELECT 'valmont', 'csv', 'old-' || n, n, 'demo', '{\"created\": 3}', now(), CASE WHEN n % 2 = 0 THEN now() END"
+            " FROM generate_series(1, 60) n"
+        ))  # fmt: skip
     page = office.get("/regie/imports")
     seen = 0
     while True:
@@ -222,4 +226,11 @@ def test_the_history_is_paged(office, portal, monkeypatch):
         if not page.html.select("a[rel=next]"):
             break
         page = page.click("Page suivante")
-    assert seen == 5
+    assert seen == 65
+    page = office.get("/regie/imports?etat=annule")
+    assert "30 imports · 90 factures" in page.html.select_one(".list-total").text.replace("\xa0", " ")
+    assert len(page.html.select("table.rows tbody tr")) == 30
+    rows = office.get("/regie/imports.csv?etat=annule").text.splitlines()
+    assert len(rows) == 31
+    assert office.get("/regie/imports?regie=CANTINE").html.select_one(".list-total").text.startswith("5 imports")
+    assert "Aucun import pour ce choix" in office.get("/regie/imports?etat=programme")

@@ -144,3 +144,83 @@ def test_the_balance_of_a_family_stays_in_sight(listed):
     page = listed.follow(listed.get("/regie/recherche?q=F003"))
     assert "1\u202f244,56" in page.html.select_one(".in-sight").text
     assert page.html.select_one(".in-sight a")["href"].endswith("/encaisser")
+
+
+# --- The same piece under other lists -------------------------------------------------------------
+
+
+def listed_total(page):
+    return page.html.select_one(".list-total span").text.replace("\xa0", " ").replace("\u202f", " ")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("", ["DURAND Camille", "ÉLOI Zoé", "MARTIN Léa"]), ("nom=eloi", ["ÉLOI Zoé"]),
+     ("tri=reste", ["ÉLOI Zoé", "DURAND Camille", "MARTIN Léa"]), ("etat=doit&tri=reste", ["ÉLOI Zoé", "DURAND Camille", "MARTIN Léa"]),
+     ("regie=GARDERIE", ["ÉLOI Zoé", "MARTIN Léa"]), ("regie=GARDERIE&tri=reste&max=10", ["MARTIN Léa"]),
+     ("min=62", ["DURAND Camille", "ÉLOI Zoé"]), ("min=61,88&max=66,87", ["DURAND Camille"]), ("famille=F002", ["MARTIN Léa"])],
+)  # fmt: skip
+def test_families_are_narrowed_and_sorted_by_what_they_owe(listed, query, found):
+    page = listed.get(f"/regie/familles?{query}")
+    assert numbers(page) == found
+    assert listed_total(page).startswith(f"{len(found)} famille")
+    assert [row["Famille"] for row in rows_of(listed.get(f"/regie/familles.csv?{query}"))] == found
+
+
+def test_what_families_owe_adds_up(listed):
+    page = listed.get("/regie/familles")
+    due = {row.th.text: row.find("td", class_="number").text for row in page.html.select("tbody tr")}
+    assert due["MARTIN Léa"] == "61,87\xa0€"  # 56,87 + 5,00
+    assert "1 373,30 €" in listed_total(page)  # 66,87 + 1 244,56 + 61,87
+    assert "1 249,56 €" in listed_total(listed.get("/regie/familles?regie=GARDERIE"))
+
+
+@pytest.mark.parametrize("sort", ["", "reste"])
+def test_pages_of_families_leave_nobody_out(listed, portal, sort):
+    portal.publish(
+        *(record(f"p{n}", family=f"X{n:03}", debtor=f"ROUX {n % 7}", amount=100 + n % 3, lines=()) for n in range(110))
+    )
+    page, seen = listed.get(f"/regie/familles?nom=roux&tri={sort}"), []
+    for _page in range(3):
+        seen += [cell.text for cell in page.html.select("td[data-label=Code]")]
+        if "Page suivante" in page:
+            page = page.click("Page suivante")
+    assert sorted(seen) == [f"X{n:03}" for n in range(110)]
+
+
+def test_credits_are_narrowed_added_up_and_exported(listed, portal):
+    with portal.town() as town:
+        for number, extra in (("g1", 500), ("g2", 1234_00), ("1", 300)):
+            (invoice,) = town.invoices.by_number(number)
+            town.payments.record(
+                regie=invoice.regie, family_id=invoice.family_id, means=Means.CHEQUE, amount=invoice.balance + extra,
+                paid_at=portal.clock.now(), payer="P", shares=[(invoice.id, invoice.balance)], key=number,
+            )  # fmt: skip
+    page = listed.get("/regie/avoirs")
+    assert listed_total(page) == "3 avoirs · 1 242,00 € · reste 1 242,00 €"
+    left = [row.select("td.number")[1].text for row in listed.get("/regie/avoirs?tri=reste").html.select("tbody tr")]
+    assert left == ["1\u202f234,00\xa0€", "5,00\xa0€", "3,00\xa0€"]
+    assert listed_total(listed.get("/regie/avoirs?regie=CANTINE")).startswith("1 avoir · 3,00")
+    assert listed_total(listed.get("/regie/avoirs?famille=F003&max=100")).startswith("1 avoir · 5,00")
+    assert listed_total(listed.get("/regie/avoirs?du=2026-03-11")).startswith("0 avoir")
+    (row,) = rows_of(listed.get("/regie/avoirs.csv?famille=F003&min=6"))
+    assert (row["Reste"], row["Code famille"]) == ("1234,00", "F003")
+
+
+def test_days_of_debits_are_narrowed_added_up_and_exported(listed, portal):
+    for number, day, amount in (("d1", date(2026, 3, 9), 2000), ("d2", date(2026, 3, 9), 1000), ("d3", date(2026, 4, 2), 50000)):
+        portal.publish(record(number, amount=amount, due_on=day, direct_debit=True, lines=()))
+    portal.publish(record("d4", regie="GARDERIE", amount=700, due_on=date(2026, 3, 9), direct_debit=True, lines=()))
+    page = listed.get("/regie/prelevements")
+    assert listed_total(page) == "3 jours de prélèvement depuis un an · 537,00 € · à constater 537,00 €"
+    assert numbers(listed.get("/regie/prelevements?regie=CANTINE&tri=montant")) == ["02/04/2026", "09/03/2026"]
+    assert numbers(listed.get("/regie/prelevements?du=2026-03-10")) == ["02/04/2026"]
+    rows = rows_of(listed.get("/regie/prelevements.csv?au=2026-03-10"))
+    assert sorted((row["Régie"], row["Prélèvements"], row["En tout"]) for row in rows) == [
+        ("Accueil périscolaire", "1", "7,00"), ("Restauration scolaire", "2", "30,00"),
+    ]  # fmt: skip
+
+
+def test_lesser_filters_are_folded_until_one_is_used(listed):
+    assert not listed.get("/regie/factures?etat=unpaid&regie=GARDERIE").html.select_one("form.filter > details").has_attr("open")
+    assert listed.get("/regie/factures?min=5").html.select_one("form.filter > details").has_attr("open")

@@ -51,7 +51,7 @@ def test_the_preview_stores_nothing_and_runs_nothing(work, portal):
     assert "<script>alert" not in page.text.replace("&lt;", "")
     assert 'href="javascript' not in page
     with portal.town() as town:
-        assert town.news.all() == []
+        assert town.news.page().rows == []
 
 
 def test_what_is_missing_is_told(work):
@@ -117,7 +117,7 @@ def test_a_picture_without_words_is_refused_and_what_was_typed_stays(work, porta
     page = work.press(page, "save", body="![](image:1)")
     assert page.status_int == 422
     with portal.town() as town:
-        (item,) = town.news.all()
+        (item,) = town.news.page().rows
         assert (item.body, list(town.news.pictures(item.id))) == ("Bonjour à tous", [])
 
 

@@ -68,7 +68,7 @@ def test_a_remittance_is_shown_confirmed_numbered_and_printed(till, portal):
     rows = list(csv.reader(io.StringIO(till.get(page.request.path.removeprefix("/valmont") + ".csv").body.decode("utf-8-sig")), delimiter=";"))
     assert [row[-1] for row in rows] == ["Montant", "20,00", "10,00", "5,00", "35,00"]
     with portal.town() as town:
-        (one,) = town.accounts.remittances.page("CANTINE")[0]
+        (one,) = town.accounts.remittances.page("CANTINE").rows
         lines = [(line.means, line.count, line.amount) for line in town.accounts.remittances.lines(one.id)]
         assert lines == [("cash", 1, 2000), ("cheque", 2, 1500)]
         assert town.accounts.entries.chain_holds(MARCH)

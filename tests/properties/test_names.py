@@ -128,7 +128,7 @@ def test_a_family_is_found_by_its_words_in_any_order_without_accents(portal, par
         family = town.families.by_code("F0").id
         town.files.change(family, name=between.join(parts), address=[], language="fr")
         assert [f.id for f in town.search.find(typed).families] == [family]
-        assert [f.id for f in town.family_list.page(name=typed)] == [family]
+        assert [row.Family.id for row in town.family_list.page(name=typed).rows] == [family]
         town.session.rollback()
 
 
@@ -171,18 +171,18 @@ def test_a_family_is_found(families, typed, found):
 @pytest.mark.parametrize("typed", ["%", "_", "''", "-", "\\", "xyzzyx", "mme"])
 def test_what_names_nobody_finds_nobody(families, typed):
     assert not families.search.find(typed).families
-    assert not families.family_list.page(name=typed)
+    assert not families.family_list.page(name=typed).rows
 
 
 def test_accents_do_not_change_the_order(families):
     families.files.change(families.families.by_code("F0").id, name="", address=[], language="fr")
-    rows = [family.name for family in families.family_list.page()]
+    rows = [row.Family.name for row in families.family_list.page().rows]
     assert rows == ["", "Aurélie Rivière", "de la Tour", "Dupont-Moretti", "Éloi Durand",
                     "Eloi Petit", "Guérin Paul", "Le Goff Anne", "LEGALL Yann", "O’Brien",
                     "Œillet", "Zoé Martin"]  # fmt: skip
-    code = {family.name: family.code for family in families.family_list.page()}
-    following = families.family_list.page(after=code["Éloi Durand"])
-    assert [family.name for family in following] == rows[5:]
+    number = {row.Family.name: row.Family.id for row in families.family_list.page().rows}
+    following = families.family_list.page(before=number["Éloi Durand"]).rows
+    assert [row.Family.name for row in following] == rows[5:]
 
 
 def test_duplicates_are_proposed_whatever_the_spelling(families):

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.platform.audit.models import AuditEntry
-from core.platform.db.paging import PAGE_ROWS, Page, read_page
+from core.platform.db.paging import PAGE_ROWS, Page, newest
 
 
 class Trail:
@@ -38,9 +38,4 @@ class Trail:
             query = query.where(AuditEntry.subject.in_(subjects))
         if action:
             query = query.where(AuditEntry.action == action)
-        if before is not None:
-            query = query.where(AuditEntry.id < before)
-        page = read_page(
-            self._session, query.order_by(AuditEntry.id.desc()), limit, lambda row: row[0].id
-        )
-        return Page([row[0] for row in page.rows], page.more)
+        return newest(self._session, query, AuditEntry.id, before, limit)

@@ -35,21 +35,42 @@ def read_page(
 
 
 def below(
-    session: Session, query: Select[*tuple[Any, ...]], order: Sequence[Any], key: int | None
+    session: Session,
+    query: Select[*tuple[Any, ...]],
+    order: Sequence[Any],
+    key: int | None,
+    *,
+    rising: bool = False,
+    rows: Select[*tuple[Any, ...]] | None = None,
 ) -> Select[*tuple[Any, ...]]:
-    """Order a query by columns, the greatest first, and begin after the row whose id is `key`.
+    """Order a query by columns, greatest first (`rising`: least), after the row of id `key`.
 
     The last column of `order` is the id. Where the row is gone, its id alone says where to go on.
+    `rows` are all rows, however they are narrowed, where a column of `order` is none of a table.
     """
     number = order[-1]
     if key is not None:
-        tenant = number.class_.tenant_id
-        town = session.info.get("tenant", "")
-        last = session.execute(
-            select(*order).where(tenant == town, number == key)
-        ).one_or_none()
-        query = query.where(tuple_(*order) < tuple_(*last) if last else number < key)
-    return query.order_by(*(column.desc() for column in order))
+        last: Any = (key,)
+        if len(order) > 1:
+            mine = (number.class_.tenant_id == session.info.get("tenant", ""), number == key)
+            place = select(*order) if rows is None else rows.with_only_columns(*order)
+            last = session.execute(place.where(*mine).order_by(None)).one_or_none()
+        here, there = (tuple_(*order), tuple_(*last)) if last else (number, key)
+        query = query.where(here > there if rising else here < there)
+    return query.order_by(*(column.asc() if rising else column.desc() for column in order))
+
+
+def newest(
+    session: Session,
+    query: Select[*tuple[Any, ...]],
+    number: Any,
+    before: int | None,
+    limit: int = PAGE_ROWS,
+) -> Page:
+    """Read a page of a query of one table, the greatest `number` (its id) first."""
+    ordered = below(session, query, (number,), before)
+    page = read_page(session, ordered, limit, lambda row: int(row[0].id))
+    return Page([row[0] for row in page.rows], page.more)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 
+from core.platform.db import paging
 from core.platform.db.paging import Page
 from core.platform.i18n import gettext as _
 from core.platform.tabular.writing import Table
@@ -37,17 +38,21 @@ def filters(request: Request) -> dict[str, Any]:
     }
 
 
-def for_page(request: Request, page: Page, route: str) -> dict[str, Any]:
-    """For a list's page: its rows, the pager, what the fields hold, where its files are."""
+def for_page(request: Request, page: Page, route: str, *, at: str = "") -> dict[str, Any]:
+    """For a list's page: its rows, the pager, what the fields hold, where its files are.
+
+    `route` is that of the files; `at` that of the page, where another address may answer with it.
+    """
     query = {name: value for name, value in request.GET.items() if name != "avant" and value}
     return {
         "rows": page.rows,
         "typed": request.GET,
+        "most_summed": paging.MAX_SUMMED,
         "regie_choices": [(one.key, one.label) for one in request.ctx.town.regies],
         "files": {
             kind: request.route_path(route, format=kind, _query=query) for kind in ("csv", "xlsx")
         },
-        **asked.pages(request, page.more),
+        **asked.pages(request, page.more, at=at),
     }
 
 

@@ -59,10 +59,22 @@ def amount(request: Request, name: str) -> int | None:
         return None
 
 
-def pages(request: Request, key: object, *, name: str = "avant") -> dict[str, str]:
-    """For the pager: the page that follows, by its `key`, and the first if this is not it."""
+def pages(
+    request: Request, key: object, *, name: str = "avant", at: str = ""
+) -> dict[str, str]:
+    """For the pager: the page that follows, by its `key`, and the first if this is not it.
+
+    `at` is the route of the list, where this answer may be another address's.
+    """
+
+    def path(query: dict[str, object]) -> str:
+        found: str = (
+            request.route_path(at, _query=query) if at else request.current_route_path(_query=query)
+        )
+        return found
+
     rest = {given: value for given, value in request.GET.items() if given != name and value}
     return {
-        "more": request.current_route_path(_query=rest | {name: key}) if key else "",
-        "first": request.current_route_path(_query=rest) if request.GET.get(name) else "",
+        "more": path(rest | {name: key}) if key else "",
+        "first": path(rest) if request.GET.get(name) else "",
     }
