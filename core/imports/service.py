@@ -37,6 +37,7 @@ from core.imports.models import ImportBatch
 from core.imports.stored import Staged
 from core.invoices.files import Files
 from core.platform.audit.service import Audit
+from core.platform.db import statistics
 from core.platform.errors import ImportRefusedError, NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
@@ -53,6 +54,8 @@ KEPT_NOTICES = 200
 KEPT_REASONS = 50
 """Reasons for which parts of one file are left out; a source has a handful."""
 _CHUNK = 2000
+_ALL = 2**62
+"""More rows than any file has."""
 _SQL = Path(__file__).parent / "sql"
 
 _TYPES: dict[str, TypeEngine[Any]] = {
@@ -62,6 +65,9 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "now": DateTime(timezone=True),
     "invoice": BigInteger(),
     "names": ARRAY(Text()),
+    "first": BigInteger(),
+    "after": BigInteger(),
+    "upto": BigInteger(),
 }
 
 _LINE_KEYS = ("regie", "number", "child_code", "child_label")
@@ -147,6 +153,8 @@ class Imports:
         self._ours = False
         self._for_good = True
         self._at_once_seconds: float | None = None
+        self._is_large = False
+        """Of a file that brings more than the town has, statistics know nothing."""
 
     def run(
         self,
@@ -180,6 +188,7 @@ class Imports:
             # Not before: a source that hangs must not keep all others waiting.
             self._one_at_a_time()
             self._run(_one("former"))
+            self._is_large = self._run(_one("large"), first=statistics.FIRST).scalar_one()
             self._check(report)
             if not report.refused:
                 names = self._merge(source, file, report)
@@ -428,6 +437,7 @@ class Imports:
         }
         # A payment that begins now waits for us, and then sees what the invoice has become.
         self._run(_one("lock"))
+        statistics.join_as_sets(self._session, self._is_large)
         for row in self._run(_one("check")):
             if row.problem == "spelling":
                 report.add(
@@ -478,10 +488,11 @@ class Imports:
         counts = dict.fromkeys(("created", "changed", "unchanged", "families", "children"), 0)
         language = self._town.languages[0]
         for statement in _statements("merge"):
-            result = self._run(statement, batch=batch.id, language=language)
+            written = self._write(statement, batch=batch.id, language=language)
             name = re.match(r"-- count (\w+)\n", statement)
             if name:
-                counts[name[1]] = result.rowcount
+                counts[name[1]] = written
+        statistics.join_as_sets(self._session, False)
         counts["unchanged"] = self._run(
             "SELECT count(*) FROM staged_invoice WHERE action = 'same'"
         ).scalar_one()
@@ -502,6 +513,23 @@ class Imports:
         report.batch_id = batch.id
         self._audit.write("import.done", f"batch:{batch.id}", file=file.name, **counts)
         return names
+
+    def _write(self, statement: str, **values: Any) -> int:
+        """Run a statement of the merge; how many rows it wrote.
+
+        Of a large file, the first rows are written by themselves, so that PostgreSQL may count them
+        before it checks the keys of all others.
+        """
+        parts = [(0, _ALL)]
+        table = re.search(r"^INSERT INTO (\w+)", statement, re.MULTILINE)
+        if self._is_large and ":upto" in statement:
+            parts = [(0, statistics.FIRST), (statistics.FIRST, _ALL)]
+        written = 0
+        for after, upto in parts:
+            written += self._run(statement, after=after, upto=upto, **values).rowcount
+            if self._is_large and table:
+                statistics.count_anew(self._session, table[1])
+        return written
 
     def _link(self, names: Sequence[Any]) -> None:
         """Keep the `names` of invoices, and give credit notes the invoices that they name."""

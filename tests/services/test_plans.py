@@ -167,6 +167,69 @@ def test_an_import_goes_through_the_town_once_whatever_the_statistics_say(new_to
         assert rows - before.get(table, 0) < 30 * MANY, table
 
 
+def bought(many):
+    """A file of `many` invoices, each of a family and a child of its own."""
+    return Records(*(
+        record(
+            f"{n}", family=f"F{n:04d}", amount=2000,
+            lines=(LineRecord(1, "Repas", TaxKind.MEAL, 2000, child=f"E{n:04d}"),),
+        )
+        for n in range(many)
+    ))  # fmt: skip
+
+
+def undone(portal):
+    """Leave pages in which nothing is."""
+    with portal.town() as town:
+        batch = town.imports.run(bought(MANY // 6), portal.file()).batch_id
+    with portal.town() as town:
+        assert town.imports.undo(batch)
+
+
+def another_town(portal):
+    """Leave a town of which all rows are, as far as statistics know."""
+    with portal.town("brumes") as town:
+        town.imports.run(bought(MANY // 6), portal.file())
+
+
+def counted_meanwhile(portal):
+    """Count before each insert, as autovacuum may: it sees no row of an import under way."""
+
+    def count(_connection, _cursor, statement, *_rest):
+        if statement.startswith(("INSERT", "-- count")):
+            analyse(portal, "ANALYZE (SKIP_LOCKED) family, child, invoice")
+
+    event.listen(portal.runtime.engine, "before_cursor_execute", count)
+
+
+@pytest.mark.parametrize(
+    ("before", "statement"),
+    [
+        (undone, "ANALYZE"), (undone, "VACUUM ANALYZE"),
+        (another_town, "ANALYZE"), (counted_meanwhile, "VACUUM ANALYZE"),
+    ],
+)  # fmt: skip
+def test_an_import_reads_rows_once_where_none_was_when_they_were_counted(
+    database, tmp_path, before, statement
+):
+    """Rows are read in their number, not in its square: four times as many for four times the file."""
+    portal = make_portal(database, tmp_path / "portal")
+    read = []
+    for many in (MANY // 12, MANY // 3):
+        before(portal)
+        analyse(portal, statement)
+        portal.runtime.engine.dispose()  # A connection keeps plans of foreign keys.
+        with portal.town() as town:
+            report = town.imports.run(bought(many), portal.file())
+            rows = rows_read(town)
+            assert report.counts["created"] == many
+            town.session.rollback()
+        read.append(sum(rows.values()))
+    portal.runtime.close()
+    few, more = read
+    assert more < 5 * few
+
+
 # --- A payment in a town of whose payments PostgreSQL knows nothing yet --------------------------
 
 

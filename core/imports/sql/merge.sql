@@ -12,6 +12,7 @@ SELECT DISTINCT ON (family_code)
        :tenant, family_code, family_spelling, debtor, address, :language, :batch
 FROM staged_invoice
 ORDER BY family_code, debtor = '', rank
+LIMIT :upto
 ON CONFLICT (tenant_id, code) DO NOTHING
 ;
 UPDATE family f
@@ -32,6 +33,7 @@ SELECT DISTINCT ON (child_code) :tenant, child_code, child_label, :batch
 FROM staged_line
 WHERE child_code IS NOT NULL
 ORDER BY child_code
+LIMIT :upto
 ON CONFLICT (tenant_id, code) DO NOTHING
 ;
 INSERT INTO family_child (tenant_id, family_id, child_id)
@@ -71,7 +73,7 @@ INSERT INTO invoice (
 SELECT :tenant, coalesce(f.merged_into, f.id), :batch, 'draft', {s.invoice}
 FROM staged_invoice s
 JOIN family f ON f.tenant_id = :tenant AND f.code = s.family_code
-WHERE s.invoice_id IS NULL
+WHERE s.invoice_id IS NULL AND s.rank > :after AND s.rank <= :upto
 ORDER BY s.rank
 ;
 INSERT INTO invoice_line (
