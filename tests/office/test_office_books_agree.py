@@ -143,7 +143,7 @@ class Books:
             self.told[invoice_id] = max(self.town.billing.get(invoice_id).left, 0)
 
     def lists(self):
-        return sorted(one.id for one in self.town.handovers.page("CANTINE")[0])
+        return sorted(one.id for one in self.town.handovers.page("CANTINE").rows)
 
     def list_leaves(self, at):
         self.town.handovers.leave(self.lists()[at % len(self.lists())])
@@ -244,7 +244,7 @@ class Books:
 
     def remittances(self):
         books = self.town.accounts.remittances
-        for one in books.page("CANTINE")[0]:
+        for one in books.page("CANTINE").rows:
             assert books.agrees(one)
             parts = books.parts(one)
             assert sum(part.held + part.returned for part in parts) == one.total

@@ -174,7 +174,7 @@ def test_what_came_back_after_it_left_is_apart_from_the_cheques_that_are_there(t
     assert "moins 5,00" in page.text.replace("\u00a0", " ").replace("\u202f", " ")
     page = till.follow(till.form(page, "montant").submit())
     with portal.town() as town:
-        made = town.accounts.remittances.page("CANTINE")[0][0]
+        made = town.accounts.remittances.page("CANTINE").rows[0]
         slip = town.accounts.papers.slip(made, {})
         assert [row[2:] for row in slip.rows] == [(1, 1200), (1, -500)]
         assert slip.foot[2:] == (2, 700)
@@ -335,9 +335,9 @@ def test_numbers_have_no_gap_and_no_money_leaves_twice(till, portal):
         assert len(rows) > 1
         assert town.accounts.entries.chain_holds(MARCH)
         books = town.accounts.remittances
-        for made in books.page("CANTINE")[0]:
+        for made in books.page("CANTINE").rows:
             assert books.agrees(made)
-        in_force = sum(made.total for made in books.page("CANTINE")[0] if not made.cancelled_at)
+        in_force = sum(made.total for made in books.page("CANTINE").rows if not made.cancelled_at)
         held = sum(one.amount for one in books.in_hand("CANTINE"))
         assert in_force + held == town.accounts.entries.sums(MARCH).net
         assert town.accounts.statements.make("caisse", MARCH).foot[5] == held
