@@ -14,13 +14,23 @@ from core.testing.portal import make_portal, record
 
 
 @pytest.fixture
-def ahead(database, redis, tmp_path, monkeypatch):
+def ahead_by_a_press(database, redis, tmp_path, monkeypatch):
     """A portal that makes papers ahead, on a machine that has nothing else to do."""
     redis.flushall()
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     made = make_portal(database, tmp_path, papers_ahead=True)
     yield made
     made.runtime.close()
+
+
+@pytest.fixture
+def ahead(ahead_by_a_press, monkeypatch):
+    """The same, whose papers this process sets: one that is started for each test takes seconds.
+
+    That a process of its own sets them alike is tried once here, and in `test_presses`.
+    """
+    monkeypatch.setattr(presses.Press, "set", lambda _press, paper: paper.document().content)
+    return ahead_by_a_press
 
 
 def rows(portal):
@@ -40,7 +50,8 @@ def document(portal, invoice_id, **options):
         return town.invoices.document(invoice_id, **options)
 
 
-def test_after_a_publication_a_paper_is_there_before_anybody_asks(ahead, monkeypatch):
+def test_after_a_publication_a_paper_is_there_before_anybody_asks(ahead_by_a_press, monkeypatch):
+    ahead = ahead_by_a_press
     monkeypatch.setattr(papers, "AHEAD_BATCH_SIZE", 2)
     ahead.publish(*(record(f"2026-{number}", family="F001") for number in range(1, 4)))
     ahead.work()
