@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 
-def install(folder: Path, target: Path) -> None:
-    """Install `folder` by pip into `target`: no network, no other package touched."""
+def install(*folders: Path, target: Path) -> None:
+    """Install `folders` by pip into `target`: no network, no other package touched."""
     run(
         [
             sys.executable, "-P", "-m", "pip", "install", "--quiet", "--no-deps",
             "--no-build-isolation", "--no-index", "--disable-pip-version-check",
-            "--target", str(target), str(folder),
+            "--target", str(target), *map(str, folders),
         ],
-        cwd=folder.parent,
+        cwd=folders[0].parent,
     )  # fmt: skip
 
 
@@ -37,10 +37,14 @@ def run(
     return done.stdout
 
 
-def own_tests(folder: Path, target: Path) -> str:
-    """Run the tests of the distribution in `folder`, with its code from `target`."""
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
-    return run(command, cwd=folder, path=target)
+def own_tests(*folders: Path, target: Path) -> str:
+    """Run the tests of the distribution in a folder, or of several, with their code from `target`."""
+    command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider"]
+    if len(folders) == 1:
+        return run([*command, "-q", "tests"], cwd=folders[0], path=target)
+    # Files of the same name, each in a folder of its own.
+    command += ["-v", "--import-mode=importlib", "--rootdir", str(folders[0].parent)]
+    return run([*command, *(str(folder / "tests") for folder in folders)], cwd=folders[0].parent, path=target)
 
 
 def preau(*arguments: str, cwd: Path, path: Path, ends: int = 0, **variables: str) -> str:

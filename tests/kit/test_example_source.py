@@ -24,9 +24,9 @@ def test_the_example_keeps_the_contract_and_serves_a_town(tmp_path):
     folder, target = tmp_path / EXAMPLE.name, tmp_path / "site"
     # A copy: building writes beside the sources.
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis"))
-    install(folder, target)
+    install(folder, target=target)
     shutil.rmtree(folder / "src")  # What is tested is what was installed.
-    said = own_tests(folder, target)
+    said = own_tests(folder, target=target)
     assert " passed" in said
     assert "skipped" not in said
 

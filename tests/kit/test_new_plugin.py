@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sys
+
 import pytest
 from click.testing import CliRunner
-from kit_installing import install, own_tests, preau
+from kit_installing import install, own_tests, preau, run
 
 from core.cli.plugins import create, plugin
 
@@ -22,8 +25,8 @@ def test_a_new_plugin_passes_its_tests_and_serves_a_town(tmp_path, module_databa
     made = CliRunner().invoke(plugin, ["new", "cantine-plus", "--folder", str(tmp_path)])
     assert made.exit_code == 0, made.output
     folder, target = tmp_path / "preau-cantine-plus", tmp_path / "site"
-    install(folder, target)
-    assert "4 passed" in own_tests(folder, target)
+    install(folder, target=target)
+    assert "4 passed" in own_tests(folder, target=target)
 
     town = tmp_path / "tenants" / "valmont"
     town.mkdir(parents=True)
@@ -51,18 +54,39 @@ def health(table: str) -> str:
     return row.strip("│ ").rpartition("│")[2].strip()
 
 
-@pytest.mark.parametrize("kind", ["source", "provider", "channel"])
-def test_each_kind_passes_its_tests_and_the_checklist(tmp_path, kind):
-    arguments = ["new", f"my-{kind}", "--kind", kind, "--folder", str(tmp_path)]
-    made = CliRunner().invoke(plugin, arguments)
-    assert made.exit_code == 0, made.output
-    folder, target = tmp_path / f"preau-my-{kind}", tmp_path / "site"
-    install(folder, target)
-    assert "passed" in own_tests(folder, target)
-    told = preau("plugin", "check", f"my_{kind}", cwd=tmp_path, path=target, ends=int(kind == "source"))
-    # A format has words, and only its author can translate them.
-    wrong = [line for line in told.splitlines() if line.startswith("✗")]
-    assert wrong == (["✗ its words have an English catalogue"] if kind == "source" else [])
+KINDS = ("source", "provider", "channel")
+
+
+def test_each_kind_passes_its_tests_and_the_checklist(tmp_path):
+    """All kinds in one go: pip, servers and migrations cost more than what is tried of each."""
+    target = tmp_path / "site"
+    folders = [tmp_path / f"preau-my-{kind}" for kind in KINDS]
+    for kind in KINDS:
+        arguments = ["new", f"my-{kind}", "--kind", kind, "--folder", str(tmp_path)]
+        made = CliRunner().invoke(plugin, arguments)
+        assert made.exit_code == 0, made.output
+    install(*folders, target=target)
+    said = own_tests(*folders, target=target)
+    assert "passed" in said
+    for folder in folders:
+        assert f"{folder.name}/tests/test_plugin.py" in said, f"the tests of {folder.name} did not run"
+    told = json.loads(run([sys.executable, "-P", "-c", CHECK, *KINDS], cwd=tmp_path, path=target))
+    for kind in KINDS:
+        # A format has words, and only its author can translate them.
+        lacking = ["✗ its words have an English catalogue"] if kind == "source" else []
+        code, output = told[kind]
+        assert [line for line in output.splitlines() if line.startswith("✗")] == lacking
+        assert code == len(lacking), output
+
+
+CHECK = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+from click.testing import CliRunner
+from core.cli.main import preau
+told = {kind: CliRunner().invoke(preau, ["plugin", "check", f"my_{kind}"]) for kind in sys.argv[1:]}
+print(json.dumps({kind: (result.exit_code, result.output) for kind, result in told.items()}))
+"""
 
 
 @pytest.mark.parametrize("name", ["Cantine", "9lives", "a b", "../x", "class", "payfip", ""])
