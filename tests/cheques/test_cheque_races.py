@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,9 @@ from plugins.cheque_import.intake import Intake
 from plugins.cheque_import.matching import Matching
 from plugins.cheque_import.records import ChequeRecord, Hasher
 
-FEW, THOUSANDS = 60, 2000
+FEW = 60
+MANY = 20 * int(os.environ.get("PREAU_SCHEDULES", "10"))
+"""Meetings of two agents, each as close as any other; `make test-long` has two thousand."""
 TOML = """
 [plugins.cheque_import]
 account_key = "0123456789abcdef0123"
@@ -127,12 +130,7 @@ def paid_once(portal, count):
 
 
 def test_two_agents_at_once_pay_an_invoice_once(portal):
-    two_agents(portal, FEW)
-
-
-@pytest.mark.faults
-def test_two_agents_at_once_pay_an_invoice_once_thousands_of_times(portal):
-    two_agents(portal, THOUSANDS)
+    two_agents(portal, MANY)
 
 
 def test_two_matches_at_once_pay_an_invoice_once(portal):
