@@ -48,7 +48,9 @@ test:  ## Check everything: linters, types, layers, all tests
 	@$(MAKE) --no-print-directory --jobs=2 dev chromium servers telegram
 	$(BIN)/ruff check .
 	@# Types and layers are checked beside the tests, which wait often; they speak up if they must.
+	@# In a fresh clone the tests' modules are compiled once before: four workers would each do it at once.
 	@{ $(BIN)/mypy && $(BIN)/lint-imports; } >$(VENV)/lint.log 2>&1 & lint=$$!; \
+	ls tests/__pycache__/*pytest* >/dev/null 2>&1 || $(BIN)/pytest --collect-only -qqq >/dev/null; \
 	echo "$(PYTEST) $(ARGS)"; $(PYTEST) $(ARGS); tests=$$?; \
 	wait $$lint || { cat $(VENV)/lint.log >&2; exit 1; }; exit $$tests
 
