@@ -590,6 +590,8 @@ class UnitOfWork:
             self.clock,
             debits=self.debits,
             ledger=self.ledger,
+            journal=self.journal,
+            outbox=self.outbox,
             audit=self.audit,
         )
 

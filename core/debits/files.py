@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
 from sqlalchemy import and_, exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from core.api.context import Clock
+from core.api.errors import UserError
 from core.api.invoices import InvoiceKind
 from core.api.payments import Means
-from core.debits.models import DebitRejection
+from core.debits.models import DebitJob, DebitRejection
 from core.debits.service import MAX_AT_ONCE, Debits, is_debit_of
 from core.domain.bank_accounts import without_accounts
 from core.domain.debit_decisions import (
@@ -38,11 +39,19 @@ from core.domain.figures import Sum
 from core.families.models import Family
 from core.invoices.models import Invoice
 from core.invoices.service import debit_day, is_shown
+from core.journal.service import Journal
 from core.payments.ledger import Ledger, balance_due
 from core.payments.models import Allocation, Payment, PaymentItem, is_held, items_with_payments
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS, today
+from core.platform.errors import NotFoundError
+from core.platform.i18n import gettext as _
+from core.platform.outbox.service import Outbox
 
+APPLY: Final = "debits.apply"
+"""Topic of a part of a large file that is to be done."""
+SHOWN_JOBS: Final = 5
+LOCK_ATTEMPTS: Final = 10
 SINCE: Final = timedelta(days=400)
 """Time for which an invoice may be debited under another spelling of its number."""
 SHORTEST_INSIDE: Final = 5
@@ -130,6 +139,8 @@ class DebitFiles:
         *,
         debits: Debits,
         ledger: Ledger,
+        journal: Journal,
+        outbox: Outbox,
         audit: Audit,
     ) -> None:
         self._session = session
@@ -137,6 +148,8 @@ class DebitFiles:
         self._clock = clock
         self._debits = debits
         self._ledger = ledger
+        self._journal = journal
+        self._outbox = outbox
         self._audit = audit
 
     # --- Reading -----------------------------------------------------------------------------
@@ -194,51 +207,123 @@ class DebitFiles:
 
     # --- Doing -------------------------------------------------------------------------------
 
-    def apply(self, regie: str, kind: str, accepted: Sequence[Accepted]) -> Applied:
-        """Do what was accepted, each line by what stands now: what no longer fits is left out.
-
-        A large file is done part by part, with a commit after each: the régie's journal is locked
-        meanwhile, and a counter that waits for it waits for one part only.
+    def accept(
+        self, regie: str, kind: str, accepted: Sequence[Accepted]
+    ) -> Applied | DebitJob:
+        """Do what was accepted; a large file is done by a worker, and its job says how far it is.
 
         Raises:
             UserError: the trésorerie collects this régie.
         """
         self._debits.check(regie)
-        lines = sorted(accepted, key=lambda line: (line.day, line.told is Told.REJECTED))
-        done = [
-            self._part(regie, kind, lines[start : start + MAX_AT_ONCE])
-            for start in range(0, len(lines), MAX_AT_ONCE)
-        ]
-        return Applied(
-            _sum(part.settled for part in done),
-            _sum(part.rejected for part in done),
-            sum(part.left_out for part in done),
+        lines = _in_order(accepted)
+        if len(lines) <= MAX_AT_ONCE:
+            return self.apply(regie, kind, lines)
+        job = DebitJob(
+            tenant_id=self._tenant,
+            regie=regie,
+            kind=kind,
+            actor=self._audit.actor,
+            created_at=self._clock.now(),
+            lines={"lines": [_kept(line) for line in lines]},
+            total=len(lines),
         )
+        self._session.add(job)
+        self._session.flush()
+        self._ask(job, 0)
+        return job
 
-    def _part(self, regie: str, kind: str, accepted: Sequence[Accepted]) -> Applied:
-        """Do some lines, in their order, and commit."""
-        ids = list({one.invoice_id for one in accepted})
-        payment_ids = [
-            known.payment_id
-            for known in self._standings(ids).values()
-            if known.payment_id is not None
-        ]
-        invoices = self._debits.lock(ids, payment_ids)
+    def go_on(self, job_id: int, start: int) -> None:
+        """Do the part of a job that begins at a line, and ask for the next one: once each.
+
+        All of it is one transaction, with the end of the row of the outbox that asked for it: a
+        worker that is killed leaves nothing of its part, and another one does it.
+        """
+        job = self._session.scalar(
+            select(DebitJob)
+            .where(
+                DebitJob.tenant_id == self._tenant,
+                DebitJob.id == job_id,
+                DebitJob.done == start,
+                DebitJob.ended_at.is_(None),
+            )
+            .with_for_update()
+        )
+        if job is None:  # Another worker did this part.
+            return
+        part = job.lines["lines"][start : start + MAX_AT_ONCE]
+        try:
+            done = self.apply(job.regie, job.kind, [_accepted(line) for line in part])
+        except UserError as error:
+            job.refusal, job.ended_at, job.lines = error.message, self._clock.now(), {}
+            return
+        job.done += len(part)
+        job.settled += done.settled.count
+        job.settled_cents += done.settled.cents
+        job.rejected += done.rejected.count
+        job.rejected_cents += done.rejected.cents
+        job.left_out += done.left_out
+        if job.done < job.total:
+            self._ask(job, job.done)
+        else:
+            job.ended_at, job.lines = self._clock.now(), {}
+
+    def job(self, job_id: int) -> DebitJob:
+        """One job. Raises `NotFoundError` when there is none."""
+        found = self._session.scalar(
+            select(DebitJob)
+            .where(DebitJob.tenant_id == self._tenant, DebitJob.id == job_id)
+            .options(defer(DebitJob.lines))
+        )
+        if found is None:
+            raise NotFoundError
+        return found
+
+    def jobs(self) -> Sequence[DebitJob]:
+        """The latest large files, the newest first."""
+        return self._session.scalars(
+            select(DebitJob)
+            .where(DebitJob.tenant_id == self._tenant)
+            .options(defer(DebitJob.lines))
+            .order_by(DebitJob.id.desc())
+            .limit(SHOWN_JOBS)
+        ).all()
+
+    def _ask(self, job: DebitJob, start: int) -> None:
+        payload = {"job_id": job.id, "start": start, "actor": job.actor, "regie": job.regie}
+        self._outbox.add(APPLY, payload, key=f"{job.id}/{start}")
+
+    def apply(self, regie: str, kind: str, accepted: Sequence[Accepted]) -> Applied:
+        """Do some lines, in the order of their days; what no longer fits is left out.
+
+        All that they change is locked first, as docs/locks.md has it.
+
+        Raises:
+            UserError: the trésorerie collects this régie.
+        """
+        self._debits.check(regie)
+        lines = _in_order(accepted)
+        invoices = self._lock({one.invoice_id for one in lines})
+        self._journal.open(regie)
         names = self._debits.names({invoice.family_id for invoice in invoices.values()})
         settled: list[int] = []
         rejected: list[int] = []
-        for one in accepted:
+        for one in lines:
             invoice = invoices.get(one.invoice_id)
             if invoice is None or invoice.regie != regie:
                 continue
             self._session.refresh(invoice)
-            cents = self._do(invoice, one, names[invoice.family_id])
+            try:
+                with self._session.begin_nested():
+                    cents = self._do(invoice, one, names[invoice.family_id])
+            except UserError:  # A line that cannot be done keeps no other one off.
+                continue
             if cents is not None:
                 (settled if one.told is Told.SETTLED else rejected).append(cents)
         done = Applied(
             Sum(len(settled), sum(settled)),
             Sum(len(rejected), sum(rejected)),
-            len(accepted) - len(settled) - len(rejected),
+            len(lines) - len(settled) - len(rejected),
         )
         if settled or rejected:
             self._audit.write(
@@ -250,8 +335,27 @@ class DebitFiles:
                 rejected=done.rejected.count,
                 rejected_amount=done.rejected.cents,
             )
-        self._session.commit()
         return done
+
+    def _lock(self, invoice_ids: Collection[int]) -> dict[int, Invoice]:
+        """Lock invoices, then the debits that are noted of them, then what those left over.
+
+        Another file may note a debit between the look and the lock. Its payment may have paid more
+        invoices, which come before those that are locked: all are let go and locked anew.
+        """
+        for _attempt in range(LOCK_ATTEMPTS):
+            seen = self._noted_ids(invoice_ids)
+            nested = self._session.begin_nested()
+            invoices = self._debits.lock(list(invoice_ids), seen)
+            if set(self._noted_ids(invoice_ids)) <= set(seen):
+                nested.commit()
+                self._ledger.lock_payments(seen)
+                return invoices
+            nested.rollback()  # Nothing is written yet: it lets go of the locks alone.
+        raise UserError(_("Ces factures changent en ce moment : réessayez dans un instant."))
+
+    def _noted_ids(self, invoice_ids: Collection[int]) -> list[int]:
+        return [row.id for row in self._noted(list(invoice_ids)).values()]
 
     def _do(self, invoice: Invoice, one: Accepted, payer: str) -> int | None:
         """Do one line; the cents of it, or None if it does not fit what stands now."""
@@ -390,9 +494,23 @@ class DebitFiles:
         ).all()
 
 
-def _sum(parts: Iterable[Sum]) -> Sum:
-    found = list(parts)
-    return Sum(sum(part.count for part in found), sum(part.cents for part in found))
+def _in_order(accepted: Iterable[Accepted]) -> list[Accepted]:
+    """Lines as it happened: a debit is taken, then comes back."""
+    return sorted(accepted, key=lambda line: (line.day, line.told is Told.REJECTED))
+
+
+def _kept(line: Accepted) -> list[object]:
+    return [
+        line.invoice_id, line.told.value, line.cents, line.day.isoformat(), line.code,
+        line.finding.value,
+    ]  # fmt: skip
+
+
+def _accepted(kept: Sequence[Any]) -> Accepted:
+    invoice_id, told, cents, day, code, finding = kept
+    return Accepted(
+        invoice_id, Told(told), cents, date.fromisoformat(day), code, Finding(finding)
+    )
 
 
 def _is_clear(finding: Finding, cents: int | None, left: int, *, is_sure: bool) -> bool:

@@ -10,7 +10,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
-from core.platform.db.types import Cents, Moment, MomentOrNone, Reference, ReferenceOrNone
+from core.platform.db.types import (
+    Cents,
+    Json,
+    Moment,
+    MomentOrNone,
+    Reference,
+    ReferenceOrNone,
+)
 
 
 class DebitRejection(TenantScoped, Base):
@@ -37,6 +44,35 @@ class DebitRejection(TenantScoped, Base):
     amount: Mapped[Cents]
     created_at: Mapped[Moment]
     actor: Mapped[str]
+
+
+class DebitJob(TenantScoped, Base):
+    """A large file of debits that an agent accepted: a worker does it, part by part.
+
+    `lines` are what is to be done, nothing of an account among them; they are forgotten at the end.
+    """
+
+    __tablename__ = "debit_job"
+    __table_args__ = (
+        CheckConstraint("done <= total", name="done"),
+    )
+
+    regie: Mapped[str]
+    kind: Mapped[str] = mapped_column(comment="format of the file")
+    actor: Mapped[str]
+    created_at: Mapped[Moment]
+    lines: Mapped[Json]
+    total: Mapped[int] = mapped_column(comment="number of lines")
+    done: Mapped[int] = mapped_column(default=0, server_default="0", comment="lines looked at")
+    settled: Mapped[int] = mapped_column(default=0, server_default="0")
+    settled_cents: Mapped[Cents] = mapped_column(default=0, server_default="0")
+    rejected: Mapped[int] = mapped_column(default=0, server_default="0")
+    rejected_cents: Mapped[Cents] = mapped_column(default=0, server_default="0")
+    left_out: Mapped[int] = mapped_column(default=0, server_default="0")
+    refusal: Mapped[str] = mapped_column(
+        default="", server_default="", comment="why the rest was not done"
+    )
+    ended_at: Mapped[MomentOrNone]
 
 
 class DebitOffer(TenantScoped, Base):

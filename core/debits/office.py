@@ -95,6 +95,7 @@ def _page(request: Request, error: str = "") -> dict[str, Any]:
         return context | {
             "total": Total(len(runs), sums, is_whole=True),
             **listing.for_page(request, Page(runs, None), "office_debits_file"),
+            "jobs": request.ctx.debit_files.jobs(),
             "requests": request.ctx.debit_requests.count(),
             "collects": any(info.collects for info in request.ctx.town.regies),
         }

@@ -12,6 +12,7 @@ from pyramid.view import view_config
 
 from core.api.errors import UserError
 from core.debits.files import Accepted, Planned
+from core.debits.models import DebitJob
 from core.debits.reasons import reason_words
 from core.domain.bank import Column
 from core.domain.bank_accounts import may_be_account
@@ -33,7 +34,7 @@ from core.platform.web.columns import chosen_columns, sent_columns, shown_column
 from core.platform.web.forms import day as typed_day
 from core.platform.web.forms import number
 
-TEMPLATE = "office/debit_file.jinja2"
+TEMPLATE, JOB = "office/debit_file.jinja2", "office/debit_job.jinja2"
 MAX_UPLOAD_BYTES: Final = 10 * 1024 * 1024
 MAX_LINES: Final = 3000
 """Debits of a file; those of a town of a hundred thousand."""
@@ -106,20 +107,13 @@ def _apply(request: Request) -> Response:
         raise UserError(_("Seul le régisseur constate un rejet."))
     kind = request.POST.get("kind", "")[:LONGEST_KIND]
     kind = kind if kind.replace(".", "").isalnum() else ""
-    done = request.ctx.debit_files.apply(regie, kind, accepted)
+    done = request.ctx.debit_files.accept(regie, kind, accepted)
+    if isinstance(done, DebitJob):
+        return HTTPSeeOther(location=request.route_path("office_debit_job", id=done.id))
     for message in _done(done.settled, done.rejected):
         request.session.flash(message, "success")
     if done.left_out:
-        request.session.flash(
-            ngettext(
-                "%(num)s ligne était déjà faite, ou ne convient plus : rien n’en a été changé.",
-                "%(num)s lignes étaient déjà faites, ou ne conviennent plus : rien n’en a été "
-                "changé.",
-                done.left_out,
-            )
-            % {"num": done.left_out},
-            "warning",
-        )
+        request.session.flash(_left_out(done.left_out), "warning")
     return HTTPSeeOther(location=request.route_path("office_debits"))
 
 
@@ -144,6 +138,34 @@ def _done(settled: Sum, rejected: Sum) -> list[str]:
             % {"num": rejected.count, "amount": money(rejected.cents)}
         )
     return messages
+
+
+def _left_out(count: int) -> str:
+    return ngettext(
+        "%(num)s ligne était déjà faite, ou ne convient plus : rien n’en a été changé.",
+        "%(num)s lignes étaient déjà faites, ou ne conviennent plus : rien n’en a été changé.",
+        count,
+    ) % {"num": count}
+
+
+@view_config(route_name="office_debit_job", renderer=JOB, permission="office")
+def job(request: Request) -> dict[str, Any]:
+    """A large file: how far it is, then what came of it."""
+    found = request.ctx.debit_files.job(int(request.matchdict["id"]))
+    return {
+        "job": found,
+        "messages": _done(
+            Sum(found.settled, found.settled_cents), Sum(found.rejected, found.rejected_cents)
+        ),
+        "left_out": _left_out(found.left_out) if found.left_out else "",
+    }
+
+
+@view_config(route_name="office_debit_job_state", renderer="json", permission="office")
+def job_state(request: Request) -> dict[str, Any]:
+    """For the page that waits."""
+    found = request.ctx.debit_files.job(int(request.matchdict["id"]))
+    return {"done": found.done, "total": found.total, "final": found.ended_at is not None}
 
 
 def line_value(planned: Planned) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
@@ -458,6 +458,17 @@ class Ledger:
             # Rows that point to it may still come: they are written before and beside this.
             .with_for_update(key_share=True)
         )
+
+    def lock_payments(self, payment_ids: Collection[int]) -> None:
+        """Lock several payments, then their credits; the caller has locked their invoices."""
+        for row in (Payment, Credit):
+            key = row.id if row is Payment else Credit.payment_id
+            self._session.execute(
+                select(row.id)
+                .where(row.tenant_id == self._tenant, key.in_(list(payment_ids)))
+                .order_by(row.id)
+                .with_for_update(key_share=row is Payment)
+            )
 
     def due(self, payment_id: int) -> int:
         """Cents of the payment that its invoices may still take; the invoices stay locked."""

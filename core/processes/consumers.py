@@ -25,6 +25,7 @@ from core.api.payments import (
 )
 from core.api.work import Consumer, Effect, Periodic
 from core.broadcasts import service as broadcasts
+from core.debits import files as debits
 from core.domain.polling import poll_interval, retry_interval, spread, still_watched
 from core.domain.reminders import is_hour_to_write
 from core.domain.sessions import ABSOLUTE_END
@@ -141,6 +142,13 @@ def _import_upload(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     upload_id = int(payload["upload_id"])
     uow.limit(uow.uploads.get(upload_id).regies)
     uow.uploads.import_(upload_id)
+
+
+def _apply_debits(uow: UnitOfWork, payload: dict[str, Any]) -> None:
+    """Do a part of a large file of debits, as the agent who accepted it."""
+    uow.audit.actor = payload["actor"]
+    uow.limit([payload["regie"]])
+    uow.debit_files.go_on(int(payload["job_id"]), int(payload["start"]))
 
 
 def _event(uow: UnitOfWork, payload: dict[str, Any]) -> None:
@@ -344,6 +352,7 @@ OWN = (
     _own(imports.PUBLISH, _publish, lease=timedelta(minutes=10)),
     _own(uploads.CHECK, _check_upload, lease=timedelta(minutes=30), attempts=3),
     _own(uploads.IMPORT, _import_upload, lease=timedelta(minutes=30), attempts=3),
+    _own(debits.APPLY, _apply_debits, lease=timedelta(minutes=10)),
     _own(events.TOPIC, _event, lease=timedelta(seconds=EVENT_SECONDS)),
     _own(events.NOTIFY, _notify),
     # As long as each of a mailing's mails may take.

@@ -101,6 +101,8 @@ OFFICE = {
     "office_debits": "/regie/prelevements",
     "office_debits_file": "/regie/prelevements.{format:csv|xlsx}",
     "office_debit_file": "/regie/prelevements/fichier",
+    "office_debit_job": r"/regie/prelevements/fichiers/{id:[0-9]{1,18}}",
+    "office_debit_job_state": r"/regie/prelevements/fichiers/{id:[0-9]{1,18}}/etat",
     "office_debit_requests": "/regie/prelevements/demandes",
     "office_debit_offer": "/regie/prelevements/formulaire",
     "office_debit_form": "/regie/prelevements/formulaire.pdf",

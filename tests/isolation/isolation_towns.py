@@ -20,8 +20,13 @@ import core.rooms  # noqa: F401 - completes the metadata
 from core.api.invoices import Attachment
 from core.api.payments import Means
 from core.broadcasts.service import Draft
+from core.debits.files import Accepted
+from core.debits.service import MAX_AT_ONCE
+from core.domain.debit_decisions import Finding
+from core.domain.debit_files.report import Told
 from core.domain.roles import Role
 from core.messages.alerts import CONFIRM, UNSUBSCRIBE
+from core.platform.clock import today
 from core.platform.db.base import Base
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import load
@@ -148,6 +153,13 @@ def offer_debits(town) -> None:
     )  # fmt: skip
 
 
+def job_of_debits(town, invoice_id: int) -> int:
+    """A large file of debits, of which nothing fits; its id."""
+    day = today(town.clock.now())
+    line = Accepted(invoice_id, Told.SETTLED, 1, day, "", Finding.SETTLE_ANEW)
+    return town.debit_files.accept("CANTINE", "csv", [line] * (MAX_AT_ONCE + 1)).id
+
+
 def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR0915 - a long life
     """Let one family do all that a family can do, and tell what names its things."""
     found = Identifiers(slug, family)
@@ -181,6 +193,7 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
         offer_debits(town)
         town.debit_requests.ask(family_id, "CANTINE")
         found.ids["debit_request"] = town.debit_requests.last(family_id)["CANTINE"].id
+        found.ids["debit_job"] = job_of_debits(town, invoices[0])
     found.ids |= {
         "family": family_id,
         "invoice": invoices[1],

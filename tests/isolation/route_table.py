@@ -212,6 +212,8 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ],
     ("office_debit_file", "GET"): page(OFFICE),
     ("office_debit_file", "POST"): page(OFFICE, 422),
+    ("office_debit_job", "GET"): one(OFFICE, "debit_job"),
+    ("office_debit_job_state", "GET"): one(OFFICE, "debit_job"),
     ("office_debit_requests", "GET"): page(OFFICE),
     ("office_debit_requests", "POST"): [
         Line(OFFICE, 303, (404, 422), form={"id": Id("debit_request"), "action": "accept"}),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from office_waiting import until_somebody_waits
 from sqlalchemy import text
 from webtest import Upload
 
@@ -21,7 +22,7 @@ from debit_messages import IBAN, camt, detail, entry, pain002, returned, status
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.books.period import Period
-from core.debits.files import Accepted
+from core.debits.files import Accepted, DebitFiles
 from core.debits.models import DebitRejection
 from core.domain.debit_decisions import Finding
 from core.domain.debit_files.reading import read_debits
@@ -133,14 +134,135 @@ def test_the_same_file_again_changes_nothing(work, portal, debited):
     assert len(journal(portal)) == 2
 
 
-def test_a_large_file_is_done_part_by_part(work, portal, debited, monkeypatch):
+def large(work, portal, monkeypatch):
+    """A file of three lines, where one is as much as a part may have; the page after it was accepted."""
     monkeypatch.setattr("core.debits.files.MAX_AT_ONCE", 1)
     page = read(work, camt(entry(detail("D-20", cents=2000), detail("D-21", cents=3000)),
                            returned("D-21", cents=3000, day="2026-03-10")))  # fmt: skip
-    after = accept(work, page)
+    return accept(work, page)
+
+
+def test_a_large_file_is_done_by_a_worker_part_by_part(work, portal, debited, monkeypatch):
+    page = large(work, portal, monkeypatch)
+    path = page.request.path.removeprefix("/valmont")
+    assert "0 sur 3" in page.text
+    assert journal(portal) == []
+    assert work.get(f"{path}/etat").json == {"done": 0, "total": 3, "final": False}
+    assert "en cours" in work.get("/regie/prelevements")
+    portal.work(rounds=1)
+    assert len(journal(portal)) == 1
+    assert "1 sur 3" in work.get(path).text
+    portal.work()
+    after = work.get(path)
     assert "2 prélèvements constatés, pour 50,00" in after.text
     assert "1 rejet constaté, pour 30,00" in after.text
+    assert work.get(f"{path}/etat").json["final"]
+    assert "terminé" in work.get("/regie/prelevements")
     assert sorted(cents for _kind, cents in journal(portal)) == [-3000, 2000, 3000]
+    with portal.town() as town:
+        (job,) = town.debit_files.jobs()
+        assert (job.lines, job.settled_cents, job.left_out) == ({}, 5000, 0)
+        assert {entry.actor for entry in town.accounts.entries.read(Period("CANTINE", DAY.replace(day=1)))} == {job.actor}
+        assert job.actor.startswith("agent:")
+
+
+def test_a_worker_that_is_killed_leaves_its_part_to_another_and_nothing_is_done_twice(work, portal, debited, monkeypatch):
+    large(work, portal, monkeypatch)
+    with portal.town() as town:
+        job = town.debit_files.jobs()[0].id
+    with suppress(RuntimeError), portal.town() as town:
+        town.debit_files.go_on(job, 0)
+        raise RuntimeError("killed before its commit")
+    assert journal(portal) == []
+    portal.work(rounds=1)
+    with portal.town() as town:  # One that was thought dead wakes up.
+        town.debit_files.go_on(job, 0)
+        assert town.debit_files.job(job).done == 1
+    barrier = threading.Barrier(4)
+
+    def worker(_at):
+        barrier.wait(20)
+        with portal.town() as town:
+            town.debit_files.go_on(job, 1)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(worker, range(4), timeout=60))
+    portal.work()
+    with portal.town() as town:
+        done = town.debit_files.job(job)
+        assert (done.done, done.settled, done.settled_cents, done.rejected, done.left_out) == (3, 2, 5000, 1, 0)
+    assert sorted(cents for _kind, cents in journal(portal)) == [-3000, 2000, 3000]
+
+
+def test_a_job_that_cannot_go_on_says_why(work, portal, debited, monkeypatch):
+    path = large(work, portal, monkeypatch).request.path.removeprefix("/valmont")
+    portal.work(rounds=1)
+
+    def refuse(_self, _regie):
+        raise UserError("La trésorerie encaisse cette régie.")
+
+    monkeypatch.setattr("core.debits.service.Debits.check", refuse)
+    portal.work()
+    page = work.get(path)
+    assert "La trésorerie encaisse cette régie." in page
+    assert "Le reste du fichier n’est pas fait" in page
+    assert "1 prélèvement constaté" in page
+    assert len(journal(portal)) == 1
+
+
+def test_a_file_waits_for_a_refund_and_neither_waits_for_ever(work, portal, debited):
+    """A file that takes a debit back, while what that debit left over is given back: in one order of locks."""
+    accept(work, read(work, camt(entry(detail("D-20", cents=2000)))))
+    with portal.town() as town:
+        ids = {number: town.invoices.by_number(number)[0].id for number in ("D-20", "D-21")}
+        payment = town.payment_list.of_invoice(ids["D-20"])[0].Payment.id
+        # Something of it is the family's: an invoice that gives back after a credit note.
+        family = town.invoices.by_number("D-20")[0].family_id
+        town.session.execute(
+            text("INSERT INTO credit (tenant_id, payment_id, family_id, regie, amount, created_at)"
+                 " VALUES ('valmont', :payment, :family, 'CANTINE', 100, now())"),
+            {"payment": payment, "family": family},
+        )  # fmt: skip
+    lines = [
+        Accepted(ids["D-21"], Told.SETTLED, 3000, DAY, "", Finding.SETTLE),
+        Accepted(ids["D-20"], Told.REJECTED, 2000, DAY, "AM04", Finding.REVERSE),
+    ]
+
+    def file():
+        with portal.town() as town:
+            return town.debit_files.apply("CANTINE", "camt.054", lines)
+
+    with ThreadPoolExecutor(1) as pool:
+        with portal.town() as town:
+            credit = town.session.scalar(text("SELECT id FROM credit FOR UPDATE"))
+            waiting = pool.submit(file)
+            until_somebody_waits(town)
+            town.credits.refund(credit, 50, means=Means.CASH, note="x", key="refund")  # Opens the journal.
+        done = waiting.result(timeout=30)
+    assert (done.settled, done.rejected, done.left_out) == (Sum(1, 3000), Sum(1, 2000), 0)
+
+
+def test_a_debit_noted_between_the_look_and_the_lock_is_locked_with_all_that_it_paid(work, portal, debited, monkeypatch):
+    with portal.town() as town:
+        ids = {number: town.invoices.by_number(number)[0].id for number in ("D-20", "D-21")}
+    looks = []
+    noted = DebitFiles._noted_ids
+
+    def look(self, invoice_ids):
+        looks.append(noted(self, invoice_ids))
+        if len(looks) == 1:  # Another file, meanwhile.
+            with portal.town() as other:
+                other.debits.settle("CANTINE", [ids["D-20"]], debited_on=DAY)
+        return looks[-1]
+
+    monkeypatch.setattr(DebitFiles, "_noted_ids", look)
+    with portal.town() as town:
+        done = town.debit_files.apply(
+            "CANTINE", "pain.002", [Accepted(ids["D-20"], Told.REJECTED, 2000, DAY, "AM04", Finding.REFUSE)]
+        )
+    assert [len(found) for found in looks] == [0, 1, 1, 1]
+    assert done.rejected == Sum(1, 2000)
+    assert sorted(cents for _kind, cents in journal(portal)) == [-2000, 2000]
 
 
 def test_a_rejection_comes_before_its_debit_is_noted(work, portal, debited):

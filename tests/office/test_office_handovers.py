@@ -7,6 +7,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from office_waiting import until_somebody_waits
 from sqlalchemy import text
 
 from core.api.errors import UserError
@@ -280,13 +281,3 @@ def test_what_is_taken_back_while_a_list_is_made_is_on_it_or_payable_and_never_b
     with portal.town() as town:
         listed = town.session.scalar(text("SELECT count(*) FROM handover_line WHERE taken_back_at IS NULL"))
     assert bool(listed) == handed_over(portal, "9") == (not listed_first)
-
-
-def until_somebody_waits(town):
-    """Return once another transaction waits for a lock, at most 10 seconds long."""
-    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    for _at in range(1000):
-        if town.session.scalar(waits):
-            return
-        town.session.execute(text("SELECT pg_sleep(0.01)"))
-    raise AssertionError("nobody waits")
