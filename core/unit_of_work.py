@@ -54,6 +54,7 @@ from core.invoices.handovers import Handovers
 from core.invoices.lists import InvoiceList, owed_by_family
 from core.invoices.papers import InvoicePapers, PapersAhead
 from core.invoices.service import Invoices
+from core.invoices.sheets import InvoiceSheets
 from core.invoices.sweeping import sweep
 from core.journal.service import Journal
 from core.messages.alerts import Alerts
@@ -70,6 +71,7 @@ from core.payments.attempts import Attempts
 from core.payments.counter import Desk
 from core.payments.ledger import Ledger
 from core.payments.lists import PaymentList
+from core.payments.receipts import Receipts
 from core.payments.service import Payments
 from core.payments.titles import Titles
 from core.personal_data.merging import Merging
@@ -78,7 +80,6 @@ from core.platform.audit.service import Audit
 from core.platform.audit.trail import Trail
 from core.platform.db import limits
 from core.platform.db.session import guest_session, held, mark_foreign, restore
-from core.platform.documents.kept import Documents
 from core.platform.documents.objects import ObjectStore, StoreAwayError
 from core.platform.i18n import gettext as _
 from core.platform.interruption import errors_only
@@ -402,11 +403,6 @@ class UnitOfWork:
         return Families(self.session, self.config.slug, self._secret_key)
 
     @cached_property
-    def documents(self) -> Documents:
-        """Papers."""
-        return Documents(self.session, self.config, self.bills.url, self.document_files)
-
-    @cached_property
     def document_files(self) -> DocumentFiles:
         """Finished files, wherever they are kept."""
         return DocumentFiles(self.session, self.config.slug, self._shared.objects)
@@ -434,12 +430,19 @@ class UnitOfWork:
     @cached_property
     def certificates(self) -> Certificates:
         """Yearly tax certificates."""
-        return Certificates(self.session, self.config, self.clock, self.documents)
+        return Certificates(self.session, self.config, self.clock)
 
     @cached_property
     def invoices(self) -> Invoices:
         """Published invoices."""
-        return Invoices(self.session, self.config.slug, self.clock, self.documents, self.base_url)
+        return Invoices(
+            self.session,
+            self.config.slug,
+            self.clock,
+            files=self.document_files,
+            sheets=InvoiceSheets(self.session, self.config, self.bills),
+            base_url=self.base_url,
+        )
 
     @cached_property
     def papers_ahead(self) -> PapersAhead | None:
@@ -536,6 +539,11 @@ class UnitOfWork:
         )
 
     @cached_property
+    def receipts(self) -> Receipts:
+        """Receipts of payments."""
+        return Receipts(self.session, self.config, self.document_files)
+
+    @cached_property
     def payments(self) -> Payments:
         """Payments that are settled."""
         return Payments(
@@ -544,7 +552,7 @@ class UnitOfWork:
             self.clock,
             ledger=self.ledger,
             attempts=self.attempts,
-            documents=self.documents,
+            receipts=self.receipts,
             audit=self.audit,
             base_url=self.base_url,
         )
@@ -602,7 +610,6 @@ class UnitOfWork:
             self.session,
             self.config,
             self.clock,
-            documents=self.documents,
             files=self.document_files,
             events=self.events,
             audit=self.audit,
@@ -903,15 +910,15 @@ class UnitOfWork:
         """Families' files in the hands of agents."""
         return Files(
             self.session,
-            self.config.slug,
+            self.config,
             self.clock,
             secret_key=self._secret_key,
             base_url=self.base_url,
             families=self.families,
-            documents=self.documents,
             audit=self.audit,
             # Asked for late: most files are opened without it.
             cut=lambda family_id: self.access.cut(family_id),  # noqa: PLW0108
+            is_billed=lambda *child: self.invoices.names_child(*child),  # noqa: PLW0108
         )
 
     @cached_property

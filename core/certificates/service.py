@@ -8,13 +8,14 @@ from sqlalchemy.orm import Session
 from core.api.context import CertificateYear, Clock
 from core.api.messages import Document
 from core.domain.tax import CareRow, TaxInvoice, TaxLine, TaxShare, care_paid
+from core.families.addressees import addressee
 from core.families.models import Child, Family
 from core.invoices.credit_notes import notes_on, tax_line
 from core.invoices.models import Invoice, InvoiceLine
 from core.invoices.service import released
 from core.payments.models import Allocation, Payment
 from core.platform.clock import today
-from core.platform.documents.kept import Documents
+from core.platform.documents.letterhead import letterhead
 from core.platform.documents.render import render_certificate
 from core.platform.documents.sheets import CertificateRow, CertificateSheet, CertifiedPayer
 from core.platform.i18n import gettext as _
@@ -24,14 +25,11 @@ from core.platform.tenancy.config import TenantConfig
 class Certificates:
     """The tax certificates of one town's families."""
 
-    def __init__(
-        self, session: Session, town: TenantConfig, clock: Clock, documents: Documents
-    ) -> None:
+    def __init__(self, session: Session, town: TenantConfig, clock: Clock) -> None:
         self._session = session
         self._town = town
         self._tenant = town.slug
         self._clock = clock
-        self._documents = documents
 
     def years(self, family_id: int) -> list[CertificateYear]:
         """The years that have a certificate, newest first."""
@@ -71,7 +69,7 @@ class Certificates:
         issued_on = today(self._clock.now())
         return render_certificate(
             CertificateSheet(
-                town=self._documents.letterhead(),
+                town=letterhead(self._town),
                 language=family.language,
                 year=year,
                 issued_on=issued_on,
@@ -79,7 +77,7 @@ class Certificates:
                 final=year < issued_on.year,
                 payers=tuple(
                     CertifiedPayer(
-                        self._documents.addressee(family_id, payer),
+                        addressee(self._session, self._tenant, family_id, payer),
                         tuple(
                             CertificateRow(
                                 children.get(row.child or 0) or _("Sans nom d’enfant"),

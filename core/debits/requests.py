@@ -23,7 +23,9 @@ from core.families.models import Family
 from core.invoices.files import Files
 from core.platform.audit.service import Audit
 from core.platform.clock import today
-from core.platform.documents.kept import Documents
+from core.platform.documents.letterhead import letterhead
+from core.platform.documents.render import render_mandate
+from core.platform.documents.sheets import Addressee, MandateSheet
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.plugins.events import Events
@@ -47,7 +49,6 @@ class DebitRequests:
         town: TenantConfig,
         clock: Clock,
         *,
-        documents: Documents,
         files: Files,
         events: Events,
         audit: Audit,
@@ -56,7 +57,6 @@ class DebitRequests:
         self._town = town
         self._tenant = town.slug
         self._clock = clock
-        self._documents = documents
         self._files = files
         self._events = events
         self._audit = audit
@@ -176,17 +176,26 @@ class DebitRequests:
         if offer is None:
             raise NotFoundError
         if offer.document_id is not None:
-            return self._documents.kept(offer.document_id)
+            return self._files.get(offer.document_id)
         if not (offer.ics and offer.creditor):
             raise NotFoundError
-        return self._documents.mandate(
-            language=language,
-            regie=self._town.regie_label(regie),
-            creditor=offer.creditor,
-            ics=offer.ics,
-            address=tuple(offer.address),
-            family_id=family_id,
-            on=today(self._clock.now()),
+        family = (
+            self._session.get_one(Family, (self._tenant, family_id)) if family_id else None
+        )
+        return render_mandate(
+            MandateSheet(
+                town=letterhead(self._town),
+                language=language,
+                regie=self._town.regie_label(regie),
+                creditor=offer.creditor,
+                ics=offer.ics,
+                address=tuple(offer.address),
+                debtor=Addressee(
+                    family.name if family else "", tuple(family.address) if family else ()
+                ),
+                family_code=family.code if family else "",
+                printed_on=today(self._clock.now()),
+            )
         )
 
     # --- Requests ----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, and_, delete, exists, or_, select, update
+from sqlalchemy import Select, and_, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -14,17 +14,17 @@ from core.api.context import Clock
 from core.api.errors import UserError
 from core.api.messages import Document
 from core.domain import access_codes
+from core.families.addressees import addressee
 from core.families.models import AccessCode, Child, Family, FamilyChild
 from core.families.service import Families, slow_hash
-from core.invoices.models import Invoice, InvoiceLine
 from core.platform.audit.service import Audit
 from core.platform.clock import today
-from core.platform.db.limits import WHOLE_TOWN
-from core.platform.documents.kept import Documents
+from core.platform.documents.letterhead import letterhead
 from core.platform.documents.render import render_codes
 from core.platform.documents.sheets import CodesLetter, CodesSheet
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
+from core.platform.tenancy.config import TenantConfig
 
 BATCH = 50
 """Letters drawn at once: some ten seconds of hashing and typesetting."""
@@ -47,25 +47,31 @@ class Files:
     def __init__(
         self,
         session: Session,
-        tenant: str,
+        town: TenantConfig,
         clock: Clock,
         *,
         secret_key: str,
         base_url: str,
         families: Families,
-        documents: Documents,
         audit: Audit,
         cut: Callable[[int], None],
+        is_billed: Callable[[int, int], bool],
     ) -> None:
+        """Open the files.
+
+        `cut` ends whatever leads to a family; `is_billed` tells if invoices of a family name a
+        child.
+        """
         self._session = session
-        self._tenant = tenant
+        self._town = town
+        self._tenant = town.slug
         self._clock = clock
         self._secret_key = secret_key
         self._base_url = base_url
         self._families = families
-        self._documents = documents
         self._audit = audit
         self._cut = cut
+        self._is_billed = is_billed
 
     def get(self, family_id: int) -> Family:
         """One family.
@@ -213,12 +219,12 @@ class Files:
     def _print(self, drawn: Sequence[tuple[Family, str]]) -> Document:
         return render_codes(
             CodesSheet(
-                town=self._documents.letterhead(),
+                town=letterhead(self._town),
                 written_on=today(self._clock.now()),
                 url=f"{self._base_url}/",
                 letters=tuple(
                     CodesLetter(
-                        addressee=self._documents.addressee(family.id),
+                        addressee=addressee(self._session, self._tenant, family.id),
                         language=family.language,
                         family_code=family.code,
                         secret=access_codes.grouped(secret),
@@ -282,18 +288,7 @@ class Files:
         Raises:
             UserError: it was.
         """
-        if self._session.scalar(
-            select(
-                exists().where(
-                    InvoiceLine.tenant_id == self._tenant,
-                    InvoiceLine.child_id == child_id,
-                    Invoice.tenant_id == self._tenant,
-                    Invoice.id == InvoiceLine.invoice_id,
-                    Invoice.family_id == family_id,
-                )
-            ),
-            execution_options={WHOLE_TOWN: True},
-        ):
+        if self._is_billed(family_id, child_id):
             raise UserError(_("Cette famille a des factures pour cet enfant : il y reste."))
         self._session.execute(
             delete(FamilyChild).where(

@@ -36,9 +36,11 @@ from core.api.context import Clock, InvoiceInfo
 from core.api.invoices import InvoiceKind
 from core.api.messages import Document as FinishedDocument
 from core.families.models import Child, Family, FamilyChild
+from core.invoices.files import Files
 from core.invoices.lines import LineInfo
 from core.invoices.models import Invoice, InvoiceLine, InvoiceState, RegieCalendar
 from core.invoices.papers import InvoicePapers
+from core.invoices.sheets import InvoiceSheets
 from core.payments.models import (
     Allocation,
     Credit,
@@ -47,9 +49,9 @@ from core.payments.models import (
     holds,
     items_with_payments,
 )
+from core.platform.db.limits import WHOLE_TOWN
 from core.platform.db.session import change, read
 from core.platform.documents import render
-from core.platform.documents.kept import Documents
 from core.platform.documents.render import Paper
 from core.platform.documents.sheets import InvoiceSheet
 from core.platform.signing import new_token, token_hash
@@ -386,12 +388,20 @@ class Invoices:
     """The invoices of one town."""
 
     def __init__(
-        self, session: Session, tenant: str, clock: Clock, documents: Documents, base_url: str
+        self,
+        session: Session,
+        tenant: str,
+        clock: Clock,
+        *,
+        files: Files,
+        sheets: InvoiceSheets,
+        base_url: str,
     ) -> None:
         self._session = session
         self._tenant = tenant
         self._clock = clock
-        self._documents = documents
+        self._files = files
+        self._sheets = sheets
         self._papers = InvoicePapers(session, tenant, clock)
         self._base_url = base_url
         self._in_hand: dict[int, InvoiceInfo | None] = {}
@@ -652,7 +662,7 @@ class Invoices:
         if invoice is None:
             return None
         if invoice.document_id is not None:
-            return self._documents.kept(invoice.document_id)
+            return self._files.get(invoice.document_id)
         return self._sheet(invoice)
 
     def _shown(self, invoice_id: int) -> Invoice | None:
@@ -665,7 +675,24 @@ class Invoices:
         info = self.get(invoice.id)
         if info is None:
             return None
-        return self._documents.invoice_sheet(invoice, info, self.lines(invoice.id))
+        return self._sheets.of(invoice, info, self.lines(invoice.id))
+
+    def names_child(self, family_id: int, child_id: int) -> bool:
+        """True if an invoice of the family, of whatever régie, names the child."""
+        return bool(
+            self._session.scalar(
+                select(
+                    exists().where(
+                        InvoiceLine.tenant_id == self._tenant,
+                        InvoiceLine.child_id == child_id,
+                        Invoice.tenant_id == self._tenant,
+                        Invoice.id == InvoiceLine.invoice_id,
+                        Invoice.family_id == family_id,
+                    )
+                ),
+                execution_options={WHOLE_TOWN: True},
+            )
+        )
 
     def ids_to_print(self, batch_id: int) -> Sequence[int]:
         """The published invoices of an import, by the families' codes, as envelopes are sorted."""

@@ -15,6 +15,8 @@ from core.api.web import TodoEntry
 from core.domain.figures import share
 from core.overview.figures import RECENT
 from core.platform.clock import today
+from core.platform.documents.letterhead import letterhead
+from core.platform.documents.render import render_report
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.plugins.calls import report_fault
@@ -68,7 +70,7 @@ def report(request: Request) -> Response:
     if month > today(request.ctx.clock.now()):
         raise NotFoundError
     drawn = request.ctx.charts.of_month(month)
-    paper = request.ctx.documents.report(drawn, month, request.language)
+    paper = render_report(letterhead(request.ctx.config), drawn, month, request.language)
     return download(paper)
 
 

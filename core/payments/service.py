@@ -26,9 +26,9 @@ from core.invoices.models import Invoice
 from core.payments.attempts import Attempts
 from core.payments.ledger import Ledger, balance_due
 from core.payments.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
+from core.payments.receipts import Receipts
 from core.payments.standings import Words, for_office, for_parent, next_act, standing_of
 from core.platform.audit.service import Audit
-from core.platform.documents.kept import Documents
 from core.platform.errors import NotFoundError, NotPayableError
 from core.platform.i18n import gettext as _
 from core.platform.templating import money
@@ -46,7 +46,7 @@ class Payments:
         *,
         ledger: Ledger,
         attempts: Attempts,
-        documents: Documents,
+        receipts: Receipts,
         audit: Audit,
         base_url: str,
     ) -> None:
@@ -57,7 +57,7 @@ class Payments:
         self._clock = clock
         self._ledger = ledger
         self._attempts = attempts
-        self._documents = documents
+        self._receipts = receipts
         self._audit = audit
 
     def online(self, invoices: Sequence[InvoiceInfo]) -> bool:
@@ -457,7 +457,7 @@ class Payments:
         """`receipt` of a payment that was just read."""
         if not payment.receipt_number or payment.family_id is None:
             return None
-        return self._documents.receipt(payment)
+        return self._receipts.of(payment)
 
     def _infos(self, payments: Sequence[Payment]) -> list[PaymentInfo]:
         shares: dict[int, list[int]] = {payment.id: [] for payment in payments}

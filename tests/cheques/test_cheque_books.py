@@ -159,7 +159,7 @@ def test_what_is_classified_later_moves_no_money_and_gives_its_receipt(portal):
         info = town.payments.get(cheque.payment_id)
         assert (info.family_id, info.invoice_ids) == (invoice.family_id, (invoice.id,))
         assert b"%PDF" in town.payments.receipt(cheque.payment_id).content
-        sheet = town.documents._receipt_sheet(town.payments.row(cheque.payment_id))
+        sheet = town.receipts.sheet(town.payments.row(cheque.payment_id))
         assert [(s.number, s.amount) for s in sheet.shares] == [("2026-0003", 7777)]
         assert sheet.excess == 0
         (paid,) = town.invoices.paid(invoice.family_id)
@@ -283,7 +283,7 @@ def test_a_cheque_for_two_families_gives_each_the_receipt_of_its_own_share(porta
             (row,) = town.invoices.paid(invoice.family_id)
             assert (row.number, row.paid, row.payer) == (invoice.number, paid, "MME DURAND CAMILLE")
             payment = town.payments.of_family(row.payment_id, invoice.family_id)
-            sheet = town.documents._receipt_sheet(payment)
+            sheet = town.receipts.sheet(payment)
             assert (sheet.amount, sheet.excess) == (paid, 0)
             assert [share.number for share in sheet.shares] == [invoice.number]
             assert town.payments.receipt(row.payment_id).content.startswith(b"%PDF")

@@ -226,7 +226,7 @@ def test_a_receipt_says_what_is_left_of_each_invoice(work, portal):
         ).all()  # fmt: skip
         assert [tuple(row) for row in left] == [("1", 4000, 1687), ("1", 1687, 0), ("2", 313, 687)]
         first = town.session.scalars(text("SELECT id FROM payment ORDER BY id")).first()
-        sheet = town.documents._receipt_sheet(town.payments.row(first))
+        sheet = town.receipts.sheet(town.payments.row(first))
     # The visit's other payment finished the invoice: the first receipt does not claim it again.
     assert [share.left_due for share in sheet.shares] == [0]
     assert [(one.amount, one.means) for one in sheet.together] == [(2000, "cash")]

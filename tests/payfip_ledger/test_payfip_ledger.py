@@ -23,7 +23,7 @@ from webtest import TestApp
 from core.api.errors import PreauError
 from core.dev.embedded import free_port
 from core.dev.mail_server import MailServer
-from core.platform.documents import kept
+from core.payments import receipts
 from core.plugin import Document
 from core.processes.app import make_app
 from core.testing.portal import due_rows, make_portal, record
@@ -270,7 +270,7 @@ def world(module_database, tmp_path_factory, inbox):
     clock_of = {}
     simulator = make_simulator(clock=lambda: clock_of["clock"].now().timestamp())
     # Typesetting is a third of the time and tested elsewhere: the mails carry a receipt all the same.
-    drawn = mock.patch.object(kept, "render_receipt", return_value=RECEIPT)
+    drawn = mock.patch.object(receipts, "render_receipt", return_value=RECEIPT)
     clients = Clients(lambda: Breaker(clock=lambda: clock_of["clock"].now().timestamp()))
     with running(simulator) as base, drawn:
         portal = make_portal(

@@ -356,7 +356,7 @@ def test_the_receipt_stays_what_was_given(portal):
     with portal.town() as town:
         (row,) = town.credits.waiting()
         assert town.payments.excess(row.Payment.id) == 0
-        sheet = town.documents._receipt_sheet(row.Payment)
+        sheet = town.receipts.sheet(row.Payment)
     assert sheet.excess == 0
     assert [share.amount for share in sheet.shares] == [5687]
 
