@@ -12,6 +12,7 @@ import core.imports.upload_models
 import core.invoices.handover_models
 import core.invoices.models
 import core.journal.models
+import core.links.models
 import core.messages.models
 import core.news.models
 import core.overview.models

@@ -57,9 +57,9 @@ from core.invoices.service import Invoices
 from core.invoices.sheets import InvoiceSheets
 from core.invoices.sweeping import sweep
 from core.journal.service import Journal
+from core.letters.service import Letters
 from core.messages.alerts import Alerts
 from core.messages.kinds import Kinds
-from core.messages.letters import Letters
 from core.messages.service import EMAIL, Notifications
 from core.news.service import NewsDesk
 from core.overview.charts import Charts
@@ -628,6 +628,8 @@ class UnitOfWork:
             writer=self.letters,
             kinds=self.messages,
             inviting=self._inviting_channel,
+            # Asked for late: few messages are about a payment.
+            payer_email=lambda payment_id: self.payments.payer_email(payment_id),  # noqa: PLW0108
         )
 
     def _inviting_channel(self) -> str:

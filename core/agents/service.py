@@ -25,6 +25,7 @@ from core.platform.audit.service import Audit
 from core.platform.doors import Doors
 from core.platform.errors import NotFoundError, WrongCodesError
 from core.platform.i18n import gettext as _
+from core.platform.identities import SignedInAgent
 from core.platform.passwords import NOBODY, hash_password, verify_password
 from core.platform.signing import keyed_hash, new_token, token_hash
 from core.platform.tenancy.config import TenantConfig
@@ -38,39 +39,6 @@ DRIFT = (0, -1, 1)
 """Time steps of 30 seconds that a telephone's clock may be off, the likeliest first."""
 
 _DIGITS = re.compile(r"\d{6}\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class SignedInAgent:
-    """Agent who is signed in to the régie in a browser."""
-
-    session_id: int
-    agent_id: int
-    name: str
-    email: str
-    role: Role
-    only_regies: tuple[str, ...] = ()
-    """The régies that the agent sees and works in; none named: all of the town."""
-
-    @property
-    def actor(self) -> str:
-        """As the audit trail names the agent."""
-        return f"agent:{self.agent_id}"
-
-    @property
-    def may_write(self) -> bool:
-        """True if this agent may change data."""
-        return self.role in {Role.REGISSEUR, Role.AGENT}
-
-    @property
-    def can_manage_agents(self) -> bool:
-        """True if this agent may invite and manage agents, and read the audit trail."""
-        return self.role in {Role.REGISSEUR, Role.ADMINISTRATOR} and not self.only_regies
-
-    @property
-    def is_regisseur(self) -> bool:
-        """True if this agent is responsible for the régie."""
-        return self.role is Role.REGISSEUR
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ from core.broadcasts.groups import Groups
 from core.broadcasts.models import Broadcast, BroadcastRecipient, BroadcastState
 from core.families.models import Family
 from core.families.service import Families
+from core.letters.service import Letters, Written
 from core.messages.kinds import NEWS, NOTICE
-from core.messages.letters import Letters, Written
 from core.messages.models import MessageRow, MessageState
 from core.messages.service import Notifications
 from core.news.service import NewsDesk

@@ -41,6 +41,8 @@ from core.invoices.lines import LineInfo
 from core.invoices.models import Invoice, InvoiceLine, InvoiceState, RegieCalendar
 from core.invoices.papers import InvoicePapers
 from core.invoices.sheets import InvoiceSheets
+from core.links.models import OneTimeToken
+from core.links.payment import PAYMENT_LINK, PAYMENT_LINK_LIFE
 from core.payments.models import (
     Allocation,
     Credit,
@@ -55,10 +57,6 @@ from core.platform.documents import render
 from core.platform.documents.render import Paper
 from core.platform.documents.sheets import InvoiceSheet
 from core.platform.signing import new_token, token_hash
-from core.sign_in.models import OneTimeToken
-
-PAYMENT_LINK = "payment-link"
-PAYMENT_LINK_LIFE = timedelta(minutes=30)
 
 SHARED_FOR = timedelta(days=400)
 """Time that another home's lines for a child are shown: a school year, and its late bills."""
@@ -67,12 +65,6 @@ PREFETCH_LIFE = timedelta(seconds=5)
 """Time that invoices read together stay true enough to be written to a family."""
 
 SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
-
-
-def linked(payload: Mapping[str, Any]) -> list[int]:
-    """The invoices that a payment link is for."""
-    # Links that were made before a link could carry several name one.
-    return [int(number) for number in payload.get("invoice_ids", [payload.get("invoice_id")])]
 
 
 def overpaid(invoice: Invoice) -> int:

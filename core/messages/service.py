@@ -29,7 +29,6 @@ from core.families.models import ContactEmail
 from core.families.service import Families
 from core.messages.kinds import Kinds
 from core.messages.models import MessageRow, MessageState
-from core.payments.models import Payment
 from core.platform.outbox.models import OutboxRow
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import (
@@ -88,6 +87,7 @@ class Notifications:
         writer: Writer,
         kinds: Kinds,
         inviting: Callable[[], str],
+        payer_email: Callable[[int], str],
     ) -> None:
         self._session = session
         self._tenant = tenant
@@ -98,6 +98,7 @@ class Notifications:
         self._writer = writer
         self._kinds = kinds
         self._inviting = inviting
+        self._payer_email = payer_email
 
     def queue(
         self,
@@ -260,11 +261,7 @@ class Notifications:
         """Add the payer to the recipients of a message about a payment."""
         if "payment_id" not in event:
             return
-        payer = self._session.scalar(
-            select(Payment.email).where(
-                Payment.tenant_id == self._tenant, Payment.id == event["payment_id"]
-            )
-        )
+        payer = self._payer_email(int(event["payment_id"]))
         reached = [payer] if payer else []
         if not payer and kind == "payment_settled":
             # Paid by cheque or at the counter: nobody gave an address with the payment.

@@ -23,7 +23,7 @@ from core.domain.baskets import Chain, chain, lots
 from core.domain.payment_states import PaymentState, is_closed
 from core.invoices.basket import desks_of, is_offered, item_of
 from core.invoices.parents import unpaid_page
-from core.invoices.service import PAYMENT_LINK, linked
+from core.links.payment import PAYMENT_LINK, linked
 from core.payments.models import Payment
 from core.payments.standings import act_words, for_parent
 from core.platform.errors import (

@@ -445,6 +445,17 @@ class Payments:
             or ""
         )
 
+    def payer_email(self, payment_id: int) -> str:
+        """The address that was given with a payment; empty if none was."""
+        return (
+            self._session.scalar(
+                select(Payment.email).where(
+                    Payment.tenant_id == self._tenant, Payment.id == payment_id
+                )
+            )
+            or ""
+        )
+
     def receipt(self, payment_id: int) -> Document | None:
         """The receipt of a payment that was settled, even if it came back later; else None.
 

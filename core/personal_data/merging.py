@@ -17,6 +17,7 @@ from core.families.names import folded_name
 from core.families.service import Families
 from core.imports.service import FANOUT
 from core.invoices.models import Invoice, InvoiceLine
+from core.links.models import OneTimeToken
 from core.messages.alerts import MAX_ALERT_ADDRESSES
 from core.messages.models import MessageRow
 from core.payments.ledger import Ledger
@@ -27,7 +28,7 @@ from core.platform.audit.service import Audit
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.outbox.models import OutboxRow, OutboxState
-from core.sign_in.models import AccountFamily, OneTimeToken, WebSession
+from core.sign_in.models import AccountFamily, WebSession
 
 
 class Merging:

@@ -21,6 +21,7 @@ from core.debits.models import DebitRequest
 from core.domain.payment_states import PaymentState
 from core.families.models import AccessCode, Child, ContactEmail, Family, FamilyChild
 from core.invoices.models import Invoice, InvoicePaper, InvoiceState
+from core.links.models import OneTimeToken
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import (
     Credit,
@@ -36,7 +37,7 @@ from core.platform.clock import months_before, today
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.tenancy.config import TenantConfig
-from core.sign_in.models import Account, AccountFamily, OneTimeToken, WebSession
+from core.sign_in.models import Account, AccountFamily, WebSession
 
 RETENTION = "retention"
 AT_ONCE = 200

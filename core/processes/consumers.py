@@ -36,6 +36,7 @@ from core.imports import uploads
 from core.imports.upload_models import Upload, UploadPart
 from core.invoices import papers, sweeping
 from core.invoices.models import Invoice, InvoiceState
+from core.links.models import OneTimeToken
 from core.messages import service as notifications
 from core.overview import charts
 from core.payments import attempts
@@ -51,7 +52,6 @@ from core.platform.sharing import share
 from core.platform.tenancy.config import TenantConfig
 from core.platform.tenancy.exchanges import SHORTEST_MINUTES
 from core.reminders import service as reminders
-from core.sign_in.models import OneTimeToken
 from core.sign_in.models import WebSession as SignInSession
 from core.unit_of_work import UnitOfWork
 

@@ -20,12 +20,13 @@ from sqlalchemy.orm import Session
 
 from core.api.context import Clock, FamilyInfo
 from core.api.errors import UserError
+from core.links.models import OneTimeToken
 from core.messages.service import Notifications
 from core.platform.audit.service import Audit
 from core.platform.errors import TooManyMailsError
 from core.platform.i18n import gettext as _
 from core.platform.throttling import Allowance, Throttle
-from core.sign_in.models import Account, OneTimeToken
+from core.sign_in.models import Account
 from core.sign_in.service import NEW_ACCOUNT, NEW_EMAIL, SignIn
 
 DAY = timedelta(days=1)

@@ -16,18 +16,20 @@ from core.api.errors import UserError
 from core.domain import access_codes
 from core.families.models import AccessCode, ContactEmail, Family
 from core.families.service import Families, slow_hash
-from core.invoices.service import PAYMENT_LINK, linked
+from core.links.models import OneTimeToken
+from core.links.payment import PAYMENT_LINK, linked
 from core.messages.service import Notifications
 from core.platform.audit.service import Audit
 from core.platform.doors import Doors
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
+from core.platform.identities import SignedIn
 from core.platform.passwords import NOBODY, hash_password, verify_password
 from core.platform.signing import new_token, token_hash
 from core.platform.throttling import Allowance, Throttle
 from core.sign_in.access import Access
-from core.sign_in.models import Account, AccountFamily, OneTimeToken
-from core.sign_in.sessions import SignedIn, WebSessions
+from core.sign_in.models import Account, AccountFamily
+from core.sign_in.sessions import WebSessions
 
 LOST_CODES = "lost-codes"
 LOST_CODES_LIFE = timedelta(hours=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -14,28 +13,9 @@ from core.api.context import Clock, FamilyInfo
 from core.domain.sessions import ABSOLUTE_END, IDLE_END, LINK_END, TOUCH
 from core.families.models import Family
 from core.platform.db.session import read
+from core.platform.identities import SignedIn
 from core.platform.signing import new_token, token_hash
 from core.sign_in.models import WebSession
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """Identity of a browser. `only_invoice_ids`: came by a payment link, may only pay these."""
-
-    session_id: int
-    family: FamilyInfo
-    account_id: int | None
-    only_invoice_ids: frozenset[int] = frozenset()
-
-    @property
-    def by_link(self) -> bool:
-        """True if a payment link opened the session."""
-        return bool(self.only_invoice_ids)
-
-    @property
-    def family_id(self) -> int:
-        """The family's number."""
-        return self.family.id
 
 
 @cache

@@ -7,7 +7,7 @@ from contextlib import suppress
 from sqlalchemy import event
 
 from core.invoices.models import Invoice
-from core.sign_in.models import OneTimeToken
+from core.links.models import OneTimeToken
 from core.testing.portal import record
 
 

@@ -12,12 +12,11 @@ from pyramid.security import Allowed, Denied
 from pyramid.session import SignedCookieSessionFactory
 from wtforms import Form
 
-from core.agents.service import SignedInAgent
 from core.api.context import FamilyInfo
 from core.domain.sessions import ABSOLUTE_END
 from core.platform import metrics
 from core.platform.errors import ThrottledError, WrongCodesError
-from core.sign_in.sessions import SignedIn
+from core.platform.identities import SignedIn, SignedInAgent
 
 log = structlog.get_logger(__name__)
 

@@ -16,6 +16,7 @@ from core.api.messages import Document, Link, Message
 from core.api.payments import Means
 from core.families.models import ContactEmail
 from core.invoices.service import Invoices
+from core.links.models import OneTimeToken
 from core.messages.alerts import CONFIRM, UNSUBSCRIBE
 from core.messages.compose import Letter, compose
 from core.messages.kinds import NEWS, NOTICE, Kinds, is_own
@@ -28,7 +29,6 @@ from core.platform.i18n import gettext as _
 from core.platform.signing import Links, new_token, token_hash
 from core.platform.tenancy.colours import ink_on
 from core.platform.tenancy.config import TenantConfig
-from core.sign_in.models import OneTimeToken
 from core.sign_in.service import (
     CONFIRM_LIFE,
     LOST_CODES,

@@ -1,0 +1,1 @@
+"""Words of messages to families and agents, gathered when each leaves."""
