@@ -124,6 +124,9 @@ class InvoiceInfo:
     debited_on: date | None = None
     """The day of the recurring direct debit that collects `balance`: there is nothing to do, and it
     belongs in no sum to pay. None: no debit collects it, or no longer (it was rejected)."""
+    debit_rejected_on: date | None = None
+    """The day on which its bank sent the direct debit back: what is left is to be paid otherwise.
+    None: no debit came back, it is debited anew, or nothing is left to pay."""
 
     @property
     def is_credit_note(self) -> bool:

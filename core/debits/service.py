@@ -454,7 +454,7 @@ class Debits:
         self._session.execute(
             update(Invoice)
             .where(Invoice.tenant_id == self._tenant, Invoice.id == invoice.id)
-            .values(direct_debit=False)
+            .values(direct_debit=False, debit_rejected_on=day)
         )
         self._session.flush()
         if payment_id is None and left:

@@ -72,7 +72,7 @@ STATED: Final = tuple(name for name in KEPT if name not in {"document_id", "cont
 
 NOT_IMPORTED: Final = frozenset(
     {"tenant_id", "id", "family_id", "batch_id", "paid", "credited", "state", "published_at",
-     "closes_on", "debit_on"}
+     "closes_on", "debit_on", "debit_rejected_on"}
 )  # fmt: skip
 """Columns of ``invoice`` that statements of imports set by themselves, or never."""
 

@@ -115,6 +115,8 @@ class Billing:
             raise UserError(_("Cette facture est réglée : il n’y a rien à prélever."))
         before = invoice.direct_debit, invoice.debit_on
         invoice.direct_debit = debit
+        if debit:
+            invoice.debit_rejected_on = None
         if debit and on != (invoice.debit_on or invoice.due_on):
             invoice.debit_on = on
         if before != (invoice.direct_debit, invoice.debit_on):

@@ -191,6 +191,9 @@ class Invoice(TenantScoped, Base):
     debit_on: Mapped[date | None] = mapped_column(
         comment="day of its direct debit, instead of the due date"
     )
+    debit_rejected_on: Mapped[date | None] = mapped_column(
+        comment="day on which its last direct debit came back; NULL again once it is debited anew"
+    )
     state: Mapped[str] = mapped_column(default=InvoiceState.DRAFT, server_default="draft")
     published_at: Mapped[MomentOrNone]
     closes_on: Mapped[date | None] = mapped_column(

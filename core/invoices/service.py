@@ -192,6 +192,7 @@ _STATED = (
     Invoice.kind,
     Invoice.direct_debit,
     Invoice.debit_on,
+    Invoice.debit_rejected_on,
     Invoice.credited,
 )
 """Columns told of an invoice. Not the whole object: to build it takes longer than the query."""
@@ -765,7 +766,7 @@ def _info(row: Row[*tuple[Any, ...]] | Sequence[Any]) -> InvoiceInfo:
     # By place, not by name: names cost as much as asking, where rows are many.
     (
         id_, family_id, regie, number, reference, label, amount, issued_on, due_on, state, kind,
-        direct_debit, debit_on, credited, left, closes_on, under_way,
+        direct_debit, debit_on, debit_rejected_on, credited, left, closes_on, under_way,
     ) = row  # fmt: skip
     balance = max(left, 0)
     collected = balance > 0 and state == InvoiceState.PUBLISHED and kind == InvoiceKind.INVOICE
@@ -787,4 +788,5 @@ def _info(row: Row[*tuple[Any, ...]] | Sequence[Any]) -> InvoiceInfo:
         handed_over=state == InvoiceState.HANDED_OVER,
         under_way=under_way,
         debited_on=(debit_on or due_on) if debited else None,
+        debit_rejected_on=debit_rejected_on if collected and not direct_debit else None,
     )

@@ -310,6 +310,9 @@ def _invoice(
         state = _("échue le %(date)s") % due
     else:
         state = _("à payer avant le %(date)s") % due
+    if attempt is None and invoice.debit_rejected_on:
+        rejected = {"date": day(invoice.debit_rejected_on)}
+        state = _("prélèvement rejeté le %(date)s") % rejected + f", {state}"
     if invoice.balance < invoice.amount:
         state = _("reste %(amount)s") % {"amount": money(invoice.balance)} + f" – {state}"
     if attempt is not None:

@@ -71,6 +71,14 @@ def test_a_handed_over_invoice_says_who_collects_it(town, chat, family):
     assert "transmise à la trésorerie" in screen(chat.types("/factures")).html
 
 
+def test_a_debit_that_came_back_is_told_and_paid(town, chat, family):
+    town.add_invoice(family, "Cantine", 100, debit_rejected_on=date(2026, 3, 12))
+    shown = screen(chat.types("/factures"))
+    assert "prélèvement rejeté le 12/03/2026, à payer avant le" in shown.html
+    assert "1 facture à payer" in shown.html
+    assert [b for b in buttons(shown) if "Payer" in b.label]
+
+
 def test_all_invoices_of_a_regie_are_paid_together_without_signing_in(town, chat, family):
     one = town.add_invoice(family, "Cantine", 100)
     two = town.add_invoice(family, "Garderie", 250)

@@ -8,9 +8,12 @@ from io import BytesIO
 import pytest
 from pypdf import PdfReader
 
+from core.api.payments import Means
+from core.domain.direct_debits import RejectReason
 from core.messages.models import MessageRow
 from core.platform.errors import NotPayableError
 from core.testing.portal import record
+from core.testing.statements import statements
 
 DAY = date(2026, 12, 20)
 
@@ -99,9 +102,51 @@ def test_the_mail_says_so(browser):
     assert "Si vous avez réglé" not in alone
 
 
-def _published(town, invoices):
+def test_a_debit_that_came_back_is_told_in_the_same_words_everywhere(browser):
+    portal = browser.portal
+    portal.publish(record("R", amount=2000, label="CANTINE prélevée", due_on=date(2026, 3, 10), direct_debit=True))
+    with portal.town() as town:
+        invoice = town.billing.hold([town.invoices.by_number("R")[0].id]).popitem()[1]
+        town.debits.send_back(invoice, "AM04", date(2026, 3, 12))
+    browser.sign_in()
+    with statements(portal) as said:
+        page = browser.get("/factures")
+    assert len(said) <= 3
+    line = next(li for li in page.html.select("ul.lines > li") if "CANTINE prélevée" in str(li))
+    assert "prélèvement rejeté le 12/03/2026" in line.get_text()
+    assert line.find("input"), "it may be paid here"
+    with portal.town() as town:
+        found = town.invoices.by_number("R")
+        assert found[0].debit_rejected_on == date(2026, 3, 12)
+        for kind in ("invoices_published", "invoice_due"):
+            assert "prélèvement rejeté le 12/03/2026" in _published(town, found, kind)
+        bill = town.bills.url(found[0].id).removeprefix("http://localhost/valmont")
+    assert "Prélèvement rejeté le 12/03/2026" in browser.get(bill)
+    with portal.town() as town:  # Debited anew: nothing is to be done again.
+        town.billing.set_debit(found[0].id, debit=True, on=date(2026, 12, 20))
+        assert town.invoices.by_number("R")[0].debit_rejected_on is None
+    assert "rejeté" not in browser.get("/factures")
+
+
+def test_what_is_paid_after_a_rejection_says_nothing_of_it(browser):
+    portal = browser.portal
+    portal.publish(record("R", amount=2000, due_on=date(2026, 3, 10), direct_debit=True))
+    with portal.town() as town:
+        info = town.invoices.by_number("R")[0]
+        town.debits.settle("CANTINE", [info.id], debited_on=date(2026, 3, 10))
+        (row,) = town.payment_list.of_invoice(info.id)
+        town.debits.reject(row.Payment.id, RejectReason("AM04"))
+        assert town.invoices.by_number("R")[0].debit_rejected_on == date(2026, 3, 10)
+        town.payments.record(
+            regie="CANTINE", family_id=info.family_id, means=Means.CASH, amount=2000, paid_at=town.clock.now(),
+            payer="x", shares=[(info.id, 2000)], key="paid",
+        )  # fmt: skip
+        assert town.invoices.by_number("R")[0].debit_rejected_on is None
+
+
+def _published(town, invoices, kind="invoices_published"):
     row = MessageRow(
-        tenant_id=town.config.slug, family_id=invoices[0].family_id, kind="invoices_published",
+        tenant_id=town.config.slug, family_id=invoices[0].family_id, kind=kind,
         language="fr", address="a@exemple.fr", channel="email",
         payload={"invoice_ids": [invoice.id for invoice in invoices]},
     )  # fmt: skip
