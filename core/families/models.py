@@ -5,7 +5,6 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Computed,
-    ForeignKey,
     ForeignKeyConstraint,
     Index,
     String,
@@ -16,7 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.platform.db.base import Base, TenantScoped
+from core.platform.db.base import Base, TenantOwned, TenantScoped
 from core.platform.db.types import CreatedAt, MomentOrNone, Reference, ReferenceOrNone
 
 
@@ -106,7 +105,7 @@ class FamilyWord(Base):
         Index(None, "tenant_id", "family_id"),
     )
 
-    tenant_id: Mapped[str] = mapped_column(String(63), ForeignKey("tenant.id"), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
     word: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
     family_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
 
@@ -122,12 +121,12 @@ class ChildWord(Base):
         Index(None, "tenant_id", "child_id"),
     )
 
-    tenant_id: Mapped[str] = mapped_column(String(63), ForeignKey("tenant.id"), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
     word: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
     child_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
 
 
-class FamilyChild(TenantScoped, Base):
+class FamilyChild(TenantOwned, Base):
     """A child lives in a family, or in two."""
 
     __tablename__ = "family_child"

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.platform.db.base import Base, TenantScoped
+from core.platform.db.base import Base, TenantOwned, TenantScoped
 from core.platform.db.types import (
     Cents,
     CreatedAt,
@@ -91,7 +91,7 @@ LEFT = "state = 'published' AND kind = 'facture' AND amount - credited - paid > 
 """SQL: something of an invoice is left to pay."""
 
 
-class Invoice(TenantScoped, Base):
+class Invoice(TenantOwned, Base):
     """Invoice of a family, which owes what is `left`. A credit note takes off the one it names."""
 
     __tablename__ = "invoice"
@@ -208,7 +208,7 @@ class Invoice(TenantScoped, Base):
         return self.amount - self.credited - self.paid
 
 
-class InvoiceLine(TenantScoped, Base):
+class InvoiceLine(TenantOwned, Base):
     """One line. Its tax nature decides whether it counts for the yearly certificate."""
 
     __tablename__ = "invoice_line"

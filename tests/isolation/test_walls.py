@@ -133,6 +133,22 @@ def test_keys_hold_the_town(catalogue, table):
     assert all("(tenant_id" in point for point in points)
 
 
+@every_table
+def test_a_town_of_the_list_stands_behind_each_row(table):
+    """By a key of the table, or by one without NULL to a row that has it."""
+
+    def leads(table):
+        for constraint in table.foreign_key_constraints:
+            target = constraint.referred_table
+            if target.name == "tenant":
+                return True
+            if target is not table and not any(e.parent.nullable for e in constraint.elements):
+                return leads(target)
+        return False
+
+    assert leads(table)
+
+
 UNTIED = {
     # Somebody else's numbers: Telegram's.
     ("telegram_message", "chat_id"), ("telegram_message", "message_id"),
