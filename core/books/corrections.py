@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BigInteger, cast, exists, func, select, update
@@ -22,6 +23,15 @@ from core.platform.i18n import gettext as _
 from core.platform.means_words import means_label
 from core.platform.tenancy.config import TenantConfig
 from core.platform.tenancy.means import RegieMeans
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Cents in hand of one means, before and after a correction."""
+
+    means: str
+    before: int
+    after: int
 
 
 class Corrections:
@@ -118,6 +128,29 @@ class Corrections:
             reason=reason,
         )  # fmt: skip
         self._session.expire(payment)
+
+    def look(self, payment_id: int, means: str) -> list[Moved]:
+        """What a correction would change of the till; nothing is done.
+
+        Raises:
+            UserError: as `correct` would.
+        """
+        regie = self._session.get_one(Payment, (self._tenant, payment_id)).regie
+        before = self._held(regie)
+        nested = self._session.begin_nested()
+        try:
+            self.correct(payment_id, means, reason="")
+            after = self._held(regie)
+        finally:
+            nested.rollback()
+        return [
+            Moved(name, before.get(name, 0), after.get(name, 0))
+            for name in sorted({*before, *after})
+            if before.get(name, 0) != after.get(name, 0)
+        ]
+
+    def _held(self, regie: str) -> dict[str, int]:
+        return {one.means: one.held for one in self._remittances.in_hand(regie)}
 
     def _gave_back(self, payment_id: int) -> bool:
         """Tell whether money that was too much went back to the family."""

@@ -12,7 +12,8 @@ from pyramid.view import view_config
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.books.office import asked_regie
-from core.books.officers import OfficerRole, ReportKind
+from core.books.officers import Change, OfficerRole, ReportKind
+from core.books.papers import means_table
 from core.platform.clock import today
 from core.platform.i18n import gettext as _
 from core.platform.web.files import download
@@ -53,6 +54,10 @@ def act(request: Request) -> dict[str, Any] | Response:
     """Appoint somebody, end an office, or make a report."""
     regie = asked_regie(request)
     try:
+        if request.POST.get("action") == "look":
+            change = _look(request, regie)
+            if change is not None:
+                return _page(request, change=change)
         answer = _act(request, regie)
     except UserError as error:
         request.response.status_int = 422
@@ -69,10 +74,23 @@ def report(request: Request) -> Response:
     return download(books.paper(found).pdf(request.town.name, language=request.language))
 
 
+def _look(request: Request, regie: str) -> Change | None:
+    """What a new régisseur changes, to be confirmed; None for other people, who are just noted."""
+    form = request.POST
+    if form.get("role") != OfficerRole.REGISSEUR:
+        return None
+    return request.ctx.accounts.officers.look(
+        regie,
+        name=form.get("name", ""),
+        act=form.get("act", ""),
+        since=day(form.get("since", "")),
+    )
+
+
 def _act(request: Request, regie: str) -> str:
     books, form = request.ctx.accounts.officers, request.POST
     action = form.get("action", "")
-    if action == "appoint":
+    if action in {"look", "appoint"}:
         books.appoint(
             regie,
             role=form.get("role", ""),
@@ -99,7 +117,9 @@ def _act(request: Request, regie: str) -> str:
     }
 
 
-def _page(request: Request, error: str = "") -> dict[str, Any]:
+def _page(
+    request: Request, error: str = "", *, change: Change | None = None
+) -> dict[str, Any]:
     regie = asked_regie(request)
     books = request.ctx.accounts
     people = books.officers.all(regie)
@@ -122,5 +142,7 @@ def _page(request: Request, error: str = "") -> dict[str, Any]:
         "in_office": in_office,
         "today": today(request.ctx.clock.now()),
         "typed": request.POST,
+        "change": change,
+        "in_hand": means_table(_("En caisse"), change.in_hand) if change else None,
         "error": error,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Any
@@ -16,7 +17,7 @@ from core.api.payments import Means
 from core.books.entries import Entries
 from core.books.models import Officer, TillReport
 from core.books.period import Period
-from core.books.remittances import Remittances
+from core.books.remittances import InHand, Remittances
 from core.journal.models import JournalEntry
 from core.journal.service import Journal
 from core.platform.audit.service import Audit
@@ -45,6 +46,21 @@ class ReportKind(StrEnum):
 
     CHANGE = "change"
     CHECK = "check"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of régisseur that is not made yet, and the till that changes hands."""
+
+    name: str
+    since: date
+    ending: Sequence[tuple[str, date]]
+    """Régisseurs whose office ends, with their last day."""
+    staying: Sequence[str]
+    """Other people in office, whose office goes on."""
+    in_hand: Sequence[InHand]
+    waiting: Sequence[str]
+    """Remittances that were made and have not left."""
 
 
 class Officers:
@@ -108,6 +124,38 @@ class Officers:
             "officer.appointed", f"regie:{regie}", officer=made.name, role=made.role, act=made.act
         )
         return made
+
+    def look(self, regie: str, *, name: str, act: str, since: date) -> Change:
+        """What a new régisseur would change; nothing is done.
+
+        Raises:
+            UserError: as `appoint` would.
+        """
+        ending = [
+            one for one in self.all(regie)
+            if one.role == OfficerRole.REGISSEUR and one.until is None
+        ]  # fmt: skip
+        names = [one.name for one in ending]
+        nested = self._session.begin_nested()
+        try:
+            self.appoint(regie, role=OfficerRole.REGISSEUR, name=name, act=act, since=since)
+            days = [one.until for one in ending if one.until]
+        finally:
+            nested.rollback()
+        remittances = self._remittances.page(regie).rows
+        return Change(
+            name=name.strip()[:LONGEST_NAME],
+            since=since,
+            ending=list(zip(names, days, strict=True)),
+            staying=[
+                one.name for one in self.all(regie)
+                if one.role != OfficerRole.REGISSEUR and one.until is None
+            ],
+            in_hand=self._remittances.in_hand(regie),
+            waiting=[
+                one.name for one in remittances if not one.left_at and not one.cancelled_at
+            ],
+        )  # fmt: skip
 
     def end(self, regie: str, officer_id: int, day: date) -> None:
         """Note the last day of somebody's office.

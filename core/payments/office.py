@@ -106,6 +106,8 @@ def act(request: Request) -> Response:
     found = _row(request)
     reason = request.POST.get("reason", "").strip()[:500]
     try:
+        if request.POST.get("action") == "look":
+            return _payment(request, preview=_look(request, found, reason))
         message = _act(request, found, request.POST.get("action", ""), reason)
     except UserError as error:
         response = _payment(request, error.message)
@@ -153,10 +155,27 @@ def _reject(request: Request, found: Payment) -> str:
     return _("Le rejet est constaté : ses factures se règlent de nouveau, et la famille l’apprend.")
 
 
-def _correct(request: Request, found: Payment, reason: str) -> str:
-    """Put a wrong means right."""
+def _look(request: Request, found: Payment, reason: str) -> dict[str, Any]:
+    """Show what another means would change, before anything is done."""
+    _may_correct(request)
+    if not reason:
+        raise UserError(_("Saisissez le motif."))
+    means = request.POST.get("means", "")
+    return {
+        "means": means,
+        "reason": reason,
+        "moved": request.ctx.accounts.corrections.look(found.id, means),
+    }
+
+
+def _may_correct(request: Request) -> None:
     if not request.agent.is_regisseur:
         raise UserError(_("Seul le régisseur corrige le moyen d’un règlement."))
+
+
+def _correct(request: Request, found: Payment, reason: str) -> str:
+    """Put a wrong means right."""
+    _may_correct(request)
     request.ctx.accounts.corrections.correct(
         found.id, request.POST.get("means", ""), reason=reason
     )
@@ -174,7 +193,9 @@ def _natures() -> list[str]:
     ]
 
 
-def _payment(request: Request, error: str = "") -> Response:
+def _payment(
+    request: Request, error: str = "", *, preview: dict[str, Any] | None = None
+) -> Response:
     found = _row(request)
     context = {
         "payment": found,
@@ -194,6 +215,7 @@ def _payment(request: Request, error: str = "") -> Response:
         "reject_reasons": request.ctx.debits.reasons() if found.means == Means.DIRECT_DEBIT else {},
         "other_means": request.ctx.accounts.corrections.open_to(found),
         "typed": request.POST,
+        "preview": preview,
         "together": request.ctx.desk.of_visit(found),
         "titles": request.ctx.titles.of([found.id]).get(found.id, ()),
         "answers": request.ctx.payment_list.answers(found.id),

@@ -56,7 +56,9 @@ def by_means(portal):
 
 
 def correct(work, page, means, reason="mal saisi"):
-    return work.press(page, "correct", means=means, reason=reason)
+    """Look at what would change, then confirm; the page of a refusal, if it is one."""
+    shown = work.press(page, "look", means=means, reason=reason)
+    return shown if shown.status_int == 422 else work.press(shown, "correct")
 
 
 def test_a_wrong_means_is_put_right_without_cancelling(work, portal):
@@ -79,6 +81,24 @@ def test_a_wrong_means_is_put_right_without_cancelling(work, portal):
         (parts,) = {sum(part.amount for part in town.accounts.activities.parts(MARCH))}
         assert parts == 6687
         assert town.session.scalar(text("SELECT receipt_number FROM payment")) == "CANTINE-2026-000001"
+
+
+def test_what_a_correction_changes_is_shown_and_nothing_done_before_it_is_confirmed(work, portal):
+    page = take(work, counter(work), amount="100", means="cash")
+    shown = work.press(page, "look", means="cheque", reason="mal saisi")
+    rows = [[cell.get_text(strip=True) for cell in row.find_all(["th", "td"])] for row in shown.html.select("#preview tbody tr")]
+    assert [(row[0], row[1].split("\u00a0")[0], row[2].split("\u00a0")[0]) for row in rows] == [
+        ("Espèces", "66,87", "0,00"), ("Chèque bancaire", "0,00", "66,87"),
+    ]  # fmt: skip
+    assert len(journal(portal)) == 1
+    with portal.town() as town:
+        assert town.session.scalar(text("SELECT means FROM payment")) == "cash"
+        assert town.session.scalar(text("SELECT count(*) FROM audit_entry WHERE action = 'payment.means_corrected'")) == 0
+    assert work.press(page, "look", means="cesu_paper", reason="x").status_int == 422
+    assert "Le moyen est corrigé" in work.press(shown, "correct")
+    with portal.town() as town:
+        details = town.session.scalar(text("SELECT details FROM audit_entry WHERE action = 'payment.means_corrected'"))
+        assert details == {"means": "cheque", "before": "cash", "reason": "mal saisi"}
 
 
 def test_a_reason_and_a_regisseur_are_asked_for(work, make_office, portal):

@@ -29,7 +29,8 @@ def appoint(work, page, **values):
     form = work.form(page, "since")
     for name, value in values.items():
         form[name] = value
-    return work.follow(form.submit("action", value="appoint", expect_errors=True))
+    shown = work.follow(form.submit("action", value="look", expect_errors=True))
+    return work.press(shown, "appoint") if shown.html.find(id="preview") else shown
 
 
 def test_a_new_regisseur_takes_the_office_of_the_one_before(work, portal):
@@ -47,6 +48,23 @@ def test_a_new_regisseur_takes_the_office_of_the_one_before(work, portal):
     assert form.submit("action", value="end", expect_errors=True).status_int == 422
     form["until"] = "2026-03-10"
     assert "est notée" in work.follow(form.submit("action", value="end"))
+
+
+def test_a_change_of_regisseur_is_shown_before_it_is_noted(till, portal):
+    appoint(till, till.get(PAGE), name="Anne Ancien", since="2020-01-01")
+    appoint(till, till.get(PAGE), name="Marc Aide", role="mandataire", since="2021-01-01")
+    with portal.town() as town:
+        made = town.accounts.remittances.make("CANTINE").name
+    form = till.form(till.get(PAGE), "since")
+    form["name"], form["since"] = "Nora Nouveau", "2026-03-01"
+    shown = form.submit("action", value="look").html.find(id="preview").get_text(" ", strip=True)
+    assert "La fonction de Anne Ancien prend fin le 01/03/2026" in shown
+    assert "Nora Nouveau est régisseur titulaire à compter du 01/03/2026" in shown
+    assert "Restent en fonction\u00a0: Marc Aide" in shown
+    assert made in shown
+    with portal.town() as town:
+        assert {one.name: one.until for one in town.accounts.officers.all("CANTINE")} == {"Anne Ancien": None, "Marc Aide": None}
+        assert town.session.scalar(text("SELECT count(*) FROM audit_entry WHERE action = 'officer.appointed'")) == 2
 
 
 def test_a_report_freezes_the_till_and_is_signed_by_both(till, portal):
