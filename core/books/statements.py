@@ -23,7 +23,7 @@ from core.platform.clock import today
 from core.platform.documents.render import signatures
 from core.platform.i18n import gettext as _
 from core.platform.means_words import means_label
-from core.platform.tabular.writing import Cents, Opens, Table
+from core.platform.tabular.writing import Cents, Number, Opens, Table
 from core.platform.templating import money
 from core.platform.tenancy.config import TenantConfig
 
@@ -98,7 +98,7 @@ class Statements:
             ),
             [
                 (
-                    entry.number, entry.at, entry.receipt, kind_label(entry.kind),
+                    Number(entry.number), entry.at, entry.receipt, kind_label(entry.kind),
                     entry.family_code, entry.payer, means_label(entry.means), entry.reference,
                     entry.invoices, entry.reason, names.get(entry.actor, entry.actor),
                     Cents(entry.money) if entry.remittance_id is None else None,
@@ -528,7 +528,7 @@ def entry_table(found: Sequence[Entry], sums: Any) -> Table:
         ),
         [
             (
-                entry.number, entry.at, entry.receipt, kind_label(entry.kind), entry.payer,
+                Number(entry.number), entry.at, entry.receipt, kind_label(entry.kind), entry.payer,
                 means_label(entry.means), Cents(entry.came), Cents(entry.went),
             )
             for entry in found

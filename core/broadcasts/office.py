@@ -19,6 +19,7 @@ from core.platform.i18n import SOURCE_LOCALE, ngettext
 from core.platform.i18n import gettext as _
 from core.platform.tabular.writing import Table
 from core.platform.templating import moment as moment_words
+from core.platform.templating import quantity
 from core.platform.web import query_params as asked
 from core.platform.web.files import download
 from core.platform.web.forms import moment as typed_moment
@@ -195,7 +196,7 @@ def _act(request: Request, found: Broadcast) -> str:
             "Le message est arrêté : il était parti à %(num)s famille.",
             "Le message est arrêté : il était parti à %(num)s familles.",
             told,
-        ) % {"num": told}
+        ) % {"num": quantity(told)}
     if action == "count":
         messages.count(found.id)
         return ""

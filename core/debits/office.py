@@ -20,7 +20,7 @@ from core.platform.i18n import gettext as _
 from core.platform.i18n import ngettext
 from core.platform.tabular.writing import Cents, Table
 from core.platform.templating import day as day_words
-from core.platform.templating import money
+from core.platform.templating import money, quantity
 from core.platform.web import listing
 from core.platform.web import query_params as asked
 from core.platform.web.forms import day as typed_day
@@ -64,20 +64,20 @@ def _act(request: Request) -> str:
             "%(num)s prélèvement reporté au %(day)s.",
             "%(num)s prélèvements reportés au %(day)s.",
             count,
-        ) % {"num": count, "day": day_words(to)}
+        ) % {"num": quantity(count), "day": day_words(to)}
     debited_on = typed_day(request.POST.get("debited_on", ""))
     done = request.ctx.debits.settle(regie, chosen, debited_on=debited_on)
     message = ngettext(
         "%(num)s prélèvement constaté, pour %(amount)s.",
         "%(num)s prélèvements constatés, pour %(amount)s.",
         done.count,
-    ) % {"num": done.count, "amount": money(done.cents)}
+    ) % {"num": quantity(done.count), "amount": money(done.cents)}
     if done.left_out:
         message += " " + ngettext(
             "%(num)s était déjà réglé, ou n’est plus prélevé.",
             "%(num)s étaient déjà réglés, ou ne sont plus prélevés.",
             done.left_out,
-        ) % {"num": done.left_out}
+        ) % {"num": quantity(done.left_out)}
     return message
 
 

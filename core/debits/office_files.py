@@ -28,7 +28,7 @@ from core.imports.layouts import DEBITS
 from core.platform.clock import today
 from core.platform.i18n import gettext as _
 from core.platform.i18n import ngettext
-from core.platform.templating import money
+from core.platform.templating import money, quantity
 from core.platform.web import query_params as asked
 from core.platform.web.columns import chosen_columns, sent_columns, shown_columns
 from core.platform.web.forms import day as typed_day
@@ -126,7 +126,7 @@ def _done(settled: Sum, rejected: Sum) -> list[str]:
                 "%(num)s prélèvements constatés, pour %(amount)s.",
                 settled.count,
             )
-            % {"num": settled.count, "amount": money(settled.cents)}
+            % {"num": quantity(settled.count), "amount": money(settled.cents)}
         )
     if rejected.count:
         messages.append(
@@ -135,7 +135,7 @@ def _done(settled: Sum, rejected: Sum) -> list[str]:
                 "%(num)s rejets constatés, pour %(amount)s : les familles en sont averties.",
                 rejected.count,
             )
-            % {"num": rejected.count, "amount": money(rejected.cents)}
+            % {"num": quantity(rejected.count), "amount": money(rejected.cents)}
         )
     return messages
 
@@ -145,7 +145,7 @@ def _left_out(count: int) -> str:
         "%(num)s ligne était déjà faite, ou ne convient plus : rien n’en a été changé.",
         "%(num)s lignes étaient déjà faites, ou ne conviennent plus : rien n’en a été changé.",
         count,
-    ) % {"num": count}
+    ) % {"num": quantity(count)}
 
 
 @view_config(route_name="office_debit_job", renderer=JOB, permission="office")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -67,6 +67,24 @@ class Report:
 def share(part: int, whole: int) -> float:
     """`part` of `whole`, between 0 and 1."""
     return min(max(part / whole, 0.0), 1.0) if whole > 0 else 0.0
+
+
+STEPS = (1, 2, 5)
+"""First digits of the distance between two figures of an axis."""
+MAX_STEPS = 4
+
+
+def scale(values: Iterable[int], unit: int = 1) -> list[int]:
+    """Figures of an axis, from 0 to the first round one that no value passes, evenly apart.
+
+    `unit` is the least distance, and the other distances are round multiples of it: 100 for cents.
+    """
+    highest = max(values, default=0)
+    step, at = unit, 0
+    while step * MAX_STEPS < highest:
+        at += 1
+        step = unit * STEPS[at % len(STEPS)] * 10 ** (at // len(STEPS))
+    return [step * number for number in range(max(-(-highest // step), 1) + 1)]
 
 
 def months_until(month: date, count: int) -> list[date]:

@@ -18,6 +18,7 @@ from core.imports.models import ImportBatch
 from core.imports.upload_models import Upload, UploadState
 from core.platform.i18n import gettext as _
 from core.platform.tabular.writing import Table
+from core.platform.templating import quantity
 from core.platform.web import listing
 from core.platform.web import query_params as asked
 from core.platform.web.forms import moment as typed_moment
@@ -237,7 +238,8 @@ def _act(request: Request, batch_id: int, action: str) -> str:
     imports = request.ctx.imports
     if action == "publish":
         count = imports.publish(batch_id)
-        return _("Factures publiées : %(count)s. Les familles sont averties.") % {"count": count}
+        words = _("Factures publiées : %(count)s. Les familles sont averties.")
+        return words % {"count": quantity(count)}
     if action == "later":
         typed = request.POST.get("at", "")
         moment = typed_moment(typed) if typed else None
@@ -250,7 +252,8 @@ def _act(request: Request, batch_id: int, action: str) -> str:
         return _("La publication n’est plus programmée.")
     if action == "undo" and request.agent.is_regisseur:
         count = imports.undo(batch_id)
-        return _("Import annulé : %(count)s factures retirées ou rétablies.") % {"count": count}
+        words = _("Import annulé : %(count)s factures retirées ou rétablies.")
+        return words % {"count": quantity(count)}
     raise UserError(_("Cette action n’est pas permise"))
 
 

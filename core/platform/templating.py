@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal
+from jinja2 import pass_context
 
+from core.domain.figures import scale
 from core.domain.money import decimal_text
 from core.platform import i18n
 from core.platform.clock import PARIS
@@ -34,7 +37,12 @@ def _money(cents: int, locale: str) -> str:
     return str(format_currency(Decimal(cents) / 100, "EUR", locale=locale)).replace("-", MINUS)
 
 
-def quantity(value: Decimal) -> str:
+def round_money(cents: int) -> str:
+    """Write whole euros, on an axis: ``1 500 €``."""
+    return re.sub(r"[.,]00(?!\d)", "", money(cents))
+
+
+def quantity(value: Decimal | int) -> str:
     """Write how many: ``1 250,5``, without the zeros that say nothing."""
     return str(format_decimal(value, locale=i18n.formats())).replace("-", MINUS)
 
@@ -73,18 +81,43 @@ def _first(written: str) -> str:
     return written
 
 
+COUNTS = ("num", "count")
+"""Values of messages that are counts: their thousands are parted, as those of amounts are."""
+
+
+def _with_counts(translate: Any) -> Any:
+    """Let a template's messages write their counts as `quantity` does."""
+
+    @pass_context
+    def translated(context: Any, *messages: Any, **values: Any) -> Any:
+        # The last of the messages of a plural is the number that chooses its form.
+        if len(messages) > 2:
+            values.setdefault("num", messages[-1])
+        written = {
+            name: quantity(value) if name in COUNTS and isinstance(value, int) else value
+            for name, value in values.items()
+        }
+        return translate(context, *messages, **written)
+
+    return translated
+
+
 def configure(env: Environment) -> None:
     """Give `env` the ``trans`` tag, ``_``, and filters for amounts, days and moments."""
     env.add_extension("jinja2.ext.i18n")
     env.install_gettext_callables(  # type: ignore[attr-defined]
         i18n.gettext, i18n.ngettext, newstyle=True
     )
+    for name in ("gettext", "ngettext"):
+        env.globals[name] = _with_counts(env.globals[name])
     env.policies["ext.i18n.trimmed"] = True
     env.filters.update(
         means=means_label,
         money=money,
         decimal=decimal_text,
         quantity=quantity,
+        round_money=round_money,
+        scale=scale,
         day=day,
         day_long=day_long,
         moment=moment,

@@ -182,8 +182,18 @@ class Month:
         with self.page.expect_navigation():
             self.agent.button(name)
 
-    def look(self, name: str) -> None:
-        """The screen fits at both widths, without a complaint; keep its upper part if asked to.
+    def confirm(self, name: str) -> None:
+        """Press a button that waits for its box to be ticked."""
+        box = self.page.locator("details.final[open] input[name=sure]")
+        unticked = self.page.url
+        self.agent.button(name)
+        assert self.page.url == unticked, "the browser lets it pass unticked"
+        assert box.evaluate("box => !box.validity.valid")
+        box.check()
+        self.press(name)
+
+    def look(self, name: str, heading: str = "") -> None:
+        """The screen fits at both widths, without a complaint; keep its part from `heading` if asked to.
 
         Other tests have axe judge these pages; here it judges those amid an act (`Visitor.sees`).
         """
@@ -193,8 +203,12 @@ class Month:
             self.agent.pictures.mkdir(parents=True, exist_ok=True)
             path = self.agent.pictures / f"month-{name}.png"
             width = self.page.viewport_size["width"]
-            height = self.page.evaluate("document.documentElement.scrollHeight")
-            clip = {"x": 0, "y": 0, "width": width, "height": min(height, PICTURE_HEIGHT)}
+            end = self.page.evaluate("document.querySelector('footer').offsetTop")
+            top = 0
+            if heading:
+                found = self.page.get_by_role("heading", name=heading, exact=True).bounding_box()
+                top = max(found["y"] + self.page.evaluate("window.scrollY") - 24, 0)
+            clip = {"x": 0, "y": top, "width": width, "height": min(end - top, PICTURE_HEIGHT)}
             self.page.screenshot(path=path, full_page=True, clip=clip)
 
     def row(self, label: str) -> str:
@@ -368,7 +382,10 @@ def families_pay_at_the_counter(month):
     page.get_by_label("Moyen de paiement").nth(1).select_option("cash")
     month.says(shown(DUE["2026-1005"]))
     month.agent.sees()
-    month.look("4-counter")
+    month.look("4-counter", "Factures réglées")
+    page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    month.look("4-counter-phone", "Factures réglées")
+    page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
     month.press("Enregistrer le règlement")
     month.says(shown(MIXED_TENDERED - MIXED_CASH), shown(MIXED_CHEQUE))
     month.look("5-payment")
@@ -394,7 +411,7 @@ def the_bank_debits(month):
     )
     month.press("Lire le fichier")
     month.says("ROUX Inès", shown(REJECTED), "AM04")
-    month.look("7-reject")
+    month.look("7-reject", "Fichier de prélèvements")
     month.press("Constater ce qui est coché")
     month.says("1 rejet")
     month.portal.work()
@@ -415,7 +432,7 @@ def the_money_is_remitted(month):
     month.press("Établir le versement")
     month.says(f"V-2026-{REGIE}-0002", shown(in_hand), "Le journal dit la même chose")
     month.page.get_by_label("Emporté par").fill("Claude Martin")
-    month.press("Noter le départ")
+    month.confirm("Noter le départ")
     month.says("emporté par Claude Martin")
     slip = month.page.locator("a", has_text="Bordereau de versement").get_attribute("href")
     pdf = PdfReader(io.BytesIO(month.fetch(slip.partition("/regie")[2])))
@@ -437,7 +454,7 @@ def the_treasury_takes_over(month):
     month.look("9-handover")
     month.press("Transmettre 2 factures")
     month.says(f"T-2026-{REGIE}-0001", shown(TO_TREASURY))
-    month.press("Noter le départ")
+    month.confirm("Noter le départ")
     month.says("Claude Martin")
 
 
@@ -502,14 +519,14 @@ def the_month_is_closed(month):
     unpaid = month.table(f"/comptes/impayes.csv?{where}")
     assert euros(SMALL) in str(unpaid[-1])
 
-    month.press("Arrêter le mois")
+    month.confirm("Arrêter le mois")
     month.says("Arrêté le 1er décembre 2026", shown(CAME), shown(REJECTED), "Le journal n’a pas changé")
     month.agent.sees()
-    month.look("12-closed")
+    month.look("12-closed", "Arrêté du mois")
     closing = month.table(f"/comptes/arrete.csv?{where}")
     assert euros(NET) in str(closing)
     month.goto()
     month.says("À faire")
     month.look("13-dashboard")
     month.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
-    month.look("14-dashboard-phone")
+    month.look("14-dashboard-phone", "Facturé et encaissé, mois par mois")

@@ -22,7 +22,7 @@ from core.domain.money import decimal_text
 from core.domain.tabular.spreadsheets import csv_text
 from core.platform.clock import PARIS
 from core.platform.documents.pdf import render_pdf
-from core.platform.templating import money
+from core.platform.templating import money, quantity
 
 if TYPE_CHECKING:
     from openpyxl.styles import Font
@@ -35,6 +35,10 @@ _IN_XML = {"Zs": " ", "Cc": "", "Cs": ""}
 
 class Cents(int):
     """An amount in a table, in cents."""
+
+
+class Number(int):
+    """A number that is no count: its thousands are not parted on a page."""
 
 
 Cell = str | int | Cents | date | datetime | None
@@ -197,13 +201,17 @@ def _shown(value: Cell) -> str:
         return value.astimezone(PARIS).strftime("%d/%m/%Y %H:%M")
     if isinstance(value, date):
         return value.strftime("%d/%m/%Y")
+    if isinstance(value, int) and not isinstance(value, Number):
+        return quantity(value)
     return "" if value is None else str(value)
 
 
 def _plain(value: Cell) -> str:
-    """For a CSV: amounts as ``1234,56``."""
+    """For a CSV: amounts as ``1234,56``, counts as ``1234``."""
     if isinstance(value, Cents):
         return decimal_text(value)
+    if isinstance(value, int):
+        return str(value)
     return csv_text(value) if isinstance(value, str) else _shown(value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from pyramid.httpexceptions import HTTPSeeOther
@@ -62,7 +61,7 @@ def as_file(
     """All rows of a list as a file; one that is too long leads back to its page, with a word."""
     page = read(EXPORTED_ROWS)
     if page.more is not None:
-        most = quantity(Decimal(EXPORTED_ROWS))
+        most = quantity(EXPORTED_ROWS)
         words = _("Cette liste dépasse %(most)s lignes : filtrez-la avant de l’exporter.")
         request.session.flash(words % {"most": most}, "error")
         route = request.matched_route.name.removesuffix("_file")
