@@ -302,6 +302,66 @@ def test_never_certain(case):
     assert one(amount, **evidence).state is not State.CERTAIN
 
 
+# A town of some size: its families 101 and on owe what nobody of the first five does, but 48,00.
+NEIGHBOURS = tuple(Family(n, f"F{n:05d}", (f"NEIGHBOUR{chr(65 + n % 26)} ANNE",)) for n in range(101, 221))
+OTHERS = tuple(invoice(n, n, 4800 if n % 2 else 9100) for n in range(101, 221))
+SIZED = Index(
+    Snapshot(
+        "CANTINE", (*INVOICES, *OTHERS, invoice(32, 3, 4800, month=9)), (*FAMILIES, *NEIGHBOURS),
+        ACCOUNTS, ELSEWHERE, frozenset(range(101, 121)),
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("amount", "evidence", "rule"),
+    [
+        (23982, {"family_code": "F00003"}, Rule.AGREEMENT),
+        (23982, {"family_code": "F00003", "issuer": "MME NOBODY ELSE"}, Rule.AGREEMENT),
+        (23982, {"account": "shared"}, Rule.ACCOUNT),
+        (23982, {"near_accounts": frozenset({"leroy"})}, Rule.NEAR),
+        (23982, {"references": ("2025-010-000038-" + ref(30)[-1],)}, Rule.REFERENCE),
+        (28782, {"references": (ref(30),)}, Rule.REFERENCE_PART),
+    ],
+)
+def test_one_sign_is_enough_where_nobody_else_owes_the_amount(amount, evidence, rule):
+    (found,) = match([Cheque("k", amount, **evidence)], SIZED)
+    assert found.state is State.CERTAIN
+    assert found.proposals[0].rule is rule
+    assert found.proposals[0].family_id == 3
+    if rule is not Rule.ACCOUNT:
+        assert any("Aucune autre famille" in reason for reason in found.proposals[0].reasons)
+    (among_few,) = match([Cheque("k", amount, **evidence)], INDEX)
+    assert among_few.state is not State.CERTAIN
+
+
+@pytest.mark.parametrize(
+    "case",
+    [name for name in ADVERSARIAL if name not in {
+        "code alone", "shared account without a name", "account one digit away alone",
+    }],
+)  # fmt: skip
+def test_never_certain_in_a_town_of_some_size(case):
+    amount, evidence = ADVERSARIAL[case]
+    (found,) = match([Cheque("k", amount, **evidence)], SIZED)
+    assert found.state is not State.CERTAIN
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"family_code": "F00003"},
+        {"near_accounts": frozenset({"leroy"})},
+        {"account": "shared", "issuer": "MARTIN PAUL"},
+        {"issuer": "LEROY CELINE"},
+        {"account": "new", "issuer": "LEROY CELINE"},
+    ],
+)
+def test_one_sign_is_not_enough_where_others_owe_the_amount(evidence):
+    (found,) = match([Cheque("k", 4800, **evidence)], SIZED)
+    assert found.state is not State.CERTAIN
+
+
 def test_one_number_of_ours_in_37_ends_like_a_right_check_character():
     assert checked(LUCKY)
     assert checked("2025-510-000031") == ""

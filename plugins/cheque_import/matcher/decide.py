@@ -59,7 +59,7 @@ def _points_to(evidence: Evidence, family: int) -> bool:
 def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | None:
     if cheque.blockers or any(link.flagged for link in evidence.links):
         return None
-    family = _one_family(evidence)
+    family = _one_family(cheque, evidence, index)
     if family is None or not _only_old_coupons(cheque, evidence, family):
         return None
     account = any(link.family_id == family for link in evidence.links) and (
@@ -73,16 +73,25 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     fair = name >= FAIR_NAME or payer
     free = fair or not evidence.named() or _nobody_else(cheque, evidence, family, index)
     near = not evidence.links and _only_near(evidence) == family
-    second = account or code or near
     # Its own old coupon, though it pays nothing, says whose a cheque is.
     old = bool(evidence.elsewhere)
     signs = (quality is not None) + account + code + good + near + old
+    # Whoever sent it and pays what he owes, it is this family: all others who owe this amount pay
+    # from an account that is known, and this one is not.
+    strange = not evidence.links and (evidence.account_read or near)
+    only = (
+        signs == 1
+        and not (account or old)
+        and index.only_one_owing(family, cheque.amount, strangers=strange)
+        and (fair or not _named_elsewhere(cheque, evidence, family, index))
+    )
+    second = account or code or near or only
     if old and signs < 2:
         return None
     if evidence.code_family is not None and not code and (
-        # A code is keyed by hand: two other signs outweigh it, one does not, and none does when
-        # its family owes this very amount.
-        signs < 2 or index.owes(evidence.code_family, cheque.amount)
+        # A code is keyed by hand: a known account outweighs it, or two other signs, and none does
+        # when its family owes this very amount.
+        (signs < 2 and not account) or index.owes(evidence.code_family, cheque.amount)
     ):
         return None
     if (
@@ -111,16 +120,16 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     rule = _rule(
         evidence, complete=cheque.amount == sum(i.balance for i in evidence.referred),
         signs=signs, account=account, code=code, good=good, fair=fair, free=free, near=near,
-        second=second, index=index,
+        only=only, second=second, index=index,
     )  # fmt: skip
     if rule is None:
         return None
-    return propose(cheque, evidence, index, way, family=family, rule=rule)
+    return propose(cheque, evidence, index, way, family=family, rule=rule, only=only)
 
 
 def _rule(
     evidence: Evidence, *, complete: bool, signs: int, account: bool, code: bool, good: bool,
-    fair: bool, free: bool, near: bool, second: bool, index: Index,
+    fair: bool, free: bool, near: bool, only: bool, second: bool, index: Index,
 ) -> Rule | None:  # fmt: skip
     quality = evidence.quality()
     if quality is not None:
@@ -134,9 +143,9 @@ def _rule(
         return Rule.ACCOUNT
     if code and good:
         return Rule.CODE
-    if near and (good or code):
+    if near and (good or code or only):
         return Rule.NEAR
-    return Rule.AGREEMENT if signs >= 2 else None
+    return Rule.AGREEMENT if signs + only >= 2 else None
 
 
 def _alone(evidence: Evidence, quality: Quality, index: Index) -> bool:
@@ -150,7 +159,7 @@ def _alone(evidence: Evidence, quality: Quality, index: Index) -> bool:
     )
 
 
-def _one_family(evidence: Evidence) -> int | None:
+def _one_family(cheque: Cheque, evidence: Evidence, index: Index) -> int | None:
     """The family that all strong signs designate; None when there is none, or they differ."""
     referred = {hit.invoice.family_id for hit in evidence.hits}
     if len(referred) > 1:
@@ -158,7 +167,9 @@ def _one_family(evidence: Evidence) -> int | None:
     linked = {link.family_id for link in evidence.links}
     if referred:
         (family,) = referred
-        return family if not linked or family in linked else None
+        if not linked or family in linked or _for_another(cheque, evidence, family, index):
+            return family
+        return None
     if linked and evidence.code_family not in linked:
         return evidence.account_family
     if evidence.code_family is not None:
@@ -167,6 +178,20 @@ def _one_family(evidence: Evidence) -> int | None:
         return _only_near(evidence)
     old = {known.family_id for _raw, known in evidence.elsewhere}
     return old.pop() if len(old) == 1 else None
+
+
+def _for_another(cheque: Cheque, evidence: Evidence, family: int, index: Index) -> bool:
+    """True if a checked coupon of the whole amount, and the name, say more than the account.
+
+    One pays for another now and then: the coupon tells for whom, if the family that the account
+    stands for owes something else.
+    """
+    return (
+        evidence.quality() is Quality.CHECKED
+        and cheque.amount == sum(invoice.balance for invoice in evidence.referred)
+        and index.name_score(evidence.issuer, family) >= GOOD_NAME
+        and not any(index.owes(link.family_id, cheque.amount) for link in evidence.links)
+    )
 
 
 def _only_near(evidence: Evidence) -> int | None:

@@ -195,7 +195,14 @@ def _account_family(
         return family
     # Misspelt, the name still decides between these few, when no other of them owes this amount.
     owing = [link.family_id for link in links if index.owes(link.family_id, amount)]
-    return family if owing == [family] and best >= FAIR_SCORE and second < POOR_SCORE else None
+    if owing == [family] and best >= FAIR_SCORE and second < POOR_SCORE:
+        return family
+    # Nor does a name that is none of theirs say anything against the only family that owes it.
+    if len(owing) == 1 and index.only_one_owing(owing[0], amount):
+        (family,) = owing
+        others = (score for score, other in scored if other != family)
+        return family if all(score < POOR_SCORE for score in others) else None
+    return None
 
 
 def _hit(raw: str, index: Index) -> Hit | None:

@@ -11,7 +11,7 @@ from plugins.cheque_import.matcher.evidence import Evidence, Quality
 from plugins.cheque_import.matcher.snapshot import Cheque, Index, Proposal, Rule
 from plugins.cheque_import.matcher.ways import Way, likely_ways, split
 
-ALGORITHM = "4"
+ALGORITHM = "5"
 """Written beside every decision; any change that may alter one raises it."""
 
 POOR_NAME = 60
@@ -64,17 +64,21 @@ def _candidates(cheque: Cheque, evidence: Evidence, index: Index) -> list[int]:
 
 
 def propose(
-    cheque: Cheque, evidence: Evidence, index: Index, way: Way, *, family: int, rule: Rule
-) -> Proposal:
-    """State one way to explain a cheque, with its reasons and the figures behind them."""
+    cheque: Cheque, evidence: Evidence, index: Index, way: Way, *, family: int, rule: Rule,
+    only: bool = False,
+) -> Proposal:  # fmt: skip
+    """State one way to explain a cheque, with its reasons and the figures behind them.
+
+    `only`: the decision rests on nobody else's owing this amount.
+    """
     return _proposal(
-        cheque, evidence, way, family, _identity_scores(evidence, family, index), rule
+        cheque, evidence, way, family, _identity_scores(evidence, family, index), rule, only=only
     )
 
 
 def _proposal(
     cheque: Cheque, evidence: Evidence, way: Way, family: int, identity: dict[str, int],
-    rule: Rule,
+    rule: Rule, *, only: bool = False,
 ) -> Proposal:  # fmt: skip
     gap = cheque.amount - way.due
     scores = {**identity, "amount": _amount_points(cheque.amount, way, evidence)}
@@ -88,6 +92,7 @@ def _proposal(
         reasons=(
             *explain.identity(evidence, family, scores["name"]), *explain.habit(scores),
             *_amount_reasons(cheque.amount, way, gap),
+            *([_("Aucune autre famille qui pourrait l’avoir signé ne doit ce montant.")] * only),
         ),
         scores=scores,
         algorithm=ALGORITHM,

@@ -189,6 +189,7 @@ class Index:
             code = bare(one.code)
             self._codes[code] = None if code in self._codes else one.id
         self._names = NameIndex(self._words)
+        self._owners: dict[bool, tuple[dict[int, int | None], list[int]]] = {}
 
     def invoice(self, bare_reference: str) -> OpenInvoice | None:
         """The one open invoice of this reference."""
@@ -232,6 +233,46 @@ class Index:
         )
         return bool(found.found) or not found.complete
 
+    def only_one_owing(self, family_id: int, amount: int, *, strangers: bool = False) -> bool:
+        """True if no other family's invoices, in whatever combination, add up to this amount.
+
+        With `strangers`, no other of those whose account is not known. Among few invoices it says
+        little, and among very many nearly every amount is owed by several: both count as no.
+        """
+        if not _TELLING <= len(self.snapshot.invoices) <= _ALL_SUMS:
+            return False
+        others = self.owing(amount) - {family_id}
+        if strangers:
+            others -= self.snapshot.account_holders
+        if others:
+            return False
+        if strangers not in self._owners:
+            self._owners[strangers] = self._sums(strangers=strangers)
+        owners, long = self._owners[strangers]
+        return owners.get(amount, family_id) == family_id and not any(
+            other != family_id and self.owes(other, amount) for other in long
+        )
+
+    def _sums(self, *, strangers: bool) -> tuple[dict[int, int | None], list[int]]:
+        """The one family whose invoices add up to an amount, None of several.
+
+        And the families who owe too many invoices to write all their sums down.
+        """
+        owners: dict[int, int | None] = {}
+        long: list[int] = []
+        for family, invoices in self.by_family.items():
+            if strangers and family in self.snapshot.account_holders:
+                continue
+            if len(invoices) > _FEW_OPEN:
+                long.append(family)
+                continue
+            sums = {0}
+            for invoice in invoices:
+                sums |= {one + invoice.balance for one in sums}
+            for one in sums - {0}:
+                owners[one] = family if owners.get(one, family) == family else None
+        return owners, long
+
     def first_owing(self, amount: int, *, holders: bool) -> list[int]:
         """The first few of them, always the same ones.
 
@@ -257,6 +298,10 @@ class Index:
 
 
 _FEW = 4
+_FEW_OPEN = 8
+"""Open invoices of a family whose sums are all written down: 255 at most."""
+_TELLING, _ALL_SUMS = 100, 10_000
+"""Open invoices of a régie from which, and up to which, it is looked for who else owes a sum."""
 _RESEMBLES = 60
 _NOBODY: frozenset[int] = frozenset()
 
