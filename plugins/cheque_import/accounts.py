@@ -8,9 +8,18 @@ from sqlalchemy import select
 
 from core.plugin import TenantContext
 from plugins.cheque_import import history
+from plugins.cheque_import.cmc7 import KeyState
 from plugins.cheque_import.models import Cheque, ChequeAccount, ChequeState
+from plugins.cheque_import.records import DOUBTED
 
 MAX_PAYERS = 5
+
+
+def learnt(cheque: Cheque) -> str:
+    """The account that a confirmed cheque teaches; of a false key, what was read; "" of no line."""
+    if cheque.account or cheque.rlmc != KeyState.BAD:
+        return cheque.account
+    return next((one for one in cheque.near_accounts if one.startswith(DOUBTED)), "")
 
 
 class Accounts:
@@ -28,15 +37,16 @@ class Accounts:
         today = history.today(self._ctx)
         known = {
             (link.account, link.family_id): link
-            for link in self._links(*{cheque.account for cheque, _family in posted})
+            for link in self._links(*{learnt(cheque) for cheque, _family in posted})
         }
         for cheque, family_id in posted:
-            if not cheque.account:
+            account = learnt(cheque)
+            if not account:
                 continue
-            link = known.get((cheque.account, family_id))
+            link = known.get((account, family_id))
             if link is None:
-                link = known[cheque.account, family_id] = ChequeAccount(
-                    tenant_id=self._ctx.town.slug, account=cheque.account, family_id=family_id,
+                link = known[account, family_id] = ChequeAccount(
+                    tenant_id=self._ctx.town.slug, account=account, family_id=family_id,
                     payers=[], confirmed=0, flagged=False, last_seen_on=today,
                 )  # fmt: skip
                 self._ctx.session.add(link)
@@ -47,7 +57,7 @@ class Accounts:
 
     def unlearn(self, cheque: Cheque) -> None:
         """Take back what an undone posting taught."""
-        for link in self._links(cheque.account):
+        for link in self._links(learnt(cheque)):
             if link.family_id == cheque.family_id:
                 link.confirmed = max(link.confirmed - 1, 0)
                 if not link.confirmed:

@@ -83,6 +83,7 @@ class Desk:
         proposal = self._proposal(cheque, rank)
         self._postings.check(cheque, proposal.shares, keep_excess=keep_excess)
         self._post(cheque, proposal.family_id, proposal.shares, _explained(proposal))
+        self._matching.follow(cheque, [proposal.family_id])
         return cheque
 
     def split(
@@ -104,6 +105,7 @@ class Desk:
         rows = [[invoice, cents] for invoice, cents in merged.items()]
         self._postings.check(cheque, rows, keep_excess=keep_excess)
         self._post(cheque, family_id, rows, {"rule": "manual"})
+        self._matching.follow(cheque, [family_id])
         return cheque
 
     def classify(self, cheque_id: int, why: str) -> Cheque:
@@ -117,7 +119,10 @@ class Desk:
         if cheque.deposit_id is not None:
             raise UserError(_("Ce chèque est déjà remis en banque."))
         self._unbook(cheque, why)
-        return self._move(cheque, ChequeState.RETURNED, "returned", why)
+        families = self._matching.families_named(cheque)
+        self._move(cheque, ChequeState.RETURNED, "returned", why)
+        self._matching.follow(cheque, families)
+        return cheque
 
     def correct(self, cheque_id: int, amount: int) -> Cheque:
         """Correct a keyed amount, in cents, with the paper in hand."""
@@ -176,7 +181,10 @@ class Desk:
         why = f"{reason} – {detail}" if detail else reason
         self._postings.reverse(cheque, _("Chèque impayé : %s") % why)
         self._accounts.flag(cheque.account)
-        return self._move(cheque, ChequeState.BOUNCED, "bounced", why)
+        families = [] if cheque.family_id is None else [cheque.family_id]
+        self._move(cheque, ChequeState.BOUNCED, "bounced", why)
+        self._matching.follow(cheque, families)
+        return cheque
 
     def represent(self, cheque_id: int, why: str) -> Cheque:
         """Take a bounced cheque up again, for another deposit."""

@@ -26,6 +26,7 @@ from plugins.cheque_import.models import (
 )
 from plugins.cheque_import.readers import PARSER_VERSION, read_file
 from plugins.cheque_import.records import (
+    DOUBTED,
     KEY_VERSION,
     ChequeProblem,
     ChequeRecord,
@@ -458,25 +459,28 @@ class Intake:
         return cheques
 
     def _near(self, records: dict[str, ChequeRecord]) -> dict[str, list[str]]:
-        """For lines that may be misread, the known accounts one digit away: only these are kept."""
-        doubtful = {
-            key: record
-            for key, record in records.items()
-            if record.zones is not None and record.key in {KeyState.BAD, KeyState.ABSENT}
-        }
-        if not doubtful:
+        """For lines that may be misread, the known accounts one digit away: only these are kept.
+
+        Those of the same pile count: a person's decision may make one known before the other's.
+        """
+        lines = {key: record for key, record in records.items() if record.zones is not None}
+        if not lines:
             return {}
-        known = set(
+        here = {self._hasher.account(record) for record in records.values()} - {""}
+        here |= {self._hasher.doubted(record) for record in records.values()} - {""}
+        learned = set(
             self._ctx.session.scalars(
                 select(ChequeAccount.account)
                 .where(ChequeAccount.tenant_id == self._ctx.town.slug)
                 .distinct()
             )
         )
+        doubts = any(one.startswith(DOUBTED) for one in learned | here)
         return {
-            key: sorted(known & self._hasher.near_accounts(record))
-            for key, record in doubtful.items()
-            if known and self._hasher.account(record) not in known
+            key: sorted((learned | here) & self._hasher.near_accounts(record))
+            for key, record in lines.items()
+            if (doubts or record.key in {KeyState.BAD, KeyState.ABSENT})
+            and self._hasher.account(record) not in learned
         }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, Text, cast, delete, insert, or_, select
 
 from core.plugin import TenantContext
 from plugins.cheque_import import history, snapshots
 from plugins.cheque_import import matcher as m
+from plugins.cheque_import.accounts import learnt
 from plugins.cheque_import.matcher.evidence import one_slip
 from plugins.cheque_import.models import (
     IN_PORTFOLIO,
@@ -63,6 +64,40 @@ class Matching:
         if rows:
             self._ctx.session.execute(insert(ChequeProposal), rows)
         self._ctx.session.flush()
+
+    def families_named(self, cheque: Cheque) -> set[int]:
+        """The families that the cheque's proposals name."""
+        return set(
+            self._ctx.session.scalars(
+                select(ChequeProposal.family_id).where(
+                    ChequeProposal.tenant_id == self._ctx.town.slug,
+                    ChequeProposal.cheque_id == cheque.id,
+                )
+            )
+        )
+
+    def follow(self, cheque: Cheque, families: Iterable[int]) -> None:
+        """Match the queue anew, if what a person decided on a cheque tells of another one in it.
+
+        Another one of this account, or of one a digit away, or that may be one of `families`.
+        """
+        tenant = self._ctx.town.slug
+        meant = select(ChequeProposal.cheque_id).where(
+            ChequeProposal.tenant_id == tenant, ChequeProposal.family_id.in_(sorted(families))
+        )
+        alike: list[ColumnElement[bool]] = [Cheque.id.in_(meant)]
+        account = learnt(cheque)
+        if account:
+            alike += [
+                Cheque.account == account,
+                cast(Cheque.near_accounts, Text).contains(account),
+            ]
+        other = select(Cheque.id).where(
+            Cheque.tenant_id == tenant, Cheque.regie == cheque.regie, Cheque.id != cheque.id,
+            Cheque.state.in_((*PENDING, ChequeState.TO_CLASSIFY)), or_(*alike),
+        )  # fmt: skip
+        if self._ctx.session.scalar(other.limit(1)) is not None:
+            self.rematch(cheque.regie)
 
     def matches(self, regie: str, cheques: Sequence[Cheque]) -> tuple[m.Match, ...]:
         """Match `cheques` and change nothing."""

@@ -69,6 +69,10 @@ class ChequeProblem:
         return f"{where} : {self.message}{value}" if where else f"{self.message}{value}"
 
 
+DOUBTED = "misread/"
+"""Before the fingerprint of an account that was read with a false key."""
+
+
 class Hasher:
     """Hashes a cheque and its account under one town's secret key.
 
@@ -103,12 +107,13 @@ class Hasher:
         return self._hash("account", record.zones.account)
 
     def near_accounts(self, record: ChequeRecord) -> frozenset[str]:
-        """Fingerprints of the accounts one misread digit away; none when the key proves the line.
+        """Fingerprints of the accounts one misread digit away.
 
         A known account among them is a good *proposal*, and an identity only with the name or
         another sign. Where the key is false, it may be the number that was misread, or the key.
+        Where it proves the line, only what a false key was said of before may be this account.
         """
-        if record.zones is None or record.key in {KeyState.GOOD, KeyState.FILLED}:
+        if record.zones is None:
             return frozenset()
         account = record.zones.account
         near = {
@@ -116,9 +121,21 @@ class Hasher:
             for i in range(len(account))
             for digit in "0123456789"
         }
-        if record.key is KeyState.ABSENT:
-            near.discard(account)
-        return frozenset(self._hash("account", one) for one in near)
+        own = self._hash("account", account)
+        alike = {self._hash("account", one) for one in near - {account}}
+        if record.key is KeyState.BAD:
+            return frozenset({own, DOUBTED + own, *alike})
+        doubted = {DOUBTED + one for one in alike}
+        return frozenset(doubted | alike if record.key is KeyState.ABSENT else doubted)
+
+    def doubted(self, record: ChequeRecord) -> str:
+        """Fingerprint of an account whose line has a false key; "" of any other line.
+
+        It is nobody's account, but what a right line of the same account is one digit from.
+        """
+        if record.zones is None or record.key is not KeyState.BAD:
+            return ""
+        return DOUBTED + self._hash("account", record.zones.account)
 
     def _hash(self, purpose: str, value: str) -> str:
         return hmac.digest(self._key, f"{purpose}\x1f{value}".encode(), "sha256").hex()

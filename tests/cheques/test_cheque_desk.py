@@ -239,6 +239,51 @@ def test_an_account_is_learned_and_tells_the_family_next_time(town):
     assert proposals(town, cheques(town)[1])[0].family_id == 1
 
 
+def test_what_a_person_decides_is_known_of_the_next_cheque_of_the_account(town):
+    town.load(
+        line(1, "0001234", amount="56,87"),
+        line(2, "0001235", amount="30,00"),
+        line(3, "0001236", "099999000015012345678999", "239,82"),
+    )
+    first, second, other = cheques(town)
+    assert {one.state for one in (first, second, other)} == {ChequeState.REVIEW}
+    town.desk().split(first.id, 1, [(10, 5687)])
+    assert (second.state, other.state) == (ChequeState.CERTAIN, ChequeState.REVIEW)
+    assert proposals(town, second)[0].family_id == 1
+
+
+def test_a_misread_cheque_of_the_same_pile_is_known_after_the_first_is_decided(town):
+    town.load(
+        line(1, "0001234", amount="56,87"),
+        line(2, "0001235", "099999000015012345678901", "30,00", issuer="MARTIN PAUL"),
+    )
+    first, second = cheques(town)
+    town.desk().split(first.id, 1, [(10, 5687)])
+    assert second.state == ChequeState.CERTAIN
+    assert proposals(town, second)[0].rule == "near-account+name"
+
+
+def test_a_cheque_that_came_back_makes_no_other_of_its_account_certain(town):
+    (first,) = accepted(town, line(issuer="MARTIN PAUL", ref=ref(10)))
+    town.slips().make("CANTINE")
+    town.load(line(1, "0001235", amount="30,00", slip="R2"), name="b.csv")
+    second = cheques(town)[1]
+    assert second.state == ChequeState.CERTAIN
+    town.desk().bounce(first.id, "sans provision")
+    assert second.state == ChequeState.REVIEW
+
+
+def test_of_two_cheques_for_one_invoice_the_other_is_certain_once_one_is_given_back(town):
+    town.load(
+        line(1, "0001234", issuer="MARTIN PAUL", ref=ref(10)),
+        line(2, "0009999", "099999000015012345678999", issuer="MARTIN PAUL", ref=ref(10)),
+    )
+    first, second = cheques(town)
+    assert {first.state, second.state} == {ChequeState.REVIEW}
+    town.desk().give_back(second.id, "payé deux fois")
+    assert first.state == ChequeState.CERTAIN
+
+
 def test_undoing_reverses_unlearns_and_leaves_a_person_to_decide(town):
     (cheque,) = accepted(town, line(issuer="MARTIN PAUL", ref=ref(10)))
     town.desk().undo(cheque.id, "mauvaise famille")

@@ -12,7 +12,7 @@ from core.plugin import UserError
 from plugins.cheque_import import coupon, keyboard
 from plugins.cheque_import.cmc7 import Cmc7Error, KeyState, Zones, read_line, rlmc
 from plugins.cheque_import.matcher.normalise import bare, check_character
-from plugins.cheque_import.records import ChequeRecord, Hasher
+from plugins.cheque_import.records import DOUBTED, ChequeRecord, Hasher
 
 lines = st.text("0123456789", min_size=31, max_size=31)
 delimiters = st.text("<:;= SI\"'-", min_size=1, max_size=4).filter(lambda t: "?" not in t)
@@ -126,7 +126,11 @@ def test_an_account_is_learned_from_no_line_or_a_false_one():
     assert hasher.account(misread) == ""
     assert hasher.account(record(digits)) in hasher.near_accounts(misread)
     assert hasher.account(record(digits)) in hasher.near_accounts(record(digits[:-1] + "7"))
-    assert hasher.near_accounts(record(digits, key=KeyState.GOOD)) == frozenset()
+    # A key that proves the line: only what a false key was said of before may be this account.
+    proven = hasher.near_accounts(record(digits, key=KeyState.GOOD))
+    assert all(one.startswith(DOUBTED) for one in proven)
+    assert hasher.doubted(misread) in proven & hasher.near_accounts(misread)
+    assert hasher.doubted(record(digits)) == hasher.doubted(record(digits, key=KeyState.GOOD)) == ""
 
 
 # --- Readers as they are ------------------------------------------------------------------------
