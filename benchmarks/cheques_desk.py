@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.cheques_files import Labelled
+from benchmarks.cheques_left import reason
 from benchmarks.cheques_made import Kind, Paper
 from plugins.cheque_import.matcher import (
     AccountLink,
@@ -28,6 +29,7 @@ from plugins.cheque_import.matcher.normalise import bare
 from plugins.cheque_import.matcher.snapshot import Elsewhere
 
 _FIRST = 3
+_DOUBTED = "misread/"
 
 
 @dataclass
@@ -82,6 +84,8 @@ class Score:
     all: Tally = field(default_factory=Tally)
     rules: defaultdict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     classes: defaultdict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    left: Counter[str] = field(default_factory=Counter)
+    """Why cheques with an exact explanation wait for a person."""
     posted_twice: int = 0
     wrong: list[tuple[Paper, Match]] = field(default_factory=list)
 
@@ -92,6 +96,7 @@ class Score:
             for name, tally in others.items():
                 mine[name].add(tally)
         self.posted_twice += other.posted_twice
+        self.left += other.left
         self.wrong += other.wrong
 
     def figures(self) -> dict[str, float]:
@@ -102,6 +107,7 @@ class Score:
         """All figures, and those of each rule and of each noise class."""
         return {
             **self.figures(),
+            "left_to_a_person": dict(self.left.most_common()),
             "per_rule": {name: t.figures() for name, t in sorted(self.rules.items())},
             "per_noise": {name: t.figures() for name, t in sorted(self.classes.items())},
         }
@@ -161,12 +167,15 @@ class Desk:
             if not again:
                 self.seen.add(paper.key)
                 waiting.append(paper)
-                self.near[paper.key] = frozenset(self._near(paper.account))
+        here = {_learnt(paper) for paper in waiting} - {""}
+        for paper in waiting:
+            self.near[paper.key] = frozenset(self._near(paper, here))
         self._file(waiting, month, regie)
 
     def _file(self, waiting: list[Paper], month: int, regie: str) -> None:
         while waiting:
-            found = match([self._cheque(paper) for paper in waiting], self._index(month, regie))
+            index = self._index(month, regie)
+            found = match([self._cheque(paper) for paper in waiting], index)
             certain = [
                 (paper, one)
                 for paper, one in zip(waiting, found, strict=True)
@@ -179,11 +188,11 @@ class Desk:
             done = {paper.key for paper, _one in certain}
             waiting = [paper for paper in waiting if paper.key not in done]
         # Once a person has confirmed one cheque of an account, the others are matched anew.
-        first = {paper.account: paper.key for paper in reversed(waiting)}
+        first = {_account(paper): paper.key for paper in reversed(waiting)}
         again = []
         for paper, one in zip(waiting, found, strict=True) if waiting else ():
-            if not paper.account or first[paper.account] == paper.key:
-                self._review(paper, one)
+            if not _account(paper) or first[_account(paper)] == paper.key:
+                self._review(paper, one, index)
             else:
                 again.append(paper)
         if again:
@@ -193,18 +202,27 @@ class Desk:
         twin = self.twins[paper.number, paper.amount] > 1
         return Cheque(
             key=paper.key, amount=paper.amount, slip=paper.slip, rank=paper.rank,
-            number=paper.number, account=paper.account, issuer=paper.issuer,
+            number=paper.number, account=_account(paper), issuer=paper.issuer,
             references=paper.references, family_code=paper.code,
             blockers=("twin",) if twin else (), near_accounts=self.near[paper.key],
         )  # fmt: skip
 
-    def _near(self, account: str) -> Iterator[str]:
-        """As the intake does it: known accounts one digit away, of a line that no key proves."""
+    def _near(self, paper: Paper, here: set[str]) -> Iterator[str]:
+        """As the intake does it: accounts one digit away, known or of the same pile (`here`).
+
+        When the key proves the line, only of those that a false key was said of. Where it is
+        false, the account itself may be right.
+        """
+        account = paper.account
+        if paper.rlmc == "bad":
+            yield from {account, _DOUBTED + account} & {*self.links, *here}
         for at, old in enumerate(account if account not in self.links else ""):
             for digit in "0123456789":
                 variant = account[:at] + digit + account[at + 1 :]
-                if digit != old and variant in self.links:
-                    yield variant
+                if digit != old:
+                    near = {_DOUBTED + variant} if paper.rlmc != "bad" else set()
+                    near |= {variant} if paper.rlmc != "good" else set()
+                    yield from (one for one in near if one in self.links or one in here)
 
     def _index(self, month: int, regie: str) -> Index:
         invoices, elsewhere = [], {}
@@ -253,7 +271,9 @@ class Desk:
             self.score.posted_twice += self.left[invoice] < 0
         self._learn(paper, proposal.family_id)
 
-    def _review(self, paper: Paper, one: Match) -> None:
+    def _review(self, paper: Paper, one: Match, index: Index) -> None:
+        if paper.exact:
+            self.score.left[reason(paper, self._cheque(paper), one, index)] += 1
         splits = [dict(proposal.shares) for proposal in one.proposals]
         for tally in self._tallies(paper):
             tally.manual += one.state is State.MANUAL
@@ -268,9 +288,19 @@ class Desk:
 
     def _learn(self, paper: Paper, family: int) -> None:
         if paper.account:
-            payers = self.links[paper.account][family]
+            payers = self.links[_learnt(paper)][family]
             if paper.issuer:
                 payers.add(paper.issuer)
+
+
+def _account(paper: Paper) -> str:
+    """The account as it counts: a false key hides it."""
+    return "" if paper.rlmc == "bad" else paper.account
+
+
+def _learnt(paper: Paper) -> str:
+    """The account that a confirmed cheque teaches: of a false key, what was read, as doubtful."""
+    return _DOUBTED + paper.account if paper.rlmc == "bad" else paper.account
 
 
 def _month(month: int) -> tuple[int, int]:

@@ -100,12 +100,14 @@ class Draw:
         number = f"{self.rng.randrange(10**7):07d}"
         issuer = self._issuer() if issuer is None else issuer
         code = self._code() if code is None else code
+        misread = "misread_account" in self.classes
+        rlmc = ("bad" if misread else "good") if self.noise.keyed and account else ""
         key = number + account if account else f"{number}/{self.month}/{self.rng.random()}"
         return Paper(
             key=key, regie=regie, month=self.month, slip="", rank=0, number=number,
             account=account, amount=amount, issuer=issuer, references=references, code=code,
             family=self.house.id if family is None else family, kind=kind, truth=truth,
-            exact=exact, classes=tuple(self.classes) or ("clean",),
+            exact=exact, classes=tuple(self.classes) or ("clean",), rlmc=rlmc,
         )  # fmt: skip
 
     def _happens(self, name: str) -> bool:

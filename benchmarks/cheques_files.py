@@ -61,6 +61,7 @@ class Labelled:
 
 def files(town: UnitOfWork) -> dict[str, str]:
     """A town as its four files, by name."""
+    keyed = any(paper.rlmc for paper in town.papers)
     online = {bill: month for month, bills in town.online for bill in bills}
     return {
         "families.csv": _text(FAMILIES, (_family(house) for house in town.households)),
@@ -73,10 +74,10 @@ def files(town: UnitOfWork) -> dict[str, str]:
             ),
         ),
         "cheques.csv": _text(
-            CHEQUES,
+            (*CHEQUES, "rlmc") if keyed else CHEQUES,
             (
                 (p.key, p.regie, p.month, p.slip, p.rank, p.number, p.account, p.amount, p.issuer,
-                 "+".join(p.references), p.code)
+                 "+".join(p.references), p.code, *([p.rlmc] if keyed else []))
                 for p in town.papers
             ),
         ),
@@ -163,6 +164,7 @@ def _paper(cheque: dict[str, str], truth: dict[str, str]) -> Paper:
         family=int(truth["family"]), kind=Kind(truth["kind"]),
         truth=tuple((int(invoice), int(cents)) for invoice, cents in shares),
         exact=bool(int(truth["exact"])), classes=_parts(truth["classes"], " "),
+        rlmc=cheque.get("rlmc", ""),
     )  # fmt: skip
 
 

@@ -83,6 +83,8 @@ class Paper:
     exact: bool
     """Whether the amount as it was imported is that of the invoices meant."""
     classes: tuple[str, ...] = ()
+    rlmc: str = ""
+    """What the key said of the line that was read, ``good`` or ``bad``; "" without a key."""
 
 
 @dataclass(slots=True)

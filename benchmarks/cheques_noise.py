@@ -47,6 +47,8 @@ class Noise:
     """The magnetic line was not read at all."""
     grandparent: float = 0.0
     """Of the households, by pairs: one account and name, in neither file, pays for both."""
+    keyed: bool = False
+    """The reader gives the RLMC key, which tells that a line was misread."""
 
 
 BASE = Noise()
@@ -61,5 +63,8 @@ NOISES = {
     "hard": HARD,
     "base-own": replace(BASE, check_character=0.0),
     "hard-own": replace(HARD, check_character=0.0),
+    "base-key": replace(BASE, keyed=True),
+    "hard-key": replace(HARD, keyed=True),
 }
-"""Each with our references, and with the town's own numbers, which have no check character."""
+"""Each with our references, with the town's own numbers, which have no check character, and with a
+reader that gives the RLMC key."""
