@@ -50,8 +50,14 @@ def chromium() -> Iterator[Browser]:
         yield chromium
 
 
+@pytest.fixture(scope="module")
+def judged() -> set[str]:
+    """Looks of the pages that were judged already, by whichever visitor."""
+    return set()
+
+
 @pytest.fixture
-def visit(chromium, request):
+def visit(chromium, judged):
     """Make visitors: ``visit(PHONE)``. ``--pictures`` keeps what they see."""
     contexts = []
     folder = os.environ.get("PREAU_TEST_PICTURES")
@@ -64,7 +70,7 @@ def visit(chromium, request):
         page = context.new_page()
         page.set_default_timeout(1000 * PATIENCE)
         name = "phone" if size == PHONE else "desk"
-        visitor = Visitor(page, name, Path(folder) if folder else None, [])
+        visitor = Visitor(page, name, Path(folder) if folder else None, [], judged)
         page.on("console", lambda m: visitor.complaints.append(m.text) if m.type == "error" else 0)
         page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
         return visitor
