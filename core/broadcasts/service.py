@@ -558,8 +558,9 @@ def _kind(found: Broadcast) -> str:
 
 
 def _words(found: Broadcast, language: str) -> Written:
-    title, body = found.translations.get(language) or (found.title, found.body)
-    return Written(title, body)
+    translated = found.translations.get(language)
+    title, body = translated or (found.title, found.body)
+    return Written(title, body, language if translated else SOURCE_LOCALE)
 
 
 def _news_key(found: Broadcast) -> str:

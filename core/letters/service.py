@@ -54,6 +54,7 @@ class Written:
 
     title: str
     body: str
+    language: str = i18n.SOURCE_LOCALE
 
 
 @cache

@@ -7,7 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
 
 from core.api.messages import Document, Link, Message
 from core.platform import i18n
@@ -40,12 +42,15 @@ def compose(letter: Letter) -> Message:
     """Put a letter into words, in its language."""
     with i18n.use(letter.language):
         title = _macro(letter, "subject", html=False)
+        # Words of an agent's that nobody translated stand in a letter of another language.
+        written_in = getattr(letter.data.get("written"), "language", letter.language)
         html, text = (
             _environment(html=as_html)
             .get_template(f"_frame.{'html' if as_html else 'txt'}.jinja2")
             .render(
                 letter=letter,
                 title=title,
+                written_in=written_in,
                 paragraphs=_paragraphs(_macro(letter, "body", html=as_html)),
             )
             for as_html in (True, False)
@@ -70,6 +75,17 @@ def _macro(letter: Letter, name: str, *, html: bool) -> str:
     return str(getattr(module, name)()).strip()
 
 
+@pass_context
+def _french(context: Context, words: str) -> str:
+    """Words that the régie wrote, marked as French in the HTML of a letter in another language."""
+    if context["letter"].language == i18n.SOURCE_LOCALE or not context.eval_ctx.autoescape:
+        return words
+    return Markup("\n\n").join(
+        Markup('<span lang="{}">{}</span>').format(i18n.SOURCE_LOCALE, paragraph)
+        for paragraph in _paragraphs(words)
+    )
+
+
 def _paragraphs(body: str) -> list[str]:
     return [paragraph.strip() for paragraph in body.split("\n\n") if paragraph.strip()]
 
@@ -84,4 +100,5 @@ def _environment(*, html: bool) -> Environment:
         lstrip_blocks=True,
     )
     configure(env)
+    env.filters["french"] = _french
     return env

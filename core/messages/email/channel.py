@@ -87,6 +87,8 @@ def compose(
     mail["Message-ID"] = _line("Message-ID", f"<{number}@{sender.rpartition('@')[2]}>")
     # RFC 3834: no out-of-office answers, please.
     mail["Auto-Submitted"] = _header("Auto-Submitted", "auto-generated")
+    # RFC 3282: for the plain text, which cannot say it itself.
+    mail["Content-Language"] = _line("Content-Language", message.language)
     reply_to = town.mail.reply_to or town.contact.email
     if reply_to:
         name, address = parseaddr(reply_to)
