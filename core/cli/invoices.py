@@ -20,7 +20,7 @@ from core.api.messages import Document
 from core.domain.money import decimal_text
 from core.exchanges.states import IN
 from core.imports.service import ImportReport
-from core.platform.documents.presses import print_all
+from core.platform.documents.presses import PressError, print_all, set_apart
 from core.platform.documents.render import Paper, together
 from core.platform.tenancy.registry import UnknownTownError
 from core.runtime import get_runtime
@@ -152,12 +152,15 @@ def print_(town_slug: str, batch: int, folder: Path, each: int, processes: int) 
     """Write the published invoices of BATCH as PDF files for a printer, sorted by family.
 
     Each invoice begins on a page of its own. An invoice whose source gave a PDF is a file of its
-    own, as it came.
+    own, as it came. An invoice that cannot be printed is named, the others are printed, and the
+    command fails at its end.
     """
     with town_work(town_slug) as town:
         ids = town.invoices.ids_to_print(batch)
     folder.mkdir(parents=True, exist_ok=True)
     counts = Counter[str]()
+    parts: dict[str, list[Paper]] = {}
+    failed: list[str] = []
 
     def files() -> Iterator[Paper]:
         # A transaction for each file: printing takes minutes.
@@ -170,15 +173,31 @@ def print_(town_slug: str, batch: int, folder: Path, each: int, processes: int) 
                     (folder / f"facture-{number}.pdf").write_bytes(one.content)
                     counts["alone"] += 1
             if papers:
-                counts["together"] += len(papers)
                 name = f"factures-{batch}-{start // each + 1:04d}"
+                parts[name] = papers
                 yield together(papers, name, f"Factures {start + 1}–{start + len(found)}")
 
     for paper, content in print_all(files(), processes=processes):
+        papers = parts.pop(paper.name)
+        if isinstance(content, PressError):
+            papers, bad = set_apart(papers)
+            failed += [one.name for one in bad]
+            if not papers:
+                continue
+            title = paper.title.removesuffix(f" – {paper.author}")
+            ((_paper, content),) = print_all(
+                [together(papers, paper.name, title)], processes=1
+            )
+            if isinstance(content, PressError):  # Each of them can be set, all at once cannot.
+                failed += [one.name for one in papers]
+                continue
         (folder / f"{paper.name}.pdf").write_bytes(content)
         counts["files"] += 1
+        counts["together"] += len(papers)
     click.echo(f"{counts['together']} invoices in {counts['files']} files, "
                f"{counts['alone']} as their source gave them: {folder}")  # fmt: skip
+    if failed:
+        raise click.ClickException(f"not printed: {', '.join(failed)}")
 
 
 def _progress() -> Progress:

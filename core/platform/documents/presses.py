@@ -95,14 +95,12 @@ class Press:
 
 def print_all(
     papers: Iterable[Paper], *, processes: int, niceness: int = 0
-) -> Iterator[tuple[Paper, bytes]]:
+) -> Iterator[tuple[Paper, bytes | PressError]]:
     """Each paper and its PDF, in the order of `papers`, set by so many processes.
 
-    No more than `LOOKAHEAD` papers a process are taken ahead, so that `papers` may be a generator
-    over any number.
-
-    Raises:
-        PressError: a process died.
+    A paper at which a process ended has the error in place of its PDF, and the others follow. No
+    more than `LOOKAHEAD` papers a process are taken ahead, so that `papers` may be a generator over
+    any number.
     """
     with ExitStack() as stack:
         presses: SimpleQueue[Press] = SimpleQueue()
@@ -110,14 +108,16 @@ def print_all(
             presses.put(stack.enter_context(Press(niceness)))
         threads = stack.enter_context(ThreadPoolExecutor(processes))
 
-        def set_one(paper: Paper) -> bytes:
+        def set_one(paper: Paper) -> bytes | PressError:
             press = presses.get()
             try:
                 return press.set(paper)
+            except PressError as error:
+                return error
             finally:
                 presses.put(press)
 
-        waiting: deque[tuple[Paper, Future[bytes]]] = deque()
+        waiting: deque[tuple[Paper, Future[bytes | PressError]]] = deque()
         try:
             for paper in papers:
                 waiting.append((paper, threads.submit(set_one, paper)))
@@ -130,6 +130,20 @@ def print_all(
         finally:
             for _paper, future in waiting:
                 future.cancel()
+
+
+def set_apart(papers: Iterable[Paper]) -> tuple[list[Paper], list[Paper]]:
+    """Papers that can be set, each alone, and those that cannot."""
+    good, bad = [], []
+    with Press() as press:
+        for paper in papers:
+            try:
+                press.set(paper)
+            except PressError:
+                bad.append(paper)
+            else:
+                good.append(paper)
+    return good, bad
 
 
 def serve(niceness: int, seconds: int) -> None:
