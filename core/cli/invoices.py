@@ -20,7 +20,7 @@ from core.api.messages import Document
 from core.domain.money import decimal_text
 from core.exchanges.states import IN
 from core.imports.service import ImportReport
-from core.platform.documents.presses import PressError, print_all, set_apart
+from core.platform.documents.presses import Press, PressError, print_all, set_apart
 from core.platform.documents.render import Paper, together
 from core.platform.tenancy.registry import UnknownTownError
 from core.runtime import get_runtime
@@ -180,24 +180,34 @@ def print_(town_slug: str, batch: int, folder: Path, each: int, processes: int) 
     for paper, content in print_all(files(), processes=processes):
         papers = parts.pop(paper.name)
         if isinstance(content, PressError):
-            papers, bad = set_apart(papers)
-            failed += [one.name for one in bad]
-            if not papers:
-                continue
-            title = paper.title.removesuffix(f" – {paper.author}")
-            ((_paper, content),) = print_all(
-                [together(papers, paper.name, title)], processes=1
-            )
-            if isinstance(content, PressError):  # Each of them can be set, all at once cannot.
-                failed += [one.name for one in papers]
-                continue
-        (folder / f"{paper.name}.pdf").write_bytes(content)
-        counts["files"] += 1
-        counts["together"] += len(papers)
+            printed = _print_rest(paper, papers, failed)
+        else:
+            printed = content, len(papers)
+        if printed:
+            (folder / f"{paper.name}.pdf").write_bytes(printed[0])
+            counts["files"] += 1
+            counts["together"] += printed[1]
     click.echo(f"{counts['together']} invoices in {counts['files']} files, "
                f"{counts['alone']} as their source gave them: {folder}")  # fmt: skip
     if failed:
         raise click.ClickException(f"not printed: {', '.join(failed)}")
+
+
+def _print_rest(
+    paper: Paper, papers: list[Paper], failed: list[str]
+) -> tuple[bytes, int] | None:
+    """A file without the papers that cannot be set, which `failed` names then; and their number."""
+    papers, bad = set_apart(papers)
+    failed += [one.name for one in bad]
+    if not papers:
+        return None
+    title = paper.title.removesuffix(f" – {paper.author}")
+    with Press() as press:
+        try:
+            return press.set(together(papers, paper.name, title)), len(papers)
+        except PressError:  # Each of them can be set, all at once cannot.
+            failed += [one.name for one in papers]
+            return None
 
 
 def _progress() -> Progress:

