@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import ssl
 import subprocess
 import tempfile
-import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
 import pytest
-from deploy_tools import DEPLOY, program, until_it_listens
+from deploy_tools import checked, example, program, running_nginx, upstream
 
-from core.dev.embedded import die_with_parent, free_port
+from core.dev.embedded import free_port
 
 NAME = "portail.example.fr"
 
@@ -46,10 +44,8 @@ class Echo(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def nginx():
     """nginx with the file of deploy/, its ports and folders moved; gives its folder and ports."""
-    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    threading.Thread(target=upstream.serve_forever, daemon=True).start()
     plain, tls = free_port(), free_port()
-    with tempfile.TemporaryDirectory(prefix="preau-nginx-") as name:
+    with upstream(Echo) as portal, tempfile.TemporaryDirectory(prefix="preau-nginx-") as name:
         folder = Path(name)
         subprocess.run(
             [program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
@@ -57,38 +53,17 @@ def nginx():
              "-keyout", f"{folder}/privkey.pem", "-out", f"{folder}/fullchain.pem"],
             check=True, capture_output=True,
         )  # fmt: skip
-        site = (DEPLOY / "nginx" / "preau.conf").read_text("utf-8")
-        for pattern, value in {
+        site = example("preau.conf", {
             r" *listen \[::\]:.*\n": "",
             r"listen 80\b": f"listen 127.0.0.1:{plain}",
             r"listen 443\b": f"listen 127.0.0.1:{tls}",
             r"/etc/ssl/preau": str(folder),
             r"/var/log/nginx/preau.log": f"{folder}/access.log",
-            r"server 127\.0\.0\.1:8080": f"server 127.0.0.1:{upstream.server_port}",
-        }.items():
-            site, count = re.subn(pattern, value, site)
-            assert count >= 1, pattern
+            r"server 127\.0\.0\.1:8080": f"server 127.0.0.1:{portal}",
+        })  # fmt: skip
         (folder / "site.conf").write_text(site)
-        temporary = "".join(
-            f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        (folder / "nginx.conf").write_text(
-            f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
-            f"events {{}} http {{ {temporary} include {folder}/site.conf; }}"
-        )
-        folder.chmod(0o711)
-        log = folder / "output"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [program("nginx"), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"],
-                stdout=output, stderr=output, preexec_fn=die_with_parent(15),  # noqa: PLW1509 - not from a thread
-            )  # fmt: skip
-        until_it_listens(tls, process, log)
-        yield folder, plain, tls
-        process.terminate()
-        process.wait(10)
-        upstream.shutdown()
-        upstream.server_close()
+        with running_nginx(folder, f"include {folder}/site.conf;", tls):
+            yield folder, plain, tls
 
 
 @pytest.fixture
@@ -107,14 +82,9 @@ def client(nginx):
         yield request
 
 
-def test_the_file_is_right(nginx):
+def test_the_file_is_right(nginx, tmp_path):
     folder, _plain, _tls = nginx
-    said = subprocess.run(
-        [program("nginx"), "-t", "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert said.returncode == 0, said.stderr
-    assert "warn" not in said.stderr, said.stderr
+    assert "warn" not in checked(tmp_path, f"include {folder}/site.conf;")
 
 
 def test_what_a_stranger_says_of_himself_does_not_arrive(client):
@@ -211,22 +181,21 @@ def test_the_log_holds_no_token_and_no_query(client, nginx):
     assert "parent@" not in log.read_text()
 
 
+DEBIAN = {
+    "12": "sendfile on; tcp_nopush on; types_hash_max_size 2048; default_type application/octet-stream;"
+    " ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on; gzip on;",
+    "13": "sendfile on; tcp_nopush on; types_hash_max_size 2048; server_tokens off; default_type"
+    " application/octet-stream; ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off; gzip on;",
+}
+"""What Debian's nginx.conf says in its block `http` before it reads conf.d."""
+
+
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_it_stands_beside_debian_s_default_site(nginx, order, tmp_path):
+@pytest.mark.parametrize("version", DEBIAN)
+def test_it_stands_in_debian_s_configuration_beside_its_default_site(nginx, order, version, tmp_path):
     """Both on one port: Debian's site claims to be the default one there."""
     folder, plain, _tls = nginx
     default = tmp_path / "default"
     default.write_text(f"server {{ listen 127.0.0.1:{plain} default_server; server_name _; root /var/www/html; }}")
     sites = [default, folder / "site.conf"][:: 1 if order == "before" else -1]
-    temporary = "".join(
-        f"{kind}_temp_path {tmp_path}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (tmp_path / "nginx.conf").write_text(
-        f"pid {tmp_path}/pid; error_log {tmp_path}/error.log; events {{}}"
-        f" http {{ {temporary} {' '.join(f'include {site};' for site in sites)} }}"
-    )
-    checked = subprocess.run(
-        [program("nginx"), "-t", "-c", f"{tmp_path}/nginx.conf", "-e", f"{tmp_path}/error.log"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert checked.returncode == 0, checked.stderr
+    checked(tmp_path, f"{DEBIAN[version]} {' '.join(f'include {site};' for site in sites)}")
