@@ -85,6 +85,7 @@ from core.platform.i18n import gettext as _
 from core.platform.interruption import errors_only
 from core.platform.outbox.dead import DeadEffects
 from core.platform.outbox.service import Outbox
+from core.platform.plugins import process_state
 from core.platform.plugins.cache import PluginCache
 from core.platform.plugins.calls import ContractError, report_fault
 from core.platform.plugins.chat import Chat
@@ -322,9 +323,10 @@ class UnitOfWork:
             SQLAlchemyError: it hid the failure of a statement, which aborted the transaction.
         """
         mark_foreign(self.session)
-        answer = self._extensions.call_one(
-            self.config.enabled, plugin, hook, ctx=self, **arguments
-        )
+        with process_state.kept():
+            answer = self._extensions.call_one(
+                self.config.enabled, plugin, hook, ctx=self, **arguments
+            )
         restore(self.session)
         return answer
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
+from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from core.domain.dates import YEARS
 
@@ -33,6 +36,24 @@ class Checked:
             value = getattr(self, name)
             if not _is(value, kind):
                 raise TypeError(f"{type(self).__name__}.{name} is {value!r:.80}, not {kind}")
+            plain = _plain(value)
+            if plain is not value:
+                object.__setattr__(self, name, plain)
+
+
+C = TypeVar("C", bound=Checked)
+
+
+def exactly(kind: type[C], value: C) -> C:
+    """`value` as one of `kind` itself: a subclass may say something else each time it is asked.
+
+    Raises:
+        TypeError: a field of it is something else than its annotation.
+    """
+    if type(value) is kind:
+        return value
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: getattr(value, name) for name in names})
 
 
 @cache
@@ -61,6 +82,16 @@ def _is(value: object, kind: Any) -> bool:
             isinstance(value, datetime) and value.tzinfo is not None and value.year in YEARS
         )
     return isinstance(value, kind)
+
+
+def _plain(value: object) -> object:
+    """The same text as a text of Python's own: a subclass may compare, or print, as it likes."""
+    if isinstance(value, str) and type(value) is not str and not isinstance(value, Enum):
+        return str.__str__(value)
+    if type(value) is tuple and value:
+        plain = tuple(map(_plain, value))
+        return value if all(map(operator.is_, plain, value)) else plain
+    return value
 
 
 def _is_text(value: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
@@ -23,6 +24,8 @@ from core.platform.plugins.guests import HeldGroup
 from core.platform.tenancy.config import TenantConfig
 
 ALL, REGIE, OPEN = "all", "regie", "open"
+MAX_FAMILIES = 500_000
+"""Families that a plugin may name: more than the largest town has."""
 AUDIENCE_CHARACTERS = 300
 
 
@@ -94,7 +97,9 @@ class PluginGroup:
         """See `Group.families`."""
 
         def found() -> list[int]:
-            numbers = list(self._held.families(chosen))
+            numbers = list(islice(self._held.families(chosen), MAX_FAMILIES + 1))
+            if len(numbers) > MAX_FAMILIES:
+                raise ContractError(f"gave more than {MAX_FAMILIES} families")
             if not all(type(one) is int for one in numbers):
                 raise ContractError("gave something else than families' numbers")
             return numbers

@@ -21,6 +21,7 @@ from core.platform.db.session import held, mark_foreign, restore
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.interruption import errors_only
+from core.platform.plugins import process_state
 from core.platform.plugins.calls import ContractError, FaultError, report_fault, stream
 from core.platform.plugins.guests import HeldRecords
 from core.platform.sharing import NotNowError
@@ -205,7 +206,8 @@ class RecordImports:
         try:
             # A statement that failed, and whose failure was hidden, fails the savepoint here.
             with self._session.begin_nested(), held(self._session, kind.plugin), errors_only():
-                told = call()
+                with process_state.kept():
+                    told = call()
                 restore(self._session)
                 if not isinstance(told, RecordReport) or len(told.figures) > MAX_FIGURES:
                     raise ContractError(f"gave {told!r:.80}")  # noqa: TRY301

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import cache, partial
+from itertools import islice
 from typing import Any, Protocol, cast, get_args
 
 from sqlalchemy import Table, bindparam, func, select, update
@@ -14,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from core.api.checked import exactly
 from core.api.context import Clock, FamilyInfo
 from core.api.errors import PermanentError, RetryableError
 from core.api.messages import (
@@ -49,6 +51,8 @@ MAIL_BATCH_SIZE = 20
 """Mails of one mailing that a row of the outbox carries: each is sent and ended for itself."""
 MAX_CONSECUTIVE_FAILURES = 3
 """So many failures one after the other, and the other side is away: the rest comes later."""
+MAX_ADDRESSES = 200
+"""Addresses of one family that a channel may know: one without end must not fill the memory."""
 SENT_AGAIN_AFTER = timedelta(hours=6)
 """Time after which a mail that came back through no fault of its address is sent once more."""
 
@@ -510,8 +514,10 @@ def _places(
 
 
 def _asked(channel: HeldChannel, family_id: int, kind: str) -> list[str]:
-    addresses = list(channel.addresses(family_id, kind))
+    addresses = list(islice(channel.addresses(family_id, kind), MAX_ADDRESSES + 1))
+    if len(addresses) > MAX_ADDRESSES:
+        raise ContractError(f"gave more than {MAX_ADDRESSES} addresses of one family")
     for address in addresses:
-        if not isinstance(address, Address) or not isinstance(address.value, str):
+        if not isinstance(address, Address):
             raise ContractError(f"gave {address!r:.80}")
-    return [address.value for address in addresses]
+    return [exactly(Address, address).value for address in addresses]

@@ -6,6 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MAX_WORDS_CHARACTERS = 1000
+"""Maximum length of what an error is quoted for."""
+
 
 class Interruption(BaseException):
     """An order to stop, from outside a plugin's code: nobody contains it."""
@@ -39,5 +42,9 @@ def _is_from_keyboard(error: BaseException) -> bool:
 
 
 def error_words(error: BaseException) -> str:
-    """An error's kind, and what it says."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """An error's kind, and what it says, if it can; in a few lines at most."""
+    try:
+        words = str.__str__(str(error))[:MAX_WORDS_CHARACTERS]
+    except Exception:  # noqa: BLE001 - whatever it does instead of saying something
+        words = ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -45,7 +45,7 @@ from core.personal_data import service as personal_data
 from core.platform.clock import PARIS, today
 from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.outbox.service import NotOverError
-from core.platform.plugins import events
+from core.platform.plugins import events, process_state
 from core.platform.plugins.calls import CoolingDownError, contain, resting
 from core.platform.plugins.discovery import Extensions
 from core.platform.sharing import share
@@ -425,7 +425,7 @@ def _in_its_share(
     plugin: str, consumer: Consumer, ctx: TenantContext, payload: dict[str, Any]
 ) -> None:
     """Do a plugin's work, unless it takes all its share already, or rests from a time limit."""
-    with resting(ctx.town.slug, plugin, consumer.topic):
+    with resting(ctx.town.slug, plugin, consumer.topic), process_state.kept():
         consumer.handler(ctx, payload)
 
 

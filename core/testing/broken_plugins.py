@@ -178,6 +178,61 @@ def _meddles_with_connection(ctx: TenantContext) -> None:
     raw.execute("SET search_path = nowhere")
 
 
+_KEPT: list[Any] = []
+"""Things that a plugin keeps, and that would end if nobody held them."""
+
+
+def forget_kept() -> None:
+    """Let go of what the plugins kept."""
+    _KEPT.clear()
+
+
+def _driver(ctx: TenantContext) -> Any:
+    return ctx.session.connection().connection.driver_connection
+
+
+def _leaves_a_copy(ctx: TenantContext) -> None:
+    copy = _driver(ctx).cursor().copy("COPY (SELECT generate_series(1, 100000)) TO STDOUT")
+    copy.__enter__()
+    _KEPT.append(copy)
+
+
+def _leaves_a_pipeline(ctx: TenantContext) -> None:
+    pipeline = _driver(ctx).pipeline()
+    pipeline.__enter__()
+    _driver(ctx).execute("SELECT 1")
+    _KEPT.append(pipeline)
+
+
+def _leaves_cursors(ctx: TenantContext) -> None:
+    ctx.session.execute(text("DECLARE kept CURSOR WITH HOLD FOR SELECT 1"))
+    ctx.session.execute(text("DECLARE another CURSOR FOR SELECT generate_series(1, 1000)"))
+
+
+def _connects_by_itself(ctx: TenantContext) -> None:
+    engine: Any = ctx.session.get_bind()
+    with engine.connect() as connection:
+        connection.execute(text("SET search_path = nowhere"))
+        connection.execute(text("SET default_transaction_read_only = on"))
+        connection.commit()
+
+
+def _keeps_its_sessions(ctx: TenantContext) -> None:
+    _KEPT.append(ctx.session)
+    for session in _KEPT:
+        with suppress(Exception):
+            session.execute(text("SELECT 1"))
+
+
+class WordlessError(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+    __repr__ = __str__
+
+
 def _forgets_the_town(ctx: TenantContext) -> None:
     ctx.session.execute(text("SELECT set_config('app.tenant', 'brumes', true)"))
     ctx.session.execute(text("UPDATE family SET name = 'STOLEN'"))
@@ -202,6 +257,10 @@ SETTINGS: Mapping[str, Deed] = {
     "advisory lock": says("SELECT pg_advisory_lock(hashtextextended('brumes', 1))"),
     "time zone": says("SET TIME ZONE 'Asia/Tokyo'", "SET datestyle = 'SQL, MDY'"),
     "driver": _meddles_with_connection,
+    "copy": _leaves_a_copy,
+    "pipeline": _leaves_a_pipeline,
+    "cursors": _leaves_cursors,
+    "own connection": _connects_by_itself,
 }
 """Deeds whose effects stay on a connection, if nobody takes them back."""
 
@@ -222,6 +281,9 @@ DEEDS: Mapping[str, Deed] = {
         "SELECT pg_sleep(30)",
     ),
     "another town": _forgets_the_town,
+    "keeps its sessions": _keeps_its_sessions,
+    "closes the driver": lambda ctx: _driver(ctx).close(),
+    "has no words": raising(WordlessError),
     "is cancelled": raising(asyncio.CancelledError),
     "exits": raising(SystemExit),
     "ends a generator": raising(GeneratorExit),
@@ -231,4 +293,7 @@ DEEDS: Mapping[str, Deed] = {
 }
 """All that is done at a hook."""
 
-__all__ = ["DEEDS", "SETTINGS", "Broken", "Deed", "raising", "says", "then"]
+__all__ = [
+    "DEEDS", "SETTINGS", "Broken", "Deed", "WordlessError",
+    "forget_kept", "raising", "says", "then",
+]  # fmt: skip

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import decimal
+import logging
+import socket
+import sys
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -78,6 +83,13 @@ def journey(portal: Portal, slug: str, family: str) -> dict[str, Any]:
             "messages": sorted(row.kind for row in kinds),
             "exported": exported,
             "connection": tuple(state),
+            "process": (
+                tuple(warnings.filters),
+                socket.getdefaulttimeout(),
+                decimal.getcontext().prec,
+                sys.getrecursionlimit(),
+                logging.root.manager.disable,
+            ),
         }
 
 

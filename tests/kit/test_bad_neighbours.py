@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import threading
 import time
@@ -11,17 +12,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from structlog.testing import capture_logs
 from webtest import TestApp
 
+from core.api.errors import RetryableError
 from core.platform import sharing
 from core.platform.db.session import LostTransactionError
 from core.platform.outbox.deliver import deliver
+from core.platform.outbox.models import OutboxRow
 from core.platform.plugins import calls as containment
 from core.processes.app import make_app
 from core.processes.consumers import all_consumers
-from core.testing.broken_plugins import DEEDS, SETTINGS, Broken, says
+from core.testing.broken_plugins import DEEDS, SETTINGS, Broken, WordlessError, forget_kept, says
 from core.testing.portal import due_rows, make_portal, record, write_towns
 
 CONTAINED = (
@@ -60,6 +63,7 @@ def portal(house, monkeypatch):
     with capture_logs():  # Tracebacks for a terminal take longer to write than all else.
         yield house[0]
     house[1].does.clear()
+    forget_kept()
     house[0].runtime.answers.forget()
     containment.forget_rests()
 
@@ -231,7 +235,11 @@ def test_a_hook_that_is_asked_for_settings_has_no_database(portal, broken):
     assert set(reached) == {"valmont"}
 
 
-@pytest.mark.parametrize("deed", [*SETTINGS, "fails and hides it", "rolls back by statement", "is cancelled", "exits"])
+@pytest.mark.parametrize(
+    "deed",
+    [*SETTINGS, "fails and hides it", "rolls back by statement", "is cancelled", "exits", "has no words",
+     "keeps its sessions", "closes the driver", "rolls back", "closes"],
+)  # fmt: skip
 def test_what_an_event_hook_does_stays_in_its_row(portal, broken, deed):
     """It has the worker's transaction, but neither its connection afterwards nor its end."""
     clean = connections(portal)
@@ -276,11 +284,11 @@ def test_a_plugin_cannot_end_what_an_agent_does(portal, broken, hook, end):
 # --- Work that takes too long ---------------------------------------------------------------------
 
 
-def do(portal, slug="valmont", seconds=0.3):
+def do(portal, slug="valmont", seconds=0.3, **more):
     """Do the due rows of a town, as a worker would that ends events after `seconds`."""
     consumers = dict(all_consumers(portal.runtime.extensions))
     plugin, consumer = consumers["event"]
-    consumers["event"] = plugin, replace(consumer, lease=timedelta(seconds=seconds))
+    consumers["event"] = plugin, replace(consumer, lease=timedelta(seconds=seconds), **more)
     with portal.town(slug) as town:
         due = due_rows(town)
     for tenant, row in due:
@@ -301,6 +309,14 @@ def emit(portal, number, hook="payment_settled", slug="valmont"):
 
 def rows(portal, of):
     return [row for row in portal.outbox() if row.dedupe_key.startswith(f"{of}/")]
+
+
+def row_of(portal, of):
+    """The whole of the one row."""
+    with portal.town() as town:
+        return town.session.scalars(
+            select(OutboxRow).where(OutboxRow.dedupe_key.startswith(f"{of}/"))
+        ).one()
 
 
 def waits(_ctx):
@@ -331,6 +347,54 @@ def test_an_event_that_hangs_costs_a_worker_its_time_once(portal, broken, deed):
     broken.does.clear()
     do(portal)
     assert {row.state for row in rows(portal, "broken")} == {"done"}
+
+
+def test_an_event_that_ends_its_process_is_given_up_and_holds_nobody_back(portal, broken):
+    """A worker dies of it as often as the row may be tried; the neighbour's rows are done meanwhile."""
+    broken.does["payment_settled"] = lambda _ctx: os._exit(9)
+    emit(portal, 1)
+    fork = multiprocessing.get_context("fork")
+
+    def work():
+        portal.runtime.forked()
+        do(portal, seconds=10, attempts=2)
+
+    for _time in range(2):
+        worker = fork.Process(target=work)
+        worker.start()
+        worker.join(60)
+        assert worker.exitcode == 9
+        worker.close()
+        portal.clock.pass_time(minutes=2)
+    do(portal, seconds=10, attempts=2)
+    row = row_of(portal, "broken")
+    assert (row.state, row.last_error) == ("dead", "its workers died")
+    assert {row.state for row in rows(portal, "fakepay")} == {"done"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RetryableError("a\0b\ud800", timedelta.max),
+        RetryableError(b"bytes", timedelta(days=-1)),
+        RetryableError("x" * 100_000, "soon"),
+        ValueError("a\0b\ud800"),
+        WordlessError(),
+    ],
+    ids=["no text", "no words", "too long", "a fault", "wordless"],
+)
+def test_whatever_a_plugin_fails_with_its_row_comes_again(portal, broken, error):
+    def fails(_ctx):
+        raise error
+
+    broken.does["payment_settled"] = fails
+    emit(portal, 1)
+    do(portal)
+    row = row_of(portal, "broken")
+    assert (row.state, row.attempts) == ("ready", 1)
+    assert row.last_error.isprintable()
+    assert len(row.last_error) <= 2000
+    assert timedelta(0) <= row.available_at - portal.clock.now() <= timedelta(days=31)
 
 
 def test_what_rests_in_one_town_is_asked_in_another(portal, broken):

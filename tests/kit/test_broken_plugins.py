@@ -1,4 +1,4 @@
-"""Two dozen broken plugins against two towns: the second never notices, and core loses nothing."""
+"""Broken plugins against two towns: the second never notices, and core loses nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from core.platform.plugins import calls
 from core.testing.broken_kinds import BROKEN, break_
-from core.testing.broken_plugins import Broken
+from core.testing.broken_plugins import Broken, forget_kept
 from core.testing.conformance import PluginContract
 from core.testing.journey import journey
 from core.testing.portal import cheap_hashes, make_portal, write_towns
@@ -52,6 +52,7 @@ def towns(house, monkeypatch):
     calls.forget_rests()
     yield house
     house[1].does.clear()
+    forget_kept()
     house[0].runtime.answers.forget()
     calls.forget_rests()
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any, TypeVarTuple, cast
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.sql import SQL, quote
 from sqlalchemy import (
     Connection,
@@ -68,7 +68,7 @@ _FOREIGN = "foreign"
 _HELD = "held"
 """Names, in a session, the plugin that may neither commit it nor roll it back."""
 _RAW = "raw"
-"""A guest session's connection to PostgreSQL, for whoever has to break it off."""
+"""The connection to PostgreSQL of a session that plugin code uses, for whoever ends that use."""
 
 
 class LostTransactionError(Exception):
@@ -189,6 +189,8 @@ def _begin(connection: Connection) -> None:
     rows.
     """
     options = connection.get_execution_options()
+    if options.get(_FOREIGN):
+        connection.info[_FOREIGN] = True
     statement = _beginning(
         options.get("tenant", ""),
         options.get("guest_seconds", 0.0),
@@ -238,7 +240,20 @@ def _refuse_ended(connection: Connection) -> TransactionStatus:
     status = raw.info.transaction_status
     if status is TransactionStatus.IDLE:
         raise LostTransactionError("the transaction was ended past its session")
+    if _is_busy(raw):
+        raise LostTransactionError("the connection was left in the middle of something")
     return status
+
+
+def _is_busy(raw: psycopg.Connection) -> bool:
+    """True if a connection waits for what nobody does any more: the end of a COPY, of a pipeline.
+
+    Whatever is said to it then waits as well.
+    """
+    return (
+        raw.info.transaction_status is TransactionStatus.ACTIVE
+        or raw.pgconn.pipeline_status != PipelineStatus.OFF
+    )
 
 
 def begin_without_waiting(session: Session) -> None:
@@ -261,11 +276,31 @@ def _hurried(engine: Engine) -> Engine:
 
 
 def mark_foreign(session: Session) -> None:
-    """Remember that plugin code uses this session: its connection is reset afterwards."""
-    if _FOREIGN not in session.info:
-        session.info[_FOREIGN] = True
-        if session.in_transaction():
-            session.connection().info[_FOREIGN] = True
+    """Remember that plugin code uses this session: its connection is reset afterwards.
+
+    Before a transaction begins, so are others that it opens on the session's engine.
+    """
+    if _FOREIGN in session.info:
+        return
+    session.info[_FOREIGN] = True
+    session.info[_RAW] = None
+    if session.in_transaction():  # Another engine would be another transaction beside this one.
+        connection = session.connection()
+        connection.info[_FOREIGN] = True
+        session.info[_RAW] = connection.connection.dbapi_connection
+    else:
+        session.bind = _foreign(cast("Engine", session.bind))
+
+
+@lru_cache(maxsize=1000)
+def _foreign(engine: Engine) -> Engine:
+    return engine.execution_options(**{_FOREIGN: True})
+
+
+def retire(session: Session) -> None:
+    """Let a session that plugin code has used, and may have kept, open no connection any more."""
+    if _FOREIGN in session.info:
+        session.bind = None
 
 
 def restore(session: Session) -> None:
@@ -332,12 +367,20 @@ class _TownSession(Session):
     def rollback(self) -> None:
         """Roll back, unless the session is only lent."""
         self._refuse_held()
+        self._drop_busy()
         super().rollback()
 
     def close(self) -> None:
         """Close, unless the session is only lent."""
         self._refuse_held()
+        self._drop_busy()
         super().close()
+
+    def _drop_busy(self) -> None:
+        raw: psycopg.Connection | None = self.info.get(_RAW)
+        if raw is not None and self.in_transaction() and _is_busy(raw):
+            break_off(self)
+            self.invalidate()
 
     def _refuse_held(self) -> None:
         if self.info.get(_HELD):
@@ -385,7 +428,7 @@ def guest_session(
 
 @lru_cache(maxsize=100)
 def _as_guest(engine: Engine, seconds: float, reads: bool) -> Engine:
-    return engine.execution_options(guest_seconds=seconds, reads=reads)
+    return _foreign(engine).execution_options(guest_seconds=seconds, reads=reads)
 
 
 def break_off(session: Session) -> None:

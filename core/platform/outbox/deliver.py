@@ -15,14 +15,21 @@ from types import FrameType
 from typing import cast
 
 import structlog
+from sqlalchemy.orm import Session
 
 from core.api.context import TenantContext
 from core.api.errors import PermanentError, RetryableError
 from core.api.work import Consumer
 from core.platform import metrics
 from core.platform.db.outage import TownClosedError
-from core.platform.db.session import begin_without_waiting, mark_foreign, never_wait, restore
-from core.platform.interruption import Interruption, errors_only
+from core.platform.db.session import (
+    begin_without_waiting,
+    mark_foreign,
+    never_wait,
+    restore,
+    retire,
+)
+from core.platform.interruption import Interruption, error_words, errors_only
 from core.platform.outbox.heartbeat import renewed
 from core.platform.outbox.process import Process, UnitOfWork
 from core.platform.outbox.service import Claim, LostClaimError, NotOverError
@@ -62,7 +69,10 @@ def _deliver(
     except UnknownTownError:
         log.warning("outbox.no_town", tenant=tenant)
         return
-    with uow.session, structlog.contextvars.bound_contextvars(tenant=tenant, row=str(row_id)):
+    with (
+        _lent(uow.session),
+        structlog.contextvars.bound_contextvars(tenant=tenant, row=str(row_id)),
+    ):
         # Undone by a crash of the database, a claim is a row that is due again, as after a lease.
         begin_without_waiting(uow.session)
         claim = uow.outbox.claim(row_id)
@@ -96,6 +106,16 @@ def _deliver(
             log.warning("outbox.lost_claim", topic=topic)
         except (Exception, OutOfTimeError) as fault:  # noqa: BLE001 - the row must not be stuck
             _end(uow, claim, fault, consumer)
+
+
+@contextmanager
+def _lent(session: Session) -> Iterator[None]:
+    """Use a session for one row; a plugin that keeps it opens nothing by it afterwards."""
+    try:
+        with session:
+            yield
+    finally:
+        retire(session)
 
 
 def _handle(uow: UnitOfWork, plugin: str, consumer: Consumer, claim: Claim) -> None:
@@ -158,6 +178,14 @@ def _time_limit(lease: timedelta) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def _said(error: BaseException) -> str:
+    """What an error says; its kind, where it cannot say it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a plugin's error does what it likes
+        return error_words(error)
+
+
 def _end(uow: UnitOfWork, claim: Claim, error: BaseException, consumer: Consumer | None) -> None:
     """Give the row back, or mark it dead where a person sees it."""
     if isinstance(error, OutOfTimeError):
@@ -176,15 +204,16 @@ def _end(uow: UnitOfWork, claim: Claim, error: BaseException, consumer: Consumer
             log.info("outbox.later", topic=claim.topic, reason=error.reason)
             uow.outbox.come_back(claim, error.after)
         elif isinstance(error, PermanentError) or claim.attempt >= attempts:
-            log.error("outbox.dead", topic=claim.topic, reason=str(error))
-            uow.outbox.mark_dead(claim, str(error))
+            words = _said(error)
+            log.error("outbox.dead", topic=claim.topic, reason=words)
+            uow.outbox.mark_dead(claim, words)
             end = "dead"
         elif isinstance(error, RetryableError):
             log.info("outbox.later", topic=claim.topic, reason=error.reason)
             uow.outbox.retry_later(claim, error.reason, error.after)
         else:
             log.error("outbox.fault", topic=claim.topic, exc_info=error)
-            uow.outbox.retry_later(claim, f"{type(error).__name__}: {error}", None)
+            uow.outbox.retry_later(claim, error_words(error), None)
         uow.session.commit()
     except LostClaimError:
         uow.session.rollback()

@@ -44,6 +44,11 @@ PUBLISH_LEASE = timedelta(seconds=60)
 LEASE = timedelta(seconds=60)
 """Time for which a worker has a row without a `Outbox.heartbeat`; then another takes it."""
 
+LONGEST_PAUSE = timedelta(days=30)
+"""Maximum time that a row waits for its next try, whoever asks for more."""
+REASON_CHARACTERS = 2000
+"""Maximum length of what a row keeps of an error."""
+
 _ROW_ONLY = {"synchronize_session": False}
 """Nobody holds rows of the outbox as objects: a worker need not look for them, at every row."""
 
@@ -170,12 +175,11 @@ class Outbox:
 
     def retry_later(self, claim: Claim, reason: str, after: timedelta | None) -> None:
         """Give the row back, to be taken again later."""
-        delay = after if after is not None else back_off(claim.attempt)
         self._end(
             claim,
             state=OutboxState.READY,
-            available_at=self._clock.now() + delay,
-            last_error=reason[:2000],
+            available_at=self._clock.now() + _pause(after, claim.attempt),
+            last_error=_quotable(reason),
         )
 
     def come_back(self, claim: Claim, after: timedelta | None) -> None:
@@ -184,18 +188,17 @@ class Outbox:
 
     def give_back(self, claim: Claim, reason: str, after: timedelta | None) -> None:
         """Give the row back: this claim does not count as an attempt."""
-        delay = after if after is not None else back_off(1)
         self._end(
             claim,
             state=OutboxState.READY,
-            available_at=self._clock.now() + delay,
-            last_error=reason[:2000],
+            available_at=self._clock.now() + _pause(after, 1),
+            last_error=_quotable(reason),
             untried=1,
         )
 
     def mark_dead(self, claim: Claim, reason: str) -> None:
         """Give up: the row is dead until a person retries it."""
-        self._end(claim, state=OutboxState.DEAD, last_error=reason[:2000])
+        self._end(claim, state=OutboxState.DEAD, last_error=_quotable(reason))
 
     def _end(
         self,
@@ -317,6 +320,20 @@ def _changing() -> ReturningUpdate[Any]:
         )
         .returning(OutboxRow.id)
     )
+
+
+def _pause(after: object, attempt: int) -> timedelta:
+    """The time until the next try: as who failed says, if that is one."""
+    if not isinstance(after, timedelta):
+        return back_off(attempt)
+    return min(max(after, timedelta(0)), LONGEST_PAUSE)
+
+
+def _quotable(reason: object) -> str:
+    """What failed, as a row can keep it: plugins, and servers, say what they like."""
+    words = str.__str__(reason) if isinstance(reason, str) else type(reason).__name__
+    kept = words[:REASON_CHARACTERS].replace("\0", "")
+    return kept.encode("utf-8", "replace").decode()
 
 
 def back_off(attempt: int) -> timedelta:

@@ -18,19 +18,21 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import Context, ContextVar, copy_context
 from datetime import timedelta
 from enum import Enum
 from functools import partial
 from queue import Empty, Full, Queue, SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import structlog
 
+from core.api.checked import Checked, exactly
 from core.api.errors import PreauError, RetryableError
 from core.platform import metrics
 from core.platform.interruption import Interruption, error_words, errors_only
+from core.platform.plugins import process_state
 from core.platform.sharing import NotNowError, share
 
 T = TypeVar("T")
@@ -111,6 +113,7 @@ class Visit:
         self._opened: dict[object, Resource] = {}
         self._over = False
         self._lock = threading.Lock()
+        self.watch: process_state.Watch | None = None
 
     def opened(self, key: object, open_: Callable[[], R]) -> R:
         """Resource under `key`, opened when first asked for, for the length of this call.
@@ -147,6 +150,8 @@ class Visit:
             self._over = True
         for resource in self._opened.values():
             resource.break_off()
+        if self.watch is not None:
+            self.watch.end()
 
 
 _visit: ContextVar[Visit | None] = ContextVar("_visit", default=None)
@@ -171,7 +176,7 @@ def contain(
     """Call a plugin's code, for `CALL_TIMEOUT_SECONDS` unless `seconds` says otherwise.
 
     Exceptions of the types `passing` are its answer and pass. `here`: in this thread, however long
-    it takes.
+    it takes; for code of ours, or what its caller ends and watches.
 
     Raises:
         FaultError: it raised something else, hung, or rests after having hung in this town.
@@ -185,7 +190,7 @@ def contain(
     began = time.monotonic()
     try:
         if here:
-            answer = _visited(visit, call)
+            answer = _visited(visit, call, watched=False)
         elif worker is not None and seconds is None:
             answer = worker.ask(key, visit, call)
         elif seconds is None:
@@ -214,10 +219,13 @@ def contain(
     return answer
 
 
-def _visited(visit: Visit, call: Callable[[], T]) -> T:
+def _visited(visit: Visit, call: Callable[[], T], *, watched: bool = True) -> T:
+    """Make a call as a visit. `watched`: it leaves the process as it was, which takes a while."""
     token = _visit.set(visit)
+    if watched:
+        visit.watch = process_state.Watch()
     try:
-        with errors_only():
+        with errors_only(), process_state.kept(visit.watch) if watched else nullcontext():
             answer = call()
     except BaseException:
         with suppress(Exception):
@@ -277,9 +285,10 @@ def call_bounded(
 
     def checked() -> T:
         answer = call()
-        if not isinstance(answer, answers):
-            raise ContractError(f"answered {answer!r:.80}")
-        return answer
+        for kind in answers:
+            if isinstance(answer, kind):
+                return cast("T", exactly(kind, answer)) if issubclass(kind, Checked) else answer
+        raise ContractError(f"answered {answer!r:.80}")
 
     return contain(
         plugin,

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from core import hookspecs
 from core.api.chat import ChatRule
+from core.api.checked import exactly
 from core.api.context import TenantContext
 from core.api.groups import GroupField
 from core.api.messages import ChannelCapabilities
@@ -275,6 +276,7 @@ def _meant(hook: str, plugin: str, item: Any, *, built_in: bool) -> Any:
         capabilities = getattr(item, "capabilities", _NO_CAPABILITIES)
         if not isinstance(capabilities, ChannelCapabilities):
             raise ContractError(f"gave {capabilities!r:.80} for a channel's capabilities")
+        capabilities = exactly(ChannelCapabilities, capabilities)
     fields = fields_of(item) if hook == "family_groups" else ()
     return Brought(plugin, key, label, built_in, item, rules, capabilities, fields)
 
@@ -296,6 +298,7 @@ def fields_of(item: Any) -> tuple[GroupField, ...]:
     fields = tuple(islice(item.fields, MAX_FIELDS + 1))
     if len(fields) > MAX_FIELDS or not all(isinstance(field, GroupField) for field in fields):
         raise ContractError(f"gave {fields!r:.80} for the fields of a group")
+    fields = tuple(exactly(GroupField, field) for field in fields)
     for field in fields:
         if not (field.key.isascii() and field.key.isidentifier()):
             raise ContractError(f"gave a field's key that is no name: {field.key!r}")
@@ -329,6 +332,7 @@ def rules_of(item: Any) -> tuple[ChatRule, ...]:
     sound = 0 < len(rules) <= MAX_ITEMS_OF_HOOK
     if not sound or not all(isinstance(rule, ChatRule) for rule in rules):
         raise ContractError(f"gave {item!r:.80}, whose rules are no 1 to {MAX_ITEMS_OF_HOOK} rules")
+    rules = [exactly(ChatRule, rule) for rule in rules]
     for rule in rules:
         phrases = (*rule.phrases, *rule.unless)
         if not rule.phrases or len(phrases) > MAX_PHRASES:

@@ -54,7 +54,7 @@ from core.api.payments import (
 )
 from core.api.plugin import Plugin
 from core.api.records import RecordImport, RecordReport
-from core.platform.db.session import break_off
+from core.platform.db.session import break_off, retire
 from core.platform.plugins.calls import Access, Visit, current_visit
 from core.platform.plugins.discovery import Brought
 from core.platform.settings import Settings, installation_settings
@@ -173,9 +173,13 @@ class _Work:
 
     def end(self, *, well: bool) -> None:
         """Commit what a call that may write has done; then close."""
-        with self.context.session as session:
-            if well and self._writes:
-                session.commit()
+        session = self.context.session
+        try:
+            with session:
+                if well and self._writes:
+                    session.commit()
+        finally:
+            retire(session)
 
     def break_off(self) -> None:
         """Cut the connection."""

@@ -11,6 +11,7 @@ from pyramid.response import Response
 
 from core.platform.db.session import mark_foreign
 from core.platform.interruption import errors_only
+from core.platform.plugins import process_state
 from core.platform.plugins.discovery import Extensions
 
 View = Callable[[Any, Request], Response]
@@ -78,7 +79,7 @@ def _as_foreign(view: View) -> View:
     def guarded(context: Any, request: Request) -> Response:
         if request.ctx is not None:
             mark_foreign(request.ctx.session)
-        with errors_only():
+        with errors_only(), process_state.kept():
             return view(context, request)
 
     return guarded

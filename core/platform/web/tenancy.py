@@ -18,6 +18,7 @@ from pyramid.traversal import PATH_SAFE
 from webob.cookies import parse_cookie
 
 from core.platform import i18n
+from core.platform.db.session import retire
 from core.platform.outbox.process import Process
 from core.platform.tenancy.config import RESERVED
 from core.platform.web.security import cookie_name
@@ -56,6 +57,7 @@ def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
             return _without_slash(request) if _has_a_slash_too_many(request, answer) else answer
         finally:
             request.ctx.session.close()
+            retire(request.ctx.session)
 
     return tween
 
