@@ -9,9 +9,9 @@ import pytest
 from lxml import html
 
 from core.api.context import ContactInfo, MailInfo
+from core.letters.service import Written
 from core.messages.compose import Letter, compose
 from core.messages.email import channel
-from core.letters.service import Written
 from core.plugin import Address, TownInfo
 
 TOWN = TownInfo("valmont", "Valmont", "https://x", ("fr", "en"), (), ContactInfo(), MailInfo())
