@@ -12,6 +12,7 @@ from typing import Any, Final
 from core.api.errors import UserError
 from core.domain.money import decimal_text
 from core.platform.i18n import gettext as _
+from core.platform.tabular.writing import XLSX, Cell, Cents, Table
 
 AMOUNTS: Final = ("comma", "point", "cents")
 DATES: Final = ("slashes", "iso", "compact")
@@ -28,8 +29,12 @@ FIELDS: Final = (
 )  # fmt: skip
 """Names of the columns that there are, in the order that is proposed. They name no person."""
 USUAL: Final = tuple(name for name in FIELDS if name not in {*FIXED, "montant_sans_signe", "sens"})
-MOVEMENTS: Final = {"paid": "R", "reversed": "A", "freed": "V", "freed_reversed": "AV"}
-"""Letters of the column ``mouvement``: *règlement*, *annulation*, *avoir*, *avoir annulé*."""
+FORMATS: Final = ("csv", "xlsx")
+MOVEMENTS: Final = {
+    "paid": "R", "reversed": "A", "freed": "V", "freed_reversed": "AV", "corrected": "C",
+}  # fmt: skip
+"""Letters of the column ``mouvement``: *règlement*, *annulation*, *avoir*, *avoir annulé*, *moyen
+corrigé*."""
 CREDIT, DEBIT = "C", "D"
 """Words of the column ``sens``, unless the régie has its own."""
 
@@ -68,6 +73,7 @@ class ExportLayout:
     signs: tuple[str, str] = (CREDIT, DEBIT)
     since: date | None = None
     """First day whose movements are exported; None: all that there are."""
+    format: str = "csv"
 
     @staticmethod
     def of(kept: Mapping[str, Any] | None) -> ExportLayout:
@@ -79,7 +85,7 @@ class ExportLayout:
             tuple((name, words) for name, words in kept["columns"] if name in FIELDS),
             kept["amounts"], kept["dates"], kept["separator"], kept["encoding"],
             kept["has_titles"], kept["words"], kept["fixed"], tuple(kept["signs"]),
-            date.fromisoformat(since) if since else None,
+            date.fromisoformat(since) if since else None, kept.get("format", "csv"),
         )  # fmt: skip
 
     def kept(self) -> dict[str, Any]:
@@ -95,11 +101,14 @@ class ExportLayout:
             "fixed": dict(self.fixed),
             "signs": list(self.signs),
             "since": self.since.isoformat() if self.since else "",
+            "format": self.format,
         }
 
     @property
     def media_type(self) -> str:
         """Media type of the file, with its encoding."""
+        if self.format == "xlsx":
+            return XLSX
         charset = ENCODINGS[self.encoding].replace("-sig", "").replace("cp", "windows-")
         return f"text/csv; charset={charset}"
 
@@ -112,6 +121,8 @@ class ExportLayout:
         Raises:
             UserError: a cell has no place in the encoding that the régie chose.
         """
+        if self.format == "xlsx":
+            return self._workbook(regie, number, movements)
         out = StringIO()
         writer = csv.writer(out, delimiter=SEPARATORS[self.separator], lineterminator="\r\n")
         if self.has_titles:
@@ -130,6 +141,18 @@ class ExportLayout:
                 )
                 % {"sign": text[error.start]}
             ) from None
+
+    def _workbook(self, regie: str, number: int, movements: Sequence[Movement]) -> bytes:
+        """A sheet in which amounts are numbers, days are days, and all else is text."""
+        rows: list[list[Cell]] = []
+        for rank, one in enumerate(movements, start=1):
+            cells: dict[str, Cell] = {**self._cells(regie, number, rank, one)}
+            cells |= {"date": one.day, "date_reglement": one.paid_on, "exercice": one.fiscal_year}
+            for name, cents in (("montant", one.amount), ("montant_sans_signe", abs(one.amount))):
+                cells[name] = cents if self.amounts == "cents" else Cents(cents)
+            rows.append([cells[name] for name, _words in self.columns])
+        titles = [words for _name, words in self.columns] if self.has_titles else ()
+        return Table(f"export-{number}", f"{regie} {number}", titles, rows).xlsx().content
 
     def _cells(self, regie: str, number: int, rank: int, one: Movement) -> dict[str, str]:
         return {

@@ -29,12 +29,14 @@ from core.exchanges.models import PaymentExport, PaymentExportLine
 from core.families.models import Family
 from core.imports.layouts import PAYMENTS, Layouts
 from core.invoices.models import Invoice
+from core.journal.models import EntryKind, JournalEntry
 from core.payments.models import Allocation, Credit, Payment
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS, today
 from core.platform.db.paging import PAGE_ROWS, Page, newest, read_page
 from core.platform.errors import NotFoundError
 
+ALLOCATION, CREDIT = "allocation", "credit"
 MAX_ROWS: Final = 20_000
 """Rows of one export: the next takes the rest."""
 
@@ -79,8 +81,12 @@ class PaymentExports:
         layout = self.layout(regie)
         moved = self._moved(regie, layout.since)
         rows = self._session.execute(
-            moved.order_by("at", "payment_id", "is_reversal", "line_id").limit(MAX_ROWS)
+            moved.order_by("at", "payment_id", "is_reversal", "line_id", "item", "turn").limit(
+                MAX_ROWS
+            )
         ).all()
+        if len(rows) == MAX_ROWS and rows[-1].kind == "corrected" and not rows[-1].turn:
+            rows = rows[:-1]  # Both halves of a correction are told together.
         if not rows:
             return None
         last = self._session.scalar(
@@ -109,9 +115,11 @@ class PaymentExports:
                 tenant_id=self._tenant,
                 export_id=made.id,
                 rank=rank,
-                allocation_id=row.line_id if row.kind in {"paid", "reversed"} else None,
-                credit_id=row.line_id if row.kind in {"freed", "freed_reversed"} else None,
+                allocation_id=row.line_id if row.item == ALLOCATION else None,
+                credit_id=row.line_id if row.item == CREDIT else None,
                 is_reversal=row.is_reversal,
+                is_correction=row.kind == "corrected",
+                means=row.means,
                 amount=row.amount,
             )
             for rank, row in enumerate(rows, start=1)
@@ -285,28 +293,84 @@ class PaymentExports:
                 ("freed_reversed", Credit, True, 1),
             )
         ]
-        moved = union_all(*parts).subquery("moved")
+        corrected = [
+            _corrected(self._tenant, regie, start, table, turn=turn)
+            for table in (Allocation, Credit)
+            for turn in (0, 1)
+        ]
+        moved = union_all(*parts, *corrected).subquery("moved")
         return select(moved)
 
 
-def _part(
-    tenant: str, regie: str, start: datetime | None, kind: str, table: Any, *,
-    is_reversal: bool, sign: int,
-) -> Select[Any]:  # fmt: skip
+def _corrected(
+    tenant: str, regie: str, start: datetime | None, table: Any, *, turn: int
+) -> Select[Any]:
+    """What was told by another means than the payment's own now: out of it (0), and into this (1).
+
+    What was corrected before it was told, or back again, was told rightly.
+    """
+    line_of = _line_of(table)
     told = (
-        PaymentExportLine.allocation_id if table is Allocation else PaymentExportLine.credit_id
+        select(
+            line_of.label("line_id"),
+            PaymentExportLine.means,
+            cast(func.sum(PaymentExportLine.amount), BigInteger).label("cents"),
+        )
+        .where(PaymentExportLine.tenant_id == tenant, line_of.is_not(None))
+        .group_by(line_of, PaymentExportLine.means)
+        .having(func.sum(PaymentExportLine.amount) != 0)
     )
-    at = table.reversed_at if is_reversal else table.created_at
+    entries = (
+        select(JournalEntry.payment_id, func.max(JournalEntry.at).label("at"))
+        .where(
+            JournalEntry.tenant_id == tenant,
+            JournalEntry.regie == regie,
+            JournalEntry.kind == EntryKind.CORRECTED,
+        )
+        .group_by(JournalEntry.payment_id)
+        .subquery()
+    )
+    ours = told.where(
+        line_of.in_(
+            select(table.id).where(
+                table.tenant_id == tenant, table.payment_id.in_(select(entries.c.payment_id))
+            )
+        )
+    ).subquery()
     query = (
+        _row_of(
+            table, "corrected", ours.c.cents if turn else -ours.c.cents, entries.c.at,
+            Payment.means if turn else ours.c.means, is_reversal=False, turn=turn,
+        )
+        .join(ours, ours.c.line_id == table.id)
+        .join(entries, entries.c.payment_id == Payment.id)
+        .where(
+            table.tenant_id == tenant, Payment.regie == regie, Payment.means != ours.c.means
+        )
+    )  # fmt: skip
+    return query.where(entries.c.at >= start) if start else query
+
+
+def _line_of(table: Any) -> Any:
+    return PaymentExportLine.allocation_id if table is Allocation else PaymentExportLine.credit_id
+
+
+def _row_of(
+    table: Any, kind: str, amount: Any, at: Any, means: Any, *, is_reversal: bool, turn: int = 0
+) -> Select[Any]:
+    """SQL: a movement of an allocation or a credit, with its payment, invoice and family."""
+    return (
         select(
             literal(kind).label("kind"),
+            literal(ALLOCATION if table is Allocation else CREDIT).label("item"),
+            literal(turn).label("turn"),
             table.id.label("line_id"),
             literal(is_reversal).label("is_reversal"),
-            cast(sign * table.amount, BigInteger).label("amount"),
+            cast(amount, BigInteger).label("amount"),
             at.label("at"),
             Payment.id.label("payment_id"),
             Payment.paid_at,
-            Payment.means,
+            means.label("means"),
             Payment.receipt_number,
             Payment.authorisation,
             Invoice.number,
@@ -319,14 +383,25 @@ def _part(
         .join(
             Family, and_(Family.tenant_id == Invoice.tenant_id, Family.id == Invoice.family_id)
         )
+    )
+
+
+def _part(
+    tenant: str, regie: str, start: datetime | None, kind: str, table: Any, *,
+    is_reversal: bool, sign: int,
+) -> Select[Any]:  # fmt: skip
+    at = table.reversed_at if is_reversal else table.created_at
+    query = (
+        _row_of(table, kind, sign * table.amount, at, Payment.means, is_reversal=is_reversal)
         .where(
             table.tenant_id == tenant,
             Payment.regie == regie,
             table.invoice_id.is_not(null()),
             ~exists().where(
                 PaymentExportLine.tenant_id == tenant,
-                told == table.id,
+                _line_of(table) == table.id,
                 PaymentExportLine.is_reversal.is_(is_reversal),
+                ~PaymentExportLine.is_correction,
             ),
         )
     )

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from core.platform.db.base import Base, TenantScoped
 from core.platform.db.types import Cents, Moment, MomentOrNone, Reference, ReferenceOrNone
+from core.platform.tabular.writing import XLSX
 
 
 class PaymentExport(TenantScoped, Base):
@@ -51,13 +52,14 @@ class PaymentExport(TenantScoped, Base):
     @property
     def file_name(self) -> str:
         """Name of the file."""
-        return f"{self.name}.csv"
+        return f"{self.name}.{'xlsx' if self.media_type == XLSX else 'csv'}"
 
 
 class PaymentExportLine(TenantScoped, Base):
     """A movement that an export told, once ever: of an allocation, or of what an invoice gave back.
 
-    Its signed amounts add up, by invoice, to `Invoice.paid`.
+    Its signed amounts add up, by invoice, to `Invoice.paid`; by means, to what was paid by each. A
+    correction is two lines: out of the means that was told, and into the one that it was.
     """
 
     __tablename__ = "payment_export_line"
@@ -75,13 +77,13 @@ class PaymentExportLine(TenantScoped, Base):
             "uq_payment_export_line_allocation",
             "tenant_id", "allocation_id", "is_reversal",
             unique=True,
-            postgresql_where=text("allocation_id IS NOT NULL"),
+            postgresql_where=text("allocation_id IS NOT NULL AND NOT is_correction"),
         ),
         Index(
             "uq_payment_export_line_credit",
             "tenant_id", "credit_id", "is_reversal",
             unique=True,
-            postgresql_where=text("credit_id IS NOT NULL"),
+            postgresql_where=text("credit_id IS NOT NULL AND NOT is_correction"),
         ),
     )  # fmt: skip
 
@@ -92,6 +94,10 @@ class PaymentExportLine(TenantScoped, Base):
         comment="a credit that its invoice gave back after a credit note"
     )
     is_reversal: Mapped[bool]
+    is_correction: Mapped[bool] = mapped_column(
+        default=False, server_default="false", comment="of the means of payment"
+    )
+    means: Mapped[str] = mapped_column(comment="as it was told")
     amount: Mapped[Cents] = mapped_column(comment="cents of euro, signed")
 
 

@@ -92,11 +92,14 @@ def movement_words() -> dict[str, str]:
         "reversed": _("Annulation d’un règlement"),
         "freed": _("Somme mise en avoir"),
         "freed_reversed": _("Annulation d’une somme mise en avoir"),
+        "corrected": _("Moyen corrigé"),
     }
 
 
 def _kind_of(line: Any) -> str:
     kinds = list(MOVEMENTS)
+    if line.is_correction:
+        return "corrected"
     return kinds[(0 if line.allocation_id else 2) + (1 if line.is_reversal else 0)]
 
 

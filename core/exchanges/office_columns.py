@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from core.exchanges.columns import (
     ENCODINGS,
     FIELDS,
     FIXED,
+    FORMATS,
     SEPARATORS,
     ExportLayout,
     Movement,
@@ -96,6 +98,7 @@ def _chosen(request: Request) -> ExportLayout:
         fixed={name: text for name in FIXED if (text := _text(request, f"texte-{name}"))},
         signs=(_text(request, "credit") or "C", _text(request, "debit") or "D"),
         since=typed_day(since) if since else None,
+        format=_one_of(request, "format", FORMATS),
     )
 
 
@@ -144,13 +147,15 @@ def _page(
         **{f"texte-{name}": shown.fixed.get(name, "") for name in FIXED},
         **{f"moyen-{at}": shown.words.get(one, "") for at, one in enumerate(means)},
         "amounts": shown.amounts, "dates": shown.dates, "separator": shown.separator,
-        "encoding": shown.encoding, "titles": "1" if shown.has_titles else "",
+        "encoding": shown.encoding, "format": shown.format,
+        "titles": "1" if shown.has_titles else "",
         "credit": shown.signs[0], "debit": shown.signs[1],
         "since": shown.since.isoformat() if shown.since else "",
     }  # fmt: skip
     if error:  # What was typed stays as it was typed.
         values = {name: _text(request, name) for name in values}
-    lines = shown.write(regie, 12, _EXAMPLES).decode(ENCODINGS[shown.encoding]).splitlines()
+    as_text = replace(shown, format="csv")
+    lines = as_text.write(regie, 12, _EXAMPLES).decode(ENCODINGS[shown.encoding]).splitlines()
     return {
         "regie": regie,
         "where": {"regie": regie},
@@ -160,6 +165,7 @@ def _page(
         "values": defaultdict(str, values),
         "example": [] if error else lines,
         "amount_forms": {"comma": "1234,56", "point": "1234.56", "cents": "123456"},
+        "formats": {"csv": _("CSV (texte)"), "xlsx": _("XLSX (classeur)")},
         "date_forms": {"slashes": "25/11/2026", "iso": "2026-11-25", "compact": "20261125"},
         "separators": {
             "semicolon": _("point-virgule"), "comma": _("virgule"), "tab": _("tabulation"),
@@ -178,7 +184,10 @@ def _meanings() -> dict[str, str]:
     return {
         "ligne": _("identifiant unique de la ligne"),
         "export": _("numéro de l’export"),
-        "mouvement": _("R : règlement, A : annulation, V : mise en avoir, AV : son annulation"),
+        "mouvement": _(
+            "R : règlement, A : annulation, V : mise en avoir, AV : son annulation, "
+            "C : moyen corrigé"
+        ),
         "date": _("jour du mouvement"),
         "date_reglement": _("jour où la famille a payé"),
         "facture": _("numéro de la facture"),

@@ -48,12 +48,17 @@ class JournalEntry(TenantScoped, Base):
         Index(None, "tenant_id", "at"),
         Index(None, "tenant_id", "payment_id"),
         Index(
+            "ix_journal_entry_corrected",
+            "tenant_id", "regie", "payment_id",
+            postgresql_where=text("kind = 'corrected'"),
+        ),
+        Index(
             None,
             "tenant_id",
             "remittance_id",
             postgresql_where=text("remittance_id IS NOT NULL"),
         ),
-    )
+    )  # fmt: skip
 
     regie: Mapped[str]
     year: Mapped[int]

@@ -7,6 +7,7 @@ import csv
 import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from itertools import count
 
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 from sqlalchemy import text
 from webtest import TestApp
 
@@ -79,6 +81,76 @@ def test_paid_and_reversed_between_two_exports_is_two_rows(owed):
         town.payments.reverse(paid, reason="erreur")
     assert make(owed) == (1, 2, 0)
     assert make(owed) is None
+
+
+def correct(portal, payment, means):
+    with portal.town() as town:
+        town.accounts.corrections.correct(payment, means, reason="x")
+
+
+def test_a_corrected_means_goes_out_as_two_rows_once(owed):
+    payment = pay(owed, "1", 5687, "a", means=Means.CASH)
+    assert make(owed) == (1, 1, 5687)
+    correct(owed, payment, "cheque")
+    assert make(owed) == (2, 2, 0)
+    assert [(row["mouvement"], row["moyen"], row["montant"]) for row in rows_of(owed, 2)] == [
+        ("C", "cash", "-56,87"), ("C", "cheque", "56,87"),
+    ]  # fmt: skip
+    assert make(owed) is None
+    with owed.town() as town:
+        town.payments.reverse(payment, reason="x")
+    assert make(owed) == (3, 1, -5687)
+    assert rows_of(owed, 3)[0]["moyen"] == "cheque"
+
+
+def test_what_is_corrected_before_it_is_told_or_back_again_is_told_rightly(owed):
+    early = pay(owed, "1", 5000, "a", means=Means.CASH)
+    correct(owed, early, "terminal")
+    assert make(owed) == (1, 1, 5000)
+    assert rows_of(owed, 1)[0]["moyen"] == "terminal"
+    correct(owed, early, "cash")
+    correct(owed, early, "terminal")
+    assert make(owed) is None
+
+
+def test_corrected_and_taken_back_between_two_exports(owed):
+    payment = pay(owed, "1", 5687, "a", means=Means.CASH)
+    make(owed)
+    correct(owed, payment, "cheque")
+    with owed.town() as town:
+        town.payments.reverse(payment, reason="x")
+    assert make(owed) == (2, 3, -5687)
+    assert [(row["mouvement"], row["moyen"]) for row in rows_of(owed, 2)] == [
+        ("C", "cash"), ("C", "cheque"), ("A", "cheque"),
+    ]  # fmt: skip
+    assert make(owed) is None
+
+
+def test_both_halves_of_a_correction_are_in_one_export(owed, monkeypatch):
+    one = pay(owed, "1", 5687, "a", means=Means.CASH)
+    make(owed)
+    pay(owed, "9", 100, "b")
+    owed.clock.pass_time(minutes=1)
+    correct(owed, one, "cheque")
+    monkeypatch.setattr("core.exchanges.exports.MAX_ROWS", 2)
+    assert make(owed) == (2, 1, 100)
+    assert make(owed) == (3, 2, 0)
+
+
+def test_an_export_is_a_workbook_where_the_regie_wants_one(owed):
+    with owed.town() as town:
+        town.payment_exports.keep_layout("CANTINE", replace(ExportLayout(), format="xlsx"))
+    pay(owed, "1", 5687, "a", means=Means.CASH)
+    make(owed)
+    with owed.town() as town:
+        found = town.payment_exports.numbered("CANTINE", 1)
+        assert found.file_name == "reglements-CANTINE-00001.xlsx"
+        assert "spreadsheetml" in found.media_type
+        sheet = load_workbook(io.BytesIO(town.payment_exports.content(found.id))).active
+    titles, cells = ([cell.value for cell in row] for row in sheet.iter_rows())
+    row = dict(zip(titles, cells, strict=True))
+    assert (row["montant"], row["facture"], row["moyen"], row["exercice"]) == (56.87, "1", "cash", 2026)
+    assert row["date"].date() == date(2026, 3, 10)
 
 
 def test_what_a_credit_note_frees_leaves_its_invoice_and_pays_another(owed):
@@ -166,7 +238,7 @@ NAMES = count(1)
 ACTS = st.lists(
     st.tuples(
         st.sampled_from(
-            ("pay", "pay", "reverse", "too_much", "use", "undo", "note", "export", "killed", "time")
+            ("pay", "pay", "correct", "reverse", "too_much", "use", "undo", "note", "export", "killed", "time")
         ),
         st.integers(0, 7),
         st.sampled_from((1, 999, 3000, 5687)),
@@ -211,6 +283,10 @@ class Story:
         if self.payments:
             with self.portal.town() as town:
                 town.payments.reverse(self.payments[at % len(self.payments)], reason="x")
+
+    def correct(self, _number, at, cents, _key):
+        if self.payments:
+            correct(self.portal, self.payments[at % len(self.payments)], ("cash", "terminal", "cheque")[cents % 3])
 
     def use(self, number, at, cents, key):
         with self.portal.town() as town:
@@ -280,6 +356,18 @@ def test_the_sum_of_all_exports_is_what_each_invoice_was_paid(ledger, acts):
             )
         ).all()
         assert {row.number: row.told for row in told} == {row.number: row.paid for row in told}
+        by_means = town.session.execute(
+            text(
+                "SELECT means, sum(told) AS told, sum(paid) AS paid FROM ("
+                " SELECT means, amount AS told, 0 AS paid FROM payment_export_line"
+                " UNION ALL SELECT p.means, 0, a.amount FROM allocation a JOIN payment p"
+                "  ON p.tenant_id = a.tenant_id AND p.id = a.payment_id WHERE a.reversed_at IS NULL"
+                " UNION ALL SELECT p.means, 0, -c.amount FROM credit c JOIN payment p"
+                "  ON p.tenant_id = c.tenant_id AND p.id = c.payment_id"
+                "  WHERE c.reversed_at IS NULL AND c.invoice_id IS NOT NULL) moved GROUP BY means"
+            )
+        ).all()
+        assert {row.means: row.told for row in by_means} == {row.means: row.paid for row in by_means}
         sums = town.session.execute(
             text(
                 "SELECT e.number, e.total, e.count, sum(l.amount) AS lines, count(*) AS rows, max(l.rank) AS last"

@@ -89,7 +89,8 @@ class Table:
         bold = Font(bold=True)
         for at, width in enumerate(self._widths(), 1):
             sheet.column_dimensions[get_column_letter(at)].width = width
-        sheet.append([_typed(sheet, column, bold) for column in self.columns])
+        if self.columns:
+            sheet.append([_typed(sheet, column, bold) for column in self.columns])
         for row in self.rows:
             sheet.append([_typed(sheet, value) for value in row])
         if self.foot:
