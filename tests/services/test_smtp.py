@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import smtplib
 from email.message import EmailMessage
 
 import pytest
@@ -38,9 +39,9 @@ def post():
 def start(post, tmp_path):
     started = []
 
-    def starting():
+    def starting(handler=post):
         port = free_port()
-        controller = MailServer(post, hostname="127.0.0.1", port=port)
+        controller = MailServer(handler, hostname="127.0.0.1", port=port)
         controller.start()
         started.append(controller)
         settings = load(tenants_dir=tmp_path, data_dir=tmp_path, smtp_host="127.0.0.1", smtp_port=port)
@@ -117,3 +118,89 @@ def test_a_server_that_is_away_is_a_retry(start):
     assert smtp._idle == []
     with pytest.raises(OSError), smtp.connection(settings):
         raise AssertionError
+
+
+# --- A server that takes the envelope at once ----------------------------------------------------
+
+
+class AtOnce(Post):
+    """Says PIPELINING, and may refuse at any stage."""
+
+    refused = ("", "")
+
+    async def handle_EHLO(self, _server, session, _envelope, hostname, responses):  # noqa: N802
+        session.host_name = hostname
+        return [responses[0], "250-PIPELINING", *responses[1:]]
+
+    def said(self, stage):
+        at, answer = self.refused
+        return answer if at == stage else "250 OK"
+
+    async def handle_MAIL(self, _server, _session, envelope, address, _options):  # noqa: N802
+        if self.said("MAIL") == "250 OK":
+            envelope.mail_from = address
+        return self.said("MAIL")
+
+    async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802
+        if self.said("RCPT") == "250 OK":
+            envelope.rcpt_tos.append(address)
+        return self.said("RCPT")
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        if self.said("DATA") == "250 OK":
+            await super().handle_DATA(server, session, envelope)
+        return self.said("DATA")
+
+
+class OneByOne(AtOnce):
+    """The same without PIPELINING."""
+
+    async def handle_EHLO(self, _server, session, _envelope, hostname, responses):  # noqa: N802
+        session.host_name = hostname
+        return responses
+
+
+@pytest.mark.parametrize(("handler", "times"), [(AtOnce, 2), (OneByOne, 4)])
+def test_the_envelope_is_spoken_at_once_to_a_server_that_says_so(start, monkeypatch, handler, times):
+    spoken = []
+    speak = smtplib.SMTP.send
+    monkeypatch.setattr(smtplib.SMTP, "send", lambda self, said: (spoken.append(said), speak(self, said)))
+    post = handler()
+    settings = start(post)[1]
+    assert isinstance(send(mail(), settings), Delivered)
+    spoken.clear()
+    assert isinstance(send(mail(), settings), Delivered)
+    assert (len(spoken), len(post.mails), len(post.sessions)) == (times, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "body", ["..\r\n.\r\nQUIT", ".", "a\n.b\n..c\n", "\n", "é.\n.\n"], ids=repr
+)
+def test_a_line_that_begins_with_a_dot_ends_no_mail(start, body):
+    """However a mail is handed over, the same arrives."""
+    arrived = []
+    for handler in (AtOnce, OneByOne):
+        post = handler()
+        settings = start(post)[1]
+        made = mail()
+        made.set_content(body, cte="8bit")
+        assert isinstance(send(made, settings), Delivered)
+        arrived.append(post.mails)
+    assert arrived[0] == arrived[1]
+    assert len(arrived[0]) == 1
+
+
+@pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("answer", ["451 4.3.0 later", "550 5.1.1 no such user", "421 4.7.0 bye"])
+def test_a_refusal_means_the_same_however_it_came(start, stage, answer):
+    ends = []
+    for handler in (AtOnce, OneByOne):
+        post = handler()
+        settings = start(post)[1]
+        post.refused = (stage, answer)
+        ends.append(send(mail(), settings))
+        assert not isinstance(ends[-1], Delivered)
+        assert post.mails == []
+        post.refused = ("", "")
+        assert isinstance(send(mail(), settings), Delivered), "the next mail gets through"
+    assert ends[0] == ends[1]

@@ -246,8 +246,8 @@ def send(mail: EmailMessage, installation: smtp.Server, envelope_sender: str = "
     """
     try:
         with smtp.connection(installation) as server:
-            # Its `send_message` would copy the mail, and parse all addresses again.
-            server.sendmail(
+            smtp.hand_over(
+                server,
                 envelope_sender or parseaddr(mail["From"])[1],
                 parseaddr(mail["To"])[1],
                 mail.as_bytes(policy=policy.SMTP),
