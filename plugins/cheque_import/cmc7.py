@@ -8,6 +8,7 @@ parser only trusts digits and lengths. The key detects misreadings; it never rep
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,8 +19,8 @@ WIDTHS = (7, 12, 12)
 DIGITS = sum(WIDTHS)
 UNREAD = "?"
 _KEY, _AMOUNT = 2, 12
-_BEHIND = (_KEY, _AMOUNT)
-"""Numbers of digits that may stand behind the three zones."""
+_ILLEGIBLE = "*@#!_"
+"""Signs that readers write for a digit that was not read, besides ``?``."""
 _SIGNS = re.compile(r"[0-9?][^0-9?]*[^0-9?\s][^0-9?]*[0-9?]")
 _RUNS = re.compile(r"[0-9?]+")
 _WHOLE_LINE = re.compile(rf"[0-9?]{{{DIGITS}}}\Z")
@@ -137,15 +138,30 @@ def read_zones(number: str, interbank: str, internal: str, *, key: str = "") -> 
 
 def _split(text: str) -> tuple[tuple[str, str, str], str]:
     """The three zones, and the key if it stands behind them."""
+    # A sign is not always what it is elsewhere: `?` may end a zone, another be an unread digit.
+    meanings = [text.replace(UNREAD, " "), *(text.replace(one, UNREAD) for one in _ILLEGIBLE)]
+    for meaning in (text, *meanings):
+        with suppress(Cmc7Error):
+            zones, key = _parts(meaning)
+            if tuple(map(len, zones)) == WIDTHS:
+                return zones, key
+    return _parts(text)
+
+
+def _parts(text: str) -> tuple[tuple[str, str, str], str]:
     # The font's five symbols come out as `<`, `:`, `;`, `=`, or as A to E, but never as digits.
     runs = _RUNS.findall(text)
     key = ""
     behind = len("".join(runs)) - DIGITS
-    if runs and len(runs) > 1 and behind == len(runs[-1]) and behind in _BEHIND:
+    if behind in {_KEY, _AMOUNT + _KEY} and len(runs[-1]) in {_KEY, behind + DIGITS}:
         last = runs.pop()
-        key = last if behind == _KEY else ""
-    elif len(runs) == 1 and behind == _AMOUNT:
+        key = last[-_KEY:]
+        runs += [last[:-_KEY]] if last[:-_KEY] else []
+        behind -= _KEY
+    if behind == _AMOUNT and len(runs) == 1:
         runs = [runs[0][:DIGITS]]
+    elif behind == _AMOUNT == len(runs[-1]):
+        runs.pop()
     apart = [len(run) for run in runs]
     if apart == list(WIDTHS):
         return (runs[0], runs[1], runs[2]), key

@@ -155,6 +155,42 @@ def test_a_reader_s_own_transcription_is_read(typed):
     assert read_line(typed).zones.digits == WHOLE
 
 
+ZONES = ("0001234", "099999000015", "012345678906")
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        ("<%s<%s:%s;000000005687: (63)", KeyState.GOOD),
+        ("<%s<%s:%s;000000005687:63", KeyState.GOOD),
+        ("%s %s %s 000000005687 63", KeyState.GOOD),
+        ("%s%s%s63", KeyState.GOOD),
+        ("%s%s%s00000000568763", KeyState.GOOD),
+        ("%s%s%s000000005687", KeyState.ABSENT),
+        # The question mark is one of the signs that readers end a zone with.
+        ("?%s?%s?%s?", KeyState.ABSENT),
+        ("%s?%s?%s? (63)", KeyState.GOOD),
+        ("<%s<%s:%s;            :", KeyState.ABSENT),
+        ("\x02<%s<%s:%s;\x03\r\n", KeyState.ABSENT),
+        ("\u2446%s\u2446%s\u2448%s\u2449", KeyState.ABSENT),
+    ],
+)
+def test_what_stands_behind_the_zones_and_between_them_differs_with_the_reader(typed, key):
+    read = read_line(typed % ZONES)
+    assert (read.zones.digits, read.key) == ("".join(ZONES), key)
+
+
+@pytest.mark.parametrize("sign", "*@#!_?")
+@given(lines, st.integers(0, 30))
+def test_a_digit_that_was_not_read_has_many_signs(sign, digits, at):
+    unread = digits[:at] + sign + digits[at + 1 :]
+    line = f"<{unread[:7]}<{unread[7:19]}:{unread[19:]};"
+    read = read_line(line, rlmc(digits))
+    assert (read.zones.digits, read.key) == (digits, KeyState.FILLED)
+    with pytest.raises(Cmc7Error):
+        read_line(line)
+
+
 def test_the_key_may_stand_behind_the_zones():
     assert read_line("0001234 099999000015 012345678906 63").key is KeyState.GOOD
     assert read_line("<0001234<099999000015:012345678906; (64)").key is KeyState.BAD

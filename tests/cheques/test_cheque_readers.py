@@ -409,3 +409,23 @@ def test_the_right_lines_of_a_list_are_read_and_the_others_named():
     assert read_file("r.csv", b"a;b\n1;2\n", right_lines=True).problems
     many = read_file("r.csv", csv(*[wrong] * 300, TWO), right_lines=True)
     assert (len(many.records), len(many.left_out)) == (1, 300)
+
+
+@pytest.mark.parametrize(
+    ("line", "amount", "key"),
+    [
+        ("A0001234A099999000015C012345678906B\t63\t56,87\n", 5687, KeyState.GOOD),
+        ("<0001234<099999000015:012345678906;;56,87\r\n", 5687, KeyState.ABSENT),
+        ("<0001234<099999000015:012345678906;,56.87\r\n", 5687, KeyState.ABSENT),
+        ("<0001234<099999000015:012345678906;000000005687:\t56,87", 5687, KeyState.ABSENT),
+        ("0001234 099999000015 012345678906 (63)\t1 056,87 €\n", 105687, KeyState.GOOD),
+        ("000123409999900001501234567890663\t56,87\x1a", 5687, KeyState.GOOD),
+        ("0001234099999000015012345678906|63|56,87 EUR", 5687, KeyState.GOOD),
+        ("0001234099999000015012345678906  56,87", 5687, KeyState.ABSENT),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_reader_s_file_has_its_key_and_amount_in_many_shapes(line, amount, key, encoding):
+    read = read_file("lecteur.txt", line.encode(encoding), slip="R1")
+    (found,) = read.records
+    assert (found.number, found.amount, found.key) == ("0001234", amount, key)

@@ -89,6 +89,6 @@ def _open(
         return "xlsx", tables.read(content, name, mapping, slip=slip)
     if tlmc.looks_like(content):
         return "tlmc320", tlmc.read(content, name)
-    if scanner.looks_like(content[:4000].decode("latin-1")):
+    if scanner.looks_like(content[:4000]):
         return "cmc7", scanner.read(content, name, slip=slip)
     return "csv", tables.read(content, name, mapping, slip=slip, strict=True)

@@ -13,16 +13,23 @@ from plugins.cheque_import.records import ChequeProblem, ChequeRecord
 
 _LINE = re.compile(
     r"(?P<cmc7>.*?[0-9?])[^0-9?,]*"
-    r"(?:\((?P<key>\d{1,2})\))?"
-    r"(?:\s*[\t|]\s*|\s{2,})(?P<amount>[\d   ]+[.,]\d{2})\s*€?\s*\Z"
+    r"(?:(?<![0-9?])\(?(?P<key>\d{1,2})\)?)?"
+    r"(?:\s*[\t|;,]\s*|\s{2,})(?P<amount>[\d   ]+[.,]\d{2})\s*(?:€|EUR)?[\s\x1a]*\Z"
 )
 
 
-def looks_like(text: str) -> bool:
-    """True if the first line of a text is a magnetic line followed by an amount."""
+_DIGITS = {31, 33, 43, 45}
+"""The three zones, and what may stand behind them: the key, Z1, both."""
+
+
+def looks_like(head: bytes) -> bool:
+    """True if the first line of a file is a magnetic line followed by an amount."""
+    text = head.decode("utf-8", "replace")
+    if "\N{REPLACEMENT CHARACTER}" in text:
+        text = head.decode("cp1252", "replace")
     first = next((line for line in text.splitlines() if line.strip()), "")
     match = _LINE.match(first)
-    return match is not None and sum(c.isdigit() or c == UNREAD for c in match["cmc7"]) == 31
+    return match is not None and sum(c.isdigit() or c == UNREAD for c in match["cmc7"]) in _DIGITS
 
 
 def read(content: bytes, file: str, *, slip: str = "") -> Iterator[ChequeRecord | ChequeProblem]:
@@ -34,7 +41,7 @@ def read(content: bytes, file: str, *, slip: str = "") -> Iterator[ChequeRecord 
         return
     rank = 0
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
+        if not line.strip(" \t\x1a"):
             continue
         rank += 1
         match = _LINE.match(line) if len(line) < 400 else None
