@@ -110,7 +110,7 @@ def papers_are_accessible(process_as_found: None, monkeypatch: pytest.MonkeyPatc
 
 LONGEST_FIRST = (
     # Each line is what four workers begin with: a file of one or two tests takes a second at once.
-    "browser/test_demo.py", "web_templates/test_look.py", "faults/test_disasters.py", "isolation/test_routes.py",
+    "browser/test_demo.py", "browser/test_month.py", "web_templates/test_look.py", "faults/test_disasters.py", "isolation/test_routes.py",
     "faults/test_processes.py", "faults/test_planning_kills.py", "isolation/test_fuzz_forms.py", "properties/test_journeys.py",
     "deploy/test_generations.py", "environment/test_run.py", "faults/test_races.py", "architecture/test_sign_in_safety.py",
     "cheques/test_one_slip.py", "services/test_payments.py", "properties/test_attempts.py", "browser/test_cheque_review.py",

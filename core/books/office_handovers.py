@@ -174,6 +174,7 @@ def _list(
         else chosen,
         "preview": preview,
         "rows": page.rows,
+        "year": today(request.ctx.clock.now()).year,
         "state": _state,
         "names": request.ctx.agents.names(),
         "error": error,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -22,6 +23,7 @@ from core.platform.i18n import gettext as _
 from core.platform.plugins.calls import report_fault
 from core.platform.tabular.writing import Table
 from core.platform.web import labels as words
+from core.platform.web import listing
 from core.platform.web import query_params as asked
 from core.platform.web.files import download
 
@@ -118,17 +120,26 @@ def audit(request: Request) -> dict[str, Any]:
         "names": request.ctx.agents.names(),
         "called": request.ctx.subjects.names(entry.subject for entry in page.rows),
         **_asked_for(request),
-        **asked.pages(request, page.more),
+        **listing.for_page(request, page, "office_audit_file"),
     }
 
 
-@view_config(route_name="office_audit_csv", permission="keys", reads=True)
-def audit_csv(request: Request) -> Response:
-    """The trail as a file."""
+@view_config(route_name="office_audit_file", permission="keys", reads=True)
+def audit_file(request: Request) -> Response:
+    """The same trail as a file."""
+    which = _trail(request)
+    return listing.as_file(
+        request,
+        lambda most: request.ctx.trail.page(**which, limit=most),
+        lambda rows: _trail_table(request, rows),
+        most=TRAIL_LIMIT,
+    )
+
+
+def _trail_table(request: Request, rows: Sequence[Any]) -> Table:
     names = request.ctx.agents.names()
-    page = request.ctx.trail.page(**_trail(request), limit=TRAIL_LIMIT)
-    called = request.ctx.subjects.names({entry.subject for entry in page.rows})
-    table = Table(
+    called = request.ctx.subjects.names({entry.subject for entry in rows})
+    return Table(
         "tracabilite",
         _("Traçabilité"),
         (_("Date"), _("Auteur"), _("Action"), _("Objet"), _("Détails")),
@@ -140,17 +151,21 @@ def audit_csv(request: Request) -> Response:
                 words.subject(entry.subject, called),
                 words.details(entry),
             )
-            for entry in page.rows
+            for entry in rows
         ],
     )
-    return download(table.csv())
 
 
 def _trail(request: Request) -> dict[str, Any]:
     asked_for = _asked_for(request)
     typed = asked_for.pop("subject")
     subjects = request.ctx.subjects.find(typed) if typed.strip() else None
-    return {**asked_for, "subjects": subjects}
+    return {
+        **asked_for,
+        "subjects": subjects,
+        "since": asked.day(request, "du"),
+        "until": asked.day(request, "au"),
+    }
 
 
 def _asked_for(request: Request) -> dict[str, str]:

@@ -64,7 +64,7 @@ OFFICE = {
     "office_agents": "/regie/agents",
     "office_agent": r"/regie/agents/{id:[0-9]{1,18}}",
     "office_audit": "/regie/tracabilite",
-    "office_audit_csv": "/regie/tracabilite.csv",
+    "office_audit_file": "/regie/tracabilite.{format:csv|xlsx}",
     "office_outbox": "/regie/envois",
     "office_report": r"/regie/tableau-de-bord/{year:20\d\d}-{month:0[1-9]|1[0-2]}.pdf",
     "office_health": "/regie/etat",

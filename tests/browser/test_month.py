@@ -321,15 +321,17 @@ def a_parent_pays_online(month, parent):
     page.get_by_label("Code enfant").fill(month.portal.codes("F101"))
     page.get_by_role("main").get_by_role("button", name="Connexion").click()
     page.goto(f"{month.url}/factures")
-    parent.sees("Mes factures à régler", shown(ONLINE))
+    page.get_by_text("Mes factures à régler").first.wait_for()
+    assert shown(ONLINE) in page.inner_text("main")
     page.get_by_role("button", name="Payer").click()
-    parent.sees("Récapitulatif")
     page.get_by_label("Adresse e-mail").fill(PARENT)
     page.get_by_role("button", name="Procéder au paiement").click()
     page.wait_for_url(f"{month.simulator}/**")
     pay_by_card(parent)
     parent.link("Continuer")
-    parent.sees("Paiement confirmé, merci", shown(ONLINE))
+    page.get_by_text("Paiement confirmé, merci").first.wait_for()
+    assert shown(ONLINE) in page.inner_text("main")
+    assert not parent.complaints, parent.complaints
     month.portal.work()
     assert "Votre paiement est enregistré" in month.mails(PARENT)[0]
 

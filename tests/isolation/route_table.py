@@ -158,7 +158,7 @@ TABLE: dict[tuple[str, str], list[Line]] = {
     ("office_agent", "GET"): one(KEYS, "agent"),
     ("office_agent", "POST"): one(KEYS, "agent", 422, form={"action": "change"}),
     ("office_audit", "GET"): page(KEYS),
-    ("office_audit_csv", "GET"): page(KEYS),
+    ("office_audit_file", "GET"): [Line(KEYS, path={"format": "csv"})],
     ("office_outbox", "GET"): page(OFFICE),
     # The answer is the same for what was retried, and for what never was.
     ("office_outbox", "POST"): [Line(OFFICE, 303, (303, 404), form={"id": Id("dead")})],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from openpyxl import load_workbook
@@ -224,3 +224,16 @@ def test_days_of_debits_are_narrowed_added_up_and_exported(listed, portal):
 def test_lesser_filters_are_folded_until_one_is_used(listed):
     assert not listed.get("/regie/factures?etat=unpaid&regie=GARDERIE").html.select_one("form.filter > details").has_attr("open")
     assert listed.get("/regie/factures?min=5").html.select_one("form.filter > details").has_attr("open")
+
+
+def test_the_trail_is_narrowed_by_days_and_exported(listed):
+    now = datetime.now(UTC).date()  # The database's own clock dates the trail.
+    before, after = now - timedelta(days=1), now + timedelta(days=2)
+    page = listed.get(f"/regie/tracabilite?du={before}&au={after}")
+    assert len(page.html.select("table.rows tbody tr")) > 0
+    links = [a["href"] for a in page.html.select(".list-total a")]
+    rows = rows_of(listed.app.get(links[0]))
+    assert len(rows) == len(page.html.select("table.rows tbody tr"))
+    assert load_workbook(io.BytesIO(listed.app.get(links[1]).body)).active.max_row == len(rows) + 1
+    assert "Rien ici" in listed.get(f"/regie/tracabilite?du={after}")
+    assert rows_of(listed.get(f"/regie/tracabilite.csv?au={before - timedelta(days=1)}")) == []

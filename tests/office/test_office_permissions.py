@@ -12,7 +12,7 @@ from core.processes.app import make_app
 from core.testing.portal import record
 
 OPEN = {"office_sign_in", "office_sign_out", "office_invitation"}
-KEYS = {"office_agents", "office_agent", "office_audit", "office_audit_csv"}
+KEYS = {"office_agents", "office_agent", "office_audit", "office_audit_file"}
 
 
 def views(application):

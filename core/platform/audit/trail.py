@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.platform.audit.models import AuditEntry
+from core.platform.clock import midnight
 from core.platform.db.paging import PAGE_ROWS, Page, newest
 
 
@@ -25,11 +27,20 @@ class Trail:
         subject: str = "",
         subjects: Sequence[str] | None = None,
         action: str = "",
+        since: date | None = None,
+        until: date | None = None,
         before: int | None = None,
         limit: int = PAGE_ROWS,
     ) -> Page:
-        """The audit trail, the newest first: all, or what one or several subjects went through."""
+        """The audit trail, the newest first: all, or what one or several subjects went through.
+
+        `since` to `until` are days.
+        """
         query = select(AuditEntry).where(AuditEntry.tenant_id == self._tenant)
+        if since is not None:
+            query = query.where(AuditEntry.at >= midnight(since))
+        if until is not None:
+            query = query.where(AuditEntry.at < midnight(until + timedelta(days=1)))
         if actor:
             query = query.where(AuditEntry.actor == actor)
         if subject:

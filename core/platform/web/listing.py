@@ -56,14 +56,20 @@ def for_page(request: Request, page: Page, route: str, *, at: str = "") -> dict[
 
 
 def as_file(
-    request: Request, read: Callable[[int], Page], write: Callable[[Any], Table]
+    request: Request,
+    read: Callable[[int], Page],
+    write: Callable[[Any], Table],
+    most: int = 0,
 ) -> Response:
-    """All rows of a list as a file; one that is too long leads back to its page, with a word."""
-    page = read(EXPORTED_ROWS)
+    """All rows of a list as a file; one that is too long leads back to its page, with a word.
+
+    `most` rows, if the list may have more than others (`EXPORTED_ROWS`).
+    """
+    limit = most or EXPORTED_ROWS
+    page = read(limit)
     if page.more is not None:
-        most = quantity(EXPORTED_ROWS)
         words = _("Cette liste dépasse %(most)s lignes : filtrez-la avant de l’exporter.")
-        request.session.flash(words % {"most": most}, "error")
+        request.session.flash(words % {"most": quantity(limit)}, "error")
         route = request.matched_route.name.removesuffix("_file")
         return HTTPSeeOther(location=request.route_path(route, _query=request.GET))
     table = write(page.rows)
