@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -24,6 +23,8 @@ from core.testing.portal import make_portal
 
 EACH = 5
 """Requests after which gunicorn replaces a worker here."""
+PATIENCE_SECONDS = 180
+"""A busy machine is no failure."""
 
 BROKEN = "raise ImportError('a library that is not there')\n"
 EXITS = "raise SystemExit(3)\n"
@@ -99,7 +100,7 @@ def start(portal, environment, tmp_path):
     yield started
     for process in processes:
         process.terminate()
-        process.wait(40)
+        process.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def web(start):
 
 def asks(base, count):
     for _time in range(count):
-        answer = httpx.get(f"{base}/valmont/connexion", timeout=60, trust_env=False)
+        answer = httpx.get(f"{base}/valmont/connexion", timeout=PATIENCE_SECONDS, trust_env=False)
         assert answer.status_code == 200
 
 
@@ -126,7 +127,7 @@ def workers(process):
 
 
 def until(true, log):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not true():
         assert time.monotonic() < deadline, log.read_text("utf-8", "replace")[-2000:]
         time.sleep(0.05)
@@ -146,21 +147,26 @@ def test_a_start_in_production_complains_of_nothing(start, tmp_path, monkeypatch
     assert "error" not in said
 
 
-@pytest.mark.parametrize("code", [BROKEN, EXITS], ids=["cannot be imported", "ends the process"])
-def test_a_plugin_that_does_not_load_ends_no_portal_that_runs(web, environment, code, tmp_path):
+def test_a_plugin_that_does_not_load_ends_no_portal_that_runs(web, environment, tmp_path):
+    """Neither one that cannot be imported nor one that ends the process; the one after them is taken up."""
     process, base, log = web
-    (master,), first = children(process.pid), workers(process)
-    environment.install(code)
-    deadline = time.monotonic() + 60
-    while workers(process) & first or len(workers(process)) < 2:
-        assert time.monotonic() < deadline, "no worker is replaced"
-        asks(base, EACH)
-    assert children(process.pid) == {master}, "those are workers of the gunicorn that runs"
+    (master,) = children(process.pid)
 
-    process.send_signal(signal.SIGHUP)
-    until(lambda: "does not load" in log.read_text("utf-8") and children(process.pid) == {master}, log)
-    assert re.search("plugin 'late' does not load", log.read_text("utf-8"))
-    asks(base, EACH)
+    def refusals():
+        return log.read_text("utf-8").count("plugin 'late' does not load")
+
+    for code in (BROKEN, EXITS):
+        first, before = workers(process), refusals()
+        environment.install(code)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while workers(process) & first or len(workers(process)) < 2:
+            assert time.monotonic() < deadline, "no worker is replaced"
+            asks(base, EACH)
+        assert children(process.pid) == {master}, "those are workers of the gunicorn that runs"
+
+        process.send_signal(signal.SIGHUP)
+        until(lambda before=before: refusals() > before and children(process.pid) == {master}, log)
+        asks(base, EACH)
 
     environment.install(GOOD)
     process.send_signal(signal.SIGHUP)
@@ -168,13 +174,13 @@ def test_a_plugin_that_does_not_load_ends_no_portal_that_runs(web, environment, 
     assert (tmp_path / "loaded").exists(), "a reload is what takes up new code"
     asks(base, EACH)
     process.terminate()
-    assert process.wait(40) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_portal_does_not_start_on_a_plugin_that_does_not_load(start, environment):
     environment.install(BROKEN)
     process, _base, log = start()
-    assert process.wait(60) == 1
+    assert process.wait(PATIENCE_SECONDS) == 1
     assert "plugin 'late' does not load" in log.read_text("utf-8")
 
 
