@@ -116,11 +116,30 @@ _EXACT: dict[tuple[int, int], Cause] = {
     (4, 4): Cause.RECIPIENT,  # Its domain has no mail server (Postfix, of a name not in the DNS).
     (4, 5): Cause.QUOTA,  # The sending limit of Google.
     (4, 7): Cause.LATER,  # Tried for days.
-    (7, 7): Cause.CONTENT,
+    (4, 300): Cause.LATER,  # The same, in Exchange Online's words; so the next.
+    (4, 310): Cause.RECIPIENT,  # Its domain is not in the DNS (Exchange Online).
+    (4, 316): Cause.LATER,
+    (4, 317): Cause.LATER,
     (7, 8): Cause.SIGN_IN,
     (7, 9): Cause.SIGN_IN,
     (7, 11): Cause.SIGN_IN,
     (7, 13): Cause.SIGN_IN,
+    (7, 20): Cause.SENDER,  # DKIM, SPF and DMARC (RFC 7372, 7489), and Gmail's and Outlook's own.
+    (7, 21): Cause.SENDER,
+    (7, 22): Cause.SENDER,
+    (7, 23): Cause.SENDER,
+    (7, 24): Cause.SENDER,
+    (7, 26): Cause.SENDER,
+    (7, 27): Cause.SENDER,
+    (7, 30): Cause.SENDER,
+    (7, 31): Cause.SENDER,
+    (7, 32): Cause.SENDER,
+    (7, 40): Cause.SENDER,
+    (7, 509): Cause.SENDER,
+    (7, 515): Cause.SENDER,
+    (7, 232): Cause.QUOTA,  # Exchange Online: of the sending organisation; so the next.
+    (7, 233): Cause.QUOTA,
+    (7, 705): Cause.QUOTA,
     (7, 17): Cause.RECIPIENT,  # Its owner has changed (RFC 7293).
     (7, 18): Cause.RECIPIENT,  # The owner of its domain has changed.
     (7, 124): Cause.RECIPIENT,  # Exchange Online: takes mail from named senders only; so the next.
@@ -245,7 +264,8 @@ def judge(reply: Reply) -> Cause:
         return said or _of_the_portal(stage, reply.code, status)
     exact = _EXACT.get(status) if status is not None else None
     if exact is not None and status is not None and status[0] == 7:
-        said = exact  # More exact than any word.
+        # More exact than any word; but Yahoo says 5.7.9 of a sender that nobody vouches for.
+        said = Cause.SENDER if (exact, said) == (Cause.SIGN_IN, Cause.SENDER) else exact
     elif (
         exact is Cause.RECIPIENT
         and said not in {Cause.SENDER, Cause.LATER}
