@@ -41,6 +41,7 @@ from core.invoices.handling import Billing
 from core.invoices.models import Invoice, RegieCalendar
 from core.platform.audit.service import Audit
 from core.platform.clock import today
+from core.platform.db.paging import read_page
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.plugins.events import Events
@@ -295,10 +296,12 @@ class Reminders:
         ).one()
         if after is not None:
             query = query.where(Invoice.id > after)
-        rows = self._session.execute(query.order_by(Invoice.id).limit(limit + 1)).all()
+        page = read_page(
+            self._session, query.order_by(Invoice.id), limit, lambda row: int(row.Invoice.id)
+        )
         return Plan(
-            rows=[Planned(*row) for row in rows[:limit]],
-            more=rows[limit - 1].Invoice.id if len(rows) > limit else None,
+            rows=[Planned(*row) for row in page.rows],
+            more=page.more,
             families=families,
             invoices=invoices,
             cents=int(cents),
