@@ -131,8 +131,11 @@ class Desk:
             ).payment_id
             for number, (one, part) in enumerate(zip(given, taken, strict=True))
         ]
-        for payment_id, one in zip(found, given, strict=True):
-            self._titles.note(payment_id, one.titles)
+        self._titles.note(
+            (payment_id, number)
+            for payment_id, one in zip(found, given, strict=True)
+            for number in one.titles
+        )
         if is_exception:
             self._audit.write("payment.cash_exception", f"payment:{found[0]}")
         return Visit(tuple(found), sum(part.change for part in taken))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import BigInteger, and_, cast, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -72,13 +72,15 @@ class Titles:
         """Names of the activities that a means may pay, as they compare; none if it may pay all."""
         return frozenset(map(_plain, self._town.one_means(regie, means).activities))
 
-    def note(self, payment_id: int, numbers: Sequence[str]) -> None:
-        """Note the numbers of the titles that a payment came by.
+    def note(self, titles: Iterable[tuple[int, str]]) -> None:
+        """Note the titles of a visit: payment and number of each, in the order of the numbers.
+
+        Two agents who note the same ones wait for one another in that order, and not for ever.
 
         Raises:
             UserError: one of them came by another payment, which is named.
         """
-        for number in numbers:
+        for payment_id, number in sorted(titles, key=lambda title: title[1]):
             noted = self._session.scalar(
                 insert(PaymentTitle)
                 .values(tenant_id=self._tenant, payment_id=payment_id, number=number)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
 from counter_pages import balance, counter, take
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from office_waiting import until_somebody_waits
 from sqlalchemy import text
 
 from core.api.errors import UserError
 from core.api.payments import Means
 from core.books.period import Period
 from core.domain.roles import Role
-from core.testing.portal import cheap_hashes, make_portal, pages_of
+from core.payments.counter import Given
+from core.testing.portal import cheap_hashes, make_portal, pages_of, record
 
 MARCH = Period("CANTINE", date(2026, 3, 1))
 MEANS = "".join(
@@ -158,6 +162,115 @@ def test_numbers_of_titles_are_free_again(work, portal):
     correct(work, page, "cheque")
     page = take(work, counter(work, "F002"), means="holiday_voucher", titles="ANCV0001")
     assert "est enregistré" in page
+
+
+def paid_titles(portal):
+    with portal.town() as town:
+        return town.session.execute(text("SELECT number, count(*) FROM payment_title WHERE live GROUP BY number")).all()
+
+
+def test_a_title_that_many_agents_take_at_once_is_taken_once(work, portal):
+    """The receipts of those that were refused leave no hole."""
+    portal.publish(*(record(f"T{n}", family=f"T{n}", amount=1000) for n in range(6)))
+    barrier = threading.Barrier(6)
+
+    def visit(n):
+        with portal.town() as town:
+            invoice = town.invoices.by_number(f"T{n}")[0]
+            barrier.wait(20)
+            given = [Given("holiday_voucher", 1000, titles=("ANCV1", f"ANCV-{n}"))]
+            town.desk.take(
+                regie="CANTINE", family_id=invoice.family_id, invoice_ids=[invoice.id], given=given,
+                paid_at=town.clock.now(), payer="x", key=f"visit-{n}",
+            )  # fmt: skip
+        return n
+
+    refused = []
+
+    def one(n):
+        try:
+            return visit(n)
+        except UserError as error:
+            refused.append("ANCV1 est déjà enregistré" in error.message)
+            return None
+
+    with ThreadPoolExecutor(6) as pool:
+        done = [n for n in pool.map(one, range(6), timeout=60) if n is not None]
+    assert len(done) == 1
+    assert refused == [True] * 5
+    assert sorted(tuple(row) for row in paid_titles(portal)) == sorted([("ANCV1", 1), (f"ANCV-{done[0]}", 1)])
+    with portal.town() as town:
+        assert town.session.scalars(text("SELECT receipt_number FROM payment")).all() == ["CANTINE-2026-000001"]
+
+
+def test_two_visits_with_the_same_titles_do_not_wait_for_one_another_for_ever(work, portal):
+    take(work, counter(work))
+    with portal.town() as town:
+        payment = town.session.scalar(text("SELECT id FROM payment"))
+
+    def other():
+        with portal.town() as town:
+            town.titles.note([(payment, "B"), (payment, "A")])
+
+    with ThreadPoolExecutor(1) as pool:
+        with portal.town() as town:
+            town.titles.note([(payment, "A")])
+            waiting = pool.submit(other)
+            until_somebody_waits(town)
+            town.titles.note([(payment, "B")])
+        with pytest.raises(UserError, match="A est déjà enregistré"):
+            waiting.result(timeout=30)
+
+
+@pytest.mark.parametrize("meanwhile", ["correct", "remit", "reverse", "close"])
+def test_a_correction_at_the_same_moment_as_another_act_is_done_before_it_or_not_at_all(work, portal, meanwhile):
+    """Each waits for the other where they touch the same money; no book is left between the two."""
+    take(work, counter(work), means="cash")
+    portal.clock.pass_time(days=30)
+    with portal.town() as town:
+        payment = town.session.scalar(text("SELECT id FROM payment"))
+    barrier = threading.Barrier(2)
+
+    def act(name):
+        with portal.town() as town:
+            books = town.accounts
+            barrier.wait(20)
+            if name == "correct":
+                books.corrections.correct(payment, "terminal", reason="x")
+            elif name == "remit":
+                books.remittances.make("CANTINE")
+            elif name == "reverse":
+                town.payments.reverse(payment, reason="x")
+            elif name == "close":
+                books.closings.close(MARCH)
+            else:
+                books.corrections.correct(payment, "cheque", reason="x")
+
+    def one(name):
+        try:
+            act(name)
+        except UserError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(one, ("this", meanwhile), timeout=60))
+    assert any(done)
+    with portal.town() as town:
+        books = town.accounts
+        entries = books.entries.read(Period("CANTINE", MARCH.month, whole_year=True), remittances=True)
+        assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
+        assert books.entries.chain_holds(Period("CANTINE", MARCH.month, whole_year=True))
+        net = {}
+        for entry in entries:
+            net[entry.means] = net.get(entry.means, 0) + entry.money
+        state, means = town.session.execute(text("SELECT state, means FROM payment")).one()
+        assert {name: cents for name, cents in net.items() if cents} == ({means: 6687} if state == "settled" else {})
+        for made in books.remittances.page("CANTINE").rows:
+            assert books.remittances.agrees(made)
+            assert {line.means for line in books.remittances.lines(made.id) if line.amount} == {means}
+        closing = books.closings.checked(MARCH)
+        assert closing is None or closing.holds
 
 
 @settings(
