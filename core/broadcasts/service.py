@@ -461,10 +461,13 @@ class Broadcasts:
 
     def _find_families(self, found: Broadcast) -> None:
         """Write down which families are meant now, in place of those of before."""
-        group = self.groups.get(found.group)
+        with use(SOURCE_LOCALE):  # Plugins are asked once: the words that are kept are French.
+            group = self.groups.all().get(found.group)
+            if group is not None:
+                found.audience = group.describe(found.chosen)
+        if group is None:
+            group = self.groups.get(found.group)  # It says so in the agent's own language.
         numbers = group.families(found.chosen)
-        with use(SOURCE_LOCALE):
-            found.audience = self.groups.get(found.group).describe(found.chosen)
         self._session.execute(
             delete(BroadcastRecipient).where(*self._recipients_of(found))
         )
