@@ -14,13 +14,16 @@ from pyotp import TOTP
 from sqlalchemy import func, select
 
 from core.api.invoices import SourceFile
+from core.api.payments import Means
 from core.books.period import next_month
 from core.cli.database import migrate_all
 from core.cli.demo_data import DemoTown, town_files
 from core.domain.access_codes import grouped
+from core.domain.direct_debits import RejectReason
 from core.domain.roles import Role
 from core.families.models import Family
 from core.news.models import News
+from core.payments.counter import Given
 from core.platform.clock import midnight, today
 from core.platform.errors import ThrottledError, WrongCodesError
 from core.platform.settings import Settings, get_settings
@@ -33,6 +36,8 @@ AGENTS_FILE = "demo-agents.json"
 """In the data folder: the second factors of the demonstration's régisseurs."""
 
 AGENT_NAME = "Hélène Marchand"
+CESU_SHOWN = 3
+"""Invoices of each régie that are paid by CESU."""
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -79,6 +84,8 @@ def fill(town: UnitOfWork, codes_file: Path) -> None:
         if family:
             town.families.share_child(family.id, shared.child_code, sees_all=shared.sees_all)
     _record(town, data)
+    _take_titles(town, data)
+    _reject(town, data)
     known = json.loads(codes_file.read_text("utf-8")) if codes_file.exists() else {}
     known[town.config.slug] = [
         {"family": code, "secret": grouped(_issue(town, code)), "why": why}
@@ -146,6 +153,46 @@ def _record(present: UnitOfWork, data: DemoTown) -> None:
                 authorisation=payment.authorisation,
                 note=payment.note,
             )
+
+
+def _take_titles(town: UnitOfWork, data: DemoTown) -> None:
+    """Have a few invoices paid by CESU, with what is left of each in cash."""
+    now = town.clock.now()
+    for regie in town.accounts.regies():
+        if not any(one.means == Means.CESU_PAPER for one in town.config.means(regie)):
+            continue
+        taken = 0
+        for invoice in town.invoices.open_in(regie):
+            family = town.families.get(invoice.family_id)
+            if not invoice.payable or not family or family.code in data.highlight_families:
+                continue
+            caps = town.titles.payable(regie, Means.CESU_PAPER, [invoice.id]) or {}
+            cents = min(caps.get(invoice.id, 0), invoice.balance)
+            if not cents:
+                continue
+            taken += 1
+            given = [Given(Means.CESU_PAPER, cents, titles=(f"1026{taken:08d}",))]
+            if rest := invoice.balance - cents:
+                given.append(Given(Means.CASH, rest))
+            town.desk.take(
+                regie=regie, family_id=family.id, invoice_ids=[invoice.id], given=given,
+                paid_at=now, payer=family.name, key=f"demo:cesu:{invoice.id}",
+            )  # fmt: skip
+            if taken == CESU_SHOWN:
+                break
+
+
+def _reject(town: UnitOfWork, data: DemoTown) -> None:
+    """Let the bank send the latest noted debit back, of a family that nobody signs in as."""
+    debits = [
+        payment
+        for payment in sorted(data.payments, key=lambda payment: payment.paid_at, reverse=True)
+        if payment.means == Means.DIRECT_DEBIT
+        and payment.family_code not in data.highlight_families
+    ]
+    number = town.payments.recorded(debits[0].key) if debits else None
+    if number is not None:
+        town.debits.reject(number, RejectReason.INSUFFICIENT_FUNDS)
 
 
 def _close(town: UnitOfWork, month: date) -> None:

@@ -141,3 +141,15 @@ def test_check_names_file_key_and_reason(runtime, monkeypatch):
     assert result.exit_code == 1
     assert "faux-bourg/tenant.toml: tenant.hots" in result.output
     assert "ok     ville-de-demo" in result.output
+
+
+def test_the_demonstration_shows_titles_and_a_debit_that_came_back(runtime):
+    with runtime.unit_of_work("ville-de-demo") as town:
+        taken = {one.means: one.count for one in town.accounts.remittances.in_hand("PERISCOLAIRE")}
+        assert taken["cesu_paper"] == 3
+        (pile,) = [one for one in town.config.means("PERISCOLAIRE") if one.means == "cesu_paper"]
+        assert pile.slip_name == "CRCESU"
+        rejected = [run for run in town.debits.runs() if run.rejected.count]
+        assert sum(run.rejected.count for run in rejected) == 1
+        (row,) = town.debits.rejections(rejected[0].regie, rejected[0].day)
+        assert town.invoices.get(row.Invoice.id).debit_rejected_on
