@@ -403,8 +403,11 @@ class Broadcasts:
         if found is None or found.stopped_at is not None:
             return
         ids = self._recipients(found, first, last)
-        # A duplicate became another family meanwhile: that one is told, and once.
-        families = {one: info.id for one in ids if (info := self._families.get(one)) is not None}
+        with self._families.prefetch(ids):
+            # A duplicate became another family meanwhile: that one is told, and once.
+            families = {
+                one: info.id for one in ids if (info := self._families.get(one)) is not None
+            }
         events = [
             {
                 "id": f"broadcast-{found.id}-{family_id}",

@@ -16,6 +16,7 @@ from core.messages.email import channel as email
 from core.messages.kinds import NEWS
 from core.platform.outbox.service import LEASE
 from core.testing.portal import make_portal, record
+from core.testing.statements import statements
 
 FAMILIES = 12
 WITHOUT = {"F010", "F011"}
@@ -296,3 +297,13 @@ def test_two_departures_are_one(portal, store):
         town.broadcasts.tell(number, 0, 10**9, bulk=False)
     portal.work()
     assert received(store) == everybody()
+
+
+def test_families_are_read_together_not_one_by_one(portal):
+    number = write(portal)
+    send(portal, number)
+    portal.clock.pass_time(minutes=2, seconds=1)
+    with statements(portal) as said:
+        portal.work(rounds=2)
+    assert seen(portal, number)[0] in {BroadcastState.LEAVING, BroadcastState.SENT}
+    assert [one for one in said if "FROM family" in one and "family.id = %(pk" in one] == []
