@@ -95,7 +95,8 @@ class Line:
 @contextmanager
 def line(*scripts: Script, **options: float) -> Iterator[tuple[Line, Client]]:
     made = Line(list(scripts))
-    client = Client(made.url, **{"connect_timeout": 0.5, "read_timeout": 0.4, **options})
+    # A busy machine is no failure: only those who wait for the end of the time say how short it is.
+    client = Client(made.url, **{"connect_timeout": 20, "read_timeout": 20, **options})
     try:
         yield made, client
     finally:
@@ -120,7 +121,7 @@ def through(proxy: Line, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Clie
     """A client made where the environment names a proxy."""
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, proxy.url)
-    return Client(endpoint, connect_timeout=0.5, read_timeout=0.4)
+    return Client(endpoint, connect_timeout=20, read_timeout=20)
 
 
 def test_an_outgoing_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +179,7 @@ def test_what_no_proxy_leads_to_is_asked_directly(
 
 
 def test_no_answer_costs_the_read_time_out_and_no_second_question() -> None:
-    with line(hang) as (server, client):
+    with line(hang, read_timeout=0.4) as (server, client):
         started = time.monotonic()
         with pytest.raises(UnavailableError):
             client.payment(ID_OP)
@@ -195,7 +196,7 @@ def test_a_body_that_drips_is_cut_off() -> None:
         connection.sendall(head + b"\r\n\r\n")
         drip(rest, 0.05)(connection)
 
-    with line(run) as (_server, client):
+    with line(run, read_timeout=0.4) as (_server, client):
         started = time.monotonic()
         with pytest.raises(UnavailableError):
             client.regie("006382")
@@ -208,7 +209,7 @@ def test_headers_that_drip_are_cut_off() -> None:
         b"\r\n\r\n", b"\r\nX-Slow: " + b"x" * 200 + b"\r\n\r\n", 1
     )
     for operation in ("regie", "create"):
-        with line(drip(content, 0.05)) as (_server, client):
+        with line(drip(content, 0.05), read_timeout=0.4) as (_server, client):
             started = time.monotonic()
             with pytest.raises(UnavailableError):
                 client.create(CREATION) if operation == "create" else client.regie("006382")
@@ -223,7 +224,7 @@ def test_a_kept_connection_is_bounded_as_well() -> None:
         connection.recv(65536)
         drip(good, 0.05)(connection)
 
-    with line(twice) as (server, client):
+    with line(twice, read_timeout=1) as (server, client):
         assert client.regie("006382").numcli == "006382"
         started = time.monotonic()
         with pytest.raises(UnavailableError):
@@ -234,13 +235,13 @@ def test_a_kept_connection_is_bounded_as_well() -> None:
 
 def test_a_line_that_breaks_late_gets_no_second_measure_of_time() -> None:
     def broken(connection: socket.socket) -> None:
-        time.sleep(1.2)
+        time.sleep(2.5)
 
-    with line(broken, hang, read_timeout=1.5) as (server, client):
+    with line(broken, hang, read_timeout=3) as (server, client):
         started = time.monotonic()
         with pytest.raises(UnavailableError):
             client.regie("006382")
-        assert time.monotonic() - started < 2.4
+        assert time.monotonic() - started < 5.2
         assert len(server.asked) == 2
 
 
