@@ -6,6 +6,7 @@ again when its lease has run out.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import uuid
@@ -22,6 +23,7 @@ from celery.signals import (
     worker_shutdown,
 )
 from redis import Redis
+from sqlalchemy.orm import configure_mappers
 
 from core.api.work import Consumer
 from core.platform import metrics
@@ -76,6 +78,11 @@ def _leave_room(instance: Any, **_options: object) -> None:
     # asks for every town, which are read once for all of them.
     limit_processes(int(instance.concurrency or 1))
     len(get_runtime().registry.towns)
+    configure_mappers()
+    # Each process would write on nearly all pages of memory that it shares with this one, whenever
+    # it collects garbage.
+    gc.collect()
+    gc.freeze()
 
 
 @worker_ready.connect
