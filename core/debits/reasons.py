@@ -99,4 +99,5 @@ def reject_words() -> dict[R, str]:
 def reason_words(code: str) -> str:
     """The words of a code, with the code; those of an unknown one say that it is the bank's."""
     words = reject_words().get(R(code)) if code in set(R) else None
-    return f"{words or _('motif de la banque')} ({code})"
+    words = words or _("motif de la banque")
+    return f"{words} ({code})"

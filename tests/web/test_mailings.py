@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from core.api.errors import PermanentError
-from core.messages import letters
+from core.letters import service as letters
 from core.messages import service as notifications
 from core.messages.email import channel as email
 from core.platform.outbox.service import LEASE
