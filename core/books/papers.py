@@ -136,7 +136,11 @@ def means_table(title: str, found: Sequence[InHand]) -> Table:
         title,
         (_("Moyen"), _("Règlements"), _("Montant")),
         [(label, count, Cents(cents)) for _means, label, count, cents in _rows(found)],
-        (_("Total"), sum(one.count for one in found), Cents(sum(one.amount for one in found))),
+        (
+            _("Net à verser") if any(one.returned for one in found) else _("Total"),
+            sum(one.count for one in found),
+            Cents(sum(one.amount for one in found)),
+        ),
     )
 
 
@@ -153,7 +157,7 @@ def _rows(found: Sequence[InHand]) -> list[tuple[str, str, int, int]]:
 
 def returned_label(means: str) -> str:
     """Words for what came back of a means after its remittance took it."""
-    return _("%(means)s, revenus après versement, à déduire") % {"means": means_label(means)}
+    return _("%(means)s : à déduire, revenu après versement") % {"means": means_label(means)}
 
 
 __all__ = ["Papers", "means_table", "payments_table", "remittance_state"]

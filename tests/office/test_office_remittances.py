@@ -164,7 +164,7 @@ def test_what_came_back_after_it_left_is_apart_from_the_cheques_that_are_there(t
     bounce(portal)
     page = till.get(PAGE)
     first = page.html.find("tbody").find(["th", "td"]).get_text(strip=True)
-    assert first.startswith("Chèque bancaire, revenus")
+    assert first.startswith("Chèque bancaire\u00a0: à déduire")
     assert "n’est plus en caisse" in page
     pay(portal, "9", 1200, Means.CHEQUE, "new")
     with portal.town() as town:
@@ -184,7 +184,8 @@ def test_what_came_back_after_it_left_is_apart_from_the_cheques_that_are_there(t
         assert "-5,00" not in cheques.replace("−", "-")
         assert town.accounts.remittances.agrees(made)
         assert in_hand(portal) == {}
-    assert "revenus après versement" in page
+    assert "revenu après versement" in page
+    assert "Net à verser" in page
 
 
 def test_what_came_back_is_no_money_under_a_ceiling(bounded):
