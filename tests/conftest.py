@@ -112,10 +112,11 @@ LONGEST_FIRST = (
     # Each line is what four workers begin with: a file of one or two tests takes a second at once.
     "browser/test_demo.py", "browser/test_month.py", "web_templates/test_look.py", "faults/test_disasters.py", "isolation/test_routes.py",
     "faults/test_processes.py", "faults/test_planning_kills.py", "isolation/test_fuzz_forms.py", "properties/test_journeys.py",
-    "deploy/test_generations.py", "environment/test_run.py", "faults/test_races.py", "architecture/test_sign_in_safety.py",
+    "faults/test_failover.py", "kit/test_new_plugin.py", "isolation/test_cells.py", "environment/test_run.py",
+    "deploy/test_generations.py", "faults/test_races.py", "architecture/test_sign_in_safety.py",
     "cheques/test_one_slip.py", "services/test_payments.py", "properties/test_attempts.py", "browser/test_cheque_review.py",
     "cheques/test_cheque_books.py", "cheques/test_cheque_ledger.py", "faults/test_relay.py", "payfip_ledger/test_payfip_ledger.py",
-    "pes/test_pes_contract.py", "web/test_both_towns.py", "services/test_papers_ahead.py", "cheques/test_cheque_races.py",
+    "pes/test_pes_contract.py", "web/test_both_towns.py", "cheques/test_cheque_races.py",
     "payfip/test_payfip_schedules.py", "services/test_credit_notes.py", "kit/test_bad_neighbours.py", "telegram/test_bot_answers.py",
     "cheques/test_cheque_desk.py", "isolation/test_backup.py", "isolation/test_walls.py", "isolation/test_households.py",
     "isolation/test_openapi.py", "cheques/test_cheque_journey.py", "planning/test_planning_office.py", "planning/test_planning_year.py",
