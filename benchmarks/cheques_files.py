@@ -62,8 +62,10 @@ class Labelled:
 def files(town: UnitOfWork) -> dict[str, str]:
     """A town as its four files, by name."""
     keyed = any(paper.rlmc for paper in town.papers)
+    known = [(h.account, h.id, h.patron or h.names[0], 0) for h in town.known]
+    accounts = {"accounts.csv": _text(ACCOUNTS, known)} if known else {}
     online = {bill: month for month, bills in town.online for bill in bills}
-    return {
+    return accounts | {
         "families.csv": _text(FAMILIES, (_family(house) for house in town.households)),
         "invoices.csv": _text(
             INVOICES,

@@ -96,6 +96,8 @@ class UnitOfWork:
     papers: list[Paper] = field(default_factory=list)
     online: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     """(month, invoices) that were paid through the portal before the month's cheques came."""
+    known: list[Household] = field(default_factory=list)
+    """Those whose account was confirmed before."""
 
 
 def printed(number: str, *, check: bool = True) -> str:

@@ -47,6 +47,8 @@ class Noise:
     """The magnetic line was not read at all."""
     grandparent: float = 0.0
     """Of the households, by pairs: one account and name, in neither file, pays for both."""
+    known: float = 0.0
+    """Of the households, those whose account was confirmed before the first month."""
     keyed: bool = False
     """The reader gives the RLMC key, which tells that a line was misread."""
 
@@ -65,6 +67,8 @@ NOISES = {
     "hard-own": replace(HARD, check_character=0.0),
     "base-key": replace(BASE, keyed=True),
     "hard-key": replace(HARD, keyed=True),
+    "base-known": replace(BASE, known=0.6),
+    "hard-known": replace(HARD, known=0.6),
 }
-"""Each with our references, with the town's own numbers, which have no check character, and with a
-reader that gives the RLMC key."""
+"""Each with our references, with the town's own numbers, which have no check character, with a
+reader that gives the RLMC key, and in a later year than the first, when most accounts are known."""

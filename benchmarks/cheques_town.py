@@ -31,6 +31,10 @@ def town(seed: int, noise: Noise = BASE, *, families: int = 600, months: int = 4
     for one, other in zip(cousins[::2], cousins[1::2], strict=True):
         one.patron = other.patron = f"MME {rng.choice(SURNAMES)}-VIEILLEFOSSE {rng.choice(FIRST)}"
         one.account = other.account
+    # Drawn apart, so that the town is the same whatever is known of it.
+    made.known = [
+        h for h in made.households if random.Random(f"{seed}/{h.id}").random() < noise.known
+    ]
     for month in range(months):
         _bill(rng, made, month)
         _pay(rng, made, month, noise)
