@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import wraps
+
 import pytest
 from isolation_towns import fill_the_rest, metadata, row_for, scoped_tables
 from sqlalchemy import create_engine, delete, func, insert, select, text, update
@@ -17,7 +20,43 @@ TABLES = scoped_tables()
 MUST_STAY = {"audit_entry", "payment_answer", "cheque_event"}
 """What nobody may rewrite, at least."""
 
-every_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+
+
+def every_table(check):
+    """Make a test of `check`: ask it of each table in turn, and gather what is wrong with which."""
+    signature = inspect.signature(check)
+    others = [one for one in signature.parameters.values() if one.name != "table"]
+
+    @wraps(check)
+    def test(**fixtures):
+        wrong = {}
+        for table in TABLES:
+            try:
+                check(table=table, **fixtures)
+            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - it is told below
+                wrong[table.name] = f"{type(error).__name__}: {error}"
+        assert wrong == {}
+
+    test.__signature__ = signature.replace(parameters=others)
+    return test
+
+
+def test_a_table_that_is_wrong_is_named():
+    """The loop itself: each table is asked, and one that fails keeps no other back."""
+    asked = []
+
+    @every_table
+    def look(table):
+        asked.append(table)
+        if table is TABLES[1]:
+            pytest.fail("no wall")
+        assert table is not TABLES[2]
+
+    with pytest.raises(AssertionError) as told:
+        look()
+    assert asked == TABLES
+    assert f"{TABLES[1].name}" in str(told.value)
+    assert f"{TABLES[2].name}" in str(told.value)
 
 
 @pytest.fixture(scope="module")
@@ -242,8 +281,8 @@ def test_what_must_stay_is_append_only(append_only):
     assert append_only >= MUST_STAY
 
 
-@every_table
 @pytest.mark.parametrize("change", [update, delete])
+@every_table
 def test_what_is_append_only_cannot_be_changed(factory, append_only, table, change):
     statement = change(table).where(text("false"))
     if change is update:
