@@ -79,11 +79,13 @@ class Matching:
     def follow(self, cheque: Cheque, families: Iterable[int]) -> None:
         """Match the queue anew, if what a person decided on a cheque tells of another one in it.
 
-        Another one of this account, or of one a digit away, or that may be one of `families`.
+        Another one of this account, or of one a digit away, or that is likeliest of `families`.
         """
         tenant = self._ctx.town.slug
         meant = select(ChequeProposal.cheque_id).where(
-            ChequeProposal.tenant_id == tenant, ChequeProposal.family_id.in_(sorted(families))
+            ChequeProposal.tenant_id == tenant,
+            ChequeProposal.rank == 1,
+            ChequeProposal.family_id.in_(sorted(families)),
         )
         alike: list[ColumnElement[bool]] = [Cheque.id.in_(meant)]
         account = learnt(cheque)
