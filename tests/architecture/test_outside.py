@@ -41,6 +41,7 @@ CALLERS = {
     "core/cli/doctor.py": {"smtplib", "socket"},  # the same mail server: whether it speaks TLS
     "core/cli/run.py": {"httpx", "socket"},
     "core/platform/db/session.py": {"socket"},  # to shut one to PostgreSQL down, from another thread
+    "core/platform/plugins/process_state.py": {"socket"},  # its time-out for all: it calls nobody
     "core/processes/generations.py": {"socket"},  # to listen: it calls nobody
     "plugins/payfip/places.py": {"urllib.request"},  # which proxy is set
     "plugins/payfip/wire.py": {"httpcore", "httpx"},  # the latter: which authorities are trusted

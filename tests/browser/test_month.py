@@ -247,7 +247,8 @@ def month(database, redis, tmp_path, visit):
     with ExitStack() as stack:
         stack.enter_context(cheap_hashes())
         simulator = stack.enter_context(
-            running(make_simulator(clock=lambda: made[0].clock.now().timestamp()))
+            # Its couriers look at the clock before the portal is there to have one.
+            running(make_simulator(clock=lambda: made[0].clock.now().timestamp() if made else 0.0))
         )
         store = Store(tmp_path / "mailbox")
         mail = MailServer(Receiver(store), hostname="127.0.0.1", port=free_port())

@@ -140,7 +140,7 @@ def test_the_trail_is_the_regisseurs(work, make_office):
     reader.get("/regie/tracabilite", status=403)
     page = work.get("/regie/tracabilite")
     assert "agent.created" in page
-    answer = page.click("Télécharger")
+    answer = page.click("CSV")
     assert answer.content_type == "text/csv"
     assert answer.body.startswith(b"\xef\xbb\xbf")
     assert "Agent ajouté" in answer.body.decode()
