@@ -47,6 +47,7 @@ class Bill:
     closes_on: date | None = None
     under_way: int | None = None
     debited_on: date | None = None
+    debit_rejected_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
