@@ -16,7 +16,7 @@ from core.api.messages import Document, Link, Message
 from core.api.payments import Means
 from core.families.models import ContactEmail
 from core.invoices.service import Invoices
-from core.links.models import OneTimeToken
+from core.links import tokens
 from core.messages.alerts import CONFIRM, UNSUBSCRIBE
 from core.messages.compose import Letter, compose
 from core.messages.kinds import NEWS, NOTICE, Kinds, is_own
@@ -26,7 +26,7 @@ from core.payments.service import Payments
 from core.platform import i18n
 from core.platform.clock import today
 from core.platform.i18n import gettext as _
-from core.platform.signing import Links, new_token, token_hash
+from core.platform.signing import Links
 from core.platform.tenancy.colours import ink_on
 from core.platform.tenancy.config import TenantConfig
 from core.sign_in.service import (
@@ -258,18 +258,10 @@ class Letters:
 
     def _works_once(self, row: MessageRow, purpose: str, life: timedelta) -> str:
         """A link's token. Made when the mail is written: no secret lies in the outbox."""
-        token = new_token()
-        self._session.add(
-            OneTimeToken(
-                tenant_id=self._tenant,
-                token_hash=token_hash(token),
-                purpose=purpose,
-                family_id=row.family_id or 0,
-                payload=row.payload,
-                expires_at=self._clock.now() + life,
-            )
-        )
-        return token
+        return tokens.issue(
+            self._session, self._tenant, purpose, row.family_id or 0, self._clock.now() + life,
+            row.payload,
+        )  # fmt: skip
 
     def _agent_invitation(self, row: MessageRow) -> Letter:
         token = self._invite(int(row.payload["agent_id"]))

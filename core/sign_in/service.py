@@ -16,6 +16,7 @@ from core.api.errors import UserError
 from core.domain import access_codes
 from core.families.models import AccessCode, ContactEmail, Family
 from core.families.service import Families, slow_hash
+from core.links import tokens
 from core.links.models import OneTimeToken
 from core.links.payment import PAYMENT_LINK, linked
 from core.messages.service import Notifications
@@ -25,7 +26,7 @@ from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.identities import SignedIn
 from core.platform.passwords import NOBODY, hash_password, verify_password
-from core.platform.signing import new_token, token_hash
+from core.platform.signing import token_hash
 from core.platform.throttling import Allowance, Throttle
 from core.sign_in.access import Access
 from core.sign_in.models import Account, AccountFamily
@@ -384,16 +385,8 @@ class SignIn:
         self, purpose: str, family_id: int, expires_at: datetime, payload: dict[str, Any]
     ) -> str:
         """A token that works once, for one purpose and family."""
-        token = new_token()
-        self._session.add(
-            OneTimeToken(
-                tenant_id=self._tenant,
-                token_hash=token_hash(token),
-                purpose=purpose,
-                family_id=family_id,
-                payload=payload,
-                expires_at=expires_at,
-            )
+        token = tokens.issue(
+            self._session, self._tenant, purpose, family_id, expires_at, payload
         )
         self._session.flush()
         return token
