@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -41,7 +41,7 @@ from core.journal.sums import OF_MONEY
 from core.payments.models import Payment
 from core.payments.titles import Titles
 from core.platform.audit.service import Audit
-from core.platform.clock import PARIS, midnight, today
+from core.platform.clock import PARIS, on_days, today
 from core.platform.db.paging import Page, newest
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
@@ -568,10 +568,7 @@ class Remittances:
             OF_MONEY,
             ~exists().where(_of_entry(), RemittanceEntry.released_at.is_(None)),
         ]
-        if since is not None:
-            which.append(JournalEntry.at >= midnight(since))
-        if until is not None:
-            which.append(JournalEntry.at < midnight(until + timedelta(days=1)))
+        which += on_days(JournalEntry.at, since, until)
         if payment_ids is not None:
             which.append(JournalEntry.payment_id.in_(list(payment_ids)))
         return which

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, select
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.families.models import Family
 from core.payments.models import Credit, Payment, credit_left
-from core.platform.clock import midnight
+from core.platform.clock import on_days
 from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total
 
 LEFT = "reste"
@@ -41,10 +41,7 @@ class Asked:
             conditions.append(Credit.regie == self.regie)
         if self.family_id is not None:
             conditions.append(Credit.family_id == self.family_id)
-        if self.since is not None:
-            conditions.append(Credit.created_at >= midnight(self.since))
-        if self.until is not None:
-            conditions.append(Credit.created_at < midnight(self.until + timedelta(days=1)))
+        conditions += on_days(Credit.created_at, self.since, self.until)
         if self.least is not None:
             conditions.append(credit_left() >= self.least)
         if self.most is not None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from core.imports.models import ImportBatch
-from core.platform.clock import midnight
+from core.platform.clock import on_days
 from core.platform.db.paging import PAGE_ROWS, Page, Total, newest, total
 
 WAITING, PLANNED, PUBLISHED, UNDONE = "a-publier", "programme", "publie", "annule"
@@ -33,10 +33,7 @@ class Asked:
             conditions.append(_states()[self.state])
         if self.regie:
             conditions.append(ImportBatch.regies.contains([self.regie]))
-        if self.since is not None:
-            conditions.append(ImportBatch.created_at >= midnight(self.since))
-        if self.until is not None:
-            conditions.append(ImportBatch.created_at < midnight(self.until + timedelta(days=1)))
+        conditions += on_days(ImportBatch.created_at, self.since, self.until)
         return conditions
 
 

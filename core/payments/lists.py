@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, select
@@ -14,7 +14,7 @@ from core.domain.payment_states import PaymentState
 from core.families.models import Family
 from core.invoices.models import Invoice
 from core.payments.models import Allocation, Payment, PaymentAnswer, PaymentItem
-from core.platform.clock import midnight
+from core.platform.clock import on_days
 from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total
 from core.platform.errors import NotFoundError
 
@@ -139,10 +139,7 @@ class Asked:
             Payment.family_id: self.family_id,
         }
         conditions = [column == value for column, value in found.items() if value is not None]
-        if self.since is not None:
-            conditions.append(Payment.settled_at >= midnight(self.since))
-        if self.until is not None:
-            conditions.append(Payment.settled_at < midnight(self.until + timedelta(days=1)))
+        conditions += on_days(Payment.settled_at, self.since, self.until)
         if self.least is not None:
             conditions.append(Payment.amount >= self.least)
         if self.most is not None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, SQLColumnExpression
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -25,6 +28,18 @@ def today(moment: datetime) -> date:
 def midnight(day: date) -> datetime:
     """Moment at which a day begins in France."""
     return datetime.combine(day, time(), PARIS)
+
+
+def on_days(
+    column: SQLColumnExpression[Any], since: date | None, until: date | None
+) -> list[ColumnElement[bool]]:
+    """SQL: moments from the first day to the last, both included; None: without that end."""
+    found = []
+    if since is not None:
+        found.append(column >= midnight(since))
+    if until is not None:
+        found.append(column < midnight(until + timedelta(days=1)))
+    return found
 
 
 def months_before(day: date, months: int) -> date:

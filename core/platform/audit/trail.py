@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.platform.audit.models import AuditEntry
-from core.platform.clock import midnight
+from core.platform.clock import on_days
 from core.platform.db.paging import PAGE_ROWS, Page, newest
 
 
@@ -37,10 +37,7 @@ class Trail:
         `since` to `until` are days.
         """
         query = select(AuditEntry).where(AuditEntry.tenant_id == self._tenant)
-        if since is not None:
-            query = query.where(AuditEntry.at >= midnight(since))
-        if until is not None:
-            query = query.where(AuditEntry.at < midnight(until + timedelta(days=1)))
+        query = query.where(*on_days(AuditEntry.at, since, until))
         if actor:
             query = query.where(AuditEntry.actor == actor)
         if subject:
