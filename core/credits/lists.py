@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from core.families.models import Family
 from core.payments.models import Credit, Payment, credit_left
 from core.platform.clock import on_days
-from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total
+from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total, within
 
 LEFT = "reste"
 """A way to sort: what is left."""
@@ -42,10 +42,7 @@ class Asked:
         if self.family_id is not None:
             conditions.append(Credit.family_id == self.family_id)
         conditions += on_days(Credit.created_at, self.since, self.until)
-        if self.least is not None:
-            conditions.append(credit_left() >= self.least)
-        if self.most is not None:
-            conditions.append(credit_left() <= self.most)
+        conditions += within(credit_left(), self.least, self.most)
         return conditions
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.families.models import Family
 from core.families.name_search import one_of, search_names
-from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total
+from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total, within
 
 DUE = "reste"
 """A way to sort: what a family owes."""
@@ -96,8 +96,5 @@ class FamilyList:
             conditions.append(Family.id == asked.family_id)
         if asked.owes or asked.regie:
             conditions.append(due > 0)
-        if asked.least is not None:
-            conditions.append(due >= asked.least)
-        if asked.most is not None:
-            conditions.append(due <= asked.most)
+        conditions += within(due, asked.least, asked.most)
         return conditions

@@ -15,7 +15,7 @@ from core.families.models import Family
 from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
 from core.invoices.service import is_overpaid, is_to_pay, is_under_debit
-from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total
+from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total, within
 
 ISSUED, AMOUNT = "emission", "montant"
 """Ways to sort."""
@@ -116,10 +116,7 @@ class Asked:
             conditions.append(Invoice.issued_on >= self.since)
         if self.until is not None:
             conditions.append(Invoice.issued_on <= self.until)
-        if self.least is not None:
-            conditions.append(Invoice.amount >= self.least)
-        if self.most is not None:
-            conditions.append(Invoice.amount <= self.most)
+        conditions += within(Invoice.amount, self.least, self.most)
         return conditions
 
 

@@ -15,7 +15,7 @@ from core.families.models import Family
 from core.invoices.models import Invoice
 from core.payments.models import Allocation, Payment, PaymentAnswer, PaymentItem
 from core.platform.clock import on_days
-from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total
+from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total, within
 from core.platform.errors import NotFoundError
 
 AMOUNT = "montant"
@@ -140,10 +140,7 @@ class Asked:
         }
         conditions = [column == value for column, value in found.items() if value is not None]
         conditions += on_days(Payment.settled_at, self.since, self.until)
-        if self.least is not None:
-            conditions.append(Payment.amount >= self.least)
-        if self.most is not None:
-            conditions.append(Payment.amount <= self.most)
+        conditions += within(Payment.amount, self.least, self.most)
         if self.anomalies:
             conditions.append(Payment.anomaly != "")
         return conditions

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, SQLColumnExpression, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, func, select, tuple_
 from sqlalchemy.orm import Session
 
 PAGE_ROWS = 50
@@ -32,6 +32,18 @@ def read_page(
     rows = session.execute(query.limit(limit + 1)).all()
     more = key(rows[limit - 1]) if len(rows) > limit else None
     return Page(rows[:limit], more)
+
+
+def within(
+    column: SQLColumnExpression[Any], least: int | None, most: int | None
+) -> list[ColumnElement[bool]]:
+    """SQL: cents from `least` to `most`, both included; None: without that end."""
+    found = []
+    if least is not None:
+        found.append(column >= least)
+    if most is not None:
+        found.append(column <= most)
+    return found
 
 
 def below(
