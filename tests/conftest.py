@@ -15,7 +15,7 @@ from unittest import mock
 import page
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from core.platform.documents.pdf import _Typesetter
 
@@ -24,9 +24,11 @@ pytest_plugins = ["core.testing.database", "core.testing.portal", "core.testing.
 
 # A test leaves little garbage beside all that is loaded, which need not be gone through each time.
 gc.set_threshold(100_000, 50, 50)
-# A busy machine is no failure.
-settings.register_profile("preau", deadline=None)
-settings.register_profile("long", deadline=None, max_examples=1000)
+# A busy machine is no failure. A check of one commit draws the same examples each time, so that
+# it judges the commit and not the draw; `make test-long` draws new ones.
+BUSY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("preau", derandomize=True, **BUSY)
+settings.register_profile("long", max_examples=1000, **BUSY)
 settings.load_profile("preau")
 # By itself structlog draws the local variables of every frame of a fault, which takes seconds.
 structlog.configure(

@@ -369,6 +369,8 @@ def test_what_a_worker_takes_along_no_other_one_does(portal):
     waiting = "SELECT id FROM outbox WHERE topic = 'test.one' AND state = 'ready' AND payload->>'n' <> '100'"
     for _round in range(3):
         ids = [row_id for (row_id,) in rows(portal, waiting)]
+        if not ids:  # others took even those along that fail by themselves
+            break
         works = [partial(deliver, portal.runtime, consumers, "valmont", row_id) for row_id in ids]
         assert unexpected(at_once(*works)) == []
     failed = {n for (n,) in rows(portal, "SELECT (payload->>'n')::int FROM outbox WHERE last_error <> ''")}
