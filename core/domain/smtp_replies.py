@@ -129,12 +129,14 @@ _EXACT: dict[tuple[int, int], Cause] = {
     (7, 22): Cause.SENDER,
     (7, 23): Cause.SENDER,
     (7, 24): Cause.SENDER,
+    (7, 25): Cause.SERVER,  # Its address has no name in the DNS (RFC 7372).
     (7, 26): Cause.SENDER,
     (7, 27): Cause.SENDER,
     (7, 30): Cause.SENDER,
     (7, 31): Cause.SENDER,
     (7, 32): Cause.SENDER,
     (7, 40): Cause.SENDER,
+    (7, 60): Cause.SENDER,  # Exchange Online: may not send under this name.
     (7, 509): Cause.SENDER,
     (7, 515): Cause.SENDER,
     (7, 232): Cause.QUOTA,  # Exchange Online: of the sending organisation; so the next.
@@ -181,8 +183,11 @@ _OURS = (
         _words(
             r"""(sending|submission|daily|hourly|message|e-?mail|sender)
                   (\ user)?(\ sending|\ message|\ recipient)?\ (quota|rate|limit)(?!\w)
-              | (quota|limit)\b.{0,40}\b(per\ (day|hour|minute)|daily|hourly|par\ (jour|heure))
-              | too\ many\ (messages|e-?mails|mails|recipients|connections)
+              | (quota|limite?)\b.{0,40}\b(per\ (day|hour|minute)|daily|hourly|par\ (jour|heure))
+              | (quota|limite)\ (d'envois?|de\ messages) | (thread|connections?)\ limit
+              | (too\ many|trop\ de)\ (messages|e-?mails|mails|(invalid\ )?recipients|destinataires
+                |connections|connexions|log-?in\ attempts)
+              | \bcredits\b
               | rate\ ?limit | throttl | sending\ (paused|suspended)
               | max(imum)?\ (defers|e-?mails|messages) | messaging\ limit"""
         ),
@@ -204,28 +209,31 @@ _OURS = (
             r"""relay(ing)?\b.{0,30}(denied|not\ permitted|not\ allowed|prohibited|refus)
               | (unable|not\ (permitted|allowed))\ to\ relay | rcpthosts
               | (helo|ehlo)\b.{0,40}reject | \b(reverse\ dns|rdns|ptr)\b
-              | client\ host\ rejected"""
+              | (invalid|bad|illegal)\ (helo|ehlo) | client\ host\ rejected
+              | relay?age\b.{0,30}(interdit|refus|non\ autorise) | relais\ (interdit|refuse)
+              | \bstarttls\b | \btls\b.{0,60}\b(required|requires|requis|needed|not\ supported)
+              | encryption\ (is\ )?(needed|required)"""
         ),
     ),
     (
         Cause.POLICY,
         _words(
             r"""spamhaus | spamcop | barracuda | \b(dns|u|r)bl\b | (black|block|deny)\ ?list
-              | blocked\ using | \blisted\b.{0,6}\b(in|at|by|on)\b | \bbanned\b | reputation
+              | blocked\ using | liste\ noire | \blisted\b.{0,6}\b(in|at|by|on)\b | \bbanned\b | reputation
               | spam | unsolicited | \bjunk | virus | malware | phishing
-              | policy\ (violation|rejection|reasons) | service\ refuse"""
+              | policy\ (violation|rejection|reasons) | spoof | service\ refuse"""
         ),
     ),
     (
         Cause.SIGN_IN,
         _words(
-            r"""authentication\ (is\ )?(required|failed|needed) | must\ (first\ )?authenticate
+            r"""(authentication|authori[sz]ation)\ (is\ )?(required|failed|needed) | must\ (first\ )?authenticate
               | (not|un)\ ?authenticated | auth\ (is\ )?required | sign\ ?in\ (is\ )?required"""
         ),
     ),
 )
 _FULL = _words(
-    r"""over\ ?quota | (mailbox|inbox|boite|user|account)\b.{0,40}\b(full|pleine|quota)
+    r"""over\ (?:(its|the)\ (allowed\ )?|allowed\ )?(storage\ limit|quota) | overquota | (mailbox|inbox|boite|user|account)\b.{0,40}\b(full|pleine|quota)
       | exceeded\ storage | out\ of\ (storage|space) | quota\ (exceeded|depassee?)"""
 )
 _MAILBOX_QUOTA = _words(r"over\ ?quota | (mailbox|inbox|boite|user)\ quota")
@@ -242,6 +250,12 @@ _UNKNOWN = _words(
       | unrouteable\ address | null\ ?mx | does\ not\ accept\ mail
       | host\ or\ domain\ name\ not\ found | domain\ (does\ not\ exist|not\ found)"""
 )
+_RULE = _words(
+    r"""prohibit | \bpolic(y|ies)\b | \bden(ied|y) | forbidden | interdit | \bfilt(er|re)
+      | (not|non)\ (allowed|permitted|authori[sz]ed|autorisee?) | authori[sz]ation
+      | \b(message|mail|e-?mail|connection|ip)\b.{0,40}(reject|rejet|refus|block|bloqu)"""
+)
+"""A rule of the server: no word of the mailbox."""
 _REFUSED = _words(
     r"""mailbox\ (is\ )?(unavailable|not\ available) | mailbox\ name\ not\ allowed
       | recipient\ (address\ )?rejected | user\ not\ local"""
@@ -255,17 +269,19 @@ def judge(reply: Reply) -> Cause:
     stage = reply.stage
     if stage is Stage.REPORT:
         stage = _told_stage(text) or stage
-    if stage is Stage.AUTH:
+    if stage is Stage.AUTH and (not reply.code or reply.code >= 500):
         return Cause.SIGN_IN if reply.code else Cause.SERVER
     if not reply.code and stage is not Stage.REPORT:
         return Cause.SERVER
     said = _said(text)
-    if stage in {Stage.CONNECT, Stage.MAIL}:
+    if stage in {Stage.CONNECT, Stage.AUTH, Stage.MAIL}:
         return said or _of_the_portal(stage, reply.code, status)
     exact = _EXACT.get(status) if status is not None else None
     if exact is not None and status is not None and status[0] == 7:
-        # More exact than any word; but Yahoo says 5.7.9 of a sender that nobody vouches for.
-        said = Cause.SENDER if (exact, said) == (Cause.SIGN_IN, Cause.SENDER) else exact
+        # More exact than any word; but Yahoo says 5.7.9 of a sender that nobody vouches for, and
+        # of a mail that it does not like.
+        if exact is not Cause.SIGN_IN or said not in {Cause.SENDER, Cause.POLICY}:
+            said = exact
     elif (
         exact is Cause.RECIPIENT
         and said not in {Cause.SENDER, Cause.LATER}
@@ -342,7 +358,9 @@ def _of_a_recipient(
     if code in _SIGN_IN_CODES:
         return Cause.SIGN_IN
     if status in _EXACT:
-        return _EXACT[status]
+        # Orange says 5.1.1 of a full mailbox too.
+        is_full = status[0] == 1 and _FULL.search(text) and not _UNKNOWN.search(text)
+        return Cause.FULL if is_full else _EXACT[status]
     if _UNKNOWN.search(text):
         return Cause.RECIPIENT
     if _FULL.search(text):
@@ -355,5 +373,7 @@ def _of_a_recipient(
         return _BY_SUBJECT[subject]
     if stage is Stage.RCPT:
         # 5.1.x and 5.2.x speak of the address and of the mailbox; without a status, the code does.
-        return Cause.RECIPIENT if subject else _BY_CODE.get(code, Cause.POLICY)
+        if subject:
+            return Cause.RECIPIENT
+        return Cause.POLICY if _RULE.search(text) else _BY_CODE.get(code, Cause.POLICY)
     return Cause.CONTENT if code == 552 else Cause.POLICY
