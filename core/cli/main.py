@@ -44,6 +44,12 @@ COMMANDS = {
 }
 """Core's commands: where each is found. A module that fails to load breaks its own command only."""
 
+FOR_PEOPLE = frozenset(
+    {"agents", "demo", "doctor", "documents", "families", "invoices", "outbox", "payments", "plugin",
+     "plugins", "tenant", "tenants", "towns"}
+)  # fmt: skip
+"""Commands whose output a person reads: no machine's log lines in between."""
+
 
 class PreauGroup(click.Group):
     """Loads core's commands lazily, and the plugins' when a name is not core's."""
@@ -150,7 +156,11 @@ def preau(ctx: click.Context) -> None:
     try:
         addresses.join()
         # Before anything is told: unconfigured, a fault would show what was at hand.
-        configure(get_settings())
+        settings = get_settings()
+        if ctx.invoked_subcommand in FOR_PEOPLE and settings.log_level != "debug":
+            # What goes well is on standard output.
+            settings = settings.model_copy(update={"log_format": "console", "log_level": "warning"})
+        configure(settings)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
 

@@ -127,7 +127,15 @@ def test_a_full_file_lacks_nothing_and_an_empty_one_all(tmp_path):
     assert {"legal.director", "legal.host_phone", "contact.email", "accessibility.plan", "retention.families"} <= set(bare)
     assert "accessibility.rate" not in bare, "who claims nothing needs no audit"
     claimed = lacks('[legal]\naccessibility = "totalement conforme"\n')
-    assert {"accessibility.rate", "accessibility.audited_on", "accessibility.auditor"} <= set(claimed)
+    audit = {"rate", "audited_on", "auditor", "pages", "environment"}
+    assert {f"accessibility.{key}" for key in audit} <= set(claimed)
+    assert "accessibility.not_conforming" not in claimed
+    assert "accessibility.not_conforming" in lacks('[legal]\naccessibility = "partiellement conforme"\n')
+    assert "accessibility.rate" in lacks('[legal]\naccessibility = "totalement conforme"\n[accessibility]\nrate = 99\n')
+    assert "retention.messages" in lacks("[retention]\nmessages = 0\n")
+    for blank in ("  ", "…", "à compléter", "TODO", "[À COMPLÉTER]", "\u00a0"):
+        assert "legal.director" in lacks(f'[legal]\ndirector = "{blank}"\n'), blank
+        assert "contact.address" in lacks(f'[contact]\naddress = ["{blank}", ""]\n'), blank
     with pytest.raises(TenantConfigError, match="one of: 'non conforme'"):
         lacks('[legal]\naccessibility = "presque"\n')
     with pytest.raises(TenantConfigError, match="plan: has to be an address"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from core.api.payments import Means
@@ -35,19 +36,38 @@ def missing(config: TenantConfig) -> Iterator[Missing]:
         ("legal.data_protection", legal.data_protection, "privacy page (RGPD, articles 13 and 37)"),
         ("accessibility.plan", audit.plan, "accessibility statement: the plan for several years"),
     ):
-        if not value:
+        if not _says(value):
             yield Missing(key, page)
     if legal.accessibility in AUDITED:
         for key, is_said in (
             ("accessibility.rate", audit.rate is not None),
             ("accessibility.audited_on", audit.audited_on is not None),
-            ("accessibility.auditor", bool(audit.auditor)),
+            ("accessibility.auditor", _says(audit.auditor)),
+            ("accessibility.pages", _says(audit.pages)),
+            ("accessibility.environment", _says(audit.environment)),
         ):
             if not is_said:
                 yield Missing(key, f"“{legal.accessibility}” needs an audit (RGAA)")
+    if legal.accessibility == "partiellement conforme" and not _says(audit.not_conforming):
+        yield Missing("accessibility.not_conforming", "accessibility statement: what fails")
+    if legal.accessibility == "totalement conforme" and audit.rate not in {None, 100}:
+        yield Missing("accessibility.rate", "“totalement conforme” is 100 %")
     yield from _unsure_means(config)
     if not config.file.retention.families:
         yield Missing("retention.families", "privacy page: how long a family's file is kept")
+    if not config.file.retention.messages:
+        yield Missing("retention.messages", "privacy page: how long sent messages are kept")
+
+
+_PLACEHOLDERS = frozenset(
+    {"", "todo", "tbd", "xxx", "n a", "à compléter", "a completer", "à définir", "à renseigner"}
+)
+
+
+def _says(value: str | Sequence[str]) -> bool:
+    """Tell words from blanks, dots and what stands for words to come."""
+    text = value if isinstance(value, str) else " ".join(value)
+    return re.sub(r"[\W_]+", " ", text).strip().casefold() not in _PLACEHOLDERS
 
 
 def _unsure_means(config: TenantConfig) -> Iterator[Missing]:
