@@ -45,8 +45,10 @@ COMMANDS = {
 """Core's commands: where each is found. A module that fails to load breaks its own command only."""
 
 FOR_PEOPLE = frozenset(
-    {"agents", "demo", "doctor", "documents", "families", "invoices", "outbox", "payments", "plugin",
-     "plugins", "tenant", "tenants", "towns"}
+    [
+        "agents", "demo", "doctor", "documents", "families", "invoices", "outbox", "payments",
+        "plugin", "plugins", "tenant", "tenants", "towns",
+    ]
 )  # fmt: skip
 """Commands whose output a person reads: no machine's log lines in between."""
 

@@ -219,7 +219,8 @@ _OURS = (
         Cause.POLICY,
         _words(
             r"""spamhaus | spamcop | barracuda | \b(dns|u|r)bl\b | (black|block|deny)\ ?list
-              | blocked\ using | liste\ noire | \blisted\b.{0,6}\b(in|at|by|on)\b | \bbanned\b | reputation
+              | blocked\ using | liste\ noire | \blisted\b.{0,6}\b(in|at|by|on)\b
+              | \bbanned\b | reputation
               | spam | unsolicited | \bjunk | virus | malware | phishing
               | policy\ (violation|rejection|reasons) | spoof | service\ refuse"""
         ),
@@ -227,13 +228,15 @@ _OURS = (
     (
         Cause.SIGN_IN,
         _words(
-            r"""(authentication|authori[sz]ation)\ (is\ )?(required|failed|needed) | must\ (first\ )?authenticate
+            r"""(authentication|authori[sz]ation)\ (is\ )?(required|failed|needed)
+              | must\ (first\ )?authenticate
               | (not|un)\ ?authenticated | auth\ (is\ )?required | sign\ ?in\ (is\ )?required"""
         ),
     ),
 )
 _FULL = _words(
-    r"""over\ (?:(its|the)\ (allowed\ )?|allowed\ )?(storage\ limit|quota) | overquota | (mailbox|inbox|boite|user|account)\b.{0,40}\b(full|pleine|quota)
+    r"""over\ (?:(its|the)\ (allowed\ )?|allowed\ )?(storage\ limit|quota) | overquota
+      | (mailbox|inbox|boite|user|account)\b.{0,40}\b(full|pleine|quota)
       | exceeded\ storage | out\ of\ (storage|space) | quota\ (exceeded|depassee?)"""
 )
 _MAILBOX_QUOTA = _words(r"over\ ?quota | (mailbox|inbox|boite|user)\ quota")

@@ -8,9 +8,11 @@ from contextlib import suppress
 
 import pytest
 import structlog
+from click.testing import CliRunner
 
+from core.cli.main import FOR_PEOPLE, preau
 from core.platform.logging import configure
-from core.platform.settings import load
+from core.platform.settings import get_settings, load
 
 EMAIL = "parent@example.org"
 
@@ -82,3 +84,19 @@ def test_a_logger_s_level_is_its_own(capsys):
     output = capsys.readouterr().err
     assert "from plugins.other" in output
     assert "from plugins.chatty" not in output
+
+
+def test_between_the_lines_for_a_person_stand_none_for_a_machine(capsys, monkeypatch):
+    """What goes wrong is told in words; who runs a process still gets an object a line."""
+    monkeypatch.setenv("PREAU_LOG_FORMAT", "json")
+    get_settings.cache_clear()
+    try:
+        for command, is_json in ((name, name not in FOR_PEOPLE) for name in ("doctor", "tenants", "plugin", "worker")):
+            assert CliRunner().invoke(preau, [command, "--help"]).exit_code == 0
+            log = structlog.get_logger("core.test")
+            log.info("town.served", town="valmont")
+            log.warning("standby.away", rest_seconds=30)
+            lines = capsys.readouterr().err.splitlines()
+            assert [line.startswith("{") for line in lines] == ([True, True] if is_json else [False]), command
+    finally:
+        get_settings.cache_clear()
