@@ -1,21 +1,28 @@
-"""The audit trail of a large installation goes into partitions while its pages are served.
+"""The large tables of a large installation are changed while its pages are served.
 
-A database of the version before is filled, and migrated while an agent reads the trail page after
-page and another writes into it, as every act of an agent does. What is told is how long the steps
-took, and how long the longest page and the longest write had to wait during them, beside before.
+The audit trail and the providers' answers are filled as they were before they had partitions. Then an
+index is built, a check is validated, both go into partitions (as version 0039 does it), the
+next months are made, and all that was before is dropped by rule: while an agent reads the trail page
+after page, and others write into both tables as every act does. What is told is how long each step
+took, and how long the longest page and the longest write had to wait during it, beside calm.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.pool import NullPool
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "office")]
 from office_browser import Office
@@ -23,19 +30,41 @@ from office_browser import Office
 from benchmarks.browser import quiet_logs
 from core.dev.embedded import Embedded
 from core.platform.db import partitions
-from core.platform.db.migrate import downgrade, upgrade
+from core.platform.db.migrate import LOCK_SECONDS, upgrade
 from core.platform.db.rls import OWNER
 from core.platform.plugins.discovery import installed
 from core.processes.app import make_app
 from core.testing.portal import cheap_hashes, make_portal
 
-BEFORE = "0038"
-ROWS = """
+VERSION = "core.migrations.versions.0039_partitions"
+BEFORE = """
+INSERT INTO family (tenant_id, code, name) VALUES ('valmont', 'F1', 'x'), ('brumes', 'F1', 'y');
+INSERT INTO payment (tenant_id, family_id, regie, state, means, amount, key, created_at)
+    SELECT tenant_id, id, 'CANTINE', 'settled', 'card', 100, 'k', now() FROM family
+"""
+ROWS = {
+    "audit_entry": """
 INSERT INTO audit_entry (tenant_id, at, actor, action, subject, details)
 SELECT CASE n % 5 WHEN 0 THEN 'brumes' ELSE 'valmont' END, now() - n * interval '5 seconds',
        'agent:' || n % 7, 'payment.recorded', 'payment:' || n, '{"amount": 5687}'
-FROM generate_series(1, :rows) n
-"""
+FROM generate_series(CAST(:first AS int), :last) n
+""",
+    "payment_answer": """
+INSERT INTO payment_answer (tenant_id, payment_id, at, outcome, raw)
+SELECT p.tenant_id, p.id, now() - n * interval '5 seconds', 'settled', '{"resultrans": "P"}'
+FROM generate_series(CAST(:first AS int), :last) n
+JOIN payment p ON p.tenant_id = CASE n % 5 WHEN 0 THEN 'brumes' ELSE 'valmont' END
+""",
+}
+ANSWER = text("INSERT INTO payment_answer (tenant_id, payment_id, outcome) SELECT tenant_id, id, 'trial' FROM payment")
+ONLINE = {
+    "an index, CONCURRENTLY": "CREATE INDEX CONCURRENTLY trial ON audit_entry (tenant_id, actor)",
+    "a check, NOT VALID": "ALTER TABLE audit_entry ADD CONSTRAINT trial CHECK (action <> '') NOT VALID",
+    "the check, validated": "ALTER TABLE audit_entry VALIDATE CONSTRAINT trial",
+    "the check, dropped": "ALTER TABLE audit_entry DROP CONSTRAINT trial",
+    "the index, dropped": "DROP INDEX CONCURRENTLY trial",
+}
+PART_ROWS = 500_000
 PAUSE_SECONDS = 0.02
 CALM_SECONDS = 10
 
@@ -57,7 +86,7 @@ class Clock:
             try:
                 self._act()
             except Exception as error:
-                self.errors.append(f"{type(error).__name__}: {str(error)[:200]}")
+                self.errors.append(f"{type(error).__name__}: {str(error)[:600]}")
             self.seconds.append(time.perf_counter() - began)
             time.sleep(PAUSE_SECONDS)
 
@@ -90,21 +119,51 @@ def main() -> None:
             tell(servers, folder, rows)
 
 
+def alembic(owner_url: str, step: str) -> None:
+    """One direction of the version that makes the partitions, as a migration does it."""
+    engine = create_engine(owner_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+        connection.commit()
+        context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
+        with context.begin_transaction(_per_migration=True), Operations.context(context):
+            getattr(importlib.import_module(VERSION), step)()
+        connection.commit()
+    engine.dispose()
+
+
+def fill(superuser: Engine, rows: int) -> None:
+    """So many rows in each of both tables, some at a time."""
+    with superuser.connect() as connection:
+        connection.exec_driver_sql(BEFORE)
+        for table, statement in ROWS.items():
+            began = time.perf_counter()
+            for first in range(1, rows + 1, PART_ROWS):
+                last = min(first + PART_ROWS - 1, rows)
+                connection.execute(text(statement), {"first": first, "last": last})
+            connection.exec_driver_sql(f"VACUUM ANALYZE {table}")
+            size = connection.scalar(text(f"SELECT pg_size_pretty(pg_total_relation_size('{table}'))"))
+            print(f"{table}: {rows:,} rows, {size}, in {time.perf_counter() - began:.0f} s", flush=True)
+
+
+def count(superuser: Engine, table: str) -> int:
+    """Rows that were filled in."""
+    column = {"audit_entry": "action", "payment_answer": "outcome"}[table]
+    with superuser.connect() as connection:
+        return connection.scalar(
+            text(f"SELECT count(*) FROM {table} WHERE {column} IN ('payment.recorded', 'settled')")
+        )
+
+
 def tell(servers: Embedded, folder: Path, rows: int) -> None:
+    """Fill, change step by step, tell, and fail if anything waited in vain or is not there."""
     servers.create_database("large")
     owner = servers.url(OWNER, "large")
-    versions = [source.directory for source in installed().hook.migrations()]
-    upgrade(owner, versions)
-    # Down again, as plugins' tables need all of core's: the rows come in between.
-    downgrade(owner, versions, to=BEFORE)
+    upgrade(owner, [source.directory for source in installed().hook.migrations()])
+    alembic(owner, "downgrade")
     portal = make_portal(servers.addresses("large"), folder / "portal")
     superuser = create_engine(owner.replace("preau_owner", "postgres"), isolation_level="AUTOCOMMIT")
-    began = time.perf_counter()
-    with superuser.connect() as connection:
-        connection.execute(text(ROWS), {"rows": rows})
-        connection.exec_driver_sql("VACUUM ANALYZE audit_entry")
-        size = connection.scalar(text("SELECT pg_size_pretty(pg_total_relation_size('audit_entry'))"))
-    print(f"{rows:,} rows, {size}, in {time.perf_counter() - began:.0f} s")
+    fill(superuser, rows)
     quiet_logs(portal.runtime)
     office = Office(make_app(portal.runtime), portal).enter()
 
@@ -112,26 +171,48 @@ def tell(servers: Embedded, folder: Path, rows: int) -> None:
         with portal.town() as town:
             town.audit.write("trial", "trial")
 
-    clocks = [Clock("pages", lambda: office.get("/regie/tracabilite")), Clock("writes", write)]
-    time.sleep(CALM_SECONDS)
-    print("before;", "; ".join(clock.taken() for clock in clocks))
-    began = time.perf_counter()
-    upgrade(owner, versions)
-    print(f"migrated in {time.perf_counter() - began:.1f} s")
-    print("during;", "; ".join(clock.taken() for clock in clocks))
-    began = time.perf_counter()
-    made = partitions.make_room(owner, datetime.now(UTC).date())
-    print(f"{len(made)} partitions in {1000 * (time.perf_counter() - began):.0f} ms")
-    time.sleep(CALM_SECONDS)
-    print("after;", "; ".join(clock.taken() for clock in clocks))
-    errors = [error for clock in clocks for error in clock.end()]
-    print(f"{len(errors)} errors {errors[:3]}")
+    def answer() -> None:
+        with portal.town() as town:
+            town.session.execute(ANSWER)
+
+    clocks = [
+        Clock("pages", lambda: office.get("/regie/tracabilite")),
+        Clock("writes", write),
+        Clock("answers", answer),
+    ]
+
+    def step(name: str, act: Callable[[], object]) -> None:
+        began = time.perf_counter()
+        act()
+        taken = time.perf_counter() - began
+        failed = sum(len(clock.errors) for clock in clocks)
+        told = "; ".join(clock.taken() for clock in clocks)
+        print(f"{name}: {taken:.2f} s; {told}; {failed} errors so far", flush=True)
+
+    def calm() -> None:
+        time.sleep(CALM_SECONDS)
+
+    step("calm", calm)
     with superuser.connect() as connection:
-        found = connection.scalar(text("SELECT count(*) FROM audit_entry WHERE action <> 'trial'"))
-    print(f"{found:,} rows and the agent's own are there")
+        for name, statement in ONLINE.items():
+            step(name, lambda statement=statement: connection.exec_driver_sql(statement))
+    step("calm", calm)
+    step("into partitions", lambda: alembic(owner, "upgrade"))
+    today = datetime.now(UTC).date()
+    step("this month and the next two", lambda: partitions.make_room(owner, today))
+    step("calm", calm)
+    kept = {table: count(superuser, table) for table in ROWS}
+    next_month = partitions.month_after(today.replace(day=1))
+    step("the same, when the next month has begun", lambda: partitions.make_room(owner, next_month))
+    for table in ROWS:
+        step(f"{table}: what was before, dropped", lambda t=table: partitions.drop_past(owner, t, next_month))
+    step("calm", calm)
+    left = {table: count(superuser, table) for table in ROWS}
+    errors = [error for clock in clocks for error in clock.end()]
+    print(f"{len(errors)} errors {errors[:3]}; rows after the move {kept}, after the drop {left}")
     superuser.dispose()
     portal.runtime.close()
-    if errors or found < rows:
+    if errors or set(kept.values()) != {rows} or any(left.values()):
         sys.exit(1)
 
 

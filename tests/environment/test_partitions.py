@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
 import pytest
@@ -61,6 +63,39 @@ def audited(app, tenant: str) -> int:
         )
         session.commit()
         return number
+
+
+def waits(superuser, what: str) -> None:
+    """Wait until somebody waits for a lock, and not for ever."""
+    deadline = time.monotonic() + 60
+    asked = text(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+    )
+    with superuser.connect() as connection:
+        while not connection.scalar(asked):
+            assert time.monotonic() < deadline, f"{what} does not wait"
+            time.sleep(0.01)
+
+
+def test_whoever_has_begun_ends_before_the_tables_are_swapped(empty_database, superuser, app):
+    """Attaching locks what keys point to, last: it waited for a page, and the page for it."""
+    upgrade(empty_database.owner_url, to="0038")
+    with superuser.connect() as connection:
+        connection.exec_driver_sql(ROWS)
+    with ThreadPoolExecutor() as beside, app(info={"tenant": "a"}) as session:
+        session.execute(text("SELECT 1"))
+        migration = beside.submit(upgrade, empty_database.owner_url, to="0039")
+        waits(superuser, "the migration")
+        for statement in (
+            "UPDATE payment SET amount = amount",
+            "INSERT INTO payment_answer (tenant_id, payment_id, outcome) SELECT tenant_id, id, 'x' FROM payment",
+            "INSERT INTO audit_entry (tenant_id, actor, action) VALUES ('a', 'x', 'y')",
+        ):
+            session.execute(text(statement))
+        session.commit()
+        migration.result(60)
+    assert audited(app, "a") == 102
 
 
 def test_what_is_there_becomes_the_first_partition_and_comes_back(empty_database, superuser, app):
@@ -139,6 +174,9 @@ def test_old_months_are_dropped_by_rule(empty_database, superuser, app, tmp_path
         partitions.make_room(owner, partitions.month_after(this, months))
         audited(app, "a")
     last = partitions.month_after(this, 4)
+    with superuser.connect() as connection:  # As when a night ended between detaching and dropping.
+        name = f"audit_entry_{partitions.month_after(this):%Y_%m}"
+        connection.exec_driver_sql(f"ALTER TABLE audit_entry DETACH PARTITION preau_parts.{name}")
     dropped = partitions.drop_past(owner, "audit_entry", partitions.month_after(last))
     assert dropped == sorted(
         [

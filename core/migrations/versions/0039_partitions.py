@@ -48,6 +48,10 @@ def upgrade() -> None:
             # The long part, which nobody waits for.
             op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}_before")
     op.execute(f"CREATE SCHEMA IF NOT EXISTS {partitions.SCHEMA}")
+    # Attaching drops triggers of the tables that keys point to, and locks these alone, at its end.
+    # Whoever serves a town has read `tenant` first: it would wait for the table that is swapped,
+    # and the swap for it. In the order in which the pages lock, one waits for the other.
+    op.execute(f"LOCK TABLE tenant, payment, {', '.join(partitions.PARTITIONED)}")
     for table in partitions.PARTITIONED:
         _swap(table, f"{table}_until_{this_month:%Y_%m}", bound)
 

@@ -26,6 +26,8 @@ LOCK_SECONDS = 2
 """Time for which whoever makes or drops a partition waits for the table."""
 _FIRST_YEAR = 2000
 _LOCK = 7_270_002
+_DETACHING = {False: "CONCURRENTLY", True: "FINALIZE", None: ""}
+"""Way to detach one that is attached, half detached, or detached."""
 _NAME = re.compile(r"(?P<table>\w+?)_(?:until_)?(?P<year>\d{4})_(?P<month>\d{2})\Z")
 
 
@@ -131,10 +133,10 @@ def drop_past(owner_url: str, table: str, keep_from: date) -> list[str]:
         connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
         for name in dropped:
             # One that was interrupted half way is ended first.
-            way = "FINALIZE" if names[name] else "CONCURRENTLY"
-            connection.exec_driver_sql(
-                f'ALTER TABLE public."{table}" DETACH PARTITION {SCHEMA}."{name}" {way}'
-            )
+            if way := _DETACHING[names[name]]:
+                connection.exec_driver_sql(
+                    f'ALTER TABLE public."{table}" DETACH PARTITION {SCHEMA}."{name}" {way}'
+                )
             connection.exec_driver_sql(f'DROP TABLE {SCHEMA}."{name}"')
     return dropped
 
@@ -149,12 +151,12 @@ def _as_owner(url: str) -> Iterator[Connection]:
         yield connection
 
 
-def _names(connection: Connection) -> dict[str, bool]:
-    """The partitions, each with whether it is half detached."""
+def _names(connection: Connection) -> dict[str, bool | None]:
+    """The partitions, each with whether it is half detached; None: it is, wholly."""
     with connection.begin():
         rows = connection.execute(
             text(
-                "SELECT c.relname AS name, coalesce(i.inhdetachpending, false) AS pending"
+                "SELECT c.relname AS name, i.inhdetachpending AS pending"
                 " FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid"
                 " WHERE c.relnamespace = CAST(:schema AS regnamespace) AND relkind = 'r'"
             ),
