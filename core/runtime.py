@@ -23,7 +23,7 @@ from core.platform.plugins.cache import PluginCache
 from core.platform.plugins.discovery import Extensions, discovered
 from core.platform.settings import Settings, get_settings
 from core.platform.tenancy.config import TenantConfig
-from core.platform.tenancy.models import Tenant, TownState
+from core.platform.tenancy.models import SERVING, Tenant
 from core.platform.tenancy.registry import Registry, UnknownTownError, load_registry
 from core.platform.throttling import Throttle
 from core.unit_of_work import SharedServices, UnitOfWork
@@ -84,9 +84,7 @@ class Runtime:
         with self.engine.connect() as connection:
             closed = set(
                 connection.scalars(
-                    select(Tenant.id).where(
-                        Tenant.state.in_((TownState.CLOSED, TownState.MOVED))
-                    )
+                    select(Tenant.id).where(Tenant.state.not_in(SERVING))
                 )
             )
         return [config for config in self.registry if config.slug not in closed]

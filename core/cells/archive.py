@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -48,7 +49,13 @@ class Manifest:
     versions: list[str]
     tables: dict[str, Content]
     papers: list[str]
+    secret: str
     format: int = FORMAT
+
+
+def fingerprint(secret_key: str) -> str:
+    """What tells two ``PREAU_SECRET_KEY`` apart, and nothing of them."""
+    return hmac.new(secret_key.encode(), b"preau tenant", hashlib.sha256).hexdigest()[:32]
 
 
 def content_of(
@@ -70,9 +77,15 @@ def content_of(
 
 
 def write(
-    connection: psycopg.Connection, tenant: str, path: Path, store: ObjectStore | None
+    connection: psycopg.Connection,
+    tenant: str,
+    path: Path,
+    store: ObjectStore | None,
+    *,
+    secret_key: str,
+    ahead: Collection[str] = (),
 ) -> Manifest:
-    """Write a town into a file, as one transaction sees it.
+    """Write a town into a file, as one transaction sees it, but for papers that went `ahead`.
 
     Raises:
         CellError: the town is not there, or a paper is lost.
@@ -90,11 +103,18 @@ def write(
                 with tempfile.SpooledTemporaryFile(SPOOLED_BYTES) as rows:
                     contents[table.name] = content_of(connection, tenant, table, rows.write)
                     _add(tar, f"rows/{table.name}", rows)
-            for digest, paper in _papers(connection, tenant, store):
+            for digest in papers_of(connection, tenant):
                 papers.append(digest)
-                _add(tar, f"papers/{digest}", io.BytesIO(paper))
+                if digest not in ahead:
+                    paper = paper_of(connection, tenant, digest, store)
+                    _add(tar, f"papers/{digest}", io.BytesIO(paper))
             manifest = Manifest(
-                tenant, row[0], catalogue.versions(connection), contents, sorted(papers)
+                tenant,
+                row[0],
+                catalogue.versions(connection),
+                contents,
+                papers,
+                fingerprint(secret_key),
             )
             _add(tar, MANIFEST, io.BytesIO(json.dumps(asdict(manifest)).encode()))
     return manifest
@@ -115,6 +135,7 @@ def read_manifest(tar: tarfile.TarFile) -> Manifest:
     found = json.load(member)
     if found.get("format") != FORMAT:
         raise CellError(f"this file has format {found.get('format')}, and {FORMAT} is read here")
+    found.setdefault("secret", "")  # Of a file that an older version wrote.
     found["tables"] = {
         name: Content(tuple(content["columns"]), content["rows"], content["sha256"])
         for name, content in found["tables"].items()
@@ -130,27 +151,37 @@ def _add(tar: tarfile.TarFile, name: str, content: IO[bytes]) -> None:
     tar.addfile(entry, content)
 
 
-def _papers(
-    connection: psycopg.Connection, tenant: str, store: ObjectStore | None
-) -> Iterator[tuple[str, bytes]]:
+def papers_of(connection: psycopg.Connection, tenant: str) -> list[str]:
+    """The SHA-256 of all papers of a town, each once."""
     rows = connection.execute(
-        "SELECT sha256, min(id) FILTER (WHERE content IS NOT NULL) FROM document"
-        " WHERE tenant_id = %s GROUP BY sha256 ORDER BY sha256",
-        [tenant],
-    ).fetchall()
-    for digest, number in rows:
-        if number is not None:
-            found = connection.execute(
-                "SELECT content FROM document WHERE tenant_id = %s AND id = %s", [tenant, number]
-            ).fetchone()
-            content = bytes(found[0]) if found else b""
-        elif store is None:
-            raise CellError("papers of this town are in an object store: set PREAU_DOCUMENTS_URL")
-        else:
-            try:
-                content = store.get(tenant, digest)
-            except MissingObjectError as error:
-                raise CellError(f"a paper is lost: {error}; see preau documents check") from error
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise CellError(f"the paper {digest} is not what its SHA-256 says")
-        yield digest, content
+        "SELECT DISTINCT sha256 FROM document WHERE tenant_id = %s ORDER BY sha256", [tenant]
+    )
+    return [row[0] for row in rows]
+
+
+def paper_of(
+    connection: psycopg.Connection, tenant: str, digest: str, store: ObjectStore | None
+) -> bytes:
+    """Give a paper, compared with its name.
+
+    Raises:
+        CellError: it is lost.
+        StoreAwayError: the object store does not answer.
+    """
+    found = connection.execute(
+        "SELECT content FROM document"
+        " WHERE tenant_id = %s AND sha256 = %s AND content IS NOT NULL LIMIT 1",
+        [tenant, digest],
+    ).fetchone()
+    if found:
+        content = bytes(found[0])
+    elif store is None:
+        raise CellError("papers of this town are in an object store: set PREAU_DOCUMENTS_URL")
+    else:
+        try:
+            content = store.get(tenant, digest)
+        except MissingObjectError as error:
+            raise CellError(f"a paper is lost: {error}; see preau documents check") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise CellError(f"the paper {digest} is not what its SHA-256 says")
+    return content

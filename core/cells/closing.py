@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import psycopg
 
-from core.platform.tenancy.models import TownState
+from core.cells.archive import CellError
+from core.platform.tenancy.models import SERVING, TownState
 
 DRAIN_SECONDS = 90.0
 """Time that workers may take to end what they have begun: a little more than a lease."""
@@ -23,13 +24,35 @@ _ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 6))"
 
 
 class BusyTownError(Exception):
-    """The town does not come to rest; it is open as before."""
+    """The town does not come to rest; it is as before."""
 
 
 def state_of(connection: psycopg.Connection, tenant: str) -> TownState | None:
     """State of a town; None: this database does not know it."""
     row = connection.execute("SELECT state FROM tenant WHERE id = %s", [tenant]).fetchone()
     return TownState(row[0]) if row else None
+
+
+def known(connection: psycopg.Connection, tenant: str) -> TownState:
+    """State of a town that this database knows.
+
+    Raises:
+        CellError: it does not.
+    """
+    state = state_of(connection, tenant)
+    if state is None:
+        raise CellError(f"this database knows no town {tenant!r}")
+    return state
+
+
+def refuse_absent(state: TownState, tenant: str) -> None:
+    """Let nobody close, and so perhaps open again, a town that lives elsewhere.
+
+    Raises:
+        CellError: it does.
+    """
+    if state not in {*SERVING, TownState.CLOSED}:
+        raise CellError(f"{tenant} does not live here: its state is {state}")
 
 
 def set_state(connection: psycopg.Connection, tenant: str, state: TownState) -> None:
@@ -47,13 +70,21 @@ def close(
     """Close a town, on a connection in autocommit; seconds for which its pages have not served.
 
     Raises:
-        BusyTownError: a worker, or a transaction, does not end in time. The town is open again.
+        BusyTownError: a worker, or a transaction, does not end in time. The town is as before.
+        CellError: the town does not live here.
     """
+    before = known(connection, tenant)
+    refuse_absent(before, tenant)
     deadline = time.monotonic() + drain_seconds
+    is_closed = before is TownState.CLOSED
     try:
         while True:
-            set_state(connection, tenant, TownState.DRAINING)
-            _wait(lambda: not _is_running(connection, tenant), deadline, "a worker does not end")
+            if not is_closed:
+                set_state(connection, tenant, TownState.DRAINING)
+                _wait(
+                    lambda: not _is_running(connection, tenant), deadline, "a worker does not end"
+                )
+            is_closed = False
             begun = time.monotonic()
             set_state(connection, tenant, TownState.CLOSED)
             _wait(
@@ -65,8 +96,13 @@ def close(
             if not _is_running(connection, tenant):
                 return time.monotonic() - begun
     except BaseException:
-        set_state(connection, tenant, TownState.OPEN)
+        reopen(connection, tenant, before)
         raise
+
+
+def reopen(connection: psycopg.Connection, tenant: str, before: TownState) -> None:
+    """Give a town the state that it had: open, though a command that was killed drained it."""
+    set_state(connection, tenant, TownState.OPEN if before in SERVING else before)
 
 
 def _wait(is_over: Callable[[], bool], deadline: float, reason: str) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
+from collections.abc import Collection
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
 from core.cells import catalogue
-from core.cells.archive import SETTINGS, CellError, Manifest, content_of, read_manifest
+from core.cells.archive import (
+    SETTINGS,
+    CellError,
+    Manifest,
+    content_of,
+    fingerprint,
+    read_manifest,
+)
 from core.cells.closing import state_of
 from core.journal.service import Facts
 from core.platform.documents.objects import ObjectStore
@@ -17,7 +26,9 @@ from core.platform.tenancy.models import TownState
 
 INHABITED = ("agent", "family", "invoice")
 """Tables of which one row tells that a town lives here, and was not only made known."""
-AHEAD = 10_000
+DOCUMENTS = "document"
+"""The table whose rows may have come ahead, with their papers (`core.cells.ahead`)."""
+NUMBERS_AHEAD = 10_000
 """Numbers that a sequence jumps beyond the highest one loaded: others draw from it meanwhile."""
 _PIECE = 1 << 16
 
@@ -28,11 +39,15 @@ def load(
     store: ObjectStore | None,
     *,
     replace: bool = False,
+    ahead: Collection[str] = (),
+    secret_key: str | None = None,
 ) -> Manifest:
     """Load a town, which is closed afterwards; `replace` takes away what lives here under its name.
 
     The connection is that of ``preau_mover``. Triggers do not fire (sums would double) and foreign
     keys are not asked row by row, so that all of it is compared and checked before the commit.
+    `ahead` are the papers that are here already, and not in the file. `secret_key` is this
+    installation's, to be that of where the town comes from; None: whatever that is.
 
     Raises:
         CellError: another schema, a town that lives here, or something that does not compare.
@@ -42,19 +57,36 @@ def load(
         manifest = read_manifest(tar)
         tables = {table.name: table for table in catalogue.tables(connection)}
         _refuse_other_schema(manifest, catalogue.versions(connection), tables)
-        papers = _load_papers(tar, manifest, store)
+        if secret_key is not None:
+            refuse_other_secret(manifest.secret, secret_key)
+        papers = [digest for digest in manifest.papers if digest not in ahead]
+        if store is not None:
+            # Before any row names them.
+            for digest in papers:
+                store.put(manifest.tenant, _paper(tar, digest))
         connection.execute(SETTINGS)
         with connection.transaction():
             connection.execute("SET LOCAL session_replication_role = replica")
-            _make_room(connection, manifest, list(tables.values()), replace=replace)
+            _make_room(connection, manifest, replace=replace)
+            keeps = DOCUMENTS if store is None else None
+            _remove(
+                connection,
+                manifest.tenant,
+                [table for table in tables.values() if table.name != keeps],
+            )
             for table in tables.values():
-                _load_rows(connection, tar, table)
-            for digest, content in papers.items():
-                connection.execute(
-                    "UPDATE document SET content = %s WHERE tenant_id = %s AND sha256 = %s",
-                    [content, manifest.tenant, digest],
-                )
-            _raise_sequences(connection, manifest.tenant)
+                if table.name == keeps:
+                    _merge_documents(connection, tar, table, manifest.tenant)
+                else:
+                    _load_rows(connection, tar, table, table.name)
+            if store is None:
+                for digest in papers:
+                    connection.execute(
+                        "UPDATE document SET content = %s WHERE tenant_id = %s AND sha256 = %s",
+                        [_paper(tar, digest), manifest.tenant, digest],
+                    )
+                _refuse_lost_papers(connection, manifest.tenant)
+            raise_sequences(connection, manifest.tenant, tables)
             compare(connection, manifest)
             check_keys(connection, manifest.tenant)
             check_journal(connection, manifest.tenant)
@@ -62,13 +94,13 @@ def load(
 
 
 def forget(connection: psycopg.Connection, tenant: str) -> int:
-    """Remove a town that has moved away; the number of rows removed.
+    """Remove a town that has moved away, or never opened here; the number of rows removed.
 
     Raises:
         CellError: the town lives here.
     """
     with connection.transaction():
-        if state_of(connection, tenant) is not TownState.MOVED:
+        if state_of(connection, tenant) not in {TownState.MOVED, TownState.ARRIVING}:
             raise CellError(f"{tenant} has not moved away from here")
         connection.execute("SET LOCAL session_replication_role = replica")
         return _remove(connection, tenant, catalogue.tables(connection))
@@ -158,47 +190,73 @@ def _refuse_other_schema(
         raise CellError("the tables have other columns here, though the schema has the same name")
 
 
-def _load_papers(
-    tar: tarfile.TarFile, manifest: Manifest, store: ObjectStore | None
-) -> dict[str, bytes]:
-    """Bring the papers into the store, before any row names them; else those for the database."""
-    kept: dict[str, bytes] = {}
-    for digest in manifest.papers:
+def refuse_other_secret(theirs: str, secret_key: str) -> None:
+    """Refuse a town whose installation has another ``PREAU_SECRET_KEY``; `theirs` names that one.
+
+    Raises:
+        CellError: it has.
+    """
+    if theirs != fingerprint(secret_key):
+        raise CellError(
+            "PREAU_SECRET_KEY is another one there: the families' access codes, the links in mails,"
+            " sessions and the agents' second factors would be worth nothing. Give both the same,"
+            " or say --other-secret, and give new codes afterwards"
+        )
+
+
+def _paper(tar: tarfile.TarFile, digest: str) -> bytes:
+    try:
         member = tar.extractfile(f"papers/{digest}")
-        content = member.read() if member else b""
-        if store is None:
-            kept[digest] = content
-        elif store.put(manifest.tenant, content) != digest:
-            raise CellError(f"the paper {digest} is not what its SHA-256 says")
-    return kept
+    except KeyError:
+        member = None
+    content = member.read() if member else b""
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise CellError(f"the paper {digest} is not in the file as its SHA-256 says")
+    return content
 
 
-def _make_room(
-    connection: psycopg.Connection,
-    manifest: Manifest,
-    tables: list[catalogue.Table],
-    *,
-    replace: bool,
-) -> None:
-    state = state_of(connection, manifest.tenant)
-    if state is not None and state is not TownState.MOVED and not replace:
-        for name in INHABITED:
-            found = connection.execute(
-                sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE tenant_id = %s)").format(
-                    sql.Identifier(name)
-                ),
-                [manifest.tenant],
-            ).fetchone()
-            if found and found[0]:
-                raise CellError(
-                    f"a town {manifest.tenant} lives here already; --replace takes it away"
-                )
+def _refuse_lost_papers(connection: psycopg.Connection, tenant: str) -> None:
+    (lost,) = connection.execute(
+        "SELECT count(*) FROM document WHERE tenant_id = %s AND content IS NULL", [tenant]
+    ).fetchone() or (0,)
+    if lost:
+        raise CellError(f"{lost} papers are not here")
+
+
+def refuse_inhabited(connection: psycopg.Connection, tenant: str) -> None:
+    """Let nobody arrive where a town of this name lives.
+
+    Raises:
+        CellError: one does.
+    """
+    if state_of(connection, tenant) in {None, TownState.MOVED, TownState.ARRIVING}:
+        return
+    if is_inhabited(connection, tenant):
+        raise CellError(f"a town {tenant} lives there already; --replace takes it away")
+
+
+def is_inhabited(connection: psycopg.Connection, tenant: str) -> bool:
+    """Tell whether more than its name is here of a town."""
+    for name in INHABITED:
+        found = connection.execute(
+            sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE tenant_id = %s)").format(
+                sql.Identifier(name)
+            ),
+            [tenant],
+        ).fetchone()
+        if found and found[0]:
+            return True
+    return False
+
+
+def _make_room(connection: psycopg.Connection, manifest: Manifest, *, replace: bool) -> None:
+    if not replace:
+        refuse_inhabited(connection, manifest.tenant)
     connection.execute(
-        "INSERT INTO tenant (id, name, state) VALUES (%s, %s, 'closed')"
-        " ON CONFLICT (id) DO UPDATE SET state = 'closed'",
-        [manifest.tenant, manifest.name],
+        "INSERT INTO tenant (id, name, state) VALUES (%(id)s, %(name)s, %(state)s)"
+        " ON CONFLICT (id) DO UPDATE SET state = excluded.state",
+        {"id": manifest.tenant, "name": manifest.name, "state": TownState.ARRIVING},
     )
-    _remove(connection, manifest.tenant, tables)
 
 
 def _remove(
@@ -214,24 +272,63 @@ def _remove(
 
 
 def _load_rows(
-    connection: psycopg.Connection, tar: tarfile.TarFile, table: catalogue.Table
+    connection: psycopg.Connection, tar: tarfile.TarFile, table: catalogue.Table, into: str
 ) -> None:
     member = tar.extractfile(f"rows/{table.name}")
     if member is None:
         raise CellError(f"the file lacks the rows of {table.name}")
     copying = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, table.copied))
+        sql.Identifier(into), sql.SQL(", ").join(map(sql.Identifier, table.copied))
     )
-    with connection.cursor().copy(copying) as into:
+    with connection.cursor().copy(copying) as rows:
         while piece := member.read(_PIECE):
-            into.write(piece)
+            rows.write(piece)
 
 
-def _raise_sequences(connection: psycopg.Connection, tenant: str) -> None:
+def _merge_documents(
+    connection: psycopg.Connection, tar: tarfile.TarFile, table: catalogue.Table, tenant: str
+) -> None:
+    """Load the rows of papers over those that came ahead, whose content stays where it is."""
+    came = "came_document"
+    connection.execute(
+        sql.SQL("CREATE TEMPORARY TABLE {} (LIKE document) ON COMMIT DROP").format(
+            sql.Identifier(came)
+        )
+    )
+    _load_rows(connection, tar, table, came)
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.copied))
+    changed = sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in table.copied
+    )
+    connection.execute(
+        sql.SQL(
+            "INSERT INTO document AS d ({0}) SELECT {0} FROM {1}"
+            " ON CONFLICT (tenant_id, id) DO UPDATE SET {2},"
+            " content = CASE WHEN d.sha256 = excluded.sha256 THEN d.content END"
+        ).format(columns, sql.Identifier(came), changed)
+    )
+    # The same paper in several rows came once.
+    connection.execute(
+        "UPDATE document d SET content = (SELECT o.content FROM document o WHERE"
+        " o.tenant_id = d.tenant_id AND o.sha256 = d.sha256 AND o.content IS NOT NULL LIMIT 1)"
+        " WHERE d.tenant_id = %s AND d.content IS NULL",
+        [tenant],
+    )
+    connection.execute(
+        sql.SQL(
+            "DELETE FROM document d WHERE d.tenant_id = %s"
+            " AND NOT EXISTS (SELECT FROM {} c WHERE c.id = d.id)"
+        ).format(sql.Identifier(came)),
+        [tenant],
+    )
+
+
+def raise_sequences(
+    connection: psycopg.Connection, tenant: str, tables: Collection[str]
+) -> None:
     """Let no number be given again that came with the town."""
-    scoped = {table.name for table in catalogue.tables(connection)}
     for sequence in catalogue.sequences(connection):
-        if sequence.table not in scoped:
+        if sequence.table not in tables:
             continue
         row = connection.execute(
             sql.SQL("SELECT max({}) FROM {} WHERE tenant_id = %s").format(
@@ -246,6 +343,8 @@ def _raise_sequences(connection: psycopg.Connection, tenant: str) -> None:
             )
         ).fetchone()
         if highest is not None and last is not None and last[0] <= highest:
-            connection.execute("SELECT setval(%s::regclass, %s)", [sequence.name, highest + AHEAD])
+            connection.execute(
+                "SELECT setval(%s::regclass, %s)", [sequence.name, highest + NUMBERS_AHEAD]
+            )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,7 @@ import click
 import psycopg
 from sqlalchemy.engine import make_url
 
-from core.cells import archive, catalogue, closing, loading
+from core.cells import archive, closing, loading, moving
 from core.cells.archive import CellError, Manifest
 from core.cells.closing import BusyTownError
 from core.platform.documents.objects import StoreAwayError, open_store
@@ -20,6 +18,10 @@ from core.platform.settings import Settings, SettingsError, get_settings, of_fil
 from core.platform.tenancy.models import TownState
 
 CONNECT_SECONDS = 10
+THOUGH_OTHER_KEY = (
+    "Though PREAU_SECRET_KEY is another one there: access codes, links, sessions and second factors"
+    " of the town end."
+)
 
 
 @click.group()
@@ -32,7 +34,6 @@ def tenant() -> None:
 def close_(slug: str) -> None:
     """Let TOWN answer "en maintenance" until it is opened. Workers end what they have first."""
     with _refusals(), _database(get_settings()) as connection:
-        _known(connection, slug)
         closing.close(connection, slug)
     click.echo(f"{slug} is closed. Open it again: preau tenant open {slug}")
 
@@ -43,7 +44,10 @@ def close_(slug: str) -> None:
 def open_(slug: str, *, moved: bool) -> None:
     """Let TOWN serve again."""
     with _refusals(), _database(get_settings()) as connection:
-        if _known(connection, slug) is TownState.MOVED and not moved:
+        state = closing.known(connection, slug)
+        if state is TownState.ARRIVING and not loading.is_inhabited(connection, slug):
+            raise CellError(f"{slug} has not arrived: its move was broken off, or is under way")
+        if state is TownState.MOVED and not moved:
             raise CellError(
                 f"{slug} has moved away: what happened since is not here. If it is closed there,"
                 " and is to live here as it was: --moved"
@@ -62,12 +66,12 @@ def export_(slug: str, path: Path, *, opens: bool) -> None:
     FILE is readable by its owner alone, and complete or not there. It holds families' data.
     """
     with _refusals(), _database(get_settings()) as connection:
-        _known(connection, slug)
+        before = closing.known(connection, slug)
         closing.close(connection, slug)
         try:
             manifest = _write(connection, slug, path, get_settings())
         except BaseException:
-            closing.set_state(connection, slug, TownState.OPEN)
+            closing.reopen(connection, slug, before)
             raise
         if opens:
             closing.set_state(connection, slug, TownState.OPEN)
@@ -81,14 +85,21 @@ def export_(slug: str, path: Path, *, opens: bool) -> None:
     "path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--replace", is_flag=True, help="Take away the town that lives here by this name.")
-def import_(path: Path, *, replace: bool) -> None:
+@click.option("--other-secret", is_flag=True, help=THOUGH_OTHER_KEY)
+def import_(path: Path, *, replace: bool, other_secret: bool) -> None:
     """Load a town from FILE: all of it, compared with what was written, or nothing.
 
     The town is closed afterwards; its folder below PREAU_TENANTS_DIR is copied by hand.
     """
     settings = get_settings()
     with _refusals(), _database(settings) as connection:
-        manifest = loading.load(connection, path, open_store(settings), replace=replace)
+        manifest = loading.load(
+            connection,
+            path,
+            open_store(settings),
+            replace=replace,
+            secret_key=None if other_secret else settings.secret_key,
+        )
     click.echo(f"{manifest.tenant} is here, and closed: {_size(manifest)}, all compared.")
     click.echo(f"Now: preau tenant open {manifest.tenant}")
 
@@ -98,43 +109,37 @@ def import_(path: Path, *, replace: bool) -> None:
 @click.option("--to", "files", required=True, multiple=True, metavar="ENV",
               type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Settings of the other installation, as its environment files say them.")
-def move(slug: str, files: Sequence[Path]) -> None:
+@click.option("--other-secret", is_flag=True, help=THOUGH_OTHER_KEY)
+def move(slug: str, files: Sequence[Path], *, other_secret: bool) -> None:
     """Move TOWN to another installation, while all other towns serve.
 
-    Its folder below PREAU_TENANTS_DIR has to be there already. If anything fails, the town is open
-    here as before. What is here stays, marked as moved; the way back is the same command there.
+    Its folder below PREAU_TENANTS_DIR has to be there already. Papers go ahead, then the town is
+    closed and its rows follow. If anything fails, the town is here as before; if this command is
+    killed, the same command goes on. What is here stays, marked as moved; the way back is the same
+    command there.
     """
     settings, other = get_settings(), _other(files)
-    with (
-        _refusals(),
-        _database(settings) as here,
-        _database(other) as there,
-        tempfile.TemporaryDirectory(prefix="preau-") as folder,
-    ):
-        _known(here, slug)
-        _same_schema(here, there)
+    with _refusals(), _database(settings) as here, _database(other) as there:
         if not (Path(other.tenants_dir) / slug / "tenant.toml").is_file():
             click.echo(f"{other.tenants_dir}/{slug} is not seen from here: copy it", err=True)
-        begun = time.monotonic()
-        closing.close(here, slug)
-        try:
-            path = Path(folder) / "town.tar"
-            _write(here, slug, path, settings)
-            manifest = loading.load(there, path, open_store(other))
-            # From here on it lives there: never open in both.
-            closing.set_state(here, slug, TownState.MOVED)
-        except BaseException:
-            closing.set_state(here, slug, TownState.OPEN)
-            raise
-        closing.set_state(there, slug, TownState.OPEN)
-    click.echo(f"{slug} has moved: {_size(manifest)}, all compared.")
-    click.echo(f"It was closed for {time.monotonic() - begun:.1f} s. Now tell the proxy's map.")
+        done = moving.move(
+            moving.Cell(here, open_store(settings), settings.secret_key),
+            moving.Cell(there, open_store(other), other.secret_key),
+            slug,
+            other_secret=other_secret,
+        )
+    if done.manifest is None:
+        click.echo(f"{slug} had moved; it is open there now. Now tell the proxy's map.")
+        return
+    click.echo(f"{slug} has moved: {_size(done.manifest)}, all compared.")
+    click.echo(f"{done.papers_ahead} papers went ahead.")
+    click.echo(f"It was closed for {done.closed_seconds:.1f} s. Now tell the proxy's map.")
 
 
 @tenant.command()
 @click.argument("slug", metavar="TOWN")
 def forget(slug: str) -> None:
-    """Remove the rows of TOWN here, after it has moved away.
+    """Remove the rows of TOWN here, after it has moved away, or when it is not to arrive.
 
     Papers in an object store stay there: the other installation may use the same.
     """
@@ -150,26 +155,17 @@ def _write(
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
     try:
-        manifest = archive.write(connection, slug, unfinished, open_store(settings))
+        manifest = archive.write(
+            connection,
+            slug,
+            unfinished,
+            open_store(settings),
+            secret_key=settings.secret_key,
+        )
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)
     return manifest
-
-
-def _same_schema(here: psycopg.Connection, there: psycopg.Connection) -> None:
-    if (ours := catalogue.versions(here)) != (theirs := catalogue.versions(there)):
-        raise CellError(
-            f"the schema is another one there: {' '.join(theirs)}, and {' '.join(ours)} here."
-            " Bring both to the same version of Préau (preau database migrate)"
-        )
-
-
-def _known(connection: psycopg.Connection, slug: str) -> TownState:
-    state = closing.state_of(connection, slug)
-    if state is None:
-        raise CellError(f"this database knows no town {slug!r}")
-    return state
 
 
 def _size(manifest: Manifest) -> str:
@@ -205,7 +201,7 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except BusyTownError as error:
-        raise click.ClickException(f"{error}; the town is open as before") from error
+        raise click.ClickException(f"{error}; the town is as before") from error
     except StoreAwayError as error:
         raise click.ClickException(f"the object store does not answer: {error}") from error
     except (CellError, SettingsError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
@@ -10,6 +11,8 @@ import threading
 import uuid
 from contextlib import closing as closed
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -22,7 +25,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from webtest import TestApp
 
-from core.cells import archive, catalogue, closing, loading
+from core.api.errors import TownClosedError
+from core.cells import archive, catalogue, closing, loading, moving
 from core.cells.archive import CellError
 from core.cells.closing import BusyTownError
 from core.cli import tenant as command
@@ -30,7 +34,6 @@ from core.cli.doctor import check_documents
 from core.dev.embedded import SUPERUSER, postgresql_binaries
 from core.invoices.files import Files
 from core.platform.clock import SystemClock
-from core.platform.db.outage import TownClosedError
 from core.platform.documents.objects import ObjectStore
 from core.platform.outbox.deliver import deliver
 from core.platform.outbox.schedule import tick
@@ -88,7 +91,7 @@ def cells(servers, filled, tmp_path):
     for place, template in zip(("one", "two"), filled, strict=True):
         name = f"{template}_{uuid.uuid4().hex[:6]}"
         servers.create_database(name, template)
-        servers.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {MOVER}')
+        servers.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{name}" TO {MOVER}')
         made[place] = name, make_full_portal(servers.addresses(name), tmp_path / place)
     yield made
     for name, portal in made.values():
@@ -115,7 +118,11 @@ def to(cells, servers, tmp_path):
 
     def to(place, **more):
         name, portal = cells[place]
-        lines = {"MOVER_URL": servers.url(MOVER, name), "TENANTS_DIR": portal.scratch / "tenants"} | more
+        lines = {
+            "MOVER_URL": servers.url(MOVER, name),
+            "TENANTS_DIR": portal.scratch / "tenants",
+            "SECRET_KEY": portal.runtime.settings.secret_key,
+        } | more
         path = tmp_path / f"{place}.env"
         path.write_text("".join(f"PREAU_{key}={value}\n" for key, value in lines.items()))
         return path
@@ -226,6 +233,10 @@ def test_papers_go_from_the_database_into_the_store_of_the_other_and_back(cells,
             for number in town.session.scalars(text("SELECT id FROM document"))
         }
     assert b"%PDF of valmont" in papers.values()
+    # Those that were left behind are still there: what is asked for is a new one.
+    with two.town(HERE) as town:
+        added = Files(town.session, HERE, objects).add("b.pdf", "application/pdf", b"%PDF of later")
+        papers[added.id] = b"%PDF of later"
     refused = run("two", "move", HERE, "--to", to("one"))
     assert "set PREAU_DOCUMENTS_URL" in refused.output
     with two.town(HERE):
@@ -233,6 +244,153 @@ def test_papers_go_from_the_database_into_the_store_of_the_other_and_back(cells,
     assert run("two", "move", HERE, "--to", to("one"), **store).exit_code == 0
     with cells["one"][1].town(HERE) as town:
         assert {number: town.document_files.get(number).content for number in papers} == papers
+
+
+@pytest.fixture
+def move(cells, servers):
+    """The move itself, without its command: `at` is told each step; gives what was moved."""
+
+    def move(at=lambda *_told: None, here="one", there="two"):
+        def side(place):
+            name, portal = cells[place]
+            url = make_url(servers.url(MOVER, name)).set(drivername="postgresql")
+            connection = psycopg.connect(url.render_as_string(hide_password=False), autocommit=True)
+            return moving.Cell(connection, None, portal.runtime.settings.secret_key)
+
+        one, two = side(here), side(there)
+        with closed(one.connection), closed(two.connection):
+            return moving.move(one, two, HERE, at=partial(at, one.connection, two.connection))
+
+    return move
+
+
+def add_paper(portal, content):
+    with portal.town(HERE) as town:
+        return town.document_files.add("a.pdf", "application/pdf", content).id
+
+
+def test_papers_go_ahead_while_the_town_serves(cells, mover, move):
+    one, two, look = cells["one"][1], cells["two"][1], mover("two")
+    papers = "SELECT sha256, content IS NOT NULL FROM document WHERE tenant_id = %s"
+    seen, late = {}, b"%PDF that came after the others had left"
+
+    def at(_here, _there, step):
+        seen[step] = dict(look.execute(papers, [HERE]).fetchall())
+        if step is moving.Step.CLOSE:
+            browser(one).get(f"/{HERE}/", status=200)
+            browser(two).get(f"/{HERE}/", status=503)
+            add_paper(one, late)
+
+    before = dict(mover("one").execute(papers, [HERE]).fetchall())
+    moved = move(at)
+    assert seen[moving.Step.PAPERS] == {}
+    assert seen[moving.Step.CLOSE] == before == dict.fromkeys(before, True)
+    assert moved.papers_ahead == len(before)
+    assert seen[moving.Step.OPEN] == before | {hashlib.sha256(late).hexdigest(): True}
+    assert contents(mover("one"), HERE) == contents(mover("two"), HERE)
+
+
+def test_papers_that_are_another_under_the_same_number_there_are_right_afterwards(cells, mover, move):
+    """On its way back a town finds what it left: papers as they are, and others under their numbers."""
+    move()
+    kept, gone = "SELECT min(id), max(id) FROM document WHERE tenant_id = %s", mover("one")
+    first, last = gone.execute(kept, [HERE]).fetchone()
+    assert first < last
+    stale = b"%PDF of another"
+    gone.execute(
+        "UPDATE document SET content = %s, sha256 = %s WHERE tenant_id = %s AND id = %s",
+        [stale, hashlib.sha256(stale).hexdigest(), HERE, first],
+    )
+    gone.execute("UPDATE document SET content = 'damaged' WHERE tenant_id = %s AND id = %s", [HERE, last])
+    twice = cells["two"][1]
+    again = add_paper(twice, b"%PDF of valmont")  # The same paper as one that is there.
+    move(here="two", there="one")
+    assert contents(mover("one"), HERE) == contents(mover("two"), HERE)
+    with cells["one"][1].town(HERE) as town:
+        assert town.document_files.get(again).content == b"%PDF of valmont"
+        for number in town.session.scalars(text("SELECT id FROM document")):
+            assert town.document_files.get(number).content != stale  # Each is compared as it is read.
+
+
+def test_a_move_that_is_cut_anywhere_goes_on_and_is_never_open_twice(cells, mover, move):
+    """Both connections end at each step, as with a command that is killed: what it says afterwards is lost."""
+    before, look = contents(mover("one"), HERE), {place: mover(place) for place in cells}
+
+    def cut_at(wanted):
+        def at(here, there, step):
+            if step is wanted:
+                for connection, place in ((here, "one"), (there, "two")):
+                    look[place].execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+
+        return at
+
+    states = {}
+    for step in moving.Step:
+        with pytest.raises(psycopg.Error):
+            move(cut_at(step))
+        states[step] = tuple(closing.state_of(look[place], HERE) for place in ("one", "two"))
+        if step is not moving.Step.OPEN:
+            browser(cells["two"][1]).get(f"/{HERE}/", status=503)
+    assert states == {
+        moving.Step.PAPERS: ("open", "arriving"),
+        moving.Step.CLOSE: ("open", "arriving"),
+        moving.Step.WRITE: ("closed", "arriving"),
+        moving.Step.LOAD: ("closed", "arriving"),
+        moving.Step.LEAVE: ("closed", "arriving"),
+        moving.Step.OPEN: ("moved", "arriving"),
+    }
+    moved = move()
+    assert moved.manifest is None
+    assert [closing.state_of(look[place], HERE) for place in ("one", "two")] == ["moved", "open"]
+    assert contents(look["two"], HERE) == before
+
+
+def test_a_town_that_does_not_live_here_is_neither_closed_nor_moved_again(cells, run, to, mover, tmp_path):
+    """Closing drains first, and draining serves: what was left behind would be open in both."""
+    closing.set_state(mover("one"), HERE, "moved")
+    for asked in (("move", HERE, "--to", to("two")), ("close", HERE), ("export", HERE, tmp_path / "x.tar")):
+        assert run("one", *asked).exit_code == 1
+        assert closing.state_of(mover("one"), HERE) == "moved"
+
+
+def test_two_moves_of_a_town_at_once_are_refused(move):
+    said = []
+
+    def at(_here, _there, step):
+        if step is moving.Step.CLOSE:
+            with pytest.raises(CellError) as refused:
+                move()
+            said.append(str(refused.value))
+            raise CellError("enough")
+
+    with pytest.raises(CellError, match="enough"):
+        move(at)
+    assert said == [f"{HERE} is being moved by another command"]
+
+
+def test_a_town_that_was_closed_stays_closed_when_its_move_fails(cells, run, to, mover, monkeypatch):
+    assert run("one", "close", HERE).exit_code == 0
+    monkeypatch.setattr(archive, "write", Mock(side_effect=CellError("breaks")))
+    assert run("one", "move", HERE, "--to", to("two")).exit_code == 1
+    assert closing.state_of(mover("one"), HERE) == "closed"
+    assert "has not arrived" in run("two", "open", HERE).output
+    assert run("two", "forget", HERE).exit_code == 0
+
+
+def test_another_secret_is_told_before_anything_is_done(cells, run, to, mover, tmp_path):
+    other = "another-secret-of-more-than-thirty-two-characters"
+    said = run("one", "move", HERE, "--to", to("two", SECRET_KEY=other))
+    assert said.exit_code == 1
+    assert "PREAU_SECRET_KEY" in said.output
+    assert [closing.state_of(mover(place), HERE) for place in ("one", "two")] == ["open", "open"]
+    path = tmp_path / "town.tar"
+    assert run("one", "export", HERE, path, "--open").exit_code == 0
+    said = run("two", "import", path, secret_key=other)
+    assert said.exit_code == 1
+    assert "PREAU_SECRET_KEY" in said.output
+    assert run("two", "import", path, "--other-secret", secret_key=other).exit_code == 0
+    secret = cells["one"][1].runtime.settings.secret_key.encode()
+    assert secret not in path.read_bytes()
 
 
 def test_a_move_that_fails_leaves_the_town_open(cells, run, to, mover, monkeypatch):
@@ -247,7 +405,9 @@ def test_a_move_that_fails_leaves_the_town_open(cells, run, to, mover, monkeypat
     assert "breaks at" in said.output
     assert contents(mover("one"), HERE) == before
     assert browser(cells["one"][1]).get(f"/{HERE}/", status=200)
-    assert all(content.rows == 0 for content in contents(mover("two"), HERE).values())
+    # Papers went ahead, and nothing else did.
+    there = contents(mover("two"), HERE)
+    assert {name for name, content in there.items() if content.rows} == {"document"}
 
 
 # --- Files that are refused ----------------------------------------------------------------------
@@ -306,8 +466,11 @@ def test_a_file_that_was_not_written_to_its_end_is_refused(run, exported, tmp_pa
 
 def test_a_town_that_lives_there_is_not_overwritten_by_the_way(run, exported, mover):
     assert run("two", "import", exported).exit_code == 0
+    # It has not been open there: nothing is lost by loading it again.
+    assert run("two", "import", exported).exit_code == 0
+    assert run("two", "open", HERE).exit_code == 0
     again = run("two", "import", exported)
-    assert "lives here already" in again.output
+    assert "lives there already" in again.output
     assert run("two", "import", exported, "--replace").exit_code == 0
     assert contents(mover("two"), HERE) == contents(mover("one"), HERE)
 

@@ -20,6 +20,12 @@ class TownState(StrEnum):
     """For maintenance: no transaction of the town begins."""
     MOVED = "moved"
     """It lives in another installation; what is here is its way back."""
+    ARRIVING = "arriving"
+    """It comes from another installation, and has never been open here since."""
+
+
+SERVING = (TownState.OPEN, TownState.DRAINING)
+"""States in which pages serve."""
 
 
 class Tenant(Base):
@@ -27,7 +33,9 @@ class Tenant(Base):
 
     __tablename__ = "tenant"
     __table_args__ = (
-        CheckConstraint("state IN ('open', 'draining', 'closed', 'moved')", name="state"),
+        CheckConstraint(
+            "state IN ('open', 'draining', 'closed', 'moved', 'arriving')", name="state"
+        ),
         Index("ix_tenant_not_open", "id", postgresql_where=text("state <> 'open'")),
     )
 
@@ -36,5 +44,6 @@ class Tenant(Base):
     state: Mapped[str] = mapped_column(
         default=TownState.OPEN,
         server_default="open",
-        comment="open; draining: workers begin nothing; closed; moved: lives elsewhere",
+        comment="open; draining: workers begin nothing; closed; moved: lives elsewhere;"
+        " arriving: never open here yet",
     )
