@@ -45,6 +45,7 @@ from core.api.errors import (
     RetryableError,
     SettingsProblemError,
     StartRefusedError,
+    TownClosedError,
     UserError,
 )
 from core.api.groups import FamilyGroup, GroupField
@@ -252,6 +253,7 @@ __all__ = [
     "TenantScoped",
     "TileLine",
     "TodoEntry",
+    "TownClosedError",
     "TownInfo",
     "UnknownTownError",
     "use",

@@ -30,6 +30,13 @@ class PermanentError(PreauError):
         self.reason = reason
 
 
+class TownClosedError(PreauError):
+    """The town is closed for maintenance, or lives elsewhere: none of its transactions begins.
+
+    What was to be done may be tried again later; nothing of it was done.
+    """
+
+
 class PayerField(StrEnum):
     """A field that the payer types before a payment starts."""
 

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from core.api.errors import UserError
+from core.api.errors import TownClosedError, UserError
 from core.api.invoices import SourceFile
 from core.api.messages import Document
 from core.domain.money import decimal_text
@@ -37,6 +37,8 @@ def town_work(slug: str) -> Iterator[UnitOfWork]:
             yield town
     except UnknownTownError:
         raise click.ClickException(f"no town {slug!r}: see preau tenants check") from None
+    except TownClosedError:
+        raise click.ClickException(f"{slug} is closed for maintenance, or has moved") from None
     except UserError as error:
         raise click.ClickException(error.message) from None
 

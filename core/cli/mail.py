@@ -8,6 +8,7 @@ import sys
 import click
 from sqlalchemy.exc import OperationalError
 
+from core.api.errors import TownClosedError
 from core.messages.email.bounces import read
 from core.platform.settings import get_settings
 from core.platform.tenancy.registry import UnknownTownError
@@ -43,6 +44,9 @@ def returned(to: str) -> None:
     except UnknownTownError:
         click.echo("nothing to note")
         return
+    except TownClosedError:
+        click.echo(f"{back.town} is closed for maintenance, or has moved", err=True)
+        sys.exit(os.EX_TEMPFAIL)
     except OperationalError:
         click.echo("the database is away", err=True)
         sys.exit(os.EX_TEMPFAIL)

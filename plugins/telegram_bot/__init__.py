@@ -58,7 +58,7 @@ class TelegramBot(Plugin[TelegramSettings]):
     @hookimpl
     def configure_web(self, config: WebConfig) -> None:
         """The parents' page and the webhook."""
-        pages = Pages(self.settings)
+        pages = Pages(self.settings, self.bots)
         config.add_route("home", "")
         config.add_view(pages.home, route="home", renderer="chats.jinja2", permission="parent")
         config.add_route("unlink", "unlink")

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
-from core.plugin import TenantContext
+from core.plugin import TenantContext, TownClosedError
 from plugins.telegram_bot import screens
 from plugins.telegram_bot.answers import Answer, Fate
 from plugins.telegram_bot.bots import CONNECTIONS, Bots
 from plugins.telegram_bot.events import WANTED_UPDATES, Incoming
 from plugins.telegram_bot.inbox import Inbox, write_all
+from plugins.telegram_bot.maintenance import Maintenance
 from plugins.telegram_bot.settings import TelegramSettings
 from plugins.telegram_bot.words import speaking
 
@@ -91,6 +92,7 @@ class _Poller:
         self._settings = settings
         self._inbox = inbox
         self._open_town = open_town
+        self._maintenance = Maintenance(bots)
         self._offset = 0
         self._greeted = False
 
@@ -99,6 +101,11 @@ class _Poller:
         while True:
             try:
                 pause = await self._once()
+            except TownClosedError:
+                # Telegram keeps what was not taken: for this process later, or for the one of the
+                # installation that the town moves to, which must not be asked beside.
+                log.info("telegram.town_closed town=%s", self._slug)
+                pause = PAUSE_SECONDS
             except Exception:  # a fault in one town must not end the others
                 log.exception("telegram.polling_failed town=%s", self._slug)
                 pause = PAUSE_SECONDS
@@ -108,6 +115,7 @@ class _Poller:
         """Ask once; returns the seconds until the next question."""
         from plugins.telegram_bot.transport import CallError, fetch_updates  # noqa: PLC0415 - see Bots._make
 
+        await asyncio.to_thread(self._enter)
         asked_at = time.monotonic()
         try:
             bot = await self._bots.get(self._settings)
@@ -133,7 +141,12 @@ class _Poller:
         ]
         if admitted:
             # Written down before the next question, which tells Telegram to forget them.
-            await self._write(admitted)
+            try:
+                await self._write(admitted)
+            except TownClosedError:
+                for incoming in admitted:
+                    await asyncio.to_thread(self._maintenance.tell, self._settings, incoming)
+                raise
         fresh = max(numbers, default=-1) >= self._offset
         if fresh:
             self._offset = max(numbers) + 1
@@ -141,11 +154,30 @@ class _Poller:
         is_quick = time.monotonic() - asked_at < 1
         return 1.0 if is_quick and not fresh else 0.0
 
+    def _enter(self) -> None:
+        """Begin a transaction, and nothing more.
+
+        Raises:
+            TownClosedError: the town is closed for maintenance, or has moved.
+        """
+        try:
+            with self._open_town(self._slug) as ctx:
+                ctx.session.connection()
+        except SQLAlchemyError as error:
+            # The database is away: Telegram may be asked, and whoever writes waits for it.
+            log.warning("telegram.not_entered town=%s reason=%s", self._slug, type(error).__name__)
+
     async def _write(self, admitted: list[Incoming]) -> None:
-        """Write updates down, however long the database is away. One that cannot be is dropped."""
+        """Write updates down, however long the database is away. One that cannot be is dropped.
+
+        Raises:
+            TownClosedError: the town was closed meanwhile.
+        """
         while admitted:
             try:
                 await asyncio.to_thread(self._write_together, admitted)
+            except TownClosedError:
+                raise
             except Exception as error:
                 log.exception("telegram.not_written town=%s", self._slug)
                 if len(admitted) > 1:

@@ -13,9 +13,11 @@ from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 
-from core.plugin import TenantContext
+from core.plugin import TenantContext, TownClosedError
 from plugins.telegram_bot.book import TOKEN_LIFE, Book
-from plugins.telegram_bot.inbox import Inbox
+from plugins.telegram_bot.bots import Bots
+from plugins.telegram_bot.inbox import Inbox, write
+from plugins.telegram_bot.maintenance import Maintenance
 from plugins.telegram_bot.settings import TelegramSettings
 from plugins.telegram_bot.words import gettext as _
 
@@ -27,9 +29,12 @@ LONGEST_UPDATE = 256 * 1024
 class Pages:
     """The plugin's views. `settings_of` gives a town's settings."""
 
-    def __init__(self, settings_of: Callable[[TenantContext], TelegramSettings]) -> None:
+    def __init__(
+        self, settings_of: Callable[[TenantContext], TelegramSettings], bots: Bots
+    ) -> None:
         self._settings_of = settings_of
         self._inbox = Inbox()
+        self._maintenance = Maintenance(bots)
 
     def home(self, request: Request) -> dict[str, Any]:
         """A deep link and its QR code, and the chats already linked.
@@ -75,8 +80,19 @@ class Pages:
                 raw = json.loads(request.body)
             except (ValueError, RecursionError):
                 return Response(status=400)
-            self._inbox.accept(ctx, settings, raw)
+            self._take(ctx, settings, raw)
         return Response(status=200)
+
+    def _take(self, ctx: TenantContext, settings: TelegramSettings, raw: Any) -> None:
+        incoming = self._inbox.admit(settings, raw)
+        if incoming is None:
+            return
+        try:
+            write(ctx, incoming)
+        except TownClosedError:
+            # Answered 503: Telegram brings the update again until it is taken.
+            self._maintenance.tell(settings, incoming)
+            raise
 
 
 def _qr(link: str) -> Markup:

@@ -21,6 +21,7 @@ from core.platform.templating import configure
 from core.plugin import Audience
 from plugins.telegram_bot import plugin
 from plugins.telegram_bot.book import Book
+from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.commands import simulator_command
 from plugins.telegram_bot.inbox import UPDATE
 from plugins.telegram_bot.views import SECRET_HEADER, Pages
@@ -38,7 +39,7 @@ UPDATE_BODY = {
 
 @pytest.fixture
 def pages(town):
-    return Pages(lambda ctx: ctx.configured)
+    return Pages(lambda ctx: ctx.configured, Bots())
 
 
 def post(town, body, secret=SECRET):

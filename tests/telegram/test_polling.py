@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from core.plugin import TownClosedError
 from plugins.telegram_bot import polling
 from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.events import read_update
@@ -221,3 +222,23 @@ def test_who_answers_nothing_at_once_is_not_asked_all_the_time(two_towns):
     (_here, api), _there = two_towns
     poll_until(two_towns, lambda: len(api.asked) >= 2)
     assert len(api.asked) <= 3
+
+
+def test_who_polls_asks_nothing_for_a_closed_town_and_confirms_nothing(two_towns):
+    """Confirmed, an update would be lost; asked for, it would be taken from where the town lives now."""
+    (town, api), other = two_towns
+    api.updates = [message(5)]
+    opened, closed = [], [True, False, True, True, False, False]
+
+    @contextmanager
+    def open_town(slug):
+        if slug == town.town.slug:
+            opened.append(len(api.asked))
+            if closed and closed.pop(0):
+                raise TownClosedError(slug)
+        yield town if slug == town.town.slug else other[0]
+
+    poll_until(two_towns, lambda: texts(town), open_town)
+    # Closed before the first question; then at the writing: the same question is asked again.
+    assert opened[0] == 0
+    assert api.asked[:2] == [0, 0]

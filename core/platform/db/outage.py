@@ -14,10 +14,6 @@ _AWAY = ("08", "53", "57P")
 """Beginnings of SQLSTATE: no connection, no resources, a server that stops or starts."""
 
 
-class TownClosedError(Exception):
-    """The town is closed for maintenance: none of its transactions begins."""
-
-
 def sqlstate(error: BaseException) -> str:
     """Give the server's code of an error, "" if there is none."""
     return str(getattr(getattr(error, "orig", None), "sqlstate", "") or "")

@@ -35,8 +35,9 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from core.api.errors import TownClosedError
 from core.platform.db.limits import keep_to_limit, limit, regies_of
-from core.platform.db.outage import CLOSED_TOWN, TownClosedError, sqlstate
+from core.platform.db.outage import CLOSED_TOWN, sqlstate
 
 Ts = TypeVarTuple("Ts")
 

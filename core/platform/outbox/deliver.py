@@ -18,10 +18,9 @@ import structlog
 from sqlalchemy.orm import Session
 
 from core.api.context import TenantContext
-from core.api.errors import PermanentError, RetryableError
+from core.api.errors import PermanentError, RetryableError, TownClosedError
 from core.api.work import Consumer
 from core.platform import metrics
-from core.platform.db.outage import TownClosedError
 from core.platform.db.session import (
     begin_without_waiting,
     mark_foreign,

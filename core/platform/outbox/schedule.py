@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
+from core.api.errors import TownClosedError
 from core.api.work import Periodic
-from core.platform.db.outage import TownClosedError
 from core.platform.outbox.process import Process
 from core.platform.tenancy.config import TenantConfig
 

@@ -19,8 +19,8 @@ from pyramid.view import (
 from redis import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from core.api.errors import UserError
-from core.platform.db.outage import TownClosedError, is_outage, is_read_only
+from core.api.errors import TownClosedError, UserError
+from core.platform.db.outage import is_outage, is_read_only
 from core.platform.errors import (
     NotFoundError,
     PaperAwayError,
