@@ -48,6 +48,7 @@ VIEWS = (
     "core.reminders.office",
     "core.broadcasts.office",
     "core.credits.office",
+    "core.certificates.parents",
     "core.books.office",
     "core.books.bank",
     "core.books.office_handovers",

@@ -138,19 +138,3 @@ def invoice_pdf(request: Request) -> Response:
     if not seen or (only and invoice_id not in only):
         raise HTTPNotFound
     return pdf(request.ctx.invoices.document(invoice_id, keep=True))
-
-
-@view_config(
-    route_name="certificates", renderer="certificates.jinja2", permission="parent", reads=True
-)
-def certificates(request: Request) -> dict[str, Any]:
-    """The years that have a tax certificate."""
-    return {"years": request.ctx.certificates.years(request.family_id)}
-
-
-@view_config(route_name="certificate_pdf", permission="parent", reads=True)
-def certificate_pdf(request: Request) -> Response:
-    """The tax certificate of a year."""
-    return pdf(
-        request.ctx.certificates.document(request.family_id, int(request.matchdict["year"]))
-    )
