@@ -39,6 +39,7 @@ VIEWS = (
     "core.imports.office_layouts",
     "core.imports.office_corrections",
     "core.payments.parents",
+    "core.payments.parents_paid",
     "core.payments.office",
     "core.payments.office_counter",
     "core.debits.office",

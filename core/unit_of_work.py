@@ -71,6 +71,7 @@ from core.payments.attempts import Attempts
 from core.payments.counter import Desk
 from core.payments.ledger import Ledger
 from core.payments.lists import PaymentList
+from core.payments.paid import PaidInvoices
 from core.payments.receipts import Receipts
 from core.payments.service import Payments
 from core.payments.titles import Titles
@@ -558,6 +559,11 @@ class UnitOfWork:
             audit=self.audit,
             base_url=self.base_url,
         )
+
+    @cached_property
+    def paid_invoices(self) -> PaidInvoices:
+        """What families paid."""
+        return PaidInvoices(self.session, self.config.slug)
 
     @cached_property
     def titles(self) -> Titles:

@@ -12,8 +12,7 @@ from core.families.addressees import addressee
 from core.families.models import Child, Family
 from core.invoices.credit_notes import notes_on, tax_line
 from core.invoices.models import Invoice, InvoiceLine
-from core.invoices.service import released
-from core.payments.models import Allocation, Payment
+from core.payments.models import Allocation, Payment, released
 from core.platform.clock import today
 from core.platform.documents.letterhead import letterhead
 from core.platform.documents.render import render_certificate

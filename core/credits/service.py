@@ -20,11 +20,19 @@ from core.api.errors import UserError
 from core.api.payments import Means, kind_of
 from core.credits.lists import credit_rows
 from core.invoices.models import Invoice
-from core.invoices.service import overpaid, released
+from core.invoices.service import overpaid
 from core.journal.models import EntryKind
 from core.journal.service import Journal
 from core.payments.ledger import Ledger, balance_due
-from core.payments.models import Allocation, Credit, CreditUse, Payment, credit_left, is_held
+from core.payments.models import (
+    Allocation,
+    Credit,
+    CreditUse,
+    Payment,
+    credit_left,
+    is_held,
+    released,
+)
 from core.payments.titles import Titles
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS

@@ -18,8 +18,7 @@ from pyramid.request import Request
 from core.api.context import InvoiceInfo
 from core.domain.attempt_looks import look_of
 from core.domain.attempt_status import Situation
-from core.invoices.paid import by_year
-from core.invoices.service import PaidInvoice
+from core.payments.paid import PaidInvoice, by_year
 from core.payments.standings import for_parent
 from core.platform.clock import today
 from core.platform.documents.pdf import picture

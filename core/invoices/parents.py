@@ -1,4 +1,4 @@
-"""Pages of the invoices to be paid and of the paid ones, and the papers."""
+"""Pages of the invoices to be paid, and their papers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from core.api.context import AttemptInfo, InvoiceInfo
 from core.domain.attempt_looks import look_of
 from core.domain.baskets import lots
 from core.invoices.basket import desks_of, is_offered, item_of
-from core.invoices.paid import by_year, table
 from core.platform.clock import today
-from core.platform.web.files import download, pdf
+from core.platform.web.files import pdf
 
 
 @view_config(route_name="menu", renderer="menu.jinja2", permission="parent")
@@ -90,43 +89,6 @@ def unpaid_page(request: Request, error: str | None = None) -> dict[str, Any]:
         "today": today(request.ctx.clock.now()),
         "error": error,
     }
-
-
-@view_config(route_name="paid", renderer="paid.jinja2", permission="parent", reads=True)
-def paid(request: Request) -> dict[str, Any]:
-    """*Factures déjà payées*, year by year, with a filter by régie."""
-    everything = request.ctx.invoices.paid(request.family_id)
-    year_text = request.GET.get("annee", "")
-    year = int(year_text) if year_text.isdecimal() and len(year_text) == 4 else None
-    regie = request.GET.get("regie") or None
-    known = {row.regie for row in everything}
-    shown = by_year([row for row in everything if regie is None or row.regie == regie])
-    return {
-        "paid_years": [found for found in shown if year in {None, found.year}],
-        "credits": [
-            (request.town.regie_label(regie), cents)
-            for regie, cents in request.ctx.credits.left_of(request.family_id).items()
-        ],
-        "credit_notes": request.ctx.invoices.credit_notes(request.family_id),
-        "anything": bool(everything),
-        "regies": [info for info in request.ctx.town.regies if info.key in known],
-        "year": year,
-        "regie": regie,
-    }
-
-
-@view_config(route_name="paid_year", permission="parent", reads=True)
-def paid_year(request: Request) -> Response:
-    """A year's list of what was paid, as CSV or PDF: all régies."""
-    year = int(request.matchdict["year"])
-    found = by_year(request.ctx.invoices.paid(request.family_id, year=year))
-    if not found:
-        raise HTTPNotFound
-    family = request.family
-    drawn = table(found[0], family.name or family.code, request.town.regie_label)
-    if request.matchdict["format"] == "csv":
-        return download(drawn.csv())
-    return pdf(drawn.pdf(request.town.name, language=request.language))
 
 
 @view_config(route_name="invoice_pdf", permission="payer")

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -44,8 +44,6 @@ from core.invoices.sheets import InvoiceSheets
 from core.links.models import OneTimeToken
 from core.links.payment import PAYMENT_LINK, PAYMENT_LINK_LIFE
 from core.payments.models import (
-    Allocation,
-    Credit,
     Payment,
     PaymentItem,
     holds,
@@ -70,43 +68,6 @@ SHOWN = (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
 def overpaid(invoice: Invoice) -> int:
     """Count the cents that an invoice was paid beyond what its credit notes leave of it."""
     return max(min(-invoice.left, invoice.paid), 0)
-
-
-@dataclass(frozen=True, slots=True)
-class PaidInvoice:
-    """A line of *factures déjà payées*: an invoice, and one payment that went to it (cents).
-
-    `released` of it became a credit, after a credit note.
-    """
-
-    invoice_id: int
-    payment_id: int
-    number: str
-    payment_reference: str
-    label: str
-    regie: str
-    due_on: date
-    paid: int
-    payer: str
-    means: str
-    paid_at: datetime
-    authorisation: str
-    receipt_number: str
-    released: int = 0
-
-
-def released(tenant: str, payment_id: Any, invoice_id: Any) -> ColumnElement[int]:
-    """SQL: the cents of a payment that an invoice gave back after a credit note, in force still."""
-    return (
-        select(cast(func.coalesce(func.sum(Credit.amount), 0), BigInteger))
-        .where(
-            Credit.tenant_id == tenant,
-            Credit.payment_id == payment_id,
-            Credit.invoice_id == invoice_id,
-            Credit.reversed_at.is_(None),
-        )
-        .scalar_subquery()
-    )
 
 
 def is_shown() -> ColumnElement[bool]:
@@ -504,52 +465,6 @@ class Invoices:
         )
         return [CreditNote(**row) for row in rows.mappings()]
 
-    def paid(
-        self, family_id: int, *, year: int | None = None, regie: str | None = None
-    ) -> Sequence[PaidInvoice]:
-        """Payments on this family's invoices, newest first."""
-        query = (
-            select(
-                Invoice.id.label("invoice_id"),
-                Payment.id.label("payment_id"),
-                Invoice.number,
-                Invoice.payment_reference,
-                Invoice.label,
-                Invoice.regie,
-                Invoice.due_on,
-                Allocation.amount.label("paid"),
-                Payment.payer,
-                Payment.means,
-                Payment.paid_at,
-                Payment.authorisation,
-                Payment.receipt_number,
-                released(self._tenant, Payment.id, Invoice.id).label("released"),
-            )
-            .join(
-                Allocation,
-                and_(
-                    Allocation.tenant_id == Invoice.tenant_id, Allocation.invoice_id == Invoice.id
-                ),
-            )
-            .join(
-                Payment,
-                and_(Payment.tenant_id == Invoice.tenant_id, Payment.id == Allocation.payment_id),
-            )
-            .where(
-                Invoice.tenant_id == self._tenant,
-                Allocation.reversed_at.is_(None),
-                Invoice.family_id == family_id,
-            )
-            .order_by(Payment.paid_at.desc(), Invoice.id.desc())
-        )
-        if year is not None:
-            local = func.timezone("Europe/Paris", Payment.paid_at)
-            query = query.where(func.extract("year", local) == year)
-        if regie is not None:
-            query = query.where(Invoice.regie == regie)
-        rows = [PaidInvoice(**row._mapping) for row in self._session.execute(query)]  # noqa: SLF001
-        return _freed_once(rows)
-
     def shared(self, family_id: int) -> Sequence[SharedPart]:
         """Lines of other homes' invoices for the children that this family sees in full.
 
@@ -748,18 +663,6 @@ def _line_of_json(line: Sequence[Any]) -> LineInfo:
         amount,
         rank,
     )
-
-
-def _freed_once(rows: list[PaidInvoice]) -> list[PaidInvoice]:
-    """Tell what an invoice gave back of a payment at one of the rows that the two have together."""
-    left = {(row.payment_id, row.invoice_id): row.released for row in rows}
-    found = []
-    for row in rows:
-        key = row.payment_id, row.invoice_id
-        cents = min(left[key], row.paid)
-        left[key] -= cents
-        found.append(replace(row, released=cents) if cents != row.released else row)
-    return found
 
 
 def _info(row: Row[*tuple[Any, ...]] | Sequence[Any]) -> InvoiceInfo:

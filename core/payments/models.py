@@ -383,3 +383,17 @@ def credit_left() -> ColumnElement[int]:
         .scalar_subquery()
     )
     return case((Credit.reversed_at.is_(None), Credit.amount), else_=0) - used
+
+
+def released(tenant: str, payment_id: Any, invoice_id: Any) -> ColumnElement[int]:
+    """SQL: the cents of a payment that an invoice gave back after a credit note, in force still."""
+    return (
+        select(cast(func.coalesce(func.sum(Credit.amount), 0), BigInteger))
+        .where(
+            Credit.tenant_id == tenant,
+            Credit.payment_id == payment_id,
+            Credit.invoice_id == invoice_id,
+            Credit.reversed_at.is_(None),
+        )
+        .scalar_subquery()
+    )

@@ -163,7 +163,7 @@ def test_what_is_classified_later_moves_no_money_and_gives_its_receipt(portal):
         sheet = town.receipts.sheet(town.payments.row(cheque.payment_id))
         assert [(s.number, s.amount) for s in sheet.shares] == [("2026-0003", 7777)]
         assert sheet.excess == 0
-        (paid,) = town.invoices.paid(invoice.family_id)
+        (paid,) = town.paid_invoices.of(invoice.family_id)
         assert (paid.paid, paid.means) == (7777, "cheque")
         # Undone: it is still in the bank, so it is still in the books.
         desk(town).undo(cheque.id, "autre famille")
@@ -283,7 +283,7 @@ def test_a_cheque_for_two_families_gives_each_the_receipt_of_its_own_share(porta
         made = remittances.page("CANTINE").rows
         assert [remittances.agrees(each) for each in made] == [True] * banked
         for invoice, paid in ((one, 5687), (two, 2000)):
-            (row,) = town.invoices.paid(invoice.family_id)
+            (row,) = town.paid_invoices.of(invoice.family_id)
             assert (row.number, row.paid, row.payer) == (invoice.number, paid, "MME DURAND CAMILLE")
             payment = town.payments.of_family(row.payment_id, invoice.family_id)
             sheet = town.receipts.sheet(payment)
@@ -293,7 +293,7 @@ def test_a_cheque_for_two_families_gives_each_the_receipt_of_its_own_share(porta
         told = {(e["family_id"], tuple(e["invoice_ids"]), e["amount"]) for e in events(town)}
         assert told == {(one.family_id, (one.id,), 5687), (two.family_id, (two.id,), 2000)}
         # It comes back for both, whichever of the two the office takes back.
-        payment = town.invoices.paid(two.family_id)[0].payment_id
+        payment = town.paid_invoices.of(two.family_id)[0].payment_id
         town.payments.reverse(payment, reason="x")
         desk(town).reversed_elsewhere(payment, "x")
         assert town.invoices.get(one.id).balance == 5687

@@ -54,7 +54,7 @@ def test_a_cheque_pays_bounces_and_pays_again(portal):
             Means.CHEQUE, 5687, "MME DURAND CAMILLE",
         )  # fmt: skip
         assert town.invoices.unpaid(cheque.family_id) == []
-        (paid,) = town.invoices.paid(cheque.family_id)
+        (paid,) = town.paid_invoices.of(cheque.family_id)
         assert paid.payer == "MME DURAND CAMILLE"
         slip = Slips(town, SETTINGS, actor="agent:1").make("CANTINE", control_total=5687)
         assert slip.number == 1

@@ -12,8 +12,7 @@ from pypdf import PdfReader
 from core.api.invoices import InvoiceKind
 from core.api.payments import Means
 from core.domain.figures import Month, Report, Slice
-from core.invoices.paid import by_year, table
-from core.invoices.service import PaidInvoice
+from core.payments.paid import PaidInvoice, by_year, table
 from core.platform.documents.pdf import render_pdf
 from core.platform.documents.render import (
     payment_slip,

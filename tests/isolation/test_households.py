@@ -66,8 +66,8 @@ def test_every_list_holds_a_family_s_own_invoices_only(portal, homes):
         assert {i.id for i in town.invoices.unpaid(payer)} == {ids["shared"], ids["private"]}
     settle(portal, "valmont", payer, [ids["shared"], ids["private"]], "k")
     with portal.town() as town:
-        assert town.invoices.paid(reader) == []
-        assert len(town.invoices.paid(payer)) == 2
+        assert town.paid_invoices.of(reader) == []
+        assert len(town.paid_invoices.of(payer)) == 2
 
 
 def test_the_shared_child_s_lines_are_shown_apart_and_nothing_else(portal, homes):

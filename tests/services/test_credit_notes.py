@@ -462,7 +462,7 @@ def test_the_same_money_is_shown_as_paid_once(portal):
     with portal.town() as town:
         (row,) = town.credits.waiting()
         town.credits.pay(row.Credit.id, town.invoices.by_number("2")[0].id, 1000, key="k")
-        rows = town.invoices.paid(row.Family.id)
+        rows = town.paid_invoices.of(row.Family.id)
         assert [(r.number, r.paid, r.released) for r in rows] == [("2", 1000, 0), ("1", 5687, 1000)]
         _median, delays = town.figures._delays(date(2026, 1, 1), date(2027, 1, 1))
         assert sum(part.cents for part in delays) == 5687

@@ -604,7 +604,7 @@ def test_a_recorded_cheque_settles_once(portal, invoices):
     assert record_cheque(portal, invoices["1"], 5687) == first
     assert balance(portal, "1") == 0
     with portal.town() as town:
-        (line,) = town.invoices.paid(invoices["1"].family_id)
+        (line,) = town.paid_invoices.of(invoices["1"].family_id)
         assert (line.payer, line.means, line.paid) == ("Mme DURAND", "cheque", 5687)
 
 

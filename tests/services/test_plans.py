@@ -41,7 +41,7 @@ def rows_touched(plan):
 
 LOOKS = {
     "unpaid": lambda town, family: town.invoices.unpaid(family),
-    "paid": lambda town, family: town.invoices.paid(family),
+    "paid": lambda town, family: town.paid_invoices.of(family),
     "one of its own": lambda town, family: town.invoices.seen_by(family, [1, 2, 3]),
     "credit notes": lambda town, family: town.invoices.credit_notes(family),
     "to give back": lambda town, _family: town.invoice_list.page(overpaid=True),

@@ -23,8 +23,8 @@ from core.domain.attempt_looks import look_of
 from core.domain.attempt_status import Situation
 from core.domain.baskets import Chain, Lot
 from core.invoices.lines import LineInfo
-from core.invoices.paid import by_year
-from core.invoices.service import CreditNote, PaidInvoice, SharedPart
+from core.invoices.service import CreditNote, SharedPart
+from core.payments.paid import PaidInvoice, by_year
 from core.payments.standings import act_words, for_parent
 from core.platform import i18n, templating
 from core.platform.tenancy.config import TenantConfig, TenantFile
