@@ -576,7 +576,6 @@ class UnitOfWork:
         return Desk(
             self.session,
             self.config,
-            ledger=self.ledger,
             payments=self.payments,
             titles=self.titles,
             audit=self.audit,
@@ -820,9 +819,7 @@ class UnitOfWork:
     @cached_property
     def billing(self) -> Billing:
         """Invoices in the hands of agents."""
-        return Billing(
-            self.session, self.config.slug, self.clock, ledger=self.ledger, audit=self.audit
-        )
+        return Billing(self.session, self.config.slug, self.clock, audit=self.audit)
 
     @cached_property
     def handovers(self) -> Handovers:
@@ -880,7 +877,6 @@ class UnitOfWork:
             self.session,
             self.config.slug,
             families=self.families,
-            ledger=self.ledger,
             audit=self.audit,
             ask_plugins=self.ask_plugins,
         )
@@ -948,7 +944,6 @@ class UnitOfWork:
             self.session,
             self.config.slug,
             self.clock,
-            ledger=self.ledger,
             journal=self.journal,
             titles=self.titles,
             audit=self.audit,

@@ -19,11 +19,11 @@ from core.api.context import Clock
 from core.api.errors import UserError
 from core.api.payments import Means, kind_of
 from core.credits.lists import credit_rows
+from core.invoices.locks import balance_due, hold_invoices, lock_invoices
 from core.invoices.models import Invoice
 from core.invoices.service import overpaid
 from core.journal.models import EntryKind
 from core.journal.service import Journal
-from core.payments.ledger import Ledger, balance_due
 from core.payments.models import (
     Allocation,
     Credit,
@@ -54,7 +54,6 @@ class Credits:
         tenant: str,
         clock: Clock,
         *,
-        ledger: Ledger,
         journal: Journal,
         titles: Titles,
         audit: Audit,
@@ -62,7 +61,6 @@ class Credits:
         self._session = session
         self._tenant = tenant
         self._clock = clock
-        self._ledger = ledger
         self._journal = journal
         self._titles = titles
         self._audit = audit
@@ -135,7 +133,7 @@ class Credits:
         Raises:
             UserError: nothing is to be given back.
         """
-        invoice = self._ledger.lock_invoices([invoice_id]).get(invoice_id)
+        invoice = lock_invoices(self._session, self._tenant, [invoice_id]).get(invoice_id)
         if invoice is None:
             raise NotFoundError
         wanted = left = overpaid(invoice)
@@ -181,7 +179,7 @@ class Credits:
         Raises:
             UserError: more than is left or due, another family's, or a payment is under way.
         """
-        invoice = self._ledger.lock_invoices([invoice_id]).get(invoice_id)
+        invoice = lock_invoices(self._session, self._tenant, [invoice_id]).get(invoice_id)
         credit, left = self._lock(credit_id)
         if self._known(key):
             return
@@ -252,7 +250,7 @@ class Credits:
         if use is None:
             raise NotFoundError
         if use.invoice_id is not None:
-            self._ledger.hold([use.invoice_id])
+            hold_invoices(self._session, self._tenant, [use.invoice_id])
         credit, _left = self._lock(use.credit_id)
         if use.invoice_id is not None and use.reversed_at is None:
             given = {row.id: row.given for row in self._given(use.invoice_id)}

@@ -37,10 +37,11 @@ from core.domain.debit_decisions import (
 from core.domain.debit_files.report import DebitLine, DebitReport, RemittanceSum, Told
 from core.domain.figures import Sum
 from core.families.models import Family
+from core.invoices.locks import balance_due
 from core.invoices.models import Invoice
 from core.invoices.service import debit_day, is_shown
 from core.journal.service import Journal
-from core.payments.ledger import Ledger, balance_due
+from core.payments.ledger import Ledger
 from core.payments.models import Allocation, Payment, PaymentItem, is_held, items_with_payments
 from core.platform.audit.service import Audit
 from core.platform.clock import PARIS, today

@@ -27,9 +27,10 @@ from core.domain.figures import Sum
 from core.domain.payment_states import PaymentState
 from core.families.models import Family
 from core.invoices.lists import invoice_rows
+from core.invoices.locks import balance_due, lock_invoices
 from core.invoices.models import Invoice, InvoiceState
 from core.invoices.service import debit_day, is_under_debit
-from core.payments.ledger import Ledger, balance_due
+from core.payments.ledger import Ledger
 from core.payments.models import Allocation, Payment, PaymentItem, is_held, items_with_payments
 from core.payments.service import Payments
 from core.platform.audit.service import Audit
@@ -289,7 +290,7 @@ class Debits:
             )
         if debited_on > today(self._clock.now()):
             raise UserError(_("Cette date n’est pas encore venue."))
-        locked = self._ledger.lock_invoices(invoice_ids)
+        locked = lock_invoices(self._session, self._tenant, invoice_ids)
         names = self.names({invoice.family_id for invoice in locked.values()})
         count = cents = 0
         for invoice in locked.values():
@@ -329,7 +330,7 @@ class Debits:
             .where(
                 Invoice.tenant_id == self._tenant,
                 Invoice.regie == regie,
-                Invoice.id.in_(list(self._ledger.lock_invoices(invoice_ids))),
+                Invoice.id.in_(list(lock_invoices(self._session, self._tenant, invoice_ids))),
                 is_under_debit(),
             )
             .values(debit_on=to)
@@ -375,7 +376,7 @@ class Debits:
                 Allocation.tenant_id == self._tenant, Allocation.payment_id.in_(payment_ids)
             )
         ).all()
-        return self._ledger.lock_invoices([*invoice_ids, *paid])
+        return lock_invoices(self._session, self._tenant, [*invoice_ids, *paid])
 
     def names(self, family_ids: set[int]) -> dict[int, str]:
         """The families' names, or their codes where they have none."""

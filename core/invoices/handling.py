@@ -14,8 +14,8 @@ from core.api.errors import UserError
 from core.api.invoices import InvoiceKind, Relation
 from core.domain.direct_debits import may_be_handed_over
 from core.invoices.credit_notes import is_to_link
+from core.invoices.locks import balance_due, lock_invoices
 from core.invoices.models import Invoice, InvoiceState
-from core.payments.ledger import Ledger, balance_due
 from core.payments.models import Allocation, is_held
 from core.platform.audit.models import AuditEntry
 from core.platform.audit.service import Audit
@@ -36,12 +36,11 @@ class Billing:
     """The invoices of one town, in the hands of its agents."""
 
     def __init__(
-        self, session: Session, tenant: str, clock: Clock, *, ledger: Ledger, audit: Audit
+        self, session: Session, tenant: str, clock: Clock, *, audit: Audit
     ) -> None:
         self._session = session
         self._tenant = tenant
         self._clock = clock
-        self._ledger = ledger
         self._audit = audit
 
     def get(self, invoice_id: int) -> Invoice:
@@ -203,7 +202,7 @@ class Billing:
         Raises:
             UserError: it corrects one already, or takes off more than is left to take.
         """
-        locked = self._ledger.lock_invoices([note_id, origin_id])
+        locked = lock_invoices(self._session, self._tenant, [note_id, origin_id])
         note, origin = locked.get(note_id), locked.get(origin_id)
         if note is None or origin is None:
             raise NotFoundError
@@ -222,7 +221,7 @@ class Billing:
         Raises:
             UserError: it corrects one.
         """
-        note = self._ledger.lock_invoices([note_id]).get(note_id)
+        note = lock_invoices(self._session, self._tenant, [note_id]).get(note_id)
         if note is None:
             raise NotFoundError
         if not self.waits(note_id):
@@ -244,7 +243,7 @@ class Billing:
                 ),
             )
         ).all()
-        return self._ledger.lock_invoices([*invoice_ids, *origins])
+        return lock_invoices(self._session, self._tenant, [*invoice_ids, *origins])
 
     def _lock(self, invoice_id: int, *states: InvoiceState) -> Invoice:
         invoice = self.hold([invoice_id]).get(invoice_id)

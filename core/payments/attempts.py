@@ -54,6 +54,7 @@ from core.domain.attempt_status import Act, LastAnswer, Standing
 from core.domain.payment_states import SOURCES, PaymentState, is_closed
 from core.domain.start_refusals import CONSEQUENCES, RefusalKind
 from core.families.models import Family
+from core.invoices.locks import hold_invoices
 from core.invoices.models import Invoice
 from core.invoices.service import Invoices
 from core.payments.ledger import Ledger
@@ -291,7 +292,7 @@ class Attempts:
         key = f"web/{family_id}/{key}"
         wanted = sorted(set(invoice_ids))
         # Before the look-up: a form sent twice at once waits here, and then finds the first.
-        self._ledger.hold(wanted)
+        hold_invoices(self._session, self._tenant, wanted)
         known, in_the_way = read(
             self._session,
             _known_and_in_the_way(),

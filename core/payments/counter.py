@@ -13,7 +13,7 @@ from core.api.errors import UserError
 from core.api.payments import Means
 from core.domain.allocation import Due
 from core.domain.tenders import Taken, Tender, cash_is_too_much, settle
-from core.payments.ledger import Ledger, balance_due
+from core.invoices.locks import balance_due, lock_invoices
 from core.payments.models import Payment, in_same_visit
 from core.payments.service import Payments
 from core.payments.titles import Titles
@@ -55,14 +55,12 @@ class Desk:
         session: Session,
         town: TenantConfig,
         *,
-        ledger: Ledger,
         payments: Payments,
         titles: Titles,
         audit: Audit,
     ) -> None:
         self._session = session
         self._town = town
-        self._ledger = ledger
         self._payments = payments
         self._titles = titles
         self._audit = audit
@@ -90,7 +88,7 @@ class Desk:
                 given and nobody confirmed it, or a title was taken before.
         """
         listed = self._listed(regie, given)
-        invoices = self._ledger.lock_invoices(invoice_ids)
+        invoices = lock_invoices(self._session, self._town.slug, invoice_ids)
         # Only now: the same form sent twice at once waits above, and then finds the first.
         known = self._known(key)
         if known is not None:

@@ -11,14 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     CTE,
-    BigInteger,
     Select,
     Text,
     Update,
     and_,
-    any_,
     bindparam,
     cast,
     exists,
@@ -34,7 +31,8 @@ from core.api.context import Clock
 from core.api.payments import PaymentReversed, PaymentSettled
 from core.domain.allocation import Due, allocate
 from core.domain.payment_states import SOURCES, PaymentState
-from core.invoices.models import Invoice, InvoiceState
+from core.invoices.locks import balance_due, lock_invoices
+from core.invoices.models import Invoice
 from core.journal.models import EntryKind
 from core.journal.service import Journal
 from core.payments.models import (
@@ -51,24 +49,6 @@ from core.payments.models import (
 from core.platform.clock import today
 from core.platform.db.session import read
 from core.platform.plugins.events import Events
-
-
-def balance_due(state: str, left: int) -> int:
-    """Balance due of an invoice here, in cents: zero unless the invoice is published."""
-    return max(left, 0) if state == InvoiceState.PUBLISHED else 0
-
-
-@cache
-def _invoices_to_lock() -> Select[*tuple[Any, ...]]:
-    return (
-        select(Invoice.id)
-        .where(
-            Invoice.tenant_id == bindparam("tenant"),
-            Invoice.id == any_(bindparam("ids", type_=ARRAY(BigInteger))),
-        )
-        .order_by(Invoice.id)
-        .with_for_update()
-    )
 
 
 @cache
@@ -292,7 +272,9 @@ class Ledger:
     def reverse(self, payment_id: int, *, reason: str) -> bool:
         """Take a settled payment back; its invoices are due again. False when it is not settled."""
         now = self._clock.now()
-        self.lock_invoices(
+        lock_invoices(
+            self._session,
+            self._tenant,
             self._session.scalars(
                 select(Allocation.invoice_id).where(
                     Allocation.tenant_id == self._tenant, Allocation.payment_id == payment_id
@@ -473,23 +455,6 @@ class Ledger:
     def due(self, payment_id: int) -> int:
         """Cents of the payment that its invoices may still take; the invoices stay locked."""
         return sum(due.balance for due in self._dues(payment_id))
-
-    def lock_invoices(self, invoice_ids: Sequence[int]) -> dict[int, Invoice]:
-        """Lock invoices, always in the order of their ids so that two payments cannot deadlock."""
-        rows = self._session.scalars(
-            select(Invoice)
-            .where(Invoice.tenant_id == self._tenant, Invoice.id.in_(invoice_ids))
-            .order_by(Invoice.id)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        return {invoice.id: invoice for invoice in rows}
-
-    def hold(self, invoice_ids: Sequence[int]) -> None:
-        """Lock invoices as `lock_invoices` does, for those who need not look at them."""
-        read(
-            self._session, _invoices_to_lock(), {"tenant": self._tenant, "ids": list(invoice_ids)}
-        )
 
     def _dues(self, payment_id: int) -> list[Due]:
         """Cents of a payment for each of its invoices, locked, in the order of its items."""

@@ -22,9 +22,10 @@ from core.api.payments import kind_of
 from core.domain.attempt_status import Standing
 from core.domain.dates import in_bounds
 from core.domain.payment_states import PaymentState
+from core.invoices.locks import balance_due, hold_invoices, lock_invoices
 from core.invoices.models import Invoice
 from core.payments.attempts import Attempts
-from core.payments.ledger import Ledger, balance_due
+from core.payments.ledger import Ledger
 from core.payments.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
 from core.payments.receipts import Receipts
 from core.payments.standings import Words, for_office, for_parent, next_act, standing_of
@@ -74,7 +75,7 @@ class Payments:
 
     def hold(self, invoice_ids: Sequence[int]) -> None:
         """See `core.api.context.Payments.hold`."""
-        self._ledger.hold(invoice_ids)
+        hold_invoices(self._session, self._tenant, invoice_ids)
 
     def record(
         self,
@@ -195,7 +196,8 @@ class Payments:
         """The invoices of a split, locked; refuse one that could never be."""
         if amount <= 0 or sum(cents for _id, cents in shares) > amount:
             raise NotPayableError(_("La répartition dépasse le montant du règlement."))
-        invoices = self._ledger.lock_invoices([invoice_id for invoice_id, _cents in shares])
+        ids = [invoice_id for invoice_id, _cents in shares]
+        invoices = lock_invoices(self._session, self._tenant, ids)
         if any(
             invoice_id not in invoices or invoices[invoice_id].regie != regie
             for invoice_id, _cents in shares

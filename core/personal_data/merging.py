@@ -16,11 +16,11 @@ from core.families.name_search import nearly_named
 from core.families.names import folded_name
 from core.families.service import Families
 from core.imports.service import FANOUT
+from core.invoices.locks import hold_invoices
 from core.invoices.models import Invoice, InvoiceLine
 from core.links.models import OneTimeToken
 from core.messages.alerts import MAX_ALERT_ADDRESSES
 from core.messages.models import MessageRow
-from core.payments.ledger import Ledger
 from core.payments.models import Allocation, Credit, Payment
 from core.personal_data.rights import need_whole_town
 from core.personal_data.service import AskPlugins
@@ -40,14 +40,12 @@ class Merging:
         tenant: str,
         *,
         families: Families,
-        ledger: Ledger,
         audit: Audit,
         ask_plugins: AskPlugins,
     ) -> None:
         self._session = session
         self._tenant = tenant
         self._families = families
-        self._ledger = ledger
         self._audit = audit
         self._ask_plugins = ask_plugins
 
@@ -128,7 +126,7 @@ class Merging:
                 Invoice.tenant_id == self._tenant, Invoice.family_id == gone_id
             )
         ).all()
-        self._ledger.hold([*invoices, *self._paid_by(gone_id)])
+        hold_invoices(self._session, self._tenant, [*invoices, *self._paid_by(gone_id)])
         kept, gone = self._locked(kept_id, gone_id)
         self._move_addresses(kept_id, gone_id)
         self._join_debit_requests(kept_id, gone_id)
