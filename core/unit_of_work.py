@@ -71,6 +71,7 @@ from core.payments.attempts import Attempts
 from core.payments.counter import Desk
 from core.payments.ledger import Ledger
 from core.payments.lists import PaymentList
+from core.payments.models import MONEY
 from core.payments.paid import PaidInvoices
 from core.payments.receipts import Receipts
 from core.payments.service import Payments
@@ -442,6 +443,7 @@ class UnitOfWork:
             self.session,
             self.config.slug,
             self.clock,
+            money=MONEY,
             files=self.document_files,
             sheets=InvoiceSheets(self.session, self.config, self.bills),
             base_url=self.base_url,
@@ -819,7 +821,9 @@ class UnitOfWork:
     @cached_property
     def billing(self) -> Billing:
         """Invoices in the hands of agents."""
-        return Billing(self.session, self.config.slug, self.clock, audit=self.audit)
+        return Billing(
+            self.session, self.config.slug, self.clock, money=MONEY, audit=self.audit
+        )
 
     @cached_property
     def handovers(self) -> Handovers:

@@ -16,7 +16,7 @@ from core.domain.direct_debits import may_be_handed_over
 from core.invoices.credit_notes import is_to_link
 from core.invoices.locks import balance_due, lock_invoices
 from core.invoices.models import Invoice, InvoiceState
-from core.payments.models import Allocation, is_held
+from core.invoices.money import Money
 from core.platform.audit.models import AuditEntry
 from core.platform.audit.service import Audit
 from core.platform.clock import today
@@ -36,11 +36,12 @@ class Billing:
     """The invoices of one town, in the hands of its agents."""
 
     def __init__(
-        self, session: Session, tenant: str, clock: Clock, *, audit: Audit
+        self, session: Session, tenant: str, clock: Clock, *, money: Money, audit: Audit
     ) -> None:
         self._session = session
         self._tenant = tenant
         self._clock = clock
+        self._money = money
         self._audit = audit
 
     def get(self, invoice_id: int) -> Invoice:
@@ -61,7 +62,7 @@ class Billing:
             UserError: something of it is paid or being paid, or it is not there to be cancelled.
         """
         invoice = self._lock(invoice_id, InvoiceState.DRAFT, InvoiceState.PUBLISHED)
-        if self._paid(invoice_id):
+        if self._session.scalar(select(self._money.is_paid(self._tenant, invoice_id))):
             raise UserError(
                 _("Un règlement y est affecté : annulez-le d’abord, ou établissez un avoir.")
             )
@@ -251,7 +252,7 @@ class Billing:
             raise NotFoundError
         if invoice.state not in states:
             raise UserError(_("L’état de cette facture a changé entre-temps."))
-        if self._session.scalar(select(is_held(self._tenant, invoice_id))):
+        if self._session.scalar(select(self._money.is_held(self._tenant, invoice_id))):
             raise UserError(_("Un paiement est déjà en cours pour cette facture."))
         return invoice
 
@@ -261,19 +262,6 @@ class Billing:
             self._session.scalar(
                 select(func.credit_note_counted(literal_column("invoice"))).where(
                     Invoice.tenant_id == self._tenant, Invoice.id == invoice_id
-                )
-            )
-        )
-
-    def _paid(self, invoice_id: int) -> bool:
-        return bool(
-            self._session.scalar(
-                select(
-                    exists(select(Allocation.id)).where(
-                        Allocation.tenant_id == self._tenant,
-                        Allocation.invoice_id == invoice_id,
-                        Allocation.reversed_at.is_(None),
-                    )
                 )
             )
         )

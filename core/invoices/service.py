@@ -39,16 +39,11 @@ from core.families.models import Child, Family, FamilyChild
 from core.invoices.files import Files
 from core.invoices.lines import LineInfo
 from core.invoices.models import Invoice, InvoiceLine, InvoiceState, RegieCalendar
+from core.invoices.money import Money
 from core.invoices.papers import InvoicePapers
 from core.invoices.sheets import InvoiceSheets
 from core.links.models import OneTimeToken
 from core.links.payment import PAYMENT_LINK, PAYMENT_LINK_LIFE
-from core.payments.models import (
-    Payment,
-    PaymentItem,
-    holds,
-    items_with_payments,
-)
 from core.platform.db.limits import WHOLE_TOWN
 from core.platform.db.session import change, read
 from core.platform.documents import render
@@ -118,27 +113,6 @@ def closing_day() -> ColumnElement[date | None]:
     return func.coalesce(Invoice.closes_on, by_rule)
 
 
-def _under_way() -> ColumnElement[int | None]:
-    """SQL: the payment that holds `Invoice`, and that a provider knows; else NULL.
-
-    First one whose money may be there: nobody goes on beside it.
-    """
-    return (
-        select(PaymentItem.payment_id)
-        .join(Payment, items_with_payments())
-        .where(
-            PaymentItem.tenant_id == Invoice.tenant_id,
-            PaymentItem.invoice_id == Invoice.id,
-            holds(),
-            Payment.provider_reference != "",
-        )
-        .order_by(Payment.may_be_paid.desc(), Payment.id)
-        .limit(1)
-        .correlate(Invoice)
-        .scalar_subquery()
-    )
-
-
 _STATED = (
     Invoice.id,
     Invoice.family_id,
@@ -160,12 +134,12 @@ _STATED = (
 
 
 # Its columns are what `_info` takes apart.
-def _select() -> Select[*tuple[Any, ...]]:
+def _select(money: Money) -> Select[*tuple[Any, ...]]:
     return select(
         *_STATED,
         Invoice.left.label("left"),
         closing_day().label("closes_on"),
-        _under_way().label("under_way"),
+        money.under_way().label("under_way"),
     )
 
 
@@ -173,10 +147,10 @@ def _select() -> Select[*tuple[Any, ...]]:
 
 
 @cache
-def _several() -> Select[*tuple[Any, ...]]:
+def _several(money: Money) -> Select[*tuple[Any, ...]]:
     ids = bindparam("ids", type_=ARRAY(BigInteger))
     return (
-        _select()
+        _select(money)
         .where(
             Invoice.tenant_id == bindparam("tenant"),
             Invoice.id == any_(ids),
@@ -187,25 +161,25 @@ def _several() -> Select[*tuple[Any, ...]]:
 
 
 @cache
-def _seen() -> Select[*tuple[Any, ...]]:
-    return _several().where(Invoice.family_id == bindparam("family"))
+def _seen(money: Money) -> Select[*tuple[Any, ...]]:
+    return _several(money).where(Invoice.family_id == bindparam("family"))
 
 
 @cache
-def _unpaid() -> Select[*tuple[Any, ...]]:
-    return _owed().where(Invoice.family_id == bindparam("family"))
+def _unpaid(money: Money) -> Select[*tuple[Any, ...]]:
+    return _owed(money).where(Invoice.family_id == bindparam("family"))
 
 
 @cache
-def _unpaid_by() -> Select[*tuple[Any, ...]]:
-    return _owed().where(
+def _unpaid_by(money: Money) -> Select[*tuple[Any, ...]]:
+    return _owed(money).where(
         Invoice.family_id == any_(bindparam("families", type_=ARRAY(BigInteger)))
     )
 
 
-def _owed() -> Select[*tuple[Any, ...]]:
+def _owed(money: Money) -> Select[*tuple[Any, ...]]:
     return (
-        _select()
+        _select(money)
         .where(
             Invoice.tenant_id == bindparam("tenant"),
             is_shown(),
@@ -217,7 +191,7 @@ def _owed() -> Select[*tuple[Any, ...]]:
 
 
 @cache
-def _unpaid_with_lines() -> Select[*tuple[Any, ...]]:
+def _unpaid_with_lines(money: Money) -> Select[*tuple[Any, ...]]:
     lines = (
         select(
             func.json_agg(
@@ -247,7 +221,7 @@ def _unpaid_with_lines() -> Select[*tuple[Any, ...]]:
         .correlate(Invoice)
         .scalar_subquery()
     )
-    return _unpaid().add_columns(lines.label("lines"), _sees_another_home().label("shares"))
+    return _unpaid(money).add_columns(lines.label("lines"), _sees_another_home().label("shares"))
 
 
 def _sees_another_home() -> ColumnElement[bool]:
@@ -347,6 +321,7 @@ class Invoices:
         tenant: str,
         clock: Clock,
         *,
+        money: Money,
         files: Files,
         sheets: InvoiceSheets,
         base_url: str,
@@ -354,6 +329,7 @@ class Invoices:
         self._session = session
         self._tenant = tenant
         self._clock = clock
+        self._money = money
         self._files = files
         self._sheets = sheets
         self._papers = InvoicePapers(session, tenant, clock)
@@ -366,7 +342,7 @@ class Invoices:
         """Invoices that this family still owes, oldest due date first."""
         if self._round and family_id in self._round.family_ids:
             return self._owed_in(self._round).get(family_id, [])
-        return self._infos(_unpaid(), family=family_id)
+        return self._infos(_unpaid(self._money), family=family_id)
 
     @contextmanager
     def together(self, family_ids: Collection[int]) -> Iterator[None]:
@@ -386,7 +362,7 @@ class Invoices:
     def _owed_in(self, current: _Round) -> dict[int, list[InvoiceInfo]]:
         if current.owed is None:
             current.owed = defaultdict(list)
-            for invoice in self._infos(_unpaid_by(), families=list(current.family_ids)):
+            for invoice in self._infos(_unpaid_by(self._money), families=list(current.family_ids)):
                 current.owed[invoice.family_id].append(invoice)
         return current.owed
 
@@ -394,9 +370,8 @@ class Invoices:
         self, family_id: int
     ) -> tuple[Sequence[tuple[InvoiceInfo, Sequence[LineInfo]]], Sequence[SharedPart]]:
         """Invoices that this family still owes, as `unpaid`, with their lines; and `shared`."""
-        rows = read(
-            self._session, _unpaid_with_lines(), {"tenant": self._tenant, "family": family_id}
-        ).all()
+        values = {"tenant": self._tenant, "family": family_id}
+        rows = read(self._session, _unpaid_with_lines(self._money), values).all()
         unpaid = [(_info(row[:-2]), list(map(_line_of_json, row.lines or ()))) for row in rows]
         # Most families share no child with a home whose lines they see: their rows say so.
         shares = rows[0].shares if rows else True
@@ -408,7 +383,7 @@ class Invoices:
 
     def seen_by(self, family_id: int, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
         """Those of `invoice_ids` that are published and this family's. See `shared`."""
-        return self._infos(_seen(), family=family_id, ids=list(invoice_ids))
+        return self._infos(_seen(self._money), family=family_id, ids=list(invoice_ids))
 
     def several(self, invoice_ids: Sequence[int]) -> Sequence[InvoiceInfo]:
         """Those of `invoice_ids` that are published, oldest due date first."""
@@ -416,14 +391,14 @@ class Invoices:
             found = [self._in_hand[number] for number in invoice_ids]
             shown = [invoice for invoice in found if invoice is not None]
             return sorted(shown, key=lambda invoice: (invoice.due_on, invoice.id))
-        return self._infos(_several(), ids=list(invoice_ids))
+        return self._infos(_several(self._money), ids=list(invoice_ids))
 
     @contextmanager
     def prefetch(self, invoice_ids: Collection[int]) -> Iterator[None]:
         """Read invoices at once: in the block, `several` asks no more for `PREFETCH_LIFE`."""
         self._in_hand = dict.fromkeys(invoice_ids)
         if invoice_ids:
-            found = self._infos(_several(), ids=list(invoice_ids))
+            found = self._infos(_several(self._money), ids=list(invoice_ids))
             self._in_hand |= {invoice.id: invoice for invoice in found}
         self._hand_until = self._clock.now() + PREFETCH_LIFE
         try:
@@ -634,7 +609,7 @@ class Invoices:
         return f"{self._base_url}/payer/{token}"
 
     def _select(self) -> Select[*tuple[Any, ...]]:
-        return _select().where(Invoice.tenant_id == self._tenant)
+        return _select(self._money).where(Invoice.tenant_id == self._tenant)
 
     def _infos(self, query: Select[*tuple[Any, ...]], **values: Any) -> list[InvoiceInfo]:
         rows = read(self._session, query, {"tenant": self._tenant, **values}).all()

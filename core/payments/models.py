@@ -22,6 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.invoices.models import Invoice
+from core.invoices.money import Money
 from core.platform.db.base import Base, TenantScoped
 from core.platform.db.types import (
     Cents,
@@ -355,6 +357,40 @@ def is_held(tenant: str, invoice_id: Any) -> ColumnElement[bool]:
         PaymentItem.invoice_id == invoice_id,
         holds(),
     )
+
+
+def under_way() -> ColumnElement[int | None]:
+    """SQL: the payment that holds `Invoice`, and that a provider knows; else NULL.
+
+    First one whose money may be there: nobody goes on beside it.
+    """
+    return (
+        select(PaymentItem.payment_id)
+        .join(Payment, items_with_payments())
+        .where(
+            PaymentItem.tenant_id == Invoice.tenant_id,
+            PaymentItem.invoice_id == Invoice.id,
+            holds(),
+            Payment.provider_reference != "",
+        )
+        .order_by(Payment.may_be_paid.desc(), Payment.id)
+        .limit(1)
+        .correlate(Invoice)
+        .scalar_subquery()
+    )
+
+
+def is_paid(tenant: str, invoice_id: Any) -> ColumnElement[bool]:
+    """SQL: something of the invoice is paid."""
+    return exists().where(
+        Allocation.tenant_id == tenant,
+        Allocation.invoice_id == invoice_id,
+        Allocation.reversed_at.is_(None),
+    )
+
+
+MONEY = Money(under_way, is_held, is_paid)
+"""Answers to what the room of invoices asks about payments."""
 
 
 def in_same_visit(payment: Payment) -> ColumnElement[bool]:
