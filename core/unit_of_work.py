@@ -41,6 +41,7 @@ from core.families.editing import Files
 from core.families.lists import FamilyList
 from core.families.service import Families
 from core.imports.corrections import Corrections
+from core.imports.fanout import Fanout
 from core.imports.format.mapped import InvoiceLayout, MappedSource
 from core.imports.layouts import INVOICES, Layouts
 from core.imports.lists import ImportList
@@ -76,6 +77,8 @@ from core.payments.paid import PaidInvoices
 from core.payments.receipts import Receipts
 from core.payments.service import Payments
 from core.payments.titles import Titles
+from core.payments.watching import Watch
+from core.personal_data.housekeeping import forget_served
 from core.personal_data.merging import Merging
 from core.personal_data.service import PersonalData
 from core.platform.audit.service import Audit
@@ -476,6 +479,17 @@ class UnitOfWork:
         )
 
     @cached_property
+    def fanout(self) -> Fanout:
+        """Telling families of a publication."""
+        return Fanout(
+            self.session,
+            self.config.slug,
+            events=self.events,
+            outbox=self.outbox,
+            papers_ahead=self.papers_ahead,
+        )
+
+    @cached_property
     def layouts(self) -> Layouts:
         """Layouts of other programs' files."""
         return Layouts(self.session, self.config.slug, self.audit)
@@ -524,7 +538,7 @@ class UnitOfWork:
             self.config.slug,
             self.clock,
             ledger=self.ledger,
-            outbox=self.outbox,
+            watch=self.watch,
             invoices=self.invoices,
             audit=self.audit,
             choices=self.selection,
@@ -532,6 +546,11 @@ class UnitOfWork:
             base_url=self.base_url,
             language=self.config.languages[0],
         )
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Questions to providers about open attempts."""
+        return Watch(self.session, self.config.slug, self.clock, self.outbox)
 
     @cached_property
     def selection(self) -> ProviderSelection:
@@ -557,6 +576,7 @@ class UnitOfWork:
             self.clock,
             ledger=self.ledger,
             attempts=self.attempts,
+            watch=self.watch,
             receipts=self.receipts,
             audit=self.audit,
             base_url=self.base_url,
@@ -873,6 +893,12 @@ class UnitOfWork:
             ask_plugins=self.ask_plugins,
             books_need=self.accounts.closings.needs,
         )
+
+    def tidy_up(self) -> None:
+        """Forget what has served."""
+        forget_served(self.session, self.config.slug, self.clock.now())
+        InvoicePapers(self.session, self.config.slug, self.clock).forget_old()
+        self.charts.redraw_all()
 
     @cached_property
     def merging(self) -> Merging:

@@ -16,7 +16,7 @@ from core.platform.settings import get_settings
 @click.option("--metrics-port", type=int, help="Show Prometheus metrics on this local port.")
 def relay(metrics_port: int | None) -> None:
     """Relay due effects to the workers. One is enough; two do no harm."""
-    from core.payments.attempts import POLL
+    from core.payments.watching import POLL
     from core.platform.outbox.relay import Relay
     from core.processes.worker import deliver, waiting
 

@@ -32,6 +32,7 @@ from core.api.invoices import (
 from core.domain import access_codes
 from core.families.names import child_code
 from core.imports import reading, soundness, stored
+from core.imports.fanout import FANOUT
 from core.imports.fingerprints import fingerprint
 from core.imports.models import ImportBatch
 from core.imports.stored import Staged
@@ -47,7 +48,6 @@ from core.platform.sharing import NotNowError
 from core.platform.templating import money
 from core.platform.tenancy.config import TenantConfig
 
-FANOUT = "publish.fanout"
 PUBLISH = "publish.batch"
 KEPT_PROBLEMS = 200
 KEPT_NOTICES = 200

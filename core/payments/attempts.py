@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache, partial
 from typing import Any, get_args
 
@@ -22,7 +22,6 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
-    cast,
     exists,
     func,
     insert,
@@ -67,6 +66,7 @@ from core.payments.models import (
     items_with_payments,
 )
 from core.payments.standings import standing_of
+from core.payments.watching import Watch
 from core.platform import i18n
 from core.platform.audit.service import Audit
 from core.platform.db.session import read
@@ -78,7 +78,6 @@ from core.platform.errors import (
     PaymentUnderWayError,
 )
 from core.platform.i18n import gettext as _
-from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import (
     Access,
     ContractError,
@@ -88,13 +87,6 @@ from core.platform.plugins.calls import (
 )
 from core.platform.plugins.selection import ProviderChoice, ProviderSelection
 from core.platform.templating import day, money
-
-POLL, ASK = "payment.poll", "payment.ask"
-
-FIRST_POLL = timedelta(seconds=60)
-
-BROUGHT_FORWARD = timedelta(seconds=60)
-"""Over how long the questions spread that an outage kept waiting."""
 
 PROVIDER_TIMEOUT_SECONDS = 45.0
 """Seconds that a provider may take for an answer; its own time-outs should end it long before."""
@@ -202,7 +194,7 @@ class Attempts:
         clock: Clock,
         *,
         ledger: Ledger,
-        outbox: Outbox,
+        watch: Watch,
         invoices: Invoices,
         audit: Audit,
         choices: ProviderSelection,
@@ -214,7 +206,7 @@ class Attempts:
         self._tenant = tenant
         self._clock = clock
         self._ledger = ledger
-        self._outbox = outbox
+        self._watch = watch
         self._invoices = invoices
         self._audit = audit
         self._choices = choices
@@ -411,12 +403,7 @@ class Attempts:
             # nobody can pay it.
             self._session.refresh(payment)
             return self._resume_url(payment)
-        self._outbox.add(
-            POLL,
-            {"payment_id": payment_id},
-            key=str(payment_id),
-            after=self._clock.now() + FIRST_POLL,
-        )
+        self._watch.begin(payment_id)
         return redirect.url
 
     def _write_start(self, payment: Payment, redirect: Redirect) -> bool:
@@ -697,38 +684,6 @@ class Attempts:
                 .order_by(PaymentItem.id)
             )
         )
-
-    def ask_again(self, provider: str, reference: str) -> bool:
-        """Ask soon, outside this request. At most one question a second and attempt.
-
-        A question that came within the second is answered at its end, so none comes too early.
-        """
-        payment_id = self._session.scalar(
-            select(Payment.id).where(
-                Payment.tenant_id == self._tenant,
-                Payment.provider == provider,
-                Payment.provider_reference == reference,
-            )
-        )
-        if payment_id is None or not reference:
-            return False
-        second = int(self._clock.now().timestamp()) + 1
-        self._outbox.add(
-            ASK,
-            {"payment_id": payment_id},
-            key=f"{payment_id}/{second}",
-            after=datetime.fromtimestamp(second, self._clock.now().tzinfo),
-        )
-        return True
-
-    def ask_those_that_failed(self, provider: str) -> None:
-        """Bring forward the questions to `provider` that found no answer."""
-        keys = select(cast(Payment.id, Text)).where(
-            Payment.tenant_id == self._tenant,
-            Payment.provider == provider,
-            Payment.state.not_in((PaymentState.SETTLED, PaymentState.REVERSED)),
-        )
-        self._outbox.bring_forward(POLL, keys, BROUGHT_FORWARD)
 
     def _page(self, payment_id: int) -> str:
         return f"{self._base_url}/paiements/{payment_id}"

@@ -29,6 +29,7 @@ from core.payments.ledger import Ledger
 from core.payments.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
 from core.payments.receipts import Receipts
 from core.payments.standings import Words, for_office, for_parent, next_act, standing_of
+from core.payments.watching import Watch
 from core.platform.audit.service import Audit
 from core.platform.errors import NotFoundError, NotPayableError
 from core.platform.i18n import gettext as _
@@ -47,6 +48,7 @@ class Payments:
         *,
         ledger: Ledger,
         attempts: Attempts,
+        watch: Watch,
         receipts: Receipts,
         audit: Audit,
         base_url: str,
@@ -58,6 +60,7 @@ class Payments:
         self._clock = clock
         self._ledger = ledger
         self._attempts = attempts
+        self._watch = watch
         self._receipts = receipts
         self._audit = audit
 
@@ -70,8 +73,8 @@ class Payments:
         return True
 
     def ask_again(self, provider: str, reference: str) -> bool:
-        """See `Attempts.ask_again`."""
-        return self._attempts.ask_again(provider, reference)
+        """See `Watch.ask_again`."""
+        return self._watch.ask_again(provider, reference)
 
     def hold(self, invoice_ids: Sequence[int]) -> None:
         """See `core.api.context.Payments.hold`."""

@@ -15,7 +15,7 @@ from core.families.models import Child, ContactEmail, Family, FamilyChild
 from core.families.name_search import nearly_named
 from core.families.names import folded_name
 from core.families.service import Families
-from core.imports.service import FANOUT
+from core.imports.fanout import FANOUT
 from core.invoices.locks import hold_invoices
 from core.invoices.models import Invoice, InvoiceLine
 from core.links.models import OneTimeToken

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 import structlog
-from sqlalchemy import delete, func, or_, select
 
-from core.agents.models import AgentSession
 from core.api.context import TenantContext
 from core.api.errors import PreauError, RetryableError
 from core.api.payments import (
@@ -28,22 +24,16 @@ from core.broadcasts import service as broadcasts
 from core.debits import files as debits
 from core.domain.polling import poll_interval, retry_interval, spread, still_watched
 from core.domain.reminders import is_hour_to_write
-from core.domain.sessions import ABSOLUTE_END
 from core.exchanges import intake
 from core.exchanges.sending import SEND
+from core.imports import fanout, uploads
 from core.imports import service as imports
-from core.imports import uploads
-from core.imports.upload_models import Upload, UploadPart
 from core.invoices import papers, sweeping
-from core.invoices.models import Invoice, InvoiceState
-from core.links.models import OneTimeToken
 from core.messages import service as notifications
 from core.overview import charts
-from core.payments import attempts
-from core.payments.models import Payment
+from core.payments import watching
 from core.personal_data import service as personal_data
 from core.platform.clock import PARIS, today
-from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.outbox.service import NotOverError
 from core.platform.plugins import events, process_state
 from core.platform.plugins.calls import CoolingDownError, contain, resting
@@ -52,22 +42,14 @@ from core.platform.sharing import share
 from core.platform.tenancy.config import TenantConfig
 from core.platform.tenancy.exchanges import SHORTEST_MINUTES
 from core.reminders import service as reminders
-from core.sign_in.models import WebSession as SignInSession
 from core.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
 HOUSEKEEPING = "housekeeping"
 EXCHANGES = "exchange.due"
-KEEP_DONE = timedelta(days=30)
 EVENT_SECONDS = 10
 """Time that a plugin may take for an event; longer work is for its own outbox rows."""
-FAMILIES_AT_FIRST = 200
-"""Families of a publication whose messages are prepared before all others are looked for."""
-FAMILIES_PER_FANOUT = 10_000
-"""Families of one row thereafter: some seconds of work."""
-EVENTS_PER_STATEMENT = 1000
-"""Events that are written in one statement."""
 _EVENTS: dict[str, Callable[..., Any]] = {
     "invoices_published": InvoicesPublished,
     "invoice_due": InvoiceDue,
@@ -81,43 +63,7 @@ T = TypeVar("T")
 
 
 def _publish_fanout(uow: UnitOfWork, payload: dict[str, Any]) -> None:
-    """One event for each family of a batch: the import's own transaction stays short.
-
-    Few families first, so that the first mails leave while the others are found.
-    """
-    batch_id, after = payload["batch_id"], payload.get("after", 0)
-    limit = FAMILIES_PER_FANOUT if after else FAMILIES_AT_FIRST
-    shown = (
-        Invoice.tenant_id == uow.config.slug,
-        Invoice.batch_id == batch_id,
-        Invoice.state == InvoiceState.PUBLISHED,
-        Invoice.family_id > after,
-    )
-    families = (
-        select(Invoice.family_id).where(*shown).distinct().order_by(Invoice.family_id).limit(limit)
-    ).subquery()
-    last = select(func.max(families.c.family_id)).scalar_subquery()
-    rows = uow.session.execute(
-        select(Invoice.family_id, Invoice.id)
-        .where(*shown, Invoice.family_id <= last)
-        .order_by(Invoice.family_id, Invoice.id)
-    )
-    published = []
-    for family_id, found in groupby(rows, key=attrgetter("family_id")):
-        event = InvoicesPublished(
-            id=f"published-{batch_id}-{family_id}",
-            family_id=family_id,
-            invoice_ids=tuple(row.id for row in found),
-        )
-        published.append((event.id, asdict(event)))
-        after = family_id
-    for start in range(0, len(published), EVENTS_PER_STATEMENT):
-        uow.events.emit_many("invoices_published", published[start : start + EVENTS_PER_STATEMENT])
-    if len(published) == limit:
-        payload = {"batch_id": batch_id, "after": after}
-        uow.outbox.add(imports.FANOUT, payload, key=f"{batch_id}/{after}")
-    elif uow.papers_ahead:
-        uow.papers_ahead.ask(batch_id)
+    uow.fanout.tell(payload["batch_id"], payload.get("after", 0))
 
 
 def _papers_ahead(uow: UnitOfWork, payload: dict[str, Any]) -> None:
@@ -226,7 +172,7 @@ def _ask(uow: UnitOfWork, payload: dict[str, Any]) -> None:
 def _poll(uow: UnitOfWork, payload: dict[str, Any]) -> None:
     """Ask how an attempt stands, and come back later until nothing can change any more."""
     payment_id = int(payload["payment_id"])
-    payment = uow.session.get_one(Payment, (uow.config.slug, payment_id))
+    payment = uow.watch.attempt(payment_id)
     age = uow.clock.now() - payment.created_at
     try:
         state = uow.attempts.poll(payment_id)
@@ -263,42 +209,14 @@ def _ask_those_that_failed(uow: UnitOfWork, provider: str) -> None:
     key = uow.config.slug, provider
     if key in _answering and key not in _failing:
         return
-    uow.attempts.ask_those_that_failed(provider)
+    uow.watch.ask_those_that_failed(provider)
     uow.session.commit()
     _answering.add(key)
     _failing.discard(key)
 
 
 def _housekeeping(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
-    """Forget what has served: ended sessions, used links, effects that are long done."""
-    now, tenant = uow.clock.now(), uow.config.slug
-    for statement in (
-        delete(SignInSession).where(
-            SignInSession.tenant_id == tenant, SignInSession.created_at < now - ABSOLUTE_END
-        ),
-        delete(AgentSession).where(
-            AgentSession.tenant_id == tenant, AgentSession.created_at < now - ABSOLUTE_END
-        ),
-        delete(UploadPart).where(
-            UploadPart.tenant_id == tenant,
-            UploadPart.upload_id.in_(
-                select(Upload.id).where(
-                    Upload.tenant_id == tenant, Upload.created_at < now - KEEP_DONE
-                )
-            ),
-        ),
-        delete(OneTimeToken).where(
-            OneTimeToken.tenant_id == tenant, OneTimeToken.expires_at < now - KEEP_DONE
-        ),
-        delete(OutboxRow).where(
-            OutboxRow.tenant_id == tenant,
-            OutboxRow.state == OutboxState.DONE,
-            OutboxRow.created_at < now - KEEP_DONE,
-        ),
-    ):
-        uow.session.execute(statement)
-    papers.InvoicePapers(uow.session, tenant, uow.clock).forget_old()
-    uow.charts.redraw_all()
+    uow.tidy_up()
 
 
 def _sweep(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
@@ -328,16 +246,7 @@ def _redraw(uow: UnitOfWork, payload: dict[str, Any]) -> None:
 
 
 def _watch_again(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
-    """Safety net: an open attempt whose poll row is gone gets one; else this does nothing."""
-    open_payments = uow.session.execute(
-        select(Payment.id).where(
-            Payment.tenant_id == uow.config.slug,
-            or_(Payment.state == "pending", Payment.may_be_paid),
-            Payment.provider_reference != "",
-        )
-    )
-    for row in open_payments:
-        uow.outbox.add(attempts.POLL, {"payment_id": row.id}, key=str(row.id))
+    uow.watch.begin_where_missing()
 
 
 def _own(
@@ -348,7 +257,7 @@ def _own(
 
 
 OWN = (
-    _own(imports.FANOUT, _publish_fanout, lease=timedelta(minutes=10)),
+    _own(fanout.FANOUT, _publish_fanout, lease=timedelta(minutes=10)),
     _own(imports.PUBLISH, _publish, lease=timedelta(minutes=10)),
     _own(uploads.CHECK, _check_upload, lease=timedelta(minutes=30), attempts=3),
     _own(uploads.IMPORT, _import_upload, lease=timedelta(minutes=30), attempts=3),
@@ -366,8 +275,8 @@ OWN = (
     _own(broadcasts.END, _end_broadcast),
     # Like the poll, until the provider answers: an outage needs no person to end it.
     _own(personal_data.RETENTION, _retain, lease=timedelta(minutes=10)),
-    _own(attempts.ASK, _ask, Effect.EXTERNAL, attempts=10_000),
-    _own(attempts.POLL, _poll, Effect.EXTERNAL, attempts=10_000),
+    _own(watching.ASK, _ask, Effect.EXTERNAL, attempts=10_000),
+    _own(watching.POLL, _poll, Effect.EXTERNAL, attempts=10_000),
     _own(HOUSEKEEPING, _housekeeping),
     _own(papers.AHEAD, _papers_ahead, lease=timedelta(minutes=10), attempts=3),
     _own(sweeping.SWEEP, _sweep, lease=timedelta(minutes=30)),

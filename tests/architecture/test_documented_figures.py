@@ -12,7 +12,7 @@ import pytest
 
 from core.agents import service as agents
 from core.domain import access_codes, polling, sessions
-from core.payments import attempts
+from core.payments import watching
 from core.platform import doors, passwords
 from core.platform.outbox import service as outbox
 from core.platform.web import known
@@ -86,7 +86,7 @@ def test_when_what_an_outage_delayed_is_settled():
     assert "five minutes for a day-old payment" in said
     assert timedelta(minutes=1) == outbox.LEASE
     assert "further than a lease (a minute, mostly)" in said
-    assert attempts.FIRST_POLL <= MINUTE
+    assert watching.FIRST_POLL <= MINUTE
 
 
 def test_how_often_effects_are_tried(portal):

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from webtest import TestApp
 
-from core.payments.attempts import POLL
+from core.payments.watching import POLL
 from core.platform import metrics
 from core.platform.outbox.deliver import deliver
 from core.platform.outbox.relay import Relay

@@ -8,16 +8,16 @@ import pytest
 from sqlalchemy import select
 
 from core.api.errors import UserError
+from core.imports import fanout
 from core.platform.outbox.models import OutboxRow
-from core.processes import consumers
 from core.testing.portal import record
 
 
 @pytest.mark.parametrize("families", [1, 2, 3, 5, 6])
 def test_each_family_is_told_once_of_all_its_invoices(portal, monkeypatch, families):
     """Whatever the number of families beside the sizes of the steps: 2, then 3 at a time."""
-    monkeypatch.setattr(consumers, "FAMILIES_AT_FIRST", 2)
-    monkeypatch.setattr(consumers, "FAMILIES_PER_FANOUT", 3)
+    monkeypatch.setattr(fanout, "FAMILIES_AT_FIRST", 2)
+    monkeypatch.setattr(fanout, "FAMILIES_PER_FANOUT", 3)
     portal.publish(
         *(record(f"2026-{copy}-{n}", family=f"F{n:03}") for copy in range(2) for n in range(families))
     )
@@ -37,11 +37,11 @@ def test_each_family_is_told_once_of_all_its_invoices(portal, monkeypatch, famil
 
 def test_families_are_not_merged_between_two_steps(portal, monkeypatch):
     """The last one's invoice would come to the first one, who was told, and be told to nobody."""
-    monkeypatch.setattr(consumers, "FAMILIES_AT_FIRST", 2)
+    monkeypatch.setattr(fanout, "FAMILIES_AT_FIRST", 2)
     batch = portal.publish(*(record(f"2026-{n}", family=f"F{n:03}") for n in range(4)))
     with portal.town() as town:
         first, last = (town.families.by_code(code).id for code in ("F000", "F003"))
-        consumers._publish_fanout(town, {"batch_id": batch})
+        town.fanout.tell(batch)
     with portal.town() as town, pytest.raises(UserError, match="en cours d’annonce"):
         town.merging.merge(first, last)
     portal.work()
