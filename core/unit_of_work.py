@@ -16,7 +16,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 import core.rooms  # noqa: F401 - completes the tables' metadata in whatever process works for a town
+from core.agents.invitations import AgentInvitations
+from core.agents.proof import AgentProof
+from core.agents.second_factor import SecondFactor
 from core.agents.service import Agents
+from core.agents.sessions import AgentSessions
 from core.api.context import Clock, TenantContext, TownInfo
 from core.api.errors import RetryableError, UserError
 from core.api.plugin import HealthCheck, Plugin
@@ -86,6 +90,7 @@ from core.platform.audit.trail import Trail
 from core.platform.db import limits
 from core.platform.db.session import guest_session, held, mark_foreign, restore
 from core.platform.documents.objects import ObjectStore, StoreAwayError
+from core.platform.doors import Doors
 from core.platform.i18n import gettext as _
 from core.platform.interruption import errors_only
 from core.platform.outbox.dead import DeadEffects
@@ -703,7 +708,7 @@ class UnitOfWork:
             debit_reason=lambda payment_id: self.debits.reason_of(payment_id),  # noqa: PLW0108
             reject_words=reason_words,
             # Asked for late: agents write by notifications, which write by letters.
-            invite=lambda agent_id: self.agents.new_invitation(agent_id),  # noqa: PLW0108
+            invite=lambda agent_id: self.agent_invitations.new(agent_id),  # noqa: PLW0108
             written=lambda number, language: self.broadcasts.written(number, language),  # noqa: PLW0108
             base_url=self.base_url,
         )
@@ -774,11 +779,51 @@ class UnitOfWork:
             self.session,
             self.config,
             self.clock,
-            secret_key=self._secret_key,
-            throttle=self._throttle,
+            invitations=self.agent_invitations,
+            second_factor=self.second_factor,
+            sessions=self.agent_sessions,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def agent_invitations(self) -> AgentInvitations:
+        """Invitations of agents."""
+        return AgentInvitations(
+            self.session,
+            self.config,
+            self.clock,
+            second_factor=self.second_factor,
             notifications=self.notifications,
             audit=self.audit,
         )
+
+    @cached_property
+    def second_factor(self) -> SecondFactor:
+        """Second factors of agents."""
+        return SecondFactor(
+            self.session,
+            self.config.slug,
+            self.clock,
+            secret_key=self._secret_key,
+            doors=Doors(self._throttle, self.config.slug),
+        )
+
+    @cached_property
+    def agent_proof(self) -> AgentProof:
+        """What agents prove themselves by."""
+        return AgentProof(
+            self.config.slug,
+            agents=self.agents,
+            second_factor=self.second_factor,
+            sessions=self.agent_sessions,
+            doors=Doors(self._throttle, self.config.slug),
+            audit=self.audit,
+        )
+
+    @cached_property
+    def agent_sessions(self) -> AgentSessions:
+        """Browsers in which agents are signed in."""
+        return AgentSessions(self.session, self.config.slug, self.clock)
 
     @cached_property
     def invoice_list(self) -> InvoiceList:

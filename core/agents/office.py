@@ -69,7 +69,7 @@ def account(request: Request) -> dict[str, Any] | Response:
     """Change the password, draw recovery codes, or end the other sessions."""
     action = request.POST.get("action", "")
     if action == "sessions":
-        request.ctx.agents.end_others(request.agent)
+        request.ctx.agent_sessions.end_others(request.agent)
         request.session.flash(_("Les autres sessions sont fermées."), "success")
         return HTTPSeeOther(location=request.route_path("office_account"))
     form = PasswordForm(request.POST) if action == "password" else _codes_form(request.POST)
@@ -84,10 +84,12 @@ def account(request: Request) -> dict[str, Any] | Response:
 
 def _do(request: Request, action: str, form: Any) -> Response:
     if action == "password":
-        request.ctx.agents.change_password(request.agent, form.current.data, form.password.data)
+        request.ctx.agent_proof.change_password(
+            request.agent, form.current.data, form.password.data
+        )
         request.session.flash(_("Le mot de passe est changé."), "success")
         return HTTPSeeOther(location=request.route_path("office_account"))
-    codes = request.ctx.agents.renew_recovery_codes(request.agent, form.current.data)
+    codes = request.ctx.agent_proof.renew_recovery_codes(request.agent, form.current.data)
     return render_to_response(f"{T}/recovery_codes.jinja2", {"codes": codes}, request)
 
 
@@ -95,8 +97,8 @@ def _account(
     request: Request, password: Form | None = None, codes: Form | None = None
 ) -> dict[str, Any]:
     return {
-        "sessions": request.ctx.agents.sessions(request.agent.agent_id),
-        "codes_left": request.ctx.agents.recovery_codes_left(request.agent.agent_id),
+        "sessions": request.ctx.agent_sessions.of(request.agent.agent_id),
+        "codes_left": request.ctx.second_factor.recovery_codes_left(request.agent.agent_id),
         "roles": words.roles(),
         "password_form": password or PasswordForm(),
         "codes_form": codes or _codes_form(),
@@ -235,7 +237,7 @@ def _one(request: Request, form: Form) -> dict[str, Any]:
         "roles": words.roles(),
         "regies": _regies(request, _agent(request).only_regies),
         "form": form,
-        "sessions": request.ctx.agents.sessions(_agent(request).id),
+        "sessions": request.ctx.agent_sessions.of(_agent(request).id),
     }
 
 

@@ -13,7 +13,7 @@ from pyramid.view import view_config
 from wtforms import Form, PasswordField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from core.agents.service import MINIMUM_PASSWORD, Enrolment
+from core.agents.invitations import MINIMUM_PASSWORD, Enrolment
 from core.api.errors import UserError
 from core.platform.errors import ThrottledError, WrongCodesError
 from core.platform.web.forms import EmailForm, NextForm, required
@@ -75,7 +75,7 @@ def sign_in(request: Request) -> dict[str, Any] | Response:
     request.response.status_int = 422
     if form.validate():
         try:
-            agent_id = request.ctx.agents.prove(
+            agent_id = request.ctx.agent_proof.prove(
                 form.email.data,
                 form.password.data,
                 form.code.data,
@@ -116,7 +116,7 @@ def invitation(request: Request) -> dict[str, Any] | Response:
     page = _invitation(request, form)
     if form.validate():
         try:
-            agent_id, codes = request.ctx.agents.accept(
+            agent_id, codes = request.ctx.agent_invitations.accept(
                 request.matchdict["token"], form.password.data, form.code.data
             )
         except UserError as error:
@@ -129,7 +129,7 @@ def invitation(request: Request) -> dict[str, Any] | Response:
 
 
 def _invitation(request: Request, form: InvitationForm) -> dict[str, Any]:
-    enrolment: Enrolment | None = request.ctx.agents.pending(request.matchdict["token"])
+    enrolment: Enrolment | None = request.ctx.agent_invitations.pending(request.matchdict["token"])
     if enrolment is None:
         raise HTTPNotFound
     picture = segno.make(enrolment.uri, error="m").svg_data_uri(scale=5, border=4, light="#fff")
@@ -137,7 +137,7 @@ def _invitation(request: Request, form: InvitationForm) -> dict[str, Any]:
 
 
 def _enter(request: Request, response: Response, agent_id: int) -> Response:
-    token = request.ctx.agents.open(agent_id, request.user_agent or "")
+    token = request.ctx.agent_sessions.open(agent_id, request.user_agent or "")
     let_agent_in(request, response, token)
     remember(request, response, as_agent(request.ctx.agents.get(agent_id).email))
     note_sign_in(request, "in")

@@ -69,7 +69,7 @@ def reset(town_slug: str, email: str) -> None:
 
 
 def _link(town: UnitOfWork, agent_id: int) -> str:
-    return f"{town.base_url}/regie/invitation/{town.agents.new_invitation(agent_id)}"
+    return f"{town.base_url}/regie/invitation/{town.agent_invitations.new(agent_id)}"
 
 
 def _address(text: str) -> str:

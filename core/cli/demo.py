@@ -242,14 +242,14 @@ def load_agent(town: UnitOfWork, agents_file: Path) -> None:
     """Let a régisseur in by the door that all agents use; its secrets go to a file of ours."""
     if town.agents.by_email(AGENT):
         return
-    token = town.agents.new_invitation(
+    token = town.agent_invitations.new(
         town.agents.create(AGENT, AGENT_NAME, Role.REGISSEUR)
     )
-    enrolment = town.agents.pending(token)
+    enrolment = town.agent_invitations.pending(token)
     if enrolment is None:
         raise click.ClickException("the demonstration's invitation does not work")
     code = TOTP(enrolment.secret).at(town.clock.now())
-    _id, recovery_codes = town.agents.accept(token, AGENT_PASSWORD, code)
+    _id, recovery_codes = town.agent_invitations.accept(token, AGENT_PASSWORD, code)
     known = json.loads(agents_file.read_text("utf-8")) if agents_file.exists() else {}
     known[town.config.slug] = {"secret": enrolment.secret, "codes": recovery_codes}
     agents_file.write_text(json.dumps(known, indent=1), "utf-8")

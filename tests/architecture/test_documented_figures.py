@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from core.agents import service as agents
+from core.agents.invitations import MINIMUM_PASSWORD
+from core.agents.second_factor import DRIFT
 from core.domain import access_codes, polling, sessions
 from core.payments import watching
 from core.platform import doors, passwords
@@ -46,7 +47,7 @@ def test_what_stands_against_guessing():
         f"{known.LIFE // DAY} days after a password",
         f"is mailed a link ({sign_in.WAY_IN_LIFE // MINUTE} minutes, once",
         f"{sessions.IDLE_END // MINUTE} minutes idle, {sessions.ABSOLUTE_END // HOUR} hours in all",
-        f"the password ({agents.MINIMUM_PASSWORD} characters",
+        f"the password ({MINIMUM_PASSWORD} characters",
         f"Against {round(bits, 1)} bits",
     ):
         assert claim in said, claim
@@ -66,7 +67,7 @@ def test_the_odds_follow_from_the_figures():
     assert "it would be one in twenty million" in said
     assert 10_500 < 1 / (chance * 1000 * 365) < 12_000
     assert "for a year, one in eleven thousand" in said
-    assert len(agents.DRIFT) == 3
+    assert len(DRIFT) == 3
     assert "of which three in a million are good at any time" in said
     assert f"has {doors.SECOND_FACTOR_TRIES} tries a day, 3 chances in 100 000" in said
 

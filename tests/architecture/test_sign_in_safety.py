@@ -500,10 +500,10 @@ def regisseur(portal):
     with portal.town() as town:
         email = f"{uuid.uuid4().hex}@valmont.fr"
         agent_id = town.agents.create(email, "Claude", Role.REGISSEUR)
-        token = town.agents.new_invitation(agent_id)
-        secret = town.agents.pending(token).secret
+        token = town.agent_invitations.new(agent_id)
+        secret = town.agent_invitations.pending(token).secret
         totp = TOTP(secret)
-        _id, spare = town.agents.accept(token, "une longue phrase sans surprise", totp.at(portal.clock.now()))
+        _id, spare = town.agent_invitations.accept(token, "une longue phrase sans surprise", totp.at(portal.clock.now()))
     portal.clock.pass_time(minutes=2)
     return SimpleNamespace(
         id=agent_id, email=email, password="une longue phrase sans surprise",
@@ -518,7 +518,7 @@ def prove(portal, agent, password, code, address, browser=""):
 
 def proved(town, agent, password, code, address, browser=""):
     try:
-        return town.agents.prove(agent.email, password, code, address, browser=browser)
+        return town.agent_proof.prove(agent.email, password, code, address, browser=browser)
     except (WrongCodesError, ThrottledError):
         return "wrong"
 

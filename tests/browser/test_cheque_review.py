@@ -58,7 +58,7 @@ def office(database, redis, tmp_path):
     with portal.town() as town:
         agent = town.agents.create("regie@valmont.fr", "Claude Martin", Role.REGISSEUR)
         town.agents.get(agent).password_hash = "x"
-        token = town.agents.open(agent)
+        token = town.agent_sessions.open(agent)
     server = create_server(make_app(portal.runtime), host="127.0.0.1", port=port)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

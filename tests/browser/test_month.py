@@ -157,7 +157,7 @@ class Month:
             if not self.serial:
                 self.serial = town.agents.create("regie@valmont.fr", "Claude Martin", Role.REGISSEUR)
                 town.agents.get(self.serial).password_hash = "x"
-            token = town.agents.open(self.serial)
+            token = town.agent_sessions.open(self.serial)
         self.agent.page.context.add_cookies(
             [{"name": "preau_agent", "value": token, "url": self.url}]
         )

@@ -58,7 +58,7 @@ def office(portal):
         town.session.execute(text("UPDATE contact_email SET confirmed_at = now()"))
         agent = town.agents.create("regie@valmont.fr", "Claude Martin", Role.REGISSEUR)
         town.agents.get(agent).password_hash = "x"
-        token = town.agents.open(agent)
+        token = town.agent_sessions.open(agent)
     app = TestApp(pages_of(portal.runtime), extra_environ={"HTTP_HOST": "localhost"})
     app.set_cookie("preau_agent", token)
     return app

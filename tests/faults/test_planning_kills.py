@@ -95,7 +95,7 @@ class Canteen(House):
                     )
                     for service in ("CANTINE", "MIDI")
                 )
-            self.agent = town.agents.open(town.agents.create("a@valmont.test", "Agent", Role.REGISSEUR))
+            self.agent = town.agent_sessions.open(town.agents.create("a@valmont.test", "Agent", Role.REGISSEUR))
         self.until(lambda: all(map(self.serves, self.ports)))
 
     def day(self, ahead):

@@ -239,8 +239,8 @@ def live_in(portal: Portal, slug: str, family: str) -> Identifiers:  # noqa: PLR
         town.families.issue_code(family_id, holder="second")
         found.ids["upload"] = town.uploads.receive(BytesIO(b"x"), "x.csv", "csv")
         found.ids["agent"] = town.agents.create(f"agent-{family}@{slug}.example", "Agent", Role.REGISSEUR)
-        found.agent_session = town.agents.open(found.ids["agent"])
-        found.tokens["invitation"] = town.agents.new_invitation(found.ids["agent"])
+        found.agent_session = town.agent_sessions.open(found.ids["agent"])
+        found.tokens["invitation"] = town.agent_invitations.new(found.ids["agent"])
         found.tokens["dead"] = str(
             town.session.scalars(
                 text(

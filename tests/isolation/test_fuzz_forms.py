@@ -81,7 +81,7 @@ def sessions(full, me):
         )
         me.session = town.web_sessions.open(me.ids["family"])
         me.account_session = town.web_sessions.open(me.ids["family"])
-        me.agent_session = town.agents.open(me.ids["agent"])
+        me.agent_session = town.agent_sessions.open(me.ids["agent"])
 
 
 def multipart(fields, files):

@@ -39,7 +39,7 @@ def agents(full, application):  # noqa: F811 - the fixture
     with full.town(HERE) as town:
         for regie in (MINE, THEIRS):
             agent = town.agents.create(f"{regie}@valmont.test".lower(), regie, Role.REGISSEUR, [regie])
-            found[regie] = {"preau_agent": town.agents.open(agent)}
+            found[regie] = {"preau_agent": town.agent_sessions.open(agent)}
     full.publish(record("G-1", family="F001", regie=MINE, label="GARDERIE mars", amount=4200, lines=()))
     return found
 

@@ -57,7 +57,7 @@ class Office:
         """The path of an invitation."""
         with self.portal.town(self.town) as town:
             agent_id = town.agents.create(email, name, role)
-            return f"/regie/invitation/{town.agents.new_invitation(agent_id)}"
+            return f"/regie/invitation/{town.agent_invitations.new(agent_id)}"
 
     def enrol(self, path):
         """Use an invitation; the page with the recovery codes."""
@@ -80,7 +80,7 @@ class Office:
         with self.portal.town(self.town) as town:
             agent_id = town.agents.create(email, f"Claude {role}", role)
             town.agents.get(agent_id).password_hash = "x"
-            token = town.agents.open(agent_id)
+            token = town.agent_sessions.open(agent_id)
         self.app.set_cookie("preau_agent", token)
         return self
 

@@ -36,6 +36,6 @@ def office(portal):
     """An agent's browser in Valmont."""
     browser = Browser(pages_of(portal.runtime), portal)
     with portal.town() as town:
-        token = town.agents.open(town.agents.create("a@valmont.test", "Agent", Role.REGISSEUR))
+        token = town.agent_sessions.open(town.agents.create("a@valmont.test", "Agent", Role.REGISSEUR))
     browser.app.set_cookie("preau_agent", token)
     return browser

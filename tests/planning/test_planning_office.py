@@ -67,7 +67,7 @@ def test_one_tap_marks_and_the_latest_tap_counts(portal, office, busy):
     _homes, ids = busy
     portal.clock._now = at(2026, 3, 30, 10)
     with portal.town() as town:
-        office.app.set_cookie("preau_agent", town.agents.open(town.agents.create("b@valmont.test", "B", Role.REGISSEUR)))
+        office.app.set_cookie("preau_agent", town.agent_sessions.open(town.agents.create("b@valmont.test", "B", Role.REGISSEUR)))
     page = office.get("regie/liste?jour=2026-03-30&service=CANTINE")
     form = next(f for f in page.forms.values() if "mark" in f.fields and f["child"].value == str(ids[0]))
     assert form.submit("mark", value="present").status_int == 303

@@ -110,7 +110,7 @@ def agent(request: Request) -> SignedInAgent | None:
     token = request.cookies.get(cookie_name(request, AGENT_COOKIE))
     if request.ctx is None or not token:
         return None
-    found: SignedInAgent | None = request.ctx.agents.recognise(token)
+    found: SignedInAgent | None = request.ctx.agent_sessions.recognise(token)
     if found is not None:
         request.ctx.audit.actor = found.actor
     return found
@@ -248,7 +248,7 @@ def let_agent_out(request: Request, response: Response) -> None:
     name = cookie_name(request, AGENT_COOKIE)
     token = request.cookies.get(name)
     if token:
-        request.ctx.agents.close(token)
+        request.ctx.agent_sessions.close(token)
     request.session.invalidate()
     _delete_cookie(request, response, name)
 
