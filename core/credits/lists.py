@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, select
@@ -12,27 +11,27 @@ from sqlalchemy.orm import Session
 from core.families.models import Family
 from core.payments.models import Credit, Payment, credit_left
 from core.platform.clock import on_days
-from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total, within
+from core.platform.db.paging import (
+    PAGE_ROWS,
+    Narrowing,
+    Page,
+    Total,
+    below,
+    read_page,
+    total,
+    within,
+)
 
 LEFT = "reste"
 """A way to sort: what is left."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Which credits, and by what they are sorted.
+class Asked(Narrowing):
+    """Which credits, and by what they are sorted: `LEFT`; else the newest first.
 
-    `since` to `until` are days on which they came to be, `least` to `most` cents that are left.
+    The days are those on which they came to be, the cents what is left.
     """
-
-    regie: str = ""
-    family_id: int | None = None
-    since: date | None = None
-    until: date | None = None
-    least: int | None = None
-    most: int | None = None
-    sort: str = ""
-    """`LEFT`; else the newest first."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """SQL: which of the credits that have something left."""

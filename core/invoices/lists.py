@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, select
@@ -15,7 +14,16 @@ from core.families.models import Family
 from core.invoices.credit_notes import is_to_link
 from core.invoices.models import Invoice, InvoiceState
 from core.invoices.service import is_overpaid, is_to_pay, is_under_debit
-from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total, within
+from core.platform.db.paging import (
+    PAGE_ROWS,
+    Narrowing,
+    Page,
+    Total,
+    below,
+    read_page,
+    total,
+    within,
+)
 
 ISSUED, AMOUNT = "emission", "montant"
 """Ways to sort."""
@@ -69,37 +77,28 @@ class InvoiceList:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Which invoices, and by what they are sorted.
+class Asked(Narrowing):
+    """Which invoices, and by what they are sorted: `ISSUED`, `AMOUNT`; else as they came in.
 
     `unpaid`: those that ask something of their family; `under_debit`: those that a direct debit
     takes, which do not. `overpaid`: those that were paid before a credit note came, so that money
     is to go back. `to_link`: credit notes without their invoice, and invoices in place of one that
-    can still be paid. `since` to `until` are days of issue, `least` to `most` cents.
+    can still be paid. The days are those of issue.
     """
 
     state: str = ""
-    regie: str = ""
-    family_id: int | None = None
     batch_id: int | None = None
     unpaid: bool = False
     overpaid: bool = False
     to_link: bool = False
     under_debit: bool = False
-    since: date | None = None
-    until: date | None = None
-    least: int | None = None
-    most: int | None = None
-    sort: str = ""
-    """`ISSUED`, `AMOUNT`; else as they came in."""
 
     @property
     def order(self) -> tuple[Any, ...]:
         """Columns that sort, each with an index; what is narrowed by days or cents goes by them."""
-        by_day = self.sort == ISSUED or (not self.sort and (self.since or self.until))
-        if by_day:
+        if self.sort == ISSUED or (not self.sort and self.has_days):
             return (Invoice.issued_on, Invoice.id)
-        if self.sort == AMOUNT or (not self.sort and (self.least or self.most) is not None):
+        if self.sort == AMOUNT or (not self.sort and self.has_cents):
             return (Invoice.amount, Invoice.id)
         return (Invoice.id,)
 

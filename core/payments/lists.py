@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, select
@@ -15,7 +14,16 @@ from core.families.models import Family
 from core.invoices.models import Invoice
 from core.payments.models import Allocation, Payment, PaymentAnswer, PaymentItem
 from core.platform.clock import on_days
-from core.platform.db.paging import PAGE_ROWS, Page, Total, below, read_page, total, within
+from core.platform.db.paging import (
+    PAGE_ROWS,
+    Narrowing,
+    Page,
+    Total,
+    below,
+    read_page,
+    total,
+    within,
+)
 from core.platform.errors import NotFoundError
 
 AMOUNT = "montant"
@@ -103,20 +111,15 @@ class PaymentList:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Which payments, and by what they are sorted. `since` to `until` are days of recording."""
+class Asked(Narrowing):
+    """Which payments, and by what they are sorted: `AMOUNT`; else as they were begun.
+
+    The days are those of recording.
+    """
 
     state: str = ""
-    regie: str = ""
     means: str = ""
-    family_id: int | None = None
-    since: date | None = None
-    until: date | None = None
-    least: int | None = None
-    most: int | None = None
     anomalies: bool = False
-    sort: str = ""
-    """`AMOUNT`; else as they were begun."""
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -124,9 +127,9 @@ class Asked:
 
         Between two days by the moment, so that an old day is gone to, not scrolled to.
         """
-        if self.since or self.until:
+        if self.has_days:
             return (Payment.settled_at, Payment.id)
-        if self.sort == AMOUNT or self.least is not None or self.most is not None:
+        if self.sort == AMOUNT or self.has_cents:
             return (Payment.amount, Payment.id)
         return (Payment.id,)
 

@@ -41,6 +41,7 @@ def rows_of(answer):
      ("famille=F003", ["g2", "g1"]), ("famille=f-003", ["g2", "g1"]), ("famille=NOBODY", []),
      ("du=2026-01-06&au=2026-02-01", ["g3", "g2"]),
      ("min=1000", ["g2"]), ("min=5&max=10,00", ["g1", "2", "g3"]), ("min=xx&regie=GARDERIE", ["g3", "g2", "g1"]),
+     ("min=0&regie=GARDERIE", ["g2", "g1", "g3"]),
      ("regie=GARDERIE&tri=montant", ["g2", "g1", "g3"]), ("regie=GARDERIE&tri=emission", ["g3", "g2", "g1"]),
      ("famille=F002&regie=GARDERIE", ["g3"]), ("etat=draft", [])],
 )  # fmt: skip

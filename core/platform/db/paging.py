@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, func, select, tuple_
@@ -32,6 +33,32 @@ def read_page(
     rows = session.execute(query.limit(limit + 1)).all()
     more = key(rows[limit - 1]) if len(rows) > limit else None
     return Page(rows[:limit], more)
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What most lists are narrowed by, and the word for what sorts them ("" is each list's own).
+
+    `since` to `until` are days, `least` to `most` cents; both ends are included.
+    """
+
+    regie: str = ""
+    family_id: int | None = None
+    since: date | None = None
+    until: date | None = None
+    least: int | None = None
+    most: int | None = None
+    sort: str = ""
+
+    @property
+    def has_days(self) -> bool:
+        """True if the list is of some days only."""
+        return self.since is not None or self.until is not None
+
+    @property
+    def has_cents(self) -> bool:
+        """True if the list is of some amounts only; an end of zero cents is one too."""
+        return self.least is not None or self.most is not None
 
 
 def within(
