@@ -11,6 +11,7 @@ from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
 from pyramid.httpexceptions import HTTPNotFound, HTTPPermanentRedirect
+from pyramid.interfaces import IRoutesMapper
 from pyramid.registry import Registry as PyramidRegistry
 from pyramid.request import Request
 from pyramid.response import Response
@@ -54,7 +55,8 @@ def tenancy_tween(handler: Handler, registry: PyramidRegistry) -> Handler:
         try:
             with i18n.use(request.language):
                 answer = handler(request)
-            return _without_slash(request) if _has_a_slash_too_many(request, answer) else answer
+            moved = _without_slash(request) if answer.status_int == HTTPStatus.NOT_FOUND else None
+            return moved or answer
         finally:
             request.ctx.session.close()
             retire(request.ctx.session)
@@ -89,20 +91,21 @@ def _moved(request: Request, path: str) -> Response:
     return HTTPPermanentRedirect(location=f"{request.script_name}{path}{query}")
 
 
-def _has_a_slash_too_many(request: Request, answer: Response) -> bool:
-    """True if nothing is at an address with a slash at its end, which people and programs add."""
+def _without_slash(request: Request) -> Response | None:
+    """A redirection from an address with a slash at its end, which people and programs add.
+
+    None unless there is a page without the slash: what is nowhere is told so at once.
+    """
     path = request.path_info
-    return (
-        answer.status_int == HTTPStatus.NOT_FOUND
-        and request.method in {"GET", "HEAD"}
-        and path.endswith("/")
-        and path.strip("/") != ""
-    )
-
-
-def _without_slash(request: Request) -> Response:
+    if request.method not in {"GET", "HEAD"} or not path.endswith("/") or not path.strip("/"):
+        return None
     # One slash at the beginning: two would lead to another host.
-    return _moved(request, f"/{request.path_info.strip('/')}")
+    request.path_info = bare = f"/{path.strip('/')}"
+    try:
+        found = request.registry.getUtility(IRoutesMapper)(request)["route"]
+    finally:
+        request.path_info = path
+    return None if found is None else _moved(request, bare)
 
 
 def _is_ours(host: str, runtime: Process) -> bool:
