@@ -73,10 +73,15 @@ test-long: dev chromium servers telegram  ## All tests, the random ones ten time
 	PREAU_FUZZ=1000 PREAU_SCHEDULES=100 PREAU_DISASTERS=10 PREAU_TEST_WALKS=300 \
 	$(PYTEST) --hypothesis-profile=long $(ARGS)
 
-lint: dev  ## Check style, types and layers only
+# House-keeping: what needs no server and looks at the tree itself. `make test` has these among all others.
+HOUSE := architecture/test_asvs.py architecture/test_locks.py architecture/test_markup.py \
+	environment/test_requirements.py kit/test_plugin_docs.py web_templates/test_catalogues.py
+
+lint: dev  ## Check style, types, layers, catalogues, documents and requirements only
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest -q $(HOUSE:%=tests/%)
 
 bench: $(VENV)/.bench pango  ## Measure, and compare with bare baselines, or AGAINST=commit
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
