@@ -18,6 +18,8 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from core.platform.documents.pdf import _Typesetter
+from core.platform.plugins import calls
+from core.testing.waiting import let_midnight_pass
 
 HERE = Path(__file__).parent
 pytest_plugins = ["core.testing.database", "core.testing.portal", "core.testing.seaweed"]
@@ -55,7 +57,13 @@ KEPT = {
 
 
 @pytest.fixture(autouse=True)
-def process_as_found() -> Iterator[None]:
+def within_one_day() -> None:
+    """Begin no test a minute before midnight: the day, month or year would change beneath it."""
+    let_midnight_pass()
+
+
+@pytest.fixture(autouse=True)
+def process_as_found(within_one_day: None) -> Iterator[None]:
     """Undo what a test, or a command that it runs in this process, leaves in the process.
 
     A command told the simulators' usual addresses to the environment once; a demonstration that a
@@ -76,6 +84,13 @@ def hashes_are_cheap() -> Iterator[None]:
     from core.testing.portal import cheap_hashes  # Late: pytest imports it, as a plugin.
 
     with cheap_hashes():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plugins_have_time() -> Iterator[None]:
+    """Give up no plugin's call because the machine is busy; tests of those that hang have a bound of their own."""
+    with mock.patch.object(calls, "CALL_TIMEOUT_SECONDS", 60.0):
         yield
 
 

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
-
-import pytest
 
 from core.cli.addresses import ENVIRONMENT
 from core.dev.embedded import free_port
+from core.testing.waiting import PATIENCE_SECONDS, is_alive, wait_until
 
 
 class Running:
@@ -42,16 +41,17 @@ class Running:
         for line in self.process.stdout:
             self.lines.append(line)
 
-    def said(self, word, seconds=90):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            found = [line for line in list(self.lines) if word in line]
-            if found:
-                return found[0]
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.05)
-        pytest.fail(f"{word!r} was not said:\n" + "".join(self.lines))
+    def said(self, word, seconds=PATIENCE_SECONDS):
+        found = []
+
+        def is_said():
+            ended = self.process.poll() is not None
+            found.extend(line for line in list(self.lines) if word in line)
+            assert found or not ended, f"{word!r} was not said:\n" + "".join(self.lines)
+            return found
+
+        wait_until(is_said, seconds, said=lambda: f"{word!r}:\n" + "".join(self.lines))
+        return found[0]
 
     def state(self):
         return json.loads((self.data_dir / "run.json").read_text())
@@ -75,38 +75,36 @@ class Running:
         """What it and its processes have used so far."""
         ticks = 0
         for pid in (*self.family(), self.process.pid):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(field) for field in fields[11:15])
+            with suppress(OSError):  # It ended meanwhile.
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(int(field) for field in fields[11:15])
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def end(self, number=signal.SIGTERM, seconds=60):
+    def end(self, number=signal.SIGTERM, seconds=PATIENCE_SECONDS):
         """Send a signal and wait; tells the exit code."""
         self.process.send_signal(number)
         return self.ended(seconds)
 
-    def ended(self, seconds=60):
+    def ended(self, seconds=PATIENCE_SECONDS):
         """Wait for the end that it comes to by itself; tells the exit code."""
         self.process.wait(seconds)
-        self._reader.join(90)  # Until the last of its children is gone.
+        self._reader.join(PATIENCE_SECONDS)  # Until the last of its children is gone.
         self.process.stdout.close()
         return self.process.returncode
 
 
 def alive(pids):
-    living = set()
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state != "Z":
-            living.add(pid)
-    return living
+    return {pid for pid in pids if is_alive(pid)}
 
 
-def left(pids, seconds=90):
-    """The commands of those that are still there when it is over, in as long as a busy machine needs."""
-    deadline = time.monotonic() + seconds
-    while alive(pids) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in alive(pids)]
+def all_gone(pids):
+    """Wait until none of them is there any more."""
+
+    def commands():
+        found = []
+        for pid in alive(pids):
+            with suppress(OSError):
+                found.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
+        return found
+
+    wait_until(lambda: not alive(pids), said=commands)

@@ -31,7 +31,7 @@ from core.platform.db.rls import APP, MAINTENANCE, OWNER, RELAY
 
 DATABASE = "preau"
 SUPERUSER = "postgres"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 """Time that a server may take to answer: recovery after a power cut included."""
 
 POWERS = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"
@@ -42,6 +42,11 @@ ROLES = {
     MAINTENANCE: f"{POWERS} BYPASSRLS IN ROLE pg_read_all_data",
 }
 """Each role and what it can do, as docs/operating.md makes them."""
+
+FIRST_PORT = 15_000
+"""The first port for servers that are started here: above those that programs usually have."""
+USUAL_FIRST_GIVEN_PORT = 32_768
+"""The first port that Linux gives by itself, where it does not tell or begins earlier."""
 
 _SOCKET_LIMIT = 107
 _SOCKET_NAME = "/.s.PGSQL.5432.lock"
@@ -275,7 +280,7 @@ class Embedded:
             user=SUPERUSER,
             dbname=database,
             autocommit=True,
-            connect_timeout=10,
+            connect_timeout=60,
         )
 
     # --- Valkey -------------------------------------------------------------------------------
@@ -317,10 +322,35 @@ class Embedded:
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of this machine that nobody listens on now, and that was not told before.
+
+    It lies below those that the system itself gives to connections and to servers that ask for any:
+    else one of these could have it before the server that it is meant for has started.
+    """
+    for _time in range(1000):
+        port = FIRST_PORT + secrets.randbelow(_first_given_port() - FIRST_PORT)
+        if port in _told_ports:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _told_ports.add(port)
+        return port
+    raise EmbeddedError("No port of this machine is free.")
+
+
+_told_ports: set[int] = set()
+
+
+def _first_given_port() -> int:
+    """The first port that the system gives by itself."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    except (OSError, ValueError):
+        first = 0
+    return first if first > FIRST_PORT + 1000 else USUAL_FIRST_GIVEN_PORT
 
 
 def die_with_parent(number: signal.Signals) -> Callable[[], None]:

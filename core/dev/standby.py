@@ -51,7 +51,7 @@ class EmbeddedStandby(Embedded):
         """End PostgreSQL at once, as a machine that is gone does."""
         process = self.processes.pop("postgresql")
         process.send_signal(signal.SIGQUIT)
-        process.wait(10)
+        process.wait(START_SECONDS)
 
     def pause(self) -> None:
         """Receive what the primary does, and show nothing of it."""
@@ -79,7 +79,7 @@ class EmbeddedStandby(Embedded):
 
     def promote(self) -> None:
         """Become a primary, and wait until it is one."""
-        self.execute("SELECT pg_promote(true, 30)")
+        self.execute("SELECT pg_promote(true, 120)")
 
     def follow(self, primary: Embedded) -> None:
         """Follow another primary from now on: one that was promoted."""

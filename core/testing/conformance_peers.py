@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -49,6 +49,8 @@ class Place:
 
     host: str
     port: int
+    visits: list[int] = field(default_factory=list, compare=False)
+    """One for each connection that it took."""
 
     @property
     def url(self) -> str:
@@ -59,18 +61,20 @@ class Place:
 @contextmanager
 def peer(kind: Peer) -> Iterator[Place]:
     """A server that misbehaves in this way while the block runs."""
+    if kind is Peer.ABSENT:
+        with socket.socket() as deaf:  # Kept, so that nobody else comes to listen there.
+            deaf.bind(("127.0.0.1", 0))
+            yield Place(*deaf.getsockname())
+        return
     listener = socket.create_server(("127.0.0.1", 0))
     place = Place(*listener.getsockname()[:2])
-    if kind is Peer.ABSENT:
-        listener.close()
-        yield place
-        return
     open_ones: list[socket.socket] = []
 
     def serve() -> None:
         with suppress(OSError):
             while True:
                 connection, _address = listener.accept()
+                place.visits.append(1)
                 open_ones.append(connection)
                 if kind is not Peer.SILENT:
                     threading.Thread(target=_misbehave, args=(connection, kind)).start()
@@ -91,7 +95,7 @@ def peer(kind: Peer) -> Iterator[Place]:
 def _misbehave(connection: socket.socket, kind: Peer) -> None:
     with suppress(OSError), connection:
         if kind is not Peer.CLOSING and kind is not Peer.BABBLE:
-            connection.settimeout(2)
+            connection.settimeout(20)
             connection.recv(65536)
         connection.sendall(_ANSWERS[kind])
         connection.shutdown(socket.SHUT_WR)

@@ -69,7 +69,7 @@ class PaymentProviderContract:
 
     regie = "CANTINE"
     """A régie that the provider takes payments of."""
-    patience = 10.0
+    patience = 30.0
     """Seconds within which it must give up on a service that does not answer; below core's 45."""
     failures = (FailureKind.REFUSED, FailureKind.CANCELLED)
     """The ways to end without money that its service knows."""
@@ -101,9 +101,8 @@ class PaymentProviderContract:
         """They are asked while a page is made."""
         with peer(kind) as place:
             provider = self._elsewhere(counterpart, place)
-            start = time.monotonic()
             assert provider.capabilities(self.regie) is not None
-            assert time.monotonic() - start < 1
+            assert not place.visits, "they are told from the settings"
 
     # --- Beginning -------------------------------------------------------------------------------
 

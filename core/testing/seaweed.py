@@ -20,9 +20,10 @@ import pytest
 from core.dev.embedded import die_with_parent, free_port
 from core.platform.documents.objects import ObjectStore, StoreAwayError
 from core.platform.settings import load
+from core.testing.waiting import PATIENCE_SECONDS
 
 KEY, SECRET = "preau", "secret-of-the-tests"
-START_SECONDS = 60
+START_SECONDS = PATIENCE_SECONDS
 
 
 class Seaweed:
@@ -108,7 +109,7 @@ class Seaweed:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(self.endpoint, timeout=1):  # noqa: S310 - loopback
+            with urllib.request.urlopen(self.endpoint, timeout=10):  # noqa: S310 - loopback
                 pass
         except urllib.error.HTTPError:
             pass

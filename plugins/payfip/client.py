@@ -102,6 +102,7 @@ class Client:
             },
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
+            clock=clock,
         )
 
     def create(self, creation: Creation) -> str:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from core.testing.waiting import PATIENCE_SECONDS
+
 SCRIPT = """
 import importlib, sys
 importlib.import_module(sys.argv[1])
@@ -28,7 +30,7 @@ def test_each_process_knows_every_table(module: str) -> None:
         [sys.executable, "-W", "ignore", "-c", SCRIPT, module],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=2 * PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

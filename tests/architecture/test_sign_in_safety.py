@@ -322,7 +322,7 @@ def test_a_process_that_counts_alone_does_not_grow(portal, monkeypatch):
     st.integers(1, 6),
     st.booleans(),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 def test_an_allowance_counts_what_was_not_given_back(portal, moves, limit, away):
     throttle = Throttle(portal.runtime.redis)
     with pytest.MonkeyPatch.context() as patch:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 from visitor import PATIENCE, PHONE, READY, Demo, Visitor
 
 from tests.chromium import browser
-from tests.running import Running, left
+from tests.running import Running, all_gone
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def demo(tmp_path_factory) -> Iterator[Demo]:
         started = run.family()
         run.end(signal.SIGKILL)
     assert len(started) > 8
-    assert left(started) == []
+    all_gone(started)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ def visit(chromium, judged):
             viewport={"width": size[0], "height": size[1]}, locale="fr-FR", **options
         )
         contexts.append(context)
+        context.set_default_timeout(1000 * PATIENCE)
         page = context.new_page()
-        page.set_default_timeout(1000 * PATIENCE)
         name = "phone" if size == PHONE else "desk"
         visitor = Visitor(page, name, Path(folder) if folder else None, [], judged)
         page.on("console", lambda m: visitor.complaints.append(m.text) if m.type == "error" else 0)

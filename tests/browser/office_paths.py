@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from datetime import date, timedelta
 
 from PIL import Image
 from pyotp import TOTP
@@ -124,12 +125,12 @@ def test_a_calendar_is_set_and_looked_at(demo, visit):
 
 
 def due_day(agent: Visitor, demo: Demo) -> str:
-    """The due date of an unpaid invoice of the régie whose calendar was set."""
+    """The eve of the due date of an unpaid invoice of the régie whose calendar was set."""
     page = agent.page
     page.goto(f"{demo.url}/{TOWN}/regie/factures?etat=unpaid&regie=EXTRASCOLAIRE")
     day, month, year = page.locator("td[data-label=Échéance]").first.inner_text().strip().split("/")
     page.go_back()
-    return f"{year}-{month}-{int(day) - 1:02}" if int(day) > 1 else f"{year}-{month}-{day}"
+    return str(date(int(year), int(month), int(day)) - timedelta(days=1))
 
 
 def test_news_are_written_with_a_picture(demo, visit):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 import httpx
 from playwright.sync_api import Page
 
+from core.testing.waiting import PATIENCE_SECONDS, wait_until
 from tests import sniffer
 from tests.axe_rules import violations
 
 READY = 300
-PATIENCE = 90
+PATIENCE = PATIENCE_SECONDS
 """Seconds: a busy machine is no failure. Who does not answer at all is found out all the same."""
 PHONE, DESK = (360, 740), (1280, 900)
 
@@ -34,17 +34,18 @@ class Demo:
     def mails(self, to: str) -> list[dict]:
         """The mails to an address, newest first."""
         url = f"{self.mailbox}/api/mails"
-        return httpx.get(url, params={"to": to}, trust_env=False).json()
+        return httpx.get(url, params={"to": to}, trust_env=False, timeout=PATIENCE).json()
 
     def wait_for_mail(self, to: str, subject: str) -> dict:
         """The newest mail to `to` whose subject holds `subject`."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            for mail in self.mails(to):
-                if subject in mail["subject"]:
-                    return mail
-            time.sleep(0.2)
-        raise AssertionError(f"no mail to {to} about {subject!r}: {self.mails(to)}")
+        found = []
+
+        def has_come():
+            found.extend(mail for mail in self.mails(to) if subject in mail["subject"])
+            return found
+
+        wait_until(has_come, PATIENCE, said=lambda: f"{subject!r} among {self.mails(to)}")
+        return found[0]
 
 
 @dataclass

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from core.plugin import Means, UserError
 from core.testing.portal import make_portal, record
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.cheque_import import plugin
 from plugins.cheque_import.desk import Desk
 from plugins.cheque_import.history import hold, locked
@@ -83,7 +84,7 @@ def in_step(count, *works):
     def run(work):
         failed = []
         for number in range(count):
-            barrier.wait(60)
+            barrier.wait(PATIENCE_SECONDS)
             try:
                 work(number)
             except Exception as error:  # noqa: BLE001 - it is looked at by the test
@@ -233,19 +234,19 @@ def test_families_merge_while_an_agent_books_their_cheque(portal):
             hold(town, "CANTINE")
             locked(town, ours[0])
             cheque_has_been_taken.set()
-            merging_has_begun.wait(10)
+            merging_has_begun.wait(PATIENCE_SECONDS)
             waiting_for_a_lock(portal, seconds=5)
             town.payments.hold([one.id])
 
     def merge():
-        cheque_has_been_taken.wait(10)
+        cheque_has_been_taken.wait(PATIENCE_SECONDS)
         with portal.town() as town:
             merging_has_begun.set()
             town.merging.merge(other, one.family_id)
 
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(book), pool.submit(merge)]:
-            done.result(60)
+            done.result(2 * PATIENCE_SECONDS)
     assert rows(portal, "SELECT DISTINCT family_id FROM cheque") == [(other,)]
     assert rows(portal, "SELECT family_id FROM invoice") == [(other,)]
 

@@ -8,13 +8,13 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from core.dev.embedded import die_with_parent
+from core.testing.waiting import PATIENCE_SECONDS, wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -28,13 +28,16 @@ def program(name: str) -> str:
 
 def until_it_listens(port: int, process, log: Path) -> None:
     """Wait for a server that was just started."""
-    for _time in range(200):
+
+    def said():
+        return log.read_text("utf-8", "replace")[-2000:]
+
+    def listens():
+        assert process.poll() is None, said()
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert process.poll() is None, log.read_text("utf-8", "replace")[-2000:]
-        time.sleep(0.05)
-    raise AssertionError(log.read_text("utf-8", "replace")[-2000:])
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(listens, said=said)
 
 
 @contextmanager
@@ -92,4 +95,4 @@ def running_nginx(folder: Path, http: str, port: int) -> Iterator[subprocess.Pop
         yield process
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_SECONDS)

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -20,11 +18,10 @@ from core.dev.embedded import die_with_parent, free_port
 from core.processes import serving
 from core.processes.app import make_app
 from core.testing.portal import make_portal
+from core.testing.waiting import PATIENCE_SECONDS, is_alive, wait_until
 
 EACH = 5
 """Requests after which gunicorn replaces a worker here."""
-PATIENCE_SECONDS = 180
-"""A busy machine is no failure."""
 
 BROKEN = "raise ImportError('a library that is not there')\n"
 EXITS = "raise SystemExit(3)\n"
@@ -127,10 +124,7 @@ def workers(process):
 
 
 def until(true, log):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, log.read_text("utf-8", "replace")[-2000:]
-        time.sleep(0.05)
+    wait_until(true, said=lambda: log.read_text("utf-8", "replace")[-2000:])
 
 
 def test_a_start_in_production_complains_of_nothing(start, tmp_path, monkeypatch):
@@ -158,10 +152,12 @@ def test_a_plugin_that_does_not_load_ends_no_portal_that_runs(web, environment, 
     for code in (BROKEN, EXITS):
         first, before = workers(process), refusals()
         environment.install(code)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while workers(process) & first or len(workers(process)) < 2:
-            assert time.monotonic() < deadline, "no worker is replaced"
+
+        def replaced(first=first):
             asks(base, EACH)
+            return not workers(process) & first and len(workers(process)) >= 2
+
+        wait_until(replaced)
         assert children(process.pid) == {master}, "those are workers of the gunicorn that runs"
 
         process.send_signal(signal.SIGHUP)
@@ -188,15 +184,8 @@ def test_workers_end_with_the_process_that_started_them(web):
     process, _base, log = web
     (master,), serving_ = children(process.pid), workers(process)
     process.kill()
-    process.wait(10)
+    process.wait(PATIENCE_SECONDS)
     until(lambda: not any(is_alive(pid) for pid in {master, *serving_}), log)
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_a_worker_has_connections_of_its_own(portal):
@@ -222,7 +211,7 @@ def test_a_worker_has_connections_of_its_own(portal):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(30)
+        process.join(PATIENCE_SECONDS)
         process.kill()
     found = [told.get() for process in processes if not process.exitcode]
     assert len(found) == 2

@@ -22,6 +22,7 @@ from core.dev.embedded import _Confinement, free_port
 from core.platform.db.session import make_engine, make_session_factory, mark_foreign
 from core.processes.app import make_app
 from core.testing.portal import make_portal, record
+from core.testing.waiting import PATIENCE_SECONDS
 
 CONNECTIONS = 2
 """So few that every session shares them with the others."""
@@ -59,7 +60,7 @@ def bouncer(servers, module_database):
         until_it_listens(port, process, log)
         yield f"postgresql+psycopg://preau_app@127.0.0.1:{port}/{database}"
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from deploy_tools import until_it_listens
 
 from core.dev.embedded import die_with_parent, free_port
 from core.testing.portal import make_portal, record
+from core.testing.waiting import PATIENCE_SECONDS, wait_until
 
 CLIENTS = 3
 
@@ -54,7 +55,7 @@ def web(portal, tmp_path):
     yield process, f"http://127.0.0.1:{port}", log
     if process.poll() is None:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 class Load:
@@ -78,24 +79,37 @@ class Load:
     def ask(self):
         while not self.stopped.is_set():
             try:
-                answer = httpx.get(f"{self.base}/valmont/connexion", timeout=30, trust_env=False)
+                answer = httpx.get(f"{self.base}/valmont/connexion", timeout=PATIENCE_SECONDS, trust_env=False)
                 self.answers[answer.status_code] += 1
             except httpx.HTTPError as error:
                 self.answers[type(error).__name__] += 1
 
     def until(self, more):
         wanted = self.answers[200] + more
-        deadline = time.monotonic() + 60
-        while self.answers[200] < wanted:
-            assert time.monotonic() < deadline, self.answers
-            time.sleep(0.02)
+        wait_until(lambda: self.answers[200] >= wanted, said=lambda: self.answers)
 
 
-def children(process):
-    found = subprocess.run(
-        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False
-    )
-    return set(found.stdout.split())
+def is_read(asking):
+    """What was sent over a connection of this machine was taken, and read, by the other side."""
+    here, there = (f"{address[1]:04X}" for address in (asking.getsockname(), asking.getpeername()))
+    for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
+        fields = line.split()
+        if (fields[1].partition(":")[2], fields[2].partition(":")[2]) == (there, here):
+            # Nobody has taken a connection that has no inode yet.
+            return fields[9] != "0" and int(fields[4].partition(":")[2], 16) == 0
+    return False
+
+
+def is_told_to_stop(pid):
+    """SIGTERM waits until the process goes on."""
+    words = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines())
+    waiting = int(words["ShdPnd"], 16) | int(words["SigPnd"], 16)
+    return bool(waiting & 1 << (signal.SIGTERM - 1))
+
+
+def children(pid):
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return set(map(int, found.stdout.split()))
 
 
 def test_reloads_and_a_stop_under_load_lose_no_request(web):
@@ -104,15 +118,12 @@ def test_reloads_and_a_stop_under_load_lose_no_request(web):
     assert len(shared) == 1
     with Load(base) as load:
         load.until(3)
-        before = children(process)
+        before = children(process.pid)
         process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 60
-        while children(process) & before:
-            assert time.monotonic() < deadline, "the old processes stay"
-            time.sleep(0.05)
+        wait_until(lambda: not children(process.pid) & before)
         load.until(6)
     assert set(load.answers) == {200}, load.answers
-    metrics = httpx.get(f"{base}/metrics", trust_env=False).text
+    metrics = httpx.get(f"{base}/metrics", timeout=PATIENCE_SECONDS, trust_env=False).text
     # What the old processes counted is counted still.
     lines = [li for li in metrics.splitlines() if li.startswith("preau_requests_total") and 'route="sign_in"' in li]
     assert sum(float(li.split()[-1]) for li in lines) >= load.answers[200]
@@ -120,16 +131,23 @@ def test_reloads_and_a_stop_under_load_lose_no_request(web):
     # A document takes a while: who waits for it when the order to stop comes, gets it.
     with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2]))) as asking:
         asking.sendall(b"GET /valmont/mode-d-emploi.pdf HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        time.sleep(0.2)
-        process.terminate()
-        time.sleep(0.05)
-        asking.settimeout(0)
-        with pytest.raises(BlockingIOError):  # It is not there yet: the order came in between.
-            asking.recv(1, socket.MSG_PEEK)
-        asking.settimeout(30)
+        wait_until(lambda: is_read(asking))
+        # The order to stop surely comes in between: whoever draws the document stands still meanwhile.
+        (master,) = children(process.pid)
+        (worker,) = children(master)
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            asking.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                asking.recv(1, socket.MSG_PEEK)
+            process.terminate()
+            wait_until(lambda: is_told_to_stop(worker))
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        asking.settimeout(PATIENCE_SECONDS)
         answer = asking.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"%PDF" in answer
     assert answer.rstrip().endswith(b"%%EOF")
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
     assert list(log.parent.glob("preau-metrics-*")) == []

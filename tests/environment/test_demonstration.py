@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.cli.main import DEMONSTRATION
+from core.testing.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +32,7 @@ def test_a_command_says_what_it_lacks(command, module, tmp_path):
     hides = "import sys; sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(',')));"
     run = subprocess.run(
         [sys.executable, "-c", f"{hides} from core.cli.main import main; main()", module, *command],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_SECONDS,
         env={"PATH": "", "PYTHONPATH": str(ROOT), "PREAU_TENANTS_DIR": str(ROOT / "tenants")},
     )  # fmt: skip
     assert run.returncode == 1

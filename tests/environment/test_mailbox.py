@@ -14,6 +14,7 @@ from webtest import TestApp
 from core.dev.embedded import free_port
 from core.dev.mail_server import MailServer
 from core.dev.mailbox import Receiver, Store, make_app
+from core.testing.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -121,12 +122,12 @@ def test_a_server_that_stops_lets_go_of_a_client_that_stays(store):
     """It neither waits for it, as from Python 3.12 on, nor leaves a socket that nobody closes."""
     server = MailServer(Receiver(store), hostname="127.0.0.1", port=free_port())
     server.start()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as client:
         assert client.recv(1024).startswith(b"220 ")
         connection = server.smtpd.transport
         ending = threading.Thread(target=server.stop, daemon=True)
         ending.start()
-        ending.join(10)
+        ending.join(PATIENCE_SECONDS)
         assert not ending.is_alive()
         assert connection.get_extra_info("socket") is not None
         assert connection.get_extra_info("socket").fileno() == -1

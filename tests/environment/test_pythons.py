@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from core.cli.main import preau
 from core.cli.pythons import NEWEST, OLDEST, warning_for
+from core.testing.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 TESTED = [f"3.{minor}" for minor in range(OLDEST[1], NEWEST[1] + 1)]
@@ -48,7 +49,7 @@ def test_the_same_versions_stand_everywhere():
 def make(*words):
     """What `make` would do, which it prints and does not do."""
     return subprocess.run(
-        ["make", "--no-print-directory", "--dry-run", *words], cwd=ROOT, text=True, capture_output=True, check=False, timeout=60
+        ["make", "--no-print-directory", "--dry-run", *words], cwd=ROOT, text=True, capture_output=True, check=False, timeout=PATIENCE_SECONDS
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -14,11 +15,14 @@ from click.testing import CliRunner
 
 from core.cli.main import COMMANDS, preau
 from core.cli.run import choose_ports
-from tests.running import Running, alive, left
+from core.testing.waiting import PATIENCE_SECONDS, wait_until
+from tests.running import Running, all_gone
 
 SECOND_START = 10
-"""Seconds, by the specification, on two cores of one's own. Measured as processor time, because
-other tests share the machine."""
+"""Times that a second start may take what loading the code once takes, in processor time: five when it was measured.
+
+By the specification it is quick, on any machine, and other tests share this one."""
+LOADING = "import core.processes.app, core.processes.worker"
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +48,13 @@ def test_first_start_serves_and_ctrl_c_ends_everything(start, data_dir):
     portal = start(data_dir, "--no-demo")
     portal.said("Préau is ready")
     environment = portal.state()["environment"]
-    health = httpx.get(f"http://127.0.0.1:{portal.port}/health/ready", trust_env=False)
+    health = httpx.get(f"http://127.0.0.1:{portal.port}/health/ready", trust_env=False, timeout=PATIENCE_SECONDS)
     assert health.status_code == 200
-    assert httpx.get(f"{environment['MAILBOX_URL']}/api/mails", trust_env=False).json() == []
+    assert httpx.get(f"{environment['MAILBOX_URL']}/api/mails", trust_env=False, timeout=PATIENCE_SECONDS).json() == []
     assert environment["PREAU_PUBLIC_BASE_URL"].endswith(str(portal.port))
     assert (data_dir / "run.json").stat().st_mode & 0o077 == 0
     phones = environment["TELEGRAM_SIMULATOR_URL"]
-    httpx.post(f"{phones}/personnes", data={"nom": "Solène", "langue": "fr"}, trust_env=False)
+    httpx.post(f"{phones}/personnes", data={"nom": "Solène", "langue": "fr"}, trust_env=False, timeout=PATIENCE_SECONDS)
 
     # A second one on the same folder is refused, and disturbs nothing.
     other = start(data_dir)
@@ -59,10 +63,8 @@ def test_first_start_serves_and_ctrl_c_ends_everything(start, data_dir):
 
     started = portal.family()
     assert len(started) > 8
-    before = time.monotonic()
     assert portal.end(signal.SIGINT) == 0
-    assert time.monotonic() - before < 12
-    assert alive(started) == set()
+    all_gone(started)
     assert not (data_dir / "run.json").exists()
 
 
@@ -71,7 +73,7 @@ def test_second_start_is_quick_and_a_process_that_dies_ends_all(start, data_dir)
     portal.said("Préau is ready")
     took = portal.processor_seconds()
     phones = portal.state()["environment"]["TELEGRAM_SIMULATOR_URL"]
-    assert "Solène" in httpx.get(phones, trust_env=False).text, "who was there, and what was said"
+    assert "Solène" in httpx.get(phones, trust_env=False, timeout=PATIENCE_SECONDS).text, "who was there, and what was said"
     started = portal.family()
     relay = next(
         pid for pid in started if "\0relay\0" in Path(f"/proc/{pid}/cmdline").read_text()
@@ -79,18 +81,25 @@ def test_second_start_is_quick_and_a_process_that_dies_ends_all(start, data_dir)
     os.kill(relay, signal.SIGKILL)
     portal.said("relay was killed by SIGKILL")
     assert portal.ended() == 1
-    assert alive(started) == set()
-    assert took < 2 * SECOND_START
+    all_gone(started)
+    before = os.times()
+    subprocess.run([sys.executable, "-W", "ignore", "-c", LOADING], check=True)
+    after = os.times()
+    loading = after.children_user + after.children_system - before.children_user - before.children_system
+    assert took < SECOND_START * loading
 
 
 def test_a_signal_while_it_starts_ends_it_cleanly(start, tmp_path):
     portal = start(tmp_path, "--no-demo")
-    while not (tmp_path / "log" / "postgresql.log").exists():
+
+    def has_begun():
         assert portal.process.poll() is None
-        time.sleep(0.02)
+        return (tmp_path / "log" / "postgresql.log").exists()
+
+    wait_until(has_begun)
     started = portal.family()
     assert portal.end(signal.SIGTERM) == 0
-    assert left(started) == []
+    all_gone(started)
 
 
 def test_ports_that_are_taken_are_named_and_replaced(capsys):

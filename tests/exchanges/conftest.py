@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import asyncssh
 import pytest
 
+from core.testing.waiting import PATIENCE_SECONDS
+
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
@@ -23,7 +25,7 @@ def authority(tmp_path_factory):
         "openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out asked.pem",
         "openssl x509 -req -in asked.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem",
     ):
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True, timeout=60)
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
     return folder
 
 
@@ -81,7 +83,7 @@ class Web:
 
     def stop(self):
         self.server.shutdown()
-        self.thread.join(10)
+        self.thread.join(PATIENCE_SECONDS)
         self.server.server_close()
 
 
@@ -108,7 +110,7 @@ class Ssh:
         self.port = self.server.get_port()
 
     def wait(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE_SECONDS)
 
     async def start(self):
         outer = self
@@ -150,7 +152,7 @@ class Ssh:
 
         self.wait(ended())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(PATIENCE_SECONDS)
         self.loop.close()
 
 

@@ -26,6 +26,7 @@ from core.cli import invoices as cli_invoices
 from core.cli.payments import payments as command
 from core.exchanges.columns import ExportLayout
 from core.testing.portal import make_portal, pages_of, record
+from core.testing.waiting import PATIENCE_SECONDS
 
 
 def pay(portal, number, amount, key, *, slug="valmont", means=Means.CHEQUE):
@@ -332,7 +333,7 @@ class Story:
         self.portal.clock.pass_time(hours=7)
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture])
 @given(acts=ACTS)
 def test_the_sum_of_all_exports_is_what_each_invoice_was_paid(ledger, acts):
     story = Story(ledger)
@@ -393,7 +394,7 @@ def test_exports_made_at_once_while_payments_come_and_go_tell_each_movement_once
 
     with ThreadPoolExecutor(6) as pool:
         work = [pool.submit(*job) for n in range(12) for job in ((come_and_go, n), (export, n))]
-        done = [one.result(timeout=60) for one in work]
+        done = [one.result(timeout=2 * PATIENCE_SECONDS) for one in work]
     last = make(owed)
     made = sorted(one for one in [*done, last] if one)
     assert [number for number, _count, _total in made] == list(range(1, len(made) + 1))

@@ -26,6 +26,7 @@ from core.dev.embedded import free_port
 from core.dev.mail_server import MailServer
 from core.platform.plugins.discovery import discovered
 from core.testing.portal import Records, record
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.payfip.simulator.app import Simulator, make_simulator, running
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.simulator.app import Simulator as Telegram
@@ -224,7 +225,7 @@ class City(House):
         """Whether a web machine serves."""
         try:
             url = f"http://127.0.0.1:{self.ports[web]}/health/live"
-            return httpx.get(url, trust_env=False, timeout=10).is_success
+            return httpx.get(url, trust_env=False, timeout=PATIENCE_SECONDS).is_success
         except httpx.TransportError:
             return False
 

@@ -28,6 +28,7 @@ from core.platform.plugins.discovery import Extensions, installed
 from core.platform.settings import load
 from core.runtime import Runtime, sync_towns
 from core.testing.portal import real_hashes
+from core.testing.waiting import PATIENCE_SECONDS, wait_until
 
 CUSTOMISE = """\
 import datetime, os, pathlib, sys
@@ -183,7 +184,7 @@ class House:
         """At once: the next start recovers from its journal."""
         process = self.databases.processes["postgresql"]
         process.send_signal(signal.SIGQUIT)
-        process.wait(10)
+        process.wait(PATIENCE_SECONDS)
 
     def restart_postgresql(self) -> None:
         """Start it again after a crash."""
@@ -192,7 +193,7 @@ class House:
 
     def redis(self) -> Redis:
         """A client."""
-        return Redis(port=self.port, socket_timeout=1)
+        return Redis(port=self.port, socket_timeout=PATIENCE_SECONDS)
 
     def redis_answers(self) -> bool:
         """Whether it is there."""
@@ -219,17 +220,13 @@ class House:
         )
         return int(count)
 
-    def until(self, condition: Callable[[], bool], seconds: float = 180) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 2 * PATIENCE_SECONDS) -> None:
         """Wait for `condition`.
 
         Raises:
             AssertionError: with the last words of all machines.
         """
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                raise AssertionError(f"not within {seconds} s\n{self.last_words()}")
-            time.sleep(0.05)
+        wait_until(condition, seconds, said=self.last_words)
 
     def last_words(self) -> str:
         """What still is to be done, and the ends of the logs."""

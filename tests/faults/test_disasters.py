@@ -22,6 +22,7 @@ from auditor import audit, rest
 from city import TOWNS, City, Smtp
 from house import folder
 
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.payfip.simulator.scenarios import FaultKind
 
 pytestmark = pytest.mark.faults
@@ -165,7 +166,7 @@ def test_parents_pay_through_disasters(city, seed):
     finally:
         storm.end()
     for parent in parents:
-        parent.join(120)
+        parent.join(2 * PATIENCE_SECONDS)
         assert not parent.is_alive(), f"{parent.doing}\n{city.last_words()}"
         assert parent.error is None, parent.error
     storm.interrupted += rest(city)

@@ -24,6 +24,7 @@ from core.platform.documents.objects import MissingObjectError, ObjectStore, Sto
 from core.platform.errors import PaperAwayError, PaperLostError
 from core.platform.outbox.service import NotOverError
 from core.testing.portal import Records, cheap_hashes, make_portal, pages_of, record
+from core.testing.waiting import PATIENCE_SECONDS, wait_until
 
 
 def pdf(mark):
@@ -239,26 +240,26 @@ def test_a_frozen_store_holds_a_page_for_a_moment_and_the_next_ones_not(stored, 
 
 
 def test_killed_while_papers_are_written_it_has_all_that_it_took(stored, seaweed):
-    store, taken, stopped = stored.runtime.objects, [], threading.Event()
+    store, taken, killed = stored.runtime.objects, [], threading.Event()
 
     def write():
-        while not stopped.is_set():
+        while True:
             content = pdf("load")
             try:
                 taken.append((store.put("valmont", content), content))
-            except StoreAwayError:
-                return
+            except StoreAwayError:  # A busy one may be late, too.
+                if killed.wait(0.1):
+                    return
 
     writer = threading.Thread(target=write)
     writer.start()
-    for _moment in range(600):
-        if len(taken) >= 50 or not writer.is_alive():
-            break
-        stopped.wait(0.05)
-    seaweed.stop()
-    writer.join(30)
-    stopped.set()
-    seaweed.start()
+    try:
+        wait_until(lambda: len(taken) >= 50)
+    finally:
+        killed.set()
+        seaweed.stop()
+        writer.join()
+        seaweed.start()
     again = ObjectStore(stored.runtime.settings)
     assert len(taken) >= 50
     for digest, content in taken:
@@ -304,7 +305,7 @@ assert child(put) == 3, "the parent has used it: told at once, where the library
 def test_each_child_makes_a_client_of_its_own_as_long_as_the_parent_made_none(settings):
     variables = {f"PREAU_{name.upper()}": value for name, value in settings.items()}
     done = subprocess.run(
-        [sys.executable, "-c", FORKING], env={**os.environ, **variables}, timeout=60, check=False,
+        [sys.executable, "-c", FORKING], env={**os.environ, **variables}, timeout=PATIENCE_SECONDS, check=False,
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -338,7 +339,7 @@ def test_a_town_moves_there_and_back_while_it_is_read(village, stored, cli):
     reader.start()
     said = cli("move", "--tenant", "valmont")
     stopped.set()
-    reader.join(30)
+    reader.join(PATIENCE_SECONDS)
     assert said.exit_code == 0, said.output
     assert "45 in the store, 0 in the database" in said.output
     assert not wrong

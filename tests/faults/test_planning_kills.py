@@ -25,6 +25,7 @@ from core.dev.embedded import free_port
 from core.domain.roles import Role
 from core.platform.plugins.discovery import discovered
 from core.plugin import PARIS
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.planning import plugin
 from plugins.planning.book import Book
 from plugins.planning.models import PlanningEnrolment
@@ -109,7 +110,8 @@ class Canteen(House):
 
     def serves(self, web):
         try:
-            return httpx.get(f"http://127.0.0.1:{self.ports[web]}/health/live", trust_env=False).is_success
+            url = f"http://127.0.0.1:{self.ports[web]}/health/live"
+            return httpx.get(url, trust_env=False, timeout=PATIENCE_SECONDS).is_success
         except httpx.TransportError:
             return False
 
@@ -143,7 +145,7 @@ class Person:
 
     def __init__(self, canteen, cookie, seed=0):
         self.canteen, self.chance = canteen, random.Random(seed)
-        self.http = httpx.Client(trust_env=False, timeout=60, cookies=cookie)
+        self.http = httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS, cookies=cookie)
         canteen.browsers.append(self.http)
 
     def ask(self, method, path, data=None):

@@ -40,6 +40,7 @@ from core.platform.outbox.schedule import tick
 from core.platform.outbox.service import take_due
 from core.processes.consumers import OWN_SCHEDULE, all_consumers
 from core.testing.portal import pages_of
+from core.testing.waiting import PATIENCE_SECONDS
 
 HERE, THERE = "valmont", "brumes"
 """The town that moves, and one that stays."""
@@ -503,7 +504,7 @@ def test_closing_waits_for_what_has_begun(cells, mover):
         closer.start()
         assert not ended.wait(0.3)
         town.session.execute(text("UPDATE family SET name = name"))
-    assert ended.wait(10)
+    assert ended.wait(PATIENCE_SECONDS)
     closer.join()
     with pytest.raises(TownClosedError), portal.town(HERE) as town:
         town.session.execute(text("SELECT 1"))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from core.testing.waiting import PATIENCE_SECONDS
+
 
 def install(*folders: Path, target: Path) -> None:
     """Install `folders` by pip into `target`: no network, no other package touched."""
@@ -31,7 +33,7 @@ def run(
         environment["PYTHONPATH"] = str(path)
     done = subprocess.run(
         command, check=False, cwd=cwd, env=environment | variables, capture_output=True, text=True,
-        timeout=300,
+        timeout=4 * PATIENCE_SECONDS,
     )
     assert done.returncode == ends, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout

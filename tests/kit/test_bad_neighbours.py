@@ -26,6 +26,7 @@ from core.processes.app import make_app
 from core.processes.consumers import all_consumers
 from core.testing.broken_plugins import DEEDS, SETTINGS, Broken, WordlessError, forget_kept, says
 from core.testing.portal import due_rows, make_portal, record, write_towns
+from core.testing.waiting import PATIENCE_SECONDS, wait_until
 
 CONTAINED = (
     "invoice_sources", "payment_providers", "notification_channels", "menu_entries", "health_checks",
@@ -57,7 +58,7 @@ def house(module_database, tmp_path_factory):
 
 @pytest.fixture
 def portal(house, monkeypatch):
-    monkeypatch.setattr(containment, "CALL_TIMEOUT_SECONDS", 0.4)
+    monkeypatch.setattr(containment, "CALL_TIMEOUT_SECONDS", 0.5)
     house[1].does.clear()
     house[0].runtime.answers.forget()
     with capture_logs():  # Tracebacks for a terminal take longer to write than all else.
@@ -149,12 +150,10 @@ def test_what_contained_hooks_do_is_lost_on_nobody(portal, broken, deed):
     broken.does.update({hook: noted(hook) for hook in CONTAINED})
     start = time.monotonic()
     everything(portal, "valmont")
-    assert time.monotonic() - start < 25
+    assert time.monotonic() - start < 150, "each of those that sleep would sleep for half a minute"
     assert asked == set(CONTAINED)
     assert connections(portal) == clean
-    start = time.monotonic()
     everything(portal, "brumes")
-    assert time.monotonic() - start < 15
 
 
 @pytest.mark.parametrize("deed", ["fails and hides it", "search path", "sleeps", "is cancelled", "rolls back"])
@@ -186,21 +185,18 @@ def test_a_transaction_that_was_ended_unseen_cannot_be_committed(portal, end):
 
 def test_a_statement_of_a_hook_ends_with_its_time(portal, broken):
     """Nobody waits for it, and PostgreSQL does not go on with it."""
-    broken.does["payment_providers"] = says("SELECT pg_sleep(33)")
+    broken.does["payment_providers"] = says("SELECT pg_sleep(333)")
     start = time.monotonic()
     with portal.town() as town:
         assert "fakepay" in town.providers
-    assert time.monotonic() - start < 15
-    deadline = time.monotonic() + 60
-    while sleeping(portal) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not sleeping(portal)
+    wait_until(lambda: not sleeping(portal))
+    assert time.monotonic() - start < 300
 
 
 def sleeping(portal):
     with portal.town() as town:
         return town.session.scalar(
-            text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(33%' AND pid <> pg_backend_pid()")
+            text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(333%' AND pid <> pg_backend_pid()")
         )
 
 
@@ -284,7 +280,7 @@ def test_a_plugin_cannot_end_what_an_agent_does(portal, broken, hook, end):
 # --- Work that takes too long ---------------------------------------------------------------------
 
 
-def do(portal, slug="valmont", seconds=0.3, **more):
+def do(portal, slug="valmont", seconds=1, **more):
     """Do the due rows of a town, as a worker would that ends events after `seconds`."""
     consumers = dict(all_consumers(portal.runtime.extensions))
     plugin, consumer = consumers["event"]
@@ -320,7 +316,7 @@ def row_of(portal, of):
 
 
 def waits(_ctx):
-    time.sleep(30)
+    time.sleep(120)
 
 
 def waits_in_spite(_ctx):
@@ -330,14 +326,14 @@ def waits_in_spite(_ctx):
             time.sleep(0.2)
 
 
-@pytest.mark.parametrize("deed", [waits, says("SELECT pg_sleep(30)"), waits_in_spite])
+@pytest.mark.parametrize("deed", [waits, says("SELECT pg_sleep(120)"), waits_in_spite])
 def test_an_event_that_hangs_costs_a_worker_its_time_once(portal, broken, deed):
-    """Eight payments, and a hook that takes half a minute for each: one is waited for."""
+    """Eight payments, and a hook that takes two minutes for each: one is waited for."""
     broken.does["payment_settled"] = deed
     emit(portal, 8)
     start = time.monotonic()
     do(portal)
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 110
     assert {row.state for row in rows(portal, "fakepay")} == {"done"}
     waiting = rows(portal, "broken")
     assert {row.state for row in waiting} == {"ready"}
@@ -362,7 +358,7 @@ def test_an_event_that_ends_its_process_is_given_up_and_holds_nobody_back(portal
     for _time in range(2):
         worker = fork.Process(target=work)
         worker.start()
-        worker.join(60)
+        worker.join(PATIENCE_SECONDS)
         assert worker.exitcode == 9
         worker.close()
         portal.clock.pass_time(minutes=2)
@@ -431,12 +427,12 @@ def held_by_threads(*towns):
         for town in towns:
             threads.append(threading.Thread(target=hold, args=("broken", town, told, go)))
             threads[-1].start()
-            said.append(told.get(timeout=20))
+            said.append(told.get(timeout=PATIENCE_SECONDS))
         yield said
     finally:
         go.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(PATIENCE_SECONDS)
 
 
 def test_a_town_s_plugin_takes_its_share_of_a_process_only(limits):
@@ -451,7 +447,7 @@ def hold(plugin, town, ready, go):
     try:
         with sharing.share(town, plugin):
             ready.put("taken")
-            go.wait(20)
+            go.wait(2 * PATIENCE_SECONDS)
     except sharing.NotNowError:
         ready.put("refused")
 
@@ -460,7 +456,7 @@ def hold_in_process(town, line):
     try:
         with sharing.share(town, "broken"):
             line.send("taken")
-            line.poll(20)
+            line.poll(2 * PATIENCE_SECONDS)
     except sharing.NotNowError:
         line.send("refused")
 
@@ -477,19 +473,19 @@ def test_plugins_leave_one_of_the_workers_to_others(limits):
         process.start()
         end.close()
         started.append((process, line))
-        assert line.poll(20)
+        assert line.poll(PATIENCE_SECONDS)
         return line.recv()
 
     try:
         towns = ("valmont", "valmont", "valmont", "brumes", "brumes")
         assert [begin(town) for town in towns] == ["taken", "taken", "refused", "taken", "refused"]
         started[0][0].kill()
-        started[0][0].join(10)
+        started[0][0].join(PATIENCE_SECONDS)
         assert begin("valmont") == "taken", "who died leaves its share"
     finally:
         for process, line in started:
             process.kill()
-            process.join(10)
+            process.join(PATIENCE_SECONDS)
             process.close()
             line.close()
 

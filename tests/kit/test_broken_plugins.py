@@ -47,7 +47,7 @@ def expected(facts, family="F000"):
 
 @pytest.fixture
 def towns(house, monkeypatch):
-    monkeypatch.setattr(calls, "CALL_TIMEOUT_SECONDS", 0.4)
+    monkeypatch.setattr(calls, "CALL_TIMEOUT_SECONDS", 0.5)
     house[0].runtime.answers.forget()
     calls.forget_rests()
     yield house

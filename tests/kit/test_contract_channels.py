@@ -35,7 +35,7 @@ base_url = "{{url}}"
 class TestEmail(NotificationChannelContract):
     @pytest.fixture(autouse=True)
     def _opened(self, database, redis, tmp_path, monkeypatch):
-        monkeypatch.setattr(smtp, "REPLY_TIMEOUT_SECONDS", 1)
+        self.monkeypatch = monkeypatch
         self.store = Store(tmp_path / "mailbox")
         controller = MailServer(Receiver(self.store), hostname="127.0.0.1", port=free_port())
         controller.start()
@@ -65,6 +65,7 @@ class TestEmail(NotificationChannelContract):
         return Address("refuse@exemple.fr", self.family_id)
 
     def elsewhere(self, place):
+        self.monkeypatch.setattr(smtp, "REPLY_TIMEOUT_SECONDS", 1)
         moved = {"smtp_host": place.host, "smtp_port": place.port}
         shared = self.town._shared
         settings = shared.settings.model_copy(update=moved)

@@ -11,6 +11,7 @@ from core.api.payments import FailureKind, InvoiceToPay, Means, PaymentIntent, S
 from core.domain.start_refusals import RefusalKind
 from core.testing.conformance import PaymentProviderContract
 from core.testing.fakes import FakeBank, FakeClock, FakeProvider
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.payfip.client import Client
 from plugins.payfip.faults import FaultDetail, FaultKind, PayFiPFaultError
 from plugins.payfip.provider import PayFiPProvider
@@ -38,7 +39,7 @@ class PayFiPBench:
     def __init__(self, base: str, clock: FakeClock) -> None:
         self.clock, self.base = clock, base
         self.settings = PayFiPSettings(simulator=base, regies={"CANTINE": Regie(numcli="006382")})
-        self.clients = [Client(f"{base}/tpa/services/securite", connect_timeout=2, read_timeout=2)]
+        self.clients = [Client(f"{base}/tpa/services/securite", connect_timeout=20, read_timeout=20)]
         self.provider = PayFiPProvider(self.settings, self.clients[0], clock)
 
     def intent(self, payment_id, amount):
@@ -46,7 +47,7 @@ class PayFiPBench:
 
     def act(self, reference, **values):
         url = f"{self.base}/_simulator/api/operations/{reference}/act"
-        httpx.post(url, json=values).raise_for_status()
+        httpx.post(url, json=values, timeout=PATIENCE_SECONDS).raise_for_status()
 
     def pay(self, reference):
         self.act(reference, action="accept", scenario="drop")

@@ -19,6 +19,7 @@ import pytest
 
 from core.platform.plugins import process_state
 from core.platform.plugins.calls import FaultError, contain, forget_rests
+from core.testing.waiting import PATIENCE_SECONDS
 
 
 def state():
@@ -105,11 +106,11 @@ def test_what_hangs_changes_nothing_either(change, tmp_path):
 
     def hangs():
         CHANGES[change](tmp_path)
-        end.wait(20)
+        end.wait(PATIENCE_SECONDS)
 
     before = state()
     with pytest.raises(FaultError):
-        contain("broken", "hook", hangs, seconds=0.1)
+        contain("broken", "hook", hangs, seconds=0.5)
     assert state() == before
     end.set()
 
@@ -120,10 +121,10 @@ def test_calls_that_overlap_end_as_the_first_began(tmp_path):
     def one():
         socket.setdefaulttimeout(0.5)
         first.set()
-        second.wait(20)
+        second.wait(PATIENCE_SECONDS)
 
     def other():
-        first.wait(20)
+        first.wait(PATIENCE_SECONDS)
         contain("other", "hook", lambda: None)
         second.set()
 

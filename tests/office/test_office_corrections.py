@@ -20,6 +20,7 @@ from core.books.period import Period
 from core.domain.roles import Role
 from core.payments.counter import Given
 from core.testing.portal import cheap_hashes, make_portal, pages_of, record
+from core.testing.waiting import PATIENCE_SECONDS
 
 MARCH = Period("CANTINE", date(2026, 3, 1))
 MEANS = "".join(
@@ -177,7 +178,7 @@ def test_a_title_that_many_agents_take_at_once_is_taken_once(work, portal):
     def visit(n):
         with portal.town() as town:
             invoice = town.invoices.by_number(f"T{n}")[0]
-            barrier.wait(20)
+            barrier.wait(PATIENCE_SECONDS)
             given = [Given("holiday_voucher", 1000, titles=("ANCV1", f"ANCV-{n}"))]
             town.desk.take(
                 regie="CANTINE", family_id=invoice.family_id, invoice_ids=[invoice.id], given=given,
@@ -195,7 +196,7 @@ def test_a_title_that_many_agents_take_at_once_is_taken_once(work, portal):
             return None
 
     with ThreadPoolExecutor(6) as pool:
-        done = [n for n in pool.map(one, range(6), timeout=60) if n is not None]
+        done = [n for n in pool.map(one, range(6), timeout=2 * PATIENCE_SECONDS) if n is not None]
     assert len(done) == 1
     assert refused == [True] * 5
     assert sorted(tuple(row) for row in paid_titles(portal)) == sorted([("ANCV1", 1), (f"ANCV-{done[0]}", 1)])
@@ -219,7 +220,7 @@ def test_two_visits_with_the_same_titles_do_not_wait_for_one_another_for_ever(wo
             until_somebody_waits(town)
             town.titles.note([(payment, "B")])
         with pytest.raises(UserError, match="A est déjà enregistré"):
-            waiting.result(timeout=30)
+            waiting.result(timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("meanwhile", ["correct", "remit", "reverse", "close"])
@@ -234,7 +235,7 @@ def test_a_correction_at_the_same_moment_as_another_act_is_done_before_it_or_not
     def act(name):
         with portal.town() as town:
             books = town.accounts
-            barrier.wait(20)
+            barrier.wait(PATIENCE_SECONDS)
             if name == "correct":
                 books.corrections.correct(payment, "terminal", reason="x")
             elif name == "remit":
@@ -254,7 +255,7 @@ def test_a_correction_at_the_same_moment_as_another_act_is_done_before_it_or_not
         return True
 
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(one, ("this", meanwhile), timeout=60))
+        done = list(pool.map(one, ("this", meanwhile), timeout=2 * PATIENCE_SECONDS))
     assert any(done)
     with portal.town() as town:
         books = town.accounts
@@ -277,7 +278,7 @@ def test_a_correction_at_the_same_moment_as_another_act_is_done_before_it_or_not
     max_examples=12,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture],
 )
 @given(
     acts=st.lists(

@@ -163,7 +163,7 @@ def town_of_books(module_database, tmp_path_factory):
 
 @settings(
     max_examples=15, deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(steps=STEPS)
 # What an invoice gave back, used or refunded before its payment bounces: rare among random steps.

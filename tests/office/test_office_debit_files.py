@@ -31,6 +31,7 @@ from core.domain.figures import Sum
 from core.domain.roles import Role
 from core.platform.clock import today
 from core.testing.portal import record
+from core.testing.waiting import PATIENCE_SECONDS
 
 DAY = date(2026, 3, 10)
 PAGE = "/regie/prelevements/fichier?regie=CANTINE"
@@ -181,12 +182,12 @@ def test_a_worker_that_is_killed_leaves_its_part_to_another_and_nothing_is_done_
     barrier = threading.Barrier(4)
 
     def worker(_at):
-        barrier.wait(20)
+        barrier.wait(PATIENCE_SECONDS)
         with portal.town() as town:
             town.debit_files.go_on(job, 1)
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(worker, range(4), timeout=60))
+        list(pool.map(worker, range(4), timeout=2 * PATIENCE_SECONDS))
     portal.work()
     with portal.town() as town:
         done = town.debit_files.job(job)
@@ -238,7 +239,7 @@ def test_a_file_waits_for_a_refund_and_neither_waits_for_ever(work, portal, debi
             waiting = pool.submit(file)
             until_somebody_waits(town)
             town.credits.refund(credit, 50, means=Means.CASH, note="x", key="refund")  # Opens the journal.
-        done = waiting.result(timeout=30)
+        done = waiting.result(timeout=PATIENCE_SECONDS)
     assert (done.settled, done.rejected, done.left_out) == (Sum(1, 3000), Sum(1, 2000), 0)
 
 
@@ -552,12 +553,12 @@ def test_two_files_at_once_are_done_once(portal, work, debited):
     barrier = threading.Barrier(8)
 
     def worker(lines):
-        barrier.wait(20)
+        barrier.wait(PATIENCE_SECONDS)
         with portal.town() as town:
             return town.debit_files.apply("CANTINE", "camt.054", lines)
 
     with ThreadPoolExecutor(8) as pool:
-        done = list(pool.map(worker, (taken, back) * 4, timeout=60))
+        done = list(pool.map(worker, (taken, back) * 4, timeout=2 * PATIENCE_SECONDS))
     assert sum(one.rejected.count for one in done) == 1
     entries = journal(portal)
     assert entries.count(("settled", 3000)) == 1
@@ -581,7 +582,7 @@ ACTS = st.lists(
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture]
 )
 @given(acts=ACTS)
 def test_journal_and_balances_sum_up_in_any_history(portal, acts):

@@ -193,7 +193,7 @@ ACTS = st.lists(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture]
 )
 @given(acts=ACTS)
 def test_no_order_of_acts_pays_twice_or_loses_a_cent(portal, acts):

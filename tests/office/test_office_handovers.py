@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from office_waiting import until_somebody_waits
 from sqlalchemy import text
+from trail_clock import trail_day
 
 from core.api.errors import UserError
 from core.api.invoices import InvoiceKind
@@ -16,6 +17,7 @@ from core.api.payments import Means
 from core.books.period import Period
 from core.domain.roles import Role
 from core.testing.portal import record
+from core.testing.waiting import PATIENCE_SECONDS
 
 PAGE = "/regie/comptes/transmissions?regie=CANTINE"
 
@@ -152,8 +154,7 @@ def bounced(late, portal):
 def transmitted(portal):
     """The amounts of the statement, whose dates are those of the database."""
     with portal.town() as town:
-        day = town.session.scalar(text("SELECT now()::date"))
-        table = town.accounts.statements.make("transmis", Period("CANTINE", day, whole_year=True))
+        table = town.accounts.statements.make("transmis", Period("CANTINE", trail_day(town), whole_year=True))
         return [(row[2], row[-1]) for row in table.rows]
 
 
@@ -234,7 +235,7 @@ def test_a_cheque_that_bounces_while_the_next_list_is_made_is_whole_on_it_or_wai
             waiting = pool.submit(back)
             until_somebody_waits(town)
             assert made.total == 4687
-        waiting.result(timeout=20)
+        waiting.result(timeout=PATIENCE_SECONDS)
     with portal.town() as town:
         ((row, told),) = [(row.left, row.told) for row in town.handovers.unlisted("CANTINE")]
     assert (row, told) == (1000, 4687)
@@ -277,7 +278,7 @@ def test_what_is_taken_back_while_a_list_is_made_is_on_it_or_payable_and_never_b
             town.session.flush()
             waiting = pool.submit(other)
             until_somebody_waits(town)
-        waiting.result(timeout=20)
+        waiting.result(timeout=PATIENCE_SECONDS)
     with portal.town() as town:
         listed = town.session.scalar(text("SELECT count(*) FROM handover_line WHERE taken_back_at IS NULL"))
     assert bool(listed) == handed_over(portal, "9") == (not listed_first)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 from office_browser import Office
-from sqlalchemy import text
+from trail_clock import trail_day
 
 from core.api.invoices import LineRecord, TaxKind
 from core.api.payments import Means
 from core.books.period import Period
 from core.domain.roles import Role
-from core.platform.clock import today
 from core.testing.portal import record
 
 LINES = (
@@ -133,11 +132,7 @@ def test_what_is_handed_over_is_confirmed_and_stays_on_a_numbered_list(work, por
     assert "transmise à la trésorerie" in page
     work.press(page, "take_back")
     with portal.town() as town:
-        # The trail has the database's clock, which no test moves.
-        now = today(town.session.scalar(text("SELECT now()")))
-        table = town.accounts.statements.make(
-            "transmis", Period("CANTINE", now.replace(day=1))
-        )
+        table = town.accounts.statements.make("transmis", Period("CANTINE", trail_day(town).replace(day=1)))
     assert [(row[0][-3:], row[2], row[3], row[7], row[11]) for row in table.rows] == [
         ("001", "Transmission", "Claude regisseur", "9", 5687),
         ("002", "Reprise", "Claude regisseur", "9", -5687),

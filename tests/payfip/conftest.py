@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from core.plugin import InvoiceToPay, PaymentIntent
+from core.testing.waiting import PATIENCE_SECONDS, wait_until
 from plugins.payfip.client import Client
 from plugins.payfip.provider import PayFiPProvider
 from plugins.payfip.settings import PayFiPSettings, Regie
@@ -44,10 +44,8 @@ class Portal:
     heard: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
 
-    def wait(self, count: int, patience: float = 5.0) -> list[str]:
-        end = time.monotonic() + patience
-        while len(self.heard) < count and time.monotonic() < end:
-            time.sleep(0.01)
+    def wait(self, count: int) -> list[str]:
+        wait_until(lambda: len(self.heard) >= count, said=lambda: self.heard)
         return self.heard
 
 
@@ -121,7 +119,7 @@ def _payfip(_clock: FakeClock) -> Iterator[Running]:
     simulator = make_simulator(clock=_clock.seconds)
     with (
         running(simulator) as base,
-        httpx.Client(base_url=base, follow_redirects=True) as http,
+        httpx.Client(base_url=base, follow_redirects=True, timeout=PATIENCE_SECONDS) as http,
     ):
         yield Running(base, simulator, http)
 
@@ -134,7 +132,7 @@ def payfip(_payfip: Running, clock: FakeClock) -> Running:
 
 @pytest.fixture
 def client(payfip: Running) -> Iterator[Client]:
-    with Client(payfip.service, connect_timeout=2, read_timeout=2) as made:
+    with Client(payfip.service, connect_timeout=20, read_timeout=20) as made:
         yield made
 
 

@@ -22,6 +22,7 @@ import zeep
 from eopayment.payfip_ws import PayFiP, PayFiPError
 from lxml import etree
 
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.payfip import contract
 from plugins.payfip.simulator.app import make_simulator, running
 from plugins.payfip.weighing import paid_at
@@ -69,7 +70,7 @@ class PaymentService:
 def simulator() -> Iterator[PaymentService]:
     made: list[PaymentService] = []
     app = make_simulator(clock=lambda: made[0].now() if made else time.time())
-    with running(app) as base, httpx.Client() as http:
+    with running(app) as base, httpx.Client(timeout=PATIENCE_SECONDS) as http:
         address = f"{base}/tpa/services/securite"
         service, bundled = PayFiP(wsdl_url=f"{address}?wsdl"), PayFiP()
         # The contract that eopayment brings, spoken to our address.
@@ -314,7 +315,7 @@ def begun(backend: eopayment.Payment) -> str:
 
 
 def paid_on_the_page(simulator: PaymentService, id_op: str, card: str) -> None:
-    with httpx.Client(base_url=simulator.base, follow_redirects=True) as parent:
+    with httpx.Client(base_url=simulator.base, follow_redirects=True, timeout=PATIENCE_SECONDS) as parent:
         page = parent.get("/tpa/paiementws.web", params={"idop": id_op})
         assert "10,00" in page.text
         parent.post("/tpa/paiementws.web", data={"idop": id_op, "moyen": "carte"})

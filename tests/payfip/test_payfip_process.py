@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from core.dev.embedded import free_port
+from core.testing.waiting import PATIENCE_SECONDS, wait_until
 from plugins.payfip.client import Client
 from plugins.payfip.fields import Creation
 
@@ -24,21 +24,27 @@ def start(port: int, state: Path) -> subprocess.Popen:
         [sys.executable, "-W", "ignore", "-c", COMMAND, "--port", str(port), "--state", str(state)],
         stdout=subprocess.DEVNULL,
     )
-    for _round in range(300):
+
+
+    def answers() -> bool:
+        assert process.poll() is None
         try:
-            httpx.get(f"http://127.0.0.1:{port}/_simulator/api/faults").raise_for_status()
+            url = f"http://127.0.0.1:{port}/_simulator/api/faults"
+            return httpx.get(url, timeout=PATIENCE_SECONDS).is_success
         except httpx.HTTPError:
-            time.sleep(0.1)
-        else:
-            return process
-    process.kill()
-    raise TimeoutError
+            return False
+
+    try:
+        wait_until(answers)
+    except BaseException:
+        process.kill()
+        raise
+    return process
 
 
 @pytest.mark.faults
 def test_killed_and_started_again_it_remembers(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     state = tmp_path / "state.sqlite"
     process = start(port, state)
     try:
@@ -46,14 +52,14 @@ def test_killed_and_started_again_it_remembers(tmp_path: Path) -> None:
             id_op = client.create(CREATION)
             httpx.post(
                 f"http://127.0.0.1:{port}/_simulator/api/operations/{id_op}/act",
-                json={"action": "accept"},
+                json={"action": "accept"}, timeout=PATIENCE_SECONDS,
             ).raise_for_status()
             process.kill()
             process.wait()
             process = start(port, state)
             assert client.payment(id_op).resultrans == "P"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     finally:
         process.kill()
         process.wait()

@@ -16,6 +16,7 @@ import zeep
 from lxml import html
 from zeep.transports import Transport
 
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.payfip.simulator import ticket
 from plugins.payfip.simulator.app import make_simulator
 from plugins.payfip.simulator.scenarios import CARDS, Scenario
@@ -35,7 +36,7 @@ ASKED = {
 @pytest.fixture
 def soap(payfip) -> Iterator[object]:
     """A client that only knows the WSDL the simulator serves."""
-    transport = Transport(timeout=5, operation_timeout=5)
+    transport = Transport(timeout=PATIENCE_SECONDS, operation_timeout=PATIENCE_SECONDS)
     made = zeep.Client(f"{payfip.service}?wsdl", transport=transport)
     yield made.service
     transport.session.close()

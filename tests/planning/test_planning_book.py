@@ -10,6 +10,7 @@ import pytest
 from planning_towns import MONDAY, ask, book_of, enrol, family
 from sqlalchemy import select, text
 
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.planning.book import Asked
 from plugins.planning.models import PlanningBooking, PlanningChange, PlanningClosure, PlanningHome
 from plugins.planning.rules import State, Verdict, Why, Wish
@@ -160,7 +161,7 @@ def test_the_last_place_asked_for_by_fifty_at_once(portal):
 
     def go(number):
         if number < 10:
-            barrier.wait(60)
+            barrier.wait(PATIENCE_SECONDS)
         return ask(portal, homes[number][0], (ids[number], "CANTINE", MONDAY, "add"), key=f"k{number}").answers[0].decision.verdict
 
     with ThreadPoolExecutor(10) as pool:
@@ -197,7 +198,7 @@ def test_one_form_sent_by_two_clicks_at_once_is_one_request(portal):
     barrier = threading.Barrier(4)
 
     def click(_number):
-        barrier.wait(60)
+        barrier.wait(PATIENCE_SECONDS)
         return ask(portal, mine, (child, "CANTINE", MONDAY, "add"), key="form")
 
     with ThreadPoolExecutor(4) as pool:

@@ -106,7 +106,7 @@ def test_the_database_folds_each_letter_as_the_application_does(portal):
 
 
 @given(st.lists(st.text(st.sampled_from(LETTERS + "\u0301\u200b"), max_size=30), max_size=50))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture])
 def test_the_database_folds_each_text_as_the_application_does(portal, given):
     with portal.town() as town:
         assert list(folded_by_postgresql(town, given)) == [names.folded(name) for name in given]

@@ -22,6 +22,7 @@ from core.platform.errors import (
 )
 from core.testing.fakes import FakeProvider
 from core.testing.portal import record
+from core.testing.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -124,6 +125,7 @@ def test_ten_clicks_at_once_make_one_creation(portal, invoices, monkeypatch):
         time.sleep(0.5)
         return start(self, intent)
 
+    monkeypatch.setattr(attempts, "START_WAIT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(FakeProvider, "start", slow_start)
     with ThreadPoolExecutor(10) as clicks:
         urls = list(clicks.map(lambda _click: go(portal, payment), range(10)))

@@ -23,6 +23,7 @@ from waitress.server import create_server
 from core.dev.embedded import free_port
 from core.processes.app import make_app
 from core.testing.portal import record
+from core.testing.waiting import PATIENCE_SECONDS, wait_until
 from plugins.telegram_bot import plugin, polling
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.bots import Bots
@@ -62,7 +63,7 @@ class Player:
         self.id = chat
 
     def _post(self, path: str, body: dict) -> dict:
-        return httpx.post(self._url + path, json=body, trust_env=False).raise_for_status().json()
+        return httpx.post(self._url + path, json=body, trust_env=False, timeout=PATIENCE_SECONDS).raise_for_status().json()
 
     def _do(self, path: str, **fields: object) -> None:
         common = {"botToken": TOKEN, "from": self._who, "date": int(time.time())}
@@ -128,7 +129,7 @@ def by_webhook(portal, port):
     with portal.town() as town:
         settings, url = plugin.settings(town), f"{town.town.base_url}/+telegram_bot/webhook"
     polling.announce(plugin.bots, settings, url)
-    forged = httpx.post(url, json={"update_id": 1}, headers={SECRET_HEADER: SECRET + "x"})
+    forged = httpx.post(url, json={"update_id": 1}, headers={SECRET_HEADER: SECRET + "x"}, timeout=PATIENCE_SECONDS)
     try:
         assert forged.status_code == 403
         yield
@@ -145,17 +146,19 @@ def test_linked_read_and_paid_in_front_of_anothers_telegram(bot_portal, telegram
     portal.publish(record("1"), record("2", amount=1000, label="CANTINE mars"))
     parent = Player(telegram, CHAT + (way == "webhook"))
 
-    def until(said, seconds=20):
+    def until(said):
         """Let the workers work until the chat holds a message about which `said` is true."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        found = []
+
+        def is_there():
             portal.work()
-            found = [m for m in parent.read().values() if said(m)]
-            if found:
-                return found[-1]
-            portal.clock.pass_time(seconds=1)
-            time.sleep(0.05)
-        raise AssertionError(f"not in the chat: {parent.read()}")
+            found.extend(m for m in parent.read().values() if said(m))
+            if not found:
+                portal.clock.pass_time(seconds=1)
+            return found
+
+        wait_until(is_there, said=parent.read)
+        return found[-1]
 
     def text(words):
         return lambda message: words in message.get("text", "")

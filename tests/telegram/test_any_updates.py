@@ -250,7 +250,7 @@ def make_side(make_town: Any, ear: Ear, number: int, name: str, linked: int) -> 
     max_examples=30,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture],
 )
 @given(steps=_STEPS)
 @example(steps=FORGED)

@@ -20,6 +20,7 @@ from core.plugin import (
     Retry,
     RetryableError,
 )
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.telegram_bot import plugin, polling, work
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.bots import Bots
@@ -377,10 +378,9 @@ def test_polling_writes_updates_down_and_answers_are_not_lost(simulator, live, f
             polling.poll(bots, {town.town.slug: town.configured}, open_town)
         )
         parent.world.types(parent.bot, parent.person, "/factures")
-        for _ in range(100):
-            await asyncio.sleep(0.05)
-            if town.outbox.rows:
-                break
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not town.outbox.rows:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from core.plugin import TownClosedError
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.telegram_bot import polling
 from plugins.telegram_bot.bots import Bots
 from plugins.telegram_bot.events import read_update
@@ -92,7 +93,7 @@ def two_towns(make_town, serve, monkeypatch):
     return made
 
 
-def poll_until(towns, done, open_town=None, seconds=60):
+def poll_until(towns, done, open_town=None, seconds=PATIENCE_SECONDS):
     """Poll for the towns until `done()`, and fail when that does not come."""
     bots = Bots()
     by_slug = {town.town.slug: town for town, _api in towns}

@@ -10,6 +10,7 @@ import telegram
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.telegram_bot.simulator.app import open_world
 from plugins.telegram_bot.simulator.markup import MarkupError, plain
 
@@ -19,7 +20,7 @@ USERNAME = "ville_test_bot"
 
 @pytest.fixture
 def call(simulator):
-    with httpx.Client(base_url=f"{simulator.url}/bot{TOKEN}/") as client:
+    with httpx.Client(base_url=f"{simulator.url}/bot{TOKEN}/", timeout=PATIENCE_SECONDS) as client:
 
         def post(method, **data):
             return client.post(method, data=data)
@@ -30,7 +31,7 @@ def call(simulator):
 @pytest.fixture
 def phone(simulator):
     """The parent's telephone, as a browser without JavaScript sees it."""
-    with httpx.Client(base_url=simulator.url, follow_redirects=True) as client:
+    with httpx.Client(base_url=simulator.url, follow_redirects=True, timeout=PATIENCE_SECONDS) as client:
         yield client
 
 
@@ -48,7 +49,7 @@ def test_get_me_tells_who_the_bot_is(call):
     [(f"/bot{TOKEN}/noSuchMethod", 404), ("/bot99:unknown-token/getMe", 401), ("/botx/getMe", 404)],
 )
 def test_unknown_methods_and_tokens_are_refused(simulator, path, status):
-    answer = httpx.get(simulator.url + path)
+    answer = httpx.get(simulator.url + path, timeout=PATIENCE_SECONDS)
     assert answer.status_code == status
     assert answer.json()["ok"] is False
 
@@ -208,7 +209,7 @@ def test_webhooks_are_posted_with_their_secret_until_they_are_taken(simulator, c
         thread.start()
         call("setWebhook", url=f"http://127.0.0.1:{server.server_port}/", secret_token="s3cret")
         starts(simulator)
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
     assert [secret for secret, _ in seen] == ["s3cret", "s3cret"]
     assert seen[0][1]["update_id"] == seen[1][1]["update_id"]
 

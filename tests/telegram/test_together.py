@@ -10,6 +10,7 @@ from bot_portals import crowd, settle, token
 from sqlalchemy import event, text
 
 from core.testing.fakes import TOWNS
+from core.testing.waiting import PATIENCE_SECONDS
 from plugins.telegram_bot import plugin, together
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.conversation import Conversation
@@ -337,7 +338,7 @@ def killed(portal, prepare):
 
     process = multiprocessing.get_context("fork").Process(target=work)
     process.start()
-    process.join(60)
+    process.join(PATIENCE_SECONDS)
     assert process.exitcode == -signal.SIGKILL
 
 

@@ -245,6 +245,6 @@ def test_anything_may_follow(begin, typed):
 @given(st.lists(st.sampled_from(["je", "ai", "pas", "payer", "facture", "rappels", "deja", "ne", "veux", "12", ",", "?", "a", "le"])))
 def test_no_text_takes_long(words):
     typed = " ".join(words * 20)[:1000]
-    start = time.process_time()
+    start = time.thread_time()
     understand(typed, TODAY)
-    assert time.process_time() - start < 1
+    assert time.thread_time() - start < 1

@@ -28,7 +28,7 @@ from core.platform.tenancy.registry import Registry
 @pytest.mark.parametrize("field", ["", "a=", "a=b"])
 def test_a_form_of_very_many_fields_is_refused_before_it_is_read(browser, field):
     body = "&".join([field] * 340_000)
-    started = time.process_time()
+    started = time.thread_time()
     answer = browser.app.post(
         "/valmont/connexion",
         body,
@@ -36,7 +36,7 @@ def test_a_form_of_very_many_fields_is_refused_before_it_is_read(browser, field)
         expect_errors=True,
     )
     assert answer.status_int == 400
-    assert time.process_time() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 @pytest.mark.parametrize("path", ["/valmont/connexion", "/valmont/regie/connexion"])

@@ -17,6 +17,7 @@ from core.messages.kinds import NEWS
 from core.platform.outbox.service import LEASE
 from core.testing.portal import make_portal, record
 from core.testing.statements import statements
+from core.testing.waiting import PATIENCE_SECONDS
 
 FAMILIES = 12
 WITHOUT = {"F010", "F011"}
@@ -274,7 +275,7 @@ def test_a_worker_that_dies_on_the_way_tells_nobody_twice_and_forgets_nobody(por
 
     worker = multiprocessing.get_context("fork").Process(target=die_in_the_middle)
     worker.start()
-    worker.join(60)
+    worker.join(PATIENCE_SECONDS)
     assert worker.exitcode == KILLED
     portal.clock.pass_time(seconds=int(LEASE.total_seconds()) + 1)
     portal.work()

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pypdf import PdfReader
 
 from core.guide import parents
+from core.testing.waiting import PATIENCE_SECONDS
 
 
 def pictures(content):
@@ -49,7 +50,7 @@ def test_drawing_it_leaves_threads_for_all_else(browser, monkeypatch):
 
     def slowly(request):
         begun.set()
-        assert drawn.wait(30)
+        assert drawn.wait(PATIENCE_SECONDS)
         return draw(request)
 
     monkeypatch.setattr(parents, "screens", slowly)
@@ -71,9 +72,9 @@ def test_drawing_it_leaves_threads_for_all_else(browser, monkeypatch):
     monkeypatch.setattr(parents, "_places", Places())
     with ThreadPoolExecutor(2) as readers:
         first = readers.submit(browser.get, "/mode-d-emploi.pdf")
-        assert begun.wait(30)
+        assert begun.wait(PATIENCE_SECONDS)
         second = readers.submit(browser.get, "/mode-d-emploi.pdf")
-        assert waiting.wait(30)
+        assert waiting.wait(PATIENCE_SECONDS)
         refused = browser.get("/mode-d-emploi.pdf")
         told = refused.follow()
         drawn.set()

@@ -14,6 +14,7 @@ from core.messages import service as notifications
 from core.messages.email import channel as email
 from core.platform.outbox.service import LEASE
 from core.testing.portal import make_portal, record
+from core.testing.waiting import PATIENCE_SECONDS
 
 FAMILIES = 45
 
@@ -129,7 +130,7 @@ def test_a_worker_that_dies_sends_nothing_again_but_what_it_had_in_hand(portal, 
 
     worker = fork.Process(target=work)
     worker.start()
-    worker.join(60)
+    worker.join(PATIENCE_SECONDS)
     worker.kill()
     worker.join()
     assert worker.exitcode == KILLED

@@ -20,6 +20,7 @@ from typing import Any
 from playwright.sync_api import Page
 from template_samples import STATIC, Pages, Sample, samples
 
+from core.testing.waiting import PATIENCE_SECONDS
 from tests.axe_rules import script, violations
 from tests.chromium import browser
 
@@ -37,6 +38,7 @@ class Viewer:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        page.set_default_timeout(1000 * PATIENCE_SECONDS)
         self.complaints: list[str] = []
         self.theme = ""
         """What /theme.css answers."""

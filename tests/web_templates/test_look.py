@@ -197,7 +197,7 @@ def test_the_waiting_page_watches_and_then_shows(viewer: Viewer) -> None:
     viewer.show(next(sample for sample in SHOWN if sample.name == "waiting"))
     viewer.final = True
     viewer.loads = 0
-    viewer.page.wait_for_event("load", timeout=60_000)
+    viewer.page.wait_for_event("load")
     viewer.final = False
     assert viewer.loads == 1
 
