@@ -57,6 +57,7 @@ from core.invoices.files import Files as DocumentFiles
 from core.invoices.handling import Billing
 from core.invoices.handovers import Handovers
 from core.invoices.lists import InvoiceList, owed_by_family
+from core.invoices.money import Money
 from core.invoices.papers import InvoicePapers, PapersAhead
 from core.invoices.service import Invoices
 from core.invoices.sheets import InvoiceSheets
@@ -118,6 +119,7 @@ from core.platform.settings import Settings, installation_settings
 from core.platform.signing import Links
 from core.platform.tenancy.config import TenantConfig
 from core.platform.throttling import Throttle
+from core.platform.wiring import wired
 from core.reminders.service import Reminders
 from core.sign_in.access import Access
 from core.sign_in.confirmations import Confirmations
@@ -149,8 +151,94 @@ class SharedServices:
     """Store of finished papers; None: they are in the database."""
 
 
+@wired(
+    types={
+        Session: "session",
+        TenantConfig: "config",
+        Clock: "clock",
+        Throttle: "_throttle",
+        Money: "_money",
+    },
+    names={
+        "tenant": "slug",
+        "base_url": "base_url",
+        "secret_key": "_secret_key",
+        "ask_plugins": "ask_plugins",
+    },
+)
 class UnitOfWork:
-    """One town, one session, one actor (``family:<id>``, ``agent:<id>``, ``cli:<user>``...)."""
+    """One town, one session, one actor (``family:<id>``, ``agent:<id>``, ``cli:<user>``...).
+
+    Services that need nothing but others and the names above are one line each: `wired` makes them
+    when they are first used. Those with something of their own are written out below.
+    """
+
+    # The process and its town.
+    outbox: Outbox
+    links: Links
+    trail: Trail
+    dead_effects: DeadEffects
+    doors: Doors
+
+    # Families, news, messages.
+    families: Families
+    news: NewsDesk
+    alerts: Alerts
+
+    # Who comes in.
+    sign_in: SignIn
+    confirmations: Confirmations
+    access: Access
+    web_sessions: WebSessions
+    agents: Agents
+    agent_invitations: AgentInvitations
+    second_factor: SecondFactor
+    agent_proof: AgentProof
+    agent_sessions: AgentSessions
+
+    # Invoices.
+    bills: Bills
+    sheets: InvoiceSheets
+    invoices: Invoices
+    invoice_list: InvoiceList
+    billing: Billing
+    handovers: Handovers
+    reminders: Reminders
+
+    # Imports.
+    imports: Imports
+    import_list: ImportList
+    fanout: Fanout
+    layouts: Layouts
+    corrections: Corrections
+
+    # Payments.
+    journal: Journal
+    ledger: Ledger
+    watch: Watch
+    receipts: Receipts
+    payments: Payments
+    payment_list: PaymentList
+    paid_invoices: PaidInvoices
+    titles: Titles
+    desk: Desk
+    credits: Credits
+    credit_list: CreditList
+    certificates: Certificates
+
+    # Direct debits, broadcasts.
+    debit_files: DebitFiles
+    debit_requests: DebitRequests
+    broadcasts: Broadcasts
+
+    # Exchanges, search, personal data.
+    payment_exports: PaymentExports
+    exchange_states: ExchangeStates
+    intake: Intake
+    sending: Sending
+    exchange_tokens: ExchangeTokens
+    search: Search
+    merging: Merging
 
     def __init__(
         self,
@@ -163,12 +251,14 @@ class UnitOfWork:
     ) -> None:
         self.config = config
         self.session = session
+        self.slug = config.slug
         self.clock = shared.clock
         self.base_url = base_url
         self._shared = shared
         self._extensions = shared.extensions
         self._throttle = shared.throttle
         self._secret_key = shared.settings.secret_key
+        self._money = MONEY
         self._actor = actor
         self._answers = shared.answers.of(config.slug)
         self._collected: dict[str, dict[str, Held]] = {}
@@ -395,24 +485,9 @@ class UnitOfWork:
         return Audit(self.session, self.config.slug, self._actor)
 
     @cached_property
-    def outbox(self) -> Outbox:
-        """Effects that leave after the commit."""
-        return Outbox(self.session, self.config.slug, self.clock)
-
-    @cached_property
-    def links(self) -> Links:
-        """Signed links."""
-        return Links(self._secret_key, self.config.slug)
-
-    @cached_property
     def events(self) -> Events:
         """Events, for plugins and messages."""
         return Events(self.outbox, self._extensions, self.config.enabled)
-
-    @cached_property
-    def families(self) -> Families:
-        """Families' files and codes."""
-        return Families(self.session, self.config.slug, self._secret_key)
 
     @cached_property
     def document_files(self) -> DocumentFiles:
@@ -435,29 +510,6 @@ class UnitOfWork:
             raise RetryableError(f"the object store does not answer: {error}") from error
 
     @cached_property
-    def bills(self) -> Bills:
-        """The addresses on paper bills."""
-        return Bills(self._secret_key, self.config.slug, self.base_url)
-
-    @cached_property
-    def certificates(self) -> Certificates:
-        """Yearly tax certificates."""
-        return Certificates(self.session, self.config, self.clock)
-
-    @cached_property
-    def invoices(self) -> Invoices:
-        """Published invoices."""
-        return Invoices(
-            self.session,
-            self.config.slug,
-            self.clock,
-            money=MONEY,
-            files=self.document_files,
-            sheets=InvoiceSheets(self.session, self.config, self.bills),
-            base_url=self.base_url,
-        )
-
-    @cached_property
     def papers_ahead(self) -> PapersAhead | None:
         """Papers made before families ask; None where the settings want none."""
         if not self._shared.settings.papers_ahead:
@@ -469,35 +521,6 @@ class UnitOfWork:
             sheet=self.invoices.sheet_to_print,
             outbox=self.outbox,
         )
-
-    @cached_property
-    def imports(self) -> Imports:
-        """Imports of invoices."""
-        return Imports(
-            self.session,
-            self.config,
-            self.clock,
-            outbox=self.outbox,
-            audit=self.audit,
-            choices=self.selection,
-            files=self.document_files,
-        )
-
-    @cached_property
-    def fanout(self) -> Fanout:
-        """Telling families of a publication."""
-        return Fanout(
-            self.session,
-            self.config.slug,
-            events=self.events,
-            outbox=self.outbox,
-            papers_ahead=self.papers_ahead,
-        )
-
-    @cached_property
-    def layouts(self) -> Layouts:
-        """Layouts of other programs' files."""
-        return Layouts(self.session, self.config.slug, self.audit)
 
     @cached_property
     def uploads(self) -> Uploads:
@@ -526,16 +549,6 @@ class UnitOfWork:
         )
 
     @cached_property
-    def ledger(self) -> Ledger:
-        """The only writer of settlements."""
-        return Ledger(self.session, self.config.slug, self.clock, self.events, self.journal)
-
-    @cached_property
-    def journal(self) -> Journal:
-        """The only writer of the régies' journals."""
-        return Journal(self.session, self.config.slug, self.clock, self.audit)
-
-    @cached_property
     def attempts(self) -> Attempts:
         """Online payments until they are settled."""
         return Attempts(
@@ -553,11 +566,6 @@ class UnitOfWork:
         )
 
     @cached_property
-    def watch(self) -> Watch:
-        """Questions to providers about open attempts."""
-        return Watch(self.session, self.config.slug, self.clock, self.outbox)
-
-    @cached_property
     def selection(self) -> ProviderSelection:
         """Payment provider of each régie."""
         return ProviderSelection(
@@ -565,47 +573,6 @@ class UnitOfWork:
             self._answers,
             providers=lambda: self.providers,
             all_there=lambda: "payment_providers" not in self._incomplete,
-        )
-
-    @cached_property
-    def receipts(self) -> Receipts:
-        """Receipts of payments."""
-        return Receipts(self.session, self.config, self.document_files)
-
-    @cached_property
-    def payments(self) -> Payments:
-        """Payments that are settled."""
-        return Payments(
-            self.session,
-            self.config,
-            self.clock,
-            ledger=self.ledger,
-            attempts=self.attempts,
-            watch=self.watch,
-            receipts=self.receipts,
-            audit=self.audit,
-            base_url=self.base_url,
-        )
-
-    @cached_property
-    def paid_invoices(self) -> PaidInvoices:
-        """What families paid."""
-        return PaidInvoices(self.session, self.config.slug)
-
-    @cached_property
-    def titles(self) -> Titles:
-        """Titles that payments came by."""
-        return Titles(self.session, self.config)
-
-    @cached_property
-    def desk(self) -> Desk:
-        """The counters."""
-        return Desk(
-            self.session,
-            self.config,
-            payments=self.payments,
-            titles=self.titles,
-            audit=self.audit,
         )
 
     @cached_property
@@ -621,32 +588,6 @@ class UnitOfWork:
             audit=self.audit,
             # Asked for late: few acts on debits ask of a closing.
             is_closed=lambda regie, day: self.accounts.closings.is_closed(regie, day),  # noqa: PLW0108
-        )
-
-    @cached_property
-    def debit_files(self) -> DebitFiles:
-        """Files of banks about direct debits."""
-        return DebitFiles(
-            self.session,
-            self.config.slug,
-            self.clock,
-            debits=self.debits,
-            ledger=self.ledger,
-            journal=self.journal,
-            outbox=self.outbox,
-            audit=self.audit,
-        )
-
-    @cached_property
-    def debit_requests(self) -> DebitRequests:
-        """Requests of families to join a debit, and what each régie offers."""
-        return DebitRequests(
-            self.session,
-            self.config,
-            self.clock,
-            files=self.document_files,
-            events=self.events,
-            audit=self.audit,
         )
 
     @cached_property
@@ -714,158 +655,16 @@ class UnitOfWork:
         )
 
     @cached_property
-    def alerts(self) -> Alerts:
-        """Registered addresses."""
-        return Alerts(
-            self.session,
-            self.config.slug,
-            self.clock,
-            links=self.links,
-            notifications=self.notifications,
-            audit=self.audit,
-            throttle=self._throttle,
-        )
-
-    @cached_property
-    def sign_in(self) -> SignIn:
-        """Sign-in of families."""
-        return SignIn(
-            self.session,
-            self.config.slug,
-            self.clock,
-            secret_key=self._secret_key,
-            throttle=self._throttle,
-            families=self.families,
-            notifications=self.notifications,
-            web_sessions=self.web_sessions,
-            access=self.access,
-            audit=self.audit,
-        )
-
-    @cached_property
-    def confirmations(self) -> Confirmations:
-        """Addresses of own accounts, proven by mail."""
-        return Confirmations(
-            self.session,
-            self.config.slug,
-            self.clock,
-            throttle=self._throttle,
-            notifications=self.notifications,
-            sign_in=self.sign_in,
-            audit=self.audit,
-        )
-
-    @cached_property
-    def access(self) -> Access:
-        """Own accounts, and the families they open."""
-        return Access(
-            self.session,
-            self.config.slug,
-            self.clock,
-            families=self.families,
-            notifications=self.notifications,
-            audit=self.audit,
-        )
-
-    @cached_property
-    def web_sessions(self) -> WebSessions:
-        """Browsers that are signed in."""
-        return WebSessions(self.session, self.config.slug, self.clock)
-
-    @cached_property
-    def agents(self) -> Agents:
-        """Agents of the régie."""
-        return Agents(
-            self.session,
-            self.config,
-            self.clock,
-            invitations=self.agent_invitations,
-            second_factor=self.second_factor,
-            sessions=self.agent_sessions,
-            audit=self.audit,
-        )
-
-    @cached_property
-    def agent_invitations(self) -> AgentInvitations:
-        """Invitations of agents."""
-        return AgentInvitations(
-            self.session,
-            self.config,
-            self.clock,
-            second_factor=self.second_factor,
-            notifications=self.notifications,
-            audit=self.audit,
-        )
-
-    @cached_property
-    def second_factor(self) -> SecondFactor:
-        """Second factors of agents."""
-        return SecondFactor(
-            self.session,
-            self.config.slug,
-            self.clock,
-            secret_key=self._secret_key,
-            doors=Doors(self._throttle, self.config.slug),
-        )
-
-    @cached_property
-    def agent_proof(self) -> AgentProof:
-        """What agents prove themselves by."""
-        return AgentProof(
-            self.config.slug,
-            agents=self.agents,
-            second_factor=self.second_factor,
-            sessions=self.agent_sessions,
-            doors=Doors(self._throttle, self.config.slug),
-            audit=self.audit,
-        )
-
-    @cached_property
-    def agent_sessions(self) -> AgentSessions:
-        """Browsers in which agents are signed in."""
-        return AgentSessions(self.session, self.config.slug, self.clock)
-
-    @cached_property
-    def invoice_list(self) -> InvoiceList:
-        """Lists of invoices."""
-        return InvoiceList(self.session, self.config.slug)
-
-    @cached_property
-    def payment_list(self) -> PaymentList:
-        """Lists of payments."""
-        return PaymentList(self.session, self.config.slug)
-
-    @cached_property
-    def import_list(self) -> ImportList:
-        """Lists of imports."""
-        return ImportList(self.session, self.config.slug)
-
-    @cached_property
     def family_list(self) -> FamilyList:
         """Lists of families."""
         slug = self.config.slug
         return FamilyList(self.session, slug, lambda regie: owed_by_family(slug, regie))
 
     @cached_property
-    def trail(self) -> Trail:
-        """The audit trail, to read."""
-        return Trail(self.session, self.config.slug)
-
-    @cached_property
-    def dead_effects(self) -> DeadEffects:
-        """Effects that were given up."""
-        return DeadEffects(self.session, self.config.slug, self.clock, self.audit)
-
-    @cached_property
     def subjects(self) -> Subjects:
         """What the audit trail is about, by name."""
         regies = {key: regie.label for key, regie in self.config.file.regies.items()}
         return Subjects(self.session, self.config.slug, regies)
-
-    @cached_property
-    def search(self) -> Search:
-        """Finding things."""
-        return Search(self.session, self.config.slug)
 
     @cached_property
     def charts(self) -> Charts:
@@ -884,48 +683,9 @@ class UnitOfWork:
         return Figures(self.session, self.config.slug, self.clock, channels=lambda: self.channels)
 
     @cached_property
-    def billing(self) -> Billing:
-        """Invoices in the hands of agents."""
-        return Billing(
-            self.session, self.config.slug, self.clock, money=MONEY, audit=self.audit
-        )
-
-    @cached_property
-    def handovers(self) -> Handovers:
-        """Lists of invoices for the trésorerie."""
-        return Handovers(
-            self.session, self.config.slug, self.clock, billing=self.billing, audit=self.audit
-        )
-
-    @cached_property
-    def reminders(self) -> Reminders:
-        """Reminders to families, and invoices that go to the trésorerie."""
-        return Reminders(
-            self.session,
-            self.config,
-            self.clock,
-            billing=self.billing,
-            events=self.events,
-            audit=self.audit,
-        )
-
-    @cached_property
-    def broadcasts(self) -> Broadcasts:
-        """Messages of agents to many families."""
-        return Broadcasts(
-            self.session,
-            self.config.slug,
-            self.clock,
-            groups=Groups(
-                self.session, self.config, self.clock, brought=lambda: self.family_groups
-            ),
-            families=self.families,
-            notifications=self.notifications,
-            letters=self.letters,
-            news=self.news,
-            outbox=self.outbox,
-            audit=self.audit,
-        )
+    def groups(self) -> Groups:
+        """Groups of families to write to."""
+        return Groups(self.session, self.config, self.clock, brought=lambda: self.family_groups)
 
     @cached_property
     def personal_data(self) -> PersonalData:
@@ -944,17 +704,6 @@ class UnitOfWork:
         forget_served(self.session, self.config.slug, self.clock.now())
         InvoicePapers(self.session, self.config.slug, self.clock).forget_old()
         self.charts.redraw_all()
-
-    @cached_property
-    def merging(self) -> Merging:
-        """Duplicates that become one."""
-        return Merging(
-            self.session,
-            self.config.slug,
-            families=self.families,
-            audit=self.audit,
-            ask_plugins=self.ask_plugins,
-        )
 
     def health_checks(self) -> list[tuple[str, HealthCheck]]:
         """The plugins' questions about their own health, with the plugin that asks."""
@@ -1003,28 +752,6 @@ class UnitOfWork:
         )
 
     @cached_property
-    def corrections(self) -> Corrections:
-        """Invoices corrected by hand."""
-        return Corrections(self.session, self.config.slug, self.imports, self.audit)
-
-    @cached_property
-    def credit_list(self) -> CreditList:
-        """Lists of credits."""
-        return CreditList(self.session, self.config.slug)
-
-    @cached_property
-    def credits(self) -> Credits:
-        """Sums that were paid too much."""
-        return Credits(
-            self.session,
-            self.config.slug,
-            self.clock,
-            journal=self.journal,
-            titles=self.titles,
-            audit=self.audit,
-        )
-
-    @cached_property
     def accounts(self) -> Accounts:
         """The régies' books."""
         return Accounts(
@@ -1044,50 +771,3 @@ class UnitOfWork:
     def remittances(self) -> PluginRemittances:
         """Remittances, for plugins; core's own pages take `accounts.remittances`."""
         return PluginRemittances(self.accounts.remittances)
-
-    @cached_property
-    def payment_exports(self) -> PaymentExports:
-        """Exports of payments to the billing software."""
-        return PaymentExports(
-            self.session, self.config.slug, self.clock, layouts=self.layouts, audit=self.audit
-        )
-
-    @cached_property
-    def exchange_states(self) -> ExchangeStates:
-        """State of the places of exchanges."""
-        return ExchangeStates(self.session, self.config, self.clock)
-
-    @cached_property
-    def intake(self) -> Intake:
-        """Invoices that come in by themselves."""
-        return Intake(
-            self.session,
-            self.config,
-            self.clock,
-            uploads=self.uploads,
-            imports=self.imports,
-            states=self.exchange_states,
-            notifications=self.notifications,
-            audit=self.audit,
-        )
-
-    @cached_property
-    def sending(self) -> Sending:
-        """Exports of payments that go out by themselves."""
-        return Sending(
-            self.session,
-            self.config,
-            exports=self.payment_exports,
-            states=self.exchange_states,
-            audit=self.audit,
-        )
-
-    @cached_property
-    def exchange_tokens(self) -> ExchangeTokens:
-        """The token by which the billing software comes."""
-        return ExchangeTokens(self.session, self.config.slug, self.clock, audit=self.audit)
-
-    @cached_property
-    def news(self) -> NewsDesk:
-        """The town's news."""
-        return NewsDesk(self.session, self.config.slug, self.clock, self.audit)
