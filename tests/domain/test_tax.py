@@ -60,6 +60,18 @@ def test_each_payer_and_child_has_own_rows():
     ]  # fmt: skip
 
 
+def test_a_payer_s_rows_are_by_child_then_by_day():
+    """A line that names no child comes last, whenever it was paid."""
+    invoices = [
+        TaxInvoice(1, 500, (line(300, child=2), line(200, child=None))),
+        TaxInvoice(2, 900, (line(900, child=1),)),
+    ]
+    rows = care_paid(2025, invoices, [share(500), share(900, JUNE, payment=2, invoice=2)])
+    assert [(row.child, row.paid_on, row.amount) for row in rows] == [
+        (1, JUNE, 900), (2, MARCH, 300), (None, MARCH, 200),
+    ]  # fmt: skip
+
+
 def test_lines_of_one_activity_make_one_row():
     invoice = TaxInvoice(1, 300, (line(100), line(200)))
     assert care_paid(2025, [invoice], [share(300)]) == (
