@@ -26,7 +26,7 @@ from core.platform.web.files import download
 
 T = "office"
 ROWS_PER_PAGE = 100
-LONGEST_PAPER = 3000
+MAX_PAPER_ROWS = 3000
 """Rows of a PDF: some hundred pages. Longer statements are for spreadsheets, or day by day."""
 DIRECTIONS = {"recu": True, "rendu": False}
 
@@ -119,7 +119,7 @@ def account_file(request: Request) -> Response:
     table: Table = request.ctx.accounts.statements.make(name, period)
     kind = request.matchdict["format"]
     if kind == "pdf":
-        if len(table.rows) > LONGEST_PAPER:
+        if len(table.rows) > MAX_PAPER_ROWS:
             request.session.flash(
                 _("Cet état est trop long pour un PDF : prenez le tableur, ou un seul jour."),
                 "error",

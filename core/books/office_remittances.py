@@ -25,7 +25,7 @@ from core.platform.web.files import download
 from core.platform.web.forms import day as typed_day
 
 LIST, ONE = "office/remittances.jinja2", "office/remittance.jinja2"
-LONGEST_NOTE = 200
+MAX_NOTE_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def make(request: Request) -> dict[str, Any] | Response:
             since=chosen.since,
             until=chosen.until,
             means=chosen.means,
-            note=request.POST.get("note", "").strip()[:LONGEST_NOTE],
+            note=request.POST.get("note", "").strip()[:MAX_NOTE_CHARS],
             expected=_expected(request),
         )
     except UserError as error:

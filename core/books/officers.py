@@ -30,7 +30,7 @@ from core.platform.tabular.writing import Cents, Table
 from core.platform.templating import money
 from core.platform.tenancy.config import TenantConfig
 
-LONGEST_NAME = 120
+MAX_NAME_CHARS = 120
 
 
 class OfficerRole(StrEnum):
@@ -112,8 +112,8 @@ class Officers:
             tenant_id=self._tenant,
             regie=regie,
             role=role,
-            name=name.strip()[:LONGEST_NAME],
-            act=act.strip()[:LONGEST_NAME],
+            name=name.strip()[:MAX_NAME_CHARS],
+            act=act.strip()[:MAX_NAME_CHARS],
             since=since,
             actor=self._audit.actor,
             noted_at=self._clock.now(),
@@ -144,7 +144,7 @@ class Officers:
             nested.rollback()
         remittances = self._remittances.page(regie).rows
         return Change(
-            name=name.strip()[:LONGEST_NAME],
+            name=name.strip()[:MAX_NAME_CHARS],
             since=since,
             ending=list(zip(names, days, strict=True)),
             staying=[
@@ -223,10 +223,10 @@ class Officers:
             number=(last or 0) + 1,
             at=now,
             kind=kind,
-            outgoing=outgoing.strip()[:LONGEST_NAME],
-            incoming=incoming.strip()[:LONGEST_NAME],
+            outgoing=outgoing.strip()[:MAX_NAME_CHARS],
+            incoming=incoming.strip()[:MAX_NAME_CHARS],
             counted=counted,
-            note=note.strip()[:LONGEST_NAME],
+            note=note.strip()[:MAX_NAME_CHARS],
             state=self._state(regie, entry),
             hash=entry.hash if entry else "",
             actor=self._audit.actor,

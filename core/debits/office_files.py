@@ -38,7 +38,7 @@ TEMPLATE, JOB = "office/debit_file.jinja2", "office/debit_job.jinja2"
 MAX_UPLOAD_BYTES: Final = 10 * 1024 * 1024
 MAX_LINES: Final = 3000
 """Debits of a file; those of a town of a hundred thousand."""
-LONGEST_KIND: Final = 10
+MAX_KIND_CHARS: Final = 10
 
 
 @view_config(
@@ -105,7 +105,7 @@ def _apply(request: Request) -> Response:
         raise UserError(_("Cochez ce qui est à constater."))
     if any(line.told is Told.REJECTED for line in accepted) and not request.agent.is_regisseur:
         raise UserError(_("Seul le régisseur constate un rejet."))
-    kind = request.POST.get("kind", "")[:LONGEST_KIND]
+    kind = request.POST.get("kind", "")[:MAX_KIND_CHARS]
     kind = kind if kind.replace(".", "").isalnum() else ""
     done = request.ctx.debit_files.accept(regie, kind, accepted)
     if isinstance(done, DebitJob):

@@ -32,8 +32,8 @@ from core.platform.plugins.events import Events
 from core.platform.tenancy.config import TenantConfig
 
 MAX_FORM_BYTES: Final = 2 * 1024 * 1024
-LONGEST_WORDS: Final = 2000
-LONGEST_NOTE: Final = 500
+MAX_TEXT_CHARS: Final = 2000
+MAX_NOTE_CHARS: Final = 500
 MAX_LISTED: Final = 200
 ANSWERED: Final = "debit_request_answered"
 """Kind of the message about the régie's answer."""
@@ -114,7 +114,7 @@ class DebitRequests:
             "creditor": creditor[:120],
             "ics": ics,
             "address": [line[:120] for line in address[:6]],
-            "next_steps": next_steps[:LONGEST_WORDS],
+            "next_steps": next_steps[:MAX_TEXT_CHARS],
         }
         self._session.execute(
             insert(DebitOffer)
@@ -242,7 +242,7 @@ class DebitRequests:
         Raises:
             UserError: it was answered or withdrawn meanwhile, or a refusal says no reason.
         """
-        note = note.strip()[:LONGEST_NOTE]
+        note = note.strip()[:MAX_NOTE_CHARS]
         if not accept and not note:
             raise UserError(_("Dites à la famille pourquoi : saisissez le motif."))
         state = RequestState.ACCEPTED if accept else RequestState.REFUSED

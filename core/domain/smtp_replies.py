@@ -13,7 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-LONGEST_WORDS = 300
+MAX_WORDS_CHARS = 300
 """Characters kept of what a server said."""
 
 
@@ -68,7 +68,7 @@ class Reply:
 
     def __str__(self) -> str:
         """One line, which `parse` reads again."""
-        words = " ".join(self.words.split())[:LONGEST_WORDS]
+        words = " ".join(self.words.split())[:MAX_WORDS_CHARS]
         return f"{self.stage}: {f'{self.code} {words}' if self.code else words}"
 
     @property

@@ -30,7 +30,7 @@ from core.platform.means_words import means_label
 from core.platform.web.forms import day as typed_day
 
 TEMPLATE = "office/export_columns.jinja2"
-LONGEST_WORD: Final = 60
+MAX_WORD_CHARS: Final = 60
 MAX_COLUMNS: Final = 40
 
 
@@ -118,7 +118,7 @@ def _text(request: Request, name: str) -> str:
     value = request.POST.get(name, "")
     if not isinstance(value, str):
         return ""
-    return "".join(c for c in value if c.isprintable()).strip()[:LONGEST_WORD]
+    return "".join(c for c in value if c.isprintable()).strip()[:MAX_WORD_CHARS]
 
 
 _EXAMPLES = [

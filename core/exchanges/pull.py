@@ -21,7 +21,7 @@ from core.platform.i18n import gettext as _
 from core.platform.web import query_params as asked
 
 ACTOR = "billing:token"
-LONGEST_TOKEN = 200
+MAX_TOKEN_CHARS = 200
 
 
 @view_config(route_name="exchange_payments", request_method="GET", permission="public")
@@ -95,7 +95,7 @@ def _token(header: str) -> str:
             return ""
     elif kind.lower() != "bearer":
         return ""
-    return rest if len(rest) <= LONGEST_TOKEN and rest.isascii() else ""
+    return rest if len(rest) <= MAX_TOKEN_CHARS and rest.isascii() else ""
 
 
 def _regie(request: Request) -> str:

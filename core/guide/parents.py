@@ -17,7 +17,7 @@ from core.platform.i18n import gettext as _
 from core.platform.tenancy.config import TenantConfig
 from core.platform.web.files import pdf
 
-KEPT_AT_MOST = 32
+MAX_KEPT = 32
 """Manuals that a process keeps: one takes a second or two to draw."""
 
 READERS_WHILE_DRAWING = 2
@@ -56,7 +56,7 @@ def _draw(request: Request) -> bytes:
         title=" – ".join((_("Mode d’emploi"), request.town.name)),
         language=request.language,
     )
-    if len(_kept) >= KEPT_AT_MOST:
+    if len(_kept) >= MAX_KEPT:
         _kept.clear()
     _kept[request.town.slug, request.language] = (request.town, content)
     return content

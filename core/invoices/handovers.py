@@ -35,7 +35,7 @@ from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.templating import money
 
-LONGEST_REASON = 200
+MAX_REASON_CHARS = 200
 
 
 class Handovers:
@@ -181,7 +181,7 @@ class Handovers:
             handover_id,
             cancelled_at=now,
             cancelled_by=self._audit.actor,
-            cancel_reason=reason[:LONGEST_REASON],
+            cancel_reason=reason[:MAX_REASON_CHARS],
         )
         lines = self._session.scalars(
             open_lines.execution_options(populate_existing=True)

@@ -26,7 +26,7 @@ from core.platform.web.files import pdf
 from core.platform.web.forms import day as typed_day
 
 T = "office"
-LONGEST_ID = 18
+MAX_ID_DIGITS = 18
 UNPAID, OVERPAID, TO_LINK, DEBIT = "unpaid", "overpaid", "to_link", "debit"
 NO_STATES = {UNPAID, OVERPAID, TO_LINK, DEBIT}
 
@@ -161,7 +161,7 @@ def act(request: Request) -> Response:
 
 
 def _chosen(typed: str) -> int:
-    if not typed.isdecimal() or len(typed) >= LONGEST_ID:
+    if not typed.isdecimal() or len(typed) >= MAX_ID_DIGITS:
         raise UserError(_("Choisissez la facture que cet avoir corrige."))
     return int(typed)
 

@@ -210,7 +210,7 @@ class PaymentProviderContract:
         """It stands on the receipt beside the payer's own ticket."""
         redirect = counterpart.provider.start(counterpart.intent(1, 5687))
         assert redirect.payer_reference.isprintable()
-        assert len(redirect.payer_reference) <= LONGEST_REFERENCE
+        assert len(redirect.payer_reference) <= MAX_REFERENCE_CHARS
 
     # --- Asking ----------------------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ class PaymentProviderContract:
         return provider
 
 
-LONGEST_REFERENCE = 60
+MAX_REFERENCE_CHARS = 60
 
 
 def _error(provider: PaymentProvider, intent: PaymentIntent) -> StartRefusedError | None:

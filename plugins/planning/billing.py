@@ -25,7 +25,7 @@ from plugins.planning.models import (
 )
 from plugins.planning.rules import TAKEN, State
 
-LONGEST_DAYS = 400
+MAX_SPAN_DAYS = 400
 SHOWN_EXPORTS = 12
 COLUMNS = ("enfant", "nom", "service", "jour", "lieu", "repas", "etat", "hors_delai", "annonce_le",
            "justifie", "presence", "unites")  # fmt: skip
@@ -145,7 +145,7 @@ class Billing:
         return found
 
     def _rows(self, first: date, last: date) -> dict[Key, list[str]]:
-        if not 0 <= (last - first).days <= LONGEST_DAYS:
+        if not 0 <= (last - first).days <= MAX_SPAN_DAYS:
             raise UserError(_("La période va d’un jour à un jour suivant, sur un an au plus."))
         booking = (
             select(PlanningBooking)

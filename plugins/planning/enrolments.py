@@ -49,9 +49,9 @@ KINDS = {
     "affiche": Kind.SHOWN,
 }  # fmt: skip
 DAYS = ("lu", "ma", "me", "je", "ve", "sa", "di")
-LONGEST = {"code_famille": 60, "enfant": 120, "nom_famille": 120, "nom_enfant": 120, "lieu": 80,
+MAX_CHARS = {"code_famille": 60, "enfant": 120, "nom_famille": 120, "nom_enfant": 120, "lieu": 80,
            "repas": 20}  # fmt: skip
-LONGEST_DAYS = 800
+MAX_SPAN_DAYS = 800
 REGULAR = "planning.regular"
 """Topic of the outbox: the days of a file's regular enrolments."""
 
@@ -137,7 +137,7 @@ def _row(
             days[column] = parse_day(cells[column])
         except DateError:
             wrong(column, _("Une date est attendue, comme 03/12/2026."))
-    if len(days) == 2 and not 0 <= (days["au"] - days["du"]).days <= LONGEST_DAYS:
+    if len(days) == 2 and not 0 <= (days["au"] - days["du"]).days <= MAX_SPAN_DAYS:
         wrong("au", _("La fin est avant le début, ou à plus de deux ans."))
     kind = KINDS.get(_plain(cells.get("type", "")))
     if kind is None:
@@ -161,7 +161,7 @@ def _row(
 
 
 def _texts(cells: Mapping[str, str], services: Collection[str], wrong: Any) -> None:
-    for name, longest in LONGEST.items():
+    for name, longest in MAX_CHARS.items():
         value = cells.get(name, "")
         if len(value) > longest or any(ord(char) < 32 for char in value):
             wrong(name, _("Ce texte est trop long ou illisible."))

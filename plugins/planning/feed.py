@@ -19,7 +19,7 @@ from core.plugin import TenantContext
 from plugins.planning.models import PlanningBooking, PlanningFeed
 from plugins.planning.rules import State
 
-LONGEST_LINE = 75
+MAX_LINE_BYTES = 75
 """Bytes of a line of RFC 5545; the rest is folded."""
 PAST_DAYS = 31
 
@@ -157,7 +157,7 @@ def _folded(line: str) -> bytes:
     parts, part = [], b""
     for char in line:
         encoded = char.encode()
-        if len(part) + len(encoded) > LONGEST_LINE:
+        if len(part) + len(encoded) > MAX_LINE_BYTES:
             parts.append(part)
             part = b" "
         part += encoded

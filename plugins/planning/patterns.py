@@ -17,7 +17,7 @@ from plugins.planning.book import Asked, Book
 from plugins.planning.models import PlanningPattern
 from plugins.planning.rules import ONE_DAY, Pattern, Weeks
 
-LONGEST_DAYS = 400
+MAX_SPAN_DAYS = 400
 _DAY = re.compile(r"([A-Za-z0-9_-]{1,30})/([0-6])")
 
 
@@ -42,7 +42,7 @@ class Patterns:
             raise UserError(_("Choisissez au moins un enfant."))
         if not services:
             raise UserError(_("Choisissez au moins un service."))
-        if not 0 <= (last - first).days <= LONGEST_DAYS:
+        if not 0 <= (last - first).days <= MAX_SPAN_DAYS:
             raise UserError(_("La période va d’un jour à un jour suivant, sur un an au plus."))
         pattern = Pattern(self._picked(form), forms.weeks(form))
         return self.expand(children, services, pattern, first, last)
@@ -104,7 +104,7 @@ class Patterns:
         """School holidays from `today` on, the first and the last day of each."""
         calendar, day = self._book.calendar, today
         found: list[tuple[date, date]] = []
-        while calendar.knows(day) and (day - today).days < LONGEST_DAYS:
+        while calendar.knows(day) and (day - today).days < MAX_SPAN_DAYS:
             first = day
             while day in calendar.holidays:
                 day += ONE_DAY
@@ -121,7 +121,7 @@ class Patterns:
     def until_holidays(self, today: date) -> date:
         """The last school day before the next school holidays."""
         ahead = (first for first, _last in self.breaks(today) if first > today)
-        last = min(self._book.calendar.last, today + timedelta(days=LONGEST_DAYS))
+        last = min(self._book.calendar.last, today + timedelta(days=MAX_SPAN_DAYS))
         return self._last_school_day(next(ahead, last) - ONE_DAY, today)
 
     def _last_school_day(self, day: date, today: date) -> date:

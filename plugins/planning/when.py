@@ -16,7 +16,7 @@ from plugins.planning.rules import ONE_DAY, Weeks
 
 ALIKE = 82
 """Out of 100: how alike a word and a name are that mean the same."""
-LONGEST_DAYS = 31
+MAX_SPAN_DAYS = 31
 """Days that are asked for one by one; a longer range is weekdays over a range."""
 SUMMER_DAYS = 45
 """The long summer holidays last longer than this, all others are shorter."""
@@ -331,14 +331,14 @@ class _Reading:
             return ()
         spelt = {"deux": 2, "trois": 3, "quatre": 4, "cinq": 5, "two": 2, "three": 3}
         count = spelt.get(match[1]) or int(match[1])
-        return span(since, since + timedelta(days=min(count, LONGEST_DAYS) - 1))
+        return span(since, since + timedelta(days=min(count, MAX_SPAN_DAYS) - 1))
 
     def _between(
         self, first: date, last: date, weekdays: Sequence[int], weeks: Weeks
     ) -> When:
         if last < first:
             return When(unclear=True)
-        if weekdays or (last - first).days >= LONGEST_DAYS:
+        if weekdays or (last - first).days >= MAX_SPAN_DAYS:
             chosen = frozenset(weekdays or range(5))
             return When(weekdays=chosen, since=first, until=last, weeks=weeks)
         return When(days=span(first, last))

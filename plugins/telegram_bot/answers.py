@@ -64,7 +64,7 @@ REPEATABLE = frozenset(
 
 WAIT_UNSAID = timedelta(seconds=10)
 """Time to wait after a 429 that names no time."""
-LONGEST_WAIT = timedelta(hours=6)
+MAX_ANSWER_WAIT = timedelta(hours=6)
 """More than Telegram ever asked for in public reports; beyond, the number is not believed."""
 
 _CLOSED = (
@@ -173,4 +173,4 @@ def _wait(said: str, parameters: Any) -> timedelta:
         asked = int(found[1]) if found else 0
     if asked <= 0:
         return WAIT_UNSAID
-    return min(timedelta(seconds=min(asked, LONGEST_WAIT.total_seconds())), LONGEST_WAIT)
+    return min(timedelta(seconds=min(asked, MAX_ANSWER_WAIT.total_seconds())), MAX_ANSWER_WAIT)

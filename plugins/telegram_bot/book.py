@@ -44,7 +44,7 @@ are kept for answers, which do not queue behind a mailing."""
 WAVE = 5
 """Chats refused one after the other, with no message taken between, that stop the bot."""
 FIRST_PAUSE = timedelta(minutes=5)
-LONGEST_PAUSE = timedelta(hours=1)
+MAX_PAUSE = timedelta(hours=1)
 SECOND_LOOK = timedelta(minutes=2)
 """After how long a message is tried again when Telegram refuses one chat after another."""
 CLOSED_KEPT = timedelta(days=7)
@@ -550,7 +550,7 @@ class Book:
         now = self._now()
         if bot.trouble and bot.held_until is not None and bot.held_until > now:
             return bot.held_until - now  # Another worker stopped it a moment ago.
-        pause = min(FIRST_PAUSE * 2**bot.stops, LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2**bot.stops, MAX_PAUSE)
         bot.trouble = reason[:500]
         bot.stops = min(bot.stops + 1, 10)
         bot.held_until = now + pause

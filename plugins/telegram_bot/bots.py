@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 IDLE = timedelta(minutes=10)
 CONNECTIONS = 64
-LONGEST_CALL = 60.0
+MAX_CALL_SECONDS = 60.0
 """Seconds after which a call is given up, whatever the client thinks; a document may take long."""
 
 
@@ -63,11 +63,11 @@ class Bots:
 
         Raises:
             CallError: the call was not taken, or nobody knows; it is a TelegramError.
-            TimeoutError: no end within `LONGEST_CALL`.
+            TimeoutError: no end within `MAX_CALL_SECONDS`.
         """
 
         async def run() -> T:
-            return await asyncio.wait_for(work(await self.get(settings)), LONGEST_CALL)
+            return await asyncio.wait_for(work(await self.get(settings)), MAX_CALL_SECONDS)
 
         return asyncio.run_coroutine_threadsafe(run(), self._running_loop()).result()
 
@@ -81,7 +81,7 @@ class Bots:
 
         async def run() -> list[T | BaseException]:
             bot = await self.get(settings)
-            waiting = (asyncio.wait_for(work(bot), LONGEST_CALL) for work in works)
+            waiting = (asyncio.wait_for(work(bot), MAX_CALL_SECONDS) for work in works)
             return await asyncio.gather(*waiting, return_exceptions=True)
 
         found: list[T | Exception] = []

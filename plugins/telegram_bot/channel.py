@@ -20,8 +20,8 @@ from plugins.telegram_bot.models import ChatLink
 from plugins.telegram_bot.words import gettext as _
 from plugins.telegram_bot.words import local_date, speaking
 
-LONGEST_TEXT = 3500
-LONGEST_CAPTION = 900
+MAX_TEXT_CHARS = 3500
+MAX_CAPTION_CHARS = 900
 """Below Telegram's 4096 and 1024, which count otherwise than Python does."""
 
 
@@ -81,7 +81,7 @@ class TelegramChannel:
     def _send(self, chat_id: int, link: ChatLink, message: Message) -> int:
         if message.kind == "payment_settled" and message.documents:
             text = message.text if message.language == link.language else _receipt_words()
-            caption = screens.safe(text, LONGEST_CAPTION)
+            caption = screens.safe(text, MAX_CAPTION_CHARS)
             return self._courier.document(chat_id, message.documents[0], caption)
         return self._courier.show(chat_id, self._screen(message, link))
 
@@ -107,7 +107,7 @@ class TelegramChannel:
             )
         title = f"<b>{screens.safe(message.subject)}</b>"
         rows = tuple((Button(link.label, url=link.url),) for link in message.links)
-        return Screen(f"{title}\n\n{screens.safe(message.text, LONGEST_TEXT)}", rows)
+        return Screen(f"{title}\n\n{screens.safe(message.text, MAX_TEXT_CHARS)}", rows)
 
 
 def _title(kind: str) -> str:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.plugin import Document
 
-LONGEST_TEXT = 1000
+MAX_TEXT_CHARS = 1000
 """Characters that are read of what a parent typed: questions are shorter, floods are longer."""
 
 CONTENTS = (
@@ -223,7 +223,7 @@ def _typed(key: str, message: _Message) -> Incoming | None:
         key,
         Kind.TYPED,
         message.chat.id,
-        text=text[:LONGEST_TEXT],
+        text=text[:MAX_TEXT_CHARS],
         name=message.sender.first_name[:64],
         language=message.sender.language_code[:2],
     )

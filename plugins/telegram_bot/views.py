@@ -22,7 +22,7 @@ from plugins.telegram_bot.settings import TelegramSettings
 from plugins.telegram_bot.words import gettext as _
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - its name, not its value
-LONGEST_UPDATE = 256 * 1024
+MAX_UPDATE_BYTES = 256 * 1024
 """Bytes; a real update is a few thousand."""
 
 
@@ -75,7 +75,7 @@ class Pages:
         given = request.headers.get(SECRET_HEADER, "").encode()
         if not hmac.compare_digest(given, settings.webhook_secret.get_secret_value().encode()):
             return Response(status=403)
-        if (request.content_length or 0) <= LONGEST_UPDATE:
+        if (request.content_length or 0) <= MAX_UPDATE_BYTES:
             try:
                 raw = json.loads(request.body)
             except (ValueError, RecursionError):

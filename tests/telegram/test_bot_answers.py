@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.plugin import Address, Delivered, Message, PermanentError, Rejected, Retry, RetryableError
 from plugins.telegram_bot import plugin, work
-from plugins.telegram_bot.answers import LONGEST_WAIT, WAIT_UNSAID, Fate, read_answer
+from plugins.telegram_bot.answers import MAX_ANSWER_WAIT, WAIT_UNSAID, Fate, read_answer
 from plugins.telegram_bot.book import CLOSED_KEPT, WAVE, Book
 from plugins.telegram_bot.channel import TelegramChannel
 from plugins.telegram_bot.commands import problem, stopped
@@ -102,7 +102,7 @@ def test_each_answer_is_read(method, status, body, fate):
         ({"parameters": {"retry_after": True}}, WAIT_UNSAID.total_seconds()),
         ({"parameters": [1]}, WAIT_UNSAID.total_seconds()),
         ({}, WAIT_UNSAID.total_seconds()),
-        ({"parameters": {"retry_after": 10**30}}, LONGEST_WAIT.total_seconds()),
+        ({"parameters": {"retry_after": 10**30}}, MAX_ANSWER_WAIT.total_seconds()),
     ],
 )
 def test_how_long_to_wait(said, seconds):

@@ -13,7 +13,7 @@ from core.cli import mail
 from core.dev.embedded import free_port
 from core.dev.mail_server import MailServer
 from core.dev.mailbox import Receiver, Store, status_notification
-from core.messages.email.bounces import LONGEST_LOCAL_PART, Returned, read, sender_for
+from core.messages.email.bounces import MAX_LOCAL_PART_CHARS, Returned, read, sender_for
 from core.platform.db.session import make_engine
 from core.runtime import Runtime
 from core.testing.portal import make_portal, record
@@ -130,7 +130,7 @@ def test_the_envelope_sender_names_its_mail_or_is_not_used(town):
         assert read(report(to=sender), RETURNS) == Returned(
             town, NUMBER, "5.1.1 smtp; 550 5.1.1 No such mailbox"
         )
-        assert len(sender.partition("@")[0]) <= LONGEST_LOCAL_PART
+        assert len(sender.partition("@")[0]) <= MAX_LOCAL_PART_CHARS
     else:
         assert len(town) > 30
 

@@ -192,7 +192,7 @@ def test_a_standby_that_dies_costs_one_try_and_no_page(reader, standby_server, s
         assert not connects
     finally:
         standby_server.start()
-    clock.seconds += standbys.LONGEST_REST_SECONDS
+    clock.seconds += standbys.MAX_REST_SECONDS
     standby_server.catch_up()
     reader.get("/factures/payees")
     assert served.since() == {"away": 1, "standby": 1}

@@ -15,10 +15,10 @@ from email.message import EmailMessage
 from email.utils import getaddresses
 from typing import cast
 
-LONGEST_LOCAL_PART = 64
+MAX_LOCAL_PART_CHARS = 64
 """Octets before the @ (RFC 5321, 4.5.3.1.1)."""
 
-LONGEST_REASON = 300
+MAX_REASON_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def sender_for(returns: str, town: str, number: str) -> str:
     """
     local, at, domain = returns.partition("@")
     detailed = f"{local}+{town}-{number}"
-    return f"{detailed}@{domain}" if at and len(detailed) <= LONGEST_LOCAL_PART else ""
+    return f"{detailed}@{domain}" if at and len(detailed) <= MAX_LOCAL_PART_CHARS else ""
 
 
 def read(raw: bytes, returns: str, to: str = "") -> Returned | None:
@@ -88,4 +88,4 @@ def _refusals(mail: EmailMessage) -> Iterator[str]:
             if str(recipient["Action"]).strip().lower() == "failed":
                 status, said = recipient["Status"], recipient["Diagnostic-Code"]
                 reason = " ".join(f"{status or ''} {said or ''}".split())
-                yield reason[:LONGEST_REASON] or "failed"
+                yield reason[:MAX_REASON_CHARS] or "failed"

@@ -36,7 +36,7 @@ READING_SECONDS = 30
 """Time that one statement may take there."""
 REST_SECONDS = 5.0
 """Time for which a standby that failed is left alone."""
-LONGEST_REST_SECONDS = 60.0
+MAX_REST_SECONDS = 60.0
 """The same after many failures in a row."""
 
 _HOW_FAR = (
@@ -141,7 +141,7 @@ class Standby:
         if isinstance(error, DBAPIError) and not is_gone(error):
             return
         with self._lock:
-            rest = min(REST_SECONDS * 2**self._failures, LONGEST_REST_SECONDS)
+            rest = min(REST_SECONDS * 2**self._failures, MAX_REST_SECONDS)
             self._failures = min(self._failures + 1, 10)
             self._away_until = monotonic() + rest
         log.warning("standby.away", reason=type(error).__name__, rest_seconds=rest)

@@ -44,7 +44,7 @@ PUBLISH_LEASE = timedelta(seconds=60)
 LEASE = timedelta(seconds=60)
 """Time for which a worker has a row without a `Outbox.heartbeat`; then another takes it."""
 
-LONGEST_PAUSE = timedelta(days=30)
+MAX_PAUSE = timedelta(days=30)
 """Maximum time that a row waits for its next try, whoever asks for more."""
 REASON_CHARACTERS = 2000
 """Maximum length of what a row keeps of an error."""
@@ -326,7 +326,7 @@ def _pause(after: object, attempt: int) -> timedelta:
     """The time until the next try: as who failed says, if that is one."""
     if not isinstance(after, timedelta):
         return back_off(attempt)
-    return min(max(after, timedelta(0)), LONGEST_PAUSE)
+    return min(max(after, timedelta(0)), MAX_PAUSE)
 
 
 def _quotable(reason: object) -> str:

@@ -10,18 +10,18 @@ from pyramid.request import Request
 from core.domain.bank import Column
 
 MAX_COLUMNS: Final = 200
-LONGEST: Final = 200
+MAX_CHARS: Final = 200
 
 
 def shown_columns(columns: Sequence[Column]) -> list[Column]:
     """The columns as a page shows them."""
-    return [Column(one.name, one.shown[:LONGEST]) for one in columns[:MAX_COLUMNS]]
+    return [Column(one.name, one.shown[:MAX_CHARS]) for one in columns[:MAX_COLUMNS]]
 
 
 def sent_columns(request: Request) -> list[Column]:
     """The columns that the page showed, as its form sends them back."""
     pairs = zip(request.POST.getall("name"), request.POST.getall("shown"), strict=False)
-    return [Column(name[:LONGEST], shown[:LONGEST]) for name, shown in pairs][:MAX_COLUMNS]
+    return [Column(name[:MAX_CHARS], shown[:MAX_CHARS]) for name, shown in pairs][:MAX_COLUMNS]
 
 
 def chosen_columns(request: Request, fields: Collection[str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from core.plugin import (
 )
 from core.plugin import gettext as _
 
-LONGEST_LINE_BYTES = 1 << 16
+MAX_LINE_BYTES = 1 << 16
 SHOWN_CHARACTERS = 80
 
 Found = InvoiceRecord | SourceProblem | SourceNotice
@@ -101,7 +101,7 @@ class JsonSource:
 def _bounded(lines: Iterator[bytes]) -> Iterator[bytes]:
     """The lines of a binary file, of which none is longer than memory can bear."""
     readline = lines.readline  # type: ignore[attr-defined]
-    while line := readline(LONGEST_LINE_BYTES):
+    while line := readline(MAX_LINE_BYTES):
         yield line
 
 
