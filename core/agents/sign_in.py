@@ -11,12 +11,12 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 from wtforms import Form, PasswordField
-from wtforms.validators import EqualTo, InputRequired, Length
+from wtforms.validators import InputRequired, Length
 
 from core.agents.invitations import MINIMUM_PASSWORD, Enrolment
 from core.api.errors import UserError
 from core.platform.errors import ThrottledError, WrongCodesError
-from core.platform.web.forms import EmailForm, NextForm, required
+from core.platform.web.forms import EmailForm, NextForm, new_password, required, typed_again
 from core.platform.web.known import agent as as_agent
 from core.platform.web.known import browser_of, remember
 from core.platform.web.links import safe_next_url
@@ -41,19 +41,14 @@ class SignInForm(NextForm, EmailForm):
 class NewAgentPassword(Form):
     """An agent's password, typed twice."""
 
-    password = PasswordField(
-        validators=[
-            InputRequired("Choisissez un mot de passe."),
-            Length(
-                min=MINIMUM_PASSWORD,
-                max=200,
-                message="Choisissez un mot de passe d’au moins 12 caractères.",
-            ),
-        ]
+    password = new_password(
+        Length(
+            min=MINIMUM_PASSWORD,
+            max=200,
+            message="Choisissez un mot de passe d’au moins 12 caractères.",
+        )
     )
-    again = PasswordField(
-        validators=[EqualTo("password", "Les deux mots de passe ne sont pas les mêmes.")]
-    )
+    again = typed_again()
 
 
 class InvitationForm(NewAgentPassword):

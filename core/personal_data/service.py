@@ -37,6 +37,7 @@ from core.platform.clock import months_before, today
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.tenancy.config import TenantConfig
+from core.sign_in.access import accounts_of
 from core.sign_in.models import Account, AccountFamily, WebSession
 
 RETENTION = "retention"
@@ -107,7 +108,10 @@ class PersonalData:
                 ContactEmail, family_id, "address", "created_at", "confirmed_at", "refused_at"
             ),
             "codes": self._all(AccessCode, family_id, "holder", "created_at", "revoked_at"),
-            "comptes": [_fields(account, "email") for account in self._accounts(family_id)],
+            "comptes": [
+                _fields(account, "email")
+                for account in accounts_of(self._session, self._tenant, family_id)
+            ],
             "factures": self._all(
                 Invoice, family_id, "regie", "number", "label", "amount", "issued_on", "due_on",
                 "state", "kind", "origin_number", "credited",
@@ -347,19 +351,6 @@ class PersonalData:
                 )
             )
         )
-
-    def _accounts(self, family_id: int) -> Sequence[Account]:
-        return self._session.scalars(
-            select(Account)
-            .join(
-                AccountFamily,
-                and_(
-                    AccountFamily.tenant_id == Account.tenant_id,
-                    AccountFamily.account_id == Account.id,
-                ),
-            )
-            .where(AccountFamily.tenant_id == self._tenant, AccountFamily.family_id == family_id)
-        ).all()
 
     def _count(self, model: Any, condition: ColumnElement[bool]) -> int:
         return self._session.scalars(select(func.count()).select_from(model).where(condition)).one()

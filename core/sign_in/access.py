@@ -15,6 +15,22 @@ from core.platform.errors import NotFoundError
 from core.sign_in.models import Account, AccountFamily, WebSession
 
 
+def accounts_of(session: Session, tenant: str, family_id: int) -> Sequence[Account]:
+    """The accounts that open a family, the first linked first."""
+    return session.scalars(
+        select(Account)
+        .join(
+            AccountFamily,
+            and_(
+                AccountFamily.tenant_id == Account.tenant_id,
+                AccountFamily.account_id == Account.id,
+            ),
+        )
+        .where(AccountFamily.tenant_id == tenant, AccountFamily.family_id == family_id)
+        .order_by(AccountFamily.id)
+    ).all()
+
+
 class Access:
     """Access of accounts to the families of one town."""
 
@@ -37,18 +53,7 @@ class Access:
 
     def accounts(self, family_id: int) -> Sequence[Account]:
         """The accounts that open this family, the first linked first."""
-        return self._session.scalars(
-            select(Account)
-            .join(
-                AccountFamily,
-                and_(
-                    AccountFamily.tenant_id == Account.tenant_id,
-                    AccountFamily.account_id == Account.id,
-                ),
-            )
-            .where(AccountFamily.tenant_id == self._tenant, AccountFamily.family_id == family_id)
-            .order_by(AccountFamily.id)
-        ).all()
+        return accounts_of(self._session, self._tenant, family_id)
 
     def tell(self, account: Account, family_id: int) -> None:
         """Mail all who look after a family that an account opens it from now on."""

@@ -10,11 +10,11 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 from wtforms import Form, PasswordField
-from wtforms.validators import EqualTo, InputRequired, Length
+from wtforms.validators import InputRequired, Length
 
 from core.api.errors import UserError
 from core.platform.i18n import gettext as _
-from core.platform.web.forms import EmailForm, number, required
+from core.platform.web.forms import EmailForm, new_password, number, required, typed_again
 from core.platform.web.known import account as as_account
 from core.platform.web.known import browser_of, remember
 from core.sign_in.confirmations import Asked
@@ -24,19 +24,14 @@ from core.sign_in.service import MINIMUM_PASSWORD
 class NewPassword(Form):
     """A password, typed twice."""
 
-    password = PasswordField(
-        validators=[
-            InputRequired("Choisissez un mot de passe."),
-            Length(
-                min=MINIMUM_PASSWORD,
-                max=200,
-                message="Choisissez un mot de passe d’au moins 10 caractères.",
-            ),
-        ]
+    password = new_password(
+        Length(
+            min=MINIMUM_PASSWORD,
+            max=200,
+            message="Choisissez un mot de passe d’au moins 10 caractères.",
+        )
     )
-    again = PasswordField(
-        validators=[EqualTo("password", "Les deux mots de passe ne sont pas les mêmes.")]
-    )
+    again = typed_again()
 
 
 class ChangeEmailForm(EmailForm):

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from wtforms import DateField, Form, HiddenField, StringField, ValidationError
-from wtforms.validators import DataRequired, InputRequired, Length
+from wtforms import (
+    DateField,
+    Form,
+    HiddenField,
+    PasswordField,
+    StringField,
+    ValidationError,
+)
+from wtforms.validators import DataRequired, EqualTo, InputRequired, Length
 
 from core.api.errors import UserError
 from core.domain.addresses import AccentsError, AddressError, typed
@@ -46,6 +53,18 @@ class EmailForm(Form):
     email = StringField(
         filters=[_strip],
         validators=[InputRequired("Saisissez votre adresse e-mail."), Length(max=254), is_email],
+    )
+
+
+def new_password(length: Length) -> PasswordField:
+    """Make the field of a new password, of a bounded length; `typed_again` goes with it."""
+    return PasswordField(validators=[InputRequired("Choisissez un mot de passe."), length])
+
+
+def typed_again() -> PasswordField:
+    """Make the field in which a form's `password` is typed a second time."""
+    return PasswordField(
+        validators=[EqualTo("password", "Les deux mots de passe ne sont pas les mêmes.")]
     )
 
 
