@@ -74,8 +74,8 @@ test-long: dev chromium servers telegram  ## All tests, the random ones ten time
 	$(PYTEST) --hypothesis-profile=long $(ARGS)
 
 # House-keeping: what needs no server and looks at the tree itself. `make test` has these among all others.
-HOUSE := architecture/test_asvs.py architecture/test_locks.py architecture/test_markup.py \
-	environment/test_requirements.py kit/test_plugin_docs.py web_templates/test_catalogues.py
+HOUSE := architecture/test_asvs.py architecture/test_house.py architecture/test_locks.py \
+	architecture/test_markup.py environment/test_requirements.py kit/test_plugin_docs.py web_templates/test_catalogues.py
 
 lint: dev  ## Check style, types, layers, catalogues, documents and requirements only
 	$(BIN)/ruff check .

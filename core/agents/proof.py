@@ -15,7 +15,7 @@ from core.platform.passwords import NOBODY, hash_password, verify_password
 
 
 class AgentProof:
-    """What the agents of one town prove themselves by, and may renew."""
+    """Passwords and second factors of one town's agents: proving oneself, and renewing them."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ LEFT = "reste"
 
 @dataclass(frozen=True, slots=True)
 class Asked(Narrowing):
-    """Which credits, and by what they are sorted: `LEFT`; else the newest first.
+    """Bounds of a list of credits, and the order: `LEFT`; else the newest first.
 
     The days are those on which they came to be, the cents what is left.
     """

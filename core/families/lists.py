@@ -21,7 +21,7 @@ Owed = Callable[[str], Subquery]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which families, and by what they are sorted.
+    """Bounds of a list of families, and the order.
 
     `name`: those that it finds; `regie`: those that owe it something, and what they owe it; `owes`:
     those that owe something; `least` to `most` cents of what they owe.

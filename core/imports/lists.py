@@ -19,7 +19,7 @@ WAITING, PLANNED, PUBLISHED, UNDONE = "a-publier", "programme", "publie", "annul
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which imports. `since` to `until` are days on which they came in."""
+    """Bounds of a list of imports. `since` to `until` are days on which they came in."""
 
     state: str = ""
     regie: str = ""

@@ -78,7 +78,7 @@ class InvoiceList:
 
 @dataclass(frozen=True, slots=True)
 class Asked(Narrowing):
-    """Which invoices, and by what they are sorted: `ISSUED`, `AMOUNT`; else as they came in.
+    """Bounds of a list of invoices, and the order: `ISSUED`, `AMOUNT`; else as they came in.
 
     `unpaid`: those that ask something of their family; `under_debit`: those that a direct debit
     takes, which do not. `overpaid`: those that were paid before a credit note came, so that money

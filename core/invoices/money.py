@@ -1,4 +1,4 @@
-"""What the pages and acts of invoices ask about payments, which stand above this room."""
+"""Questions of the pages and acts of invoices about payments, which stand above this room."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class PaymentList:
 
 @dataclass(frozen=True, slots=True)
 class Asked(Narrowing):
-    """Which payments, and by what they are sorted: `AMOUNT`; else as they were begun.
+    """Bounds of a list of payments, and the order: `AMOUNT`; else as they were begun.
 
     The days are those of recording.
     """

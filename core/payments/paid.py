@@ -1,4 +1,4 @@
-"""What a family paid, invoice by invoice and year by year: on its page, and as a list to keep."""
+"""Payments of a family, invoice by invoice and year by year: on its page, and as a list."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def table(year: PaidYear, family: str, regie_label: Callable[[str], str]) -> Tab
 
 
 class PaidInvoices:
-    """What the families of one town paid."""
+    """Invoices that the families of one town paid on."""
 
     def __init__(self, session: Session, tenant: str) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""Pages of what a family paid."""
+"""Pages of paid invoices."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def read_page(
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What most lists are narrowed by, and the word for what sorts them ("" is each list's own).
+    """Bounds that most lists share, and the word for what sorts them ("" is each list's own).
 
     `since` to `until` are days, `least` to `most` cents; both ends are included.
     """
