@@ -13,10 +13,8 @@ from core.families.models import Family
 from core.invoices.bills import Bills
 from core.invoices.lines import LineInfo
 from core.invoices.models import Invoice
-from core.platform import i18n
 from core.platform.documents.letterhead import letterhead
 from core.platform.documents.sheets import Coupon, InvoiceSheet, InvoiceSheetLine
-from core.platform.i18n import gettext as _
 from core.platform.tenancy.config import TenantConfig
 
 
@@ -35,9 +33,6 @@ class InvoiceSheets:
         """All that an invoice says whose source gave no PDF, as it stands today."""
         regie = self._town.file.regies.get(invoice.regie)
         family = self._session.get_one(Family, (self._tenant, invoice.family_id))
-        # The paper is in the family's language, whoever reads it in whichever.
-        with i18n.use(family.language):
-            pay_otherwise = self._pay_otherwise(info)
         return InvoiceSheet(
             town=letterhead(self._town),
             language=family.language,
@@ -64,7 +59,8 @@ class InvoiceSheets:
             origin_number=invoice.origin_number,
             debited_on=info.debited_on,
             payment_url=self._bills.url(invoice.id) if info.payable else "",
-            pay_otherwise=pay_otherwise,
+            pay_otherwise=self._pay_otherwise(info),
+            handed_over=info.handed_over,
             coupon=(
                 Coupon(self._tenant, invoice.regie)
                 if regie and regie.collects and not info.handed_over
@@ -75,8 +71,5 @@ class InvoiceSheets:
     def _pay_otherwise(self, info: InvoiceInfo) -> tuple[str, ...]:
         regie = self._town.file.regies.get(info.regie)
         if info.handed_over:
-            return (
-                self._town.pay_tresorerie(info.regie)
-                or _("À la trésorerie, comme l’indique l’avis qu’elle vous envoie."),
-            )
+            return tuple(filter(None, (self._town.pay_tresorerie(info.regie),)))
         return tuple(filter(None, (regie.pay_to,))) if regie else ()

@@ -105,6 +105,23 @@ def test_a_part_over_two_pages_keeps_its_language():
     assert [language for _name, language, _alt in found if language] == ["en", "en", "de"]
 
 
+def test_a_word_in_a_line_and_a_cell_in_a_row_keep_their_language():
+    body = '<p>Paid to <span lang="fr">la régie</span>.</p><dl><dt>Desk</dt><dd lang="fr">Cantine</dd></dl>'
+    body += '<table><tr><th scope="col">For</th></tr><tr><td lang="fr">Repas</td></tr></table>'
+    found = {name for name, language, _alt in tags(render_pdf(body, title="t", language="en")) if language == "fr"}
+    assert {"/Span", "/LBody", "/TD"} <= found
+    assert not found & {"/P", "/Table", "/TR", "/L"}
+
+
+def test_the_towns_own_words_are_french_on_an_english_paper(invoice_sheet, receipt_sheet, certificate_sheet):
+    for render, sheet in (
+        (render_invoice, invoice_sheet), (render_receipt, receipt_sheet), (render_certificate, certificate_sheet),
+    ):  # fmt: skip
+        english = [language for _name, language, _alt in tags(render(replace(sheet, language="en")).content)]
+        assert english.count("fr") >= 4, render
+        assert "fr" not in [language for _name, language, _alt in tags(render(replace(sheet, language="fr")).content)]
+
+
 @pytest.mark.parametrize("channels", [[], ["Courriel", "Telegram"]])
 def test_charts_of_the_dashboard_tell_what_they_are(channels):
     content = render_report(TOWN, report(channels), date(2025, 12, 1), "fr").content

@@ -7,7 +7,6 @@ the same bytes.
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-_log = logging.getLogger(__name__)
 _FONT = "preau-font:"
 _CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {*map(ord, "\t\n\f\r")})
 _EMPTY_ROWS = re.compile(r"<(tbody[^>]*)>\s+</tbody>")
@@ -32,7 +30,7 @@ class _Typesetter(threading.local):
     """
 
     def __init__(self) -> None:
-        weasyprint: Any = import_module("weasyprint")
+        weasyprint: Any = _weasyprint()
         folder = resources.files(__package__)
         fonts = {
             _FONT + file.name: file.read_bytes()
@@ -51,7 +49,6 @@ class _Typesetter(threading.local):
                 return super().fetch(url, headers)
 
         self.html = weasyprint.HTML
-        self.text = import_module("pydyf").String
         self.fetcher = Fetcher(allowed_protocols=("data",))
         self.fonts = weasyprint.text.fonts.FontConfiguration()
         self.stylesheet = weasyprint.CSS
@@ -73,7 +70,6 @@ class _Typesetter(threading.local):
             stylesheets=[self.css],
             font_config=self.fonts,
             pdf_variant="pdf/ua-1",
-            finisher=self._state_languages,
         )
         return content
 
@@ -86,32 +82,33 @@ class _Typesetter(threading.local):
         content: bytes = document.write_pdf(stylesheets=[css], font_config=self.fonts)
         return content
 
-    def _state_languages(self, document: Any, pdf: Any) -> None:
-        """Write the ``lang`` of each part of the body into its tag, which WeasyPrint leaves out."""
-        top = pdf.objects[_number(pdf.catalog["StructTreeRoot"])]["K"][0]
-        tags = pdf.objects[_number(top)]["K"]
-        parts = [part for page in document.pages for part in _parts(page._page_box)]  # noqa: SLF001
-        if len(parts) != len(tags):  # Better no language than that of another part.
-            _log.warning("The languages of the parts of a paper cannot be told")
-            return
-        for part, tag in zip(parts, tags, strict=True):
-            if part.element is not None and (language := part.element.get("lang")):
-                pdf.objects[_number(tag)]["Lang"] = self.text(language)
+
+@cache
+def _weasyprint() -> Any:
+    """The library, with what it lacks."""
+    library = import_module("weasyprint")
+    _state_languages(import_module("weasyprint.pdf.tags"), import_module("pydyf").String)
+    return library
 
 
-def _parts(box: Any) -> Iterator[Any]:
-    """Boxes that stand directly in the body on one page: each has a tag of its own at the top."""
-    for child in box.children:
-        box = getattr(child, "_box", child)  # What is positioned is wrapped.
-        if box.element_tag in ("html", "body") and type(box).__name__ != "LineBox":
-            yield from _parts(box)
-        elif type(box).__name__ != "MarginBox":
-            yield box
+def _state_languages(tags: Any, text: Any) -> None:
+    """Let WeasyPrint write the ``lang`` of each part into its tag, which it leaves out.
 
+    It builds the tag of a box in this one function, which calls itself for what is inside.
+    """
+    build = tags._build_box_tree  # noqa: SLF001 - its version is pinned, and a test reads the tags
 
-def _number(reference: bytes) -> int:
-    """The number of the object that ``b"12 0 R"`` refers to."""
-    return int(reference.split()[0])
+    def build_and_state(box: Any, *arguments: Any) -> Iterator[Any]:
+        inner = getattr(box, "_box", box)  # What is positioned is wrapped.
+        language = None
+        if inner.element is not None and inner.element_tag not in {"html", "body"}:
+            language = inner.element.get("lang")
+        for tag in build(box, *arguments):
+            if language:
+                tag["Lang"] = text(language)
+            yield tag
+
+    tags._build_box_tree = build_and_state  # noqa: SLF001
 
 
 @cache

@@ -287,7 +287,14 @@ def _environment() -> Environment:
     configure(env)
     env.filters.update(qr_image=qr_image, data_url=_data_url, address_size=address_size)
     env.tests["long_head"] = is_long
+    env.globals["in_french"] = _in_french
     return env
+
+
+def _in_french() -> Markup:
+    """Mark the town's own words, by an attribute, on a paper in another language."""
+    is_french = i18n.current_locale() == i18n.SOURCE_LOCALE
+    return Markup() if is_french else Markup(' lang="fr"')
 
 
 def _data_url(logo: Logo) -> str:

@@ -66,7 +66,8 @@ class InvoiceSheet:
 
     `regie` is the label. `paid` is what was allocated so far; an invoice without balance asks for
     nothing and has no coupon. `payment_url` (empty: not payable online) is printed as a QR code;
-    `pay_otherwise` is the town's own text, a paragraph each. `coupon` is None where the régie takes
+    `pay_otherwise` is the town's own text, a paragraph each; where it has none of a
+    `handed_over` invoice, the paper has. `coupon` is None where the régie takes
     no cheque (the trésorerie collects, or the family pays by direct debit).
     """
 
@@ -91,6 +92,7 @@ class InvoiceSheet:
     debited_on: date | None = None
     payment_url: str = ""
     pay_otherwise: tuple[str, ...] = ()
+    handed_over: bool = False
     coupon: Coupon | None = None
     legal: tuple[str, ...] = ()
 
