@@ -41,6 +41,42 @@ def check_command(words: list[str]) -> None:
     command.make_context(command.name, [str(word) for word in words])
 
 
+SAID = re.compile(r"(?:(?<=`)|(?<=bin/)|(?<=&& )|(?<=; )|^ *)preau ((?:\\\n|[^\n`|&>;)#])+)", re.MULTILINE)
+
+
+@cache
+def answering(words: tuple[str, ...]) -> tuple[click.Command, tuple[str, ...]]:
+    """Follow the words of a command line to its command, and what is left of them."""
+    context, command = click.Context(preau), preau
+    while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
+        found = command.get_command(context, words[0])
+        assert found is not None, words[0]
+        command, words = found, words[1:]
+    return command, words
+
+
+def test_commands_that_the_documents_say_exist():
+    """With the options that they are said with: a document outlives a name."""
+    told, wrong = 0, []
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for found in SAID.finditer(path.read_text("utf-8")):
+            line = " ".join(found[1].replace("\\\n", " ").split())
+            try:
+                command, rest = answering(tuple(line.split()))
+            except AssertionError as error:
+                wrong.append(f"{path.name}: preau {line}: no command {error}")
+                continue
+            known = {"--help", *(name for one in command.params for name in (*one.opts, *one.secondary_opts))}
+            told += 1
+            wrong += [
+                f"{path.name}: preau {line}: no option {word}"
+                for word in (part.strip("[],.").partition("=")[0] for part in rest)
+                if re.fullmatch(r"--[a-z][a-z-]*", word) and word not in known
+            ]
+    assert [one for one in wrong if "unix - n n" not in one and "CHANGELOG" not in one] == []
+    assert told > 100
+
+
 def settings_in(text_of_file: str) -> set[str]:
     return set(re.findall(r"\bPREAU_[A-Z_]+\b", text_of_file))
 
