@@ -79,6 +79,14 @@ def check_python(_settings: Settings) -> Iterator[Finding]:
             yield bad(f"{name} is missing: no PDF can be made (docs/operating.md)")
 
 
+_ROLE_SETTINGS = text(
+    "SELECT rolname, array_to_string(setconfig, ', ') FROM pg_db_role_setting"
+    " JOIN pg_roles ON pg_roles.oid = setrole WHERE rolname LIKE 'preau%'"
+    " AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
+)
+"""Each role may set this of itself, so a plugin's statement can: nothing in a session undoes it."""
+
+
 def check_database(settings: Settings) -> Iterator[Finding]:
     """PostgreSQL answers, and the application's role can neither own nor bypass."""
     if not settings.database_url:
@@ -97,6 +105,11 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         ).one()
         if row[1]:
             yield bad(f"{row[0]} can see every town's rows: PREAU_DATABASE_URL has to be preau_app")
+        for role, told in connection.execute(_ROLE_SETTINGS):
+            yield doubtful(
+                f"{role} begins each connection with {told}: unless you set it yourself,"
+                f" ALTER ROLE {role} RESET ALL"
+            )
         encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
         if encoding != "UTF8":
             yield bad(f"The database's encoding is {encoding}, not UTF8")

@@ -217,6 +217,33 @@ def _connects_by_itself(ctx: TenantContext) -> None:
         connection.commit()
 
 
+def _raw(ctx: TenantContext) -> Any:
+    """Take a connection of the pool, of which no listener of SQLAlchemy's hears."""
+    engine: Any = ctx.session.get_bind()
+    return getattr(engine, "engine", engine).raw_connection()
+
+
+def _takes_a_raw_connection(ctx: TenantContext) -> None:
+    raw = _raw(ctx)
+    raw.driver_connection.execute("SET search_path = nowhere")
+    raw.driver_connection.execute("SET default_transaction_read_only = on")
+    raw.driver_connection.execute("CREATE TEMP TABLE family (id int); LISTEN preau_outbox")
+    raw.close()
+
+
+def _drops_a_raw_connection(ctx: TenantContext) -> None:
+    raw = _raw(ctx)
+    raw.driver_connection.execute("SELECT pg_advisory_lock(77)")
+    raw.driver_connection.execute("SET app.tenant = 'brumes'")
+
+
+def _connects_without_transactions(ctx: TenantContext) -> None:
+    engine: Any = ctx.session.get_bind()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SET statement_timeout = 1"))
+        connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+
+
 def _keeps_its_sessions(ctx: TenantContext) -> None:
     _KEPT.append(ctx.session)
     for session in _KEPT:
@@ -261,6 +288,23 @@ SETTINGS: Mapping[str, Deed] = {
     "pipeline": _leaves_a_pipeline,
     "cursors": _leaves_cursors,
     "own connection": _connects_by_itself,
+    "raw connection": _takes_a_raw_connection,
+    "dropped connection": _drops_a_raw_connection,
+    "no transactions": _connects_without_transactions,
+    "commit, then settings": says(
+        "COMMIT",
+        "SET app.tenant = 'brumes'",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "LISTEN preau_outbox",
+        "BEGIN",
+    ),
+    "formats": says(
+        "SET bytea_output = 'escape'",
+        "SET extra_float_digits = -5",
+        "SET IntervalStyle = 'iso_8601'",
+        "SET client_encoding = 'LATIN1'",
+        "SET standard_conforming_strings = off",
+    ),
 }
 """Deeds whose effects stay on a connection, if nobody takes them back."""
 

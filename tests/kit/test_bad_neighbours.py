@@ -17,8 +17,9 @@ from structlog.testing import capture_logs
 from webtest import TestApp
 
 from core.api.errors import RetryableError
+from core.cli.doctor import check_database
 from core.platform import sharing
-from core.platform.db.session import LostTransactionError
+from core.platform.db.session import LostTransactionError, guest_session, guests_of
 from core.platform.outbox.deliver import deliver
 from core.platform.outbox.models import OutboxRow
 from core.platform.plugins import calls as containment
@@ -92,13 +93,18 @@ STATE = text(
     " current_setting('app.tenant'), (SELECT count(*) FROM family),"
     " (SELECT count(*) FROM pg_listening_channels()),"
     " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),"
-    " (SELECT count(*) FROM pg_prepared_statements WHERE from_sql)"
+    " (SELECT count(*) FROM pg_prepared_statements WHERE from_sql),"
+    " current_setting('client_encoding'), current_setting('bytea_output'), current_setting('intervalstyle'),"
+    " current_setting('extra_float_digits'), current_setting('standard_conforming_strings'),"
+    " (SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND pg_table_is_visible(oid))"
 )
 
 
 def connections(portal):
-    """What every pooled connection is like, seen from its neighbour's town."""
+    """What every pooled connection is like, seen from its neighbour's town: core's, and the plugins'."""
+    guests = guests_of(portal.runtime.engine)
     held = [portal.runtime.sessions(info={"tenant": "brumes"}) for _number in range(4)]
+    held += [guest_session(guests, "brumes", seconds=600, reads=True) for _number in range(2)]
     try:
         found = [session.execute(STATE).one() for session in held]
     finally:
@@ -181,6 +187,22 @@ def test_a_transaction_that_was_ended_unseen_cannot_be_committed(portal, end):
         with pytest.raises(LostTransactionError):
             town.session.commit()
         town.session.rollback()
+
+
+def test_the_doctor_tells_what_a_role_set_of_itself(portal):
+    """No session can undo it: each connection to come begins with it."""
+    with portal.town() as town:
+        name = town.session.scalar(text("SELECT current_database()"))
+        role = f'ALTER ROLE CURRENT_USER IN DATABASE "{name}"'
+        town.session.execute(text(f"{role} SET lock_timeout = 1234"))
+    settings = portal.runtime.settings
+    try:
+        told = [one.text for one in check_database(settings) if not one.good]
+        assert any("lock_timeout=1234" in one and "ALTER ROLE preau_app RESET ALL" in one for one in told)
+    finally:
+        with portal.town() as town:
+            town.session.execute(text(f"{role} RESET ALL"))
+    assert [one.text for one in check_database(settings) if not one.good] == []
 
 
 def test_a_statement_of_a_hook_ends_with_its_time(portal, broken):

@@ -2,7 +2,7 @@
 
 Plugin code may change the connection that it is lent (`search_path`, advisory locks, temporary
 tables...). A session that plugin code used is therefore marked (`mark_foreign`), and its connection
-is reset before anybody else gets it.
+is reset before anybody else gets it; so is each that was taken from the pool past a session.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ def _guard(engine: Engine) -> None:
     event.listen(engine, "begin", _begin)
     event.listen(engine, "commit", _refuse_lost)
     event.listen(engine, "checkout", _still_there)
+    event.listen(engine, "checkout", _distrust)
     event.listen(engine, "checkin", _reset_foreign)
 
 
@@ -183,6 +184,14 @@ def _still_there(connection: psycopg.Connection, _record: object, _proxy: object
         raise DisconnectionError
 
 
+def _distrust(_connection: psycopg.Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Reset a connection afterwards, unless a town's session vouches for it (`_mark`).
+
+    Plugin code may take one by the engine, or below all that listens to it (`raw_connection`).
+    """
+    record.info[_FOREIGN] = True
+
+
 def _begin(connection: Connection) -> None:
     """Begin a transaction and set its town, in one round trip of each request.
 
@@ -190,8 +199,6 @@ def _begin(connection: Connection) -> None:
     rows.
     """
     options = connection.get_execution_options()
-    if options.get(_FOREIGN):
-        connection.info[_FOREIGN] = True
     statement = _beginning(
         options.get("tenant", ""),
         options.get("guest_seconds", 0.0),
@@ -397,6 +404,8 @@ event.listen(_TownSession, "do_orm_execute", keep_to_limit)
 def _mark(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
     if _FOREIGN in session.info:
         connection.info[_FOREIGN] = True
+    else:
+        connection.info.pop(_FOREIGN, None)
     if _RAW in session.info:
         session.info[_RAW] = connection.connection.dbapi_connection
 
