@@ -31,6 +31,11 @@ _TITLES = frozenset(
 )  # fmt: skip
 
 
+_SHORT = {"saint": "st", "sainte": "ste"}
+ALSO_WRITTEN = {**_SHORT, **{short: whole for whole, short in _SHORT.items()}}
+"""Words that papers abridge: Saint-Pierre, St-Pierre."""
+
+
 def folded(name: str) -> str:
     """A name in the form that is sorted and compared; words have one space between them.
 
@@ -49,13 +54,14 @@ def words(typed: str) -> tuple[str, ...]:
 def slips(word: str) -> frozenset[str]:
     """Words that may have become `word` by one slip of the finger, and `word` itself.
 
-    One letter too many, too few or in the place of another, or two that changed places. A word with
-    digits is a number or a code, of which each neighbour is another one.
+    One letter too many, too few or in the place of another, or two that changed places; and what
+    `word` is short for. A word with digits is a number or a code, of which each neighbour is
+    another one.
     """
+    found = {word, ALSO_WRITTEN.get(word, word)}
     if not (word.isalpha() and SLIP_LETTERS <= len(word) <= WORD_LETTERS // 2):
-        return frozenset((word,))
+        return frozenset(found)
     cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
-    found = {word}
     for before, after in cuts:
         found.update(before + letter + after for letter in ascii_lowercase)
         if after:

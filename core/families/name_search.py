@@ -33,7 +33,9 @@ _Way = Callable[[Word, str], ColumnElement[bool]]
 
 def _beginning(column: Word, word: str) -> ColumnElement[bool]:
     # Not LIKE, for which no index is used below row-level security.
-    return and_(column >= word, column < word + _LAST)
+    begins = and_(column >= word, column < word + _LAST)
+    other = names.ALSO_WRITTEN.get(word)
+    return or_(begins, column == other) if other else begins
 
 
 def _nearly(column: Word, word: str) -> ColumnElement[bool]:
