@@ -15,7 +15,8 @@ from unittest import mock
 import page
 import pytest
 import structlog
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from core.platform.documents.pdf import _Typesetter
 from core.platform.plugins import calls
@@ -178,8 +179,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
+@given(st.none())
+def _draw(_nothing: None) -> None:
+    """Let hypothesis make what it keeps for this process."""
+
+
 def pytest_collection_finish() -> None:
     """Put what collecting made beside: a million objects that no later search for garbage need look at."""
+    # What is put beside holds nothing, for who asks the collector: hypothesis warns that its own random
+    # numbers may go any moment, if it makes them later.
+    _draw()
     gc.collect()
     gc.freeze()
 
