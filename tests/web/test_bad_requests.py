@@ -15,6 +15,7 @@ from pypdf.generic import (
     DictionaryObject,
     NameObject,
     NullObject,
+    StreamObject,
     TextStringObject,
 )
 from webtest import TestApp
@@ -137,6 +138,33 @@ def form(writer):
     writer.root_object[NameObject("/AcroForm")] = writer._add_object(made)
 
 
+def link(address):
+    return annotation(Subtype=NameObject("/Link"), A=action("/URI", URI=TextStringObject(address)))
+
+
+def of_outline(act):
+    def change(writer):
+        item = writer._add_object(DictionaryObject({NameObject("/Title"): TextStringObject("x"), NameObject("/A"): act}))
+        writer.root_object[NameObject("/Outlines")] = DictionaryObject({NameObject("/First"): item, NameObject("/Last"): item})
+
+    return change
+
+
+def of_names(act):
+    def change(writer):
+        tree = DictionaryObject({NameObject("/Names"): ArrayObject([TextStringObject("x"), act])})
+        writer.root_object[NameObject("/Names")] = DictionaryObject({NameObject("/JavaScript"): tree})
+
+    return change
+
+
+def elsewhere(writer):
+    """A page whose content stands in another file."""
+    stream = StreamObject()
+    stream[NameObject("/F")] = TextStringObject("x.dat")
+    writer.pages[0][NameObject("/Contents")] = writer._add_object(stream)
+
+
 URI = action("/URI", URI=TextStringObject("https://exemple.fr"))
 PAGE = ArrayObject([NullObject(), NameObject("/Fit")])
 
@@ -154,6 +182,15 @@ PAGE = ArrayObject([NullObject(), NameObject("/Fit")])
         annotation(Subtype=NameObject("/FileAttachment")),
         form,
         lambda writer: writer.add_attachment("x.txt", b"x"),
+        *(link(address) for address in ("javascript:alert(1)", " JavaScript :x", "file:///etc/passwd", "\\\\host\\x",
+                                        "//host/x", "data:text/html,x", "ms-word:x")),
+        annotation(Subtype=NameObject("/Link"), A=action("/Thread", F=TextStringObject("x.pdf"))),
+        annotation(Subtype=NameObject("/Widget"), A=action("/SubmitForm", F=TextStringObject("https://exemple.fr"))),
+        annotation(Subtype=NameObject("/Link"), A=action("/GoTo", D=PAGE, Next=action("/Launch"))),
+        annotation(Subtype=NameObject("/Link"), AA=DictionaryObject()),
+        of_outline(action("/JavaScript")),
+        of_names(action("/JavaScript", JS=TextStringObject("x"))),
+        elsewhere,
     ],
 )
 def test_a_pdf_that_does_more_than_show_itself_is_refused(change):
@@ -167,6 +204,7 @@ def test_a_pdf_that_does_more_than_show_itself_is_refused(change):
         opening(PAGE),
         opening(action("/GoTo", D=PAGE)),
         annotation(Subtype=NameObject("/Link"), A=URI),
+        *(link(address) for address in ("http://exemple.fr", "mailto:regie@exemple.fr", "tel:0199001234", "www.exemple.fr:443/a?b=c:d", "/a:b")),
         lambda writer: writer.add_attachment("factur-x.xml", b"<x/>"),
     ],
 )

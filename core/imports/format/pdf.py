@@ -8,14 +8,14 @@ from io import BytesIO
 from typing import Any
 
 from pypdf import PdfReader
-from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject
+from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, StreamObject
 
 from core.platform.i18n import gettext as _
 
 _ACTIVE = frozenset(
     {
         "/JavaScript", "/Launch", "/ImportData", "/SubmitForm", "/Rendition", "/Movie", "/Sound",
-        "/GoToR", "/GoToE", "/GoTo3DView", "/RichMediaExecute",
+        "/GoToR", "/GoToE", "/GoTo3DView", "/RichMediaExecute", "/Thread",
     }
 )  # fmt: skip
 """Kinds of actions that run something or open another file, whoever clicks on them."""
@@ -26,6 +26,9 @@ _ACTIVE_ANNOTATIONS = frozenset(
 _ELECTRONIC_INVOICES = frozenset({"factur-x.xml", "zugferd-invoice.xml", "xrechnung.xml"})
 """Names of the one file that a PDF may carry: its own figures, for programs (Factur-X)."""
 
+_SCHEMES = frozenset({"http", "https", "mailto", "tel"})
+"""Schemes of links that parents may be shown."""
+
 # What pypdf would say of a damaged file is said in the problem.
 logging.getLogger("pypdf").addHandler(logging.NullHandler())
 
@@ -34,7 +37,7 @@ def pdf_problem(content: bytes) -> str:
     """Reason to refuse `content` as an invoice's PDF, or "".
 
     Refused: what is no PDF, asks for a password before it opens, or holds scripts or actions that
-    a reader would run (CHEQUES_AND_FORMATS 2.8).
+    a reader would run.
     """
     if not content.startswith(b"%PDF-"):
         return _("Ce fichier n’est pas un PDF.")
@@ -75,6 +78,9 @@ def _acts(item: DictionaryObject) -> bool:
         any(key in item for key in _ACTIVE_KEYS)
         or _value(item, "/S") in _ACTIVE
         or _value(item, "/Subtype") in _ACTIVE_ANNOTATIONS
+        # A stream or a picture that is kept in another file.
+        or (isinstance(item, StreamObject) and ("/F" in item or "/Ref" in item))
+        or not _may_be_followed(_value(item, "/URI"))
         or ("/EF" in item and not _is_electronic_invoice(item))
         or not _only_turns_a_page(_value(item, "/OpenAction"))
     )
@@ -86,6 +92,17 @@ def _value(item: DictionaryObject, key: str) -> Any:
         return item[key]  # Follows a reference, as `get` does not.
     except KeyError:
         return None
+
+
+def _may_be_followed(address: Any) -> bool:
+    if not isinstance(address, str | bytes):
+        return True
+    text = address if isinstance(address, str) else address.decode("latin-1")
+    text = "".join(text.split())
+    scheme, colon, _rest = text.partition(":")
+    # Before a host's port, or in a path, a colon ends no scheme.
+    is_scheme = bool(colon) and not {".", "/"} & set(scheme)
+    return not text.startswith(("\\", "//")) and (not is_scheme or scheme.casefold() in _SCHEMES)
 
 
 def _is_electronic_invoice(item: DictionaryObject) -> bool:
