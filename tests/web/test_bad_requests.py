@@ -7,6 +7,7 @@ import tempfile
 import time
 import zlib
 from io import BytesIO
+from types import SimpleNamespace
 
 import pytest
 from pypdf import PdfReader, PdfWriter
@@ -18,12 +19,15 @@ from pypdf.generic import (
     StreamObject,
     TextStringObject,
 )
+from pyramid.httpexceptions import HTTPBadRequest
+from pyramid.request import Request
 from webtest import TestApp
 
 from core.api.errors import UserError
 from core.imports.format.pdf import pdf_problem
 from core.news.pictures import prepare
 from core.platform.tenancy.registry import Registry
+from core.platform.web.input_validation import _well_formed
 
 
 @pytest.mark.parametrize("field", ["", "a=", "a=b"])
@@ -210,3 +214,15 @@ def test_a_pdf_that_does_more_than_show_itself_is_refused(change):
 )
 def test_a_pdf_with_a_link_or_its_own_figures_is_taken(change):
     assert pdf_problem(pdf(change)) == ""
+
+
+@pytest.mark.parametrize("takes_a_form", [True, False])
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"])
+def test_less_body_than_was_announced_is_refused(takes_a_form, kind):
+    """Its sender is gone, or means it so. A webhook reads what it wants by itself."""
+    request = Request.blank("/", method="POST", content_type=kind)
+    request.environ |= {"CONTENT_LENGTH": "9", "wsgi.input": BytesIO(b"--a")}
+    options = {"form": takes_a_form, "permission": "office"}
+    view = _well_formed(lambda _context, request: request.body, SimpleNamespace(exception_only=False, options=options))
+    with pytest.raises(HTTPBadRequest):
+        view(None, request)

@@ -10,6 +10,7 @@ from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
+from webob.request import DisconnectionError
 
 from core.platform.web.security import OF_THE_OFFICE
 
@@ -81,7 +82,10 @@ def _well_formed(view: View, info: Any) -> View:
             texts = (*texts, *form.values())
         if any("\0" in value for value in texts if isinstance(value, str)):
             raise HTTPBadRequest
-        return view(context, request)
+        try:
+            return view(context, request)
+        except DisconnectionError as error:  # A webhook's body, read by the view, ends too early.
+            raise HTTPBadRequest from error
 
     return checked
 
@@ -109,6 +113,6 @@ def _form(request: Request) -> Any:
             raise HTTPBadRequest
     try:
         return request.POST
-    except (DeprecationWarning, ValueError, LookupError) as error:
+    except (DeprecationWarning, ValueError, LookupError, OSError) as error:
         # WebOb 1.8 raises a DeprecationWarning for a form that names another encoding.
         raise HTTPBadRequest from error
