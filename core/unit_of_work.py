@@ -662,7 +662,7 @@ class UnitOfWork:
 
     @cached_property
     def subjects(self) -> Subjects:
-        """What the audit trail is about, by name."""
+        """Names of things that the audit trail is about."""
         regies = {key: regie.label for key, regie in self.config.file.regies.items()}
         return Subjects(self.session, self.config.slug, regies)
 

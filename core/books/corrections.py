@@ -130,7 +130,7 @@ class Corrections:
         self._session.expire(payment)
 
     def look(self, payment_id: int, means: str) -> list[Moved]:
-        """What a correction would change of the till; nothing is done.
+        """Changes of the till by a correction; nothing is done.
 
         Raises:
             UserError: as `correct` would.

@@ -1,4 +1,4 @@
-"""Who holds a régie, and the reports of its till when that changes."""
+"""People who hold a régie, and the reports of its till when they change."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Officers:
         return made
 
     def look(self, regie: str, *, name: str, act: str, since: date) -> Change:
-        """What a new régisseur would change; nothing is done.
+        """Changes by a new régisseur; nothing is done.
 
         Raises:
             UserError: as `appoint` would.

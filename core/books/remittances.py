@@ -104,7 +104,7 @@ class RemittedPayment:
 
 
 class ChangedError(UserError):
-    """What is in hand changed since it was shown: nothing was done."""
+    """Raised when the money in hand changed since it was shown: nothing was done."""
 
 
 class Remittances:

@@ -39,7 +39,7 @@ class Group(Protocol):
 
     @property
     def fields(self) -> Sequence[GroupField]:
-        """What the agent chooses."""
+        """Choice of an agent."""
         ...
 
     def describe(self, chosen: Mapping[str, str]) -> str:

@@ -37,7 +37,7 @@ def _unix_lines(text: str | None) -> str | None:
 
 
 class BroadcastForm(Form):
-    """What an agent writes, and to whom."""
+    """Words of an agent, and the families they go to."""
 
     group = RadioField(choices=[], validate_choice=False, default="")
     nature = RadioField(

@@ -69,7 +69,7 @@ TITLE_CHARACTERS, BODY_CHARACTERS = 120, 3000
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an agent typed."""
+    """Words and choices that an agent typed."""
 
     title: str
     body: str
@@ -311,7 +311,7 @@ class Broadcasts:
         )
 
     def sent(self, found: Broadcast) -> Sent:
-        """What became of a message's copies."""
+        """Fate of a message's copies."""
         if found.figures is not None:
             return Sent(**found.figures)
         states = MessageRow.state

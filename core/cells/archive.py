@@ -42,7 +42,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a file holds."""
+    """Contents of a file."""
 
     tenant: str
     name: str
@@ -54,7 +54,7 @@ class Manifest:
 
 
 def fingerprint(secret_key: str) -> str:
-    """What tells two ``PREAU_SECRET_KEY`` apart, and nothing of them."""
+    """Digits that tell two ``PREAU_SECRET_KEY`` apart, and nothing of them."""
     return hmac.new(secret_key.encode(), b"preau tenant", hashlib.sha256).hexdigest()[:32]
 
 

@@ -25,7 +25,7 @@ PASSES = 3
 
 
 class Step(StrEnum):
-    """What is done next."""
+    """Next step of a move."""
 
     PAPERS = "papers"
     CLOSE = "close"
@@ -46,7 +46,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What was moved."""
+    """Counts of what was moved."""
 
     manifest: Manifest | None
     """None: all was there already, and only the opening was left to do."""

@@ -64,7 +64,7 @@ class CreditList:
         return read_page(self._session, ordered, limit, lambda row: int(row.Credit.id))
 
     def total(self, asked: Asked) -> Total:
-        """How many credits a list holds, what they came to, and what is left of them."""
+        """Count the credits of a list, and sum what they came to and what is left of them."""
         query = credit_rows(self._tenant).where(*asked.conditions())
         return total(self._session, query, amount=Credit.amount, left=credit_left())
 

@@ -156,7 +156,7 @@ class DebitFiles:
     # --- Reading -----------------------------------------------------------------------------
 
     def plan(self, regie: str, report: DebitReport, default_day: date) -> list[Planned]:
-        """What each line of a file would change, one after the other; nothing is changed.
+        """Plan the change of each line of a file, one after the other; nothing is changed.
 
         `default_day` is that of lines that have none.
         """

@@ -76,7 +76,7 @@ class DebitJob(TenantScoped, Base):
 
 
 class DebitOffer(TenantScoped, Base):
-    """What a régie tells families who want to be debited, and its form."""
+    """A régie's words to families who want to be debited, and its form."""
 
     __tablename__ = "debit_offer"
     __table_args__ = (

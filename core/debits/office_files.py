@@ -169,7 +169,7 @@ def job_state(request: Request) -> dict[str, Any]:
 
 
 def line_value(planned: Planned) -> str:
-    """What a ticked line sends back: the file itself is not kept."""
+    """Values that a ticked line sends back: the file itself is not kept."""
     cents = "" if planned.line.cents is None else planned.line.cents
     return "/".join(
         (

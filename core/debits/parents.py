@@ -17,7 +17,7 @@ from core.platform.web.files import pdf
 
 @view_config(route_name="debit", request_method="GET", renderer="debit.jinja2", permission="parent")
 def debit(request: Request) -> dict[str, Any]:
-    """What each régie offers, and how far the family's requests are."""
+    """Offers of each régie, and the state of the family's requests."""
     offers = request.ctx.debit_requests.offers()
     last = request.ctx.debit_requests.last(request.family_id)
     regies = [offer.regie for offer in offers]

@@ -88,7 +88,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of an invoice and its debits. `left` is in cents, 0 if nobody pays it here."""
+    """Facts of an invoice and its debits. `left` is in cents, 0 if nobody pays it here."""
 
     left: int
     direct_debit: bool

@@ -26,7 +26,7 @@ class Tender:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of one tender: shares, excess and change add up to what was given."""
+    """Use of one tender: shares, excess and change add up to what was given."""
 
     shares: tuple[Share, ...]
     excess: int = 0

@@ -122,7 +122,7 @@ class ExchangeToken(TenantScoped, Base):
 
 
 class ExchangePlace(TenantScoped, Base):
-    """How it stands with a place of the town's file, in one direction."""
+    """State of a place of the town's file, in one direction."""
 
     __tablename__ = "exchange_place"
     __table_args__ = (UniqueConstraint("tenant_id", "direction", "name"),)

@@ -180,7 +180,7 @@ def _page(
 
 
 def _meanings() -> dict[str, str]:
-    """What each column holds."""
+    """Meaning of each column."""
     return {
         "ligne": _("identifiant unique de la ligne"),
         "export": _("numéro de l’export"),

@@ -70,7 +70,7 @@ class FamilyList:
         return read_page(self._session, ordered, limit, lambda row: int(row.Family.id))
 
     def total(self, asked: Asked) -> Total:
-        """How many families a list holds, and what they owe."""
+        """Count the families of a list, and sum what they owe."""
         query, due = self._rows(asked)
         return total(self._session, query.where(*self._conditions(asked, due)), due=due)
 

@@ -51,7 +51,7 @@ class ImportList:
         return newest(self._session, self._query(asked or Asked()), ImportBatch.id, before, limit)
 
     def total(self, asked: Asked) -> Total:
-        """How many imports a list holds, and the invoices that they brought or changed."""
+        """Count the imports of a list, and the invoices that they brought or changed."""
         counted = [
             func.coalesce(ImportBatch.counts[name].as_integer(), 0)
             for name in ("created", "changed")

@@ -46,7 +46,7 @@ class InvoiceList:
         return read_page(self._session, query, limit, lambda row: row.Invoice.id)
 
     def total(self, asked: Asked) -> Total:
-        """How many invoices a list holds, what they come to, and what is left of them."""
+        """Count the invoices of a list, and sum what they come to and what is left of them."""
         owes = (Invoice.kind == InvoiceKind.INVOICE) & Invoice.state.in_(
             (InvoiceState.PUBLISHED, InvoiceState.HANDED_OVER)
         )

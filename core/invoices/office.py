@@ -70,7 +70,7 @@ def invoices_file(request: Request) -> Response:
 
 
 def _left(row: Any) -> Cents | None:
-    """What is left of an invoice that its family owes, or owed to the trésorerie."""
+    """Rest of an invoice that its family owes, or owed to the trésorerie."""
     owes = row.Invoice.kind == InvoiceKind.INVOICE and row.Invoice.state in {
         InvoiceState.PUBLISHED,
         InvoiceState.HANDED_OVER,

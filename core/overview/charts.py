@@ -116,7 +116,7 @@ class Charts:
 
 
 def _asked(name: str) -> dict[str, Any]:
-    """What a worker is asked to draw."""
+    """Request to a worker to draw."""
     language, *regies = name.split("/")
     return {"language": language, "regies": regies}
 

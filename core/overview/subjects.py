@@ -37,7 +37,7 @@ _NAMED: Mapping[str, tuple[Any, Any]] = {
 
 
 class Subjects:
-    """What the trail of one town is about."""
+    """Things that the trail of one town is about."""
 
     def __init__(self, session: Session, tenant: str, regies: Mapping[str, str]) -> None:
         self._session = session

@@ -48,7 +48,7 @@ class PaymentList:
         return read_page(self._session, query, limit, lambda row: row.Payment.id)
 
     def total(self, asked: Asked) -> Total:
-        """How many payments a list holds, what they come to, and what of it came in."""
+        """Count the payments of a list, and sum what they come to and what of it came in."""
         query = payment_rows(self._tenant).where(*asked.conditions())
         came = case((Payment.state == PaymentState.SETTLED, Payment.amount), else_=0)
         return total(self._session, query, amount=Payment.amount, settled=came)

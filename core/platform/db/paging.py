@@ -114,7 +114,7 @@ def newest(
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What a list comes to. `is_whole`: no more rows than can be added up while one waits."""
+    """Sums of a list. `is_whole`: no more rows than can be added up while one waits."""
 
     count: int
     cents: Mapping[str, int]

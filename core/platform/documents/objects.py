@@ -181,7 +181,7 @@ def _key(tenant: str, digest: str) -> str:
 
 
 def _words(error: Exception) -> str:
-    """What a store said, on one line: the client adds pages of its own state."""
+    """A store's words, on one line: the client adds pages of its own state."""
     said = str(error).partition("Debug source")[0]
     if code := re.search(r"<Code>(.*?)</Code>(?:\s*<Message>(.*?)</Message>)?", said, re.DOTALL):
         return f"{code[1]}: {code[2] or ''}"[:300]

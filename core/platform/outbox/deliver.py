@@ -178,7 +178,7 @@ def _time_limit(lease: timedelta) -> Iterator[None]:
 
 
 def _said(error: BaseException) -> str:
-    """What an error says; its kind, where it cannot say it."""
+    """An error's words; its kind, where it cannot say them."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - a plugin's error does what it likes

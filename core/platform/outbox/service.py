@@ -330,7 +330,7 @@ def _pause(after: object, attempt: int) -> timedelta:
 
 
 def _quotable(reason: object) -> str:
-    """What failed, as a row can keep it: plugins, and servers, say what they like."""
+    """A failure's words, as a row can keep them: plugins, and servers, say what they like."""
     words = str.__str__(reason) if isinstance(reason, str) else type(reason).__name__
     kept = words[:REASON_CHARACTERS].replace("\0", "")
     return kept.encode("utf-8", "replace").decode()

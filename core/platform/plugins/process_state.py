@@ -181,7 +181,7 @@ def kept(watch: Watch | None = None) -> Iterator[None]:
 
 
 class _Signals:
-    """What this thread does with signals; only the main one may change it for the process."""
+    """Handlers of signals; only the main thread may change them for the process."""
 
     def __init__(self) -> None:
         self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}

@@ -82,7 +82,7 @@ class Registry:
 
     @property
     def broken(self) -> Mapping[str, list[Problem]]:
-        """What is wrong with the others. All towns are read."""
+        """Problems of the other towns' files. All towns are read."""
         return {slug: found for slug in self._files if (found := self.problems(slug))}
 
     @property
@@ -96,7 +96,7 @@ class Registry:
         return found if isinstance(found, TenantConfig) else None
 
     def problems(self, slug: str) -> list[Problem]:
-        """What is wrong with the file of a town; nothing if there is no such town."""
+        """Problems of a town's file; none if there is no such town."""
         found = self._one(slug)
         return found if isinstance(found, list) else []
 

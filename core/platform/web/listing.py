@@ -1,4 +1,4 @@
-"""What the office's lists have in common: filters in the address, totals, and files of all rows."""
+"""Parts that the office's lists share: filters in the address, totals, and files of all rows."""
 
 from __future__ import annotations
 
