@@ -32,8 +32,8 @@ from route_table import (
 from sqlalchemy import text
 from webtest import TestApp
 
+from core.platform.db import standby
 from core.platform.db.rls import APP
-from core.platform.db.standby import Standby
 from core.processes.app import make_app
 
 HERE, THERE = "valmont", "brumes"
@@ -340,16 +340,20 @@ def test_only_what_is_no_browser_posts_without_a_token(application):
 def readings(full, application, standby_server):
     """The views that a standby serves, each with its line; the portal reads from one."""
     url = standby_server.url(APP, full.runtime.engine.url.database)
-    full.runtime.standby = Standby(url, lag_seconds=300)
-    try:
-        yield {
-            (view["route_name"], "GET"): TABLE[view["route_name"], "GET"]
-            for item in application.registry.introspector.get_category("views")
-            if (view := item["introspectable"]).get("reads")
-        }
-    finally:
-        full.runtime.standby.engine.dispose()
-        full.runtime.standby = None
+    with pytest.MonkeyPatch.context() as patience:
+        # On a busy machine it takes more than a second to answer, and would be left alone.
+        patience.setattr(standby, "CONNECT_SECONDS", 60)
+        patience.setattr(standby, "ANSWER_SECONDS", 60.0)
+        full.runtime.standby = standby.Standby(url, lag_seconds=300)
+        try:
+            yield {
+                (view["route_name"], "GET"): TABLE[view["route_name"], "GET"]
+                for item in application.registry.introspector.get_category("views")
+                if (view := item["introspectable"]).get("reads")
+            }
+        finally:
+            full.runtime.standby.engine.dispose()
+            full.runtime.standby = None
 
 
 def served_by_standby():

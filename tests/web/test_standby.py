@@ -46,8 +46,9 @@ def served():
 
 
 @pytest.fixture
-def reader(browser, portal, standby_server):
-    """A parent who is signed in, on a portal that reads from the standby."""
+def reader(browser, portal, standby_server, monkeypatch):
+    """A parent who is signed in, on a portal that reads from the standby, however busy the machine."""
+    monkeypatch.setattr(standbys, "ANSWER_SECONDS", 60.0)
     url = standby_server.url(APP, portal.runtime.engine.url.database)
     portal.runtime.standby = Standby(url, lag_seconds=10)
     browser.sign_in()
