@@ -15,7 +15,7 @@ FIRST_YEAR, LAST_YEAR = 2000, 2100
 _DECIMAL = re.compile(
     r"(?P<sign>[+-]?)(?:(?P<whole>\d+)(?:\.(?P<part>\d*))?|\.(?P<only>\d+))", re.ASCII
 )
-_LONGEST_WHOLE = 12
+_MAX_WHOLE_DIGITS = 12
 _DATE = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:Z|[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00))?", re.ASCII
 )  # fmt: skip
@@ -28,7 +28,7 @@ def cents(value: str | None, column: str, row: int) -> int:
     if match:
         whole = (match["whole"] or "").lstrip("0") or "0"
         part = (match["part"] or match["only"] or "").rstrip("0")
-        if len(whole) <= _LONGEST_WHOLE and len(part) <= 2:
+        if len(whole) <= _MAX_WHOLE_DIGITS and len(part) <= 2:
             amount = int(whole) * 100 + int(part.ljust(2, "0"))
             return -amount if match["sign"] == "-" else amount
     raise PesError(_("Montant attendu, comme 41.60."), row, column, value or "")

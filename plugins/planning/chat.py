@@ -344,7 +344,7 @@ class PlanningSkill:
         else:
             first = min(told.days)
             days = sum(
-                1 << number for day in told.days if (number := (day - first).days) < _MOST_DAYS
+                1 << number for day in told.days if (number := (day - first).days) < _MAX_DAYS
             )
             tail = f"d{days:x}.{_day_digits(first)}"
         return f"{head}.{tail}.{self._seal()}"
@@ -372,7 +372,7 @@ class PlanningSkill:
         if shape[0] != "d" or rest or first is None:
             return None
         chosen = tuple(
-            first + timedelta(days=number) for number in range(_MOST_DAYS) if bits >> number & 1
+            first + timedelta(days=number) for number in range(_MAX_DAYS) if bits >> number & 1
         )
         return replace(told, days=chosen) if chosen else None
 
@@ -381,7 +381,7 @@ class PlanningSkill:
         return f"{zlib.crc32('/'.join(self._settings.services).encode()) & 0xFFFF:04x}"
 
 
-_MOST_DAYS = 31
+_MAX_DAYS = 31
 _SHAPES = {Weeks.ALL: "w", Weeks.EVEN: "e", Weeks.ODD: "o"}
 _FIRST_DAY = date(2020, 1, 1)
 

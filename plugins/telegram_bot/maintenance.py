@@ -27,7 +27,7 @@ AGAIN_SECONDS = 600.0
 """Time for which a chat is not told again: Telegram brings the same update every few seconds."""
 CALL_SECONDS = 5.0
 """Time that Telegram may take: a page's thread waits for it."""
-_MOST_CHATS = 10_000
+_MAX_CHATS = 10_000
 SOURCE = "fr"
 """Language for those whose own is none of the bot's."""
 
@@ -71,7 +71,7 @@ class Maintenance:
         now, chat = self._clock(), (settings.bot_id, incoming.chat_id)
         if now - self._told.get(chat, -AGAIN_SECONDS) < AGAIN_SECONDS:
             return False
-        if len(self._told) >= _MOST_CHATS:
+        if len(self._told) >= _MAX_CHATS:
             self._told.clear()
         self._told[chat] = now
         return True

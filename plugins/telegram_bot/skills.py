@@ -57,7 +57,7 @@ Tapped = Callable[[Talk, str], list[Action]]
 """Acts on a tapped button of the skill; the text is the button's own, which may be forged."""
 
 TAP = "do"
-_LONGEST_DATA = 64
+_MAX_DATA_BYTES = 64
 """Bytes that Telegram takes in a button."""
 
 
@@ -122,6 +122,6 @@ def tap(label: str, skill: str, argument: str = "") -> Button:
         ValueError: it is longer than Telegram takes.
     """
     data = f"{TAP}:{skill}:{argument}"
-    if len(data.encode()) > _LONGEST_DATA:
-        raise ValueError(f"a button's data is longer than {_LONGEST_DATA} bytes")
+    if len(data.encode()) > _MAX_DATA_BYTES:
+        raise ValueError(f"a button's data is longer than {_MAX_DATA_BYTES} bytes")
     return Button(label, data=data)
