@@ -159,20 +159,27 @@ def maintenance(addresses):
     engine.dispose()
 
 
-@pytest.mark.parametrize("table", scoped_tables(), ids=lambda table: table.name)
-def test_maintenance_reads_all_towns_and_writes_nothing(maintenance, table):
-    with maintenance.connect() as connection:
-        towns = connection.scalars(text(f'SELECT DISTINCT tenant_id FROM "{table.name}"')).all()
-        assert set(towns) == {"valmont", "brumes"}
-    for statement in (
-        f'DELETE FROM "{table.name}" WHERE false',
-        f"UPDATE \"{table.name}\" SET tenant_id = 'x' WHERE false",
-        f"INSERT INTO \"{table.name}\" (tenant_id) VALUES ('x')",
-        f'TRUNCATE "{table.name}" CASCADE',
-        f'ALTER TABLE "{table.name}" DISABLE ROW LEVEL SECURITY',
-    ):
-        with maintenance.connect() as connection, pytest.raises(ProgrammingError):
-            connection.execute(text(statement))
+def test_maintenance_reads_all_towns_and_writes_nothing(maintenance):
+    wrong = []
+    for table in scoped_tables():
+        with maintenance.connect() as connection:
+            towns = connection.scalars(text(f'SELECT DISTINCT tenant_id FROM "{table.name}"')).all()
+        if set(towns) != {"valmont", "brumes"}:
+            wrong.append((table.name, towns))
+        for statement in (
+            f'DELETE FROM "{table.name}" WHERE false',
+            f"UPDATE \"{table.name}\" SET tenant_id = 'x' WHERE false",
+            f"INSERT INTO \"{table.name}\" (tenant_id) VALUES ('x')",
+            f'TRUNCATE "{table.name}" CASCADE',
+            f'ALTER TABLE "{table.name}" DISABLE ROW LEVEL SECURITY',
+        ):
+            with maintenance.connect() as connection:
+                try:
+                    connection.execute(text(statement))
+                except ProgrammingError:
+                    continue
+                wrong.append(statement)
+    assert wrong == []
 
 
 def test_maintenance_has_no_other_power(maintenance):

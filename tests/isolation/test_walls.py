@@ -372,19 +372,24 @@ REFERENCES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("table", "constraint"), REFERENCES, ids=[f"{t.name}-{c.column_keys[1]}" for t, c in REFERENCES]
-)
-def test_a_row_cannot_point_into_the_other_town(factory, table, constraint):
-    target = constraint.referred_table
-    (element,) = [e for e in constraint.elements if e.column.name != "tenant_id"]
-    with factory(info={"tenant": THERE}) as other:
-        foreign = other.scalars(select(element.column).limit(1)).one()
-    with factory(info={"tenant": HERE}) as session:
-        assert foreign not in session.scalars(select(target.c[element.column.name])).all()
-        values = row_for(session, table, HERE, pointing={element.parent.name: foreign})
-        with pytest.raises(IntegrityError, match="foreign key"):
-            session.execute(insert(table).values(**values))
+def test_a_row_cannot_point_into_the_other_town(factory):
+    wrong = []
+    for table, constraint in REFERENCES:
+        target = constraint.referred_table
+        (element,) = [e for e in constraint.elements if e.column.name != "tenant_id"]
+        with factory(info={"tenant": THERE}) as other:
+            foreign = other.scalars(select(element.column).limit(1)).one()
+        with factory(info={"tenant": HERE}) as session:
+            assert foreign not in session.scalars(select(target.c[element.column.name])).all()
+            values = row_for(session, table, HERE, pointing={element.parent.name: foreign})
+            try:
+                session.execute(insert(table).values(**values))
+                said = "nothing"
+            except IntegrityError as error:
+                said = str(error.orig)
+        if "foreign key" not in said:
+            wrong.append((table.name, element.parent.name, said))
+    assert wrong == []
 
 
 # --- Connections come back clean -------------------------------------------------------------
