@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 from typing import NoReturn
 
 import click
 
-from core.platform import metrics
+from core.platform import shared_counters
 from core.platform.settings import get_settings
 
 DEBT_OF_LIBRARIES = "ignore:pkg_resources is deprecated"
@@ -41,6 +42,19 @@ def become(module: str, *arguments: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606
 
 
+def go_on_as_celery(*arguments: str) -> NoReturn:
+    """Go on as ``python -m celery arguments`` in this process.
+
+    The plugins were loaded to be checked, and are most of what a worker loads: another interpreter
+    would take two seconds to load them again.
+    """
+    # Of the process that takes its place when it is told to start anew.
+    os.environ.setdefault("PYTHONWARNINGS", DEBT_OF_LIBRARIES)
+    sys.argv[1:] = arguments
+    runpy.run_module("celery", run_name="__main__", alter_sys=True)
+    raise SystemExit(0)
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="Port to listen on.")
@@ -55,7 +69,7 @@ def web(host: str, port: int, workers: int, threads: int, max_requests: int) -> 
     SIGTERM lets running requests finish; SIGHUP starts new processes on the code and the tenants'
     files as they are then, and ends the old ones when these serve. Nothing else loads new code.
     """
-    metrics.share()
+    shared_counters.share()
     become(
         "core.processes.generations",
         host,
@@ -82,12 +96,16 @@ def web(host: str, port: int, workers: int, threads: int, max_requests: int) -> 
 @click.option("--metrics-port", type=int, help="Show Prometheus metrics on this local port.")
 def worker(concurrency: int, metrics_port: int | None) -> None:
     """Do the work that leaves after the commit: mails, receipts, questions to PayFiP."""
-    check_plugins()
-    metrics.share()
+    # Before the plugins are loaded, and with them what counts.
+    shared_counters.share()
+    try:
+        check_plugins()
+    except BaseException:
+        shared_counters.unshare()
+        raise
     if metrics_port:
-        os.environ[metrics.PORT] = str(metrics_port)
-    become(
-        "celery",
+        os.environ[shared_counters.PORT] = str(metrics_port)
+    go_on_as_celery(
         "--app", "core.processes.worker",
         "--quiet",
         "worker",
@@ -107,8 +125,7 @@ def beat() -> None:
     check_plugins()
     settings = get_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    become(
-        "celery",
+    go_on_as_celery(
         "--app", "core.processes.worker",
         "--quiet",
         "beat",

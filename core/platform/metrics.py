@@ -3,15 +3,13 @@
 Labels are names of ours (routes, topics, plugins), never a town's, a family's or an amount: who may
 read metrics may not read files, and 35 000 towns would be 35 000 series each.
 
-A process that forks shares counters by files in ``PROMETHEUS_MULTIPROC_DIR``, which its command
-sets before this module is loaded.
+A process that forks shares counters by files, which its command asks for before this module is
+loaded (`core.platform.shared_counters`).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -27,9 +25,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-SHARED = "PROMETHEUS_MULTIPROC_DIR"
-PORT = "PREAU_METRICS_PORT"
-"""Between a command and the worker that it becomes: where to show the metrics."""
+from core.platform.shared_counters import SHARED
 
 requests = Counter("preau_requests_total", "Requests answered", ["route", "method", "status"])
 request_seconds = Histogram(
@@ -97,17 +93,6 @@ def timed(histogram: Histogram, *labels: str) -> Iterator[None]:
         yield
     finally:
         histogram.labels(*labels).observe(perf_counter() - started)
-
-
-def share() -> None:
-    """Let the processes that this one becomes or forks count together; called by a command."""
-    os.environ.setdefault(SHARED, tempfile.mkdtemp(prefix="preau-metrics-"))
-
-
-def unshare() -> None:
-    """Remove the shared files, when the last of the processes ends."""
-    if SHARED in os.environ:
-        shutil.rmtree(os.environ.pop(SHARED), ignore_errors=True)
 
 
 def text() -> bytes:

@@ -21,7 +21,7 @@ from contextlib import suppress
 
 from gunicorn.systemd import sd_notify
 
-from core.platform import metrics
+from core.platform import shared_counters
 from core.processes.serving import PARENT, READY
 
 LOAD_SECONDS = 60.0
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return Portal(listener, options).run()
     finally:
-        metrics.unshare()
+        shared_counters.unshare()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from redis import Redis
 from sqlalchemy.orm import configure_mappers
 
 from core.api.work import Consumer
-from core.platform import metrics
+from core.platform import metrics, shared_counters
 from core.platform.logging import configure as configure_logging
 from core.platform.outbox import broker
 from core.platform.outbox.deliver import deliver as deliver_row
@@ -87,13 +87,13 @@ def _leave_room(instance: Any, **_options: object) -> None:
 
 @worker_ready.connect
 def _show_metrics(**_options: object) -> None:
-    if port := os.environ.get(metrics.PORT):
+    if port := os.environ.get(shared_counters.PORT):
         metrics.serve(int(port))
 
 
 @worker_shutdown.connect
 def _forget_metrics(**_options: object) -> None:
-    metrics.unshare()
+    shared_counters.unshare()
 
 
 @cache

@@ -104,21 +104,26 @@ def test_no_label_names_a_town_or_a_person():
 
 
 def test_processes_that_fork_count_together(tmp_path):
-    """As gunicorn's and Celery's do."""
+    """As gunicorn's and Celery's do: a worker says so before anything that counts is loaded."""
     import os
     import subprocess
     import sys
 
-    script = (
-        "import os; from core.platform import metrics\n"
-        "for _child in range(3):\n"
-        "    if os.fork() == 0:\n"
-        "        metrics.effects.labels('t', 'done').inc(2); os._exit(0)\n"
-        "for _child in range(3): os.wait()\n"
-        "print(metrics.text().decode())"
-    )
+    script = """if True:
+        import os, runpy
+        def celery(*_arguments, **_options):
+            from core.platform import metrics
+            for _child in range(3):
+                if os.fork() == 0:
+                    metrics.effects.labels('t', 'done').inc(2); os._exit(0)
+            for _child in range(3): os.wait()
+            print(metrics.text().decode())
+        runpy.run_module = celery
+        from core.cli.main import main
+        main()"""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("PREAU_")}
     said = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
-        env={**os.environ, metrics.SHARED: str(tmp_path)},
+        [sys.executable, "-W", "ignore", "-c", script, "worker"], capture_output=True, text=True, check=True,
+        env={**bare, "TMPDIR": str(tmp_path), "PREAU_DATA_DIR": str(tmp_path), "PREAU_TENANTS_DIR": str(tmp_path)},
     ).stdout  # fmt: skip
     assert re.search(r'preau_effects_total\{end="done",topic="t"\} 6\.0', said)

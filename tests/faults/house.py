@@ -33,8 +33,8 @@ from core.testing.waiting import PATIENCE_SECONDS, wait_until
 CUSTOMISE = """\
 import datetime, os, pathlib, sys
 
-# `preau web` and the like become another program at once, which comes here again.
-becoming = "core.cli.main" in sys.orig_argv and {"web", "worker", "beat"} & {*sys.orig_argv}
+# `preau web` becomes another program at once, which comes here again.
+becoming = "core.cli.main" in sys.orig_argv and "web" in sys.orig_argv
 if "FAULTS_CLOCK" in os.environ and not becoming:
     import core.platform.clock
     import core.platform.outbox.service

@@ -208,7 +208,7 @@ def test_a_plugin_that_is_none_is_named(monkeypatch, points, words):
 @pytest.mark.parametrize("process", ["worker", "beat"])
 def test_work_that_two_claim_stops_the_start_and_names_both(monkeypatch, process):
     started = []
-    monkeypatch.setattr(processes, "become", lambda *command: started.append(command))
+    monkeypatch.setattr(processes, "go_on_as_celery", lambda *command: started.append(command))
     with installed_plugins(Extensions({"twice": Twice()})):
         answer = CliRunner().invoke(getattr(processes, process))
     assert answer.exit_code == 1
