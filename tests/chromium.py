@@ -14,6 +14,8 @@ NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update",
+    # One process less, which nothing of a test draws enough for.
+    "--in-process-gpu",
 )  # fmt: skip
 
 

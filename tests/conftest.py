@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from core.platform.documents.pdf import _Typesetter
 from core.platform.plugins import calls
+from core.testing.prepared import FOLDER, shared_folder
 from core.testing.waiting import let_midnight_pass
 
 HERE = Path(__file__).parent
@@ -96,12 +97,12 @@ def plugins_have_time() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def templates_are_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what templates were compiled to, for every process of this run: it outlasts many a test."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # The one that all workers have.
-    with mock.patch.dict(os.environ, PREAU_CACHE_DIR=str(folder / "templates")):
+def made_once_for_all_workers(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Keep what templates were compiled to, and a migrated cluster, for every process of this run."""
+    folder = shared_folder(pytestconfig, tmp_path_factory)
+    with mock.patch.dict(os.environ, {"PREAU_CACHE_DIR": str(folder / "templates"), FOLDER: str(folder)}):
         yield
 
 

@@ -1,7 +1,8 @@
 """Fixtures: real servers, a migrated database for each test that asks for one, and a clean Redis.
 
 Everything is made when first asked for: tests that need no server start none. Under xdist each
-worker has servers of its own, which is cheaper (half a second) than sharing and never in the way.
+worker has servers of its own, which is cheaper (half a second) than sharing and never in the way;
+their cluster is a copy of one (`core.testing.prepared`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,10 @@ import pytest
 from redis import Redis
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.dev.embedded import Addresses, Embedded
+from core.dev.embedded import DATABASE, Addresses, Embedded
 from core.dev.standby import EmbeddedStandby
-from core.platform.db.migrate import upgrade
-from core.platform.db.rls import OWNER
 from core.platform.db.session import make_engine, make_session_factory
-from core.platform.plugins.discovery import installed
+from core.testing.prepared import put_cluster, shared_folder
 from core.testing.recycling import Stock
 
 TEMPLATE = "preau_template"
@@ -28,11 +27,14 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Embedded]:
+def servers(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Embedded]:
     """PostgreSQL and Valkey, on which tests may make databases as they like."""
     # Not below pytest's folder: where PostgreSQL has to run as "nobody", it cannot go in there.
     with tempfile.TemporaryDirectory(prefix="preau-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)
+        put_cluster(Path(folder), shared_folder(pytestconfig, tmp_path_factory))
         with Embedded(Path(folder), durable=False) as embedded:
             yield embedded
 
@@ -40,9 +42,7 @@ def servers() -> Iterator[Embedded]:
 @pytest.fixture(scope="session")
 def migrated_template(servers: Embedded) -> str:
     """Name of a database with the schema of core and of all installed plugins, and no row."""
-    servers.create_database(TEMPLATE)
-    sources = installed().hook.migrations()
-    upgrade(servers.url(OWNER, TEMPLATE), [source.directory for source in sources])
+    servers.create_database(TEMPLATE, DATABASE)
     return TEMPLATE
 
 

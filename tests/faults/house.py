@@ -23,11 +23,11 @@ from redis import Redis, RedisError
 from sqlalchemy import text
 
 from core.dev.embedded import Addresses, Embedded, _valkey_binary, die_with_parent, free_port
-from core.platform.db.migrate import upgrade
-from core.platform.plugins.discovery import Extensions, installed
+from core.platform.plugins.discovery import Extensions
 from core.platform.settings import load
 from core.runtime import Runtime, sync_towns
 from core.testing.portal import real_hashes
+from core.testing.prepared import put_cluster
 from core.testing.waiting import PATIENCE_SECONDS, wait_until
 
 CUSTOMISE = """\
@@ -102,13 +102,13 @@ class House:
         self.commands = commands
         self.environment = dict(environment or {})
         self.clock = ShiftedClock(folder / "clock")
+        put_cluster(folder / "servers")
         self.databases = Embedded(folder / "servers", durable=False)
         self.databases.start()
         self.port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._write(towns, entry_points)
         addresses = self._addresses()
-        upgrade(addresses.owner_url, [s.directory for s in installed().hook.migrations()])
         self.settings = {
             "database_url": addresses.database_url,
             "owner_url": addresses.owner_url,

@@ -33,7 +33,8 @@ class Viewer:
     """Shows samples; `complaints` gathers what the browser says against the page on show.
 
     A server answers, not the test: a browser that is answered by hand keeps nothing, and would read
-    the style sheets and fonts of a hundred pages a hundred times.
+    the style sheets and fonts of a hundred pages a hundred times. A page takes the place of the one
+    before it in the same document, whose window keeps what axe was compiled to.
     """
 
     def __init__(self, page: Page) -> None:
@@ -47,6 +48,8 @@ class Viewer:
         self.loads = 0
         self._pages = Pages()
         self._html = ""
+        self._loaded_theme: str | None = None
+        """The theme of the document on show; None before the first."""
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Answer, self))
@@ -59,13 +62,18 @@ class Viewer:
         self._server.server_close()
 
     def show(self, sample: Sample, language: str = "fr") -> None:
-        """Load the page of `sample`."""
+        """Show the page of `sample`, as if it had just been loaded."""
         if "data-watch" in self._html:
             # The page before this one may be about to load itself anew, which would end this visit.
             self.page.goto("about:blank")
+            self._loaded_theme = None
         self.complaints.clear()
         self._html = self._pages.render(sample, language)
-        self.page.goto(f"{self._origin}/page")
+        if self.theme == self._loaded_theme and "data-watch" not in self._html:
+            self.page.set_content(self._html)
+        else:
+            self.page.goto(f"{self._origin}/page")
+            self._loaded_theme = self.theme
 
     def view(self, size: str, scheme: str) -> None:
         """See the page at a size of `SIZES`, `scheme` being light or dark."""
