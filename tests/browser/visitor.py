@@ -73,13 +73,19 @@ class Visitor:
         assert not self.complaints, self.complaints
 
     def fits(self) -> None:
-        """The page does not scroll sideways."""
-        own = self.page.viewport_size
-        for size in (own, {"width": PHONE[0], "height": PHONE[1]}):
-            self.page.set_viewport_size(size)
-            excess = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-            assert excess <= 0, f"{self.page.url} scrolls by {excess} px at {size['width']}"
-        self.page.set_viewport_size(own)
+        """The page does not scroll sideways, here and on a telephone."""
+        own, phone = self.page.viewport_size, {"width": PHONE[0], "height": PHONE[1]}
+        self._fits_now()
+        if own != phone:
+            self.page.set_viewport_size(phone)
+            self._fits_now()
+            self.page.set_viewport_size(own)
+
+    def _fits_now(self) -> None:
+        excess, width = self.page.evaluate(
+            "[document.documentElement.scrollWidth - window.innerWidth, window.innerWidth]"
+        )
+        assert excess <= 0, f"{self.page.url} scrolls by {excess} px at {width}"
 
     def picture(self, name: str) -> None:
         """Keep a picture, where a folder for them was given."""
