@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from nh3 import clean
-from pyramid.request import Request
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
+    from pyramid.request import Request
 
 _PICTURE = re.compile(r"image:([0-9]{1,18})")
 

@@ -22,7 +22,7 @@ from core.plugin import (
     hookimpl,
 )
 from core.plugin import gettext as _
-from plugins.payfip import commands, views
+from plugins.payfip import commands
 from plugins.payfip.checking import check, moved, page_problem
 from plugins.payfip.clients import Clients
 from plugins.payfip.provider import KEY, PayFiPProvider
@@ -63,6 +63,8 @@ class PayFiP(Plugin[PayFiPSettings]):
     @hookimpl
     def configure_web(self, config: WebConfig) -> None:
         """The address that PayFiP notifies, and the comparison of journals."""
+        from plugins.payfip import views  # noqa: PLC0415 - where there are pages
+
         config.add_route("notification", "notification")
         config.add_view(
             views.notification, route="notification", method=("GET", "POST"), csrf=False

@@ -34,7 +34,6 @@ from plugins.telegram_bot.courier import Courier
 from plugins.telegram_bot.inbox import ALONE, UPDATE, UPDATES, gather
 from plugins.telegram_bot.settings import TelegramSettings
 from plugins.telegram_bot.skills import Skills
-from plugins.telegram_bot.views import Pages
 
 
 class TelegramBot(Plugin[TelegramSettings]):
@@ -58,6 +57,8 @@ class TelegramBot(Plugin[TelegramSettings]):
     @hookimpl
     def configure_web(self, config: WebConfig) -> None:
         """The parents' page and the webhook."""
+        from plugins.telegram_bot.views import Pages  # noqa: PLC0415 - where there are pages
+
         pages = Pages(self.settings, self.bots)
         config.add_route("home", "")
         config.add_view(pages.home, route="home", renderer="chats.jinja2", permission="parent")

@@ -51,7 +51,7 @@ def test_a_page_is_registered_without_reading_its_source(started: Any):
 
 
 WORKER = """
-import gc, os
+import gc, os, sys
 from types import SimpleNamespace
 from celery.signals import celeryd_after_setup
 import core.processes.worker
@@ -59,6 +59,8 @@ import core.processes.worker
     sender="tests", instance=SimpleNamespace(concurrency=2)
 )
 assert fault is None, fault
+# A worker, the relay and beat show no page.
+assert "pyramid" not in sys.modules and "pkg_resources" not in sys.modules
 if not os.fork():
     gc.collect()
     with open("/proc/self/smaps_rollup") as found:
