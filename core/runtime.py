@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from time import monotonic, sleep
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from redis import Redis
@@ -15,9 +16,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.api.context import Clock
 from core.api.plugin import Plugin
+from core.platform import metrics
 from core.platform.clock import SystemClock
+from core.platform.db.outage import is_outage
 from core.platform.db.session import guests_of, leave_connections, make_engine, make_session_factory
-from core.platform.db.standby import Standby
+from core.platform.db.standby import Standby, where
 from core.platform.documents.objects import open_store
 from core.platform.plugins.cache import PluginCache
 from core.platform.plugins.discovery import Extensions, discovered
@@ -27,6 +30,12 @@ from core.platform.tenancy.models import SERVING, Tenant
 from core.platform.tenancy.registry import Registry, UnknownTownError, load_registry
 from core.platform.throttling import Throttle
 from core.unit_of_work import SharedServices, UnitOfWork
+
+T = TypeVar("T")
+
+CATCH_UP_SECONDS = 2.0
+"""Time that whoever reads much waits for the standby, before the primary is asked instead."""
+_LOOK_SECONDS = 0.05
 
 
 class Runtime:
@@ -115,6 +124,45 @@ class Runtime:
         with town.session:
             yield town
             town.session.commit()
+
+    def read(self, slug: str, act: Callable[[UnitOfWork], T], *, actor: str = "system") -> T:
+        """Give what `act` reads of a town, and changes nothing.
+
+        It runs on the standby, once that has all that the primary has now: whoever wrote before
+        finds it. On the primary where there is no standby, where it does not come so far within
+        `CATCH_UP_SECONDS`, and again where it fails in the middle.
+        """
+        with closing(self.open(slug, actor=actor).session) as primary:
+            session = self._caught_up(slug, primary)
+        if session is not None:
+            town = self.open(slug, actor=actor)
+            try:
+                with session:
+                    found = act(town.on(session))
+            except Exception as error:
+                if self.standby is None or not is_outage(error):
+                    raise
+                self.standby.failed(error)
+                metrics.readings.labels("failed").inc()
+            else:
+                metrics.readings.labels("standby").inc()
+                return found
+        with self.unit_of_work(slug, actor=actor) as town:
+            return act(town)
+
+    def _caught_up(self, slug: str, primary: Session) -> Session | None:
+        if self.standby is None:
+            return None
+        mark, _system = where(primary)
+        deadline = monotonic() + CATCH_UP_SECONDS
+        while True:
+            found = self.standby.open(slug, mark, primary)
+            if isinstance(found, Session):
+                return found
+            if found.why not in {"own_write", "late"} or monotonic() > deadline:
+                metrics.readings.labels(found.why).inc()
+                return None
+            sleep(_LOOK_SECONDS)
 
     def forked(self) -> None:
         """Leave the parent process, in a forked one, its connections."""

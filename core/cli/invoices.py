@@ -6,9 +6,11 @@ import getpass
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from rich.console import Console
@@ -26,15 +28,32 @@ from core.platform.tenancy.registry import UnknownTownError
 from core.runtime import get_runtime
 from core.unit_of_work import UnitOfWork
 
+T = TypeVar("T")
+
 SHOWN_PROBLEMS = 50
 
 
 @contextmanager
 def town_work(slug: str) -> Iterator[UnitOfWork]:
     """A unit of work for a command; refusals become one clear line."""
+    with _in_words(slug), get_runtime().unit_of_work(slug, actor=_actor()) as town:
+        yield town
+
+
+def town_read(slug: str, act: Callable[[UnitOfWork], T]) -> T:
+    """Give what a command reads of a town, from the standby if there is one; see `town_work`."""
+    with _in_words(slug):
+        return get_runtime().read(slug, act, actor=_actor())
+
+
+def _actor() -> str:
+    return f"cli:{getpass.getuser()}"
+
+
+@contextmanager
+def _in_words(slug: str) -> Iterator[None]:
     try:
-        with get_runtime().unit_of_work(slug, actor=f"cli:{getpass.getuser()}") as town:
-            yield town
+        yield
     except UnknownTownError:
         raise click.ClickException(f"no town {slug!r}: see preau tenants check") from None
     except TownClosedError:
@@ -113,11 +132,10 @@ def undo(town_slug: str, batch: int) -> None:
 @click.argument("town_slug", metavar="TOWN")
 def list_(town_slug: str) -> None:
     """List the town's imports."""
-    with town_work(town_slug) as town:
-        for batch in town.imports.batches():
-            state = "undone" if batch.undone_at else "published" if batch.published_at else "draft"
-            click.echo(f"{batch.id:6} {batch.created_at:%Y-%m-%d %H:%M} {state:9} "
-                       f"{batch.file_name} {batch.counts}")  # fmt: skip
+    for batch in town_read(town_slug, lambda town: town.imports.batches()):
+        state = "undone" if batch.undone_at else "published" if batch.published_at else "draft"
+        click.echo(f"{batch.id:6} {batch.created_at:%Y-%m-%d %H:%M} {state:9} "
+                   f"{batch.file_name} {batch.counts}")  # fmt: skip
 
 
 @invoices.command()
@@ -157,8 +175,7 @@ def print_(town_slug: str, batch: int, folder: Path, each: int, processes: int) 
     own, as it came. An invoice that cannot be printed is named, the others are printed, and the
     command fails at its end.
     """
-    with town_work(town_slug) as town:
-        ids = town.invoices.ids_to_print(batch)
+    ids = town_read(town_slug, lambda town: town.invoices.ids_to_print(batch))
     folder.mkdir(parents=True, exist_ok=True)
     counts = Counter[str]()
     parts: dict[str, list[Paper]] = {}
@@ -167,10 +184,10 @@ def print_(town_slug: str, batch: int, folder: Path, each: int, processes: int) 
     def files() -> Iterator[Paper]:
         # A transaction for each file: printing takes minutes.
         for start in range(0, len(ids), each):
-            with town_work(town_slug) as town:
-                found = [town.invoices.paper(number) for number in ids[start : start + each]]
+            some = ids[start : start + each]
+            found = town_read(town_slug, partial(_papers, some))
             papers = [one for one in found if isinstance(one, Paper)]
-            for number, one in zip(ids[start : start + each], found, strict=True):
+            for number, one in zip(some, found, strict=True):
                 if isinstance(one, Document):
                     (folder / f"facture-{number}.pdf").write_bytes(one.content)
                     counts["alone"] += 1
@@ -193,6 +210,10 @@ def print_(town_slug: str, batch: int, folder: Path, each: int, processes: int) 
                f"{counts['alone']} as their source gave them: {folder}")  # fmt: skip
     if failed:
         raise click.ClickException(f"not printed: {', '.join(failed)}")
+
+
+def _papers(numbers: Sequence[int], town: UnitOfWork) -> list[Paper | Document | None]:
+    return [town.invoices.paper(number) for number in numbers]
 
 
 def _print_rest(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from core.cli.invoices import town_work
+from core.cli.invoices import town_read, town_work
 from core.domain.money import decimal_text
 from core.exchanges.states import OUT
 from core.platform.errors import NotFoundError
+from core.unit_of_work import UnitOfWork
 
 
 @click.group()
@@ -58,15 +59,21 @@ def export(town_slug: str, regie: str, number: int | None, folder: Path | None) 
 @click.argument("town_slug", metavar="TOWN")
 def exports(town_slug: str) -> None:
     """List the exports of a town's régies."""
-    with town_work(town_slug) as town:
+
+    def listed(town: UnitOfWork) -> list[str]:
+        lines = []
         for regie in (info.key for info in town.town.regies if info.collects):
             rows = town.payment_exports.page(regie, limit=1000).rows
             for one in reversed(rows):
                 left = f"left {one.left_at:%Y-%m-%d %H:%M} ({one.left_by})" if one.left_at else ""
-                click.echo(
+                lines.append(
                     f"{regie:20} {one.number:6} {one.made_at:%Y-%m-%d %H:%M} {one.count:6} "
                     f"{decimal_text(one.total):>12} {left}".rstrip()
                 )
+        return lines
+
+    for line in town_read(town_slug, listed):
+        click.echo(line)
 
 
 @payments.command("send")

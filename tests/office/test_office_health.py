@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +11,7 @@ from sqlalchemy import text
 
 from core.cli import invoices as cli
 from core.cli import towns as towns_command
+from core.platform.db.standby import Standby
 
 
 @pytest.fixture
@@ -115,3 +117,18 @@ def test_what_the_mail_server_refuses_is_told(work, portal):
     assert "limite de messages" in page
     assert "1 e-mail attend" in page
     assert "550 5.4.5 Daily sending quota exceeded" in page
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("ok", "en ordre"), ("late", "en retard"), ("away", "ne répond pas"),
+        ("no standby", "n’est pas une copie"),
+    ],
+)  # fmt: skip
+def test_the_copy_that_lists_are_read_from_is_told(work, portal, monkeypatch, state, words):
+    assert "Copie de lecture" not in work.get("/regie/etat")
+    monkeypatch.setattr(portal.runtime, "standby", Mock(spec_set=Standby, state=lambda: state))
+    row = work.get("/regie/etat").html.find("th", string="Copie de lecture").parent.get_text(" ")
+    assert words in row
+    assert ("rien n’y manque" in row) is (state != "ok")

@@ -9,14 +9,20 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from prometheus_client import REGISTRY
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
+from core import runtime
 from core.api.payments import Means
+from core.cli import invoices as command
 from core.dev.standby import EmbeddedStandby
+from core.imports.service import Imports
 from core.platform.db import standby as standbys
 from core.platform.db.rls import APP
 from core.platform.db.standby import Standby
+from core.testing.portal import record
 
 REASONS = ("standby", "own_write", "late", "away", "no_standby", "failed")
 
@@ -255,3 +261,52 @@ def test_a_session_that_was_ended_opens_no_page_of_a_late_standby(reader, portal
     with portal.town() as town:
         town.web_sessions.close(reader.app.cookies["preau_family"])
     assert reader.get("/factures/payees").status_int == 303
+
+
+# --- Commands that read much ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(portal, monkeypatch):
+    """`preau invoices list`, on the portal's own runtime."""
+    monkeypatch.setattr(command, "get_runtime", lambda: portal.runtime)
+
+    def listed() -> str:
+        answer = CliRunner().invoke(command.invoices, ["list", "valmont"])
+        assert answer.exit_code == 0, answer.output
+        return answer.output
+
+    return listed
+
+
+def test_a_command_reads_from_the_standby_what_was_written_just_before(reader, portal, listed, served):
+    portal.publish(record("of-now"))
+    assert "published" in listed()
+    assert served.since() == {"standby": 1}
+
+
+def test_a_command_does_not_wait_long_for_a_standby_that_is_late(
+    reader, portal, paused, listed, served, monkeypatch
+):
+    monkeypatch.setattr(runtime, "CATCH_UP_SECONDS", 0.1)
+    portal.publish(record("of-now"))
+    assert "published" in listed()
+    assert served.since() == {"own_write": 1}
+
+
+def test_a_command_that_fails_there_in_the_middle_asks_the_primary(
+    reader, portal, listed, served, monkeypatch
+):
+    asked, batches = [], Imports.batches
+
+    def dies_once(imports):
+        asked.append(imports)
+        if len(asked) == 1:
+            raise OperationalError("SELECT 1", {}, Exception("server closed the connection"))
+        return batches(imports)
+
+    monkeypatch.setattr(Imports, "batches", dies_once)
+    portal.publish(record("of-now"))
+    assert "published" in listed()
+    assert served.since() == {"failed": 1}
+    assert len(asked) == 2
