@@ -27,6 +27,7 @@ from core.platform.outbox.models import OutboxRow, OutboxState
 from core.platform.plugins.discovery import discovered
 from core.platform.settings import Settings, get_settings, unknown_variables
 from core.platform.tenancy.law import missing
+from core.platform.tenancy.models import Tenant, TownState
 from core.processes.consumers import TwoConsumersError, check_work
 from core.runtime import get_runtime, read_towns
 
@@ -115,6 +116,25 @@ def check_database(settings: Settings) -> Iterator[Finding]:
             yield bad(f"The database's encoding is {encoding}, not UTF8")
         if connection.execute(text("SELECT to_regclass('public.tenant')")).scalar() is None:
             yield bad("The database is empty: preau database migrate")
+
+
+def check_closed_towns(settings: Settings) -> Iterator[Finding]:
+    """No town was left closed by a move that ended half way, or by somebody who forgot it."""
+    if not settings.database_url:
+        return
+    with _engine(settings.database_url) as engine, engine.connect() as connection:
+        closed = connection.execute(
+            select(Tenant.id, Tenant.state)
+            .where(Tenant.state.not_in((TownState.OPEN, TownState.MOVED)))
+            .order_by(Tenant.id)
+        ).all()
+    for slug, state in closed:
+        if state == TownState.ARRIVING:
+            yield doubtful(f"{slug} is arriving: ask for its move again where it comes from")
+        else:
+            yield doubtful(
+                f"{slug} is {state}: move it, or open it again by: preau tenant open {slug}"
+            )
 
 
 def check_outbox(settings: Settings) -> Iterator[Finding]:
@@ -296,6 +316,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_settings,
     check_python,
     check_database,
+    check_closed_towns,
     check_outbox,
     check_redis,
     check_smtp,

@@ -30,7 +30,7 @@ from core.cells import archive, catalogue, closing, loading, moving
 from core.cells.archive import CellError
 from core.cells.closing import BusyTownError
 from core.cli import tenant as command
-from core.cli.doctor import check_documents
+from core.cli.doctor import check_closed_towns, check_documents
 from core.dev.embedded import SUPERUSER, postgresql_binaries
 from core.invoices.files import Files
 from core.platform.clock import SystemClock
@@ -510,6 +510,29 @@ def test_closing_waits_for_what_has_begun(cells, mover):
         town.session.execute(text("SELECT 1"))
     with portal.town(THERE) as town:
         assert town.session.scalar(text("SELECT count(*) FROM family")) > 0
+
+
+@pytest.mark.parametrize("state", ["closed", "moved", "arriving"])
+def test_whoever_brings_something_to_a_closed_town_is_told_to_come_again(cells, mover, state):
+    """Answered 200, a notification, an update, or an export that was fetched would be lost."""
+    portal = cells["one"][1]
+    closing.set_state(mover("one"), HERE, state)
+    told = [found.text for found in check_closed_towns(portal.runtime.settings)]
+    assert [HERE in text and state in text for text in told] == ([] if state == "moved" else [True])
+    app = browser(portal)
+    secret = portal.runtime.config(HERE).settings["telegram_bot"].webhook_secret.get_secret_value()
+    update = {"update_id": 7, "my_chat_member": {
+        "chat": {"id": 5, "type": "private"}, "date": 1, "new_chat_member": {"status": "kicked"},
+    }}  # fmt: skip
+    for answer in (
+        app.post(f"/{HERE}/+payfip/notification", "idOp=0bd66be1-c5d8-11e9-ba32-005056be44b8", status=503),
+        app.get(f"/{HERE}/+payfip/notification?idOp=0bd66be1-c5d8-11e9-ba32-005056be44b8", status=503),
+        app.get(f"/{HERE}/echanges/reglements/CANTINE?apres=0",
+                headers={"Authorization": "Bearer " + "x" * 43}, status=503),
+        app.post_json(f"/{HERE}/+telegram_bot/webhook", update,
+                      headers={"X-Telegram-Bot-Api-Secret-Token": secret}, status=503),
+    ):  # fmt: skip
+        assert answer.headers["Retry-After"] == "30"
 
 
 def test_a_town_that_does_not_come_to_rest_stays_open(cells, mover):

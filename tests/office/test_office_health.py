@@ -129,6 +129,9 @@ def test_what_the_mail_server_refuses_is_told(work, portal):
 def test_the_copy_that_lists_are_read_from_is_told(work, portal, monkeypatch, state, words):
     assert "Copie de lecture" not in work.get("/regie/etat")
     monkeypatch.setattr(portal.runtime, "standby", Mock(spec_set=Standby, state=lambda: state))
-    row = work.get("/regie/etat").html.find("th", string="Copie de lecture").parent.get_text(" ")
+    found = work.get("/regie/etat").html.find("th", string="Copie de lecture").parent
+    row = found.get_text(" ")
     assert words in row
+    # On a phone a cell lays its children side by side: its words are one child.
+    assert len(found.find("td").find_all(recursive=False)) == 1
     assert ("rien n’y manque" in row) is (state != "ok")

@@ -143,7 +143,7 @@ def test_the_mails_envelope_and_header_differ(portal, back):
     assert "portail.exemple" in to
 
 
-def test_the_mail_server_tries_again_when_the_database_is_away(portal, back, monkeypatch):
+def test_the_mail_server_tries_again_when_database_or_town_are_away(portal, back, monkeypatch, servers):
     """Ended with any other number, the mail would be lost."""
     register(portal, GONE)
     ((to, returned),) = back
@@ -154,6 +154,11 @@ def test_the_mail_server_tries_again_when_the_database_is_away(portal, back, mon
     answer = CliRunner().invoke(mail.mail, ["returned", "--to", to], input=returned)
     assert answer.exit_code == 75, answer.output
     monkeypatch.setattr(mail, "get_runtime", lambda: portal.runtime)
-    answer = CliRunner().invoke(mail.mail, ["returned", "--to", to], input=returned)
-    assert (answer.exit_code, answer.output) == (0, "noted\n")
+    for state, code in (("closed", 75), ("moved", 75), ("open", 0)):
+        servers.execute(
+            f"UPDATE tenant SET state = '{state}'", database=portal.runtime.engine.url.database
+        )
+        answer = CliRunner().invoke(mail.mail, ["returned", "--to", to], input=returned)
+        assert answer.exit_code == code, answer.output
+    assert answer.output == "noted\n"
     runtime.close()
