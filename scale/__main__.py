@@ -11,12 +11,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TESTS = (
+    "tests/isolation/test_cells.py",
+    "tests/isolation/test_distribution.py",
+    "tests/faults/test_object_store.py",
     "tests/web/test_standby.py",
     "tests/environment/test_partitions.py",
     "tests/faults/test_failover.py",
     "tests/faults/test_processes.py",
 )
-TRIALS = ("morning", "months")
+TRIALS = ("kills", "morning", "months")
 
 
 def main() -> int:
