@@ -27,7 +27,12 @@ def main() -> int:
     if len(sys.argv) > 1:
         commands = [["-m", f"scale.{sys.argv[1]}", *sys.argv[2:]]]
     else:
-        commands = [["-m", "pytest", "-q", *TESTS], *(["-m", f"scale.{name}"] for name in TRIALS)]
+        statements = ["-p", "tests.town_statements", "tests/isolation/test_routes.py"]
+        commands = [
+            ["-m", "pytest", "-q", *TESTS],
+            ["-m", "pytest", "-q", *statements],
+            *(["-m", f"scale.{name}"] for name in TRIALS),
+        ]
     return sum(
         subprocess.run([sys.executable, *command], cwd=ROOT, check=False).returncode != 0
         for command in commands

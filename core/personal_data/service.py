@@ -353,7 +353,9 @@ class PersonalData:
         )
 
     def _count(self, model: Any, condition: ColumnElement[bool]) -> int:
-        return self._session.scalars(select(func.count()).select_from(model).where(condition)).one()
+        counted = select(func.count()).select_from(model)
+        of_town = counted.where(model.tenant_id == self._tenant, condition)
+        return self._session.scalars(of_town).one()
 
     def _all(self, model: Any, family_id: int, *names: str) -> list[dict[str, Any]]:
         rows = self._session.scalars(
