@@ -24,7 +24,7 @@ from core.platform.db.standby import Standby, where
 from core.platform.documents.objects import open_store
 from core.platform.plugins.cache import PluginCache
 from core.platform.plugins.discovery import Extensions, discovered
-from core.platform.settings import Settings, get_settings
+from core.platform.settings import Settings, SettingsError, get_settings
 from core.platform.tenancy.config import TenantConfig
 from core.platform.tenancy.models import SERVING, Tenant
 from core.platform.tenancy.registry import Registry, UnknownTownError, load_registry
@@ -53,6 +53,12 @@ class Runtime:
         self.settings = settings
         self.extensions = extensions
         self.registry = read_towns(settings, extensions)
+        for name, value in (
+            ("PREAU_DATABASE_URL", settings.database_url or engine),
+            ("PREAU_REDIS_URL", settings.redis_url),
+        ):
+            if not value:
+                raise SettingsError(f"{name} is not set, and no `preau run` runs")
         self.engine: Engine = engine or make_engine(settings.database_url)
         self.sessions: sessionmaker[Session] = make_session_factory(self.engine)
         self.standby = (

@@ -118,6 +118,19 @@ def _lacks(error: Exception) -> str:
     )
 
 
+def _words_for(error: Exception) -> str:
+    """Tell an operator what to mend, if an error is the installation's; "" for a fault of ours."""
+    from core.platform.db.outage import is_outage
+    from core.platform.plugins.discovery import PluginLoadError
+
+    if isinstance(error, PluginLoadError | SettingsError):
+        return str(error)
+    if is_outage(error):
+        lines = str(getattr(error, "orig", error)).strip().splitlines() or [type(error).__name__]
+        return f"the database does not answer as it should: {lines[0]} (preau doctor)"
+    return _lacks(error)
+
+
 class _Tenants:
     """The towns, for plugins' commands: loaded when a command asks, not to list the commands."""
 
@@ -177,9 +190,7 @@ def main() -> None:
     try:
         preau(prog_name="preau")
     except Exception as error:
-        from core.platform.plugins.discovery import PluginLoadError
-
-        words = str(error) if isinstance(error, PluginLoadError) else _lacks(error)
+        words = _words_for(error)
         if not words:
             raise
         click.echo(f"Error: {words}", err=True)

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from core.platform.settings import DEVELOPMENT_KEY, Settings, SettingsError, load, unknown_variables
+from core.cli.main import main
+from core.platform.settings import (
+    DEVELOPMENT_KEY,
+    Settings,
+    SettingsError,
+    get_settings,
+    load,
+    unknown_variables,
+)
+from core.runtime import get_runtime
 
 ROOT = Path(__file__).parents[2]
 GOOD = {
@@ -79,3 +88,30 @@ def test_every_setting_is_documented_in_the_operators_manual():
     manual = (ROOT / "docs" / "operating.md").read_text("utf-8")
     missing = [n for n in Settings.model_fields if f"`PREAU_{n.upper()}`" not in manual]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "PREAU_DATABASE_URL is not set"),
+        ("postgresql+psycopg://preau_app:hunter2@127.0.0.1:1/preau", "the database does not answer as it should"),
+    ],
+)
+def test_a_command_without_a_database_says_so_in_one_line(monkeypatch, capsys, url, words):
+    monkeypatch.setenv("PREAU_DATABASE_URL", url)
+    monkeypatch.setenv("PREAU_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("PREAU_TENANTS_DIR", str(ROOT / "tenants"))
+    monkeypatch.setattr("sys.argv", ["preau", "agents", "list", "ville-de-demo"])
+    get_settings.cache_clear()
+    get_runtime.cache_clear()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        get_settings.cache_clear()
+        get_runtime.cache_clear()
+    said = capsys.readouterr()
+    assert ended.value.code == 1
+    assert words in said.err
+    assert len(said.err.splitlines()) == 1
+    assert "hunter2" not in said.err + said.out
