@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import tempfile
 import time
@@ -226,3 +227,36 @@ def test_less_body_than_was_announced_is_refused(takes_a_form, kind):
     view = _well_formed(lambda _context, request: request.body, SimpleNamespace(exception_only=False, options=options))
     with pytest.raises(HTTPBadRequest):
         view(None, request)
+
+
+ODD_HEADERS = {
+    "COOKIE": ["a=" + "x" * 65_000, "; ".join(f"c{n}=1" for n in range(1000)), "preau_family=" + "x" * 9000, ";;;=;=",
+               "preau_language=../..", "preau_known=" + "A" * 3000],
+    "HOST": ["localhost:99999", "localhost:-1", "[::1", "", "a" * 5000, "\xe9", "localhost:80@exemple.fr", "%00"],
+    "X_FORWARDED_FOR": ["garbage", ",,,", "1.2.3.4," * 2000, "::ffff:999.1", "\xe9", "fe80::1%eth0"],
+    "RANGE": ["bytes=-1", "bytes=99999999999999999999-", "bytes=a-b", "bytes=5-2"],
+    "IF_MODIFIED_SINCE": ["Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 1900 00:00:00 GMT",
+                          "Mon, 01 Jan 0001 00:00:00 +2359", "Fri, 30 Feb 2026 00:00:00 GMT", "0"],
+    "IF_NONE_MATCH": ["*", '"x', "a" * 9000],
+    "ACCEPT_LANGUAGE": ["fr;q=abc", "en;q=NaN", ",,,", "x" * 9000, "fr-FR-x-\xe9", "en," * 3000],
+    "ACCEPT": ["text/html;q=x", "*/*;q=-1", ";;;", "\xff"],
+    "REFERER": ["http://[", "\xe9", "http://localhost:x/"],
+    "ORIGIN": ["null", "http://[", "http://localhost:999999"],
+    "AUTHORIZATION": ["Basic !!!", "\xe9"],
+    "USER_AGENT": ["x" * 9000, "\xff"],
+}  # fmt: skip
+"""What a proxy, a scanner or a broken browser sends."""
+
+
+def test_no_header_is_an_error_of_ours(browser, application):
+    browser.sign_in()
+    ours = "; ".join(f"{name}={value}" for name, value in browser.app.cookies.items())
+    paths = itertools.cycle(["/valmont/factures", "/valmont/connexion", "/valmont/theme.css", "/valmont/regie", "/"])
+    wrong = []
+    for name, value in ((name, value) for name, values in ODD_HEADERS.items() for value in values):
+        request = Request.blank(path := next(paths))
+        request.environ |= {"HTTP_HOST": "localhost", "HTTP_COOKIE": ours}
+        request.environ[f"HTTP_{name}"] = f"{value}; {ours}" if name == "COOKIE" else value
+        if (status := request.get_response(application).status_int) >= 500:
+            wrong.append((path, name, value[:40], status))
+    assert wrong == []
