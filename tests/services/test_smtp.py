@@ -99,7 +99,7 @@ def test_a_server_that_hung_up_is_called_again(start, post):
     send(mail(), settings)
     (kept,) = smtp._idle
     kept.server.docmd("QUIT")
-    select.select([kept.server.sock], [], [], 10)  # It says good-bye first, and then hangs up.
+    select.select([kept.server.sock], [], [], 60)  # It says good-bye first, and then hangs up.
     assert isinstance(send(mail(), settings), Delivered)
     assert (len(post.mails), len(post.sessions)) == (2, 2)
 
