@@ -34,6 +34,9 @@ SUPERUSER = "postgres"
 START_SECONDS = 120.0
 """Time that a server may take to answer: recovery after a power cut included."""
 
+STOP_SECONDS = 60.0
+"""Time that a server may take to write everything down: what is killed before is half written."""
+
 POWERS = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"
 ROLES = {
     OWNER: f"{POWERS} NOBYPASSRLS",
@@ -131,7 +134,7 @@ class Embedded:
             # To PostgreSQL, SIGINT means: end the sessions and write everything down.
             process.send_signal(number)
             try:
-                process.wait(10)
+                process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
