@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 from datetime import date
 
@@ -429,21 +428,6 @@ def test_a_written_code_whose_family_owes_the_amount_is_never_overruled(owner, w
                     family_code=f"F{written:05d}")  # fmt: skip
     (found,) = match([cheque], index)
     assert (found.state is State.CERTAIN) == (owner == written)
-
-
-@pytest.mark.parametrize("running", [True, False])
-def test_the_collector_is_left_as_it_was_found(running):
-    """Whatever is raised meanwhile."""
-    before = gc.isenabled()
-    (gc.enable if running else gc.disable)()
-    try:
-        match([Cheque("k", 5687)], Index(INDEX.snapshot))
-        assert gc.isenabled() is running
-        with pytest.raises(AttributeError):
-            match([None], INDEX)
-        assert gc.isenabled() is running
-    finally:
-        (gc.enable if before else gc.disable)()
 
 
 def test_two_cheques_for_one_invoice_both_go_to_review():

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from plugins.cheque_import.matcher import explain
 from plugins.cheque_import.matcher.batch import disputed, exchanged
-from plugins.cheque_import.matcher.collector import paused
 from plugins.cheque_import.matcher.evidence import (
     Evidence,
     Quality,
@@ -29,9 +28,8 @@ GOOD_NAME, FAIR_NAME, OTHER_NAME = 85, 75, 90
 
 def match(cheques: Sequence[Cheque], index: Index) -> tuple[Match, ...]:
     """Match cheques (of distinct keys) with the open invoices of one régie, in their own order."""
-    with paused():
-        one_by_one = [_match(cheque, index) for cheque in cheques]
-        return exchanged(cheques, disputed(cheques, one_by_one, index))
+    one_by_one = [_match(cheque, index) for cheque in cheques]
+    return exchanged(cheques, disputed(cheques, one_by_one, index))
 
 
 def _match(cheque: Cheque, index: Index) -> Match:

@@ -10,7 +10,6 @@ from datetime import date
 from enum import StrEnum
 from operator import attrgetter
 
-from plugins.cheque_import.matcher.collector import paused
 from plugins.cheque_import.matcher.names import NameIndex
 from plugins.cheque_import.matcher.normalise import Name, bare, best_score, people
 from plugins.cheque_import.matcher.subsets import exact_subsets
@@ -152,7 +151,6 @@ class Match:
 class Index:
     """A snapshot made quick to ask. Building it is linear in the snapshot; asking is not."""
 
-    @paused()
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.by_family: dict[int, list[OpenInvoice]] = defaultdict(list)

@@ -9,10 +9,6 @@ BUDGET = 20_000
 """Nodes of the search. Twelve invoices never need more than 8 191; long arrears may."""
 
 
-_FEW = 6
-"""Amounts whose sums are written down quicker than a set of them is searched for."""
-
-
 @dataclass(frozen=True, slots=True)
 class Subsets:
     """Sets that were found: positions in the given amounts, ascending; and whether that is all.
@@ -38,8 +34,6 @@ def exact_subsets(
     """
     if not amounts or target > sum(amounts) or target < min(amounts):
         return Subsets((), complete=True)
-    if len(amounts) <= _FEW and target not in _sums(amounts):
-        return Subsets((), complete=True)
     order = sorted(range(len(amounts)), key=lambda i: (-amounts[i], i))
     values = [amounts[i] for i in order]
     rest = [0] * (len(values) + 1)
@@ -64,10 +58,3 @@ def exact_subsets(
                     return Subsets(tuple(sorted(found[:limit])), complete=False)
                 stack.append((i + 1, left - values[i], (*taken, i)))
     return Subsets(tuple(sorted(found)), complete=True)
-
-
-def _sums(amounts: Sequence[int]) -> set[int]:
-    sums = {0}
-    for amount in amounts:
-        sums |= {one + amount for one in sums}
-    return sums
