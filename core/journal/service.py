@@ -12,7 +12,19 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, BindParameter, Select, bindparam, func, insert, select, true
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.orm import Session
 
 from core.api.context import Clock
@@ -58,8 +70,16 @@ class Journal:
 
     def open(self, regie: str) -> OpenJournal:
         """The régie's journal, in which nobody else writes until the transaction ends."""
-        name = func.hashtextextended(f"{self._tenant}/{regie}", 2)
-        self._session.execute(select(func.pg_advisory_xact_lock(name)))
+        self._session.execute(select(self.lock(literal(regie))))
+        return self.opened(regie)
+
+    def lock(self, regie: SQLColumnExpression[str]) -> ColumnElement[Any]:
+        """SQL: have the journal of a régie, for a statement that writes what comes before it."""
+        name = func.hashtextextended(func.concat(self._tenant, "/", regie), 2)
+        return func.pg_advisory_xact_lock(name)
+
+    def opened(self, regie: str) -> OpenJournal:
+        """The journal of a régie whose `lock` this transaction has."""
         return OpenJournal(self._session, self._tenant, self._clock, self._audit, regie)
 
 

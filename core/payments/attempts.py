@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 from sqlalchemy import (
     ARRAY,
-    CTE,
     BigInteger,
     BindParameter,
     ColumnElement,
@@ -32,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from core.api.context import Clock, InvoiceInfo
 from core.api.errors import PermanentError, RetryableError, StartRefusedError
@@ -66,7 +65,7 @@ from core.payments.models import (
     items_with_payments,
 )
 from core.payments.standings import standing_of
-from core.payments.watching import Watch
+from core.payments.watching import Watch, watched
 from core.platform import i18n
 from core.platform.audit.service import Audit
 from core.platform.db.session import read
@@ -147,16 +146,34 @@ def _known_and_in_the_way() -> Select[*tuple[Any, ...]]:
     return select(known.scalar_subquery(), _ids_beside(tenant, ids, _is_in_the_way()))
 
 
+_GIVEN = (
+    "tenant_id", "key", "family_id", "regie", "provider", "amount", "email", "language",
+    "created_at", "starting_at",
+)  # fmt: skip
+"""What `_reserving` is told of a new payment, each with the name of its column behind ``new_``."""
+
+
 @cache
 def _reserving() -> Select[*tuple[Any, ...]]:
-    """SQL: reserve invoices for a payment, and read what its provider is told of them."""
+    """SQL: write a payment, reserve its invoices, and read what its provider is told of them."""
+    column = Payment.__table__.c
+    given = {name: bindparam(f"new_{name}", type_=column[name].type) for name in _GIVEN}
+    payer = select(Family.name).where(
+        Family.tenant_id == given["tenant_id"], Family.id == given["family_id"]
+    )
+    made = (
+        insert(Payment)
+        .values(**given, state=PaymentState.CREATED, payer=payer.scalar_subquery())
+        .returning(*column)
+        .cte("made")
+    )
     items = (
         insert(PaymentItem)
         .from_select(
             ["tenant_id", "payment_id", "invoice_id", "amount", "live"],
             select(
-                bindparam("tenant", type_=Text()),
-                bindparam("payment", type_=BigInteger()),
+                made.c.tenant_id,
+                made.c.id,
                 func.unnest(bindparam("invoices", type_=ARRAY(BigInteger))),
                 func.unnest(bindparam("amounts", type_=ARRAY(BigInteger))),
                 true(),
@@ -167,10 +184,65 @@ def _reserving() -> Select[*tuple[Any, ...]]:
     )
     return (
         _told_of(items.c.amount)
+        .add_columns(aliased(Payment, made))
         .join(items, items.c.invoice_id == Invoice.id)
-        .where(Invoice.tenant_id == bindparam("tenant"))
+        .join(made, made.c.tenant_id == Invoice.tenant_id)
         .order_by(items.c.id)
     )
+
+
+@cache
+def _starting() -> Select[*tuple[Any, ...]]:
+    """SQL: keep how the provider calls a payment, unless it was given up, and ask after it later.
+
+    Takes what a payment that opened disproves off what waits for the office.
+    """
+    tenant: BindParameter[str] = bindparam("tenant", type_=Text())
+    number: BindParameter[int] = bindparam("payment", type_=BigInteger())
+    of_the_regie = [kind for kind in RefusalKind if CONSEQUENCES[kind].resolved_by_regie]
+    invoices = select(PaymentItem.invoice_id).where(
+        PaymentItem.tenant_id == tenant, PaymentItem.payment_id == number
+    )
+    of_the_invoices = select(PaymentItem.payment_id).where(
+        PaymentItem.tenant_id == tenant, PaymentItem.invoice_id.in_(invoices)
+    )
+    resolved = (
+        update(Payment)
+        .where(
+            Payment.tenant_id == tenant,
+            Payment.anomaly != "",
+            Payment.start_refusal != "",
+            Payment.provider == bindparam("opened_by", type_=Text()),
+            or_(
+                and_(
+                    Payment.regie == bindparam("opened_in", type_=Text()),
+                    Payment.start_refusal.in_(of_the_regie),
+                ),
+                Payment.id.in_(of_the_invoices),
+            ),
+        )
+        .values(anomaly="")
+        .cte("resolved")
+    )
+    column = Payment.__table__.c
+    started = (
+        update(Payment)
+        .where(
+            Payment.tenant_id == tenant,
+            Payment.id == number,
+            Payment.state == PaymentState.CREATED,
+        )
+        .values(
+            state=PaymentState.PENDING,
+            **{name: bindparam(f"new_{name}", type_=column[name].type) for name in _OPENED},
+        )
+        .returning(Payment.id)
+        .cte("started")
+    )
+    return select(started.c.id).add_cte(resolved, watched(started).cte("watched"))
+
+
+_OPENED = ("provider_reference", "provider_url", "payer_reference", "asked")
 
 
 def _told_of(amount: SQLColumnExpression[int]) -> Select[*tuple[Any, ...]]:
@@ -299,36 +371,29 @@ class Attempts:
         if in_the_way:
             self.make_way(wanted, told)
         now = self._clock.now()
-        payment = Payment(
-            tenant_id=self._tenant,
-            key=key,
-            family_id=family_id,
-            regie=invoices[0].regie,
-            provider=choice.provider,
-            state=PaymentState.CREATED,
-            amount=sum(invoice.balance for invoice in invoices),
-            payer=select(Family.name)
-            .where(Family.tenant_id == self._tenant, Family.id == family_id)
-            .scalar_subquery(),
-            email=email,
-            language=language,
-            created_at=now,
-            starting_at=now if starting else None,
-        )
-        self._session.add(payment)
-        self._session.flush()
-        reserved = read(
-            self._session,
+        values = {
+            "tenant_id": self._tenant,
+            "key": key,
+            "family_id": family_id,
+            "regie": invoices[0].regie,
+            "provider": choice.provider,
+            "amount": sum(invoice.balance for invoice in invoices),
+            "email": email,
+            "language": language,
+            "created_at": now,
+            "starting_at": now if starting else None,
+        }
+        reserved = self._session.execute(
             _reserving(),
-            {
-                "tenant": self._tenant,
-                "payment": payment.id,
+            {f"new_{name}": value for name, value in values.items()}
+            | {
                 "invoices": [invoice.id for invoice in invoices],
                 "amounts": [invoice.balance for invoice in invoices],
             },
-        )
+        ).all()
+        payment: Payment = reserved[0][-1]
         self._made = payment
-        self._made_of = tuple(InvoiceToPay(**row) for row in reserved.mappings())
+        self._made_of = tuple(InvoiceToPay(*told_of) for *told_of, _payment in reserved)
         return payment.id
 
     def start(self, payment_id: int) -> str:
@@ -403,11 +468,10 @@ class Attempts:
             # nobody can pay it.
             self._session.refresh(payment)
             return self._resume_url(payment)
-        self._watch.begin(payment_id)
         return redirect.url
 
     def _write_start(self, payment: Payment, redirect: Redirect) -> bool:
-        """Keep how the provider calls the payment; False: it was given up meanwhile.
+        """Keep how the provider calls the payment, and ask after it soon; False: it was given up.
 
         Refusals that it disproves wait for the office no more, since the provider opened it.
 
@@ -415,22 +479,20 @@ class Attempts:
             FaultError: the provider calls another payment so. This one is free to be announced.
         """
         try:
-            started = self._session.execute(
-                update(Payment)
-                .add_cte(self._resolved_refusals(payment))
-                .where(
-                    Payment.tenant_id == self._tenant,
-                    Payment.id == payment.id,
-                    Payment.state == PaymentState.CREATED,
-                )
-                .values(
-                    state=PaymentState.PENDING,
-                    provider_reference=redirect.reference,
-                    provider_url=redirect.url,
-                    payer_reference=redirect.payer_reference,
-                    asked=dict(redirect.asked),
-                )
-                .returning(Payment.id)
+            found = read(
+                self._session,
+                _starting(),
+                {
+                    "tenant": self._tenant,
+                    "payment": payment.id,
+                    "opened_by": payment.provider,
+                    "opened_in": payment.regie,
+                    "new_provider_reference": redirect.reference,
+                    "new_provider_url": redirect.url,
+                    "new_payer_reference": redirect.payer_reference,
+                    "new_asked": dict(redirect.asked),
+                }
+                | self._watch.beginning(),
             ).one_or_none()
         except IntegrityError as error:
             # Nothing else is lost: what came before was committed, before the provider was asked.
@@ -443,7 +505,8 @@ class Attempts:
             )
             report_fault(payment.provider, "start", nonsense)
             raise FaultError(f"plugin {payment.provider!r} failed in start: {nonsense}") from error
-        return started is not None
+        self._session.expire(payment)
+        return found is not None
 
     def _claim_start(self, payment: Payment) -> bool:
         """Let one click announce the payment, and commit. A dead process's claim runs out."""
@@ -496,39 +559,6 @@ class Attempts:
                 start_refusal=refusal.kind,
                 anomaly=(refusal.reason or str(refusal.kind)) if told else "",
             )
-        )
-
-    def _resolved_refusals(self, opened: Payment) -> CTE:
-        """SQL: take what a payment that opened disproves off what waits for the office."""
-        of_the_regie = [kind for kind in RefusalKind if CONSEQUENCES[kind].resolved_by_regie]
-        same_invoices = (
-            select(PaymentItem.payment_id)
-            .where(
-                PaymentItem.tenant_id == self._tenant,
-                PaymentItem.invoice_id.in_(
-                    select(PaymentItem.invoice_id).where(
-                        PaymentItem.tenant_id == self._tenant,
-                        PaymentItem.payment_id == opened.id,
-                    )
-                ),
-            )
-        )  # fmt: skip
-        return (
-            update(Payment)
-            .where(
-                Payment.tenant_id == self._tenant,
-                Payment.anomaly != "",
-                Payment.start_refusal != "",
-                Payment.provider == opened.provider,
-                or_(
-                    and_(
-                        Payment.regie == opened.regie, Payment.start_refusal.in_(of_the_regie)
-                    ),
-                    Payment.id.in_(same_invoices),
-                ),
-            )
-            .values(anomaly="")
-            .cte("resolved")
         )
 
     def _resume_url(self, payment: Payment) -> str:

@@ -11,7 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     CTE,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
     Select,
     Text,
     Update,
@@ -20,12 +24,13 @@ from sqlalchemy import (
     cast,
     exists,
     func,
+    literal,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from core.api.context import Clock
 from core.api.payments import PaymentReversed, PaymentSettled
@@ -73,6 +78,58 @@ def _dues_to_lock() -> Select[*tuple[Any, ...]]:
         )
         .order_by(Invoice.id)  # as `lock_invoices` does
         .with_for_update(of=Invoice)
+    )
+
+
+@cache
+def _booking() -> ReturningUpdate[str]:
+    """SQL: write what a settled payment pays, and give it the next number of its receipts."""
+    tenant: BindParameter[str] = bindparam("tenant", type_=Text())
+    payment: BindParameter[int] = bindparam("payment", type_=BigInteger())
+    now = bindparam("now", type_=Allocation.created_at.type)
+    listed = [
+        bindparam(name, type_=ARRAY(BigInteger)) for name in ("invoices", "amounts", "left_due")
+    ]
+    shares = insert(Allocation).from_select(
+        ["tenant_id", "payment_id", "created_at", "invoice_id", "amount", "left_due"],
+        select(tenant, payment, now, *map(func.unnest, listed)),
+    )
+    excess: BindParameter[int] = bindparam("excess", type_=BigInteger())
+    credit = insert(Credit).from_select(
+        ["tenant_id", "payment_id", "created_at", "family_id", "regie", "amount"],
+        select(
+            tenant,
+            payment,
+            now,
+            bindparam("family", type_=BigInteger()),
+            bindparam("of_regie", type_=Text()),
+            excess,
+        ).where(excess > 0),
+    )
+    # As `CANTINE-2026-000001`.
+    counted = _counting(tenant, bindparam("series", type_=Text())).cte("counted")
+    number = cast(counted.c.value, Text)
+    padded = func.lpad(number, func.greatest(func.length(number), 6), "0")
+    receipt = select(func.concat(bindparam("prefix", type_=Text()), padded)).scalar_subquery()
+    return (
+        update(Payment)
+        .add_cte(shares.cte("shares"), credit.cte("credit"))
+        .where(Payment.tenant_id == tenant, Payment.id == payment)
+        .values(receipt_number=receipt)
+        .returning(Payment.receipt_number)
+    )
+
+
+def _counting(
+    tenant: ColumnElement[str], name: ColumnElement[str]
+) -> ReturningInsert[int]:
+    return (
+        insert(Counter)
+        .values(tenant_id=tenant, name=name, value=1)
+        .on_conflict_do_update(
+            index_elements=["tenant_id", "name"], set_={"value": Counter.value + 1}
+        )
+        .returning(Counter.value)
     )
 
 
@@ -130,37 +187,44 @@ class Ledger:
                 Payment.state.in_(SOURCES[PaymentState.SETTLED]),
             )
             .values(**values)
-            .returning(Payment.family_id, Payment.regie, Payment.amount)
+            # The journal before the receipt's number, as everywhere.
+            .returning(
+                Payment.family_id,
+                Payment.regie,
+                Payment.amount,
+                self._journal.lock(Payment.regie),
+            )
         ).one_or_none()
         if payment is None:
             return False
         split = allocate(payment.amount, dues)
         owed = {row.invoice_id: row.left for row in rows}
-        for share in split.shares:
-            self._session.add(
-                Allocation(
-                    tenant_id=self._tenant,
-                    payment_id=payment_id,
-                    invoice_id=share.invoice_id,
-                    amount=share.amount,
-                    created_at=now,
-                    left_due=max(owed[share.invoice_id] - share.amount, 0),
-                )
-            )
-        if split.excess:
-            self._session.add(
-                Credit(
-                    tenant_id=self._tenant,
-                    payment_id=payment_id,
-                    family_id=payment.family_id,
-                    regie=payment.regie,
-                    amount=split.excess,
-                    created_at=now,
-                )
-            )
-        self._session.flush()
-        journal = self._journal.open(payment.regie)  # Before the receipt's number, as everywhere.
-        receipt = self._give_number(payment_id, payment.regie, today(now).year)
+        year = today(now).year
+        # Past the ORM and the limit of rights: the payment is the one that was just settled.
+        receipt = self._session.connection().execute(
+            _booking(),
+            {
+                "tenant": self._tenant,
+                "payment": payment_id,
+                "now": now,
+                "invoices": [share.invoice_id for share in split.shares],
+                "amounts": [share.amount for share in split.shares],
+                "left_due": [
+                    max(owed[share.invoice_id] - share.amount, 0) for share in split.shares
+                ],
+                "excess": split.excess,
+                "family": payment.family_id,
+                "of_regie": payment.regie,
+                "series": f"receipt/{payment.regie}/{year}",
+                "prefix": f"{payment.regie}-{year}-",
+            },
+        ).scalar_one()
+        held = self._session.identity_map.get(
+            self._session.identity_key(Payment, (self._tenant, payment_id))
+        )
+        if held is not None:
+            self._session.expire(held, ["receipt_number"])
+        journal = self._journal.opened(payment.regie)
         journal.enter(
             EntryKind.SETTLED,
             payment_id=payment_id,
@@ -467,33 +531,9 @@ class Ledger:
         )
         return sorted(rows, key=attrgetter("item"))
 
-    def _give_number(self, payment_id: int, regie: str, year: int) -> str:
-        """Give a payment the next number of its receipts, as `CANTINE-2026-000001`."""
-        counted = self._counted(f"receipt/{regie}/{year}").cte("counted")
-        number = cast(counted.c.value, Text)
-        padded = func.lpad(number, func.greatest(func.length(number), 6), "0")
-        receipt = select(func.concat(f"{regie}-{year}-", padded)).scalar_subquery()
-        given = self._session.scalars(
-            update(Payment)
-            .where(Payment.tenant_id == self._tenant, Payment.id == payment_id)
-            .values(receipt_number=receipt)
-            .returning(Payment.receipt_number)
-        ).one()
-        return str(given)
-
     def next_number(self, name: str) -> int:
         """The next number of a gap-free series: the row stays locked until the commit."""
-        return self._session.scalars(self._counted(name)).one()
-
-    def _counted(self, name: str) -> ReturningInsert[int]:
-        return (
-            insert(Counter)
-            .values(tenant_id=self._tenant, name=name, value=1)
-            .on_conflict_do_update(
-                index_elements=["tenant_id", "name"], set_={"value": Counter.value + 1}
-            )
-            .returning(Counter.value)
-        )
+        return self._session.scalars(_counting(literal(self._tenant), literal(name))).one()
 
 
 def _dues(rows: Sequence[Any]) -> list[Due]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Text, cast, or_, select
+from sqlalchemy import BigInteger, FromClause, Select, Text, bindparam, cast, func, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from core.api.context import Clock
 from core.domain.payment_states import PaymentState
 from core.payments.models import Payment
-from core.platform.outbox.service import Outbox
+from core.platform.db.limits import WHOLE_TOWN
+from core.platform.outbox.service import Outbox, asking
 
 POLL, ASK = "payment.poll", "payment.ask"
 
@@ -33,14 +37,9 @@ class Watch:
         """The attempt that a question is about."""
         return self._session.get_one(Payment, (self._tenant, payment_id))
 
-    def begin(self, payment_id: int) -> None:
-        """Ask about an attempt from `FIRST_POLL` on."""
-        self._outbox.add(
-            POLL,
-            {"payment_id": payment_id},
-            key=str(payment_id),
-            after=self._clock.now() + FIRST_POLL,
-        )
+    def beginning(self) -> dict[str, Any]:
+        """What a statement with `watched` is told: to ask from `FIRST_POLL` on."""
+        return {"topic": POLL, "after": self._clock.now() + FIRST_POLL}
 
     def begin_where_missing(self) -> None:
         """Give each open attempt whose row is gone a new one: a safety net, else without effect."""
@@ -59,23 +58,23 @@ class Watch:
 
         A question that came within the second is answered at its end, so none comes too early.
         """
-        payment_id = self._session.scalar(
-            select(Payment.id).where(
-                Payment.tenant_id == self._tenant,
-                Payment.provider == provider,
-                Payment.provider_reference == reference,
-            )
-        )
-        if payment_id is None or not reference:
+        if not reference:
             return False
         second = int(self._clock.now().timestamp()) + 1
-        self._outbox.add(
-            ASK,
-            {"payment_id": payment_id},
-            key=f"{payment_id}/{second}",
-            after=datetime.fromtimestamp(second, self._clock.now().tzinfo),
+        found = self._session.scalar(
+            _asking_again(),
+            {
+                "tenant": self._tenant,
+                "provider": provider,
+                "reference": reference,
+                "second": second,
+                "topic": ASK,
+                "after": datetime.fromtimestamp(second, self._clock.now().tzinfo),
+            },
+            # Who knows a reference learns no more than that it is one.
+            execution_options={WHOLE_TOWN: True},
         )
-        return True
+        return found is not None
 
     def ask_those_that_failed(self, provider: str) -> None:
         """Bring forward the questions to `provider` that found no answer."""
@@ -85,3 +84,24 @@ class Watch:
             Payment.state.not_in((PaymentState.SETTLED, PaymentState.REVERSED)),
         )
         self._outbox.bring_forward(POLL, keys, BROUGHT_FORWARD)
+
+
+def watched(started: FromClause) -> ReturningInsert[Any]:
+    """SQL: ask about the attempt that `started` gives the number of, by the same statement."""
+    return asking(started, {"payment_id": started.c.id}, cast(started.c.id, Text))
+
+
+@cache
+def _asking_again() -> Select[*tuple[Any, ...]]:
+    """SQL: have the payment that a provider calls so asked after, and tell its number."""
+    known = (
+        select(Payment.id)
+        .where(
+            Payment.tenant_id == bindparam("tenant"),
+            Payment.provider == bindparam("provider"),
+            Payment.provider_reference == bindparam("reference"),
+        )
+        .cte("known")
+    )
+    key = func.concat(known.c.id, "/", bindparam("second", type_=BigInteger()))
+    return select(known.c.id).add_cte(asking(known, {"payment_id": known.c.id}, key).cte("ask"))

@@ -6,20 +6,23 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
 from core.api.errors import PayerField, PermanentError, RetryableError, StartRefusedError
 from core.api.payments import Anomaly, Failed, FailureKind, Pending
 from core.domain.start_refusals import RefusalKind
-from core.payments import attempts
+from core.payments import attempts, watching
 from core.platform import i18n
+from core.platform.db.session import libpq_arguments
 from core.platform.errors import (
     EarlierAttemptError,
     NotFoundError,
     NotPayableError,
     PaymentUnderWayError,
 )
+from core.platform.outbox.service import CHANNEL
 from core.testing.fakes import FakeProvider
 from core.testing.portal import record
 from core.testing.waiting import PATIENCE_SECONDS
@@ -59,6 +62,31 @@ def ask(portal, payment):
 def state(portal, payment):
     with portal.town() as town:
         return town.payments.row(payment).state
+
+
+def test_a_payment_that_began_and_one_that_is_announced_wake_the_relay(portal, invoices):
+    """Their effects are part of a larger statement, and must be heard of all the same."""
+    payment = create(portal, invoices, "1")
+    with psycopg.connect(**libpq_arguments(portal.runtime.settings.relay_url), autocommit=True) as relay:
+        relay.execute(f"LISTEN {CHANNEL}")
+        heard = relay.notifies(timeout=30, stop_after=1)
+        go(portal, payment)
+        assert [one.channel for one in heard] == [CHANNEL]
+        heard = relay.notifies(timeout=30, stop_after=1)
+        with portal.town() as town:
+            assert town.payments.ask_again("fakepay", portal.bank.last)
+        assert [one.channel for one in heard] == [CHANNEL]
+    with portal.town() as town:
+        assert not town.payments.ask_again("fakepay", "unknown")
+        rows = town.session.execute(
+            text("SELECT topic, dedupe_key, payload, state, attempts FROM outbox ORDER BY topic DESC")
+        ).all()
+    (poll, poll_key, *polled), (asked, ask_key, *asks) = (
+        row for row in rows if row.topic.startswith("payment.")
+    )
+    assert (poll, poll_key, asked) == (watching.POLL, str(payment), watching.ASK)
+    assert ask_key.startswith(f"{payment}/")
+    assert polled == asks == [{"payment_id": payment}, "ready", 0]
 
 
 def balance(portal, number):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     DateTime,
     Float,
+    FromClause,
     Integer,
     Select,
     String,
@@ -231,6 +234,27 @@ class Outbox:
 
 
 # Put together once: each row that passes needs all of them.
+
+
+def asking(
+    source: FromClause, payload: Mapping[str, ColumnElement[Any]], key: ColumnElement[str]
+) -> ReturningInsert[Any]:
+    """SQL: `Outbox.add` for each row of `source`, as a part of a statement.
+
+    The statement is told `tenant`, `topic` and `after`.
+    """
+    row = OutboxRow.__table__.c
+    values: dict[ColumnElement[Any], ColumnElement[Any]] = {
+        row.tenant_id: bindparam("tenant", type_=row.tenant_id.type),
+        row.id: func.gen_random_uuid(),
+        row.topic: bindparam("topic", type_=row.topic.type),
+        row.dedupe_key: key,
+        row.payload: func.jsonb_build_object(*chain(*payload.items())),
+        row.available_at: bindparam("after", type_=row.available_at.type),
+    }
+    rows = select(*values.values()).select_from(source)
+    # PostgreSQL's defaults: SQLAlchemy fills in none of a statement within another.
+    return _asking().from_select(list(values), rows, include_defaults=False)
 
 
 @cache
