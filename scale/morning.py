@@ -28,6 +28,7 @@ from house import House, folder
 from core.dev.embedded import free_port
 from core.platform.plugins.discovery import discovered
 from core.testing.portal import Records, record
+from core.testing.prepared import FOLDER
 from plugins.telegram_bot.book import Book
 from plugins.telegram_bot.simulator.app import Simulator as Telegram
 from plugins.telegram_bot.simulator.app import open_world
@@ -229,6 +230,8 @@ def main() -> None:
     asked.add_argument("--rounds", type=int, default=len(ROUNDS))
     options = asked.parse_args()
     with folder() as place:
+        os.environ.setdefault(FOLDER, str(place / "prepared"))  # What a run of the tests shares.
+        (place / "prepared").mkdir()
         towns = Towns(place, options.towns, options.families)
         try:
             rounds = ROUNDS[: options.rounds]
