@@ -100,9 +100,14 @@ def is_read(asking):
     return False
 
 
+def status(pid):
+    """The kernel's words about a process."""
+    return dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines())
+
+
 def is_told_to_stop(pid):
     """SIGTERM waits until the process goes on."""
-    words = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines())
+    words = status(pid)
     waiting = int(words["ShdPnd"], 16) | int(words["SigPnd"], 16)
     return bool(waiting & 1 << (signal.SIGTERM - 1))
 
@@ -137,6 +142,8 @@ def test_reloads_and_a_stop_under_load_lose_no_request(web):
         (worker,) = children(master)
         os.kill(worker, signal.SIGSTOP)
         try:
+            # Of two signals that wait, SIGTERM would be taken first: it is sent to one that stands still.
+            wait_until(lambda: "stopped" in status(worker)["State"])
             asking.settimeout(0)
             with pytest.raises(BlockingIOError):
                 asking.recv(1, socket.MSG_PEEK)
