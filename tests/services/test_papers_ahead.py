@@ -183,5 +183,7 @@ def test_a_paper_says_all_in_its_family_s_language_whoever_reads_it(portal):
     for language in ("fr", "en"):
         with portal.town() as town, i18n.use(language):
             sheets.append(town.invoices.sheet_to_print(invoice.id))
-    assert "trésorerie" in sheets[0].pay_otherwise[0]
+    assert (sheets[0].handed_over, sheets[0].pay_otherwise, sheets[0].language) == (True, (), "fr")
+    with i18n.use("en"):
+        assert "À la trésorerie, comme" in render.invoice(sheets[0]).html
     assert sheets[0] == sheets[1]
