@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
+from core.platform.db.session import guests_of, make_engine
 from core.testing.recycling import Stock
 
 
@@ -116,3 +117,20 @@ def test_a_database_of_another_shape_is_not_used_again(another_stock, servers, c
     servers.execute(change, database=name)
     another_stock.give_back(name)
     assert another_stock.take() != name
+
+
+def test_a_connection_lent_while_its_pool_is_closed_is_closed_when_it_comes_back(database):
+    """A pool that was disposed of would keep it open, for nobody."""
+    engine = make_engine(database.database_url)
+    for lent in (engine, guests_of(engine)):
+        with lent.connect() as connection:
+            late = connection.connection.driver_connection
+            connection.execute(text("SELECT 1"))
+            engine.dispose()
+            assert not late.closed
+        assert late.closed
+        with lent.connect() as connection:
+            again = connection.connection.driver_connection
+        assert not again.closed  # The next pool keeps its own.
+    engine.dispose()
+    assert again.closed

@@ -68,6 +68,8 @@ _FOREIGN = "foreign"
 """Marks sessions, and then connections, that plugin code has used."""
 _HELD = "held"
 """Names, in a session, the plugin that may neither commit it nor roll it back."""
+_POOL = "pool"
+"""Which of an engine's pools, one after the other, opened a connection."""
 _RAW = "raw"
 """The connection to PostgreSQL of a session that plugin code uses, for whoever ends that use."""
 
@@ -123,6 +125,31 @@ def _guard(engine: Engine) -> None:
     event.listen(engine, "checkout", _still_there)
     event.listen(engine, "checkout", _distrust)
     event.listen(engine, "checkin", _reset_foreign)
+    _close_what_comes_back_late(engine)
+
+
+def _close_what_comes_back_late(engine: Engine) -> None:
+    """Close a connection that was lent when its pool was disposed of, once it is given back.
+
+    That pool would keep it open, for nobody.
+    """
+    pools = itertools.count()
+    pool = next(pools)
+
+    def disposed(_engine: Engine) -> None:
+        nonlocal pool
+        pool = next(pools)
+
+    def connected(_connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
+        record.info[_POOL] = pool
+
+    def given_back(connection: psycopg.Connection | None, record: ConnectionPoolEntry) -> None:
+        if connection is not None and record.info.get(_POOL) != pool:
+            record.invalidate()
+
+    event.listen(engine, "engine_disposed", disposed)
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "checkin", given_back)
 
 
 _guests: weakref.WeakKeyDictionary[Engine, Engine] = weakref.WeakKeyDictionary()
