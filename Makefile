@@ -57,8 +57,9 @@ test:  ## Check everything: linters, types, layers, all tests
 # Where a Python shows first: start, pages, mail, files, papers, plugins, log lines.
 SHORT := architecture/test_start.py architecture/test_headers.py architecture/test_log_privacy.py \
 	documents/test_documents.py environment/test_logging.py environment/test_pythons.py \
-	kit/test_contract_providers.py mail payfip/test_payfip_client.py sources/test_csv_conventions.py \
-	web/test_mail.py web/test_sign_in.py web_templates/test_catalogues.py
+	kit/test_contract_providers.py payfip/test_payfip_client.py imports/test_csv_conventions.py \
+	$(addprefix messages/test_,addresses.py encryption.py languages.py mail_bodies.py mail_headers.py \
+	stages.py mail.py) sign_in/test_sign_in.py web_templates/test_catalogues.py
 
 test-short: dev  ## A tenth of the tests, for a second Python: make test-short PYTHON=3.13
 	$(BIN)/pytest -n 2 --dist loadfile $(SHORT:%=tests/%) $(ARGS)

@@ -14,7 +14,7 @@ TESTS = (
     "tests/isolation/test_cells.py",
     "tests/isolation/test_distribution.py",
     "tests/faults/test_object_store.py",
-    "tests/web/test_standby.py",
+    "tests/platform/test_standby.py",
     "tests/environment/test_partitions.py",
     "tests/faults/test_failover.py",
     "tests/faults/test_processes.py",

@@ -24,7 +24,10 @@ from core.testing.prepared import FOLDER, shared_folder
 from core.testing.waiting import let_midnight_pass
 
 HERE = Path(__file__).parent
-pytest_plugins = ["core.testing.database", "core.testing.portal", "core.testing.seaweed"]
+pytest_plugins = [
+    "core.testing.database", "core.testing.portal", "core.testing.seaweed",
+    "office_browser", "parents_browser",
+]  # fmt: skip
 
 # A test leaves little garbage beside all that is loaded, which need not be gone through each time.
 gc.set_threshold(100_000, 50, 50)
@@ -133,10 +136,10 @@ LONGEST_FIRST = (
     "faults/test_processes.py", "faults/test_planning_kills.py", "isolation/test_fuzz_forms.py", "properties/test_journeys.py",
     "faults/test_failover.py", "kit/test_new_plugin.py", "isolation/test_cells.py", "environment/test_run.py",
     "deploy/test_generations.py", "faults/test_races.py", "architecture/test_sign_in_safety.py",
-    "cheques/test_one_slip.py", "services/test_payments.py", "properties/test_attempts.py", "browser/test_cheque_review.py",
-    "cheques/test_cheque_books.py", "cheques/test_cheque_ledger.py", "faults/test_relay.py", "payfip_ledger/test_payfip_ledger.py",
-    "pes/test_pes_contract.py", "web/test_both_towns.py", "cheques/test_cheque_races.py",
-    "payfip/test_payfip_schedules.py", "services/test_credit_notes.py", "kit/test_bad_neighbours.py", "telegram/test_bot_answers.py",
+    "cheques/test_one_slip.py", "payments/test_payments.py", "properties/test_attempts.py", "browser/test_cheque_review.py",
+    "cheques/test_cheque_books.py", "cheques/test_cheque_ledger.py", "faults/test_relay.py", "payfip/test_payfip_ledger.py",
+    "pes/test_pes_contract.py", "processes/test_both_towns.py", "cheques/test_cheque_races.py",
+    "payfip/test_payfip_schedules.py", "invoices/test_credit_notes.py", "kit/test_bad_neighbours.py", "telegram/test_bot_answers.py",
     "cheques/test_cheque_desk.py", "isolation/test_backup.py", "isolation/test_walls.py", "isolation/test_households.py",
     "isolation/test_openapi.py", "cheques/test_cheque_journey.py", "planning/test_planning_office.py", "planning/test_planning_year.py",
     "telegram/test_another_telegram.py", "payfip/test_payfip_process.py",

@@ -10,22 +10,18 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from debit_messages import pain002, status
 from paying import pay_by_card
 from pypdf import PdfReader
 from sqlalchemy import text
 from visitor import DESK, PHONE
 from waitress.server import create_server
-
-sys.path.append(str(Path(__file__).parents[1] / "debits"))
-from debit_messages import pain002, status
 
 from core.dev.embedded import free_port
 from core.dev.mail_server import MailServer

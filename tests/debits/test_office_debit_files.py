@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
+from debit_messages import IBAN, camt, detail, entry, pain002, returned, status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from office_waiting import until_somebody_waits
 from sqlalchemy import text
 from webtest import Upload
-
-sys.path.append(str(Path(__file__).parents[1] / "debits"))
-from debit_messages import IBAN, camt, detail, entry, pain002, returned, status
 
 from core.api.errors import UserError
 from core.api.payments import Means

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from pathlib import Path
 
 import pytest
+from office_browser import Office
 from pypdf import PdfReader
 from sqlalchemy import text as sql
 from webtest import Upload
-
-sys.path.append(str(Path(__file__).parents[1] / "office"))
-from office_browser import Office
 
 from core.api.errors import UserError
 from core.domain.creditor_identifiers import is_creditor_identifier

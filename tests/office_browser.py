@@ -1,14 +1,16 @@
-"""An agent's browser without JavaScript: WebTest over the whole application."""
+"""Agents' browsers without JavaScript, in towns with a few invoices: WebTest over the whole application."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
 
+import pytest
 from pyotp import TOTP
 from webtest import TestApp
 
 from core.domain.roles import Role
+from core.testing.portal import record
 
 PASSWORD = "une longue phrase sans surprise"
 
@@ -86,3 +88,25 @@ class Office:
 
     def path_of(self, answer):
         return urlsplit(answer.request.url).path.removeprefix(f"/{self.town}")
+
+
+@pytest.fixture
+def make_office(application, portal):
+    """Makes browsers, by default in Valmont."""
+    return lambda town="valmont": Office(application, portal, town)
+
+
+@pytest.fixture
+def office(make_office):
+    """A browser of nobody yet, in Valmont."""
+    return make_office()
+
+
+@pytest.fixture
+def work(make_office, portal):
+    """The régisseur's browser in Valmont, where F001 owes 66,87 € and F002 56,87 €."""
+    portal.publish(
+        record("1"), record("2", amount=1000, label="CANTINE mars"),
+        record("9", family="F002", debtor="MARTIN Léa"),
+    )  # fmt: skip
+    return make_office().enter()

@@ -1,4 +1,4 @@
-"""A parent's browser without JavaScript: WebTest over the whole application."""
+"""Parents' browsers without JavaScript: WebTest over the whole application; and the mail server of their mails."""
 
 from __future__ import annotations
 
