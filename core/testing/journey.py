@@ -27,7 +27,7 @@ STATE = text(
     " current_setting('statement_timeout'), current_setting('lock_timeout'),"
     " current_setting('row_security'), current_setting('datestyle'),"
     " (SELECT count(*) FROM pg_listening_channels()),"
-    " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
+    " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())"
 )
 """State that a plugin may leave on a connection that others use after it."""
 

@@ -20,9 +20,11 @@ from debit_messages import pain002, status
 from paying import pay_by_card
 from pypdf import PdfReader
 from sqlalchemy import text
+from trail_clock import trail_day
 from visitor import DESK, PHONE
 from waitress.server import create_server
 
+from core.books.period import Period
 from core.dev.embedded import free_port
 from core.dev.mail_server import MailServer
 from core.dev.mailbox import Receiver, Store
@@ -513,8 +515,10 @@ def the_month_is_closed(month):
         account = next(cell for cell in row.values() if cell in billed)
         found[account] += cents(row["Net"])
     assert found == billed
-    handed = month.table(f"/comptes/transmis.csv?{where}")
-    assert cents(list(handed[-1].values())[-1]) or str(euros(TO_TREASURY)) in str(handed[-1])
+    with month.portal.town() as town:
+        passed = Period(REGIE, trail_day(town).replace(day=1))
+    handed = month.table(f"/comptes/transmis.csv?regie={REGIE}&mois={passed.month:%Y-%m}")
+    assert cents(handed[-1]["Reste dû"]) == TO_TREASURY
     unpaid = month.table(f"/comptes/impayes.csv?{where}")
     assert euros(SMALL) in str(unpaid[-1])
 

@@ -92,7 +92,8 @@ STATE = text(
     " current_setting('row_security'), current_setting('datestyle'),"
     " current_setting('app.tenant'), (SELECT count(*) FROM family),"
     " (SELECT count(*) FROM pg_listening_channels()),"
-    " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),"
+    # Its own: a call that was given up may hold one for a moment yet, in a connection that is closed.
+    " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),"
     " (SELECT count(*) FROM pg_prepared_statements WHERE from_sql),"
     " current_setting('client_encoding'), current_setting('bytea_output'), current_setting('intervalstyle'),"
     " current_setting('extra_float_digits'), current_setting('standard_conforming_strings'),"
