@@ -70,6 +70,7 @@ MAIL_TROUBLES = {
     Cause.QUOTA: "the mail server's sending limit is reached",
     Cause.POLICY: "mails are blocked by a filter or a block list",
     Cause.CONTENT: "mails are refused for their size or form",
+    Cause.UNSAID: "addresses are refused without a reason",
 }
 
 

@@ -51,6 +51,8 @@ class Cause(StrEnum):
     """A block list, a filter, a rule of a server."""
     CONTENT = "content"
     """The mail itself: too large, or not well-formed."""
+    UNSAID = "unsaid"
+    """A recipient was refused, without a word of whom or what is in the way."""
 
     @property
     def is_ours(self) -> bool:
@@ -160,14 +162,13 @@ _BY_SUBJECT = {
 }
 _SIGN_IN_CODES = frozenset({525, 530, 534, 535, 538})
 
-_BY_CODE = {
-    550: Cause.RECIPIENT,
-    551: Cause.RECIPIENT,
-    552: Cause.FULL,
-    553: Cause.RECIPIENT,
-    556: Cause.RECIPIENT,
-}
-"""Of a refused recipient, where the server gives no status."""
+_BY_CODE = {552: Cause.FULL, 556: Cause.RECIPIENT}
+"""Of a refused recipient, where the server gives no status: these codes have one meaning each.
+
+550, which is a mailbox's too, is any rule's as well (RFC 5321, 4.2.3), and 553 the sender's.
+"""
+_OF_THE_DIALOGUE = frozenset({500, 502, 503, 504, 521})
+"""The server did not understand, or takes no mail at all: nothing of a recipient."""
 
 
 def _words(pattern: str) -> re.Pattern[str]:
@@ -198,6 +199,11 @@ _OURS = (
             r"""\bsender('s)?\b.{0,120}?(reject|fail|invalid|unknown|denied|not\ |blocked|verify)
               | (invalid|bad|unknown|unauthori[sz]ed|unverified)\ (outbound\ )?sender
               | (emetteur|expediteur)\ (\w+\ )?(invalide|inconnu|refuse|non|rejete)
+              | \b(absender|remitente|mittente|remetente|afzender)
+                \w*\b.{0,80}?\b(unbekannt|abgelehnt|ungultig|nicht|no|non|nao|niet|invalid[oa]
+                |(desconoc|desconhec|rechazad|recusad|sconosciut|rifiutat|inesistent|inexistent
+                |onbekend|geweigerd)\w*)
+              | \b(dns|mx|a/aaaa)\b.{0,40}?\ record
               | \bfrom\ (address|header|domain)\b | return[- ]path | envelope[- ]from
               | \b(spf|dkim|dmarc)\b | unauthenticated | sendasdenied | not\ verified
               | verification\ failed\ for"""
@@ -222,7 +228,8 @@ _OURS = (
               | blocked\ using | liste\ noire | \blisted\b.{0,6}\b(in|at|by|on)\b
               | \bbanned\b | reputation
               | spam | unsolicited | \bjunk | virus | malware | phishing
-              | policy\ (violation|rejection|reasons) | spoof | service\ refuse"""
+              | policy\ (violation|rejection|reasons|restrictions) | spoof | service\ refuse
+              | \bip\b.{0,40}(reject|rejet|refus|block|bloqu|not\ allowed)"""
         ),
     ),
     (
@@ -237,16 +244,24 @@ _OURS = (
 _FULL = _words(
     r"""over\ (?:(its|the)\ (allowed\ )?|allowed\ )?(storage\ limit|quota) | overquota
       | (mailbox|inbox|boite|user|account)\b.{0,40}\b(full|pleine|quota)
+      | (postfach|postbus|casella|buzon|caixa)\b.{0,40}\b(voll?|pien[ao]|llen[oa]|chei[ao])
       | exceeded\ storage | out\ of\ (storage|space) | quota\ (exceeded|depassee?)"""
 )
 _MAILBOX_QUOTA = _words(r"over\ ?quota | (mailbox|inbox|boite|user)\ quota")
 _UNKNOWN = _words(
     r"""user\ (is\ )?unknown | unknown\ (or\ \w+\ )?(user|recipient|mailbox|address|account|local)
       | no\ such\ (local\ )?(user|mailbox|recipient|address|person|account|domain)
-      | (user|mailbox|recipient|address|account|alias|adresse|utilisateur|boite|compte)\b.{0,60}?
+      | no\ mailbox | not\ (our|a)\ customer
+      | (user|mailbox|recipient|address|account|alias|adresse|utilisateur|boite|compte|destinataire
+        |empfanger\w*|benutzer|postfach|usuario|buzon|destinatari[oa]|cuenta|direccion|utente|casella
+        |indirizzo|utilizador|caixa|conta|endereco|gebruiker|ontvanger|adres|postbus)\b.{0,60}?
           \b(does\ ?n[o']t\ exist|do\ not\ exist|n'existe\ pas|not\ (be\ )?found|inconnue?|unknown
-            |disabled|inactive|inactivity|deactivated|desactivee?|closed|archivee?|suspended
-            |terminated|invalid|expired)
+            |inexistante?s?|disabled|inactive|inactivity|deactivated|desactivee?|closed|archivee?
+            |suspended|terminated|invalid|expired
+            |unbekannt|existiert\ nicht|nicht\ (bekannt|gefunden|vorhanden)|deaktiviert
+            |desconocid[oa]|no\ (existe|encontrad[oa])|sconosciut[oa]|non\ (esiste|trovat[oa])
+            |inesistente|inexistente|desconhecid[oa]|nao\ (existe|encontrad[oa])
+            |onbekend|bestaat\ niet|niet\ gevonden)
       | (invalid|bad|non-?existent|inactive|disabled)\ (recipient|mailbox|address|user|account)
       | destinataire\b.{0,20}(invalide|inconnu|inexistant) | recipientnotfound
       | (have|has|a)\ (a|an|no)?\ ?\S+\ account\b | not\ a\ valid\ (mailbox|recipient|user)
@@ -349,10 +364,11 @@ def _of_the_portal(stage: Stage, code: int, status: tuple[int, int] | None) -> C
 
 
 def _is_temporary(code: int, text: str) -> bool:
+    """True if the code or the status says so: of two that disagree, the milder is believed."""
+    classes = [class_ for class_, _subject, _detail in _STATUS.findall(text)]
     if code:
-        return code < 500
-    found = _STATUS.search(text)
-    return found is not None and found[1] == "4"
+        return code < 500 or ("4" in classes and "5" not in classes)
+    return classes[:1] == ["4"]
 
 
 def _of_a_recipient(
@@ -360,6 +376,8 @@ def _of_a_recipient(
 ) -> Cause:
     if code in _SIGN_IN_CODES:
         return Cause.SIGN_IN
+    if code in _OF_THE_DIALOGUE and status is None:
+        return Cause.SERVER
     if status in _EXACT:
         # Orange says 5.1.1 of a full mailbox too.
         is_full = status[0] == 1 and _FULL.search(text) and not _UNKNOWN.search(text)
@@ -375,8 +393,8 @@ def _of_a_recipient(
     if subject in _BY_SUBJECT:
         return _BY_SUBJECT[subject]
     if stage is Stage.RCPT:
-        # 5.1.x and 5.2.x speak of the address and of the mailbox; without a status, the code does.
-        if subject:
+        # 5.1.x and 5.2.x speak of the address and of the mailbox; 5.1.0 and 5.2.0 of anything.
+        if status is not None and subject and (status[1] or not _RULE.search(text)):
             return Cause.RECIPIENT
-        return Cause.POLICY if _RULE.search(text) else _BY_CODE.get(code, Cause.POLICY)
+        return Cause.POLICY if _RULE.search(text) else _BY_CODE.get(code, Cause.UNSAID)
     return Cause.CONTENT if code == 552 else Cause.POLICY

@@ -186,3 +186,6 @@ class ContactEmail(TenantScoped, Base):
     confirmed_at: Mapped[MomentOrNone]
     refused_at: Mapped[MomentOrNone]
     refusal: Mapped[str] = mapped_column(default="", server_default="")
+    doubted_at: Mapped[MomentOrNone] = mapped_column(
+        comment="first refusal without a reason since a mail was taken"
+    )

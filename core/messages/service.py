@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, partial
 from itertools import islice
 from typing import Any, Protocol, cast, get_args
@@ -26,7 +26,7 @@ from core.api.messages import (
     Rejected,
     Retry,
 )
-from core.domain.smtp_replies import Cause, report
+from core.domain.smtp_replies import Cause, Reply, parse, report
 from core.families.models import ContactEmail
 from core.families.service import Families
 from core.messages.kinds import Kinds
@@ -55,6 +55,13 @@ MAX_ADDRESSES = 200
 """Addresses of one family that a channel may know: one without end must not fill the memory."""
 SENT_AGAIN_AFTER = timedelta(hours=6)
 """Time after which a mail that came back through no fault of its address is sent once more."""
+
+DEAD_AFTER = timedelta(days=2)
+"""Time for which an address is refused without a reason before its mailbox counts as dead."""
+COMES_BACK_WITHIN = timedelta(days=1)
+"""Time in which a mail that was taken mostly comes back, if it does."""
+LATEST_MESSAGES = 500
+"""Messages that are looked through for one that the same mail domain took."""
 
 SEND_TIMEOUT_SECONDS = 50.0
 """Seconds that a channel may take for one message: less than the lease of its row."""
@@ -343,12 +350,15 @@ class Notifications:
         ):
             case Delivered(reference):
                 self._end(row, state=MessageState.SENT, reference=reference)
-            case Retry(reason, after):
+            case Retry(reason, after) if not (
+                channel.capabilities.bounces
+                and self._is_dead(row, parse(reason), self._clock.now())
+            ):
                 # Told while it waits; the attempt itself is rolled back.
                 self._note(row, reason)
                 self._session.commit()
                 raise RetryableError(reason, after)
-            case Rejected(reason):
+            case Rejected(reason) | Retry(reason):
                 self._end(row, state=MessageState.REFUSED, problem=reason)
                 if channel.capabilities.bounces:
                     self._refuse(row, reason)
@@ -379,7 +389,8 @@ class Notifications:
             return True
         reply = report(reason)
         row.problem = str(reply)
-        if reply.cause is Cause.RECIPIENT:
+        before = self._clock.now() - COMES_BACK_WITHIN
+        if reply.cause is Cause.RECIPIENT or self._is_dead(row, reply, before):
             row.state, row.problem = MessageState.REFUSED, reason
             self._refuse(row, reason)
         elif self._was_sent_again(row):
@@ -434,6 +445,51 @@ class Notifications:
             .values(problem=problem)
         )
 
+    def _is_dead(self, row: MessageRow, reply: Reply | None, before: datetime) -> bool:
+        """True if an address was refused without a reason for long, and its neighbours were not.
+
+        One such refusal may be anybody's doing, and so may those of a whole domain: it begins a
+        doubt, which ends with the next mail that the address takes.
+
+        Args:
+            row: the message that was refused.
+            reply: what was said of it.
+            before: a mail that was taken later does not count: it may come back yet.
+        """
+        if reply is None or reply.cause is not Cause.UNSAID:
+            return False
+        address = self._session.scalar(
+            select(ContactEmail).where(
+                ContactEmail.tenant_id == self._tenant,
+                ContactEmail.family_id == row.family_id,
+                ContactEmail.address == row.address,
+            )
+        )
+        if address is None:
+            return False
+        since = address.doubted_at
+        taken = select(MessageRow.address, MessageRow.sent_at, MessageRow.state).where(
+            MessageRow.tenant_id == self._tenant,
+            MessageRow.channel == row.channel,
+            MessageRow.id != row.id,
+        )
+        own = taken.where(MessageRow.family_id == row.family_id)
+        if since is None or any(
+            one.address == row.address and since < one.sent_at < before
+            for one in self._session.execute(own)
+            if one.state == MessageState.SENT
+        ):
+            address.doubted_at = self._clock.now()
+            return False
+        latest = taken.order_by(MessageRow.id.desc()).limit(LATEST_MESSAGES)
+        return self._clock.now() - since >= DEAD_AFTER and any(
+            one.address != row.address
+            and _domain(one.address) == _domain(row.address)
+            and since < one.sent_at
+            for one in self._session.execute(latest)
+            if one.state == MessageState.SENT
+        )
+
     def _refuse(self, row: MessageRow, reason: str) -> None:
         """Show on the family's file that an address no longer takes mail."""
         self._session.execute(
@@ -449,6 +505,10 @@ class Notifications:
 
 def _channels_of(places: Recipients) -> list[str]:
     return sorted({channel for channel, _address in places})
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2].casefold()
 
 
 def _again(row: MessageRow) -> str:

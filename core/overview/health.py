@@ -169,7 +169,8 @@ class Health:
                 MessageRow.channel.in_(mails),
                 MessageRow.problem != "",
                 or_(
-                    MessageRow.state == MessageState.QUEUED,
+                    # What waits for longer was given up, and stands among what failed.
+                    and_(MessageRow.state == MessageState.QUEUED, MessageRow.created_at > week),
                     and_(MessageRow.state == MessageState.RETURNED, MessageRow.sent_at > week),
                 ),
             )

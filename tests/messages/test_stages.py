@@ -19,10 +19,11 @@ class Relay:
     """Answers each command with what `answers` says, or takes it."""
 
     def __init__(self):
-        self.answers, self.taken = {}, []
+        self.answers, self.taken, self.asked = {}, [], 0
 
-    def _say(self, stage, usual="250 OK"):
-        return self.answers.get(stage, usual)
+    def _say(self, stage, usual="250 OK", address=""):
+        answer = self.answers.get(stage, usual)
+        return answer(address) if callable(answer) else answer
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):  # noqa: N802
         session.host_name = hostname
@@ -37,7 +38,8 @@ class Relay:
         return self._say("MAIL")
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
-        answer = self._say("RCPT")
+        self.asked += 1
+        answer = self._say("RCPT", address=address)
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
@@ -119,7 +121,7 @@ def test_the_relays_trouble_is_no_familys(opened, relay, stage, answer, cause):
     ("stage", "answer"),
     [
         ("RCPT", "550 5.1.1 No such mailbox"),
-        ("RCPT", "550 no"),
+        ("RCPT", "556 no"),
         ("RCPT", "553 5.1.2 no such domain"),
         ("DATA", "550 5.1.1 User unknown"),
     ],
@@ -183,3 +185,117 @@ def test_what_came_back_for_another_reason_is_sent_once_more(opened, relay):
     assert standing(portal) == ("returned", False, [Cause.POLICY])
     portal.clock.pass_time(days=8)
     assert standing(portal) == ("returned", False, [])
+
+
+NEIGHBOUR = "alix@exemple.fr"
+
+
+@pytest.mark.parametrize(
+    "answer", ["550 Rejected", "550", "551 no", "553 no", "554 Transaction failed", "550 5.0.0 no"]
+)
+def test_a_refusal_without_a_word_of_whom_marks_nothing(opened, relay, answer):
+    relay.answers["RCPT"] = answer
+    portal = opened()
+    assert standing(portal) == ("queued", False, [Cause.UNSAID])
+    relay.answers.clear()
+    portal.clock.pass_time(hours=7)
+    portal.work()
+    assert standing(portal) == ("sent", False, [])
+
+
+def refuse_for_days(portal, relay, days, others):
+    """Addresses are refused without a word; `others` gets a mail a day, which is taken."""
+    with portal.town() as town:
+        family = town.families.by_code("F001").id
+    for day in range(days):
+        portal.clock.pass_time(days=1)
+        with portal.town() as town:
+            town.notifications.queue(
+                "address_confirmation",
+                address=others,
+                family_id=family,
+                language="fr",
+                payload={"contact_id": town.alerts.addresses(family)[0].id},
+                key=f"neighbour/{day}",
+            )
+        relay.answers["RCPT"] = lambda address: "250 OK" if address == others else "550 Rejected"
+        portal.work()
+
+
+def state_of(portal, address):
+    """Whether an address is marked, and the states of its mails."""
+    with portal.town() as town:
+        family = town.families.by_code("F001").id
+        mails = [one for one in town.notifications.of_family(family) if one.address == address]
+        (known,) = [one for one in town.alerts.addresses(family) if one.address == address]
+        return known.refused_at is not None, {one.state for one in mails}
+
+
+def test_what_is_refused_for_days_while_its_neighbours_are_not_is_dead(opened, relay):
+    relay.answers["RCPT"] = "550 Rejected"
+    portal = opened()
+    refuse_for_days(portal, relay, 1, NEIGHBOUR)
+    assert state_of(portal, ADDRESS) == (False, {"queued"})
+    refuse_for_days(portal, relay, 2, NEIGHBOUR)
+    assert state_of(portal, ADDRESS) == (True, {"refused"})
+
+
+def test_a_whole_domain_that_refuses_is_nobodys_dead_mailbox(opened, relay):
+    relay.answers["RCPT"] = "550 Rejected"
+    portal = opened()
+    refuse_for_days(portal, relay, 5, "alix@autre.fr")
+    assert state_of(portal, ADDRESS) == (False, {"queued"})
+
+
+def test_a_mail_that_is_taken_ends_the_doubt(opened, relay):
+    relay.answers["RCPT"] = "550 Rejected"
+    portal = opened()
+    refuse_for_days(portal, relay, 1, NEIGHBOUR)
+    relay.answers.clear()
+    portal.clock.pass_time(days=1)
+    portal.work()
+    assert state_of(portal, ADDRESS) == (False, {"sent"})
+    portal.clock.pass_time(days=1)
+    with portal.town() as town:
+        family = town.families.by_code("F001").id
+        town.alerts.resend(family, town.alerts.addresses(family)[0].id)
+    refuse_for_days(portal, relay, 1, NEIGHBOUR)
+    assert state_of(portal, ADDRESS) == (False, {"sent", "queued"})
+
+
+def test_a_refusal_without_a_word_is_not_tried_for_ever(opened, relay):
+    relay.answers["RCPT"] = "550 Rejected"
+    portal = opened()
+    for _try in range(30):
+        portal.clock.pass_time(hours=7)
+        portal.work()
+    with portal.town() as town:
+        assert town.health.queue().dead == 1
+        assert town.health.queue().later == 0
+    assert relay.asked == 20
+
+
+def test_mails_that_come_back_without_a_word_mark_at_last(opened, relay):
+    portal = opened()
+    without = "5.0.0 smtp; 550 Rejected (in reply to RCPT TO command)"
+
+    def come_back():
+        with portal.town() as town:
+            for message in town.notifications.of_family(town.families.by_code("F001").id):
+                if message.address == ADDRESS and message.state == "sent":
+                    number = message.reference.strip("<>").partition("@")[0]
+                    assert town.notifications.returned(number, without)
+
+    come_back()
+    portal.clock.pass_time(hours=7)
+    portal.work()
+    come_back()
+    assert state_of(portal, ADDRESS) == (False, {"returned"})
+    refuse_for_days(portal, relay, 3, NEIGHBOUR)
+    relay.answers.clear()
+    with portal.town() as town:
+        family = town.families.by_code("F001").id
+        town.alerts.resend(family, town.alerts.addresses(family)[0].id)
+    portal.work()
+    come_back()
+    assert state_of(portal, ADDRESS) == (True, {"returned", "refused"})

@@ -277,10 +277,21 @@ def _reply(error: Exception) -> MailReply:
 
 
 def _text(said: bytes | str) -> str:
-    return said.decode(errors="replace") if isinstance(said, bytes) else said
+    """Words of a server; those that are not UTF-8 were mostly Latin-1."""
+    if isinstance(said, str):
+        return said
+    try:
+        return said.decode()
+    except UnicodeDecodeError:
+        return said.decode("latin-1")
 
 
-_WAITS = {MailCause.QUOTA: timedelta(hours=2), MailCause.FULL: timedelta(hours=2)}
+_WAITS = {
+    MailCause.QUOTA: timedelta(hours=2),
+    MailCause.FULL: timedelta(hours=2),
+    # Tried for three days: longer than a bad day, longer than what makes a mailbox dead.
+    MailCause.UNSAID: timedelta(hours=4),
+}
 """Time after which what was refused for good, but not by its mailbox, is tried again."""
 _OTHER_WAIT = timedelta(hours=1)
 
