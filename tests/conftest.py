@@ -52,7 +52,7 @@ structlog.configure(
 KEPT = {
     # What a process keeps, by module: how to forget it. Nothing is imported for it.
     "core.messages.email.smtp": ("forget",),
-    "core.platform.plugins.calls": ("forget_rests",),
+    "core.platform.plugins.rests": ("forget_rests",),
     "core.platform.sharing": ("lift_limits",),
     "core.platform.settings": ("get_settings.cache_clear",),
     "core.processes.consumers": ("_failing.clear", "_answering.clear"),

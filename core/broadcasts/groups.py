@@ -19,8 +19,9 @@ from core.invoices.models import Invoice, InvoiceState
 from core.platform.clock import today
 from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
-from core.platform.plugins.calls import ContractError, FaultError, contain
+from core.platform.plugins.calls import ContractError, contain
 from core.platform.plugins.guests import HeldGroup
+from core.platform.plugins.rests import FaultError
 from core.platform.tenancy.config import TenantConfig
 
 ALL, REGIE, OPEN = "all", "regie", "open"

@@ -23,14 +23,10 @@ from core.api.invoices import (
 )
 from core.domain.dates import YEARS
 from core.platform.i18n import gettext as _
-from core.platform.plugins.calls import (
-    ContractError,
-    FaultError,
-    contain,
-    report_fault,
-    stream,
-)
+from core.platform.plugins.calls import ContractError, contain, report_fault
 from core.platform.plugins.guests import HeldSource
+from core.platform.plugins.rests import FaultError
+from core.platform.plugins.streams import stream
 
 SILENCE_SECONDS = 60.0
 """Seconds that a source may read without giving anything."""

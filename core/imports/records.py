@@ -22,8 +22,10 @@ from core.platform.errors import NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.interruption import errors_only
 from core.platform.plugins import process_state
-from core.platform.plugins.calls import ContractError, FaultError, report_fault, stream
+from core.platform.plugins.calls import ContractError, report_fault
 from core.platform.plugins.guests import HeldRecords
+from core.platform.plugins.rests import FaultError
+from core.platform.plugins.streams import stream
 from core.platform.sharing import NotNowError
 
 MAX_RECORDS = 200_000

@@ -42,7 +42,7 @@ from core.platform.db import statistics
 from core.platform.errors import ImportRefusedError, NotFoundError
 from core.platform.i18n import gettext as _
 from core.platform.outbox.service import Outbox
-from core.platform.plugins.calls import FaultError
+from core.platform.plugins.rests import FaultError
 from core.platform.plugins.selection import ProviderChoice, ProviderSelection
 from core.platform.sharing import NotNowError
 from core.platform.templating import money

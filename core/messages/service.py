@@ -33,16 +33,11 @@ from core.messages.kinds import Kinds
 from core.messages.models import MessageRow, MessageState
 from core.platform.outbox.models import OutboxRow
 from core.platform.outbox.service import Outbox
-from core.platform.plugins.calls import (
-    Access,
-    ContractError,
-    FaultError,
-    batch_calls,
-    call_bounded,
-    contain,
-)
+from core.platform.plugins.calls import ContractError, batch_calls, call_bounded, contain
 from core.platform.plugins.events import TO_MANY
 from core.platform.plugins.guests import HeldChannel
+from core.platform.plugins.rests import FaultError
+from core.platform.plugins.visits import Access
 
 SEND = "message.send"
 EMAIL = "email"

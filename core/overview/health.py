@@ -17,8 +17,10 @@ from core.domain.smtp_replies import Cause, parse
 from core.messages.models import MessageRow, MessageState
 from core.payments.models import Payment
 from core.platform.outbox.models import OutboxRow, OutboxState
-from core.platform.plugins.calls import Access, ContractError, FaultError, contain
+from core.platform.plugins.calls import ContractError, contain
 from core.platform.plugins.guests import HeldChannel
+from core.platform.plugins.rests import FaultError
+from core.platform.plugins.visits import Access
 
 CHECK_TIMEOUT_SECONDS = 5.0
 """Seconds for which a plugin's answer is waited for."""

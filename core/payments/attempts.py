@@ -77,14 +77,10 @@ from core.platform.errors import (
     PaymentUnderWayError,
 )
 from core.platform.i18n import gettext as _
-from core.platform.plugins.calls import (
-    Access,
-    ContractError,
-    FaultError,
-    call_bounded,
-    report_fault,
-)
+from core.platform.plugins.calls import ContractError, call_bounded, report_fault
+from core.platform.plugins.rests import FaultError
 from core.platform.plugins.selection import ProviderChoice, ProviderSelection
+from core.platform.plugins.visits import Access
 from core.platform.templating import day, money
 
 PROVIDER_TIMEOUT_SECONDS = 45.0

@@ -36,8 +36,9 @@ from core.personal_data import service as personal_data
 from core.platform.clock import PARIS, today
 from core.platform.outbox.service import NotOverError
 from core.platform.plugins import events, process_state
-from core.platform.plugins.calls import CoolingDownError, contain, resting
+from core.platform.plugins.calls import contain
 from core.platform.plugins.discovery import Extensions
+from core.platform.plugins.rests import CoolingDownError, resting
 from core.platform.sharing import share
 from core.platform.tenancy.config import TenantConfig
 from core.platform.tenancy.exchanges import SHORTEST_MINUTES

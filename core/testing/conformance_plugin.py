@@ -14,7 +14,7 @@ from core.api.plugin import Plugin
 from core.dev.embedded import Addresses
 from core.platform import metrics
 from core.platform.i18n import use
-from core.platform.plugins import calls
+from core.platform.plugins import rests
 from core.testing.fakes import TOWNS
 from core.testing.journey import journey
 from core.testing.portal import Portal, cheap_hashes, make_portal, write_towns
@@ -46,10 +46,10 @@ class PluginContract:
             database, tmp_path, plugins={plugin.name: plugin}, tenants_dir=folder
         )
         assert not portal.runtime.registry.broken
-        calls.forget_rests()
+        rests.forget_rests()
         with cheap_hashes():
             yield portal
-        calls.forget_rests()
+        rests.forget_rests()
         portal.runtime.close()
 
     def test_a_month_with_it_is_a_month_without_it(

@@ -38,7 +38,7 @@ becoming = "core.cli.main" in sys.orig_argv and "web" in sys.orig_argv
 if "FAULTS_CLOCK" in os.environ and not becoming:
     import core.platform.clock
     import core.platform.outbox.service
-    import core.platform.plugins.calls
+    import core.platform.plugins.rests
     from plugins.payfip.breaker import Breaker
 
     # A row that was handed to a broker which forgot it waits for a minute; here, for less.
@@ -46,8 +46,8 @@ if "FAULTS_CLOCK" in os.environ and not becoming:
     # So does one whose worker gives no sign of life any more.
     core.platform.outbox.service.LEASE = datetime.timedelta(seconds=3)
     # So does a plugin that hung, as they do on a machine that is too busy.
-    core.platform.plugins.calls.COOLDOWN_SECONDS = 1.0
-    core.platform.plugins.calls.MAX_COOLDOWN_SECONDS = 2.0
+    core.platform.plugins.rests.COOLDOWN_SECONDS = 1.0
+    core.platform.plugins.rests.MAX_COOLDOWN_SECONDS = 2.0
     Breaker.__init__.__kwdefaults__.update(rest=0.5, longest=1.0)
     shift = pathlib.Path(os.environ["FAULTS_CLOCK"])
 

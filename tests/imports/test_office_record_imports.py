@@ -12,7 +12,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 from webtest import Upload
 
-from core.platform.plugins import calls
+from core.platform.plugins import rests
 from core.plugin import (
     Figure,
     Plugin,
@@ -108,10 +108,10 @@ def portal(database, redis, tmp_path, readers):
     redis.flushall()
     portal = make_portal(database, tmp_path, plugins={"readers": readers}, toml="[plugins.readers]\n")
     portal.publish(record(), record("2", "F002"))
-    calls.forget_rests()
+    rests.forget_rests()
     with capture_logs():
         yield portal
-    calls.forget_rests()
+    rests.forget_rests()
     portal.runtime.close()
 
 

@@ -23,6 +23,7 @@ from core.platform.db.session import LostTransactionError, guest_session, guests
 from core.platform.outbox.deliver import deliver
 from core.platform.outbox.models import OutboxRow
 from core.platform.plugins import calls as containment
+from core.platform.plugins.rests import forget_rests, rest_of, rests
 from core.processes.app import make_app
 from core.processes.consumers import all_consumers
 from core.testing.broken_plugins import DEEDS, SETTINGS, Broken, WordlessError, forget_kept, says
@@ -67,7 +68,7 @@ def portal(house, monkeypatch):
     house[1].does.clear()
     forget_kept()
     house[0].runtime.answers.forget()
-    containment.forget_rests()
+    forget_rests()
 
 
 @pytest.fixture
@@ -362,7 +363,7 @@ def test_an_event_that_hangs_costs_a_worker_its_time_once(portal, broken, deed):
     assert {row.state for row in waiting} == {"ready"}
     assert sorted(row.attempts for row in waiting) == [0] * 7 + [1], "who was not asked did not fail"
     portal.clock.pass_time(hours=2)
-    containment.forget_rests()
+    forget_rests()
     broken.does.clear()
     do(portal)
     assert {row.state for row in rows(portal, "broken")} == {"done"}
@@ -417,22 +418,22 @@ def test_whatever_a_plugin_fails_with_its_row_comes_again(portal, broken, error)
 
 
 def test_what_rests_in_one_town_is_asked_in_another(portal, broken):
-    containment._resting.add(("valmont", "broken", "payment_settled"))
-    assert containment.rest_of("valmont", "broken", "payment_settled") > 50
-    assert containment.rest_of("brumes", "broken", "payment_settled") == 0
+    rests.add(("valmont", "broken", "payment_settled"))
+    assert rest_of("valmont", "broken", "payment_settled") > 50
+    assert rest_of("brumes", "broken", "payment_settled") == 0
 
 
 def test_who_hangs_again_rests_longer(portal, monkeypatch):
     key = ("valmont", "broken", "payment_settled")
-    rests = []
+    seconds = []
     for _time in range(9):
-        containment._resting.add(key)
-        rests.append(round(containment.rest_of(*key)))
-    assert rests[:3] == [60, 120, 240]
-    assert rests[-1] == 3600
-    containment._resting.end(key)
-    containment._resting.add(key)
-    assert round(containment.rest_of(*key)) == 60
+        rests.add(key)
+        seconds.append(round(rest_of(*key)))
+    assert seconds[:3] == [60, 120, 240]
+    assert seconds[-1] == 3600
+    rests.end(key)
+    rests.add(key)
+    assert round(rest_of(*key)) == 60
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from core.api.invoices import Attachment, InvoiceKind, SourceProblem
 from core.imports import reading, uploads
-from core.platform.plugins import calls
+from core.platform.plugins import rests
 from core.testing.broken_plugins import Broken
 from core.testing.portal import make_portal, record
 from core.testing.waiting import PATIENCE_SECONDS
@@ -53,7 +53,7 @@ def portal(database, redis, tmp_path, broken, monkeypatch):
     with capture_logs():
         yield made
     released.set()
-    calls.forget_rests()
+    rests.forget_rests()
     made.runtime.redis.close()
 
 

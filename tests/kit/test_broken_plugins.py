@@ -7,7 +7,7 @@ import itertools
 import pytest
 from structlog.testing import capture_logs
 
-from core.platform.plugins import calls
+from core.platform.plugins import calls, rests
 from core.testing.broken_kinds import BROKEN, break_
 from core.testing.broken_plugins import Broken, forget_kept
 from core.testing.conformance import PluginContract
@@ -49,12 +49,12 @@ def expected(facts, family="F000"):
 def towns(house, monkeypatch):
     monkeypatch.setattr(calls, "CALL_TIMEOUT_SECONDS", 0.5)
     house[0].runtime.answers.forget()
-    calls.forget_rests()
+    rests.forget_rests()
     yield house
     house[1].does.clear()
     forget_kept()
     house[0].runtime.answers.forget()
-    calls.forget_rests()
+    rests.forget_rests()
 
 
 @pytest.mark.parametrize("name", BROKEN)

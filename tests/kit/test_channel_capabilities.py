@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from core.messages.email.channel import plugin as email
 from core.messages.models import MessageRow
-from core.platform.plugins import calls
+from core.platform.plugins import rests
 from core.plugin import (
     Address,
     ChannelCapabilities,
@@ -77,10 +77,10 @@ def portal(database, redis, tmp_path, post):
         town.session.execute(text("UPDATE contact_email SET confirmed_at = now()"))
         town.session.execute(text("DELETE FROM message"))
         town.session.execute(text("DELETE FROM outbox"))
-    calls.forget_rests()
+    rests.forget_rests()
     with capture_logs():
         yield made
-    calls.forget_rests()
+    rests.forget_rests()
     made.runtime.close()
 
 

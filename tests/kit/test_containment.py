@@ -30,6 +30,8 @@ from core.cli.plugins import health
 from core.platform import i18n, metrics
 from core.platform.plugins import cache as answers
 from core.platform.plugins import calls as containment
+from core.platform.plugins import companions
+from core.platform.plugins.rests import FaultError, forget_rests
 from core.processes.app import make_app
 from core.testing.portal import installed_plugins, make_portal, record, write_towns
 from core.testing.waiting import PATIENCE_SECONDS
@@ -229,7 +231,7 @@ def bad(house, monkeypatch):
     released.set()
     house[1].does.clear()
     house[0].runtime.answers.forget()
-    containment.forget_rests()
+    forget_rests()
 
 
 @pytest.fixture
@@ -285,7 +287,7 @@ def test_what_hung_is_spared_for_a_while(bad, page):
     for _time in range(3):
         page()
     assert len(calls) == 1
-    containment.forget_rests()
+    forget_rests()
     bad.does["menu_entries"] = lambda _audience: [MenuEntry("De retour", "bad.page")]
     assert "De retour" in page()
 
@@ -477,7 +479,7 @@ def test_a_start_that_fails_charges_nothing_and_says_so(house, portal, bad, pati
     assert "Rien n’a été débité" in answer.follow()
     assert counted("start") > 0
     bad.does["payment_providers"] = lambda: [Provider()]
-    containment.forget_rests()
+    forget_rests()
     again = house[2]["valmont"].get(f"/valmont/paiements/{payment}/aller", status=303)
     assert again.location == "https://bank.invalid/r"
 
@@ -493,7 +495,7 @@ def test_an_outcome_that_fails_settles_nothing_and_is_asked_again(portal, bad, p
     with portal.town() as town:
         assert town.payments.row(payment).state == "pending"
     bad.does["payment_providers"] = lambda: [Provider(outcome=lambda _a: Failed(FailureKind.REFUSED))]
-    containment.forget_rests()
+    forget_rests()
     with portal.town() as town:
         assert town.attempts.poll(payment) == "refused"
 
@@ -602,7 +604,7 @@ def test_the_end_of_a_lease_is_no_fault_that_one_does_without(portal, bad, maile
 
     def slowly(_ctx, _payload):
         for number in range(5):
-            with suppress(containment.FaultError):
+            with suppress(FaultError):
                 containment.contain("bad", "slowly", partial(_waits, asked, number), here=True)
 
     bad.does["consumers"] = lambda: [Consumer("bad.slow", slowly, lease=timedelta(seconds=0.5))]
@@ -760,13 +762,13 @@ def test_every_hook_is_misbehaved_at():
 
 def test_what_a_companion_raises_is_raised():
     with pytest.raises(PermanentError):
-        containment.bounded(1, partial(_raise, PermanentError("no")))
-    assert containment.bounded(1, lambda: 7) == 7
+        companions.bounded(1, partial(_raise, PermanentError("no")))
+    assert companions.bounded(1, lambda: 7) == 7
 
 
 def test_companions_are_used_again():
     for _time in range(50):
-        containment.bounded(1, lambda: None)
+        companions.bounded(1, lambda: None)
     alive = [thread for thread in threading.enumerate() if thread.name == "plugin-call"]
     assert len(alive) < 20
 
@@ -781,7 +783,7 @@ def patience(monkeypatch):
     released.clear()
     yield 1.0
     released.set()
-    containment.forget_rests()
+    forget_rests()
 
 
 def ask(*calls):
@@ -790,7 +792,7 @@ def ask(*calls):
     def one(name, call):
         try:
             return containment.contain(name, "something", call)
-        except containment.FaultError:
+        except FaultError:
             return None
 
     return [one(f"p{number}", call) for number, call in enumerate(calls)]
@@ -829,7 +831,7 @@ def let_go():
     """Let what hangs end."""
     released.set()
     for thread in threading.enumerate():
-        if thread.name == "plugin-call" and thread not in containment._idle:
+        if thread.name == "plugin-call" and thread not in companions._idle:
             thread.join(PATIENCE_SECONDS)
 
 
@@ -851,10 +853,10 @@ def test_who_is_called_away_leaves_nobody_asking(patience, monkeypatch):
                 time.sleep(0.01)
             raise Alarm
 
-    companion = containment._Worker()
+    companion = companions.Companion()
     companion._answers = Waiting()
     companion.start()
-    monkeypatch.setattr(containment, "_take", lambda: companion)
+    monkeypatch.setattr(containment, "take", lambda: companion)
     with pytest.raises(Alarm):
         containment.batch_calls(
             partial(ask, lambda: asked.append(1) or hangs(), lambda: asked.append(2))
@@ -863,7 +865,7 @@ def test_who_is_called_away_leaves_nobody_asking(patience, monkeypatch):
     companion.join(PATIENCE_SECONDS)
     assert not companion.is_alive()
     assert asked == [1]
-    assert companion not in containment._idle
+    assert companion not in companions._idle
 
 
 def test_a_plugin_speaks_for_itself_only(patience):
@@ -892,8 +894,8 @@ def test_a_plugin_that_calls_another_answers_for_its_time():
 
 def test_what_is_asked_together_wakes_one_thread(portal, bad, monkeypatch):
     woken = []
-    take = containment._take
-    monkeypatch.setattr(containment, "_take", lambda: woken.append(1) or take())
+    take = containment.take
+    monkeypatch.setattr(containment, "take", lambda: woken.append(1) or take())
     bad.does["menu_entries"] = lambda _audience: [MenuEntry("Une entrée", "bad.page")]
     with portal.town() as town:
         containment.batch_calls(lambda: (town.menu(Audience.PARENTS), town.selection.of(["CANTINE"])))
@@ -903,7 +905,7 @@ def test_what_is_asked_together_wakes_one_thread(portal, bad, monkeypatch):
 
 def test_a_page_like_the_last_one_wakes_no_thread(page, monkeypatch):
     page()
-    monkeypatch.setattr(containment, "_take", None)
+    monkeypatch.setattr(containment, "take", None)
     page()
 
 
@@ -928,6 +930,6 @@ def test_words_are_those_of_the_reader():
     from core.platform import i18n
 
     with i18n.use("en"):
-        assert containment.bounded(1, i18n.current_locale) == "en"
+        assert companions.bounded(1, i18n.current_locale) == "en"
 
 

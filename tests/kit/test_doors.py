@@ -12,7 +12,7 @@ from webtest import TestApp
 from core.families.models import ContactEmail
 from core.messages.models import MessageRow
 from core.platform import i18n
-from core.platform.plugins import calls
+from core.platform.plugins import rests
 from core.plugin import (
     Audience,
     Document,
@@ -112,10 +112,10 @@ def portal(database, redis, tmp_path, doors):
                 address="lea@exemple.fr", confirmed_at=made.clock.now(),
             )
         )  # fmt: skip
-    calls.forget_rests()
+    rests.forget_rests()
     with capture_logs():
         yield made
-    calls.forget_rests()
+    rests.forget_rests()
     made.runtime.close()
 
 
@@ -271,7 +271,7 @@ def test_a_tile_says_a_line_about_the_family_else_what_it_is_for(portal, doors, 
     assert f"Pour la famille {family}" in parent.get("/valmont/menu")
     for lines in (lambda _ctx, _id: [], lambda _ctx, _id: 1 / 0, lambda _ctx, _id: [TileLine("doors.page", "")]):
         doors.lines = lines
-        calls.forget_rests()
+        rests.forget_rests()
         assert "Ce qui s’ouvre" in parent.get("/valmont/menu")
     doors.lines = lambda _ctx, _id: [TileLine("invoices", "Rien à payer"), TileLine("doors.page", "<b>")]
     page = parent.get("/valmont/menu")
@@ -285,7 +285,7 @@ def test_what_waits_is_asked_of_each_plugin_and_may_fail(portal, doors):
         assert (plugin, entry.count, entry.text) == ("doors", 3, "3 demandes attendent")
     for todo in (lambda _ctx: 7, lambda _ctx: [TodoEntry("3", "x", "y", "z")], lambda _ctx: 1 / 0):
         doors.todo = todo
-        calls.forget_rests()
+        rests.forget_rests()
         with portal.town() as town:
             assert town.todo_entries() == []
 

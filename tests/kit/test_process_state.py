@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from core.platform.plugins import process_state
-from core.platform.plugins.calls import FaultError, contain, forget_rests
+from core.platform.plugins.calls import contain
+from core.platform.plugins.rests import FaultError, forget_rests
 from core.testing.waiting import PATIENCE_SECONDS
 
 

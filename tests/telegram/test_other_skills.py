@@ -9,7 +9,7 @@ from bot_portals import SECRET, SETTINGS, token
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from core.platform.plugins import calls
+from core.platform.plugins import rests
 from core.plugin import (
     ChatAnswer,
     ChatButton,
@@ -89,10 +89,10 @@ def portal(database, redis, tmp_path, chatty):
     plugins = {"telegram_bot": bot, "chatty": chatty}
     portal = make_portal(database, tmp_path, plugins=plugins, tenants_dir=towns)
     portal.publish(record())
-    calls.forget_rests()
+    rests.forget_rests()
     with capture_logs():
         yield portal
-    calls.forget_rests()
+    rests.forget_rests()
     portal.runtime.close()
 
 
@@ -186,7 +186,7 @@ def test_a_skill_that_fails_says_so_and_the_bot_goes_on(portal, phone, chatty, a
     Broken.answer = answer
     chatty.skill = Broken
     assert "ne répond pas" in phone.types("Léa absente").html
-    calls.forget_rests()
+    rests.forget_rests()
     assert "56,87" in phone.types("mes factures").html
 
 

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from core.api.chat import ChatAnswer, ChatButton, ChatPress, ChatQuestion, ChatSkillInfo
 from core.api.errors import PermanentError
-from core.platform.plugins.calls import Access, ContractError, call_bounded
+from core.platform.plugins.calls import ContractError, call_bounded
 from core.platform.plugins.guests import HeldSkill
+from core.platform.plugins.visits import Access
 from core.platform.signing import keyed_hash
 
 NAME_AND_DATA_CHARACTERS = 47

@@ -27,7 +27,9 @@ from core.api.messages import ChannelCapabilities
 from core.api.plugin import PROJECT, HealthCheck, Plugin
 from core.api.web import MenuEntry, MenuGroup, TileLine, TodoEntry
 from core.platform import i18n
-from core.platform.plugins.calls import Access, ContractError, FaultError, batch_calls, contain
+from core.platform.plugins.calls import ContractError, batch_calls, contain
+from core.platform.plugins.rests import FaultError
+from core.platform.plugins.visits import Access
 
 GROUP = "preau.plugins"
 

@@ -55,8 +55,8 @@ from core.api.payments import (
 from core.api.plugin import Plugin
 from core.api.records import RecordImport, RecordReport
 from core.platform.db.session import break_off, retire
-from core.platform.plugins.calls import Access, Visit, current_visit
 from core.platform.plugins.discovery import Brought
+from core.platform.plugins.visits import Access, Visit, current_visit
 from core.platform.settings import Settings, installation_settings
 from core.platform.signing import keyed_hash
 
@@ -165,7 +165,7 @@ class Guest:
 
 
 class _Work:
-    """The session of one call (`core.platform.plugins.calls.Resource`)."""
+    """The session of one call (`core.platform.plugins.visits.Resource`)."""
 
     def __init__(self, visit: Visit, open_: Callable[[float, bool], TenantContext]) -> None:
         self._writes = visit.access is Access.WRITE

@@ -10,7 +10,8 @@ from types import NoneType
 from core.api.errors import RetryableError
 from core.api.payments import Capabilities, PaymentProvider
 from core.platform.plugins.cache import TenantCache
-from core.platform.plugins.calls import Access, batch_calls, call_bounded
+from core.platform.plugins.calls import batch_calls, call_bounded
+from core.platform.plugins.visits import Access
 
 
 @dataclass(frozen=True, slots=True)
