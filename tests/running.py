@@ -17,15 +17,18 @@ from core.testing.waiting import PATIENCE_SECONDS, is_alive, wait_until
 
 
 class Running:
-    """A `preau run` on a folder of its own."""
+    """A `preau run` on a folder of its own.
 
-    def __init__(self, data_dir, *options, **variables):
+    `start` is `core.testing.preloaded.popen` for a test whose subject is not how the processes start.
+    """
+
+    def __init__(self, data_dir, *options, start=subprocess.Popen, **variables):
         self.data_dir = data_dir
         self.port = free_port()
         ours = ("PREAU_", "PYTEST_", *ENVIRONMENT)
         bare = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         command = [sys.executable, "-P", "-m", "core.cli.main", "run", "--data-dir", data_dir]
-        self.process = subprocess.Popen(
+        self.process = start(
             [*command, "--port", str(self.port), *options],
             env=bare | variables,
             stdout=subprocess.PIPE,

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Self
@@ -358,15 +359,14 @@ def _first_given_port() -> int:
 
 def die_with_parent(number: signal.Signals) -> Callable[[], None]:
     """For `preexec_fn`: the kernel sends the child `number` when the starting thread ends."""
-    parent = os.getpid()
+    return partial(_tie, int(number), os.getpid())
 
-    def before_exec() -> None:
-        if sys.platform == "linux":
-            _libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-            if os.getppid() != parent:  # it ended between fork and prctl
-                os._exit(1)
 
-    return before_exec
+def _tie(number: int, parent: int) -> None:
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+        if os.getppid() != parent:  # it ended between fork and prctl
+            os._exit(1)
 
 
 class _Confinement:

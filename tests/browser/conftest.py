@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 from visitor import PATIENCE, PHONE, READY, Demo, Visitor
 
+from core.testing.preloaded import popen
 from core.testing.prepared import put_cluster
 from tests.chromium import browser
 from tests.running import Running, all_gone
@@ -24,7 +25,7 @@ def demo(tmp_path_factory) -> Iterator[Demo]:
     data_dir = tmp_path_factory.mktemp("demo") / "data"
     # The schema is what `tests/environment/test_run.py` makes of nothing.
     put_cluster(data_dir)
-    run = Running(data_dir, PREAU_PAPERS_AHEAD="false")
+    run = Running(data_dir, start=popen, PREAU_PAPERS_AHEAD="false")
     try:
         run.said("is ready", READY)
         environment = run.state()["environment"]

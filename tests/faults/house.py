@@ -27,6 +27,7 @@ from core.platform.plugins.discovery import Extensions
 from core.platform.settings import load
 from core.runtime import Runtime, sync_towns
 from core.testing.portal import real_hashes
+from core.testing.preloaded import popen
 from core.testing.prepared import put_cluster
 from core.testing.waiting import PATIENCE_SECONDS, wait_until
 
@@ -156,14 +157,14 @@ class House:
         variables = {f"PREAU_{key.upper()}": value for key, value in self.settings.items()}
         places = [str(self.folder / "site"), str(Path(__file__).parent)]
         with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
+            self.processes[name] = popen(
                 command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
                 env={
                     **os.environ, **variables, **self.environment,
                     "FAULTS_CLOCK": str(self.folder / "clock"),
                     "PYTHONPATH": os.pathsep.join(places), "PYTHONWARNINGS": "ignore",
                 },
-                preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - not from a thread
+                preexec_fn=die_with_parent(signal.SIGKILL),
             )  # fmt: skip
         if name == "valkey":
             self.until(self.redis_answers)
