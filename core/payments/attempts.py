@@ -6,32 +6,25 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 from typing import Any, get_args
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    BindParameter,
     ColumnElement,
     Insert,
-    Select,
-    SQLColumnExpression,
-    Text,
     and_,
     any_,
-    bindparam,
     exists,
-    func,
     insert,
     literal,
     or_,
     select,
-    true,
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from core.api.context import Clock, InvoiceInfo
 from core.api.errors import PermanentError, RetryableError, StartRefusedError
@@ -51,21 +44,26 @@ from core.api.payments import (
 from core.domain.attempt_status import Act, LastAnswer, Standing
 from core.domain.payment_states import SOURCES, PaymentState, is_closed
 from core.domain.start_refusals import CONSEQUENCES, RefusalKind
-from core.families.models import Family
 from core.invoices.locks import hold_invoices
 from core.invoices.models import Invoice
 from core.invoices.service import Invoices
+from core.payments.attempt_statements import (
+    ids_beside,
+    invoices_to_pay,
+    is_in_the_way,
+    look_up,
+    note_start,
+    reserve,
+)
 from core.payments.ledger import Ledger
 from core.payments.models import (
     SAME_REFERENCE,
     Payment,
     PaymentAnswer,
     PaymentItem,
-    holds,
-    items_with_payments,
 )
 from core.payments.standings import standing_of
-from core.payments.watching import Watch, watched
+from core.payments.watching import Watch
 from core.platform import i18n
 from core.platform.audit.service import Audit
 from core.platform.db.session import read
@@ -98,158 +96,6 @@ START_WAIT_SECONDS = 3.0
 
 _RESOLVED = {"anomaly": "", "may_be_paid": False}
 """Values that a clean answer of any kind sets: nobody has to look any more."""
-
-
-def _is_in_the_way() -> ColumnElement[bool]:
-    """SQL: who pays an invoice of this attempt has to look at it first."""
-    return or_(holds(), Payment.state == PaymentState.PENDING)
-
-
-def _ids_beside(
-    tenant: str | BindParameter[str],
-    invoice_ids: ColumnElement[Any],
-    which: ColumnElement[bool],
-) -> ColumnElement[Any]:
-    """SQL: the online attempts for one of the invoices of which `which` is true.
-
-    An array that is filled first: where PostgreSQL does not know yet how many payments a town has,
-    it would hold each of them against each item.
-    """
-    return func.array(
-        select(PaymentItem.payment_id)
-        .join(Payment, items_with_payments())
-        .where(
-            PaymentItem.tenant_id == tenant,
-            PaymentItem.invoice_id == any_(invoice_ids),
-            Payment.provider != "",
-            Payment.state != PaymentState.SETTLED,
-            Payment.state != PaymentState.REVERSED,
-            which,
-        )
-        .scalar_subquery()
-    )
-
-
-# Put together once: a parent waits for them.
-
-
-@cache
-def _known_and_in_the_way() -> Select[*tuple[Any, ...]]:
-    """SQL: the payment of a key, if it is there, and the attempts that are in a new one's way."""
-    tenant: BindParameter[str] = bindparam("tenant")
-    known = select(Payment.id).where(Payment.tenant_id == tenant, Payment.key == bindparam("key"))
-    ids = bindparam("invoices", type_=ARRAY(BigInteger))
-    return select(known.scalar_subquery(), _ids_beside(tenant, ids, _is_in_the_way()))
-
-
-_GIVEN = (
-    "tenant_id", "key", "family_id", "regie", "provider", "amount", "email", "language",
-    "created_at", "starting_at",
-)  # fmt: skip
-"""What `_reserving` is told of a new payment, each with the name of its column behind ``new_``."""
-
-
-@cache
-def _reserving() -> Select[*tuple[Any, ...]]:
-    """SQL: write a payment, reserve its invoices, and read what its provider is told of them."""
-    column = Payment.__table__.c
-    given = {name: bindparam(f"new_{name}", type_=column[name].type) for name in _GIVEN}
-    payer = select(Family.name).where(
-        Family.tenant_id == given["tenant_id"], Family.id == given["family_id"]
-    )
-    made = (
-        insert(Payment)
-        .values(**given, state=PaymentState.CREATED, payer=payer.scalar_subquery())
-        .returning(*column)
-        .cte("made")
-    )
-    items = (
-        insert(PaymentItem)
-        .from_select(
-            ["tenant_id", "payment_id", "invoice_id", "amount", "live"],
-            select(
-                made.c.tenant_id,
-                made.c.id,
-                func.unnest(bindparam("invoices", type_=ARRAY(BigInteger))),
-                func.unnest(bindparam("amounts", type_=ARRAY(BigInteger))),
-                true(),
-            ),
-        )
-        .returning(PaymentItem.id, PaymentItem.invoice_id, PaymentItem.amount)
-        .cte("items")
-    )
-    return (
-        _told_of(items.c.amount)
-        .add_columns(aliased(Payment, made))
-        .join(items, items.c.invoice_id == Invoice.id)
-        .join(made, made.c.tenant_id == Invoice.tenant_id)
-        .order_by(items.c.id)
-    )
-
-
-@cache
-def _starting() -> Select[*tuple[Any, ...]]:
-    """SQL: keep how the provider calls a payment, unless it was given up, and ask after it later.
-
-    Takes what a payment that opened disproves off what waits for the office.
-    """
-    tenant: BindParameter[str] = bindparam("tenant", type_=Text())
-    number: BindParameter[int] = bindparam("payment", type_=BigInteger())
-    of_the_regie = [kind for kind in RefusalKind if CONSEQUENCES[kind].resolved_by_regie]
-    invoices = select(PaymentItem.invoice_id).where(
-        PaymentItem.tenant_id == tenant, PaymentItem.payment_id == number
-    )
-    of_the_invoices = select(PaymentItem.payment_id).where(
-        PaymentItem.tenant_id == tenant, PaymentItem.invoice_id.in_(invoices)
-    )
-    resolved = (
-        update(Payment)
-        .where(
-            Payment.tenant_id == tenant,
-            Payment.anomaly != "",
-            Payment.start_refusal != "",
-            Payment.provider == bindparam("opened_by", type_=Text()),
-            or_(
-                and_(
-                    Payment.regie == bindparam("opened_in", type_=Text()),
-                    Payment.start_refusal.in_(of_the_regie),
-                ),
-                Payment.id.in_(of_the_invoices),
-            ),
-        )
-        .values(anomaly="")
-        .cte("resolved")
-    )
-    column = Payment.__table__.c
-    started = (
-        update(Payment)
-        .where(
-            Payment.tenant_id == tenant,
-            Payment.id == number,
-            Payment.state == PaymentState.CREATED,
-        )
-        .values(
-            state=PaymentState.PENDING,
-            **{name: bindparam(f"new_{name}", type_=column[name].type) for name in _OPENED},
-        )
-        .returning(Payment.id)
-        .cte("started")
-    )
-    return select(started.c.id).add_cte(resolved, watched(started).cte("watched"))
-
-
-_OPENED = ("provider_reference", "provider_url", "payer_reference", "asked")
-
-
-def _told_of(amount: SQLColumnExpression[int]) -> Select[*tuple[Any, ...]]:
-    """SQL: an invoice as `InvoiceToPay` says it, with the cents that are paid of it."""
-    return select(
-        Invoice.number,
-        Invoice.payment_reference,
-        Invoice.label,
-        Invoice.fiscal_year,
-        amount.label("amount"),
-    )
 
 
 class Attempts:
@@ -355,7 +201,7 @@ class Attempts:
         hold_invoices(self._session, self._tenant, wanted)
         known, in_the_way = read(
             self._session,
-            _known_and_in_the_way(),
+            look_up(),
             {"tenant": self._tenant, "key": key, "invoices": wanted},
         ).one()
         if known is not None:
@@ -380,7 +226,7 @@ class Attempts:
             "starting_at": now if starting else None,
         }
         reserved = self._session.execute(
-            _reserving(),
+            reserve(),
             {f"new_{name}": value for name, value in values.items()}
             | {
                 "invoices": [invoice.id for invoice in invoices],
@@ -477,7 +323,7 @@ class Attempts:
         try:
             found = read(
                 self._session,
-                _starting(),
+                note_start(),
                 {
                     "tenant": self._tenant,
                     "payment": payment.id,
@@ -688,7 +534,7 @@ class Attempts:
     ) -> Sequence[Payment]:
         """The online attempts for one of the invoices of which `which` is true, oldest first."""
         ids = literal(list(invoice_ids), ARRAY(BigInteger))
-        found = _ids_beside(self._tenant, ids, which)
+        found = ids_beside(self._tenant, ids, which)
         query = (
             select(Payment)
             .where(Payment.tenant_id == self._tenant, Payment.id == any_(found))
@@ -723,7 +569,7 @@ class Attempts:
 
     def _to_pay(self, payment_id: int) -> tuple[InvoiceToPay, ...]:
         rows = self._session.execute(
-            _told_of(PaymentItem.amount)
+            invoices_to_pay(PaymentItem.amount)
             .join(
                 PaymentItem,
                 (PaymentItem.tenant_id == Invoice.tenant_id)
@@ -747,7 +593,7 @@ class Attempts:
             EarlierAttemptError: one may still settle, though it holds nothing, and was not told.
         """
         untold = []
-        for payment in self._beside(invoice_ids, _is_in_the_way(), lock=True):
+        for payment in self._beside(invoice_ids, is_in_the_way(), lock=True):
             if payment.state == PaymentState.CREATED:
                 self._close(payment.id, PaymentState.CANCELLED)
             elif payment.may_be_paid:
