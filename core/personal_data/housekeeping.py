@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -12,9 +12,8 @@ from core.domain.sessions import ABSOLUTE_END
 from core.imports.upload_models import Upload, UploadPart
 from core.links.models import OneTimeToken
 from core.platform.outbox.models import OutboxRow, OutboxState
+from core.platform.outbox.service import KEEP_DONE
 from core.sign_in.models import WebSession
-
-KEEP_DONE = timedelta(days=30)
 
 
 def forget_served(session: Session, tenant: str, now: datetime) -> None:

@@ -31,6 +31,7 @@ from core.platform.logging import configure as configure_logging
 from core.platform.outbox import broker
 from core.platform.outbox.deliver import deliver as deliver_row
 from core.platform.outbox.deliver import let_die
+from core.platform.outbox.schedule import pause
 from core.platform.outbox.schedule import tick as write_rows
 from core.platform.settings import get_settings
 from core.platform.sharing import limit_processes
@@ -44,6 +45,8 @@ app.conf.update(
     task_acks_late=True,
     worker_prefetch_multiplier=4,
     broker_connection_retry_on_startup=True,
+    # A worker would end after a hundred tries, some fifty minutes.
+    broker_connection_max_retries=None,
     broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 5},
     task_publish_retry=False,
     worker_hijack_root_logger=False,
@@ -133,5 +136,5 @@ def tick(name: str) -> None:
 def _beat(sender: Celery, **_options: object) -> None:
     for _plugin, periodic in all_periodics(get_runtime().extensions):
         sender.add_periodic_task(
-            periodic.every.total_seconds(), tick.s(periodic.name), name=periodic.name
+            pause(periodic.every).total_seconds(), tick.s(periodic.name), name=periodic.name
         )

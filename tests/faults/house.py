@@ -38,6 +38,7 @@ import datetime, os, pathlib, sys
 becoming = "core.cli.main" in sys.orig_argv and "web" in sys.orig_argv
 if "FAULTS_CLOCK" in os.environ and not becoming:
     import core.platform.clock
+    import core.platform.outbox.schedule
     import core.platform.outbox.service
     import core.platform.plugins.rests
     from plugins.payfip.breaker import Breaker
@@ -46,6 +47,9 @@ if "FAULTS_CLOCK" in os.environ and not becoming:
     core.platform.outbox.service.PUBLISH_LEASE = datetime.timedelta(seconds=1.5)
     # So does one whose worker gives no sign of life any more.
     core.platform.outbox.service.LEASE = datetime.timedelta(seconds=3)
+    # Work of a day is asked for every hour.
+    if ask := os.environ.get("FAULTS_ASK_SECONDS"):
+        core.platform.outbox.schedule.ASK = datetime.timedelta(seconds=float(ask))
     # So does a plugin that hung, as they do on a machine that is too busy.
     core.platform.plugins.rests.COOLDOWN_SECONDS = 1.0
     core.platform.plugins.rests.MAX_COOLDOWN_SECONDS = 2.0
@@ -106,7 +110,8 @@ class House:
         put_cluster(folder / "servers")
         self.databases = Embedded(folder / "servers", durable=False)
         self.databases.start()
-        self.port = free_port()
+        self.brokers = {"valkey": free_port()}
+        self.moved: dict[str, str] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._write(towns, entry_points)
         addresses = self._addresses()
@@ -114,7 +119,7 @@ class House:
             "database_url": addresses.database_url,
             "owner_url": addresses.owner_url,
             "relay_url": addresses.relay_url,
-            "redis_url": f"redis://127.0.0.1:{self.port}/0",
+            "redis_url": self.broker_url("valkey"),
             "tenants_dir": str(folder / "tenants"),
             "data_dir": str(folder / "data"),
             "smtp_host": "127.0.0.1",
@@ -143,31 +148,47 @@ class House:
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: preau-faults\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(entry_points)
 
+    def broker_url(self, name: str) -> str:
+        """Where a broker answers."""
+        return f"redis://127.0.0.1:{self.brokers[name]}/0"
+
+    def new_broker(self, name: str) -> None:
+        """Start one more, with nothing in it, at an address of its own."""
+        self.brokers[name] = free_port()
+        self.start(name)
+
+    def variables(self, name: str) -> dict[str, str]:
+        """Settings of a machine, as it finds them in its environment."""
+        own = {**self.settings, "redis_url": self.broker_url(self.moved.get(name, "valkey"))}
+        return {f"PREAU_{key.upper()}": value for key, value in own.items()}
+
     def start(self, name: str) -> None:
-        """Start a machine, unless it runs. To be called from the main thread."""
+        """Start a machine, unless it runs. To be called from the main thread.
+
+        One that is in `moved` has the broker of that name instead of the first.
+        """
         if name in self.processes and self.processes[name].poll() is None:
             return
-        if name == "valkey":
+        if name in self.brokers:
             command = [
-                str(_valkey_binary()), "--port", str(self.port), "--bind", "127.0.0.1",
+                str(_valkey_binary()), "--port", str(self.brokers[name]), "--bind", "127.0.0.1",
                 "--save", "", "--appendonly", "no", "--dir", str(self.folder),
             ]  # fmt: skip
         else:
             command = [sys.executable, "-P", "-m", "core.cli.main", *self.commands[name]]
-        variables = {f"PREAU_{key.upper()}": value for key, value in self.settings.items()}
         places = [str(self.folder / "site"), str(Path(__file__).parent)]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = popen(
                 command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
                 env={
-                    **os.environ, **variables, **self.environment,
+                    **os.environ, **self.variables(name), **self.environment,
                     "FAULTS_CLOCK": str(self.folder / "clock"),
                     "PYTHONPATH": os.pathsep.join(places), "PYTHONWARNINGS": "ignore",
                 },
                 preexec_fn=die_with_parent(signal.SIGKILL),
             )  # fmt: skip
-        if name == "valkey":
-            self.until(self.redis_answers)
+        if name in self.brokers:
+            self.until(lambda: self.redis_answers(name))
 
     def all_up(self) -> None:
         """Start whatever does not run."""
@@ -192,14 +213,20 @@ class House:
         self.databases.stop()
         self.databases.start()
 
-    def redis(self) -> Redis:
-        """A client."""
-        return Redis(port=self.port, socket_timeout=PATIENCE_SECONDS)
+    def end(self, name: str) -> int:
+        """End a machine as the service manager does, which waits; what it said."""
+        process = self.processes.pop(name)
+        process.terminate()
+        return process.wait(2 * PATIENCE_SECONDS)
 
-    def redis_answers(self) -> bool:
+    def redis(self, name: str = "valkey") -> Redis:
+        """A client."""
+        return Redis(port=self.brokers[name], socket_timeout=PATIENCE_SECONDS)
+
+    def redis_answers(self, name: str = "valkey") -> bool:
         """Whether it is there."""
         try:
-            with self.redis() as client:
+            with self.redis(name) as client:
                 return bool(client.ping())
         except RedisError:
             return False

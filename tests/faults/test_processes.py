@@ -8,6 +8,8 @@ its way when the power failed.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from fault_plugin import SLOW, WORK, lines, note
 from house import House, folder
 
+from core.dev.embedded import free_port
 from core.imports.format.csv import plugin as csv
 from core.messages.email.channel import plugin as email
 from core.platform.plugins.discovery import Extensions
@@ -34,7 +37,23 @@ label = "Cantine"
 [plugins.faults]
 """
 
+TRIES = """
+from core.processes.worker import app
+
+tries = []
+
+def note(*_error_and_pause):
+    tries.append(1)
+    if len(tries) > 150:
+        raise SystemExit(0)
+
+app.connection_for_read().ensure_connection(
+    note, app.conf.broker_connection_max_retries, interval_start=0, interval_step=0
+)
+"""
+
 COMMANDS = {"worker": ("worker", "--concurrency", "2"), "relay": ("relay",)}
+BEAT = {"beat": ("beat",)}
 
 
 class Books(House):
@@ -51,6 +70,7 @@ class Books(House):
             COMMANDS,
             Extensions({"email": email, "csv": csv, "faults": fault_plugin.plugin}),
             entry_points="[preau.plugins]\nfaults = fault_plugin:plugin\n",
+            environment={"FAULTS_ASK_SECONDS": "2"},
         )
 
     def ask(self, count: int, topic: str = WORK) -> list[int]:
@@ -183,6 +203,86 @@ def test_several_relays_and_workers_do_no_harm_whatever_becomes_of_their_broker(
         house.commands = COMMANDS
         for name in more:
             house.kill(name)
+
+
+def test_a_broker_at_another_address_takes_over_host_by_host(house):
+    """Two hosts, and a broker that never comes back; the hosts learn of the new one in turn.
+
+    In between one relay publishes where no worker of the other host looks, then where nobody does.
+    Whoever still has the old address lives on, and ends when it is asked to.
+    """
+    host = {"relay2": COMMANDS["relay"], "worker2": COMMANDS["worker"]}
+    house.commands = COMMANDS | host
+    house.all_up()
+    try:
+        house.ask(40)
+        house.until(house.settled_down)
+        house.new_broker("valkey2")
+        house.ask(20)
+        for name in COMMANDS:
+            house.moved[name] = "valkey2"
+            assert house.end(name) == 0, house.last_words()
+            house.start(name)
+        house.ask(20)  # Each relay has a broker of its own, and each of these a worker.
+        house.until(house.settled_down)
+        (house.outside / "hang").touch()
+        started = len(lines("started"))
+        house.ask(4, SLOW)  # More than the workers of one host can have.
+        house.until(lambda: len(lines("started")) >= started + 3)
+        house.kill("valkey")
+        (house.outside / "hang").unlink()
+        house.ask(20)
+        house.until(house.settled_down)
+        for name in host:
+            assert house.processes[name].poll() is None, house.last_words()
+            assert house.end(name) == 0, house.last_words()
+            house.moved[name] = "valkey2"
+            house.start(name)
+        house.ask(20)
+        for name in COMMANDS:
+            house.kill(name)  # So that the second host is seen to work.
+        house.until(house.settled_down)
+        assert "valkey" not in house.processes
+    finally:
+        house.commands = COMMANDS
+        house.moved.clear()
+        for name in (*host, *COMMANDS, "valkey2"):
+            if name in house.processes:
+                house.kill(name)
+        house.brokers.pop("valkey2", None)
+
+
+def test_work_of_a_day_is_done_though_the_broker_lost_that_it_was_asked_for(house):
+    """What beat asks is a message only: no row brings it again."""
+    def asked() -> list:
+        return house.rows("SELECT dedupe_key FROM outbox WHERE topic = 'documents.sweep'")
+
+    house.kill("worker")
+    house.commands = COMMANDS | BEAT
+    house.start("beat")
+    try:
+        with house.redis() as client:
+            house.until(lambda: client.llen("celery"))
+            house.kill("beat")
+            client.flushall()
+        assert asked() == []
+        house.start("beat")  # It comes back with the same file.
+        house.start("worker")
+        house.until(asked)
+    finally:
+        house.commands = COMMANDS
+        if "beat" in house.processes:
+            house.kill("beat")
+
+
+def test_a_worker_never_gives_its_broker_up(house):
+    """As Celery connects again, without its pauses: after a hundred tries it would end."""
+    environment = house.variables("worker") | {"PREAU_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", TRIES], env={**os.environ, **environment},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr[-2000:]
 
 
 def test_one_message_of_the_broker_many_times(house):

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 
 from core.api.errors import TownClosedError
 from core.api.work import Periodic
 from core.platform.outbox.process import Process
+from core.platform.outbox.service import KEEP_DONE
 from core.platform.tenancy.config import TenantConfig
+
+ASK = timedelta(hours=1)
+"""Longest time between two askings for work, however long its period. An asking is a message only,
+which a broker may lose, and beat's file may be lost as well: the next one writes the row."""
+
+
+def pause(every: timedelta) -> timedelta:
+    """Time between two askings for work that is due once in `every`."""
+    # A row that is done keeps the next asking from writing another, for as long as it is kept.
+    return min(every, ASK) if every <= KEEP_DONE else every
 
 
 def tick(

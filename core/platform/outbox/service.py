@@ -47,6 +47,9 @@ PUBLISH_LEASE = timedelta(seconds=60)
 LEASE = timedelta(seconds=60)
 """Time for which a worker has a row without a `Outbox.heartbeat`; then another takes it."""
 
+KEEP_DONE = timedelta(days=30)
+"""Time that a row which is done is kept, and is the answer to whoever asks for the same effect."""
+
 MAX_PAUSE = timedelta(days=30)
 """Maximum time that a row waits for its next try, whoever asks for more."""
 REASON_CHARACTERS = 2000
