@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from math import inf
 
 from gunicorn.systemd import sd_notify
 
@@ -25,7 +26,8 @@ from core.platform import shared_counters
 from core.processes.serving import PARENT, READY
 
 LOAD_SECONDS = 60.0
-"""Time that a new generation may take to load."""
+"""Time that a new generation may take to load while another serves. A first one has all the time
+that whoever started it gives it: to begin anew would take longer still."""
 BACKLOG = 2048
 """Connections that wait to be accepted; the kernel may allow fewer."""
 _FOREVER_SECONDS = 3600.0
@@ -40,8 +42,8 @@ log = logging.getLogger(__name__)
 class Generation:
     """A gunicorn: its process, and the pipe in which its workers say that they are ready."""
 
-    def __init__(self, listener: socket.socket, options: Sequence[str]) -> None:
-        self.deadline = time.monotonic() + LOAD_SECONDS
+    def __init__(self, listener: socket.socket, options: Sequence[str], seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
         self.pipe, told = os.pipe()
         environment = dict(os.environ) | {READY: str(told), PARENT: str(os.getpid())}
         # This process tells systemd; gunicorn would tell it too early, and again at its end.
@@ -114,7 +116,7 @@ class Portal:
     def _patience(self) -> float:
         if self._loading is None:
             return _FOREVER_SECONDS
-        return max(0.0, self._loading.deadline - time.monotonic())
+        return min(_FOREVER_SECONDS, max(0.0, self._loading.deadline - time.monotonic()))
 
     def _handle(self, number: int) -> None:
         if number == signal.SIGHUP and self._code is None:
@@ -127,7 +129,8 @@ class Portal:
     def _load(self) -> None:
         """Start a generation on the code as it is now, and none before it that still loads."""
         self._abandon()
-        self._loading = Generation(self._listener, self._options)
+        seconds = inf if self._serving is None else LOAD_SECONDS
+        self._loading = Generation(self._listener, self._options, seconds)
         self._selector.register(self._loading.pipe, selectors.EVENT_READ, self._loading)
 
     def _succeed(self, new: Generation) -> None:
@@ -180,8 +183,6 @@ class Portal:
             log.error("The new code has not loaded within %d s.", LOAD_SECONDS)
             loading.tell(signal.SIGKILL)
             self._abandon()
-            if serving is None:
-                self._stop(1, signal.SIGTERM)
         if serving is not None and (code := serving.process.poll()) is not None:
             self._stop(_failure(code), signal.SIGTERM)
         self._ending = [one for one in self._ending if one.process.poll() is None]

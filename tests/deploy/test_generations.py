@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 
 import httpx
@@ -32,6 +33,13 @@ pathlib.Path(os.environ["LOADED"]).touch()
 class Late(Plugin):
     name, label, Settings = "late", "Late", PluginSettings
 plugin = Late()
+"""
+QUICK_CLOCK = """\
+import sys, time
+
+if "core.processes.generations" in sys.orig_argv:
+    real = time.monotonic
+    time.monotonic = lambda: 600 * real()
 """
 
 
@@ -178,6 +186,20 @@ def test_a_portal_does_not_start_on_a_plugin_that_does_not_load(start, environme
     process, _base, log = start()
     assert process.wait(PATIENCE_SECONDS) == 1
     assert "plugin 'late' does not load" in log.read_text("utf-8")
+
+
+def test_a_first_start_may_take_as_long_as_it_takes(start, environment):
+    """Nothing serves beside it: whoever started it knows how long to wait. Here a minute is 0.1 s."""
+    (environment.folder / "sitecustomize.py").write_text(QUICK_CLOCK, "utf-8")
+    process, base, log = start()
+
+    def serves():
+        process.send_signal(signal.SIGCHLD)  # Let it look at the clock.
+        assert process.poll() is None, log.read_text("utf-8", "replace")
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{base}/health/live", timeout=1, trust_env=False).is_success
+
+    wait_until(serves, said=lambda: log.read_text("utf-8", "replace")[-2000:])
 
 
 def test_workers_end_with_the_process_that_started_them(web):
