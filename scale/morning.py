@@ -239,7 +239,7 @@ def main() -> None:
             towns.staff(1, 1)
             towns.until(lambda: not any(map(towns.left, towns.slugs)))
             Load(towns, towns.homes[:share], options.at_once).run()  # warm
-            first = None
+            first, wrong = None, []
             for turn, (webs, workers) in enumerate(rounds, start=1):
                 towns.staff(webs, workers)
                 towns.until(lambda: not any(map(towns.left, towns.slugs)))
@@ -266,8 +266,13 @@ def main() -> None:
                     },
                     "load average": round(os.getloadavg()[0], 1),
                 }, ensure_ascii=False), flush=True)  # fmt: skip
+                broken = {s for s in load.statuses if not s.startswith(("2", "3"))}
+                if broken or load.paid != len(mine):
+                    wrong.append(f"{webs}/{workers}: {load.paid} of {len(mine)} paid, {broken or 'no error'}")
+            print("wrong:", wrong, flush=True)
         finally:
             towns.close()
+    sys.exit(bool(wrong))
 
 
 if __name__ == "__main__":
