@@ -63,6 +63,54 @@ def test_a_python_of_one_s_own_has_an_environment_of_its_own(command):
         assert " .venv/bin/" not in answer.stdout
 
 
+@pytest.fixture
+def pythons(tmp_path, monkeypatch):
+    """Makes a machine that has these Pythons; one is `whole` if it can make environments."""
+
+    def have(*versions, whole=True):
+        for version in versions:
+            python = tmp_path / f"python{version}"
+            python.write_text(
+                f"#!/bin/sh\ncase $2 in *ensurepip*) {'echo' if whole else 'false'} {version} ;; *) echo {version} ;; esac\n"
+            )
+            python.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
+
+    return have
+
+
+def newest():
+    return subprocess.run(
+        ["/usr/bin/make", "--no-print-directory", "--dry-run", "MAKE=:", "test-newest"],
+        cwd=ROOT, text=True, capture_output=True, check=True, timeout=PATIENCE_SECONDS,
+    ).stdout  # fmt: skip
+
+
+def test_the_newest_python_at_hand_is_tested_too(pythons):
+    pythons("3.11", "3.12", "3.14")
+    assert "PYTHON=3.14" in newest()
+    assert "No newer Python" not in newest()
+
+
+@pytest.mark.parametrize("only", ["3.11", "3.13"])
+def test_a_machine_with_one_python_says_so_and_is_content(pythons, only):
+    pythons(only)
+    assert "No newer Python is at hand" in newest()
+    assert "PYTHON=" not in newest()
+
+
+def test_a_python_that_makes_no_environments_is_none_to_test_on(pythons):
+    pythons("3.13", whole=False)
+    pythons("3.11")
+    assert "No newer Python is at hand" in newest()
+
+
+def test_the_whole_check_tests_the_oldest_and_then_the_newest():
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert re.search(r"make test && exec make test-newest$", script, re.MULTILINE)
+
+
 @pytest.mark.parametrize("asked", ["/nowhere/python3", "2.7", "python-of-nobody", "/bin/false"])
 def test_a_python_that_is_none_is_refused_in_words(asked):
     answer = make("run", f"PYTHON={asked}")
