@@ -17,8 +17,13 @@ from io import BytesIO
 from pathlib import Path
 
 from core.api.context import RegieInfo
-from core.api.invoices import InvoiceRecord, SourceFile, SourceProblem
+from core.api.invoices import InvoiceRecord, SourceFile, SourceNotice, SourceProblem
+from core.domain.bank import read_movements
+from core.domain.debit_files.reading import read_debits
+from core.domain.debit_files.report import DebitFileError
+from core.domain.statements.movement import StatementError
 from core.imports.format.csv import CsvSource
+from core.imports.format.mapped import InvoiceLayout, MappedSource
 from core.imports.format.pdf import pdf_problem
 from core.messages.email.bounces import read as read_returned
 from core.news.markdown import render as markdown_html
@@ -29,6 +34,8 @@ from plugins.payfip.contract import MalformedAnswerError, Operation, answer
 from plugins.payfip.faults import PayFiPFaultError
 from plugins.payfip.journal import Journal
 from plugins.payfip.journal import read as read_journal
+from plugins.pes_recette import PesSettings
+from plugins.pes_recette.source import PesSource
 from plugins.telegram_bot.events import read_update
 from plugins.telegram_bot.understanding import understand
 
@@ -86,6 +93,43 @@ def archive_of(content: bytes) -> object:
             if member:
                 made.writestr(name, member)
     return invoices(out.getvalue(), "octobre.zip")
+
+
+def listed(content: bytes) -> object:
+    """A list of another software's, by the columns that a régie kept."""
+    path = folder() / "liste.csv"
+    path.write_bytes(content)
+    titles = {"numero": "Numéro", "code_famille": "Code client", "debiteur": "Famille", "montant": "Total"}
+    constants = {"regie": "CANTINE", "libelle": "Liste", "date_facture": "03/11/2026", "date_echeance": "30/11/2026"}
+    source = MappedSource("layout-1", "Liste", InvoiceLayout(titles, constants), REGIES)
+    found = list(source.read(SourceFile(path, "liste.csv", len(content))))
+    assert all(isinstance(item, InvoiceRecord | SourceProblem | SourceNotice) for item in found)
+    return found
+
+
+def pes(content: bytes) -> object:
+    path = folder() / "titres.xml"
+    path.write_bytes(content)
+    source = PesSource(PesSettings(regie="CANTINE"))
+    found = list(source.read(SourceFile(path, "titres.xml", len(content))))
+    assert all(isinstance(item, InvoiceRecord | SourceProblem | SourceNotice) for item in found)
+    return found
+
+
+def bank_statement(content: bytes) -> object:
+    with suppress(StatementError):
+        found = read_movements(content)
+        assert all(isinstance(movement.amount, int) for movement in found)
+        return found
+    return None
+
+
+def debits(content: bytes) -> object:
+    with suppress(DebitFileError):
+        found = read_debits(content)
+        assert all(line.cents is None or line.cents >= 0 for line in found.lines)
+        return found
+    return None
 
 
 def cheques(content: bytes) -> object:
@@ -203,6 +247,45 @@ CHEQUES = (
     b"R1;24/11/2026;1;0001234;099999000015;012345678906;;56,87;DURAND;;;F001\n"
 )
 
+LIST = "Numéro;Code client;Famille;Total\nP-314;F01207;MARTIN Céline;56,87\nTotal;;;56,87\n".encode()
+STATEMENT = "Date;Réf;Libellé;Débit;Crédit\n24/11/2026;R1;VIR DRFIP;;56,87\n25/11/2026;R2;FRAIS;-1,00;\n".encode()
+CFONB = b"0430003012341234501234567890".ljust(34) + b"05241126".ljust(52) + b"VIR DRFIP".ljust(33) + b"{"
+CAMT = (
+    b'<?xml version="1.0"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02"><BkToCstmrStmt><Stmt>'
+    b'<Ntry><Amt Ccy="EUR">56.87</Amt><CdtDbtInd>CRDT</CdtDbtInd><BookgDt><Dt>2026-11-24</Dt></BookgDt></Ntry>'
+    b"</Stmt></BkToCstmrStmt></Document>"
+)
+OFX = b"OFXHEADER:100\n\n<OFX><STMTTRN><TRNTYPE>CREDIT<DTPOSTED>20261124<TRNAMT>56.87<FITID>1<NAME>VIR</STMTTRN></OFX>"
+DEBITS = (
+    b'<?xml version="1.0"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.03"><CstmrPmtStsRpt>'
+    b"<GrpHdr><MsgId>R1</MsgId><CreDtTm>2026-03-09T06:00:00+01:00</CreDtTm></GrpHdr><OrgnlGrpInfAndSts>"
+    b"<OrgnlMsgId>V1</OrgnlMsgId><OrgnlMsgNmId>pain.008.001.02</OrgnlMsgNmId><GrpSts>PART</GrpSts></OrgnlGrpInfAndSts>"
+    b"<OrgnlPmtInfAndSts><OrgnlPmtInfId>L1</OrgnlPmtInfId><TxInfAndSts><OrgnlEndToEndId>2026-0001</OrgnlEndToEndId>"
+    b'<TxSts>RJCT</TxSts><StsRsnInf><Rsn><Cd>AM04</Cd></Rsn></StsRsnInf><OrgnlTxRef><Amt><InstdAmt Ccy="EUR">20.00'
+    b"</InstdAmt></Amt><ReqdColltnDt>2026-03-10</ReqdColltnDt></OrgnlTxRef></TxInfAndSts></OrgnlPmtInfAndSts>"
+    b"</CstmrPmtStsRpt></Document>"
+)
+PES = (
+    '<?xml version="1.0" encoding="ISO-8859-1"?>'
+    '<n:PES_Aller xmlns:n="http://www.minefi.gouv.fr/cp/helios/pes_v2/Rev0/aller" Id="x1">'
+    '<Enveloppe><Parametres><Version V="2"/><TypFic V="PESORMC"/><NomFic V="CANTINE202610"/>'
+    '</Parametres><Emetteur><Sigle V="DEMO"/><Adresse V="DEMO 1.0"/></Emetteur></Enveloppe>'
+    '<EnTetePES><DteStr V="2026-11-03"/><IdPost V="099001"/><IdColl V="21990001500012"/>'
+    '<CodCol V="123"/><CodBud V="00"/></EnTetePES><PES_RecetteAller><EnTeteRecette><IdVer V="2"/>'
+    '<InfoDematerialisee V="0"/></EnTeteRecette><Bordereau><BlocBordereau><Exer V="2026"/>'
+    '<IdBord V="42"/><DteBordEm V="2026-11-03"/><TypBord V="06"/><NbrPce V="1"/>'
+    '<MtBordHt V="56.87"/><DteAsp V="2026-11-05"/><Objet V="CANTINE OCTOBRE 2026"/></BlocBordereau>'
+    '<Piece><BlocPiece><IdPce V="9314"/><TypPce V="15"/><NatPce V="01"/>'
+    '<ObjPce V="FACTURE 314 OCTOBRE 2026"/><NumDette V="314"/><Per V="1"/>'
+    '<NumeroFacture V="2026-010-000314"/></BlocPiece><LigneDePiece><BlocLignePiece><InfoLignePiece>'
+    '<IdLigne V="1"/><ObjLignePce V="LEA - REPAS"/><CodProdLoc V="RS01"/><Nature V="7067"/>'
+    '<Majo V="0"/><TvaIntraCom V="0"/><MtHT V="41.60"/></InfoLignePiece></BlocLignePiece><Tiers>'
+    '<InfoTiers><RefTiers V="F01207"/><CatTiers V="01"/><NatJur V="01"/><TypTiers V="01"/>'
+    '<Civilite V="MME"/><Nom V="MARTIN"/><Prenom V="CELINE"/></InfoTiers><Adresse><TypAdr V="1"/>'
+    '<Adr2 V="1 RUE DU LAVOIR"/><CP V="99000"/><Ville V="DEMOVILLE"/><CodRes V="0"/></Adresse>'
+    '</Tiers></LigneDePiece></Piece></Bordereau></PES_RecetteAller></n:PES_Aller>'
+).encode("iso-8859-1")
+
 TARGETS = {
     "invoices_csv": Target(csv_table, (_sample("factures.csv"), _sample("factures-et-lignes.csv"))),
     "invoices_zip": Target(archive, (b"PK\x03\x04", b"PK\x05\x06" + b"\0" * 18)),
@@ -211,6 +294,10 @@ TARGETS = {
         (_sample("dossier/factures.csv") + b"\0" + _sample("dossier/lignes.csv") + b"\0\0" + PDF,),
     ),
     "invoice_pdf": Target(pdf, (PDF,)),
+    "invoices_listed": Target(listed, (LIST,)),
+    "pes_recette": Target(pes, (PES, BOMB)),
+    "bank_statement": Target(bank_statement, (STATEMENT, CFONB, CAMT, OFX)),
+    "debits": Target(debits, (DEBITS, "Facture;Montant;État\nR1;56,87;rejeté\n".encode())),
     "cheques": Target(cheques, (
         CHEQUES,
         b"0001234 099999000015 012345678906 12 5687\n", b"PK\x03\x04",
