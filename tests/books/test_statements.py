@@ -197,6 +197,13 @@ def test_what_left_never_arrived(movements, shape):
     assert [c.amount for c in read_statement(content)] == [cents for _, cents, _ in movements if cents > 0]
 
 
+@pytest.mark.parametrize("damage", ["<OFX>x<STMTTRN>", "<OFX>\0<STMTTRN>", "<OFX></OFX><STMTTRN>"])
+def test_an_ofx_file_whose_tree_has_two_trunks_is_refused(damage):
+    content = f"OFXHEADER:100\n\n{damage}<TRNTYPE>CREDIT<DTPOSTED>20261124<TRNAMT>56.87</STMTTRN></OFX>"
+    with pytest.raises(StatementError):
+        read_statement(content.encode())
+
+
 @given(st.binary(max_size=300) | st.text(st.sampled_from('Date;Libellé\nMontat27/1026,PK<OFX>"\r\t 04'), max_size=120).map(str.encode))
 def test_any_file_is_read_or_refused(content):
     with suppress(StatementError):

@@ -36,7 +36,7 @@ def read_ofx(text: str) -> list[Credit]:
     Raises:
         StatementError: it is no OFX, or a movement cannot be read.
     """
-    from ofxtools.Parser import ParseError, TreeBuilder  # noqa: PLC0415 - few files are OFX
+    from ofxtools.Parser import TreeBuilder  # noqa: PLC0415 - few files are OFX
 
     found = _OFX.search(text)
     body = text[found.start() :] if found else ""
@@ -46,7 +46,8 @@ def read_ofx(text: str) -> list[Credit]:
     try:
         builder.feed(body.replace("/>", ">"))
         root = builder.close()
-    except (ParseError, AssertionError, IndexError) as error:
+    except (SyntaxError, AssertionError, IndexError) as error:
+        # Its own error of parsing and that of the tree below it are both of this kind.
         raise StatementError(0) from error
     if root is None or not body.rstrip().upper().endswith("</OFX>"):
         raise StatementError(0)
