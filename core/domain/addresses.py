@@ -43,12 +43,13 @@ def typed(text: str) -> str:
 
     bare = without_invisible(text)
     try:
+        # Strict: of more than 64 characters before the @ most servers take none (RFC 5321).
         return validate_email(
-            bare, check_deliverability=False, allow_smtputf8=False
+            bare, check_deliverability=False, allow_smtputf8=False, strict=True
         ).normalized
     except EmailNotValidError as error:
         local, at, domain = bare.rpartition("@")
-        if at and domain and not local.isascii():
+        if at and domain and not "".join(local.split()).isascii():
             raise AccentsError(str(error)) from None
         raise AddressError(str(error)) from None
 

@@ -41,7 +41,10 @@ def test_accents_before_the_at_are_told_apart(text):
             read(text)
 
 
-@pytest.mark.parametrize("text", ["", "camille", "@exemple.fr", "a@b", "a b@exemple.fr", "é", "a@é..fr"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "camille", "@exemple.fr", "a@b", "a b@exemple.fr", "é", "a@é..fr", "ca\u00a0mille@exemple.fr", "a" * 65 + "@exemple.fr"],
+)
 def test_what_is_no_address(text):
     with pytest.raises(AddressError) as found:
         typed(text)
