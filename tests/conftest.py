@@ -56,7 +56,8 @@ KEPT = {
     "core.platform.sharing": ("lift_limits",),
     "core.platform.settings": ("get_settings.cache_clear",),
     "core.processes.consumers": ("_failing.clear", "_answering.clear"),
-    "core.processes.worker": ("_broker.cache_clear", "_consumers.cache_clear"),
+    "core.processes.queue": ("_broker.cache_clear",),
+    "core.processes.worker": ("_consumers.cache_clear",),
     "core.runtime": ("get_runtime.cache_clear",),
 }
 

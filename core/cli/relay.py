@@ -18,13 +18,13 @@ def relay(metrics_port: int | None) -> None:
     """Relay due effects to the workers. One is enough; two do no harm."""
     from core.payments.watching import POLL
     from core.platform.outbox.relay import Relay
-    from core.processes.worker import deliver, waiting
+    from core.processes.queue import put, waiting
 
     settings = get_settings()
     configure(settings)
     if metrics_port:
         metrics.serve(metrics_port)
-    loop = Relay(settings.relay_url, SystemClock(), deliver.delay, waiting, watched=POLL)
+    loop = Relay(settings.relay_url, SystemClock(), put, waiting, watched=POLL)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: loop.stop())
     loop.run()

@@ -1,7 +1,7 @@
-"""The Celery application: one task that does a row, and beat's entries, which write rows.
+"""What a worker does with ids from the queue, and beat's entries, which write rows.
 
-Celery carries ids only. Losing Redis, a worker or a message loses nothing: the relay finds the row
-again when its lease has run out.
+Losing Redis, a worker or a message loses nothing: the relay finds the row again when its lease has
+run out.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from celery.signals import (
     worker_ready,
     worker_shutdown,
 )
-from redis import Redis
 from sqlalchemy.orm import configure_mappers
 
 from core.api.work import Consumer
 from core.platform import metrics, shared_counters
 from core.platform.logging import configure as configure_logging
-from core.platform.outbox import broker
 from core.platform.outbox.deliver import deliver as deliver_row
 from core.platform.outbox.deliver import let_die
 from core.platform.outbox.schedule import pause
@@ -36,23 +34,8 @@ from core.platform.outbox.schedule import tick as write_rows
 from core.platform.settings import get_settings
 from core.platform.sharing import limit_processes
 from core.processes.consumers import OWN_WHERE, all_consumers, all_periodics
+from core.processes.queue import DELIVER, app
 from core.runtime import get_runtime
-
-broker.use()
-app = Celery("preau", broker=get_settings().redis_url or "memory://")
-app.conf.update(
-    task_ignore_result=True,
-    task_acks_late=True,
-    worker_prefetch_multiplier=4,
-    broker_connection_retry_on_startup=True,
-    # A worker would end after a hundred tries, some fifty minutes.
-    broker_connection_max_retries=None,
-    broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 5},
-    task_publish_retry=False,
-    worker_hijack_root_logger=False,
-    beat_schedule_filename="celerybeat-schedule",
-    timezone="Europe/Paris",
-)
 
 
 @cache
@@ -99,21 +82,7 @@ def _forget_metrics(**_options: object) -> None:
     shared_counters.unshare()
 
 
-@cache
-def _broker() -> Redis:
-    return Redis.from_url(get_settings().redis_url, socket_connect_timeout=2, socket_timeout=5)
-
-
-def waiting() -> int:
-    """Number of messages that wait at the broker for a worker.
-
-    Asked without Kombu, which would try again for as long as the broker is away.
-    """
-    # Redis keeps a queue as a list under its name.
-    return _broker().llen(app.conf.task_default_queue)
-
-
-@app.task(name="preau.deliver")
+@app.task(name=DELIVER)
 def deliver(tenant: str, row_id: str) -> None:
     """Do an outbox row."""
     deliver_row(get_runtime(), _consumers(), tenant, uuid.UUID(row_id))

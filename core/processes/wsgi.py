@@ -1,17 +1,11 @@
 """The WSGI application that gunicorn serves; loaded once, before it forks."""
 
 import gc
-import sys
 
 # What a start loads stays: looking through it again and again would take a tenth of the start, and
 # once it is frozen, forked workers share it with their parent.
 gc.disable()
-# structlog loads rich where it is installed, for tracebacks on a terminal; a server has none.
-sys.modules["rich"] = None  # type: ignore[assignment]
-import structlog  # noqa: E402, F401
 from sqlalchemy.orm import configure_mappers  # noqa: E402
-
-del sys.modules["rich"]
 
 from core.platform.logging import configure  # noqa: E402
 from core.platform.settings import get_settings  # noqa: E402

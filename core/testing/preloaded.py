@@ -48,7 +48,7 @@ MODULES = (
     "core.processes.generations", "core.processes.routes", "gunicorn.app.wsgiapp",
     "gunicorn.workers.gthread", "kombu.transport.redis", "psycopg", "telegram.ext",
 )  # fmt: skip
-"""What they load, besides the plugins. Not `core.processes.worker`, which reads the settings."""
+"""What they load, besides the plugins. Not the queue and the worker, which read the settings."""
 STARTERS = {"run", "web"}
 """Commands whose processes start others of these."""
 _MOVED = 500

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 HEAVY = ("openpyxl", "pypdf", "weasyprint", "zeep", "telegram", "zxcvbn", "numpy", "PIL", "celery",
-         "lxml", "dateparser", "limits", "email_validator", "httpx", "markdown_it")  # fmt: skip
+         "lxml", "dateparser", "limits", "email_validator", "httpx", "markdown_it", "rich", "pygments")  # fmt: skip
 
 START = """
 import json, linecache, sys
@@ -60,7 +60,7 @@ import core.processes.worker
 )
 assert fault is None, fault
 # A worker, the relay and beat show no page.
-assert "pyramid" not in sys.modules and "pkg_resources" not in sys.modules
+assert not {"pyramid", "pkg_resources", "rich", "pygments"} & set(sys.modules)
 if not os.fork():
     gc.collect()
     with open("/proc/self/smaps_rollup") as found:
@@ -84,3 +84,46 @@ def test_a_forked_worker_shares_what_its_parent_loaded(tmp_path: Any):
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     whole, own = map(int, done.stdout.split()[-2:])
     assert own < whole / 8
+
+
+COMMAND = """
+import json, sys
+import core.cli.main
+print(json.dumps(sorted(sys.modules)))
+"""
+RELAY = """
+import json, sys
+from unittest import mock
+from core.cli.main import preau
+from core.platform.outbox.relay import Relay
+
+def run(relay):
+    from core.processes.queue import app
+    app.finalize()
+    assert app.conf.task_default_queue
+    print(json.dumps(sorted(sys.modules)))
+
+with mock.patch.object(Relay, "run", run):
+    preau(["relay"], standalone_mode=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "needed", "spared"),
+    [
+        (COMMAND, "click", {"rich", "pygments", "celery", "redis", "core.runtime", "core.unit_of_work"}),
+        # It hands over ids: what they stand for, it could not even read.
+        (RELAY, "celery", {"rich", "pygments", "pyramid", "core.processes.consumers", "core.runtime", "core.unit_of_work",
+                           "plugins.payfip", "plugins.telegram_bot"}),
+    ],
+)  # fmt: skip
+def test_what_serves_nobody_starts_without_what_serving_needs(code, needed, spared, tmp_path):
+    environment = os.environ | {
+        "PREAU_RELAY_URL": "postgresql://preau_relay@localhost/none", "PREAU_REDIS_URL": "redis://localhost/0",
+        "PREAU_TENANTS_DIR": str(tmp_path), "PREAU_DATA_DIR": str(tmp_path),
+    }  # fmt: skip
+    command = [sys.executable, "-W", "ignore", "-P", "-c", code]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert needed in loaded
+    assert spared & loaded == set()
