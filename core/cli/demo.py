@@ -68,16 +68,17 @@ def load_demo(settings: Settings) -> None:
             if town.session.scalar(select(func.count()).select_from(Family)):
                 continue
             click.echo(f"Filling {slug}…")
-            fill(town, settings.data_dir / CODES_FILE)
+            fill(town, settings.data_dir / CODES_FILE, settings.demo_households)
             enabled = town.config.enabled
             for name in runtime.extensions.implementers(enabled, "demonstrate"):
                 runtime.extensions.call_one(enabled, name, "demonstrate", ctx=town)
 
 
-def fill(town: UnitOfWork, codes_file: Path) -> None:
+def fill(town: UnitOfWork, codes_file: Path, households: int) -> None:
     """Import the town's files, record what was paid, link shared children, draw some codes."""
     with tempfile.TemporaryDirectory() as folder:
-        data = town_files(town.config.slug, today(town.clock.now()), Path(folder))
+        day = today(town.clock.now())
+        data = town_files(town.config.slug, day, Path(folder), households)
         _import(town, data)
     for shared in data.shared_children:
         family = town.families.by_code(shared.family_code)

@@ -266,22 +266,25 @@ class _Town:
             )
 
 
-def town_files(slug: str, today: date, out: Path) -> DemoTown:
+def town_files(slug: str, today: date, out: Path, households: int = 120) -> DemoTown:
     """Write the files of the demonstration town `slug` into `out`, which exists.
+
+    `households` are those of the larger town that nobody signs in as.
 
     Raises:
         KeyError: there is no such demonstration town.
     """
-    return {"ville-de-demo": _ville_de_demo, "bourg-exemple": _bourg_exemple}[slug](today, out)
+    towns = {"ville-de-demo": _ville_de_demo, "bourg-exemple": _bourg_exemple}
+    return towns[slug](today, out, households)
 
 
-def _ville_de_demo(today: date, out: Path) -> DemoTown:
+def _ville_de_demo(today: date, out: Path, households: int) -> DemoTown:
     desks = _Desks(meals="EXTRASCOLAIRE", care="PERISCOLAIRE", nursery="CRECHE")
     town = _Town("ville-de-demo", "VILLE DE DÉMO", desks, today)
     months = _last_months(today, 3)
 
     manual, past = list(_manual_family(town)), list(_martin_last_year(town))
-    homes = [town.household(index) for index in range(101, 221)]
+    homes = [town.household(index) for index in range(101, 101 + households)]
     mother, father = _separated_parents(town)
     martin = _martin(town)
     homes += [mother, father, martin]
@@ -308,7 +311,7 @@ def _ville_de_demo(today: date, out: Path) -> DemoTown:
     )
 
 
-def _bourg_exemple(today: date, out: Path) -> DemoTown:
+def _bourg_exemple(today: date, out: Path, _households: int) -> DemoTown:
     town = _Town("bourg-exemple", "BOURG-EXEMPLE", _Desks("CANTINE", "CANTINE"), today)
     homes = [town.household(index) for index in range(1, 25)]
     first = homes[0] = replace(homes[0], care=True, debit=False)

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """Folder where `preau run` keeps its servers' files. Unused when the URLs above are set."""
 
+    demo_households: int = Field(default=120, ge=10)
+    """Families of the larger demonstration town, beside the few that one signs in as."""
+
     cache_dir: Path | None = None
     """Folder where compiled templates are kept between starts, by this user only.
 

@@ -17,6 +17,8 @@ from core.testing.prepared import put_cluster
 from tests.chromium import browser
 from tests.running import Running, all_gone
 
+HOUSEHOLDS = 40
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Iterator[Demo]:
@@ -25,7 +27,10 @@ def demo(tmp_path_factory) -> Iterator[Demo]:
     data_dir = tmp_path_factory.mktemp("demo") / "data"
     # The schema is what `tests/environment/test_run.py` makes of nothing.
     put_cluster(data_dir)
-    run = Running(data_dir, start=popen, PREAU_PAPERS_AHEAD="false")
+    # A small past: that of a hundred families takes a minute of work, and shows nothing else.
+    run = Running(
+        data_dir, start=popen, PREAU_PAPERS_AHEAD="false", PREAU_DEMO_HOUSEHOLDS=str(HOUSEHOLDS)
+    )
     try:
         run.said("is ready", READY)
         environment = run.state()["environment"]
