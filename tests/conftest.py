@@ -29,6 +29,8 @@ pytest_plugins = [
     "office_browser", "parents_browser",
 ]  # fmt: skip
 
+# Collecting the tests leaves a million objects and no garbage, which would be gone through again and again.
+gc.disable()
 # A test leaves little garbage beside all that is loaded, which need not be gone through each time.
 gc.set_threshold(100_000, 50, 50)
 # A busy machine is no failure. A check of one commit draws the same examples each time, so that
@@ -165,6 +167,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of xdist, which would draw a number of its own."""
+    gc.enable()  # Who hands the tests out collects none.
     node.workerinput["shuffle"] = node.config.option.shuffle
 
 
@@ -196,6 +199,7 @@ def pytest_collection_finish() -> None:
     _draw()
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
