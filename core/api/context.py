@@ -223,6 +223,22 @@ class StartedAttemptInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class NewPayment:
+    """A payment made outside a provider, to be recorded: `Payments.record` says what each means."""
+
+    family_id: int | None
+    means: str
+    amount: int
+    paid_at: datetime
+    payer: str
+    shares: Sequence[tuple[int, int]]
+    key: str
+    authorisation: str = ""
+    note: str = ""
+    excess: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """Result of recording a payment: its id, and the cents that no invoice could take."""
 
@@ -252,6 +268,10 @@ class Families(Protocol):
 
     def get(self, family_id: int) -> FamilyInfo | None:
         """The family of this number in this town, or None."""
+        ...
+
+    def several(self, family_ids: Collection[int]) -> Mapping[int, FamilyInfo]:
+        """The families of these numbers, as `get` finds each; unknown ones are left out."""
         ...
 
     def by_code(self, code: str) -> FamilyInfo | None:
@@ -461,6 +481,16 @@ class Payments(Protocol):
 
         Without a family it is money that came before anybody knows whose it is (*recettes à
         classer*): in the journal from now on, with nothing to share, and nobody is told.
+        """
+        ...
+
+    def record_many(
+        self, regie: str, payments: Sequence[NewPayment], *, alone: bool = False
+    ) -> Sequence[Recorded]:
+        """Record payments of a régie in their order, as `record` does each, in a few statements.
+
+        All of them, or, where one may not be, none: whoever wants the others records them in a
+        savepoint, and then in smaller parts.
         """
         ...
 

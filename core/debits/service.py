@@ -30,7 +30,7 @@ from core.invoices.lists import invoice_rows
 from core.invoices.locks import balance_due, lock_invoices
 from core.invoices.models import Invoice, InvoiceState
 from core.invoices.service import debit_day, is_under_debit
-from core.payments.ledger import Ledger
+from core.payments.ledger import GivenPayment, Ledger
 from core.payments.models import Allocation, Payment, PaymentItem, is_held, items_with_payments
 from core.payments.service import Payments
 from core.platform.audit.service import Audit
@@ -397,8 +397,7 @@ class Debits:
         """
         now = self._clock.now()
         is_now = day == today(now) or self._is_closed(invoice.regie, day)
-        done = self._payments.settled(
-            regie=invoice.regie,
+        payment = GivenPayment(
             family_id=invoice.family_id,
             means=Means.DIRECT_DEBIT,
             amount=cents,
@@ -407,6 +406,7 @@ class Debits:
             shares=[(invoice.id, cents)],
             key=f"debit/{invoice.id}/{day}/{self._returned(invoice.id)}",
         )
+        done = self._payments.settled(invoice.regie, payment, invoice)
         if done is not None:
             self._session.execute(
                 update(Invoice)

@@ -7,17 +7,21 @@ hash of a closed month proves every entry up to it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     BindParameter,
     ColumnElement,
     Select,
     SQLColumnExpression,
+    and_,
+    any_,
     bindparam,
     func,
     insert,
@@ -32,7 +36,7 @@ from core.families.models import Family
 from core.journal.models import EntryKind, JournalEntry
 from core.platform.audit.service import Audit
 from core.platform.clock import today
-from core.platform.db.session import read
+from core.platform.db.session import change, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,22 @@ class Facts:
             self.kind, self.receipt, self.means, self.amount, self.family_code, self.actor,
         )  # fmt: skip
         return hashlib.sha256("|".join(map(str, facts)).encode()).hexdigest()
+
+
+class Movement(TypedDict):
+    """Movement to be entered: of a payment or of a remittance.
+
+    `amount` is in cents, negative when money goes back or leaves the till. Without `family_id`
+    nobody knows whose it is.
+    """
+
+    receipt: str
+    means: str
+    amount: int
+    payment_id: NotRequired[int]
+    family_id: NotRequired[int | None]
+    credit_use_id: NotRequired[int]
+    remittance_id: NotRequired[int]
 
 
 class Journal:
@@ -95,64 +115,63 @@ class OpenJournal:
         self._audit = audit
         self._regie = regie
 
-    def enter(
-        self,
-        kind: EntryKind,
-        *,
-        receipt: str,
-        means: str,
-        amount: int,
-        payment_id: int | None = None,
-        family_id: int | None = None,
-        credit_use_id: int | None = None,
-        remittance_id: int | None = None,
-    ) -> str:
-        """Add an entry of `amount` cents, negative when money goes back or leaves the till.
+    def enter(self, kind: EntryKind, **movement: Unpack[Movement]) -> str:
+        """Add an entry; tells its hash."""
+        return self.enter_all([(kind, movement)])
 
-        It is of a payment or of a remittance. `family_id` is None while nobody knows whose it is.
-        Tells the entry's hash.
-        """
+    def enter_all(self, entries: Sequence[tuple[EntryKind, Movement]]) -> str:
+        """Add entries, one after the other; tells the hash of the last."""
         # Asked only now: an entry must not fall into a month that was closed while it waited.
         now = self._clock.now()
-        last = read(
+        found = read(
             self._session,
-            _family_and_last_entry(),
+            _last_entry_and_families(),
             {
                 "tenant": self._tenant,
-                "family": family_id,
+                "families": list({moved.get("family_id") for _kind, moved in entries} - {None}),
                 "regie": self._regie,
                 "year": today(now).year,
             },
-        ).one()
+        ).all()
+        codes = {row.family: row.code for row in found}
+        last = found[0]
         at = max(now, last.at) if last.at else now
-        facts = Facts(
-            regie=self._regie,
-            year=today(at).year,
-            number=(last.number or 0) + 1,
-            at=at,
-            kind=kind,
-            receipt=receipt,
-            means=means,
-            amount=amount,
-            family_code=last.family_code,
-            actor=self._audit.actor,
-        )
-        digest = facts.hash(last.hash or "")
-        self._session.execute(
-            insert(JournalEntry).values(
-                tenant_id=self._tenant,
-                payment_id=payment_id,
-                credit_use_id=credit_use_id,
-                remittance_id=remittance_id,
-                hash=digest,
-                **{name: getattr(facts, name) for name in Facts.__slots__},
+        digest, rows = last.hash or "", []
+        for number, (kind, moved) in enumerate(entries, (last.number or 0) + 1):
+            facts = Facts(
+                regie=self._regie,
+                year=today(at).year,
+                number=number,
+                at=at,
+                kind=kind,
+                receipt=moved["receipt"],
+                means=moved["means"],
+                amount=moved["amount"],
+                family_code=codes.get(moved.get("family_id")) or "",
+                actor=self._audit.actor,
             )
+            digest = facts.hash(digest)
+            rows.append(
+                {
+                    "tenant_id": self._tenant,
+                    "payment_id": moved.get("payment_id"),
+                    "credit_use_id": moved.get("credit_use_id"),
+                    "remittance_id": moved.get("remittance_id"),
+                    "hash": digest,
+                    **{name: getattr(facts, name) for name in Facts.__slots__},
+                }
+            )
+        # Asked for what it wrote, SQLAlchemy writes all in one statement.
+        change(
+            self._session,
+            insert(JournalEntry).returning(JournalEntry.number),
+            rows if len(rows) > 1 else rows[0],
         )
         return digest
 
 
 @cache
-def _family_and_last_entry() -> Select[*tuple[Any, ...]]:
+def _last_entry_and_families() -> Select[*tuple[Any, ...]]:
     tenant: BindParameter[str] = bindparam("tenant")
     last = (
         select(JournalEntry.number, JournalEntry.at, JournalEntry.hash)
@@ -165,12 +184,11 @@ def _family_and_last_entry() -> Select[*tuple[Any, ...]]:
         .limit(1)
         .subquery()
     )
-    code = (
-        select(Family.code)
-        .where(Family.tenant_id == tenant, Family.id == bindparam("family", type_=BigInteger))
-        .scalar_subquery()
+    of_entries = and_(
+        Family.tenant_id == tenant,
+        Family.id == any_(bindparam("families", type_=ARRAY(BigInteger))),
     )
-    one = select(func.coalesce(code, "").label("family_code")).subquery()
-    return select(one.c.family_code, last.c.number, last.c.at, last.c.hash).join_from(
-        one, last, true(), isouter=True
-    )
+    one = select(literal(1)).subquery()
+    return select(
+        Family.id.label("family"), Family.code, last.c.number, last.c.at, last.c.hash
+    ).select_from(one.outerjoin(last, true()).outerjoin(Family, of_entries))

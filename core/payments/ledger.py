@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -22,6 +22,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
+    column,
     exists,
     func,
     literal,
@@ -32,9 +33,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
-from core.api.context import Clock
+from core.api.context import Clock, NewPayment
 from core.api.payments import PaymentReversed, PaymentSettled
-from core.domain.allocation import Due, allocate
+from core.domain.allocation import Due, Split, allocate
 from core.domain.payment_states import SOURCES, PaymentState
 from core.invoices.locks import balance_due, lock_invoices
 from core.invoices.models import Invoice
@@ -52,7 +53,7 @@ from core.payments.models import (
     items_with_payments,
 )
 from core.platform.clock import today
-from core.platform.db.session import read
+from core.platform.db.session import change, read
 from core.platform.plugins.events import Events
 
 
@@ -81,56 +82,128 @@ def _dues_to_lock() -> Select[*tuple[Any, ...]]:
     )
 
 
+def _listed(prefix: str, *columns: ColumnElement[Any]) -> Any:
+    """SQL: rows of these columns' types, numbered (`n`) in their order, from an array of each.
+
+    The statement is told the arrays, each by the name of its column behind `prefix`.
+    """
+    arrays = [bindparam(f"{prefix}_{one.key}", type_=ARRAY(one.type)) for one in columns]
+    names = [column(str(one.key), one.type) for one in columns]
+    rows = func.unnest(*arrays).table_valued(*names, with_ordinality="n", name=prefix)
+    return rows.render_derived()
+
+
+_GIVEN = (
+    "key", "family_id", "amount", "means", "paid_at", "payer", "authorisation", "note", "visit",
+    "tendered",
+)  # fmt: skip
+"""What `_recording` is told of each payment."""
+
+
 @cache
-def _booking() -> ReturningUpdate[str]:
-    """SQL: write what a settled payment pays, and give it the next number of its receipts."""
+def _recording() -> ReturningInsert[int, str]:
+    """SQL: write payments whose money is there; those are passed over whose key is known."""
+    columns = Payment.__table__.c
+    given = _listed("new", *(columns[name] for name in _GIVEN))
+    values: dict[str, ColumnElement[Any]] = {
+        "tenant_id": bindparam("tenant", type_=Text()),
+        "regie": bindparam("of_regie", type_=Text()),
+        "state": literal(PaymentState.SETTLED, Text()),
+        "created_at": bindparam("now", type_=columns.created_at.type),
+        "settled_at": bindparam("now", type_=columns.created_at.type),
+        **{name: given.c[name] for name in _GIVEN},
+    }
+    return (
+        insert(Payment.metadata.tables[Payment.__tablename__])
+        # PostgreSQL's defaults, and its order: payments are numbered as they are given.
+        .from_select(
+            list(values),
+            select(*values.values()).select_from(given).order_by(given.c.n),
+            include_defaults=False,
+        )
+        .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+        .returning(columns.id, columns.key)
+    )
+
+
+@cache
+def _booking() -> ReturningUpdate[int, str]:
+    """SQL: write what settled payments of a régie pay, and give each a number of its receipts."""
     tenant: BindParameter[str] = bindparam("tenant", type_=Text())
-    payment: BindParameter[int] = bindparam("payment", type_=BigInteger())
     now = bindparam("now", type_=Allocation.created_at.type)
-    listed = [
-        bindparam(name, type_=ARRAY(BigInteger)) for name in ("invoices", "amounts", "left_due")
-    ]
+    item, share, credit, paid = (model.__table__.c for model in (
+        PaymentItem, Allocation, Credit, Payment,
+    ))  # fmt: skip
+    items = _listed("item", item.payment_id, item.invoice_id, item.amount)
+    meant = insert(PaymentItem).from_select(
+        ["tenant_id", "payment_id", "invoice_id", "amount"],
+        select(tenant, items.c.payment_id, items.c.invoice_id, items.c.amount).order_by(items.c.n),
+        include_defaults=False,
+    )
+    given = _listed(
+        "share", share.payment_id, share.invoice_id, share.amount, share.left_due
+    )
     shares = insert(Allocation).from_select(
-        ["tenant_id", "payment_id", "created_at", "invoice_id", "amount", "left_due"],
-        select(tenant, payment, now, *map(func.unnest, listed)),
-    )
-    excess: BindParameter[int] = bindparam("excess", type_=BigInteger())
-    credit = insert(Credit).from_select(
-        ["tenant_id", "payment_id", "created_at", "family_id", "regie", "amount"],
+        ["tenant_id", "created_at", "payment_id", "invoice_id", "amount", "left_due"],
         select(
-            tenant,
-            payment,
-            now,
-            bindparam("family", type_=BigInteger()),
-            bindparam("of_regie", type_=Text()),
-            excess,
-        ).where(excess > 0),
-    )
+            tenant, now, given.c.payment_id, given.c.invoice_id, given.c.amount, given.c.left_due
+        ).order_by(given.c.n),
+    )  # fmt: skip
+    left = _listed("credit", credit.payment_id, credit.family_id, credit.amount)
+    credits_ = insert(Credit).from_select(
+        ["tenant_id", "created_at", "regie", "payment_id", "family_id", "amount"],
+        select(
+            tenant, now, bindparam("of_regie", type_=Text()), left.c.payment_id, left.c.family_id,
+            left.c.amount,
+        ).order_by(left.c.n),
+    )  # fmt: skip
+    payments = _listed("paid", paid.id)
+    count = bindparam("count", type_=BigInteger())
     # As `CANTINE-2026-000001`.
-    counted = _counting(tenant, bindparam("series", type_=Text())).cte("counted")
-    number = cast(counted.c.value, Text)
+    counted = _counting(tenant, bindparam("series", type_=Text()), count).cte("counted")
+    last = select(counted.c.value).scalar_subquery()
+    number = cast(last - count + payments.c.n, Text)
     padded = func.lpad(number, func.greatest(func.length(number), 6), "0")
-    receipt = select(func.concat(bindparam("prefix", type_=Text()), padded)).scalar_subquery()
     return (
         update(Payment)
-        .add_cte(shares.cte("shares"), credit.cte("credit"))
-        .where(Payment.tenant_id == tenant, Payment.id == payment)
-        .values(receipt_number=receipt)
-        .returning(Payment.receipt_number)
+        .add_cte(meant.cte("meant"), shares.cte("shares"), credits_.cte("credits"))
+        .where(Payment.tenant_id == tenant, Payment.id == payments.c.id)
+        .values(receipt_number=func.concat(bindparam("prefix", type_=Text()), padded))
+        .returning(Payment.id, Payment.receipt_number)
     )
 
 
 def _counting(
-    tenant: ColumnElement[str], name: ColumnElement[str]
+    tenant: ColumnElement[str], name: ColumnElement[str], count: ColumnElement[int]
 ) -> ReturningInsert[int]:
     return (
         insert(Counter)
-        .values(tenant_id=tenant, name=name, value=1)
+        .values(tenant_id=tenant, name=name, value=count)
         .on_conflict_do_update(
-            index_elements=["tenant_id", "name"], set_={"value": Counter.value + 1}
+            index_elements=["tenant_id", "name"], set_={"value": Counter.value + count}
         )
         .returning(Counter.value)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A payment that was just settled, with what was meant for each invoice and what it took."""
+
+    payment_id: int
+    family_id: int | None
+    means: str
+    amount: int
+    meant: Sequence[tuple[int, int]]
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPayment(NewPayment):
+    """A payment that is recorded at the counter, maybe beside others of one visit."""
+
+    visit: str = ""
+    tendered: int | None = None
 
 
 class Ledger:
@@ -197,44 +270,129 @@ class Ledger:
         ).one_or_none()
         if payment is None:
             return False
-        split = allocate(payment.amount, dues)
-        owed = {row.invoice_id: row.left for row in rows}
-        year = today(now).year
-        # Past the ORM and the limit of rights: the payment is the one that was just settled.
-        receipt = self._session.connection().execute(
-            _booking(),
-            {
-                "tenant": self._tenant,
-                "payment": payment_id,
-                "now": now,
-                "invoices": [share.invoice_id for share in split.shares],
-                "amounts": [share.amount for share in split.shares],
-                "left_due": [
-                    max(owed[share.invoice_id] - share.amount, 0) for share in split.shares
-                ],
-                "excess": split.excess,
-                "family": payment.family_id,
-                "of_regie": payment.regie,
-                "series": f"receipt/{payment.regie}/{year}",
-                "prefix": f"{payment.regie}-{year}-",
-            },
-        ).scalar_one()
+        settled = _Settled(
+            payment_id,
+            payment.family_id,
+            means,
+            payment.amount,
+            [(due.invoice_id, due.balance) for due in dues],
+            allocate(payment.amount, dues),
+        )
+        self._book(payment.regie, now, [settled], {row.invoice_id: row.left for row in rows})
         held = self._session.identity_map.get(
             self._session.identity_key(Payment, (self._tenant, payment_id))
         )
         if held is not None:
             self._session.expire(held, ["receipt_number"])
-        journal = self._journal.opened(payment.regie)
-        journal.enter(
-            EntryKind.SETTLED,
-            payment_id=payment_id,
-            family_id=payment.family_id,
-            receipt=receipt,
-            means=means,
-            amount=payment.amount,
-        )
-        self._tell(payment_id, payment.family_id, [due.invoice_id for due in dues], payment.amount)
         return True
+
+    def record(
+        self, regie: str, payments: Sequence[GivenPayment], invoices: Mapping[int, Invoice]
+    ) -> dict[str, int]:
+        """Write payments whose money is there, in their order; tells the id of each by its key.
+
+        Those are passed over whose key has one. Each invoice, of those that are locked, takes at
+        most what it still owes after those before; the rest becomes a credit of the family.
+        """
+        now = self._clock.now()
+        listed: dict[str, list[object]] = {
+            f"new_{name}": [getattr(one, name) for one in payments] for name in _GIVEN
+        }
+        told = {"tenant": self._tenant, "now": now, "of_regie": regie}
+        ids = {row.key: row.id for row in change(self._session, _recording(), told | listed)}
+        owed = {one.id: one.left for one in invoices.values()}
+        takes = {one.id: balance_due(one.state, one.left) for one in invoices.values()}
+        settled = []
+        for one in payments:
+            if one.key not in ids:
+                continue
+            split = allocate(
+                one.amount,
+                [Due(invoice, min(cents, takes[invoice])) for invoice, cents in one.shares],
+            )
+            for share in split.shares:
+                takes[share.invoice_id] -= share.amount
+            settled.append(
+                _Settled(
+                    ids[one.key], one.family_id, one.means, one.amount, tuple(one.shares), split
+                )
+            )
+        if settled:
+            # The payments, the journal, then the receipts' numbers, as everywhere.
+            self._journal.open(regie)
+            self._book(regie, now, settled, owed, new=True)
+        return ids
+
+    def _book(
+        self,
+        regie: str,
+        now: datetime,
+        settled: Sequence[_Settled],
+        owed: dict[int, int],
+        *,
+        new: bool = False,
+    ) -> None:
+        """Write what settled payments pay, number and enter them, and tell of them, in their order.
+
+        `owed` is what their invoices owed before; what was meant for these is written with `new`
+        payments. The journal is held.
+        """
+        left_due = []
+        for one in settled:
+            for share in one.split.shares:
+                left_due.append(max(owed[share.invoice_id] - share.amount, 0))
+                owed[share.invoice_id] -= share.amount
+        meant = [(one.payment_id, *part) for one in settled if new for part in one.meant]
+        shares = [
+            (one.payment_id, share.invoice_id, share.amount)
+            for one in settled
+            for share in one.split.shares
+        ]
+        left = [one for one in settled if one.split.excess]
+        year = today(now).year
+        # Past the ORM and the limit of rights: these payments are those that were just settled.
+        booked = self._session.connection().execute(
+            _booking(),
+            {
+                "tenant": self._tenant,
+                "now": now,
+                "of_regie": regie,
+                "item_payment_id": [row[0] for row in meant],
+                "item_invoice_id": [row[1] for row in meant],
+                "item_amount": [row[2] for row in meant],
+                "share_payment_id": [row[0] for row in shares],
+                "share_invoice_id": [row[1] for row in shares],
+                "share_amount": [row[2] for row in shares],
+                "share_left_due": left_due,
+                "credit_payment_id": [one.payment_id for one in left],
+                "credit_family_id": [one.family_id for one in left],
+                "credit_amount": [one.split.excess for one in left],
+                "paid_id": [one.payment_id for one in settled],
+                "count": len(settled),
+                "series": f"receipt/{regie}/{year}",
+                "prefix": f"{regie}-{year}-",
+            },
+        )
+        receipts = {row.id: row.receipt_number for row in booked}
+        self._journal.opened(regie).enter_all(
+            [
+                (
+                    EntryKind.SETTLED,
+                    {
+                        "payment_id": one.payment_id,
+                        "family_id": one.family_id,
+                        "receipt": receipts[one.payment_id],
+                        "means": one.means,
+                        "amount": one.amount,
+                    },
+                )
+                for one in settled
+            ]
+        )
+        self._tell(
+            (one.payment_id, one.family_id, [invoice for invoice, _meant in one.meant], one.amount)
+            for one in settled
+        )
 
     def classify(
         self, payment_id: int, family_id: int, shares: Sequence[tuple[int, int]], *, actor: str
@@ -315,23 +473,28 @@ class Ledger:
                 )
             )
         self._session.flush()
-        self._tell(payment_id, family_id, [invoice for invoice, _cents in shares], payment.amount)
+        paid = [invoice for invoice, _cents in shares]
+        self._tell([(payment_id, family_id, paid, payment.amount)])
         return True
 
-    def _tell(
-        self, payment_id: int, family_id: int | None, invoice_ids: Sequence[int], amount: int
-    ) -> None:
-        """Say that a payment is there, once it is known whose: nobody else is to hear of it."""
-        if family_id is None:
-            return
-        event = PaymentSettled(
-            id=f"settled-{payment_id}",
-            payment_id=payment_id,
-            family_id=family_id,
-            invoice_ids=tuple(invoice_ids),
-            amount=amount,
-        )
-        self._events.emit("payment_settled", event.id, asdict(event))
+    def _tell(self, settled: Iterable[tuple[int, int | None, Sequence[int], int]]) -> None:
+        """Say that payments are there, each once it is known whose: nobody else is to hear of it.
+
+        Each is told by its id, family, invoices and amount.
+        """
+        events = [
+            PaymentSettled(
+                id=f"settled-{payment_id}",
+                payment_id=payment_id,
+                family_id=family_id,
+                invoice_ids=tuple(invoice_ids),
+                amount=amount,
+            )
+            for payment_id, family_id, invoice_ids, amount in settled
+            if family_id is not None
+        ]
+        told = [(event.id, asdict(event)) for event in events]
+        self._events.emit_many("payment_settled", told, families_per_row=1)
 
     def reverse(self, payment_id: int, *, reason: str) -> bool:
         """Take a settled payment back; its invoices are due again. False when it is not settled."""
@@ -533,7 +696,8 @@ class Ledger:
 
     def next_number(self, name: str) -> int:
         """The next number of a gap-free series: the row stays locked until the commit."""
-        return self._session.scalars(_counting(literal(self._tenant), literal(name))).one()
+        counted = _counting(literal(self._tenant), literal(name), literal(1))
+        return self._session.scalars(counted).one()
 
 
 def _dues(rows: Sequence[Any]) -> list[Due]:

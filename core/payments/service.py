@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 
 from sqlalchemy import and_, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.api.context import (
     AttemptInfo,
     Clock,
     InvoiceInfo,
+    NewPayment,
     PaymentInfo,
     Recorded,
     StartedAttemptInfo,
@@ -25,8 +26,8 @@ from core.domain.payment_states import PaymentState
 from core.invoices.locks import balance_due, hold_invoices, lock_invoices
 from core.invoices.models import Invoice
 from core.payments.attempts import Attempts
-from core.payments.ledger import Ledger
-from core.payments.models import Allocation, Credit, Payment, PaymentAnswer, PaymentItem
+from core.payments.ledger import GivenPayment, Ledger
+from core.payments.models import Allocation, Credit, Payment, PaymentAnswer
 from core.payments.receipts import Receipts
 from core.payments.standings import Words, for_office, for_parent, next_act, standing_of
 from core.payments.watching import Watch
@@ -106,19 +107,7 @@ class Payments:
             PaymentUnderWayError: it is to be `alone`, and a parent is paying online.
             DateError: it was paid in no year that there is.
         """
-        in_bounds(paid_at)
-        if not self._town.collects(regie):
-            raise NotPayableError(
-                _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
-            )
-        invoices = self._held(regie, amount, shares)
-        # Only now: the same form sent twice at once waits above, and then finds the first.
-        known = self.recorded(key)
-        if known is not None:
-            return Recorded(known, self.excess(known))
-        left = self._share(invoices, amount, shares, excess=excess, alone=alone)
-        payment_id = self.settled(
-            regie=regie,
+        one = GivenPayment(
             family_id=family_id,
             means=means,
             amount=amount,
@@ -128,111 +117,103 @@ class Payments:
             key=key,
             authorisation=authorisation,
             note=note,
+            excess=excess,
             visit=visit,
             tendered=tendered,
         )
-        if payment_id is None:
-            payment_id = self._session.scalars(
-                select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
-            ).one()
-            return Recorded(payment_id, self.excess(payment_id))
-        self._audit.write("payment.recorded", f"payment:{payment_id}", means=means, amount=amount)
-        # The invoices are locked: the ledger found what was counted above. Without a family nothing
-        # is left over yet.
-        return Recorded(payment_id, left if family_id is not None else self.excess(payment_id))
+        return self._record(regie, [one], alone=alone)[0]
 
-    def settled(
-        self,
-        *,
-        regie: str,
-        family_id: int | None,
-        means: str,
-        amount: int,
-        paid_at: datetime,
-        payer: str,
-        shares: Sequence[tuple[int, int]],
-        key: str,
-        authorisation: str = "",
-        note: str = "",
-        visit: str = "",
-        tendered: int | None = None,
-    ) -> int | None:
-        """Write a payment and settle it at once; None when `key` has one. Its invoices are locked.
+    def record_many(
+        self, regie: str, payments: Sequence[NewPayment], *, alone: bool = False
+    ) -> Sequence[Recorded]:
+        """Record payments of a régie, all or none of them. See `core.api.context.Payments`.
+
+        Raises:
+            UserError: as `record`, of one of them.
+        """
+        names = [field.name for field in fields(NewPayment)]
+        given = [GivenPayment(**{name: getattr(one, name) for name in names}) for one in payments]
+        return self._record(regie, given, alone=alone)
+
+    def _record(
+        self, regie: str, payments: Sequence[GivenPayment], *, alone: bool
+    ) -> Sequence[Recorded]:
+        for one in payments:
+            in_bounds(one.paid_at)
+        if not self._town.collects(regie):
+            raise NotPayableError(
+                _("La trésorerie encaisse cette régie : le règlement ne se saisit pas ici.")
+            )
+        invoices = self._held(regie, [(one.amount, one.shares) for one in payments])
+        # Only now: the same form sent twice at once waits above, and then finds the first.
+        known = self._known([one.key for one in payments])
+        new = list({one.key: one for one in payments if one.key not in known}.values())
+        if alone:
+            self._attempts.make_way([invoice for one in new for invoice, _cents in one.shares])
+        left = self._left(invoices, new)
+        written = self._ledger.record(regie, new, invoices)
+        if len(written) < len(new):
+            known = self._known([one.key for one in payments])
+        for one in new:
+            if one.key in written:
+                self._audit.write(
+                    "payment.recorded",
+                    f"payment:{written[one.key]}",
+                    means=one.means,
+                    amount=one.amount,
+                )
+        # The invoices are locked: the ledger found what was counted above.
+        return [
+            Recorded(written[one.key], left[one.key])
+            if one.key in written
+            else Recorded(known[one.key], self.excess(known[one.key]))
+            for one in payments
+        ]
+
+    def settled(self, regie: str, payment: GivenPayment, invoice: Invoice) -> int | None:
+        """Write a payment of an invoice, which is locked; None when its key has one.
 
         What may not be is refused before (`record`), and what was done is noted by the caller.
         """
-        payment_id = self._session.scalar(
-            insert(Payment)
-            .values(
-                tenant_id=self._tenant,
-                key=key,
-                family_id=family_id,
-                regie=regie,
-                state=PaymentState.CREATED,
-                amount=amount,
-                payer=payer,
-                created_at=self._clock.now(),
-                note=note,
-                visit=visit,
-                tendered=tendered,
-            )
-            .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
-            .returning(Payment.id)
-        )
-        if payment_id is None:
-            return None
-        self._session.add_all(
-            PaymentItem(
-                tenant_id=self._tenant, payment_id=payment_id, invoice_id=invoice_id, amount=cents
-            )
-            for invoice_id, cents in shares
-        )
-        self._session.flush()
-        self._ledger.settle(
-            payment_id, means=means, paid_at=paid_at, authorisation=authorisation
-        )
-        return payment_id
+        return self._ledger.record(regie, [payment], {invoice.id: invoice}).get(payment.key)
 
     def _held(
-        self, regie: str, amount: int, shares: Sequence[tuple[int, int]]
+        self, regie: str, splits: Sequence[tuple[int, Sequence[tuple[int, int]]]]
     ) -> Mapping[int, Invoice]:
-        """The invoices of a split, locked; refuse one that could never be."""
-        if amount <= 0 or sum(cents for _id, cents in shares) > amount:
-            raise NotPayableError(_("La répartition dépasse le montant du règlement."))
-        ids = [invoice_id for invoice_id, _cents in shares]
-        invoices = lock_invoices(self._session, self._tenant, ids)
+        """The invoices of amounts and their shares, locked; refuse what could never be."""
         if any(
-            invoice_id not in invoices or invoices[invoice_id].regie != regie
-            for invoice_id, _cents in shares
+            amount <= 0 or sum(cents for _id, cents in shares) > amount
+            for amount, shares in splits
         ):
+            raise NotPayableError(_("La répartition dépasse le montant du règlement."))
+        ids = {invoice for _amount, shares in splits for invoice, _cents in shares}
+        invoices = lock_invoices(self._session, self._tenant, ids)
+        if any(one not in invoices or invoices[one].regie != regie for one in ids):
             raise NotPayableError(_("Une facture de la répartition n’est pas de cette régie."))
         return invoices
 
-    def _share(
-        self,
-        invoices: Mapping[int, Invoice],
-        amount: int,
-        shares: Sequence[tuple[int, int]],
-        *,
-        excess: int | None,
-        alone: bool,
-    ) -> int:
-        """Count the cents that no invoice takes, as they stand; refuse more than `excess`."""
-        if alone:
-            self._attempts.make_way([invoice_id for invoice_id, _cents in shares])
-        taken = sum(
-            min(cents, balance_due(invoices[invoice_id].state, invoices[invoice_id].left))
-            for invoice_id, cents in shares
-        )
-        if excess is not None and amount - taken > excess:
-            raise NotPayableError(
-                _(
-                    "Une facture a été réglée entre-temps : %s resteraient sans facture. "
-                    "Rechargez la page."
+    def _left(
+        self, invoices: Mapping[int, Invoice], payments: Sequence[NewPayment]
+    ) -> dict[str, int]:
+        """Count the cents of each that no invoice takes, one after the other; refuse too many."""
+        takes = {one.id: balance_due(one.state, one.left) for one in invoices.values()}
+        left = {}
+        for one in payments:
+            taken = 0
+            for invoice, cents in one.shares:
+                part = min(cents, takes[invoice])
+                takes[invoice] -= part
+                taken += part
+            left[one.key] = one.amount - taken
+            if one.excess is not None and left[one.key] > one.excess:
+                raise NotPayableError(
+                    _(
+                        "Une facture a été réglée entre-temps : %s resteraient sans facture. "
+                        "Rechargez la page."
+                    )
+                    % money(left[one.key] - one.excess)
                 )
-                % money(amount - taken - excess)
-            )
-        return amount - taken
+        return left
 
     def classify(
         self,
@@ -250,11 +231,26 @@ class Payments:
             PaymentUnderWayError: as `record`.
         """
         payment = self.row(payment_id)
-        invoices = self._held(payment.regie, payment.amount, shares)
+        invoices = self._held(payment.regie, [(payment.amount, shares)])
         left = payment.amount - sum(cents for _id, cents in shares)
+        if alone:
+            self._attempts.make_way([invoice for invoice, _cents in shares])
         # Here each share has to fit its invoice: nothing is left over by itself.
-        excess = left if excess is None else min(left, excess)
-        self._share(invoices, payment.amount, shares, excess=excess, alone=alone)
+        self._left(
+            invoices,
+            [
+                NewPayment(
+                    family_id=family_id,
+                    means=payment.means,
+                    amount=payment.amount,
+                    paid_at=payment.paid_at or payment.created_at,
+                    payer=payment.payer,
+                    shares=shares,
+                    key=payment.key,
+                    excess=left if excess is None else min(left, excess),
+                )
+            ],
+        )
         if not self._ledger.classify(payment_id, family_id, shares, actor=self._audit.actor):
             raise NotPayableError(_("Ce règlement est déjà imputé, rendu ou annulé."))
         self._audit.write("payment.classified", f"payment:{payment_id}", family=family_id)
@@ -268,9 +264,16 @@ class Payments:
 
     def recorded(self, key: str) -> int | None:
         """The id of the payment that was recorded under `key`, or None."""
-        return self._session.scalar(
-            select(Payment.id).where(Payment.tenant_id == self._tenant, Payment.key == key)
+        return self._known([key]).get(key)
+
+    def _known(self, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of the payments that were recorded under these keys, by key."""
+        rows = self._session.execute(
+            select(Payment.key, Payment.id).where(
+                Payment.tenant_id == self._tenant, Payment.key.in_(keys)
+            )
         )
+        return {row.key: row.id for row in rows}
 
     def dismiss_anomaly(self, payment_id: int, *, reason: str) -> None:
         """Note that a person looked at an anomaly, and what was found."""

@@ -24,7 +24,7 @@ from plugins.cheque_import.models import (
     ChequeProposal,
     ChequeState,
 )
-from plugins.cheque_import.postings import Postings, Shares
+from plugins.cheque_import.postings import Posting, Postings, Shares
 from plugins.cheque_import.settings import ChequeSettings
 
 
@@ -62,10 +62,13 @@ class Desk:
             .execution_options(populate_existing=True)
         ).all()
         self._postings.hold(proposal.shares for _cheque, proposal in found)
+        posted = self._postings.post_all(
+            [Posting(cheque, one.family_id, one.shares) for cheque, one in found]
+        )
         accepted = [
-            (cheque, proposal, self._postings.post(cheque, proposal.family_id, proposal.shares))
+            (cheque, proposal, posted[cheque.id])
             for cheque, proposal in found
-            if not self._postings.problem(cheque, proposal.shares)
+            if cheque.id in posted
         ]
         # What is remembered of them is written at once: a pile is hundreds of cheques.
         self._accounts.learn_all([(cheque, one.family_id) for cheque, one, _done in accepted])

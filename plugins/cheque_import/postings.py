@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 from sqlalchemy import select
 
-from core.plugin import InvoiceInfo, Means, Recorded, TenantContext, UserError
+from core.plugin import InvoiceInfo, Means, NewPayment, Recorded, TenantContext, UserError
 from core.plugin import gettext as _
 from plugins.cheque_import import history, validity
 from plugins.cheque_import.matcher.explain import euros
@@ -16,6 +18,17 @@ from plugins.cheque_import.settings import ChequeSettings
 
 Shares = Sequence[Sequence[int]]
 """(invoice id, cents), as proposals keep them."""
+MAX_TOGETHER = 500
+"""Cheques that are posted by the same statements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A cheque, the family whose it is, and what it pays."""
+
+    cheque: Cheque
+    family_id: int
+    shares: Shares
 
 
 class Postings:
@@ -101,50 +114,133 @@ class Postings:
         What it pays of another family's invoices, which this one does not see, is a payment of
         that family: each has a receipt of its own share, and neither learns of the other.
         """
-        payer = cheque.issuer
-        if not payer:
-            family = self._ctx.families.get(family_id)
-            payer = family.name if family else ""
-        own, others = self._by_family(family_id, shares)
-        before = self.payments(cheque)
-        if others and cheque.payment_id is not None:
-            # One payment of nobody yet becomes one of each: it goes out as they come in.
-            self._ctx.payments.reverse(
-                cheque.payment_id, reason=_("Recette classée sur plusieurs familles")
+        return self._record_all([Posting(cheque, family_id, shares)])[cheque.id]
+
+    def post_all(self, postings: Sequence[Posting]) -> dict[int, dict[str, object]]:
+        """Post cheques of a régie in their order; what `post` tells of each, by its id.
+
+        Those that have a `problem`, or that are refused, are left as they are. What is posted
+        together comes in a few statements, and stands or falls together: if one is refused, each
+        half is tried by itself.
+        """
+        done: dict[int, dict[str, object]] = {}
+        for start in range(0, len(postings), MAX_TOGETHER):
+            done |= self._post_some(postings[start : start + MAX_TOGETHER])
+        return done
+
+    def _post_some(self, postings: Sequence[Posting]) -> dict[int, dict[str, object]]:
+        taken = self._taken.copy()
+        try:
+            with self._ctx.session.begin_nested():
+                fit = []
+                for one in postings:
+                    if not self.problem(one.cheque, one.shares):
+                        self._take(one.shares)
+                        fit.append(one)
+                return self._record_all(fit)
+        except UserError:
+            self._taken = taken
+            if len(postings) == 1:
+                return {}
+        half = len(postings) // 2
+        return self._post_some(postings[:half]) | self._post_some(postings[half:])
+
+    def _take(self, shares: Shares) -> None:
+        for invoice, cents in shares:
+            self._taken[invoice] += cents
+
+    def _record_all(self, postings: Sequence[Posting]) -> dict[int, dict[str, object]]:
+        """Record the payments of cheques whose invoices are held."""
+        names = self._names(postings)
+        done: dict[int, dict[str, object]] = {}
+        for is_new, some in groupby(postings, lambda one: one.cheque.payment_id is None):
+            if is_new:
+                done |= self._record_new(list(some), names)
+            else:  # Banked before it was known whose it is.
+                done |= {one.cheque.id: self._classify(one, names) for one in some}
+        return done
+
+    def _names(self, postings: Sequence[Posting]) -> dict[int, str]:
+        """The names of the families whose cheques do not say who wrote them."""
+        wanted = {one.family_id for one in postings if not one.cheque.issuer}
+        found = self._ctx.families.several(wanted) if wanted else {}
+        return {family_id: family.name for family_id, family in found.items()}
+
+    def _record_new(
+        self, postings: Sequence[Posting], names: Mapping[int, str]
+    ) -> dict[int, dict[str, object]]:
+        planned = [self._planned(one, names) for one in postings]
+        recorded = iter(
+            self._ctx.payments.record_many(
+                postings[0].cheque.regie, [one for some in planned for one in some], alone=True
             )
-            cheque.payment_id, cheque.attempt = None, cheque.attempt + 1
-        amount = cheque.amount - sum(cents for part in others.values() for _id, cents in part)
+        )
+        return {
+            one.cheque.id: self._posted(one, [(part.family_id, next(recorded)) for part in some])
+            for one, some in zip(postings, planned, strict=True)
+        }
+
+    def _planned(self, one: Posting, names: Mapping[int, str]) -> list[NewPayment]:
+        """The payments that a cheque is: its family's, then those of others that it pays for."""
+        own, others = self._by_family(one.family_id, one.shares)
+        payer = one.cheque.issuer or names.get(one.family_id, "")
+        sums = {family: sum(cents for _id, cents in part) for family, part in others.items()}
+        amount = one.cheque.amount - sum(sums.values())
         # What was looked at is held still; this stands if it ever were not.
         left = amount - sum(cents for _invoice, cents in own)
-        if cheque.payment_id is not None:  # Banked before it was known whose it is.
-            recorded = self._ctx.payments.classify(
-                cheque.payment_id, family_id=family_id, shares=own, excess=left, alone=True
+        return [
+            self._payment(
+                one.cheque, one.family_id, own, payer=payer, excess=left, amount=amount
+            ),
+            *(
+                self._payment(
+                    one.cheque, other, part, payer=payer, excess=0, amount=sums[other],
+                    beside=f"/{other}",
+                )
+                for other, part in others.items()
+            ),
+        ]  # fmt: skip
+
+    def _classify(self, one: Posting, names: Mapping[int, str]) -> dict[str, object]:
+        """Say whose a cheque is that was banked before: what is in the books stays there."""
+        cheque = one.cheque
+        before = self.payments(cheque)
+        own, others = self._by_family(one.family_id, one.shares)
+        if others:
+            # One payment of nobody yet becomes one of each: it goes out as they come in.
+            self._ctx.payments.reverse(
+                before[0], reason=_("Recette classée sur plusieurs familles")
             )
+            cheque.payment_id, cheque.attempt = None, cheque.attempt + 1
+            done = self._record_new([one], names)[cheque.id]
         else:
-            recorded = self._record(
-                cheque, family_id, own, payer=payer, excess=left, amount=amount
+            left = cheque.amount - sum(cents for _invoice, cents in own)
+            recorded = self._ctx.payments.classify(
+                before[0], family_id=one.family_id, shares=own, excess=left, alone=True
             )
-        for other, part in others.items():
-            share = self._record(
-                cheque, other, part, payer=payer, excess=0,
-                amount=sum(cents for _invoice, cents in part), beside=f"/{other}",
-            )  # fmt: skip
+            done = self._posted(one, [(one.family_id, recorded)])
+        if before != [cheque.payment_id]:
+            self._ctx.session.flush()
+            self._ctx.remittances.replace(before, self.payments(cheque))
+        return done
+
+    def _posted(
+        self, one: Posting, recorded: Sequence[tuple[int | None, Recorded]]
+    ) -> dict[str, object]:
+        """Note a cheque's payments, the first of which is its family's."""
+        cheque, (_family, own) = one.cheque, recorded[0]
+        for family, part in recorded[1:]:
             self._ctx.session.add(
                 ChequePart(
                     tenant_id=self._ctx.town.slug, cheque_id=cheque.id, attempt=cheque.attempt,
-                    payment_id=share.payment_id, family_id=other,
+                    payment_id=part.payment_id, family_id=family,
                 )
             )  # fmt: skip
-        for invoice, cents in shares:
-            self._taken[invoice] += cents
         cheque.state, cheque.why = ChequeState.ACCEPTED, ""
-        cheque.family_id, cheque.payment_id = family_id, recorded.payment_id
-        if before and before != [cheque.payment_id]:
-            self._ctx.session.flush()
-            self._ctx.remittances.replace(before, self.payments(cheque))
+        cheque.family_id, cheque.payment_id = one.family_id, own.payment_id
         return {
-            "payment": recorded.payment_id, "family": family_id,
-            "shares": [list(share) for share in shares], "excess": recorded.excess,
+            "payment": own.payment_id, "family": one.family_id,
+            "shares": [list(share) for share in one.shares], "excess": own.excess,
         }  # fmt: skip
 
     def _by_family(
@@ -178,8 +274,9 @@ class Postings:
 
     def payments(self, cheque: Cheque) -> list[int]:
         """The payments in force of a cheque: one, or one of each family."""
-        own = [] if cheque.payment_id is None else [cheque.payment_id]
-        return own + [part.payment_id for part in self.parts(cheque)]
+        if cheque.payment_id is None:
+            return []
+        return [cheque.payment_id, *(part.payment_id for part in self.parts(cheque))]
 
     def bank(self, cheque: Cheque) -> None:
         """Record a cheque that is banked before it is known whose it is: the money is there.
@@ -187,12 +284,13 @@ class Postings:
         From that day it stands in the journal, in the régie's other books, and on no family's page.
         """
         if cheque.payment_id is None:
-            recorded = self._record(
+            payment = self._payment(
                 cheque, None, (), payer=cheque.issuer, excess=cheque.amount, amount=cheque.amount
             )
+            (recorded,) = self._ctx.payments.record_many(cheque.regie, [payment], alone=True)
             cheque.payment_id = recorded.payment_id
 
-    def _record(
+    def _payment(
         self,
         cheque: Cheque,
         family_id: int | None,
@@ -202,9 +300,8 @@ class Postings:
         excess: int,
         amount: int,
         beside: str = "",
-    ) -> Recorded:
-        return self._ctx.payments.record(
-            regie=cheque.regie,
+    ) -> NewPayment:
+        return NewPayment(
             family_id=family_id,
             means=Means.CHEQUE,
             amount=amount,
@@ -216,7 +313,6 @@ class Postings:
             note=_("Chèque n° %(number)s %(bank)s")
             % {"number": cheque.number, "bank": cheque.bank},
             excess=excess,
-            alone=True,
         )
 
     def reverse(self, cheque: Cheque, reason: str) -> bool:

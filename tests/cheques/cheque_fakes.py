@@ -120,6 +120,9 @@ class FakeTown:
         code, names = self.family_rows[family_id]
         return FamilyInfo(family_id, code, names[0], "fr")
 
+    def several(self, family_ids):
+        return {i: info for i in family_ids if (info := self.get(i))}
+
     # payments
     def hold(self, invoice_ids):
         self.held |= set(invoice_ids)
@@ -148,6 +151,16 @@ class FakeTown:
             )
         payment = self.recorded[key]
         return Recorded(payment.id, payment.credit)
+
+    def record_many(self, regie, payments, *, alone=False):
+        return [
+            self.record(
+                regie=regie, family_id=one.family_id, means=one.means, amount=one.amount,
+                paid_at=one.paid_at, payer=one.payer, shares=one.shares, key=one.key, note=one.note,
+                excess=one.excess, alone=alone,
+            )
+            for one in payments
+        ]  # fmt: skip
 
     def classify(self, payment_id, *, family_id, shares, excess=None, alone=False):
         from core.plugin import Recorded

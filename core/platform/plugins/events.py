@@ -43,7 +43,13 @@ class Events:
         """Tell a family of what concerns no plugin: by its channels, as `emit` does."""
         self._outbox.add(NOTIFY, {"kind": kind, "events": [event]}, key=event_id)
 
-    def emit_many(self, hook: str, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    def emit_many(
+        self,
+        hook: str,
+        events: Sequence[tuple[str, dict[str, Any]]],
+        *,
+        families_per_row: int = FAMILIES_PER_ROW,
+    ) -> None:
         """Write one outbox row per plugin that implements `hook`, and a few for the messages.
 
         So for each of `events`, which are ids and what happened, in one statement. A plugin has a
@@ -54,8 +60,8 @@ class Events:
             for plugin in self._extensions.implementers(self._enabled, hook)
             for event_id, event in events
         ]
-        for start in range(0, len(events), FAMILIES_PER_ROW):
-            group = events[start : start + FAMILIES_PER_ROW]
+        for start in range(0, len(events), families_per_row):
+            group = events[start : start + families_per_row]
             payload = {"kind": hook, "events": [event for _id, event in group]}
             effects.append((NOTIFY, payload, group[0][0]))
         self._outbox.add_many(effects, bulk=hook in TO_MANY)
