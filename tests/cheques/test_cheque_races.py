@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 import time
@@ -19,9 +20,11 @@ from plugins.cheque_import.desk import Desk
 from plugins.cheque_import.history import hold, locked
 from plugins.cheque_import.intake import Intake
 from plugins.cheque_import.matching import Matching
+from plugins.cheque_import.postings import Posting, Postings
 from plugins.cheque_import.records import ChequeRecord, Hasher
 
 FEW = 60
+TOGETHER = 5
 MANY = 20 * int(os.environ.get("PREAU_SCHEDULES", "10"))
 """Meetings of two agents, each as close as any other; `make test-long` has two thousand."""
 TOML = """
@@ -63,7 +66,8 @@ def pile(town, number, count, first=0):
         town,
         *(
             line(
-                n + 1, f"{number}{first + n:06d}", f"{number}{n:023d}",
+                # No account is a digit away from another: a decision would match the whole queue anew.
+                n + 1, f"{number}{first + n:06d}", f"{number}{n:05d}{n:06d}{n:06d}{n:06d}",
                 ref=invoice(n), code=f"F{n % 40:03d}", slip=f"P{number}",
             )
             for n in range(count)
@@ -115,13 +119,35 @@ def two_piles(portal, count):
     return [i for (i,) in ids[:count]], [i for (i,) in ids[count:]]
 
 
-def two_agents(portal, count):
-    """Two agents, each with another cheque for the same invoice, `count` times."""
-    ours, theirs = two_piles(portal, count)
-    failed = in_step(count, split(portal, ours, "agent:1"), split(portal, theirs, "agent:2"))
-    assert {type(error) for error in failed} <= {UserError} | set(UserError.__subclasses__())
-    assert len(failed) == count
-    paid_once(portal, count)
+def agent(addresses, folder, number, ids, barrier, told):
+    """An agent in a process of its own, who books cheque after cheque, then a few at a time."""
+    portal = make_portal(addresses, folder, plugins={"cheque_import": plugin}, toml=TOML)
+    one_by_one, refused = len(ids) // 2, 0
+    book = split(portal, ids, f"agent:{number}")
+    for which in range(one_by_one):
+        barrier.wait(PATIENCE_SECONDS)
+        try:
+            book(which)
+        except UserError:
+            refused += 1
+    for start in range(one_by_one, len(ids), TOGETHER):
+        chosen = list(range(start, min(start + TOGETHER, len(ids))))[:: 1 if number == 1 else -1]
+        barrier.wait(PATIENCE_SECONDS)
+        with portal.town() as town:
+            refused += len(chosen) - len(book_together(town, [(ids[n], invoice(n)) for n in chosen]))
+    told.put(refused)
+    portal.runtime.close()
+
+
+def book_together(town, chosen):
+    """Post cheques (id, number of the invoice) of which nobody holds the régie's others."""
+    postings = Postings(town, SETTINGS)
+    made = []
+    for cheque, number in chosen:
+        (info,) = town.invoices.by_number(number)
+        made.append(Posting(locked(town, cheque), info.family_id, [(info.id, 5687)]))
+    postings.hold(one.shares for one in made)
+    return postings.post_all(made)
 
 
 def paid_once(portal, count):
@@ -130,8 +156,36 @@ def paid_once(portal, count):
     assert rows(portal, "SELECT count(*) FROM cheque WHERE state = 'accepted'") == [(count,)]
 
 
-def test_two_agents_at_once_pay_an_invoice_once(portal):
-    two_agents(portal, MANY)
+def test_two_processes_at_once_pay_an_invoice_once(portal, database, tmp_path):
+    """Each with another cheque for the same invoice, at the same moment: one is booked, whole."""
+    ours, theirs = two_piles(portal, MANY)
+    spawn = multiprocessing.get_context("spawn")
+    barrier, told = spawn.Barrier(2), spawn.Queue()
+    agents = [
+        spawn.Process(target=agent, args=(database, tmp_path / str(n), n, ids, barrier, told))
+        for n, ids in ((1, ours), (2, theirs))
+    ]
+    for one in agents:
+        one.start()
+    for one in agents:
+        one.join(PATIENCE_SECONDS + MANY)
+        assert one.exitcode == 0
+    assert sum(told.get(timeout=PATIENCE_SECONDS) for _agent in agents) == MANY
+    paid_once(portal, MANY)
+    # Nothing is lost or half there: each payment is a cheque's, in the journal, numbered and told once.
+    assert rows(portal, "SELECT count(*), count(DISTINCT receipt_number) FROM payment") == [(MANY, MANY)]
+    assert rows(portal, "SELECT count(DISTINCT invoice_id), count(DISTINCT payment_id) FROM allocation") == [
+        (MANY, MANY)
+    ]  # fmt: skip
+    assert rows(portal, "SELECT count(*), max(number), sum(amount) FROM journal_entry") == [
+        (MANY, MANY, MANY * 5687)
+    ]  # fmt: skip
+    assert rows(portal, "SELECT count(*) FROM outbox WHERE dedupe_key LIKE 'settled-%'") == [(MANY,)]
+    assert rows(portal, "SELECT count(*) FROM cheque WHERE payment_id IS NULL AND family_id IS NULL") == [
+        (MANY,)
+    ]  # fmt: skip
+    by_agent = rows(portal, "SELECT slip, count(*) FROM cheque WHERE state = 'accepted' GROUP BY slip")
+    assert len(by_agent) == 2, "one of them was always first: they did not meet"
 
 
 def test_two_matches_at_once_pay_an_invoice_once(portal):
