@@ -23,7 +23,6 @@ _ILLEGIBLE = "*@#!_"
 """Signs that readers write for a digit that was not read, besides ``?``."""
 _SIGNS = re.compile(r"[0-9?][^0-9?]*[^0-9?\s][^0-9?]*[0-9?]")
 _RUNS = re.compile(r"[0-9?]+")
-_WHOLE_LINE = re.compile(rf"[0-9?]{{{DIGITS}}}\Z")
 
 
 class Cmc7Error(ValueError):
@@ -52,10 +51,7 @@ class Zones:
     def __post_init__(self) -> None:
         for zone, width in zip((self.number, self.interbank, self.internal), WIDTHS, strict=True):
             if len(zone) != width or not (zone.isascii() and zone.isdigit()):
-                raise Cmc7Error(
-                    _("Une zone de la ligne CMC7 doit compter %(width)s chiffres : « %(zone)s ».")
-                    % {"width": width, "zone": zone}
-                )
+                raise _zone_error(zone, width)
 
     @property
     def digits(self) -> str:
@@ -115,8 +111,15 @@ def _read(text: str, key: str) -> Line:
 def read_zones(number: str, interbank: str, internal: str, *, key: str = "") -> Line:
     """Read three zones, each possibly with one unread digit in all. Raises as `read_line`."""
     zones = (number.strip(), interbank.strip(), internal.strip())
+    if keyboard.wrong_layout("".join(zones)):
+        zones = (keyboard.meant(zones[0]), keyboard.meant(zones[1]), keyboard.meant(zones[2]))
+        key = key if key.strip("() ").isdigit() else keyboard.meant(key)
     digits = "".join(zones)
-    if tuple(map(len, zones)) != WIDTHS or not _WHOLE_LINE.match(digits):
+    if tuple(map(len, zones)) == WIDTHS:
+        for zone, width in zip(zones, WIDTHS, strict=True):
+            if not _RUNS.fullmatch(zone):
+                raise _zone_error(zone, width)
+    else:
         raise Cmc7Error(
             _("Les zones de la ligne CMC7 comptent %(got)s chiffres au lieu de 7, 12 et 12.")
             % {"got": ", ".join(str(len(zone)) for zone in zones)}
@@ -174,6 +177,13 @@ def _parts(text: str) -> tuple[tuple[str, str, str], str]:
             _("Une ligne CMC7 compte 31 chiffres, ou trois zones de 7, 12 et 12 chiffres.")
         )
     return (runs[0], runs[1], runs[2]), key
+
+
+def _zone_error(zone: str, width: int) -> Cmc7Error:
+    return Cmc7Error(
+        _("Une zone de la ligne CMC7 doit compter %(width)s chiffres : « %(zone)s ».")
+        % {"width": width, "zone": zone}
+    )
 
 
 def _zones(digits: str) -> Zones:

@@ -374,7 +374,8 @@ TITLED = HEADER.replace("observations", "observations;moyen")
 
 @pytest.mark.parametrize(
     "means",
-    ["CESU", "Cesu papier", "Chèques-vacances", "CHEQUE VACANCES", "Chèque emploi service", "ANCV", "Espèces", "CRCESU"],
+    ["CESU", "Cesu papier", "Chèques-vacances", "CHEQUE VACANCES", "Chèque emploi service", "ANCV", "Espèces", "CRCESU",
+     "Chq vacances", "Ch. vacances", "CHQ-VAC", "chq. emploi service", "Ticket CESU", "Titre CESU"],
 )
 def test_a_title_in_a_list_is_named_and_left_out(means):
     content = "\n".join((TITLED, *(f"{line};{word}" for line, word in ((GOOD, means), (TWO, "Chèque")))))
@@ -391,9 +392,11 @@ def test_a_cheque_is_one_however_it_is_called(means):
     assert (read.problems, read.left_out, len(read.records)) == ((), (), 1)
 
 
-def test_a_title_is_known_by_its_bank_too():
-    read = read_file("r.csv", csv(TWO, change(9, "CESU EDENRED")))
+@pytest.mark.parametrize("column", [8, 9])
+def test_a_title_is_known_by_its_bank_or_its_issuer_too(column):
+    read = read_file("r.csv", csv(TWO, change(column, "CESU EDENRED")))
     assert len(read.records) == len(read.left_out) == 1
+    assert read.left_out[0].value == "CESU EDENRED"
 
 
 def test_the_right_lines_of_a_list_are_read_and_the_others_named():
@@ -422,6 +425,9 @@ def test_the_right_lines_of_a_list_are_read_and_the_others_named():
         ("000123409999900001501234567890663\t56,87\x1a", 5687, KeyState.GOOD),
         ("0001234099999000015012345678906|63|56,87 EUR", 5687, KeyState.GOOD),
         ("0001234099999000015012345678906  56,87", 5687, KeyState.ABSENT),
+        ("0001234 099999000015 012345678906 (63) 56,87", 5687, KeyState.GOOD),
+        ("A0001234A099999000015C012345678906B 56,87", 5687, KeyState.ABSENT),
+        ("0001234 099999000015 012345678906 56,87", 5687, KeyState.ABSENT),
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
@@ -429,3 +435,66 @@ def test_a_reader_s_file_has_its_key_and_amount_in_many_shapes(line, amount, key
     read = read_file("lecteur.txt", line.encode(encoding), slip="R1")
     (found,) = read.records
     assert (found.number, found.amount, found.key) == ("0001234", amount, key)
+
+
+@pytest.mark.parametrize("amount", ["1 239,82", "12 239,82", "63 56,87", "1 1 239,82"])
+def test_what_may_be_a_key_or_a_part_of_the_amount_is_no_amount(amount):
+    content = f"A0001234A099999000015C012345678906B 56,87\nA0001234A099999000015C012345678906B {amount}\n"
+    read = read_file("lecteur.txt", content.encode())
+    assert [one.line for one in read.problems] == [2]
+
+
+MAGTEK = "A0001234A099999000015C012345678906B\t56,87"
+SHORT = "A000123A099999000015C012345678906B\t10,00"
+
+
+@pytest.mark.parametrize("lines", [[SHORT, MAGTEK], [MAGTEK, SHORT], [SHORT, SHORT, MAGTEK]])
+def test_a_wrong_line_of_a_reader_s_file_is_named_wherever_it_stands(lines):
+    content = "\n".join(lines).encode()
+    wrong = [n for n, line in enumerate(lines, 1) if line == SHORT]
+    read = read_file("lecteur.txt", content)
+    assert [(one.line, one.column) for one in read.problems] == [(n, "cmc7") for n in wrong]
+    read = read_file("lecteur.txt", content, right_lines=True)
+    assert [one.amount for one in read.records] == [5687]
+    assert [one.line for one in read.left_out] == wrong
+
+
+AZERTY = "Qààà&é\"'Qàçççççàààà&(Cà&é\"'(-è_çà-B"
+"""A reader's line, of a reader that is set to the American layout, as a French machine writes it."""
+
+
+@pytest.mark.parametrize("amount", ["56,87", "(-;_è", "(-:_è"])  # By hand, or by the reader as well.
+def test_a_file_typed_on_the_wrong_layout_is_understood(amount):
+    read = read_file("lecteur.txt", f"{AZERTY}\t{amount}\n{AZERTY}\t{amount}".encode())
+    assert [(one.number, one.amount) for one in read.records] == [("0001234", 5687)] * 2
+
+
+def test_a_file_on_the_wrong_layout_that_cannot_be_read_names_the_keyboard():
+    read = read_file("lecteur.txt", f"{AZERTY}\t56,87\n{AZERTY[:-6]}\t56,87".encode())
+    (problem,) = read.problems
+    assert problem.line == 2
+    assert "QWERTY" in problem.message
+
+
+def test_zones_in_columns_typed_on_the_wrong_layout_are_understood():
+    titles = "rang;montant;cheque;z3;z2;cle"
+    read = read_file("r.csv", f"{titles}\n1;56,87;ààà&é\"';àçççççàààà&(;à&é\"'(-è_çà-;-\"".encode())
+    (found,) = read.records
+    assert (found.number, found.key) == ("0001234", KeyState.GOOD)
+
+
+def test_lines_without_amounts_say_that_these_are_missing():
+    read = read_file("lecteur.txt", b"A0001234A099999000015C012345678906B\nA7654321A099999000077C500013026063B\n")
+    assert [one.line for one in read.problems] == [1, 2]
+    assert all("montant" in one.message and "manque" in one.message for one in read.problems)
+    # One of several: it alone is named.
+    read = read_file("lecteur.txt", f"{MAGTEK}\n{MAGTEK.split(maxsplit=1)[0]}".encode(), right_lines=True)
+    assert ([one.line for one in read.records], [one.line for one in read.left_out]) == ([1], [2])
+
+
+def test_a_zone_with_a_foreign_sign_is_named():
+    read = read_file("r.csv", csv(change(4, "09999900O015")))
+    (problem,) = read.problems
+    assert (problem.column, problem.value) == ("z3", "09999900O015")
+    assert "chiffres" in problem.message
+    assert "7, 12, 12" not in problem.message

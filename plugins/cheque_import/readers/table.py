@@ -48,7 +48,9 @@ _DATES = (
 )
 _EXPONENT = re.compile(r"[+-]?\d+([.,]\d+)?E[+-]?\d+\Z", re.IGNORECASE | re.ASCII)
 _CHEQUE = re.compile(r"(cheques?|chq|chqs|ch)\b(?! ?emploi)")
-_TITLE = re.compile(r"\b(cr)?cesu\b|\bancv\b|\bcheques?[ -]?vacances?\b|\bemploi[ -]service\b")
+_TITLE = re.compile(
+    r"\b(cr)?cesu\b|\bancv\b|\bch(eque|q)?s?\.?[ -]*vac(ances?)?\b|\bemploi[ -]service\b"
+)
 """Titles that lie in the same drawer, and are no cheques of a bank."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -64,8 +66,10 @@ def title_of(cells: Mapping[str, str]) -> str:
     means = cells.get("moyen", "").strip()
     if means and (_TITLE.search(_folded(means)) or not _CHEQUE.match(_folded(means))):
         return means
-    bank = cells.get("banque", "").strip()
-    return bank if _TITLE.search(_folded(bank)) else ""
+    for name in ("banque", "emetteur"):
+        if _TITLE.search(_folded(cells.get(name, ""))):
+            return cells[name].strip()
+    return ""
 
 
 def _folded(text: str) -> str:
@@ -82,7 +86,10 @@ def read_row(cells: Mapping[str, str], *, file: str, line: int) -> ChequeRecord 
                 "Ce titre n’est pas un chèque : il s’encaisse au guichet, et se remet à part des "
                 "chèques."
             ),
-            file, line, "moyen" if cells.get("moyen", "").strip() else "banque", title[:60],
+            file, line,
+            next(name for name in ("moyen", "banque", "emetteur")
+                 if cells.get(name, "").strip() == title),
+            title[:60],
             left_out=True,
         )  # fmt: skip
     try:
@@ -156,7 +163,7 @@ def _magnetic(cell: Mapping[str, str]) -> Line | None:
 
 def _short_zone(cell: Mapping[str, str]) -> str:
     for name, width in (("cheque", 7), ("z3", 12), ("z2", 12)):
-        if len(cell[name]) != width:
+        if len(cell[name]) != width or set(cell[name]) - set("0123456789?"):
             return name
     return "cle" if cell["cle"] else "cheque"
 
