@@ -24,7 +24,7 @@ from alembic.operations import Operations
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "office")]
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
 from office_browser import Office
 
 from benchmarks.browser import quiet_logs
