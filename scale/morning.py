@@ -41,6 +41,12 @@ LOOKS = 30
 """Times that a parent looks whether it is paid."""
 WARM = 4
 """One home in so many of a round makes its processes warm, before the others are counted."""
+OPEN = """
+SELECT p.tenant_id, p.id, p.state, p.last_answer, p.asked, p.start_refusal, o.topic, o.state, o.attempts, o.last_error
+FROM payment p LEFT JOIN outbox o ON o.tenant_id = p.tenant_id AND o.dedupe_key LIKE '%' || p.provider_reference || '%'
+WHERE p.state <> 'settled'
+"""
+"""Payments of homes that had to be paid, and what was asked about them."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -269,6 +275,7 @@ def main() -> None:
                 broken = {s for s in load.statuses if not s.startswith(("2", "3"))}
                 if broken or load.paid != len(mine):
                     wrong.append(f"{webs}/{workers}: {load.paid} of {len(mine)} paid, {broken or 'no error'}")
+                    print("not settled:", [row for slug in towns.slugs for row in towns.rows(OPEN, slug)])
             print("wrong:", wrong, flush=True)
         finally:
             towns.close()

@@ -261,7 +261,7 @@ class PersonalData:
     def _inactive(self, before: date | None) -> ColumnElement[bool]:
         """SQL: a `Family` of which something is held, and nothing happened since `before`."""
         if before is None:
-            return Family.id < 0
+            return and_(Family.tenant_id == self._tenant, Family.id < 0)
         holds = [
             exists().where(model.tenant_id == Family.tenant_id, model.family_id == Family.id)
             for model in (AccessCode, ContactEmail, AccountFamily)
@@ -289,7 +289,7 @@ class PersonalData:
 
     def _old_messages(self, before: date | None) -> ColumnElement[bool]:
         if before is None:
-            return MessageRow.id < 0
+            return and_(MessageRow.tenant_id == self._tenant, MessageRow.id < 0)
         return and_(
             MessageRow.tenant_id == self._tenant,
             MessageRow.created_at < before,

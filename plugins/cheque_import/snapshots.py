@@ -59,6 +59,7 @@ def _links(
         rows = ctx.session.scalars(
             select(ChequeAccount)
             .where(
+                ChequeAccount.tenant_id == ctx.town.slug,
                 ChequeAccount.account.in_(wanted[start : start + _CHUNK]),
                 ChequeAccount.confirmed > 0,
                 ChequeAccount.last_seen_on >= since,

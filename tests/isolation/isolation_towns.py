@@ -299,7 +299,7 @@ def _bring_a_cheque(portal: Portal, found: Identifiers, number: str) -> None:
         assert not done.problems, done.problems
         desk = Desk(town, settings, actor="agent:1")
         Matching(town, settings).rematch("CANTINE")
-        cheques = town.session.scalars(select(Cheque).order_by(Cheque.id.desc())).all()
+        cheques = town.session.scalars(select(Cheque).where(Cheque.tenant_id == found.slug).order_by(Cheque.id.desc())).all()
         found.ids["cheque"] = cheques[0].id
         desk.accept(cheques[1].id)
         found.ids["slip"] = Slips(town, settings, actor="agent:1").make("CANTINE").id

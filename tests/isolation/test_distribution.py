@@ -11,6 +11,7 @@ import pytest
 from isolation_towns import live_in, make_full_portal, scoped_tables
 from redis import Redis
 from sqlalchemy import Engine, create_engine, event, text
+from town_statements import names_town
 
 HERE = "valmont"
 NAMES = {table.name for table in scoped_tables()}
@@ -124,5 +125,23 @@ def tables_of(statement):
 def test_each_statement_names_the_town(sent):
     asked = {statement for statement in sent if tables_of(statement)}
     assert len(asked) > 100
-    nameless = {statement for statement in asked if "tenant_id" not in statement}
+    nameless = {statement for statement in asked if not names_town(statement)}
     assert {statement for statement in nameless if not statement.startswith(OF_THE_TESTS)} == set()
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("SELECT family.tenant_id, family.id FROM family WHERE family.id < 0", False),
+        ("SELECT family.tenant_id FROM family WHERE family.tenant_id = 'x'", True),
+        ("SELECT id FROM family WHERE tenant_id IN ('x')", True),
+        ("SELECT 1 FROM invoice JOIN family USING (tenant_id, id)", True),
+        ("SELECT 1 FROM invoice i JOIN family f ON i.family_id = f.id ORDER BY i.tenant_id", False),
+        ("INSERT INTO family (tenant_id, code) VALUES ('x', 'y')", True),
+        ("INSERT INTO family (code) SELECT tenant_id FROM staged", False),
+        ("DELETE FROM family WHERE 'x' = family.tenant_id", True),
+        ("UPDATE family SET tenant_name = 1 RETURNING family.tenant_id", False),
+    ],
+)
+def test_a_town_is_named_by_a_condition_not_by_a_column_that_is_read(statement, named):
+    assert names_town(statement) is named
