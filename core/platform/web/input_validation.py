@@ -33,16 +33,40 @@ def includeme(config: Configurator) -> None:
     config.add_view_deriver(_well_formed, under="secured_view", over="csrf_view")
 
 
+class _Body:
+    """A request's body, of which a server finds only when it is read that it is malformed.
+
+    Each server says so by errors of its own; what reads knows one, which is the client's fault.
+    """
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+
+    def read(self, *size: int) -> bytes:
+        """Bytes of the body; see `io.RawIOBase.read`."""
+        return self._read(self._given.read, *size)
+
+    def readline(self, *size: int) -> bytes:
+        """One line of it; see `io.IOBase.readline`."""
+        return self._read(self._given.readline, *size)
+
+    def _read(self, read: Callable[..., bytes], *size: int) -> bytes:
+        try:
+            return read(*size)
+        except Exception as error:
+            raise DisconnectionError(f"malformed body: {type(error).__name__}") from error
+
+
 def body_tween(
     handler: Callable[[Request], Response], _registry: Registry
 ) -> Callable[[Request], Response]:
-    """Close the temporary files of a request with the request.
+    """Close the temporary files of a request with the request; a malformed body is told alike.
 
     WebOb keeps a body over 10 kB in a file, as it keeps what is uploaded, and closes none of them.
     """
 
     def tween(request: Request) -> Response:
-        given = request.environ["wsgi.input"]
+        given = request.environ["wsgi.input"] = _Body(request.environ["wsgi.input"])
         try:
             return handler(request)
         finally:
