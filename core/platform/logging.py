@@ -13,6 +13,18 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
+if "structlog" not in sys.modules:
+    # structlog loads rich where it is installed, for tracebacks that we show nowhere: a sixth of
+    # the start of a command. Whoever draws a table with it loads it then. Every process loads this
+    # module first, of those that load structlog.
+    _rich = sys.modules.get("rich")
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    import structlog
+
+    del sys.modules["rich"]
+    if _rich is not None:
+        sys.modules["rich"] = _rich
+
 import structlog
 from structlog.stdlib import NAME_TO_LEVEL
 from structlog.typing import EventDict, WrappedLogger

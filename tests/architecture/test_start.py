@@ -15,6 +15,7 @@ HEAVY = ("openpyxl", "pypdf", "weasyprint", "zeep", "telegram", "zxcvbn", "numpy
 
 START = """
 import json, linecache, sys
+import core.platform.logging  # First, as in `core.processes.wsgi`.
 import core.processes.app
 from core.platform.plugins.discovery import Extensions
 from core.platform.web import scanning
@@ -54,7 +55,7 @@ WORKER = """
 import gc, os, sys
 from types import SimpleNamespace
 from celery.signals import celeryd_after_setup
-import core.processes.worker
+import core.cli.main, core.processes.worker
 ((_receiver, fault),) = celeryd_after_setup.send(
     sender="tests", instance=SimpleNamespace(concurrency=2)
 )
@@ -91,6 +92,11 @@ import json, sys
 import core.cli.main
 print(json.dumps(sorted(sys.modules)))
 """
+GENERATIONS = """
+import json, sys
+import core.processes.generations
+print(json.dumps(sorted(sys.modules)))
+"""
 RELAY = """
 import json, sys
 from unittest import mock
@@ -112,6 +118,8 @@ with mock.patch.object(Relay, "run", run):
     ("code", "needed", "spared"),
     [
         (COMMAND, "click", {"rich", "pygments", "celery", "redis", "core.runtime", "core.unit_of_work"}),
+        # It only starts gunicorn, and looks after it.
+        (GENERATIONS, "selectors", {"structlog", "pydantic", "sqlalchemy", "click", "gunicorn.app.base"}),
         # It hands over ids: what they stand for, it could not even read.
         (RELAY, "celery", {"rich", "pygments", "pyramid", "core.processes.consumers", "core.runtime", "core.unit_of_work",
                            "plugins.payfip", "plugins.telegram_bot"}),
