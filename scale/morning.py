@@ -204,9 +204,17 @@ class Load:
         page = self._ask(http, "checkout", "GET", f"/{slug}/factures/recapitulatif?invoice={invoice}")
         form = _fields(page.text, "email") | {"invoice": str(invoice), "email": f"{family}@{slug}.fr".lower()}
         going = self._ask(http, "pay", "POST", f"/{slug}/paiements", form)
-        if led := re.search(r"/paiements/[0-9]+(?=/aller)", going.text):
-            going = self._ask(http, "pay", "GET", f"/{slug}{led[0]}/aller")
-        id_op = going.headers["location"].partition("idop=")[2]
+        for _look in range(LOOKS):
+            where = going.headers.get("location", "")
+            if "idop=" in where:
+                break
+            if led := re.search(r"/paiements/[0-9]+(?=/aller)", going.text):
+                going = self._ask(http, "pay", "GET", f"/{slug}{led[0]}/aller")
+            else:  # PayFiP is slow: the page that says so is loaded again.
+                time.sleep(1)
+                here = re.search(r"/paiements/[0-9]+", where or str(going.url))
+                going = self._ask(http, "pay", "GET", f"/{slug}{here[0]}")
+        id_op = where.partition("idop=")[2]
         self.towns.payfip.act(id_op, "accept")
         back = urlsplit(self.towns.payfip.way_back(id_op))
         self._ask(http, "back", "GET", back.path)

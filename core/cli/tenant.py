@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -152,9 +152,9 @@ def _write(
     connection: psycopg.Connection, slug: str, path: Path, settings: Settings
 ) -> Manifest:
     unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.unlink(missing_ok=True)
-    unfinished.touch(mode=0o600)
     try:
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
         manifest = archive.write(
             connection,
             slug,
@@ -163,8 +163,11 @@ def _write(
             secret_key=settings.secret_key,
         )
         unfinished.rename(path)
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
     return manifest
 
 

@@ -378,6 +378,13 @@ def test_a_town_that_was_closed_stays_closed_when_its_move_fails(cells, run, to,
     assert run("two", "forget", HERE).exit_code == 0
 
 
+def test_a_file_that_cannot_be_written_is_said_in_words_and_the_town_opens_again(run, mover, tmp_path):
+    said = run("one", "export", HERE, tmp_path / "nowhere" / "town.tar")
+    assert said.exit_code == 1
+    assert said.output.startswith(f"Error: {tmp_path}/nowhere/town.tar: No such file"), said.output
+    assert closing.state_of(mover("one"), HERE) == "open"
+
+
 def test_another_secret_is_told_before_anything_is_done(cells, run, to, mover, tmp_path):
     other = "another-secret-of-more-than-thirty-two-characters"
     said = run("one", "move", HERE, "--to", to("two", SECRET_KEY=other))
