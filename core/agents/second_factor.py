@@ -20,7 +20,7 @@ RECOVERY_CODES = 10
 DRIFT = (0, -1, 1)
 """Time steps of 30 seconds that a telephone's clock may be off, the likeliest first."""
 
-_DIGITS = re.compile(r"\d{6}\Z")
+_DIGITS = re.compile(r"\d{6}\Z", re.ASCII)
 
 
 class SecondFactor:
@@ -37,7 +37,7 @@ class SecondFactor:
 
     def use(self, agent: Agent, code: str, browser: str) -> bool:
         """Take the second factor of an agent whose password was right."""
-        bare = access_codes.normalise(code)
+        bare = access_codes.bare_secret(code)
         if _DIGITS.match(bare):
             tries = self._doors.second_factor_tries(agent.id, browser)
             # The answer is the one to a wrong password: nobody learns that it was right.
@@ -69,9 +69,9 @@ class SecondFactor:
         """Use up `code`, True if it was good; afterwards neither it nor an earlier one is good."""
         totp = self.totp(agent)
         here = totp.timecode(self._clock.now())
-        bare = access_codes.normalise(code)
+        bare = access_codes.bare_secret(code)
         for step in (here + drift for drift in DRIFT):
-            if hmac.compare_digest(totp.generate_otp(step), bare):
+            if hmac.compare_digest(totp.generate_otp(step).encode(), bare.encode()):
                 used = self._session.execute(
                     update(Agent)
                     .where(

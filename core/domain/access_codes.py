@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import unicodedata
 
 ALPHABET = "23456789BCDFGHJKMNPQRSTVWXYZ"
 """28 capitals and digits: no vowel (no word appears), nothing that reads as another (0 O, 1 I)."""
@@ -28,6 +29,15 @@ def grouped(code: str) -> str:
 def normalise(typed: str) -> str:
     """Undo what people do to a code when they type it: small letters, spaces, dashes."""
     return _NOISE.sub("", typed).upper()
+
+
+def bare_secret(typed: str) -> str:
+    """Undo what people and keyboards do to a secret: wide letters, long dashes, quotes, full stops.
+
+    Nothing but its letters and digits says anything: of a family's code, which is a name that
+    somebody else gave, the other signs may.
+    """
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", typed))).upper()
 
 
 def may_be_secret(bare: str) -> bool:

@@ -95,7 +95,7 @@ class SignIn:
                 second code can exist, for whatever family.
             ThrottledError: wrong too, and too often from this address or browser.
         """
-        code, bare = access_codes.normalise(family_code), access_codes.normalise(secret)
+        code, bare = access_codes.normalise(family_code), access_codes.bare_secret(secret)
         if not access_codes.may_be_secret(bare):
             # The time tells what was typed, and nothing of any family.
             self._refuse_codes(address, browser)

@@ -75,6 +75,24 @@ def test_a_recovery_code_stands_in_once(office):
     assert office.sign_in(code=spare).status_int == 422
 
 
+def test_a_code_is_read_however_a_keyboard_wrote_it(office, portal):
+    office.enrol(office.invite())
+    wide = str.maketrans("0123456789", "０１２３４５６７８９")
+    for write in (lambda code: code.translate(wide), "\u2013".join):
+        office.app.reset()
+        portal.clock.pass_time(minutes=2)
+        assert "Déconnexion" in office.sign_in(code=write(office.code()))
+    office.app.reset()
+    for odd in ("é", "١٢٣٤٥٦", "12345٦", "🙂", "\u200b", "²²²²²²"):
+        assert office.sign_in(code=odd).status_int == 422, odd
+
+
+def test_an_invitation_refuses_a_code_of_other_letters(office):
+    page = office.get(office.invite())
+    for odd in ("é", "１２３", "١٢٣٤٥٦"):
+        assert office.fill(page, password=PASSWORD, again=PASSWORD, code=odd).status_int == 422
+
+
 def test_guessing_is_slowed(office):
     office.enrol(office.invite())
     office.app.reset()

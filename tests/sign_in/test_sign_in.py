@@ -12,6 +12,10 @@ def test_codes_are_taken_however_they_are_typed(browser):
     typed = f" {secret[:4].lower()}-{secret[4:8]} {secret[8:]} "
     page = browser.sign_in("f 001", typed)
     assert "Déconnexion" in page
+    wide = str.maketrans("23456789", "２３４５６７８９")
+    for typed in (secret.translate(wide), "\u2014".join((secret[:4], secret[4:])), f"«\u00a0{secret}\u00a0»", f"\u200b{secret}."):
+        browser.app.reset()
+        assert "Déconnexion" in browser.sign_in("F001", typed), typed
 
 
 def test_one_answer_for_a_wrong_family_and_a_wrong_code(browser):
