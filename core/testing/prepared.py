@@ -40,7 +40,7 @@ def put_cluster(data_dir: Path, shared: Path | None = None) -> None:
 
 def _cluster(shared: Path) -> Path:
     made = shared / "cluster"
-    with _alone(shared):
+    with alone(shared / "cluster.lock"):
         if not made.exists():
             _make(made)
     return made
@@ -61,7 +61,8 @@ def _make(cluster: Path) -> None:
 
 
 @contextmanager
-def _alone(shared: Path) -> Iterator[None]:
-    with (shared / "cluster.lock").open("w") as lock:
+def alone(path: Path) -> Iterator[None]:
+    """Do what the other workers of this run, who name the same file, wait for meanwhile."""
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
