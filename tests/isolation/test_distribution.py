@@ -33,7 +33,8 @@ OF_THE_TESTS = (
     "UPDATE outbox SET state",
     "SELECT planning_request.id \nFROM planning_request \nWHERE planning_request.key =",
 )
-"""Statements of the fixtures, which rely on the wall alone."""
+"""Statements of fixtures, which rely on the wall alone: the portal's work (`Portal.work`), a row that
+is aged by hand, and a request of planning that a test looks for. The product sends none of them."""
 
 
 @pytest.fixture(scope="module")
