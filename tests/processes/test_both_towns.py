@@ -43,7 +43,7 @@ def runtime(module_database, tmp_path_factory):
         for slug in ("ville-de-demo", "bourg-exemple"):
             with made.unit_of_work(slug) as town:
                 load_news(town)
-                fill(town, folder / "codes.json")
+                fill(town, folder / "codes.json", settings.demo_households)
         yield made
         made.close()
 
