@@ -200,7 +200,7 @@ class _Settled:
 
 @dataclass(frozen=True, slots=True)
 class GivenPayment(NewPayment):
-    """A payment that is recorded at the counter, maybe beside others of one visit."""
+    """A payment whose money is there; a counter adds its visit and the cents handed over."""
 
     visit: str = ""
     tendered: int | None = None
