@@ -183,6 +183,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for tests in shuffled:
             dice.shuffle(tests)
         items[:] = [test for tests in shuffled for test in tests]
+        return
     places = {HERE / name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
 

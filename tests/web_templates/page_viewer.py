@@ -20,11 +20,11 @@ from typing import Any
 from playwright.sync_api import Page
 from template_samples import STATIC, Pages, Sample, samples
 
+from core.platform.web.headers import CSP
 from core.testing.waiting import PATIENCE_SECONDS
 from tests.axe_rules import script, violations
 from tests.chromium import browser
 
-POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
 SIZES = {"phone": (360, 740), "desk": (1280, 900)}
 LOGO = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 90 90"><circle cx="45" cy="45" r="44" fill="#276"/></svg>'
 
@@ -137,7 +137,7 @@ class _Answer(BaseHTTPRequestHandler):
         answer = self._viewer.answer(self.path.partition("?")[0])
         body = answer.body.encode() if isinstance(answer.body, str) else answer.body
         self.send_response(answer.status)
-        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Content-Security-Policy", CSP)
         self.send_header("Cache-Control", "max-age=3600" if answer.kept else "no-store")
         if answer.status != 204:
             self.send_header("Content-Type", answer.kind)
