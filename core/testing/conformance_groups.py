@@ -8,13 +8,18 @@ import pytest
 
 from core.api.groups import FamilyGroup
 from core.platform import i18n
-from core.platform.plugins.discovery import fields_of
+from core.platform.plugins.discovery import discovered, fields_of
 
 
 class FamilyGroupContract:
     """Rules that core relies on when an agent writes to a plugin's group."""
 
     languages = ("fr", "en")
+
+    @pytest.fixture(autouse=True)
+    def catalogues(self) -> None:
+        """Words of all that is installed, as a process has them that serves."""
+        discovered()
 
     @pytest.fixture
     def group(self) -> FamilyGroup:

@@ -9,12 +9,18 @@ import pytest
 from core.api.messages import MessageKind, Notification, Wording
 from core.messages.kinds import sound
 from core.platform import i18n
+from core.platform.plugins.discovery import discovered
 
 
 class MessageKindContract:
     """Rules that core relies on when it sends a plugin's messages."""
 
     languages = ("fr", "en")
+
+    @pytest.fixture(autouse=True)
+    def catalogues(self) -> None:
+        """Words of all that is installed, as a process has them that serves."""
+        discovered()
 
     @pytest.fixture
     def kind(self) -> MessageKind:

@@ -79,6 +79,8 @@ class Extensions:
 
     def __init__(self, plugins: Mapping[str, Plugin[Any]]) -> None:
         self.plugins = dict(sorted(plugins.items()))
+        for plugin in self.plugins.values():
+            _add_words(plugin)
         self.installed = self._manager(frozenset(self.plugins))
         self._managers: dict[frozenset[str], pluggy.PluginManager] = {}
         self._callers: dict[tuple[frozenset[str], str], Mapping[str, pluggy.HookCaller]] = {}
@@ -96,7 +98,6 @@ class Extensions:
                     f"plugin {point.name!r} is installed twice, by {homes[point.name]} and {home}"
                 )
             plugins[point.name] = _loaded(point)
-            _add_words(plugins[point.name])
         return cls(plugins)
 
     def _manager(self, enabled: frozenset[str]) -> pluggy.PluginManager:
@@ -396,7 +397,7 @@ def _is_model(plugin: Plugin[Any]) -> bool:
 
 def _add_words(plugin: Plugin[Any]) -> None:
     """Let a plugin speak other languages: its catalogues lie in ``locale`` beside its module."""
-    file = sys.modules[type(plugin).__module__].__file__
+    file = getattr(sys.modules.get(type(plugin).__module__), "__file__", None)
     if file and (directory := Path(file).parent / "locale").is_dir():
         i18n.add_directory(directory)
 
