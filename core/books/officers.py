@@ -264,58 +264,64 @@ class Officers:
         rows = [
             (means_label(means), count, Cents(cents)) for means, count, cents in state["in_hand"]
         ]
-        cash = sum(cents for means, _count, cents in state["in_hand"] if means == Means.CASH)
-        returned = sum(cents for _means, _count, cents in state.get("returned", ()))
-        expected = cash + state["float"]
         title = (
             _("Procès-verbal de remise de service")
             if one.kind == ReportKind.CHANGE
             else _("Procès-verbal de vérification de caisse")
         )
-        notes = [
-            _("Établi le %(at)s.") % {"at": f"{one.at.astimezone(PARIS):%d/%m/%Y %H:%M}"},
-            _("%(outgoing)s remet, %(incoming)s prend en charge.")
-            % {"outgoing": one.outgoing, "incoming": one.incoming}
-            if one.kind == ReportKind.CHANGE
-            else _("Vérifié par %(incoming)s, en présence de %(outgoing)s.")
-            % {"outgoing": one.outgoing, "incoming": one.incoming},
-            _("Espèces à trouver : %(expected)s, dont %(float)s de fonds de caisse.")
-            % {"expected": money(expected), "float": money(state["float"])},
-            _("Espèces comptées : %(counted)s. Écart : %(gap)s.")
-            % {"counted": money(one.counted), "gap": money(one.counted - expected)},
-            _("Depuis le 1er janvier : encaissé %(came)s, rendu %(went)s.")
-            % {"came": money(state["came"]), "went": money(state["went"])},
-            _("Dernier versement : %(name)s.") % {"name": state["remittance"] or "–"},
-        ]
-        if returned:
-            notes.append(
-                _(
-                    "À déduire du prochain versement, pour des règlements revenus après le leur : "
-                    "%(amount)s."
-                )
-                % {"amount": money(-returned)}
-            )
-        if state["waiting"]:
-            notes.append(
-                _("Versements établis et pas encore partis : %(names)s.")
-                % {"names": ", ".join(state["waiting"])}
-            )
-        notes.append(
-            _("Dernière écriture : %(entry)s, reçu %(receipt)s. Empreinte : %(hash)s")
-            % {
-                "entry": state["entry"] or "–",
-                "receipt": state["receipt"] or "–",
-                "hash": one.hash or "–",
-            }
-        )
-        if one.note:
-            notes.append(one.note)
         return Table(
             f"proces-verbal-{one.name.lower()}",
             " – ".join((title, one.name, self._town.regie_label(one.regie))),
             (_("En caisse, par moyen"), _("Règlements"), _("Montant")),
             rows or [(_("Rien"), 0, Cents(0))],
             (_("Total"), sum(row[1] for row in rows), Cents(sum(row[2] for row in rows))),
-            notes,
+            _remarks(one),
             paper=signatures([one.outgoing, one.incoming]),
         )
+
+
+def _remarks(one: TillReport) -> list[str]:
+    """What a report says beside what is in hand."""
+    state = one.state
+    cash = sum(cents for means, _count, cents in state["in_hand"] if means == Means.CASH)
+    returned = sum(cents for _means, _count, cents in state.get("returned", ()))
+    expected = cash + state["float"]
+    notes = [
+        _("Établi le %(at)s.") % {"at": f"{one.at.astimezone(PARIS):%d/%m/%Y %H:%M}"},
+        _("%(outgoing)s remet, %(incoming)s prend en charge.")
+        % {"outgoing": one.outgoing, "incoming": one.incoming}
+        if one.kind == ReportKind.CHANGE
+        else _("Vérifié par %(incoming)s, en présence de %(outgoing)s.")
+        % {"outgoing": one.outgoing, "incoming": one.incoming},
+        _("Espèces à trouver : %(expected)s, dont %(float)s de fonds de caisse.")
+        % {"expected": money(expected), "float": money(state["float"])},
+        _("Espèces comptées : %(counted)s. Écart : %(gap)s.")
+        % {"counted": money(one.counted), "gap": money(one.counted - expected)},
+        _("Depuis le 1er janvier : encaissé %(came)s, rendu %(went)s.")
+        % {"came": money(state["came"]), "went": money(state["went"])},
+        _("Dernier versement : %(name)s.") % {"name": state["remittance"] or "–"},
+    ]
+    if returned:
+        notes.append(
+            _(
+                "À déduire du prochain versement, pour des règlements revenus après le leur : "
+                "%(amount)s."
+            )
+            % {"amount": money(-returned)}
+        )
+    if state["waiting"]:
+        notes.append(
+            _("Versements établis et pas encore partis : %(names)s.")
+            % {"names": ", ".join(state["waiting"])}
+        )
+    notes.append(
+        _("Dernière écriture : %(entry)s, reçu %(receipt)s. Empreinte : %(hash)s")
+        % {
+            "entry": state["entry"] or "–",
+            "receipt": state["receipt"] or "–",
+            "hash": one.hash or "–",
+        }
+    )
+    if one.note:
+        notes.append(one.note)
+    return notes

@@ -107,6 +107,25 @@ class ChangedError(UserError):
     """Raised when the money in hand changed since it was shown: nothing was done."""
 
 
+def _check_unchanged(
+    lines: Sequence[InHand], payment_ids: Collection[int] | None, expected: int | None
+) -> None:
+    """Refuse to remit what is not what the agent saw, or nothing."""
+    total = sum(line.amount for line in lines)
+    if expected is not None and total != expected:
+        raise ChangedError(
+            _(
+                "La caisse a changé entre-temps : elle contient %(now)s au lieu de "
+                "%(shown)s. Vérifiez, puis confirmez."
+            )
+            % {"now": money(total), "shown": money(expected)}
+        )
+    if payment_ids is not None and sum(line.count for line in lines) != len(set(payment_ids)):
+        raise ChangedError(_("Un de ces règlements est déjà versé, ou annulé."))
+    if total <= 0:
+        raise UserError(_("Il n’y a rien à verser pour ce choix."))
+
+
 class Remittances:
     """The remittances of one town's régies."""
 
@@ -209,19 +228,30 @@ class Remittances:
         if means is not None:
             which.append(JournalEntry.means.in_(list(means)))
         lines = self._by_means(which)
-        total = sum(line.amount for line in lines)
-        if expected is not None and total != expected:
-            raise ChangedError(
-                _(
-                    "La caisse a changé entre-temps : elle contient %(now)s au lieu de "
-                    "%(shown)s. Vérifiez, puis confirmez."
-                )
-                % {"now": money(total), "shown": money(expected)}
+        _check_unchanged(lines, payment_ids, expected)
+        remittance = self._add(regie, since, until, note, lines, which)
+        for line in lines:
+            remittance.hash = journal.enter(
+                EntryKind.REMITTED,
+                receipt=remittance.name,
+                means=line.means,
+                amount=-line.amount,
+                remittance_id=remittance.id,
             )
-        if payment_ids is not None and sum(line.count for line in lines) != len(set(payment_ids)):
-            raise ChangedError(_("Un de ces règlements est déjà versé, ou annulé."))
-        if total <= 0:
-            raise UserError(_("Il n’y a rien à verser pour ce choix."))
+        self._session.flush()
+        self._tell("remittance.made", remittance, amount=remittance.total)
+        return remittance
+
+    def _add(
+        self,
+        regie: str,
+        since: date | None,
+        until: date | None,
+        note: str,
+        lines: Sequence[InHand],
+        which: Sequence[ColumnElement[bool]],
+    ) -> Remittance:
+        """Write a remittance with the next number, its lines, and the entries that it takes."""
         now = self._clock.now()
         year = today(now).year
         first, last = self._session.execute(
@@ -235,7 +265,7 @@ class Remittances:
             made_at=now,
             since=since or today(first),
             until=until or today(last),
-            total=total,
+            total=sum(line.amount for line in lines),
             note=note,
             actor=self._audit.actor,
             hash="",
@@ -254,16 +284,6 @@ class Remittances:
                 )
             )
         self._session.flush()
-        for line in lines:
-            remittance.hash = journal.enter(
-                EntryKind.REMITTED,
-                receipt=remittance.name,
-                means=line.means,
-                amount=-line.amount,
-                remittance_id=remittance.id,
-            )
-        self._session.flush()
-        self._tell("remittance.made", remittance, amount=total)
         return remittance
 
     def replace(self, old: Collection[int], new: Collection[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import psycopg
@@ -68,29 +68,44 @@ def load(
         with connection.transaction():
             connection.execute("SET LOCAL session_replication_role = replica")
             _make_room(connection, manifest, replace=replace)
-            keeps = DOCUMENTS if store is None else None
-            _remove(
-                connection,
-                manifest.tenant,
-                [table for table in tables.values() if table.name != keeps],
-            )
-            for table in tables.values():
-                if table.name == keeps:
-                    _merge_documents(connection, tar, table, manifest.tenant)
-                else:
-                    _load_rows(connection, tar, table, table.name)
+            _replace_rows(connection, tar, manifest.tenant, tables, keep_papers=store is None)
             if store is None:
-                for digest in papers:
-                    connection.execute(
-                        "UPDATE document SET content = %s WHERE tenant_id = %s AND sha256 = %s",
-                        [_paper(tar, digest), manifest.tenant, digest],
-                    )
-                _refuse_lost_papers(connection, manifest.tenant)
+                _load_papers(connection, tar, manifest.tenant, papers)
             raise_sequences(connection, manifest.tenant, tables)
             compare(connection, manifest)
             check_keys(connection, manifest.tenant)
             check_journal(connection, manifest.tenant)
     return manifest
+
+
+def _replace_rows(
+    connection: psycopg.Connection,
+    tar: tarfile.TarFile,
+    tenant: str,
+    tables: Mapping[str, catalogue.Table],
+    *,
+    keep_papers: bool,
+) -> None:
+    """Put a town's rows in the place of those that it has here; papers in rows stay."""
+    keeps = DOCUMENTS if keep_papers else None
+    _remove(connection, tenant, [table for table in tables.values() if table.name != keeps])
+    for table in tables.values():
+        if table.name == keeps:
+            _merge_documents(connection, tar, table, tenant)
+        else:
+            _load_rows(connection, tar, table, table.name)
+
+
+def _load_papers(
+    connection: psycopg.Connection, tar: tarfile.TarFile, tenant: str, papers: Iterable[str]
+) -> None:
+    """Put papers into the rows that name them; none may be without."""
+    for digest in papers:
+        connection.execute(
+            "UPDATE document SET content = %s WHERE tenant_id = %s AND sha256 = %s",
+            [_paper(tar, digest), tenant, digest],
+        )
+    _refuse_lost_papers(connection, tenant)
 
 
 def forget(connection: psycopg.Connection, tenant: str) -> int:

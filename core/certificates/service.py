@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.api.context import CertificateYear, Clock
 from core.api.messages import Document
@@ -48,23 +50,6 @@ class Certificates:
         if not rows:
             return None
         family = self._session.get_one(Family, (self._tenant, family_id))
-        children = {
-            row.id: row.label
-            for row in self._session.execute(
-                select(Child.id, Child.label).where(Child.tenant_id == self._tenant)
-            )
-        }
-        numbers = {
-            row.id: row.number
-            for row in self._session.execute(
-                select(Invoice.id, Invoice.number).where(
-                    Invoice.tenant_id == self._tenant, Invoice.family_id == family_id
-                )
-            )
-        }
-        by_payer: dict[str, list[CareRow]] = {}
-        for row in rows:
-            by_payer.setdefault(row.payer, []).append(row)
         issued_on = today(self._clock.now())
         return render_certificate(
             CertificateSheet(
@@ -74,29 +59,56 @@ class Certificates:
                 issued_on=issued_on,
                 family_code=family.code,
                 final=year < issued_on.year,
-                payers=tuple(
-                    CertifiedPayer(
-                        addressee(self._session, self._tenant, family_id, payer),
-                        tuple(
-                            CertificateRow(
-                                children.get(row.child or 0) or _("Sans nom d’enfant"),
-                                row.paid_on,
-                                numbers[row.invoice],
-                                row.activity,
-                                row.amount,
-                            )
-                            for row in mine
-                        ),
-                    )
-                    for payer, mine in by_payer.items()
-                ),
+                payers=self._payers(family_id, rows),
             )
         )
 
+    def _payers(self, family_id: int, rows: Iterable[CareRow]) -> tuple[CertifiedPayer, ...]:
+        """What each payer of a family paid, in words."""
+        by_payer: dict[str, list[CareRow]] = {}
+        for row in rows:
+            by_payer.setdefault(row.payer, []).append(row)
+        found = [row for mine in by_payer.values() for row in mine]
+        children = self._words(Child, Child.label, {row.child for row in found if row.child})
+        numbers = self._words(Invoice, Invoice.number, {row.invoice for row in found})
+        return tuple(
+            CertifiedPayer(
+                addressee(self._session, self._tenant, family_id, payer),
+                tuple(
+                    CertificateRow(
+                        children.get(row.child or 0) or _("Sans nom d’enfant"),
+                        row.paid_on,
+                        numbers[row.invoice],
+                        row.activity,
+                        row.amount,
+                    )
+                    for row in mine
+                ),
+            )
+            for payer, mine in by_payer.items()
+        )
+
+    def _words(
+        self,
+        model: type[Child | Invoice],
+        column: InstrumentedAttribute[str],
+        ids: Collection[int],
+    ) -> dict[int, str]:
+        """A column of some rows, by their number."""
+        rows = self._session.execute(
+            select(model.id, column).where(model.tenant_id == self._tenant, model.id.in_(ids))
+        )
+        return dict(rows.tuples().all())
+
     def _paid(self, family_id: int) -> tuple[list[TaxInvoice], list[TaxShare]]:
+        shares = self._shares(family_id)
+        return self._invoices({share.invoice for share in shares}), shares
+
+    def _shares(self, family_id: int) -> list[TaxShare]:
+        """The part of each payment that each invoice of a family kept."""
         # What an invoice gave back after a credit note is not paid any more.
         back = released(self._tenant, Allocation.payment_id, Allocation.invoice_id)
-        shares = [
+        return [
             TaxShare(
                 payment=row.payment_id,
                 invoice=row.invoice_id,
@@ -137,6 +149,9 @@ class Certificates:
             )
             if row.amount
         ]
+
+    def _invoices(self, invoice_ids: Collection[int]) -> list[TaxInvoice]:
+        """Invoices by their lines, less their credit notes."""
         lines: dict[tuple[int, int], list[TaxLine]] = {}
         credited: set[int] = set()
         for row in self._session.execute(
@@ -148,7 +163,7 @@ class Certificates:
             )
             .where(
                 Invoice.tenant_id == self._tenant,
-                Invoice.id.in_({share.invoice for share in shares}),
+                Invoice.id.in_(invoice_ids),
             )
             .order_by(Invoice.id, InvoiceLine.rank)
         ):
@@ -161,4 +176,4 @@ class Certificates:
                 [note.what for note in notes.get(invoice_id, ())]
             )
             for (invoice_id, amount), found in lines.items()
-        ], shares
+        ]

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Row,
     Select,
     and_,
     cast,
@@ -79,16 +80,24 @@ class PaymentExports:
         name = func.hashtextextended(f"{self._tenant}/{regie}", 4)
         self._session.execute(select(func.pg_advisory_xact_lock(name)))
         layout = self.layout(regie)
-        moved = self._moved(regie, layout.since)
         rows = self._session.execute(
-            moved.order_by("at", "payment_id", "is_reversal", "line_id", "item", "turn").limit(
-                MAX_ROWS
-            )
+            self._moved(regie, layout.since)
+            .order_by("at", "payment_id", "is_reversal", "line_id", "item", "turn")
+            .limit(MAX_ROWS)
         ).all()
         if len(rows) == MAX_ROWS and rows[-1].kind == "corrected" and not rows[-1].turn:
             rows = rows[:-1]  # Both halves of a correction are told together.
         if not rows:
             return None
+        made = self._add(regie, layout, rows)
+        self._audit.write(
+            "payments.exported", f"payment_export:{made.id}", regie=regie, number=made.number,
+            amount=made.total,
+        )  # fmt: skip
+        return made
+
+    def _add(self, regie: str, layout: ExportLayout, rows: Sequence[Row[Any]]) -> PaymentExport:
+        """Write the régie's next export: its file, and the lines that it told."""
         last = self._session.scalar(
             select(func.max(PaymentExport.number)).where(
                 PaymentExport.tenant_id == self._tenant, PaymentExport.regie == regie
@@ -125,10 +134,6 @@ class PaymentExports:
             for rank, row in enumerate(rows, start=1)
         )
         self._session.flush()
-        self._audit.write(
-            "payments.exported", f"payment_export:{made.id}", regie=regie, number=number,
-            amount=made.total,
-        )  # fmt: skip
         return made
 
     def next(self, regie: str, *, after: int | None = None) -> PaymentExport | None:

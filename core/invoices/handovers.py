@@ -111,6 +111,14 @@ class Handovers:
                 _("Ces factures ont changé entre-temps : leur total est de %(total)s. Vérifiez.")
                 % {"total": money(total)}
             )
+        made = self._add(regie, total, [(row.id, row.left) for row in rows])
+        for row in rows:
+            self._billing.tell_rest(row.id)
+        self._write("handover.made", made, amount=total)
+        return made
+
+    def _add(self, regie: str, total: int, lines: Sequence[tuple[int, int]]) -> Handover:
+        """Write the régie's next list, with its lines: (invoice, cents)."""
         now = self._clock.now()
         year = today(now).year
         last = self._session.scalar(
@@ -126,7 +134,7 @@ class Handovers:
             year=year,
             number=(last or 0) + 1,
             made_at=now,
-            count=len(rows),
+            count=len(lines),
             total=total,
             actor=self._audit.actor,
         )
@@ -137,15 +145,12 @@ class Handovers:
                 tenant_id=self._tenant,
                 handover_id=made.id,
                 rank=rank,
-                invoice_id=row.id,
-                amount=row.left,
+                invoice_id=invoice_id,
+                amount=cents,
             )
-            for rank, row in enumerate(rows, start=1)
+            for rank, (invoice_id, cents) in enumerate(lines, start=1)
         )
         self._session.flush()
-        for row in rows:
-            self._billing.tell_rest(row.id)
-        self._write("handover.made", made, amount=total)
         return made
 
     def leave(self, handover_id: int) -> None:

@@ -430,6 +430,24 @@ class Ledger:
             .values(family_id=family_id)
             .returning(Credit.id)
         ).one()
+        self._use(credit_id, payment_id, shares, now, actor)
+        paid = [invoice for invoice, _cents in shares]
+        self._tell([(payment_id, family_id, paid, payment.amount)])
+        return True
+
+    def _use(
+        self,
+        credit_id: int,
+        payment_id: int,
+        shares: Sequence[tuple[int, int]],
+        classified_at: datetime,
+        actor: str,
+    ) -> None:
+        """Pay invoices, (invoice, cents), with the credit that is all a payment left.
+
+        What is paid bears the instant of the classification: a receipt tells by it that this was
+        given for these invoices, unlike what a credit paid later.
+        """
         owed = {
             row.id: row.left
             for row in self._session.execute(
@@ -449,7 +467,7 @@ class Ledger:
                     invoice_id=invoice_id,
                     amount=cents,
                     actor=actor,
-                    created_at=now,
+                    created_at=classified_at,
                 )
                 .returning(CreditUse.id)
             ).one()
@@ -467,15 +485,12 @@ class Ledger:
                         invoice_id=invoice_id,
                         credit_use_id=use_id,
                         amount=cents,
-                        created_at=now,
+                        created_at=classified_at,
                         left_due=max(owed[invoice_id] - cents, 0),
                     ),
                 )
             )
         self._session.flush()
-        paid = [invoice for invoice, _cents in shares]
-        self._tell([(payment_id, family_id, paid, payment.amount)])
-        return True
 
     def _tell(self, settled: Iterable[tuple[int, int | None, Sequence[int], int]]) -> None:
         """Say that payments are there, each once it is known whose: nobody else is to hear of it.
@@ -526,6 +541,30 @@ class Ledger:
         ).one_or_none()
         if payment is None:
             return False
+        invoice_ids = self._take_back(payment_id, now)
+        self._journal.open(payment.regie).enter(
+            EntryKind.REVERSED,
+            payment_id=payment_id,
+            family_id=payment.family_id,
+            receipt=payment.receipt_number,
+            means=payment.means,
+            amount=-payment.amount,
+        )
+        if payment.family_id is None:  # Nobody was told that it was there.
+            return True
+        event = PaymentReversed(
+            id=f"reversed-{payment_id}",
+            payment_id=payment_id,
+            family_id=payment.family_id,
+            invoice_ids=tuple(sorted(set(invoice_ids))),
+            amount=payment.amount,
+            reason=reason,
+        )
+        self._events.emit("payment_reversed", event.id, asdict(event))
+        return True
+
+    def _take_back(self, payment_id: int, now: datetime) -> Sequence[int]:
+        """Undo what a payment paid and left over; the invoices that it had paid."""
         # The credits first: a use that is being written is waited for, then taken back too.
         credit_ids = self._session.scalars(
             update(Credit)
@@ -564,26 +603,7 @@ class Ledger:
                 )
                 .values(reversed_at=now)
             )
-        self._journal.open(payment.regie).enter(
-            EntryKind.REVERSED,
-            payment_id=payment_id,
-            family_id=payment.family_id,
-            receipt=payment.receipt_number,
-            means=payment.means,
-            amount=-payment.amount,
-        )
-        if payment.family_id is None:  # Nobody was told that it was there.
-            return True
-        event = PaymentReversed(
-            id=f"reversed-{payment_id}",
-            payment_id=payment_id,
-            family_id=payment.family_id,
-            invoice_ids=tuple(sorted(set(invoice_ids))),
-            amount=payment.amount,
-            reason=reason,
-        )
-        self._events.emit("payment_reversed", event.id, asdict(event))
-        return True
+        return invoice_ids
 
     def correct_means(self, payment_id: int, before: str, means: str) -> bool:
         """Move a settled payment from one means to another, by two entries of the journal.

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -100,41 +101,9 @@ class Desk:
 
     def lines(self, service: str, day: date, place: str = "") -> list[Line]:
         """The children of a service's day, then those who are enrolled only, by place and name."""
-        table = PlanningBooking
-        rows = {
-            row.child_id: row
-            for row in self._ctx.session.execute(
-                select(table.child_id, table.place, table.meal, table.state, table.late,
-                       table.justified, table.queued)
-                .where(
-                    table.tenant_id == self._tenant, table.service == service, table.day == day,
-                    table.state.in_([State.BOOKED, State.ABSENT, State.WAITING]),
-                )
-            )
-        }  # fmt: skip
-        held = {
-            row.child_id: row
-            for row in self._ctx.session.execute(
-                select(PlanningEnrolment.child_id, PlanningEnrolment.place, PlanningEnrolment.meal)
-                .where(
-                    PlanningEnrolment.tenant_id == self._tenant,
-                    PlanningEnrolment.service == service,
-                    PlanningEnrolment.first <= day,
-                    PlanningEnrolment.last >= day,
-                )
-                .order_by(PlanningEnrolment.first)
-            )
-        }
-        marks = {
-            row.child_id: row.mark
-            for row in self._ctx.session.execute(
-                select(PlanningAttendance.child_id, PlanningAttendance.mark).where(
-                    PlanningAttendance.tenant_id == self._tenant,
-                    PlanningAttendance.service == service,
-                    PlanningAttendance.day == day,
-                )
-            )
-        }
+        rows, held, marks = (
+            self._booked(service, day), self._enrolled(service, day), self._marks(service, day)
+        )  # fmt: skip
         children = self._ctx.families.children_by_id({*rows, *held, *marks})
         found = []
         for child_id, child in children.items():
@@ -152,6 +121,41 @@ class Desk:
         return sorted(
             found, key=lambda line: (line.place, line.child.name.casefold(), line.child.id)
         )
+
+    def _booked(self, service: str, day: date) -> dict[int, Any]:
+        table = PlanningBooking
+        found = self._ctx.session.execute(
+            select(table.child_id, table.place, table.meal, table.state, table.late,
+                   table.justified, table.queued)
+            .where(
+                table.tenant_id == self._tenant, table.service == service, table.day == day,
+                table.state.in_([State.BOOKED, State.ABSENT, State.WAITING]),
+            )
+        )  # fmt: skip
+        return {row.child_id: row for row in found}
+
+    def _enrolled(self, service: str, day: date) -> dict[int, Any]:
+        table = PlanningEnrolment
+        found = self._ctx.session.execute(
+            select(table.child_id, table.place, table.meal)
+            .where(
+                table.tenant_id == self._tenant,
+                table.service == service,
+                table.first <= day,
+                table.last >= day,
+            )
+            .order_by(table.first)
+        )
+        return {row.child_id: row for row in found}
+
+    def _marks(self, service: str, day: date) -> dict[int, str]:
+        table = PlanningAttendance
+        found = self._ctx.session.execute(
+            select(table.child_id, table.mark).where(
+                table.tenant_id == self._tenant, table.service == service, table.day == day
+            )
+        )
+        return {row.child_id: row.mark for row in found}
 
     def mark(
         self, child_id: int, service: str, day: date, mark: str, tapped_at: datetime | None

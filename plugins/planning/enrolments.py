@@ -231,15 +231,7 @@ class Enrolments:
         )
         if problems:
             return RecordReport(problems=tuple(problems))
-        old = self._held({row["child_id"] for row in written})
-        fresh, replaced = [], []
-        for row in written:
-            before = old.get((row["child_id"], row["service"], row["first"]))
-            if before is not None:
-                if all(before[name] == row[name] for name in _SAME):
-                    continue
-                replaced.append({name: _json(value) for name, value in before.items()})
-            fresh.append(row)
+        fresh, replaced = self._changed(written)
         if fresh:
             wanted = insert(PlanningEnrolment)
             self._ctx.session.execute(
@@ -253,13 +245,12 @@ class Enrolments:
         batch.replaced, batch.count = replaced, len(fresh)
         self._ctx.session.flush()
         self._ctx.session.expire_all()
-        changed, new = len(replaced), len(fresh) - len(replaced)
         figures = (
-            Figure(_("Inscriptions nouvelles"), new),
-            Figure(_("Inscriptions changées"), changed),
+            Figure(_("Inscriptions nouvelles"), len(fresh) - len(replaced)),
+            Figure(_("Inscriptions changées"), len(replaced)),
             Figure(_("Inscriptions déjà connues"), len(written) - len(fresh)),
         )
-        shown = {(row["child_id"], row["service"], row["first"]) for row in fresh[:MAX_SAID]}
+        shown = {_place(row) for row in fresh[:MAX_SAID]}
         said = [
             _("%(child)s, %(service)s, à partir du %(day)s")
             % {
@@ -268,9 +259,24 @@ class Enrolments:
                 "day": f"{row.first:%d/%m/%Y}",
             }
             for row, values in zip(rows, written, strict=True)
-            if (values["child_id"], values["service"], values["first"]) in shown
+            if _place(values) in shown
         ]
         return RecordReport(figures, tuple(said))
+
+    def _changed(
+        self, written: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[Mapping[str, Any]], list[dict[str, Any]]]:
+        """The rows that are new or say something else, and what the latter replace."""
+        old = self._held({row["child_id"] for row in written})
+        fresh, replaced = [], []
+        for row in written:
+            before = old.get(_place(row))
+            if before is not None:
+                if all(before[name] == row[name] for name in _SAME):
+                    continue
+                replaced.append({name: _json(value) for name, value in before.items()})
+            fresh.append(row)
+        return fresh, replaced
 
     def undo(self, source: str) -> RecordReport:
         """Take a file back: enrolments become what they were; its days are cancelled by a worker.
@@ -512,3 +518,8 @@ def _problem(row: Row, message: str) -> SourceProblem:
 
 def _json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _place(row: Mapping[str, Any]) -> tuple[int, str, date]:
+    """What only one enrolment of a town has: child, service and first day."""
+    return row["child_id"], row["service"], row["first"]

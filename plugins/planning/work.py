@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -54,6 +54,16 @@ class Week:
     until: datetime
     services: tuple[str, ...]
 
+    @property
+    def days(self) -> list[date]:
+        """The seven days, from Monday."""
+        return [self.monday + timedelta(days=number) for number in range(7)]
+
+    @property
+    def sunday(self) -> date:
+        """The last day."""
+        return self.monday + timedelta(days=6)
+
 
 def weeks_to_remind(book: Book, settings: PlanningSettings, now: datetime) -> list[Week]:
     """The weeks whose first deadline comes within the hours of the settings."""
@@ -93,77 +103,21 @@ def _homes(ctx: TenantContext, children: Iterable[int]) -> dict[tuple[int, int],
 
 
 def _notes(ctx: TenantContext, book: Book, week: Week) -> Iterable[Notification]:
-    tenant, sunday = ctx.town.slug, week.monday + timedelta(days=6)
     open_days = {
-        key: [
-            day
-            for day in (week.monday + timedelta(days=number) for number in range(7))
-            if book.services[key].opens(day, book.calendar)
-        ]
+        key: [day for day in week.days if book.services[key].opens(day, book.calendar)]
         for key in week.services
     }
-    enrolled: set[tuple[int, str]] = {
-        (row.child_id, row.service)
-        for row in ctx.session.execute(
-            select(PlanningEnrolment.child_id, PlanningEnrolment.service).where(
-                PlanningEnrolment.tenant_id == tenant,
-                PlanningEnrolment.service.in_(week.services),
-                PlanningEnrolment.kind != Kind.SHOWN,
-                PlanningEnrolment.first <= sunday,
-                PlanningEnrolment.last >= week.monday,
-            )
-        )
-    }
-    booked: dict[tuple[int, str], set[date]] = defaultdict(set)
-    habit: set[tuple[int, str]] = set()
-    for row in ctx.session.execute(
-        select(PlanningBooking.child_id, PlanningBooking.service, PlanningBooking.day).where(
-            PlanningBooking.tenant_id == tenant,
-            PlanningBooking.service.in_(week.services),
-            PlanningBooking.day.between(week.monday - timedelta(days=HABIT_DAYS), sunday),
-            PlanningBooking.state.in_([*sorted(TAKEN), State.WAITING]),
-        )
-    ):
-        pair = (row.child_id, row.service)
-        if row.day >= week.monday:
-            booked[pair].add(row.day)
-        else:
-            habit.add(pair)
-    usual: dict[int, list[PlanningPattern]] = defaultdict(list)
-    for pattern in ctx.session.scalars(
-        select(PlanningPattern).where(
-            PlanningPattern.tenant_id == tenant,
-            PlanningPattern.first <= sunday,
-            PlanningPattern.last >= week.monday,
-        )
-    ):
-        if in_weeks(week.monday, Weeks(pattern.weeks)):
-            usual[pattern.child_id].append(pattern)
-    told: dict[int, list[list[Any]]] = defaultdict(list)
-    for child_id, service in sorted(enrolled):
-        pair = (child_id, service)
-        empty = not booked[pair]
-        if empty and not usual[child_id]:
-            if pair in habit:
-                told[child_id].append([child_id, service, True])
-            continue
-        for kept in usual[child_id]:
-            wanted = Pattern(
-                frozenset((key, number) for key, number in kept.days if key == service)
-            )
-            found = {(service, day.weekday()): day in booked[pair] for day in open_days[service]}
-            if not week_looks_like(found, wanted):
-                told[child_id].append([child_id, service, empty])
-                break
-    children = ctx.families.children_by_id(told)
-    families: dict[int, list[list[Any]]] = defaultdict(list)
+    told = _unlike_usual(ctx, week, open_days)
     homes = _homes(ctx, told)
-    for child_id, child in children.items():
+    families: dict[int, list[list[Any]]] = defaultdict(list)
+    for child_id, child in ctx.families.children_by_id(told).items():
         for family_id in child.family_ids:
             home = homes.get((child_id, family_id), Home())
             # The week of the other home is the other home's to plan.
             families[family_id] += [
-                line for line in told[child_id] if any(map(home.has, open_days[line[1]]))
+                [child_id, service, empty]
+                for service, empty in told[child_id]
+                if any(map(home.has, open_days[service]))
             ]
     for family_id, weeks in sorted(families.items()):
         if not weeks:
@@ -173,3 +127,83 @@ def _notes(ctx: TenantContext, book: Book, week: Week) -> Iterable[Notification]
             family_id,
             {"monday": week.monday.isoformat(), "until": week.until.isoformat(), "weeks": weeks},
         )
+
+
+def _unlike_usual(
+    ctx: TenantContext, week: Week, open_days: Mapping[str, Sequence[date]]
+) -> dict[int, list[tuple[str, bool]]]:
+    """By child, the services of a week that look forgotten, each with whether nothing is booked."""
+    booked, habit = _bookings(ctx, week)
+    usual = _usual_weeks(ctx, week)
+    told: dict[int, list[tuple[str, bool]]] = defaultdict(list)
+    for child_id, service in sorted(_enrolled(ctx, week)):
+        days = booked[child_id, service]
+        if not days and not usual[child_id]:
+            if (child_id, service) in habit:
+                told[child_id].append((service, True))
+            continue
+        for kept in usual[child_id]:
+            wanted = Pattern(
+                frozenset((key, number) for key, number in kept.days if key == service)
+            )
+            found = {(service, day.weekday()): day in days for day in open_days[service]}
+            if not week_looks_like(found, wanted):
+                told[child_id].append((service, not days))
+                break
+    return told
+
+
+def _enrolled(ctx: TenantContext, week: Week) -> set[tuple[int, str]]:
+    """The children, and what they are enrolled for, of whom somebody is to plan the week."""
+    table = PlanningEnrolment
+    return {
+        (row.child_id, row.service)
+        for row in ctx.session.execute(
+            select(table.child_id, table.service).where(
+                table.tenant_id == ctx.town.slug,
+                table.service.in_(week.services),
+                table.kind != Kind.SHOWN,
+                table.first <= week.sunday,
+                table.last >= week.monday,
+            )
+        )
+    }
+
+
+def _bookings(
+    ctx: TenantContext, week: Week
+) -> tuple[dict[tuple[int, str], set[date]], set[tuple[int, str]]]:
+    """By child and service, the week's days that are booked; and who came in the weeks before."""
+    table = PlanningBooking
+    booked: dict[tuple[int, str], set[date]] = defaultdict(set)
+    habit: set[tuple[int, str]] = set()
+    for row in ctx.session.execute(
+        select(table.child_id, table.service, table.day).where(
+            table.tenant_id == ctx.town.slug,
+            table.service.in_(week.services),
+            table.day.between(week.monday - timedelta(days=HABIT_DAYS), week.sunday),
+            table.state.in_([*sorted(TAKEN), State.WAITING]),
+        )
+    ):
+        pair = (row.child_id, row.service)
+        if row.day >= week.monday:
+            booked[pair].add(row.day)
+        else:
+            habit.add(pair)
+    return booked, habit
+
+
+def _usual_weeks(ctx: TenantContext, week: Week) -> dict[int, list[PlanningPattern]]:
+    """By child, the usual weeks that hold in this one."""
+    table = PlanningPattern
+    usual: dict[int, list[PlanningPattern]] = defaultdict(list)
+    for pattern in ctx.session.scalars(
+        select(table).where(
+            table.tenant_id == ctx.town.slug,
+            table.first <= week.sunday,
+            table.last >= week.monday,
+        )
+    ):
+        if in_weeks(week.monday, Weeks(pattern.weeks)):
+            usual[pattern.child_id].append(pattern)
+    return usual
