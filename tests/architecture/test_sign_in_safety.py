@@ -387,10 +387,11 @@ def besieged(portal, many):
 
 def test_a_password_is_tried_a_hundred_times_a_day_and_no_more(besieged):
     """Then nothing tells a right one from a wrong one, but to its owner's mailbox."""
+    before = mails(besieged, "account_way_in")
     assert knock(besieged, "camille@exemple.fr", "wrong", "10.21.0.1") is None
-    assert mails(besieged, "account_way_in") == []
+    assert mails(besieged, "account_way_in") == before
     assert knock(besieged, "camille@exemple.fr", PHRASE, "10.21.0.2") is None
-    assert mails(besieged, "account_way_in") == ["camille@exemple.fr"]
+    assert mails(besieged, "account_way_in") == [*before, "camille@exemple.fr"]
     siege(besieged, "nobody@exemple.fr", 22)
     assert knock(besieged, "nobody@exemple.fr", "wrong", "10.21.0.3") is None
 

@@ -21,7 +21,7 @@ def full(servers, module_database, tmp_path_factory):
     """A portal with two towns in which two families each did all that one can do."""
     with Redis.from_url(module_database.redis_url) as redis:
         redis.flushall()
-    kept = Path(os.environ[FOLDER]) / "full"
+    kept = kept_towns()
     made = kept / "portal.pickle"
     with (
         alone(kept.with_suffix(".lock")),
@@ -39,6 +39,19 @@ def full(servers, module_database, tmp_path_factory):
             made.write_bytes(pickle.dumps((portal.families, vars(portal.bank))))
     yield portal
     portal.runtime.close()
+
+
+@pytest.fixture
+def as_before(full, servers):
+    """Undo afterwards what a test does in the two full towns, for the others of its module."""
+    yield
+    with servers.connect(full.runtime.engine.url.database) as connection:
+        put_back(connection, kept_towns() / "rows")
+
+
+def kept_towns():
+    """The folder that keeps what the towns are made of."""
+    return Path(os.environ[FOLDER]) / "full"
 
 
 def lives(portal):

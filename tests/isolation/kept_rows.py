@@ -1,4 +1,4 @@
-"""All rows of a database, kept in files, and put into another one with the same schema."""
+"""All rows of a database, kept in files, and put into it again or into another with its schema."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ def keep(connection: psycopg.Connection, folder: Path) -> None:
 
 
 def put_back(connection: psycopg.Connection, folder: Path) -> None:
-    """Put rows that were kept into the same tables, which are empty."""
+    """Put rows that were kept into the same tables, in the place of those that are there."""
     with connection.transaction():
         # Checked when they were written first.
         connection.execute("SET LOCAL session_replication_role = replica")
         for place in connection.execute(TABLES).fetchall():
+            connection.execute(SQL("DELETE FROM {}").format(Identifier(*place)))
             statement = SQL("COPY {} FROM STDIN (FORMAT binary)").format(Identifier(*place))
             with connection.cursor() as cursor, cursor.copy(statement) as rows:
                 rows.write((folder / ".".join(place)).read_bytes())

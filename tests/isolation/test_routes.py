@@ -327,7 +327,7 @@ def test_a_query_that_is_no_text_is_refused(visitors, mode):
     assert visitors[mode].ask("GET", "/connexion?next=%FF").status_int == 400
 
 
-def test_only_what_is_no_browser_posts_without_a_token(application):
+def test_only_what_is_no_browser_posts_without_a_token(application, as_before):
     """And it is answered, so the CSRF check is not what refused it."""
     bare = Visitor(TestApp(application), "path")
     for key, (line, *_more) in TABLE.items():
@@ -384,7 +384,7 @@ def test_readings_go_to_a_standby_and_stop_at_the_same_walls(
     assert contents(full, THERE) == there
 
 
-def test_with_what_is_one_s_own_it_works(full, visitors):
+def test_with_what_is_one_s_own_it_works(full, visitors, as_before):
     """The other tests would be worth nothing if these addresses led nowhere for anybody.
 
     Each way has a family of its own: what a form did for one is not done for the other.

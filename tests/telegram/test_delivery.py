@@ -366,12 +366,14 @@ def test_polling_writes_updates_down_and_answers_are_not_lost(simulator, live, f
     town, _courier = live
     parent = Parent(simulator, live)
     bots = Bots()
+    at_work = threading.Lock()
 
     @contextmanager
     def open_town(slug):
         assert slug == town.town.slug
-        yield town
-        town.session.commit()
+        with at_work:
+            yield town
+            town.session.commit()
 
     async def scene():
         task = asyncio.create_task(
@@ -386,6 +388,8 @@ def test_polling_writes_updates_down_and_answers_are_not_lost(simulator, live, f
 
     bots.run(scene())
     bots.close()
+    with at_work:  # A thread that had begun when polling was told to end.
+        pass
     (payload,) = town.outbox.take(UPDATE)
     assert (payload["kind"], payload["text"], payload["name"]) == ("typed", "/factures", "Camille")
     proposed = parent.bot.commands
