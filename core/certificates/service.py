@@ -98,7 +98,7 @@ class Certificates:
         rows = self._session.execute(
             select(model.id, column).where(model.tenant_id == self._tenant, model.id.in_(ids))
         )
-        return dict(rows.tuples().all())
+        return dict(rows.all())
 
     def _paid(self, family_id: int) -> tuple[list[TaxInvoice], list[TaxShare]]:
         shares = self._shares(family_id)
