@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import page
+import parsed_pages  # noqa: F401 - WebTest makes such pages from here on
 import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
