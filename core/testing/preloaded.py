@@ -49,11 +49,13 @@ MODULES = (
     "gunicorn.workers.gthread", "kombu.transport.redis", "psycopg", "telegram.ext",
 )  # fmt: skip
 """What they load, besides the plugins. Not the queue and the worker, which read the settings."""
-STARTERS = {"run", "web"}
+STARTERS = {"run", "web", "mailbox"}
 """Commands whose processes start others of these."""
 _MOVED = 500
 """First number of a file while it waits for its place."""
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 15, 36
+NURSERY = "nursery"
+"""Name, in ``/proc/…/comm``, of a process that forks itself; the others have their command's."""
 _libc = ctypes.CDLL(None)
 _execv = os.execv
 _given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -181,6 +183,7 @@ def _nursery() -> Nursery:
 def main(number: int) -> None:
     """Load the code, and fork for each order that comes by the file of this number."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # It ends with whoever asks.
+    _name_this(NURSERY)
     # Else prometheus_client would open files for its counters when it is loaded.
     os.environ.pop(SHARED, None)
     load()
@@ -283,6 +286,7 @@ def _begin(order: _Order, files: list[int]) -> socket.socket | None:
 def _run(order: _Order) -> None:
     """Run the module as a start by the system does, from the environment on."""
     module, arguments = order.arguments[3], order.arguments[4:]
+    _name_this(_command(order.arguments) or module.rpartition(".")[2])
     os.chdir(order.folder)
     os.environ.clear()
     os.environ.update(order.environment)
@@ -323,6 +327,10 @@ def _execute(path: Any, arguments: Any) -> NoReturn:
 
 def _is_module(arguments: Sequence[str]) -> bool:
     return list(arguments[:3]) == [sys.executable, "-P", "-m"] and len(arguments) > 3
+
+
+def _name_this(name: str) -> None:
+    _libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def _command(arguments: Sequence[str]) -> str:

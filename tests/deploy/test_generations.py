@@ -19,6 +19,7 @@ from core.dev.embedded import die_with_parent, free_port
 from core.processes import serving
 from core.processes.app import make_app
 from core.testing.portal import make_portal
+from core.testing.preloaded import NURSERY, popen
 from core.testing.waiting import PATIENCE_SECONDS, is_alive, wait_until
 
 EACH = 5
@@ -72,7 +73,10 @@ def environment(tmp_path):
 
 @pytest.fixture
 def start(portal, environment, tmp_path):
-    """Start `preau web`, whose two workers live short; gives the process, its address and its log."""
+    """Start `preau web`, whose two workers live short; gives the process, its address and its log.
+
+    By `start`, which is `core.testing.preloaded.popen` where what it loads first is not the subject.
+    """
     settings = portal.runtime.settings
     names = ("database_url", "redis_url", "tenants_dir", "data_dir")
     variables = {f"PREAU_{name.upper()}": str(getattr(settings, name)) for name in names}
@@ -82,10 +86,10 @@ def start(portal, environment, tmp_path):
         path.write_text(words.partition("[plugins.fakepay]")[0], "utf-8")
     log, processes = tmp_path / "web.log", []
 
-    def started():
+    def started(start=subprocess.Popen):
         port = free_port()
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            process = start(
                 [
                     sys.executable, "-P", "-m", "core.cli.main", "web", "--port", str(port),
                     "--workers", "2", "--max-requests", str(EACH),
@@ -97,7 +101,7 @@ def start(portal, environment, tmp_path):
                     "PYTHONPATH": str(environment.folder), "PYTHONDONTWRITEBYTECODE": "1",
                     "LOADED": str(tmp_path / "loaded"),
                 },
-                preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - not from a thread
+                preexec_fn=die_with_parent(signal.SIGTERM),
             )  # fmt: skip
         processes.append(process)
         return process, f"http://127.0.0.1:{port}", log
@@ -110,7 +114,7 @@ def start(portal, environment, tmp_path):
 
 @pytest.fixture
 def web(start):
-    process, base, log = start()
+    process, base, log = start(popen)
     until_it_listens(int(base.rpartition(":")[2]), process, log)
     asks(base, 1)
     return process, base, log
@@ -123,8 +127,10 @@ def asks(base, count):
 
 
 def children(pid):
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return set(map(int, found.stdout.split()))
+    """The children of a process, without the one that forks itself where `preau web` is started so."""
+    found = subprocess.run(["pgrep", "-lP", str(pid)], capture_output=True, text=True, check=False)
+    named = (line.split() for line in found.stdout.splitlines())
+    return {int(number) for number, name in named if name != NURSERY}
 
 
 def workers(process):
@@ -183,7 +189,7 @@ def test_a_plugin_that_does_not_load_ends_no_portal_that_runs(web, environment, 
 
 def test_a_portal_does_not_start_on_a_plugin_that_does_not_load(start, environment):
     environment.install(BROKEN)
-    process, _base, log = start()
+    process, _base, log = start(popen)
     assert process.wait(PATIENCE_SECONDS) == 1
     assert "plugin 'late' does not load" in log.read_text("utf-8")
 

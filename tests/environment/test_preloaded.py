@@ -31,6 +31,7 @@ print(json.dumps({
     "kept": sorted(name for name in kept if name.startswith(("core.", "plugins."))),
     "files": files, "handled": handled, "tasks": len(os.listdir("/proc/self/task")),
     "drawn": random.random(), "read": sys.stdin.read(), "custom": getattr(sys, "custom", None),
+    "called": Path("/proc/self/comm").read_text().strip(),
 }))
 print("an error", file=sys.stderr)
 sys.exit(int(os.environ["CODE"]))
@@ -64,6 +65,7 @@ def test_it_has_the_command_the_folder_the_environment_and_the_files_that_were_n
     assert told["argv"] == [str(folder / "probe.py"), "a", "--b=c d"]
     assert told["orig"] == [sys.executable, "-P", "-m", "probe", "a", "--b=c d"]
     assert (told["folder"], told["said"], told["read"]) == (str(folder), "été", "line\n")
+    assert told["called"] == "probe"
     assert (told["name"], told["custom"]) == ("__main__", ["-m", "a", "--b=c d"])
     assert set(told["variables"]) <= {"PYTHONPATH", "CODE", "SAID", "PROMETHEUS_MULTIPROC_DIR", "LC_CTYPE"}
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from core.cli.main import COMMANDS, preau
 from core.cli.run import choose_ports
+from core.testing.preloaded import popen
 from core.testing.waiting import PATIENCE_SECONDS, wait_until
 from tests.running import Running, all_gone
 
@@ -35,8 +36,8 @@ def start():
     """Starts portals; what a failed test left running is ended."""
     portals = []
 
-    def begin(*arguments):
-        portals.append(Running(*arguments))
+    def begin(*arguments, **options):
+        portals.append(Running(*arguments, **options))
         return portals[-1]
 
     yield begin
@@ -45,7 +46,8 @@ def start():
 
 
 def test_first_start_serves_and_ctrl_c_ends_everything(start, data_dir):
-    portal = start(data_dir, "--no-demo")
+    # The second start loads the code as any does, ten times.
+    portal = start(data_dir, "--no-demo", start=popen)
     portal.said("Préau is ready")
     environment = portal.state()["environment"]
     health = httpx.get(f"http://127.0.0.1:{portal.port}/health/ready", trust_env=False, timeout=PATIENCE_SECONDS)
@@ -57,7 +59,7 @@ def test_first_start_serves_and_ctrl_c_ends_everything(start, data_dir):
     httpx.post(f"{phones}/personnes", data={"nom": "Solène", "langue": "fr"}, trust_env=False, timeout=PATIENCE_SECONDS)
 
     # A second one on the same folder is refused, and disturbs nothing.
-    other = start(data_dir)
+    other = start(data_dir, start=popen)
     other.said("runs already")
     assert other.ended() == 1
 
@@ -90,7 +92,7 @@ def test_second_start_is_quick_and_a_process_that_dies_ends_all(start, data_dir)
 
 
 def test_a_signal_while_it_starts_ends_it_cleanly(start, tmp_path):
-    portal = start(tmp_path, "--no-demo")
+    portal = start(tmp_path, "--no-demo", start=popen)
 
     def has_begun():
         assert portal.process.poll() is None
