@@ -115,7 +115,7 @@ def _check_unchanged(
     if expected is not None and total != expected:
         raise ChangedError(
             _(
-                "La caisse a changé entre-temps : elle contient %(now)s au lieu de "
+                "La caisse a changé entre-temps : elle contient %(now)s au lieu de "
                 "%(shown)s. Vérifiez, puis confirmez."
             )
             % {"now": money(total), "shown": money(expected)}
