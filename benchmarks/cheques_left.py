@@ -35,7 +35,7 @@ def _others(evidence: Evidence, family: int) -> bool:
 
 
 def _weak(paper: Paper, evidence: Evidence, index: Index) -> str:
-    named = index.name_score(evidence.issuer, paper.family) if evidence.named() else -1
+    named = index.name_score(evidence.issuer, paper.family) if evidence.named else -1
     if evidence.hits:
         return "a reference without a right check character, and the amount"
     if evidence.links:

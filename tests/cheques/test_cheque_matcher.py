@@ -22,8 +22,8 @@ from plugins.cheque_import.matcher import (
 )
 from plugins.cheque_import.matcher.explain import difference
 from plugins.cheque_import.matcher.normalise import (
+    Scorer,
     bare,
-    best_score,
     check_character,
     checked,
     people,
@@ -95,7 +95,7 @@ def test_work_is_bounded_and_what_is_not_finished_is_not_proven():
     ],
 )
 def test_names_are_compared_by_their_words(issuer, name, low, high):
-    assert low <= best_score((words(issuer),), (words(name),)) <= high
+    assert low <= Scorer((words(issuer),)).best((words(name),)) <= high
 
 
 @pytest.mark.parametrize(
@@ -118,10 +118,10 @@ def test_each_of_two_people_is_somebody(issuer, found):
 
 def test_both_parents_of_a_cheque_or_of_a_file_are_known():
     both = people("M MARTIN OU MME LEROY")
-    assert best_score(both, people("LEROY CELINE")) == 100
-    assert best_score(both, people("MARTIN PAUL")) == 100
-    assert best_score(people("LEROY CELINE"), people("MARTIN Paul et LEROY Céline")) == 100
-    assert best_score(both, people("BENALI KARIM")) < 60
+    assert Scorer(both).best(people("LEROY CELINE")) == 100
+    assert Scorer(both).best(people("MARTIN PAUL")) == 100
+    assert Scorer(people("LEROY CELINE")).best(people("MARTIN Paul et LEROY Céline")) == 100
+    assert Scorer(both).best(people("BENALI KARIM")) < 60
 
 
 def test_a_child_s_given_name_is_no_name_of_the_family():

@@ -18,7 +18,7 @@ from plugins.cheque_import.matcher.evidence import (
     lonely,
     may_be_misread,
 )
-from plugins.cheque_import.matcher.normalise import best_score, people
+from plugins.cheque_import.matcher.normalise import Scorer, people
 from plugins.cheque_import.matcher.rank import POOR_NAME, propose, ranked
 from plugins.cheque_import.matcher.snapshot import Cheque, Index, Match, Proposal, Rule, State
 from plugins.cheque_import.matcher.ways import exact_way
@@ -71,7 +71,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     payer = account and _known_payer(evidence, family)
     good = name >= GOOD_NAME or payer
     fair = name >= FAIR_NAME or payer
-    free = fair or not evidence.named() or _nobody_else(cheque, evidence, family, index)
+    free = fair or not evidence.named or _nobody_else(cheque, evidence, family, index)
     near = not evidence.links and _only_near(evidence) == family
     # Its own old coupon, though it pays nothing, says whose a cheque is.
     old = bool(evidence.elsewhere)
@@ -96,7 +96,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
         return None
     if (
         quality is not None
-        and evidence.named()
+        and evidence.named
         and name < POOR_NAME
         and signs < 2
         and _named_elsewhere(cheque, evidence, family, index)
@@ -221,8 +221,8 @@ def _only_old_coupons(cheque: Cheque, evidence: Evidence, family: int) -> bool:
 
 def _known_payer(evidence: Evidence, family: int) -> bool:
     """True if the issuer has signed confirmed cheques of this account for this family."""
-    return evidence.named() and any(
-        best_score(evidence.issuer, people(payer)) >= OTHER_NAME
+    return evidence.named and any(
+        Scorer(evidence.issuer).best(people(payer)) >= OTHER_NAME
         for link in evidence.links
         if link.family_id == family
         for payer in link.payers

@@ -65,14 +65,12 @@ class Evidence:
     """True if the cheque's magnetic line gave an account, known or not."""
     referred: tuple[OpenInvoice, ...]
     """The invoices that the references designate, once each."""
+    named: bool
+    """True if the cheque gives a name that can be compared."""
 
     def quality(self) -> Quality | None:
         """Certainty of the least sure reference."""
         return min((hit.quality for hit in self.hits), default=None)
-
-    def named(self) -> bool:
-        """True if the cheque gives a name that can be compared."""
-        return any(len(word) > 1 for name in self.issuer for word in name)
 
 
 def gather(cheque: Cheque, index: Index) -> Evidence:
@@ -90,13 +88,12 @@ def gather(cheque: Cheque, index: Index) -> Evidence:
     unread: list[str] = []
     meant = {link.family_id for link in links} | set(near) | ({code_family} - {None})
     for raw in cheque.references:
-        hit = _hit(raw, index)
-        known = index.snapshot.elsewhere.get(checked(raw)) or index.snapshot.elsewhere.get(
-            bare(raw)
-        )
+        body = checked(raw)
+        hit = _hit(raw, body, index)
+        known = index.snapshot.elsewhere.get(body) or index.snapshot.elsewhere.get(bare(raw))
         family = hit.invoice.family_id if hit is not None else known.family_id if known else None
         sure = hit is not None and hit.quality is Quality.CHECKED
-        if not (sure or family in meant or (known is not None and checked(raw))) and may_be_misread(
+        if not (sure or family in meant or (known is not None and body)) and may_be_misread(
             raw, index
         ):
             # Misread, it may be another's number, or nobody's.
@@ -120,6 +117,7 @@ def gather(cheque: Cheque, index: Index) -> Evidence:
         issuer=issuer,
         account_read=bool(cheque.account),
         referred=tuple({hit.invoice.id: hit.invoice for hit in hits}.values()),
+        named=any(len(word) > 1 for name in issuer for word in name),
     )
 
 
@@ -205,8 +203,8 @@ def _account_family(
     return None
 
 
-def _hit(raw: str, index: Index) -> Hit | None:
-    body = checked(raw)
+def _hit(raw: str, body: str, index: Index) -> Hit | None:
+    """The invoice of a reference, of which `body` stands before a right check character."""
     if body:
         invoice = index.invoice(body)
         if invoice is not None:

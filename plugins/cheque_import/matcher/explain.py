@@ -45,7 +45,7 @@ def identity(evidence: Evidence, family_id: int, name: int) -> list[str]:
         reasons.append(_("À un chiffre près, ce compte est connu pour cette famille."))
     if evidence.code_family == family_id:
         reasons.append(_("Le code famille est celui-ci."))
-    if evidence.named():
+    if evidence.named:
         if name >= 85:
             reasons.append(_("Le nom de l’émetteur correspond (%s sur 100).") % name)
         elif name >= 60:
@@ -117,13 +117,16 @@ class Slip(StrEnum):
     DIGIT = "digit"
 
 
+_ONE_DIGIT = frozenset(digit * 10**zeros for digit in range(1, 10) for zeros in range(12))
+
+
 def slip_kind(amount: int, expected: int) -> Slip | None:
     """The keying slip that would turn `expected` into `amount`. Asked often: it says no quickly."""
     if amount == expected * 100 or expected == amount * 100:
         return Slip.COMMA
     gap = abs(amount - expected)
     # Two digits that change places differ by a multiple of nine; one digit, by a digit and zeros.
-    if not gap or (gap % 9 and len(str(gap).rstrip("0")) > 1):
+    if not gap or (gap % 9 and gap not in _ONE_DIGIT):
         return None
     typed, meant = str(amount), str(expected)
     if len(typed) != len(meant):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from operator import mul
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
@@ -140,32 +141,45 @@ def _word_score(one: str, other: str) -> float:
     return float(fuzz.ratio(one, other))
 
 
-def _cover(of: Name, by: Name) -> float:
-    """Part of the words `of` that is found in `by`, from 0 to 100. Asked often: no generators."""
-    total = score = 0.0
-    for word in of:
-        length = len(word)
-        total += length
-        if word in by:
-            score += length * 100.0
-            continue
+class Scorer:
+    """Scores of names against the people of one issuer.
+
+    Families that are called alike share words: each word is compared with the issuer's once.
+    """
+
+    def __init__(self, issuers: tuple[Name, ...]) -> None:
+        self._people: list[tuple[Name, list[int], dict[str, list[float]]]] = [
+            (person, [len(word) for word in person], {}) for person in issuers if person
+        ]
+        self._whole = [
+            frozenset(person) for person in issuers if any(len(word) > 1 for word in person)
+        ]
+
+    def best(self, names: tuple[Name, ...]) -> int:
+        """Best score of any person of the issuer against any of these names, from 0 to 100."""
+        for person in self._whole:
+            for name in names:
+                if person.issubset(name):
+                    return 100
+        return self._compared(names)
+
+    def _compared(self, names: tuple[Name, ...]) -> int:
         best = 0.0
-        for other in by:
-            alike = _word_score(word, other)
-            best = max(best, alike)
-        score += length * best
-    return score / total
-
-
-def best_score(issuers: tuple[Name, ...], names: tuple[Name, ...]) -> int:
-    """Best score of any person of the issuer against any of these names, from 0 to 100."""
-    best = 0.0
-    for name in names:
-        if len(max(name, key=len, default="")) < 2:
-            continue  # Initials are nobody's name.
-        for issuer in filter(None, issuers):
-            score = _cover(issuer, name)
-            if score > _WHOLE:
-                return 100
-            best = max(best, score, _CONTAINED * _cover(name, issuer))
-    return round(best)
+        for name in names:
+            if len(max(name, key=len, default="")) < 2:
+                continue  # Initials are nobody's name.
+            for person, lengths, known in self._people:
+                alike = []
+                for word in name:
+                    if word not in known:
+                        known[word] = [_word_score(word, other) for other in person]
+                    alike.append(known[word])
+                found = map(max, *alike) if len(alike) > 1 else alike[0]
+                score = sum(map(mul, lengths, found)) / sum(lengths)
+                if score > _WHOLE:
+                    return 100
+                best = max(best, score)
+                if best < _CONTAINED * 100:
+                    of = [len(word) for word in name]
+                    best = max(best, _CONTAINED * sum(map(mul, of, map(max, alike))) / sum(of))
+        return round(best)

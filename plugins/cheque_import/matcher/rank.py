@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from heapq import nsmallest
 
 from core.plugin import gettext as _
 from plugins.cheque_import.matcher import explain
@@ -29,18 +28,20 @@ def ranked(cheque: Cheque, evidence: Evidence, index: Index) -> tuple[Proposal, 
     """Name at least three candidates where there are as many, the likeliest first."""
     found: dict[tuple[int, ...], tuple[int, int, Way, dict[str, int]]] = {}
     for family in _candidates(cheque, evidence, index):
-        scores = _identity_scores(evidence, family, index)
-        identity = _identity_points(scores)
+        identity = _identity_scores(evidence, family, index)
+        points = _identity_points(identity)
         for way in likely_ways(cheque.amount, evidence, family, index):
-            points = identity + _amount_points(cheque.amount, way, evidence)
-            invoices = sorted(invoice.id for invoice in way.invoices)
-            found.setdefault(
-                (family, *invoices), (points, -abs(cheque.amount - way.due), way, scores)
-            )
-    likeliest = nsmallest(_KEPT, found, key=lambda key: (-found[key][0], -found[key][1], key))
+            key = (family, *sorted([invoice.id for invoice in way.invoices]))
+            if key not in found:
+                amount = _amount_points(cheque.amount, way, evidence)
+                gap = abs(cheque.amount - way.due)
+                found[key] = (-points - amount, gap, way, {**identity, "amount": amount})
+    likeliest = sorted([(points, gap, key) for key, (points, gap, *_way) in found.items()])
     return tuple(
-        _proposal(cheque, evidence, found[key][2], key[0], found[key][3], Rule.CANDIDATE)
-        for key in likeliest
+        [
+            _proposal(cheque, evidence, found[key][2], key[0], found[key][3], Rule.CANDIDATE)
+            for _points, _gap, key in likeliest[:_KEPT]
+        ]
     )
 
 
@@ -50,7 +51,7 @@ def _candidates(cheque: Cheque, evidence: Evidence, index: Index) -> list[int]:
     wanted += [known.family_id for _raw, known in evidence.elsewhere if known.family_id is not None]
     if evidence.code_family is not None:
         wanted.append(evidence.code_family)
-    if evidence.named():
+    if evidence.named:
         owing = index.owing(cheque.amount)
         named = index.families_named(evidence.issuer, cheque.amount)
         named = sorted(
@@ -71,18 +72,17 @@ def propose(
 
     `only`: the decision rests on nobody else's owing this amount.
     """
-    return _proposal(
-        cheque, evidence, way, family, _identity_scores(evidence, family, index), rule, only=only
-    )
+    scores = _identity_scores(evidence, family, index)
+    scores["amount"] = _amount_points(cheque.amount, way, evidence)
+    return _proposal(cheque, evidence, way, family, scores, rule, only=only)
 
 
 def _proposal(
-    cheque: Cheque, evidence: Evidence, way: Way, family: int, identity: dict[str, int],
+    cheque: Cheque, evidence: Evidence, way: Way, family: int, scores: dict[str, int],
     rule: Rule, *, only: bool = False,
 ) -> Proposal:  # fmt: skip
     gap = cheque.amount - way.due
-    scores = {**identity, "amount": _amount_points(cheque.amount, way, evidence)}
-    points = _identity_points(identity) + scores["amount"]
+    points = _identity_points(scores) + scores["amount"]
     return Proposal(
         family_id=family,
         shares=split(cheque.amount, way.invoices),
@@ -117,11 +117,9 @@ def _identity_points(scores: Mapping[str, int]) -> int:
 
 
 def _identity_scores(evidence: Evidence, family: int, index: Index) -> dict[str, int]:
+    hits = [hit.quality for hit in evidence.hits if hit.invoice.family_id == family]
     return {
-        "reference": max(
-            (_IDENTITY[hit.quality] for hit in evidence.hits if hit.invoice.family_id == family),
-            default=0,
-        ),
+        "reference": _IDENTITY[max(hits)] if hits else 0,
         "account": _account_points(evidence, family),
         "code": _CODE if evidence.code_family == family else 0,
         "name": index.name_score(evidence.issuer, family),
@@ -130,16 +128,19 @@ def _identity_scores(evidence: Evidence, family: int, index: Index) -> dict[str,
 
 
 def _account_points(evidence: Evidence, family: int) -> int:
-    if any(link.family_id == family for link in evidence.links):
-        return _ACCOUNT
-    return _NEAR_ACCOUNT if any(x.family_id == family for x in evidence.near_links) else 0
+    for links, points in ((evidence.links, _ACCOUNT), (evidence.near_links, _NEAR_ACCOUNT)):
+        for link in links:
+            if link.family_id == family:
+                return points
+    return 0
 
 
 def _amount_points(amount: int, way: Way, evidence: Evidence) -> int:
-    designated = [i for i in evidence.referred if i.family_id == way.invoices[0].family_id]
     bonus = 0
-    if designated and set(designated) <= set(way.invoices):
-        bonus = 8 if len(designated) == len(way.invoices) else 6
+    if evidence.referred:
+        designated = {i.id for i in evidence.referred if i.family_id == way.invoices[0].family_id}
+        if designated and designated <= {invoice.id for invoice in way.invoices}:
+            bonus = 8 if len(designated) == len(way.invoices) else 6
     if way.due == amount:
         return bonus + (35 if way.unique else 25)
     if explain.slip_kind(amount, way.due):

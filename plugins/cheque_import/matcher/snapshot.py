@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from operator import attrgetter
+from typing import NamedTuple
 
 from plugins.cheque_import.matcher.names import NameIndex
-from plugins.cheque_import.matcher.normalise import Name, bare, best_score, people
+from plugins.cheque_import.matcher.normalise import Name, Scorer, bare, people
 from plugins.cheque_import.matcher.subsets import exact_subsets
 
 
@@ -120,8 +121,7 @@ class Rule(StrEnum):
     """Something points to this family; a person decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """One way to explain a cheque.
 
     `shares` are (invoice id, cents) and never exceed the cheque; `gap` is the cheque less what the
@@ -161,7 +161,8 @@ class Index:
             sorted(snapshot.invoices, key=attrgetter("id")), key=attrgetter("due_on")
         ):
             self.by_family[invoice.family_id].append(invoice)
-            number, other = bare(invoice.number), bare(invoice.payment_reference)
+            number = bare(invoice.number)
+            other = bare(invoice.payment_reference) if invoice.payment_reference else ""
             # Two invoices under one reference: it designates neither.
             if number:
                 by_reference[number] = None if number in by_reference else invoice
@@ -182,6 +183,7 @@ class Index:
         self.by_id = {invoice.id: invoice for invoice in snapshot.invoices}
         self._words = {family.id: _names(family) for family in snapshot.families}
         self._issuer: tuple[Name, ...] = ()
+        self._scorer = Scorer(())
         self._scores: dict[int, int] = {}
         self._named: dict[int, list[tuple[int, int]]] = {}
         self._codes: dict[str, int | None] = {}
@@ -208,14 +210,14 @@ class Index:
         self._asked_of(issuer)
         score = self._scores.get(family_id)
         if score is None:
-            score = best_score(issuer, self._words.get(family_id, ()))
+            score = self._scorer.best(self._words.get(family_id, ()))
             self._scores[family_id] = score
         return score
 
     def _asked_of(self, issuer: tuple[Name, ...]) -> None:
         """One cheque asks the same several times; the next has another issuer."""
-        if issuer != self._issuer:
-            self._issuer, self._scores, self._named = issuer, {}, {}
+        if issuer is not self._issuer and issuer != self._issuer:
+            self._issuer, self._scorer, self._scores, self._named = issuer, Scorer(issuer), {}, {}
 
     def owing(self, amount: int) -> AbstractSet[int]:
         """Families with an invoice of exactly this balance."""
@@ -289,11 +291,15 @@ class Index:
         """
         self._asked_of(issuer)
         if amount not in self._named:
-            candidates = self._names.candidates(issuer, self.owing(amount))
-            scored = ((self.name_score(issuer, family), family) for family in candidates)
-            self._named[amount] = sorted(
-                (pair for pair in scored if pair[0] >= _RESEMBLES), key=lambda p: (-p[0], p[1])
-            )
+            scores, scorer, words = self._scores, self._scorer, self._words
+            found = []
+            for family in self._names.candidates(issuer, self.owing(amount)):
+                score = scores.get(family)
+                if score is None:
+                    score = scores[family] = scorer.best(words[family])
+                if score >= _RESEMBLES:
+                    found.append((-score, family))
+            self._named[amount] = [(-negative, family) for negative, family in sorted(found)]
         return self._named[amount]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 BUDGET = 20_000
 """Nodes of the search. Twelve invoices never need more than 8 191; long arrears may."""
+_FEW = 8
+"""Amounts of which all sums are sooner written down than searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,10 @@ def exact_subsets(
     """
     if not amounts or target > sum(amounts) or target < min(amounts):
         return Subsets((), complete=True)
+    if len(amounts) <= _FEW:
+        written = _written_down(amounts, target)
+        if len(written) <= limit:
+            return Subsets(tuple(sorted(written)), complete=True)
     order = sorted(range(len(amounts)), key=lambda i: (-amounts[i], i))
     values = [amounts[i] for i in order]
     rest = [0] * (len(values) + 1)
@@ -58,3 +64,17 @@ def exact_subsets(
                     return Subsets(tuple(sorted(found[:limit])), complete=False)
                 stack.append((i + 1, left - values[i], (*taken, i)))
     return Subsets(tuple(sorted(found)), complete=True)
+
+
+def _written_down(amounts: Sequence[int], target: int) -> list[tuple[int, ...]]:
+    """The sets that add up, of all: the sum in the place whose bits are those of the set."""
+    sums = [0]
+    for amount in amounts:
+        sums += [one + amount for one in sums]
+    if target not in sums:
+        return []
+    return [
+        tuple([place for place in range(len(amounts)) if bits >> place & 1])
+        for bits, one in enumerate(sums)
+        if one == target
+    ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from plugins.cheque_import.matcher import explain
 from plugins.cheque_import.matcher.evidence import Evidence
@@ -13,9 +12,11 @@ from plugins.cheque_import.matcher.subsets import exact_subsets
 
 _EXACT_SHOWN = 3
 
+Places = tuple[int, ...]
+"""Invoices of a family by their places among those that it owes, the oldest first."""
 
-@dataclass(frozen=True, slots=True)
-class Way:
+
+class Way(NamedTuple):
     """Invoices of one family that a cheque may pay."""
 
     invoices: tuple[OpenInvoice, ...]
@@ -40,7 +41,7 @@ def exact_way(amount: int, evidence: Evidence, family: int, index: Index) -> Way
         return _completed(referred, others, left) if left > 0 else None
     structured = _structured(_groups(opened), amount)
     if structured:
-        return Way(structured[0], len(structured) == 1, amount)
+        return Way(_chosen(opened, structured[0]), len(structured) == 1, amount)
     return _completed((), opened, amount)
 
 
@@ -59,19 +60,24 @@ def likely_ways(amount: int, evidence: Evidence, family: int, index: Index) -> l
             ways.append(more)
     groups = _groups(opened)
     structured = _structured(groups, amount)[:_EXACT_SHOWN]
-    ways += [Way(group, len(structured) == 1, amount) for group in structured]
+    ways += [Way(_chosen(opened, group), len(structured) == 1, amount) for group in structured]
     if len(structured) < _EXACT_SHOWN:
         subsets = exact_subsets([i.balance for i in opened], amount, limit=_EXACT_SHOWN)
         ways += [
-            Way(
-                tuple(opened[i] for i in chosen), subsets.unique and not structured, amount
-            )
+            Way(_chosen(opened, chosen), subsets.unique and not structured, amount)
             for chosen in subsets.found
+            if chosen not in structured
         ]
-    if not any(way.due == amount for way in ways) and opened:
-        near = sorted(groups, key=lambda group: _nearness(amount, *group))
-        ways += [Way(group, unique=False, due=due) for due, group in near[:2]]
+    if opened and all(way.due != amount for way in ways):
+        near = sorted([_nearness(amount, due, group) for due, group in groups])[:2]
+        ways += [
+            Way(_chosen(opened, group), unique=False, due=due) for *_near, group, due in near
+        ]
     return ways
+
+
+def _chosen(opened: Sequence[OpenInvoice], places: Iterable[int]) -> tuple[OpenInvoice, ...]:
+    return tuple([opened[place] for place in places])
 
 
 def _completed(
@@ -84,43 +90,35 @@ def _completed(
     return _way(given + chosen, unique=subsets.unique)
 
 
-def _structured(
-    groups: Sequence[tuple[int, tuple[OpenInvoice, ...]]], amount: int
-) -> list[tuple[OpenInvoice, ...]]:
+def _structured(groups: Sequence[tuple[int, Places]], amount: int) -> list[Places]:
     """Exact ways that people mean by themselves: an invoice, a month, everything. Once each."""
-    found = {
-        tuple(invoice.id for invoice in group): group for due, group in groups if due == amount
-    }
-    if len(found) < 2:
-        return list(found.values())
-    return sorted(found.values(), key=lambda group: (len(group), [(i.due_on, i.id) for i in group]))
+    found = {group for due, group in groups if due == amount}
+    return sorted(found, key=lambda group: (len(group), group)) if len(found) > 1 else list(found)
 
 
-def _groups(opened: Sequence[OpenInvoice]) -> list[tuple[int, tuple[OpenInvoice, ...]]]:
+def _groups(opened: Sequence[OpenInvoice]) -> list[tuple[int, Places]]:
     """Each invoice, each month's and all of them, with what they owe together."""
-    found: list[tuple[int, tuple[OpenInvoice, ...]]] = []
-    months: dict[tuple[int, int], list[OpenInvoice]] = defaultdict(list)
-    due = 0
-    for invoice in opened:
-        found.append((invoice.balance, (invoice,)))
-        months[invoice.issued_on.year, invoice.issued_on.month].append(invoice)
-        due += invoice.balance
+    found: list[tuple[int, Places]] = []
+    months: dict[tuple[int, int], list[int]] = {}
+    for place, invoice in enumerate(opened):
+        found.append((invoice.balance, (place,)))
+        issued = invoice.issued_on
+        months.setdefault((issued.year, issued.month), []).append(place)
+    if len(months) == len(opened):
+        months = {}
     found += [
-        (sum(invoice.balance for invoice in month), tuple(month))
+        (sum([opened[place].balance for place in month]), tuple(month))
         for month in months.values()
         if len(month) > 1
     ]
-    if len(months) > 1:
-        found.append((due, tuple(opened)))
+    if len(opened) > 1 and len(months) != 1:
+        found.append((sum([invoice.balance for invoice in opened]), tuple(range(len(opened)))))
     return found
 
 
-def _nearness(
-    amount: int, due: int, group: Sequence[OpenInvoice]
-) -> tuple[bool, int, list[tuple[object, int]]]:
+def _nearness(amount: int, due: int, group: Places) -> tuple[bool, int, Places, int]:
     """Explained by a slip first, then the smallest difference, then the oldest."""
-    unexplained = explain.slip_kind(amount, due) is None
-    return unexplained, abs(amount - due), [(i.due_on, i.id) for i in group]
+    return explain.slip_kind(amount, due) is None, abs(amount - due), group, due
 
 
 def split(amount: int, invoices: Iterable[OpenInvoice]) -> tuple[tuple[int, int], ...]:
