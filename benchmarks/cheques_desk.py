@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from plugins.cheque_import.matcher import (
     Snapshot,
     State,
     match,
+    owing_all,
 )
 from plugins.cheque_import.matcher.normalise import bare
 from plugins.cheque_import.matcher.snapshot import Elsewhere
@@ -144,21 +145,40 @@ class Desk:
         self.twins = Counter((paper.number, paper.amount) for paper in once.values())
         self.families = tuple(Family(*family) for family in labelled.families)
         self.score = Score()
+        self.waiting: dict[str, list[Paper]] = {}
+        self.found: dict[str, Match] = {}
+        self.indices: dict[str, Index] = {}
 
     def run(self) -> Score:
-        """Live through all months, one slip per régie and month."""
-        slips: dict[tuple[int, str], list[Paper]] = defaultdict(list)
+        """Live through all months: the piles of all régies lie on the desk together."""
+        months: dict[int, dict[str, list[Paper]]] = defaultdict(lambda: defaultdict(list))
         for paper in self.set.papers:
-            slips[paper.month, paper.regie].append(paper)
-        for month, regie in sorted(slips):
+            months[paper.month][paper.regie].append(paper)
+        for month in sorted(months):
             for bill in self.set.bills:
                 if bill.paid_in <= month:
                     self.left[bill.id] = 0
-            self._slip(slips[month, regie], month, regie)
+            self._month(dict(sorted(months[month].items())), month)
         return self.score
 
-    def _slip(self, papers: list[Paper], month: int, regie: str) -> None:
-        waiting = []
+    def _month(self, piles: dict[str, list[Paper]], month: int) -> None:
+        self.waiting = {regie: self._new(papers) for regie, papers in piles.items()}
+        here = {_learnt(paper) for papers in self.waiting.values() for paper in papers} - {""}
+        for papers in self.waiting.values():
+            for paper in papers:
+                self.near[paper.key] = frozenset(self._near(paper, here))
+        self._accept(self.waiting, month)
+        for regie in self.waiting:
+            while self.waiting[regie]:
+                paper = self.waiting[regie].pop(0)
+                self._review(paper, self.found[paper.key], self.indices[regie])
+                told = self._told(paper, regie)
+                if told:
+                    self._accept(told, month)
+
+    def _new(self, papers: list[Paper]) -> list[Paper]:
+        """Those that come for the first time."""
+        new = []
         for paper in papers:
             again = paper.key in self.seen
             for tally in self._tallies(paper):
@@ -166,37 +186,51 @@ class Desk:
                 tally.exact += paper.exact and not again
             if not again:
                 self.seen.add(paper.key)
-                waiting.append(paper)
-        here = {_learnt(paper) for paper in waiting} - {""}
-        for paper in waiting:
-            self.near[paper.key] = frozenset(self._near(paper, here))
-        self._file(waiting, month, regie)
+                new.append(paper)
+        return new
 
-    def _file(self, waiting: list[Paper], month: int, regie: str) -> None:
-        while waiting:
-            index = self._index(month, regie)
-            found = match([self._cheque(paper) for paper in waiting], index)
-            certain = [
-                (paper, one)
-                for paper, one in zip(waiting, found, strict=True)
-                if one.state is State.CERTAIN
-            ]
-            if not certain:
-                break
-            for paper, one in certain:
-                self._post(paper, one)
-            done = {paper.key for paper, _one in certain}
-            waiting = [paper for paper in waiting if paper.key not in done]
-        # Once a person has confirmed one cheque of an account, the others are matched anew.
-        first = {_account(paper): paper.key for paper in reversed(waiting)}
-        again = []
-        for paper, one in zip(waiting, found, strict=True) if waiting else ():
-            if not _account(paper) or first[_account(paper)] == paper.key:
-                self._review(paper, one, index)
-            else:
-                again.append(paper)
-        if again:
-            self._file(again, month, regie)
+    def _accept(self, regies: Iterable[str], month: int) -> None:
+        """Accept what is certain, until a whole round over the régies finds nothing more."""
+        todo = list(regies)
+        while todo:
+            regie = todo.pop(0)
+            accounts: set[str] = set()
+            while self.waiting[regie]:
+                waiting = self.waiting[regie]
+                self.indices[regie] = index = self._index(month, regie)
+                found = match([self._cheque(paper) for paper in waiting], index)
+                self.found |= {paper.key: one for paper, one in zip(waiting, found, strict=True)}
+                certain = [paper for paper in waiting if self._certain(paper)]
+                for paper in certain:
+                    self._post(paper, self.found[paper.key])
+                    accounts.add(_learnt(paper))
+                self.waiting[regie] = [paper for paper in waiting if not self._certain(paper)]
+                if not certain:
+                    break
+            for other, papers in self.waiting.items():
+                if other != regie and other not in todo and self._of(accounts, papers):
+                    todo.append(other)
+
+    def _certain(self, paper: Paper) -> bool:
+        return self.found[paper.key].state is State.CERTAIN
+
+    def _of(self, accounts: set[str], papers: list[Paper]) -> bool:
+        """True if some of the cheques are of these accounts, or of one a digit away."""
+        return any(
+            _account(paper) in accounts - {""} or self.near[paper.key] & accounts
+            for paper in papers
+        )
+
+    def _told(self, paper: Paper, regie: str) -> list[str]:
+        """The régies whose queue is matched anew after a person's decision, as the plugin does."""
+        account = {_learnt(paper)} - {""} if paper.kind is Kind.PAYS else set()
+        told = [one for one, papers in self.waiting.items() if self._of(account, papers)]
+        likeliest = {
+            self.found[one.key].proposals[0].family_id
+            for one in self.waiting[regie]
+            if self.found[one.key].proposals
+        }
+        return told if regie in told or paper.family not in likeliest else [regie, *told]
 
     def _cheque(self, paper: Paper) -> Cheque:
         twin = self.twins[paper.number, paper.amount] > 1
@@ -226,20 +260,30 @@ class Desk:
 
     def _index(self, month: int, regie: str) -> Index:
         invoices, elsewhere = [], {}
+        others: dict[str, list[OpenInvoice]] = defaultdict(list)
         for bill in self.set.bills:
             if (bill.issued_on.year, bill.issued_on.month) > _month(month):
                 continue
+            one = OpenInvoice(
+                bill.id, bill.family, bill.number, "", bill.regie, self.left[bill.id],
+                bill.issued_on, bill.due_on,
+            )  # fmt: skip
             if bill.regie != regie:
                 elsewhere[bare(bill.number)] = Elsewhere("autre régie", bill.family)
-            elif self.left[bill.id]:
-                invoices.append(
-                    OpenInvoice(
-                        bill.id, bill.family, bill.number, "", bill.regie, self.left[bill.id],
-                        bill.issued_on, bill.due_on,
-                    )
-                )  # fmt: skip
+                if one.balance:
+                    others[bill.regie].append(one)
+            elif one.balance:
+                invoices.append(one)
             else:
                 elsewhere[bare(bill.number)] = Elsewhere("déjà payée", bill.family, bill.amount)
+        beside: dict[str, frozenset[int]] = {}
+        for other in self.waiting.keys() - {regie}:
+            asked: dict[str, list[int]] = defaultdict(list)
+            for paper in self.waiting[other]:
+                if _account(paper) and _account(paper) not in self.links:
+                    asked[_account(paper)].append(paper.amount)
+            for account, families in owing_all(others[other], asked).items():
+                beside[account] = beside.get(account, families) & families
         accounts = {
             account: tuple(
                 AccountLink(f, tuple(sorted(p)), account in self.flagged)
@@ -248,7 +292,11 @@ class Desk:
             for account, links in self.links.items()
         }
         holders = frozenset(family for links in self.links.values() for family in links)
-        return Index(Snapshot(regie, tuple(invoices), self.families, accounts, elsewhere, holders))
+        return Index(
+            Snapshot(
+                regie, tuple(invoices), self.families, accounts, elsewhere, holders, beside
+            )
+        )
 
     def _tallies(self, paper: Paper, rule: str = "") -> list[Tally]:
         tallies = [self.score.all, *(self.score.classes[name] for name in set(paper.classes))]

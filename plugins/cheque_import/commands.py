@@ -93,6 +93,7 @@ def import_(town: str, regie: str, file: Path, slip: str) -> None:
     with _work(town) as work:
         done = _store(work, regie, file, slip)
         work.matching.rematch(regie)
+        work.matching.tell_others(regie)
         _say(done)
 
 
@@ -118,6 +119,7 @@ def match(town: str, file: Path, *, regie: str, slip: str, dry_run: bool, as_jso
         applied = 0
         if not dry_run:
             work.matching.rematch(regie)
+            work.matching.tell_others(regie)
             applied = _accept_all(work, regie)
         if as_json:
             click.echo(json.dumps({"dry_run": dry_run, "applied": applied, "new": done.new,

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from core.plugin import TenantContext, UserError
 from core.plugin import gettext as _
 from plugins.cheque_import import history, labels
-from plugins.cheque_import.accounts import Accounts
+from plugins.cheque_import.accounts import Accounts, learnt
 from plugins.cheque_import.matching import Matching
 from plugins.cheque_import.models import (
     IN_PORTFOLIO,
@@ -78,6 +78,15 @@ class Desk:
             )
         self._ctx.session.flush()
         self._matching.rematch(regie)
+        for cheque, _proposal in found:
+            if cheque.id in self._postings.left:
+                cheque.warnings = [
+                    *cheque.warnings,
+                    _("Laissé de côté en acceptant les certains : %s")
+                    % self._postings.left[cheque.id],
+                ]
+        self._ctx.session.flush()
+        self._matching.tell_others(regie, {learnt(cheque) for cheque, _one, _done in accepted})
         return len(accepted)
 
     def accept(self, cheque_id: int, rank: int = 1, *, keep_excess: bool = False) -> Cheque:

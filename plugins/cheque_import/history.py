@@ -57,6 +57,19 @@ def hold(ctx: TenantContext, regie: str) -> None:
     _counter(ctx, f"hold/{regie}")
 
 
+def hold_if_free(ctx: TenantContext, regie: str) -> bool:
+    """Hold the régie's cheques as `hold` does, but wait for nobody: False when they are held.
+
+    For a second régie, where who waits with the first one's invoices in hand might wait for ever.
+    """
+    free = (
+        select(ChequeCounter)
+        .where(ChequeCounter.tenant_id == ctx.town.slug, ChequeCounter.name == f"hold/{regie}")
+        .with_for_update(skip_locked=True)
+    )
+    return ctx.session.scalars(free).one_or_none() is not None
+
+
 def next_number(ctx: TenantContext, name: str) -> int:
     """The next number of a series; taken back if the transaction is."""
     counter = _counter(ctx, name)

@@ -57,6 +57,7 @@ def rule(value: str) -> str:
         Rule.AGREEMENT: _("accord de deux signes"),
         Rule.CODE: _("code et nom"),
         Rule.NEAR: _("compte à un chiffre près, et nom"),
+        Rule.BESIDE: _("un compte, deux régies, une famille"),
         Rule.CANDIDATE: _("candidat"),
         "manual": _("à la main"),
     }.get(value, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Text, cast, delete, insert, or_, select
 
@@ -100,6 +100,39 @@ class Matching:
         )  # fmt: skip
         if self._ctx.session.scalar(other.limit(1)) is not None:
             self.rematch(cheque.regie)
+        self.tell_others(cheque.regie, {cheque.account, account})
+
+    def tell_others(self, regie: str, accounts: Collection[str] | None = None) -> None:
+        """Match the queues of other régies anew that hold cheques of these accounts.
+
+        Of none given, those of this régie's own queue: what one pile tells of an account, or that
+        one more cheque of it is there, is news for the other. Where somebody is at work, what he
+        does matches that queue anew.
+        """
+        tenant = self._ctx.town.slug
+        if accounts is None:
+            accounts = self._ctx.session.scalars(
+                select(Cheque.account).where(
+                    Cheque.tenant_id == tenant, Cheque.regie == regie, Cheque.state.in_(PENDING)
+                )
+            ).all()
+        wanted = sorted(set(accounts) - {""})
+        others: set[str] = set()
+        for start in range(0, len(wanted), _CHUNK):
+            others |= set(
+                self._ctx.session.scalars(
+                    select(Cheque.regie)
+                    .where(
+                        Cheque.tenant_id == tenant, Cheque.regie != regie,
+                        Cheque.state.in_(PENDING),
+                        Cheque.account.in_(wanted[start : start + _CHUNK]),
+                    )
+                    .distinct()
+                )
+            )  # fmt: skip
+        for other in sorted(others):
+            if history.hold_if_free(self._ctx, other):
+                self.rematch(other)
 
     def matches(self, regie: str, cheques: Sequence[Cheque]) -> tuple[m.Match, ...]:
         """Match `cheques` and change nothing."""

@@ -39,6 +39,8 @@ class Postings:
         self._settings = settings
         self._held: dict[int, InvoiceInfo] = {}
         self._taken: dict[int, int] = defaultdict(int)
+        self.left: dict[int, str] = {}
+        """Why a cheque was left as it is by `post_all`, by its id."""
 
     def hold(self, shares: Iterable[Shares]) -> None:
         """Lock all invoices of these postings, then read them, before the first is made.
@@ -123,6 +125,7 @@ class Postings:
         together comes in a few statements, and stands or falls together: if one is refused, each
         half is tried by itself.
         """
+        self.left.clear()
         done: dict[int, dict[str, object]] = {}
         for start in range(0, len(postings), MAX_TOGETHER):
             done |= self._post_some(postings[start : start + MAX_TOGETHER])
@@ -134,13 +137,17 @@ class Postings:
             with self._ctx.session.begin_nested():
                 fit = []
                 for one in postings:
-                    if not self.problem(one.cheque, one.shares):
+                    problem = self.problem(one.cheque, one.shares)
+                    if problem:
+                        self.left[one.cheque.id] = problem
+                    else:
                         self._take(one.shares)
                         fit.append(one)
                 return self._record_all(fit)
-        except UserError:
+        except UserError as refused:
             self._taken = taken
             if len(postings) == 1:
+                self.left[postings[0].cheque.id] = refused.message
                 return {}
         half = len(postings) // 2
         return self._post_some(postings[:half]) | self._post_some(postings[half:])

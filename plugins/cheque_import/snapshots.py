@@ -10,10 +10,17 @@ from sqlalchemy import select
 
 from core.plugin import InvoiceInfo, TenantContext
 from core.plugin import gettext as _
-from plugins.cheque_import.matcher import AccountLink, Family, Index, OpenInvoice, Snapshot
+from plugins.cheque_import.matcher import (
+    AccountLink,
+    Family,
+    Index,
+    OpenInvoice,
+    Snapshot,
+    owing_all,
+)
 from plugins.cheque_import.matcher.normalise import bare, checked
 from plugins.cheque_import.matcher.snapshot import Elsewhere
-from plugins.cheque_import.models import ChequeAccount
+from plugins.cheque_import.models import PENDING, Cheque, ChequeAccount
 
 _CHUNK = 1000
 _MONTH = timedelta(days=31)
@@ -30,24 +37,55 @@ def take(
     """
     opened = ctx.invoices.open_in(regie)
     known = {bare(info.number) for info in opened} | {bare(i.payment_reference) for i in opened}
+    links = _links(ctx, set(accounts), today - forget_after_months * _MONTH)
     return Index(
         Snapshot(
             regie=regie,
-            invoices=tuple(
-                OpenInvoice(
-                    info.id, info.family_id, info.number, info.payment_reference, info.label,
-                    info.balance, info.issued_on, info.due_on, info.under_way is not None,
-                )
-                for info in opened
-            ),
+            invoices=_open(opened),
             families=tuple(
                 Family(number, code, tuple(names)) for number, code, names in ctx.families.names()
             ),
-            accounts=_links(ctx, set(accounts), today - forget_after_months * _MONTH),
+            accounts=links,
             elsewhere=_elsewhere(ctx, regie, set(references), known),
             account_holders=_holders(ctx, today - forget_after_months * _MONTH),
+            beside=_beside(ctx, regie, set(accounts) - links.keys()),
         )
+    )
+
+
+def _open(infos: Iterable[InvoiceInfo]) -> tuple[OpenInvoice, ...]:
+    return tuple(
+        OpenInvoice(
+            info.id, info.family_id, info.number, info.payment_reference, info.label,
+            info.balance, info.issued_on, info.due_on, info.under_way is not None,
+        )
+        for info in infos
     )  # fmt: skip
+
+
+def _beside(ctx: TenantContext, regie: str, accounts: set[str]) -> dict[str, frozenset[int]]:
+    """By account that is not known: who owes all that its waiting cheques ask of other régies."""
+    asked: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    wanted = sorted(accounts - {""})
+    for start in range(0, len(wanted), _CHUNK):
+        rows = ctx.session.execute(
+            select(Cheque.regie, Cheque.account, Cheque.amount)
+            .where(
+                Cheque.tenant_id == ctx.town.slug,
+                Cheque.regie != regie,
+                Cheque.state.in_(PENDING),
+                Cheque.account.in_(wanted[start : start + _CHUNK]),
+            )
+            .order_by(Cheque.id)
+        )
+        for other, account, amount in rows:
+            asked[other][account].append(amount)
+    found: dict[str, frozenset[int]] = {}
+    for other in sorted(asked):
+        opened = _open(ctx.invoices.open_in(other))
+        for account, families in owing_all(opened, asked[other]).items():
+            found[account] = found.get(account, families) & families
+    return found
 
 
 def _links(

@@ -298,6 +298,57 @@ def test_undoing_reverses_unlearns_and_leaves_a_person_to_decide(town):
     assert events(town, cheque) == ["received", "accepted", "undone", "accepted"]
 
 
+def test_a_certain_cheque_that_was_left_says_why(town):
+    town.load(line(issuer="MARTIN PAUL", ref=ref(10)))
+    refused = town.record_many
+
+    def refuse(*_args, **_options):
+        raise UserError("Le mois est arrêté.")
+
+    town.record_many = refuse
+    assert town.desk().accept_certain("CANTINE") == 0
+    (cheque,) = cheques(town)
+    assert cheque.state == ChequeState.CERTAIN
+    assert "Laissé de côté en acceptant les certains : Le mois est arrêté." in cheque.warnings
+    town.record_many = refused
+    assert town.desk().accept_certain("CANTINE") == 1
+
+
+def test_what_one_pile_tells_of_an_account_is_known_in_the_other_regie(town):
+    town.load(line(number="0000007", amount="40,00"), regie="GARDERIE", name="g.csv")
+    town.load(line(issuer="MARTIN PAUL", ref=ref(10)))
+    other, _cheque = cheques(town)
+    assert other.state == ChequeState.REVIEW
+    assert town.desk().accept_certain("CANTINE") == 1
+    assert other.state == ChequeState.CERTAIN
+    assert town.desk().accept_certain("GARDERIE") == 1
+    assert town.balance(50) == 0
+
+
+def test_a_cheque_filed_by_hand_is_known_in_the_other_regie(town):
+    town.load(line(number="0000007", amount="40,00"), regie="GARDERIE", name="g.csv")
+    town.load(line(issuer="MARTIN"))
+    other, cheque = cheques(town)
+    assert other.state == cheque.state == ChequeState.REVIEW
+    town.desk().split(cheque.id, 1, [(10, 5687)])
+    assert other.state == ChequeState.CERTAIN
+
+
+def test_two_piles_of_one_account_tell_together_whose_it_is(town):
+    for n in range(1000, 1100):
+        town.family(n, f"VOISIN{n}")
+        town.invoice(n, n, 777)
+        town.invoice(n + 1000, n, 888, "GARDERIE")
+    town.load(line(), name="c.csv")
+    town.load(line(number="0000007", amount="40,00"), regie="GARDERIE", name="g.csv")
+    town.matching().tell_others("GARDERIE")
+    one, other = cheques(town)
+    assert one.state == other.state == ChequeState.CERTAIN
+    assert proposals(town, one)[0].rule == "beside"
+    assert town.desk().give_back(other.id, "erreur").state == ChequeState.RETURNED
+    assert one.state == ChequeState.REVIEW
+
+
 def test_an_invoice_paid_online_meanwhile_is_never_paid_twice(town):
     town.load(line(issuer="MARTIN PAUL", ref=ref(10)))
     town.pay_online(10)

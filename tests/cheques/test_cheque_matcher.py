@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -19,6 +20,7 @@ from plugins.cheque_import.matcher import (
     Snapshot,
     State,
     match,
+    owing_all,
 )
 from plugins.cheque_import.matcher.explain import difference
 from plugins.cheque_import.matcher.normalise import (
@@ -333,6 +335,57 @@ def test_one_sign_is_enough_where_nobody_else_owes_the_amount(amount, evidence, 
         assert any("Aucune autre famille" in reason for reason in found.proposals[0].reasons)
     (among_few,) = match([Cheque("k", amount, **evidence)], INDEX)
     assert among_few.state is not State.CERTAIN
+
+
+def beside(amount, families, **evidence):
+    index = Index(replace(SIZED.snapshot, beside={"new": frozenset(families)}))
+    (found,) = match([Cheque("k", amount, account="new", **evidence)], index)
+    return found
+
+
+@pytest.mark.parametrize("issuer", ["", "MME LEROY"])
+def test_the_one_family_that_owes_an_account_s_cheques_to_two_regies_sent_them(issuer):
+    found = beside(23982, {1, 3, 105}, issuer=issuer)
+    assert found.state is State.CERTAIN
+    assert (found.proposals[0].rule, found.proposals[0].family_id) == (Rule.BESIDE, 3)
+    assert any("autre régie" in reason for reason in found.proposals[0].reasons)
+
+
+@pytest.mark.parametrize(
+    ("amount", "families", "evidence"),
+    [
+        (4800, {101, 103}, {}),
+        (4800, {3, 103}, {"issuer": "MME LEROY"}),
+        (23982, {3}, {"issuer": "M BENALI KARIM"}),
+        (23982, {3}, {"family_code": "F00004"}),
+        (23982, {3}, {"references": ("2031-001-000001",)}),
+        (23982, {3}, {"blockers": ("twin",)}),
+        (23982, {1}, {}),
+        (3000, {1}, {}),
+    ],
+)
+def test_an_account_s_cheques_to_two_regies_do_not_decide(amount, families, evidence):
+    assert beside(amount, families, **evidence).state is not State.CERTAIN
+
+
+def test_two_regies_tell_nothing_among_few_invoices():
+    index = Index(replace(INDEX.snapshot, beside={"new": frozenset({3})}))
+    (found,) = match([Cheque("k", 23982, account="new")], index)
+    assert found.state is not State.CERTAIN
+
+
+AMOUNTS = st.lists(st.integers(1, 40), min_size=1, max_size=10)
+
+
+@settings(max_examples=60, deadline=None)
+@given(due=st.dictionaries(st.integers(1, 5), AMOUNTS), asked=st.lists(st.integers(1, 90), min_size=1, max_size=3))
+def test_who_owes_all_that_is_asked_is_who_owes_each_of_it(due, asked):
+    others = {n: [1000] for n in range(100, 200)}
+    owed = {family: list(amounts) for family, amounts in (due | others).items()}
+    invoices = [invoice(0, family, one) for family, some in owed.items() for one in some]
+    expected = {f for f, some in owed.items() if all(brute(some, one) for one in asked)}
+    assert owing_all(invoices, {"a": asked}) == {"a": frozenset(expected)}
+    assert owing_all(invoices[:99], {"a": asked}) == {}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Nothing here reads a database, a clock or a setting. `match` applies nothing: it
 are certain, and for the others names candidates, each with its reasons in words.
 """
 
+from plugins.cheque_import.matcher.beside import owing_all
 from plugins.cheque_import.matcher.decide import match
 from plugins.cheque_import.matcher.rank import ALGORITHM
 from plugins.cheque_import.matcher.snapshot import (
@@ -21,5 +22,5 @@ from plugins.cheque_import.matcher.snapshot import (
 
 __all__ = [
     "ALGORITHM", "AccountLink", "Cheque", "Family", "Index", "Match", "OpenInvoice", "Proposal",
-    "Rule", "Snapshot", "State", "match",
+    "Rule", "Snapshot", "State", "match", "owing_all",
 ]  # fmt: skip

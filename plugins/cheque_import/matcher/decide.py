@@ -52,7 +52,7 @@ def _points_to(evidence: Evidence, family: int) -> bool:
     return (
         any(hit.invoice.family_id == family for hit in evidence.hits)
         or any(link.family_id == family for link in (*evidence.links, *evidence.near_links))
-        or evidence.code_family == family
+        or family in {evidence.code_family, evidence.beside}
     )
 
 
@@ -75,7 +75,9 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     near = not evidence.links and _only_near(evidence) == family
     # Its own old coupon, though it pays nothing, says whose a cheque is.
     old = bool(evidence.elsewhere)
-    signs = (quality is not None) + account + code + good + near + old
+    # Of an account that is not known, the cheques to two régies tell together whose they are.
+    beside = evidence.beside == family and (fair or not evidence.named)
+    signs = (quality is not None) + account + code + good + near + old + beside
     # Whoever sent it and pays what he owes, it is this family: all others who owe this amount pay
     # from an account that is known, and this one is not.
     strange = not evidence.links and (evidence.account_read or near)
@@ -85,7 +87,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
         and index.only_one_owing(family, cheque.amount, strangers=strange)
         and (fair or not _named_elsewhere(cheque, evidence, family, index))
     )
-    second = account or code or near or only
+    second = account or code or near or only or beside
     if old and signs < 2:
         return None
     if evidence.code_family is not None and not code and (
@@ -112,7 +114,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
         or len(way.invoices) < len(evidence.referred) + len(evidence.unread)
     ):
         return None
-    if good and not (payer or quality or account) and not _told_apart(
+    if good and not (payer or quality or account or beside) and not _told_apart(
         cheque, evidence, family, index
     ):
         # A homonym owes the same: the name says nothing, and the code may be mistyped.
@@ -120,7 +122,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
     rule = _rule(
         evidence, complete=cheque.amount == sum(i.balance for i in evidence.referred),
         signs=signs, account=account, code=code, good=good, fair=fair, free=free, near=near,
-        only=only, second=second, index=index,
+        only=only, second=second, beside=beside, index=index,
     )  # fmt: skip
     if rule is None:
         return None
@@ -129,7 +131,7 @@ def _certain(cheque: Cheque, evidence: Evidence, index: Index) -> Proposal | Non
 
 def _rule(
     evidence: Evidence, *, complete: bool, signs: int, account: bool, code: bool, good: bool,
-    fair: bool, free: bool, near: bool, only: bool, second: bool, index: Index,
+    fair: bool, free: bool, near: bool, only: bool, second: bool, beside: bool, index: Index,
 ) -> Rule | None:  # fmt: skip
     quality = evidence.quality()
     if quality is not None:
@@ -145,7 +147,9 @@ def _rule(
         return Rule.CODE
     if near and (good or code or only):
         return Rule.NEAR
-    return Rule.AGREEMENT if signs + only >= 2 else None
+    if signs + only - beside >= 2:
+        return Rule.AGREEMENT
+    return Rule.BESIDE if beside else None
 
 
 def _alone(evidence: Evidence, quality: Quality, index: Index) -> bool:
@@ -177,7 +181,9 @@ def _one_family(cheque: Cheque, evidence: Evidence, index: Index) -> int | None:
     if evidence.near_links:
         return _only_near(evidence)
     old = {known.family_id for _raw, known in evidence.elsewhere}
-    return old.pop() if len(old) == 1 else None
+    if old:
+        return old.pop() if len(old) == 1 else None
+    return evidence.beside
 
 
 def _for_another(cheque: Cheque, evidence: Evidence, family: int, index: Index) -> bool:

@@ -61,6 +61,8 @@ class Evidence:
     """The one family that the account stands for; None when unknown or shared and undecided."""
     code_family: int | None
     issuer: tuple[Name, ...]
+    beside: int | None
+    """The one family that owes this amount, and what the unknown account asks of another régie."""
     account_read: bool
     """True if the cheque's magnetic line gave an account, known or not."""
     referred: tuple[OpenInvoice, ...]
@@ -115,6 +117,7 @@ def gather(cheque: Cheque, index: Index) -> Evidence:
         account_family=_account_family(cheque.amount, links, issuer, index),
         code_family=code_family,
         issuer=issuer,
+        beside=None if links else index.owing_beside(cheque.account, cheque.amount),
         account_read=bool(cheque.account),
         referred=tuple({hit.invoice.id: hit.invoice for hit in hits}.values()),
         named=any(len(word) > 1 for name in issuer for word in name),

@@ -45,6 +45,10 @@ def identity(evidence: Evidence, family_id: int, name: int) -> list[str]:
         reasons.append(_("À un chiffre près, ce compte est connu pour cette famille."))
     if evidence.code_family == family_id:
         reasons.append(_("Le code famille est celui-ci."))
+    if evidence.beside == family_id:
+        reasons.append(
+            _("Cette famille seule doit aussi ce que ce compte paie à une autre régie.")
+        )
     if evidence.named:
         if name >= 85:
             reasons.append(_("Le nom de l’émetteur correspond (%s sur 100).") % name)

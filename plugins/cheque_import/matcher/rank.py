@@ -10,7 +10,7 @@ from plugins.cheque_import.matcher.evidence import Evidence, Quality
 from plugins.cheque_import.matcher.snapshot import Cheque, Index, Proposal, Rule
 from plugins.cheque_import.matcher.ways import Way, likely_ways, split
 
-ALGORITHM = "5"
+ALGORITHM = "6"
 """Written beside every decision; any change that may alter one raises it."""
 
 POOR_NAME = 60
@@ -49,8 +49,7 @@ def _candidates(cheque: Cheque, evidence: Evidence, index: Index) -> list[int]:
     wanted = [hit.invoice.family_id for hit in evidence.hits]
     wanted += [link.family_id for link in (*evidence.links, *evidence.near_links)]
     wanted += [known.family_id for _raw, known in evidence.elsewhere if known.family_id is not None]
-    if evidence.code_family is not None:
-        wanted.append(evidence.code_family)
+    wanted += [one for one in (evidence.code_family, evidence.beside) if one is not None]
     if evidence.named:
         owing = index.owing(cheque.amount)
         named = index.families_named(evidence.issuer, cheque.amount)

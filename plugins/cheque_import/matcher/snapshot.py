@@ -73,6 +73,8 @@ class Snapshot:
     """By bare reference: invoices that are paid, of another régie, handed over."""
     account_holders: frozenset[int] = frozenset()
     """Families that paid with a cheque before, of whatever account."""
+    beside: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """By account: the families who owe all that its cheques at hand ask of another régie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Rule(StrEnum):
     """(iv) The family code and the name, and one exact way."""
     NEAR = "near-account+name"
     """(v) A known account one misread digit away, the name, and one exact way."""
+    BESIDE = "beside"
+    """(vi) An account's cheques to two régies, and the one family that owes both amounts."""
     CANDIDATE = "candidate"
     """Something points to this family; a person decides."""
 
@@ -235,13 +239,21 @@ class Index:
         )
         return bool(found.found) or not found.complete
 
+    def owing_beside(self, account: str, amount: int) -> int | None:
+        """The one family that owes this amount, and what the account asks of another régie."""
+        others = self.snapshot.beside.get(account)
+        if not others or len(self.snapshot.invoices) < TELLING:
+            return None
+        found = [family for family in sorted(others) if self.owes(family, amount)]
+        return found[0] if len(found) == 1 else None
+
     def only_one_owing(self, family_id: int, amount: int, *, strangers: bool = False) -> bool:
         """True if no other family's invoices, in whatever combination, add up to this amount.
 
         With `strangers`, no other of those whose account is not known. Among few invoices it says
         little, and among very many nearly every amount is owed by several: both count as no.
         """
-        if not _TELLING <= len(self.snapshot.invoices) <= _ALL_SUMS:
+        if not TELLING <= len(self.snapshot.invoices) <= ALL_SUMS:
             return False
         others = self.owing(amount) - {family_id}
         if strangers:
@@ -265,7 +277,7 @@ class Index:
         for family, invoices in self.by_family.items():
             if strangers and family in self.snapshot.account_holders:
                 continue
-            if len(invoices) > _FEW_OPEN:
+            if len(invoices) > FEW_OPEN:
                 long.append(family)
                 continue
             sums = {0}
@@ -304,9 +316,9 @@ class Index:
 
 
 _FEW = 4
-_FEW_OPEN = 8
+FEW_OPEN = 8
 """Open invoices of a family whose sums are all written down: 255 at most."""
-_TELLING, _ALL_SUMS = 100, 10_000
+TELLING, ALL_SUMS = 100, 10_000
 """Open invoices of a régie from which, and up to which, it is looked for who else owes a sum."""
 _RESEMBLES = 60
 _NOBODY: frozenset[int] = frozenset()

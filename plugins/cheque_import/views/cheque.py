@@ -38,6 +38,7 @@ def post_cheque(request: Any) -> Any:
     stays = _decide(office, row, request.POST)
     if stays:
         office.matching.rematch(row.regie)
+        office.matching.tell_others(row.regie, {row.account})
         return see(request, "cheque", id=row.id)
     following = office.overview.following(row)
     if following is None:

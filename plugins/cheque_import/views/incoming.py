@@ -39,6 +39,7 @@ def post_upload(request: Any) -> Any:
         request.response.status_int = 422
     else:
         office.matching.rematch(regie)
+        office.matching.tell_others(regie)
     return {**upload(request), "done": done}
 
 

@@ -44,4 +44,5 @@ def post_queue(request: Any) -> Any:
         office.desk.accept_certain(regie)
     else:
         office.matching.rematch(regie)
+        office.matching.tell_others(regie)
     return see(request, "queue", _query={"regie": regie})
