@@ -41,7 +41,8 @@ class Letter:
 def compose(letter: Letter) -> Message:
     """Put a letter into words, in its language."""
     with i18n.use(letter.language):
-        title = _macro(letter, "subject", html=False)
+        plain, marked = (_macros(letter, html=as_html) for as_html in (False, True))
+        title = str(plain.subject()).strip()
         # Words of an agent's that nobody translated stand in a letter of another language.
         written_in = getattr(letter.data.get("written"), "language", letter.language)
         html, text = (
@@ -51,9 +52,9 @@ def compose(letter: Letter) -> Message:
                 letter=letter,
                 title=title,
                 written_in=written_in,
-                paragraphs=_paragraphs(_macro(letter, "body", html=as_html)),
+                paragraphs=_paragraphs(str(macros.body())),
             )
-            for as_html in (True, False)
+            for as_html, macros in ((True, marked), (False, plain))
         )
     return Message(
         kind=letter.kind,
@@ -68,11 +69,10 @@ def compose(letter: Letter) -> Message:
     )
 
 
-def _macro(letter: Letter, name: str, *, html: bool) -> str:
-    """Text of a macro of the letter's template, escaped for HTML or plain."""
+def _macros(letter: Letter, *, html: bool) -> Any:
+    """The macros of the letter's template, escaped for HTML or plain."""
     template = _environment(html=html).get_template(f"{letter.template or letter.kind}.jinja2")
-    module = template.make_module({"letter": letter, **letter.data})
-    return str(getattr(module, name)()).strip()
+    return template.make_module({"letter": letter, **letter.data})
 
 
 @pass_context
@@ -96,6 +96,7 @@ def _environment(*, html: bool) -> Environment:
         loader=FileSystemLoader(Path(__file__).parent / "templates" / "letters"),
         autoescape=html,  # noqa: S701 - the other is plain text
         undefined=StrictUndefined,
+        auto_reload=False,  # It would ask the disk for each of a mailing's letters, five times.
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -31,6 +31,7 @@ from core.families.models import ContactEmail
 from core.families.service import Families
 from core.messages.kinds import Kinds
 from core.messages.models import MessageRow, MessageState
+from core.platform.db.session import change
 from core.platform.outbox.models import OutboxRow
 from core.platform.outbox.service import Outbox
 from core.platform.plugins.calls import ContractError, batch_calls, call_bounded, contain
@@ -429,9 +430,7 @@ class Notifications:
         values = {"sent_at": self._clock.now(), "state": state}
         values |= {"reference": reference, "problem": problem}
         # On the table, not on the row, which has served.
-        self._session.execute(
-            _ending(), {"tenant": self._tenant, "message": row.id, **values}
-        )
+        change(self._session, _ending(), {"tenant": self._tenant, "message": row.id, **values})
 
     def _note(self, row: MessageRow, problem: str) -> None:
         self._session.execute(

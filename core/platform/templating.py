@@ -44,7 +44,18 @@ def round_money(cents: int) -> str:
 
 def quantity(value: Decimal | int) -> str:
     """Write how many: ``1 250,5``, without the zeros that say nothing."""
-    return str(format_decimal(value, locale=i18n.formats())).replace("-", MINUS)
+    locale = i18n.formats()
+    return _count(value, locale) if isinstance(value, int) else _parted(value, locale)
+
+
+@lru_cache(maxsize=4096)
+def _count(value: int, locale: str) -> str:
+    # Kept, as amounts are: most counts are of the first dozen.
+    return _parted(value, locale)
+
+
+def _parted(value: Decimal | int, locale: str) -> str:
+    return str(format_decimal(value, locale=locale)).replace("-", MINUS)
 
 
 def day(value: date) -> str:

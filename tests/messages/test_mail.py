@@ -171,7 +171,7 @@ def test_a_mail_server_that_hangs_up_loses_nothing(portal, store):
     away = smtplib.SMTPServerDisconnected("gone")
     pay(portal)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(smtplib.SMTP, "sendmail", Mock(side_effect=away))
+        patch.setattr(smtplib.SMTP, "send", Mock(side_effect=away))
         portal.work()
     assert store.mails(PARENT) == []
     portal.clock.pass_time(hours=1)

@@ -68,7 +68,7 @@ class EmailChannel:
         number = ctx.keyed_hash(plugin, key)[:24]
         sender = town.mail.sender or installation.mail_from
         try:
-            mail = compose(message, to, number, town, leaving(parseaddr(sender)[1]))
+            mail = compose(message, to, number, town, leaving(_parsed(sender)[1]))
         except AddressError as error:
             return Rejected(f"no mail can leave for it: {error}")
         mail["Date"] = _line("Date", format_datetime(ctx.clock.now()))
@@ -80,7 +80,7 @@ def compose(
     message: Message, to: Address, number: str, town: TownInfo, sender: str
 ) -> EmailMessage:
     """Write the mail: text and HTML, attachments, and the headers that mailboxes look for."""
-    mail = EmailMessage()
+    mail = EmailMessage(_POLICY)
     mail["From"] = _mailbox("From", town.name, sender)
     mail["To"] = _line("To", leaving(to.value))
     mail["Subject"] = _subject(message.subject)
@@ -91,7 +91,7 @@ def compose(
     mail["Content-Language"] = _line("Content-Language", message.language)
     reply_to = town.mail.reply_to or town.contact.email
     if reply_to:
-        name, address = parseaddr(reply_to)
+        name, address = _parsed(reply_to)
         mail["Reply-To"] = _mailbox("Reply-To", name, leaving(address))
     if message.unsubscribe_url:
         # RFC 2369 and, for one click, RFC 8058.
@@ -113,6 +113,26 @@ def compose(
             document.content, maintype=maintype, subtype=subtype, filename=document.name
         )
     return mail
+
+
+class _Policy(EmailPolicy):
+    """Asks of no header whether it stands there already: each of ours is set once.
+
+    The standard library makes a class for each header that it asks about.
+    """
+
+    def header_max_count(self, name: str) -> int | None:  # noqa: ARG002
+        """As many as one sets."""
+        return None
+
+
+_POLICY = _Policy()
+
+
+@lru_cache(maxsize=256)
+def _parsed(mailbox: str) -> tuple[str, str]:
+    """Name and address of a mailbox that stands in many mails."""
+    return parseaddr(mailbox)
 
 
 class _Written(str):
@@ -220,7 +240,7 @@ def _pieces(words: str) -> Iterator[str]:
 
 def _part(words: str, subtype: str) -> EmailMessage:
     """Words as a part of a mail, as `EmailMessage.set_content` makes it from scratch each time."""
-    part = EmailMessage()
+    part = EmailMessage(_POLICY)
     part["Content-Type"] = _header("Content-Type", f'text/{subtype}; charset="utf-8"')
     part["Content-Transfer-Encoding"] = _header("Content-Transfer-Encoding", "quoted-printable")
     part.set_payload(quopri.encodestring(words.encode()).decode("ascii"))
@@ -248,7 +268,7 @@ def send(mail: EmailMessage, installation: smtp.Server, envelope_sender: str = "
         with smtp.connection(installation) as server:
             smtp.hand_over(
                 server,
-                envelope_sender or parseaddr(mail["From"])[1],
+                envelope_sender or _parsed(mail["From"])[1],
                 parseaddr(mail["To"])[1],
                 mail.as_bytes(policy=policy.SMTP),
             )

@@ -124,33 +124,27 @@ def forget() -> None:
 def hand_over(server: smtplib.SMTP, sender: str, recipient: str, content: bytes) -> None:
     """Give the server a mail for one recipient; `content` has the line ends of SMTP.
 
-    Where the server says PIPELINING (RFC 2920), its answers to sender, recipient and DATA are
-    waited for together: two round trips instead of four.
+    Both addresses are bare ones. Where the server says PIPELINING (RFC 2920), its answers to
+    sender, recipient and DATA are waited for together: two round trips instead of four.
 
     Raises:
         smtplib.SMTPException, OSError: the mail was not taken; the connection is of no more use.
     """
     server.ehlo_or_helo_if_needed()
-    if not server.has_extn("pipelining"):
-        server.sendmail(sender, recipient, content)
-        return
     size = f" size={len(content)}" if server.has_extn("size") else ""
-    envelope = (
-        f"MAIL FROM:{smtplib.quoteaddr(sender)}{size}",
-        f"RCPT TO:{smtplib.quoteaddr(recipient)}",
-        "DATA",
-    )
+    envelope = (f"MAIL FROM:<{sender}>{size}", f"RCPT TO:<{recipient}>", "DATA")
     if any(end in command for command in envelope for end in "\r\n"):
         raise ValueError("a line's end in an address")
-    server.send("".join(f"{command}\r\n" for command in envelope))
+    lines = [f"{command}\r\n" for command in envelope]
+    turns = ["".join(lines), "", ""] if server.has_extn("pipelining") else lines
     # One after the other: a server that refuses the sender may hang up before it answers the rest.
-    code, said = server.getreply()
+    code, said = _answer(server, turns[0])
     if code != 250:
         raise smtplib.SMTPSenderRefused(code, said, sender)
-    code, said = server.getreply()
+    code, said = _answer(server, turns[1])
     if code not in (250, 251):
         raise smtplib.SMTPRecipientsRefused({recipient: (code, said)})
-    code, said = server.getreply()
+    code, said = _answer(server, turns[2])
     if code != 354:
         raise smtplib.SMTPDataError(code, said)
     body = _LEADING_DOT.sub(b"..", content)
@@ -158,6 +152,13 @@ def hand_over(server: smtplib.SMTP, sender: str, recipient: str, content: bytes)
     code, said = server.getreply()
     if code != 250:
         raise smtplib.SMTPDataError(code, said)
+
+
+def _answer(server: smtplib.SMTP, command: str) -> tuple[int, bytes]:
+    """The next answer; what it answers is sent now, or "" was sent before."""
+    if command:
+        server.send(command)
+    return server.getreply()
 
 
 def dial(installation: Server, seconds: float) -> smtplib.SMTP:
