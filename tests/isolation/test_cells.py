@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 from isolation_towns import fill_the_rest, live_in, make_full_portal, scoped_tables
+from kept_rows import keep, put_back
 from redis import Redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -40,6 +41,7 @@ from core.platform.outbox.schedule import tick
 from core.platform.outbox.service import take_due
 from core.processes.consumers import OWN_SCHEDULE, all_consumers
 from core.testing.portal import pages_of
+from core.testing.recycling import Stock
 from core.testing.waiting import PATIENCE_SECONDS
 
 HERE, THERE = "valmont", "brumes"
@@ -66,38 +68,45 @@ def settings_of(portal, servers, name):
 
 @pytest.fixture(scope="module")
 def filled(servers, migrated_template, tmp_path_factory, request):
-    """Two databases to copy: one with two towns that use everything, one with the towns' names."""
-    names, folder = [], tmp_path_factory.mktemp("cells")
+    """Empty databases to work in, and the rows of two towns that use everything."""
+    folder = tmp_path_factory.mktemp("cells")
     with Redis.from_url(servers.addresses().redis_url) as redis:
         redis.flushall()
-    for place in ("one", "two"):
-        name = cell(servers, migrated_template, request.config.rootpath)
-        portal = make_full_portal(servers.addresses(name), folder / place)
-        for slug in (HERE, THERE) if place == "one" else ():
-            live_in(portal, slug, "F001")
-            with portal.town(slug) as town:
-                fill_the_rest(town.session, slug)
-                town.document_files.add("a.pdf", "application/pdf", b"%PDF of " + slug.encode())
-        portal.runtime.close()
-        names.append(name)
-    yield names
-    for name in names:
-        servers.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    template = cell(servers, migrated_template, request.config.rootpath)
+    # Making one costs the server hundreds of milliseconds, emptying it and bringing rows back a tenth.
+    stock = Stock(servers, template)
+    name = stock.take()
+    portal = make_full_portal(servers.addresses(name), folder / "towns")
+    for slug in (HERE, THERE):
+        live_in(portal, slug, "F001")
+        with portal.town(slug) as town:
+            fill_the_rest(town.session, slug)
+            town.document_files.add("a.pdf", "application/pdf", b"%PDF of " + slug.encode())
+    portal.runtime.close()
+    with servers.connect(name) as connection:
+        keep(connection, folder / "rows")
+    stock.give_back(name)
+    yield stock, folder / "rows"
+    stock.close()
+    servers.execute(f'DROP DATABASE "{template}" WITH (FORCE)')
 
 
 @pytest.fixture
 def cells(servers, filled, tmp_path):
     """Two installations; in the first, two towns that use everything."""
+    stock, rows = filled
     made = {}
-    for place, template in zip(("one", "two"), filled, strict=True):
-        name = f"{template}_{uuid.uuid4().hex[:6]}"
-        servers.create_database(name, template)
+    for place in ("one", "two"):
+        name = stock.take()
         servers.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{name}" TO {MOVER}')
+        if place == "one":
+            with servers.connect(name) as connection:
+                put_back(connection, rows)
         made[place] = name, make_full_portal(servers.addresses(name), tmp_path / place)
     yield made
     for name, portal in made.values():
         portal.runtime.close()
-        servers.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        stock.give_back(name)
 
 
 @pytest.fixture
