@@ -198,8 +198,7 @@ def pytest_collection_finish() -> None:
     """Put what collecting made beside: a million objects that no later search for garbage need look at."""
     # What is put beside holds nothing, for who asks the collector: hypothesis warns that its own random
     # numbers may go any moment, if it makes them later.
-    _draw()
-    gc.collect()
+    _draw()  # Which collects garbage itself, once: half a second a worker.
     gc.freeze()
     gc.enable()
 
