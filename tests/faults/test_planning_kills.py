@@ -248,7 +248,7 @@ def test_the_last_places_asked_for_by_fifty_while_machines_die(canteen):
     assert len(trail) == len({child for child, _after in trail}) == PARENTS
     assert [child for child, after in trail if after == "waiting"] == [child for child, _queued in queue]
     assert canteen.rows(
-        "SELECT count(*), count(DISTINCT key) FROM planning_request WHERE key LIKE 'form-add-%'"
+        "SELECT count(*), count(DISTINCT key) FROM planning_request WHERE key LIKE '%form-add-%'"
     ) == [(PARENTS, PARENTS)]
 
     # All who have a place give it back: the first who wait get them, each is told once.
