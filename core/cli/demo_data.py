@@ -285,6 +285,7 @@ def _ville_de_demo(today: date, out: Path, households: int) -> DemoTown:
 
     manual, past = list(_manual_family(town)), list(_martin_last_year(town))
     homes = [town.household(index) for index in range(101, 101 + households)]
+    homes[0] = replace(homes[0], debit=True)  # One there is, however small the town.
     mother, father = _separated_parents(town)
     martin = _martin(town)
     homes += [mother, father, martin]

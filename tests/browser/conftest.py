@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from judges import Judges
 from playwright.sync_api import Browser
 from visitor import PATIENCE, PHONE, READY, Demo, Visitor
 
@@ -17,7 +18,8 @@ from core.testing.prepared import put_cluster
 from tests.chromium import browser
 from tests.running import Running, all_gone
 
-HOUSEHOLDS = 40
+HOUSEHOLDS = 16
+"""More invoices than a page of their list has, of every kind."""
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +31,9 @@ def demo(tmp_path_factory) -> Iterator[Demo]:
     put_cluster(data_dir)
     # A small past: that of a hundred families takes a minute of work, and shows nothing else.
     run = Running(
-        data_dir, start=popen, PREAU_PAPERS_AHEAD="false", PREAU_DEMO_HOUSEHOLDS=str(HOUSEHOLDS)
-    )
+        data_dir, start=popen, PREAU_PAPERS_AHEAD="false", PREAU_DEMO_HOUSEHOLDS=str(HOUSEHOLDS),
+        PREAU_CACHE_DIR=os.environ["PREAU_CACHE_DIR"],
+    )  # fmt: skip
     try:
         run.said("is ready", READY)
         environment = run.state()["environment"]
@@ -61,13 +64,15 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def judged() -> set[str]:
-    """Looks of the pages that were judged already, by whichever visitor."""
-    return set()
+def judges(chromium) -> Iterator[Judges]:
+    """The judges of pages, whichever visitor sees them."""
+    judges = Judges(chromium)
+    yield judges
+    judges.close()
 
 
 @pytest.fixture
-def visit(chromium, judged):
+def visit(chromium, judges):
     """Make visitors: ``visit(PHONE)``. ``--pictures`` keeps what they see."""
     contexts = []
     folder = os.environ.get("PREAU_TEST_PICTURES")
@@ -80,7 +85,7 @@ def visit(chromium, judged):
         context.set_default_timeout(1000 * PATIENCE)
         page = context.new_page()
         name = "phone" if size == PHONE else "desk"
-        visitor = Visitor(page, name, Path(folder) if folder else None, [], judged)
+        visitor = Visitor(page, name, Path(folder) if folder else None, [], judges)
         page.on("console", lambda m: visitor.complaints.append(m.text) if m.type == "error" else 0)
         page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
         return visitor

@@ -86,6 +86,21 @@ def test_from_the_printed_codes_to_the_receipt(demo, visit, size, label, amount)
     assert page.url.split("?")[0].endswith("/connexion")
 
 
+def test_a_fault_that_shows_on_the_screen_only_is_found(demo, visit):
+    """The judges of pages look at a copy: of what the visitor sees, not of what the server sent."""
+    visitor = visit(PHONE)
+    page = visitor.page
+    page.goto(f"{demo.url}/ville-de-demo/connexion")
+    visitor.sees("Code famille")
+    page.evaluate("document.querySelector('main').append(document.createElement('input'))")
+    with pytest.raises(AssertionError, match="label"):
+        visitor.sees()
+    page.reload()
+    page.evaluate("document.querySelector('main h1').style.color = '#ddd'")
+    with pytest.raises(AssertionError, match="contrast"):
+        visitor.sees()
+
+
 def text_of(document):
     reader = PdfReader(io.BytesIO(document))
     return " ".join(page.extract_text() for page in reader.pages).replace("\u202f", " ")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+from judges import Judges
 from playwright.sync_api import Page
 
 from core.testing.waiting import PATIENCE_SECONDS, wait_until
-from tests import sniffer
-from tests.axe_rules import violations
 
 READY = 300
 PATIENCE = PATIENCE_SECONDS
@@ -56,20 +55,14 @@ class Visitor:
     name: str
     pictures: Path | None
     complaints: list[str]
-    judged: set[str] = field(default_factory=set)
-    """Looks of pages that axe and HTML_CodeSniffer had nothing against."""
+    judges: Judges
 
     def sees(self, *words: str) -> None:
         """The page holds these words, no sideways scroll, no complaint, and passes axe."""
         for word in words:
             self.page.get_by_text(word).first.wait_for()
         self.fits()
-        look = self.page.evaluate(LOOK)
-        if look not in self.judged:
-            found = violations(self.page)
-            assert not found, f"{self.page.url}\n{found}"
-            assert sniffer.errors(self.page) == []
-            self.judged.add(look)
+        self.judges.judge(self.page)
         assert not self.complaints, self.complaints
 
     def fits(self) -> None:
@@ -142,15 +135,6 @@ class Visitor:
         self.page.keyboard.type(text)
 
 
-# A page that is the same but for its figures, and what its fields hold, is the same to the judges of its HTML,
-# who take a second for each. Another word, width or attribute is another page, and so is one on which other
-# figures are alike (an id that is there twice).
-LOOK = """() => {
-  const seen = new Map();
-  return innerWidth + document.documentElement.outerHTML
-    .replace(/ value="[^"]+"/g, ' value="x"')
-    .replace(/[0-9]+/g, (figure) => seen.get(figure) ?? (seen.set(figure, seen.size), seen.size - 1));
-}"""
 FOCUSED = """() => {
   const it = document.activeElement;
   if (it === document.body) return "";
