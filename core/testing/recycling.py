@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from typing import Any, LiteralString
 
 import psycopg
@@ -89,13 +90,23 @@ class Stock:
         connection = self._connections[name]
         connection.execute(_END_SESSIONS)
         if connection.execute(_SHAPE).fetchall() == self._shapes[name]:
-            filled = connection.execute(self._filled[name].encode(), prepare=True).fetchall()
-            for (table,) in filled:
-                connection.execute(f"DELETE FROM {table}".encode())
+            self.empty(name)
             connection.execute(_FIRST_NUMBERS)
             self._free.append(name)
         else:
             self._drop(name)
+
+    def empty(self, name: str, *, but: Collection[str] = ()) -> None:
+        """Delete all rows of all towns, but those of some tables, while others stay connected.
+
+        Not by TRUNCATE: that makes each table's files anew, and all connections forget what they
+        prepared.
+        """
+        connection = self._connections[name]
+        filled = connection.execute(self._filled[name].encode(), prepare=True).fetchall()
+        for (table,) in filled:
+            if table not in but:
+                connection.execute(f"DELETE FROM {table}".encode())
 
     def close(self) -> None:
         """Drop them all."""

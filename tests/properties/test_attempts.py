@@ -11,13 +11,14 @@ import os
 import re
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from redis import Redis
-from sqlalchemy import create_engine, text
+from sqlalchemy import make_url, text
 
 from core.api.errors import RetryableError, StartRefusedError
 from core.api.payments import Anomaly, Failed, FailureKind, Pending
@@ -33,7 +34,6 @@ from core.domain.start_refusals import RefusalKind
 from core.messages.models import MessageRow
 from core.payments import attempts
 from core.payments.standings import for_office, for_parent
-from core.platform.db.base import Base
 from core.platform.errors import (
     EarlierAttemptError,
     NotFoundError,
@@ -44,7 +44,6 @@ from core.testing.portal import make_portal, record
 from plugins.telegram_bot import screens
 
 NUMBERS = ("1", "2", "3")
-CORE = {table.name for table in Base.metadata.sorted_tables} - {"tenant"}
 EXPECTED = (NotPayableError, PaymentUnderWayError, RetryableError, NotFoundError, StartRefusedError)
 URL = "https://bank.invalid/"
 PAY = "https://pay.invalid/"
@@ -123,9 +122,11 @@ def messages_about(invoices):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def shared(module_database, tmp_path_factory):
+def shared(module_database, stock, tmp_path_factory):
     with Redis.from_url(module_database.redis_url) as redis:
         redis.flushall()
+    name = make_url(module_database.database_url).database
+    Walk.forget_rows = staticmethod(partial(stock.empty, name, but={"tenant"}))
     Walk.portal = make_portal(module_database, tmp_path_factory.mktemp("attempts"))
     waits, attempts.START_WAIT_SECONDS = attempts.START_WAIT_SECONDS, 0.0
     yield
@@ -137,13 +138,11 @@ class Walk(RuleBasedStateMachine):
     """A family, three invoices, and a provider that may say anything."""
 
     portal = None
+    forget_rows = None
 
     @initialize()
     def empty(self):
-        engine = create_engine(self.portal.owner_url)
-        with engine.begin() as owner:
-            owner.execute(text(f"TRUNCATE {', '.join(sorted(CORE))} CASCADE"))
-        engine.dispose()
+        self.forget_rows()
         bank = self.portal.bank
         bank.intents.clear()
         bank.outcomes.clear()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, event, settings
@@ -21,14 +22,12 @@ from hypothesis.stateful import (
     rule,
 )
 from redis import Redis
-from sqlalchemy import create_engine, text
+from sqlalchemy import make_url, text
 
-import core.rooms  # noqa: F401 - completes the metadata
 from core.api.errors import RetryableError, UserError
 from core.api.invoices import InvoiceKind
 from core.api.payments import Failed, FailureKind, Means
 from core.messages.service import SEND
-from core.platform.db.base import Base
 from core.platform.errors import (
     ImportRefusedError,
     NotFoundError,
@@ -47,7 +46,6 @@ AMOUNTS = (1, 999, 5687, 100_000)
 STORY = (
     "paid", "paid", "ask", "ask", "refused", "expired", "notify", "work", "time", "again", "comes back",
 )  # fmt: skip
-CORE = {table.name for table in Base.metadata.sorted_tables} - {"tenant"}
 EXPECTED = (NotPayableError, PaymentUnderWayError, RetryableError, NotFoundError)
 
 
@@ -66,10 +64,12 @@ def dying(consumer):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def shared(module_database, tmp_path_factory):
+def shared(module_database, stock, tmp_path_factory):
     """One portal for all walks; each walk starts from an empty town."""
     with Redis.from_url(module_database.redis_url) as redis:
         redis.flushall()
+    name = make_url(module_database.database_url).database
+    Walk.forget_rows = staticmethod(partial(stock.empty, name, but={"tenant"}))
     Walk.portal = make_portal(module_database, tmp_path_factory.mktemp("walk"))
     yield
     Walk.portal.runtime.close()
@@ -79,17 +79,13 @@ class Walk(RuleBasedStateMachine):
     """One town, two families, one bank."""
 
     portal = None
+    forget_rows = None
     reader = None
 
     @initialize()
     def empty(self):
         portal = self.portal
-        # The owner sees no row, but may empty a table.
-        engine = create_engine(portal.owner_url)
-        with engine.begin() as owner:
-            tables = ", ".join(sorted(CORE))
-            owner.execute(text(f"TRUNCATE {tables} CASCADE"))
-        engine.dispose()
+        self.forget_rows()
         portal.runtime.redis.flushall()
         portal.bank.intents.clear()
         portal.bank.outcomes.clear()
