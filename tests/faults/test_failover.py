@@ -25,7 +25,7 @@ from core.testing.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.faults
 
-INVOICES = 10
+INVOICES = 6
 """A parent's: half of them are begun when the primary goes, or later."""
 SYNCHRONOUS = "ANY 1 (one, two)"
 
