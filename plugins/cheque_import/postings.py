@@ -129,6 +129,8 @@ class Postings:
         done: dict[int, dict[str, object]] = {}
         for start in range(0, len(postings), MAX_TOGETHER):
             done |= self._post_some(postings[start : start + MAX_TOGETHER])
+        for cheque_id in done:  # Refused beside others, and recorded once they were parted.
+            self.left.pop(cheque_id, None)
         return done
 
     def _post_some(self, postings: Sequence[Posting]) -> dict[int, dict[str, object]]:
