@@ -181,8 +181,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             files.setdefault(item.path, []).append(item)
         shuffled = list(files.values())
         dice.shuffle(shuffled)
-        for tests in shuffled:
-            dice.shuffle(tests)
+        for tests in shuffled:  # By dice of its own, so that a file by itself has the same order.
+            random.Random(f"{config.option.shuffle} {tests[0].path.name}").shuffle(tests)
         items[:] = [test for tests in shuffled for test in tests]
         return
     places = {HERE / name: place for place, name in enumerate(LONGEST_FIRST)}

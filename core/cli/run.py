@@ -77,7 +77,8 @@ SERVICES = (
 CHILDREN = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
 """Lines come as they are written; what libraries have to say to programmers, tests hear."""
 
-READY_SECONDS = 60.0
+READY_SECONDS = 300.0
+"""A process that ends is told of at once: this is for a machine that is slow or busy."""
 
 LOG_FILE = "portal.log"
 """In the data folder's ``log``: what the processes say, a line each."""

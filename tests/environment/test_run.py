@@ -45,18 +45,24 @@ def start():
         portal.end()
 
 
-def test_first_start_serves_and_ctrl_c_ends_everything(start, data_dir):
-    # The second start loads the code as any does, ten times.
-    portal = start(data_dir, "--no-demo", start=popen)
+def first_start(start, folder):
+    """A portal on an empty folder, with somebody in its telephones."""
+    # A second start loads the code as any does, ten times.
+    portal = start(folder, "--no-demo", start=popen)
     portal.said("Préau is ready")
+    phones = portal.state()["environment"]["TELEGRAM_SIMULATOR_URL"]
+    httpx.post(f"{phones}/personnes", data={"nom": "Solène", "langue": "fr"}, trust_env=False, timeout=PATIENCE_SECONDS)
+    return portal
+
+
+def test_first_start_serves_and_ctrl_c_ends_everything(start, data_dir):
+    portal = first_start(start, data_dir)
     environment = portal.state()["environment"]
     health = httpx.get(f"http://127.0.0.1:{portal.port}/health/ready", trust_env=False, timeout=PATIENCE_SECONDS)
     assert health.status_code == 200
     assert httpx.get(f"{environment['MAILBOX_URL']}/api/mails", trust_env=False, timeout=PATIENCE_SECONDS).json() == []
     assert environment["PREAU_PUBLIC_BASE_URL"].endswith(str(portal.port))
     assert (data_dir / "run.json").stat().st_mode & 0o077 == 0
-    phones = environment["TELEGRAM_SIMULATOR_URL"]
-    httpx.post(f"{phones}/personnes", data={"nom": "Solène", "langue": "fr"}, trust_env=False, timeout=PATIENCE_SECONDS)
 
     # A second one on the same folder is refused, and disturbs nothing.
     other = start(data_dir, start=popen)
@@ -71,6 +77,8 @@ def test_first_start_serves_and_ctrl_c_ends_everything(start, data_dir):
 
 
 def test_second_start_is_quick_and_a_process_that_dies_ends_all(start, data_dir):
+    if not any(data_dir.iterdir()):
+        assert first_start(start, data_dir).end(signal.SIGINT) == 0
     portal = start(data_dir, "--no-demo")
     portal.said("Préau is ready")
     took = portal.processor_seconds()
