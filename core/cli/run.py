@@ -138,19 +138,24 @@ def run(port: int, data_dir: Path | None, no_demo: bool, verbose: bool) -> None:
         click.echo("Stopped; the data are kept.")
     except (ProcessEndedError, EmbeddedError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
+    finally:
+        interruption.end()
 
 
 class _Interruption:
     """Turns the first signal to stop into `KeyboardInterrupt`, and ignores the others.
 
     Stopping takes seconds at most: a second Ctrl-C must not leave half of it undone. The wish is
-    kept too, because an exception that is raised inside a destructor or a callback is lost.
+    kept too, because an exception that is raised inside a destructor or a callback is lost. A
+    terminal that closes ends nothing that was begun by ``nohup``.
     """
 
     def __init__(self) -> None:
         self._wished = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._handle)
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._handle) for number in numbers}
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if not self._wished:
@@ -165,6 +170,11 @@ class _Interruption:
     def ignore(self) -> None:
         """From here on, no signal interrupts."""
         self._wished = True
+
+    def end(self) -> None:
+        """Let signals do what they did before."""
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from core.cli.main import COMMANDS, preau
-from core.cli.run import choose_ports
+from core.cli.run import _Interruption, choose_ports
 from core.testing.preloaded import popen
 from core.testing.waiting import PATIENCE_SECONDS, wait_until
 from tests.running import Running, all_gone
@@ -121,7 +121,28 @@ def test_ports_that_are_taken_are_named_and_replaced(capsys):
     assert f"Port {taken} (web) is taken; using {chosen['web']}" in capsys.readouterr().out
 
 
+@pytest.fixture
+def hangups_ignored():
+    """A process as ``nohup`` begins it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_closes_ends_no_portal_begun_by_nohup(hangups_ignored):
+    interruption = _Interruption()
+    try:
+        signal.raise_signal(signal.SIGHUP)
+        interruption.check()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        interruption.end()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_production_is_refused(monkeypatch):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     for name, value in {
         "ENVIRONMENT": "production",
         "SECRET_KEY": "k" * 40,
@@ -133,6 +154,8 @@ def test_production_is_refused(monkeypatch):
     result = CliRunner().invoke(preau, ["run"])
     assert result.exit_code == 1
     assert "operating.md" in result.output
+    # And signals do to this process what they did.
+    assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
