@@ -61,6 +61,8 @@ class Visitor:
         """The page holds these words, no sideways scroll, no complaint, and passes axe."""
         for word in words:
             self.page.get_by_text(word).first.wait_for()
+        # Words may stand there before the style sheets do, wider than they will be.
+        self.page.wait_for_load_state()
         self.fits()
         self.judges.judge(self.page)
         assert not self.complaints, self.complaints
