@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from plugins.cheque_import.matcher.snapshot import ALL_SUMS, FEW_OPEN, TELLING, OpenInvoice
-from plugins.cheque_import.matcher.subsets import exact_subsets
+from plugins.cheque_import.matcher.subsets import exact_subsets, sums_of
 
 
 def owing_all(
@@ -24,19 +24,16 @@ def owing_all(
         balances[invoice.family_id].append(invoice.balance)
     owing: dict[int, set[int]] = {amount: set() for amounts in asked.values() for amount in amounts}
     for family, due in balances.items():
-        for amount in owing if len(due) > FEW_OPEN else owing.keys() & _sums(due):
+        if len(due) <= FEW_OPEN:
+            for amount in owing.keys() & sums_of(due):
+                owing[amount].add(family)
+            continue
+        for amount, families in owing.items():
             found = exact_subsets(due, amount, limit=1)
             if found.found or not found.complete:
-                owing[amount].add(family)
+                families.add(family)
     return {
         account: frozenset.intersection(*(frozenset(owing[amount]) for amount in amounts))
         for account, amounts in asked.items()
         if amounts
     }
-
-
-def _sums(amounts: Sequence[int]) -> set[int]:
-    sums = {0}
-    for amount in amounts:
-        sums |= {one + amount for one in sums}
-    return sums

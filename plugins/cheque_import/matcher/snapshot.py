@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from plugins.cheque_import.matcher.names import NameIndex
 from plugins.cheque_import.matcher.normalise import Name, Scorer, bare, people
-from plugins.cheque_import.matcher.subsets import exact_subsets
+from plugins.cheque_import.matcher.subsets import exact_subsets, sums_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,10 +280,7 @@ class Index:
             if len(invoices) > FEW_OPEN:
                 long.append(family)
                 continue
-            sums = {0}
-            for invoice in invoices:
-                sums |= {one + invoice.balance for one in sums}
-            for one in sums - {0}:
+            for one in sums_of(invoice.balance for invoice in invoices):
                 owners[one] = family if owners.get(one, family) == family else None
         return owners, long
 

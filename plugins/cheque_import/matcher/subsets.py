@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 BUDGET = 20_000
@@ -64,6 +64,14 @@ def exact_subsets(
                     return Subsets(tuple(sorted(found[:limit])), complete=False)
                 stack.append((i + 1, left - values[i], (*taken, i)))
     return Subsets(tuple(sorted(found)), complete=True)
+
+
+def sums_of(amounts: Iterable[int]) -> set[int]:
+    """All sums of one or more of these amounts; of few of them, since there are so many."""
+    sums = {0}
+    for amount in amounts:
+        sums |= {one + amount for one in sums}
+    return sums - {0}
 
 
 def _written_down(amounts: Sequence[int], target: int) -> list[tuple[int, ...]]:
