@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -63,14 +63,13 @@ class Certificates:
             )
         )
 
-    def _payers(self, family_id: int, rows: Iterable[CareRow]) -> tuple[CertifiedPayer, ...]:
+    def _payers(self, family_id: int, rows: Sequence[CareRow]) -> tuple[CertifiedPayer, ...]:
         """What each payer of a family paid, in words."""
         by_payer: dict[str, list[CareRow]] = {}
         for row in rows:
             by_payer.setdefault(row.payer, []).append(row)
-        found = [row for mine in by_payer.values() for row in mine]
-        children = self._words(Child, Child.label, {row.child for row in found if row.child})
-        numbers = self._words(Invoice, Invoice.number, {row.invoice for row in found})
+        children = self._words(Child, Child.label, {row.child for row in rows if row.child})
+        numbers = self._words(Invoice, Invoice.number, {row.invoice for row in rows})
         return tuple(
             CertifiedPayer(
                 addressee(self._session, self._tenant, family_id, payer),

@@ -23,6 +23,7 @@ from plugins.planning.orders import Orders
 from plugins.planning.patterns import week_looks_like
 from plugins.planning.rules import TAKEN, Home, Kind, Pattern, Service, State, Weeks, in_weeks
 from plugins.planning.settings import PlanningSettings
+from plugins.planning.when import span
 
 HABIT_DAYS = 35
 """A child who came within these days is thought to come again: an empty week may be forgotten."""
@@ -55,14 +56,14 @@ class Week:
     services: tuple[str, ...]
 
     @property
-    def days(self) -> list[date]:
-        """The seven days, from Monday."""
-        return [self.monday + timedelta(days=number) for number in range(7)]
-
-    @property
     def sunday(self) -> date:
         """The last day."""
         return self.monday + timedelta(days=6)
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """The seven days, from Monday."""
+        return span(self.monday, self.sunday)
 
 
 def weeks_to_remind(book: Book, settings: PlanningSettings, now: datetime) -> list[Week]:
@@ -81,7 +82,7 @@ def weeks_to_remind(book: Book, settings: PlanningSettings, now: datetime) -> li
 
 def first_deadline(book: Book, service: Service, monday: date) -> datetime | None:
     """The first deadline of a week's open days; None for a week without any."""
-    days = [monday + timedelta(days=number) for number in range(7)]
+    days = span(monday, monday + timedelta(days=6))
     ends = [
         service.add.instant(day, book.calendar)
         for day in days
