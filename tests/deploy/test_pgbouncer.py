@@ -121,7 +121,7 @@ def test_statements_are_prepared_only_where_they_survive(portal, bouncer, module
 
 def test_a_raw_connection_after_a_town_s_knows_no_town(portal, bouncer):
     with portal.town("valmont") as town:
-        assert town.session.scalar(text("SELECT count(*) FROM invoice")) >= 3
+        assert town.session.scalar(text("SELECT count(*) FROM invoice WHERE number NOT LIKE 'n%'")) == 3
     for _time in range(CONNECTIONS * 2):
         with psycopg.connect(bouncer.replace("+psycopg", ""), prepare_threshold=None) as connection:
             row = connection.execute(
